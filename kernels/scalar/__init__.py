@@ -1,0 +1,1 @@
+"""Plain Python scalar functions, the single source of the pointwise arithmetic of every target."""
