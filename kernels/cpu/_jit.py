@@ -10,6 +10,10 @@ import hashlib
 import os
 from pathlib import Path
 
+from jitnet.threads import configure_numba
+
+configure_numba()
+
 import numba
 from llvmlite import ir
 from numba import types
@@ -34,6 +38,11 @@ def source_hash(module_file: str) -> str:
     for path in [*shared, Path(module_file)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def module_hash(module: str) -> str:
+    """``source_hash`` of a module of this package, by its name."""
+    return source_hash(str(Path(__file__).parent / f"{module}.py"))
 
 
 class _KernelLocator(_CacheLocator):
@@ -73,6 +82,11 @@ def compile_function(function):
     dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
     dispatcher._cache = _KernelCache(function)
     return dispatcher
+
+
+def compile_uncached(function):
+    """The same without the disk cache, for generated code that calls a user's own functions."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
 
 
 @intrinsic

@@ -1,0 +1,125 @@
+"""Where a dataset's files come from: the user's own folder, the cache, or a download, checked before it is named."""
+
+import gzip
+import hashlib
+import os
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from jitnet._cache import cache_directory
+
+TIMEOUT_SECONDS = 30
+"""How long a mirror may stay silent before the next one is tried."""
+
+_CHUNK_BYTES = 1 << 18
+
+
+class _MirrorFailure(Exception):
+    """One mirror did not deliver; the message says why."""
+
+
+def find_user_files(dataset: str, names: list[str], folder: str = "") -> dict[str, Path] | None:
+    """The user's own copies of ``names`` in ``JITNET_DATA_DIR/<dataset>/<folder>``, each as ``name`` or ``name.gz``.
+
+    None when the variable is unset or the folder holds none of them. A folder with only some of them raises
+    FileNotFoundError: images of one origin must never meet labels of another.
+    """
+    chosen = os.environ.get("JITNET_DATA_DIR")
+    if not chosen:
+        return None
+    directory = Path(chosen).expanduser() / dataset / folder
+    found = {}
+    for name in names:
+        for candidate in (directory / name, directory / f"{name}.gz"):
+            if candidate.is_file():
+                found[name] = candidate
+                break
+    missing = [name for name in names if name not in found]
+    if found and missing:
+        raise FileNotFoundError(
+            f"{directory} must hold all of {dataset}'s files, each gzipped or not: {', '.join(names)}. "
+            f"Received: a folder without {', '.join(missing)}"
+        )
+    return found or None
+
+
+def read_unzipped(path: Path) -> bytes:
+    """The contents of a file, decompressed if it is gzipped (told by its first bytes, not by its name)."""
+    data = path.read_bytes()
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: expected a whole gzip file. Received: {len(data)} bytes ({error})") from error
+
+
+def fetch(dataset: str, name: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
+    """The path of file ``name`` in the user's cache, downloaded from the first mirror that delivers it whole.
+
+    A cached file whose SHA-256 is wrong is downloaded again. Raises OSError naming every mirror's failure.
+    """
+    target = cache_directory() / "datasets" / dataset / name
+    if target.is_file():
+        with target.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    failures = []
+    for mirror in mirrors:
+        url = f"{mirror.rstrip('/')}/{name}"
+        try:
+            _download(url, target, sha256)
+            return target
+        except _MirrorFailure as failure:
+            failures.append(f"\n  {url}: {failure}")
+    raise OSError(
+        f"{dataset}: no mirror delivered {name}:{''.join(failures) or ' the list of mirrors is empty'}\n"
+        f"Put {dataset}'s files into a folder <somewhere>/{dataset}/ and set JITNET_DATA_DIR=<somewhere>, or set "
+        f"jitnet.datasets.{dataset}.MIRRORS. Received: JITNET_DATA_DIR={os.environ.get('JITNET_DATA_DIR')!r}"
+    )
+
+
+def _download(url: str, target: Path, sha256: str) -> None:
+    # A name of its own for every attempt: several processes may fetch the same file, and the last rename wins.
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    digest = hashlib.sha256()
+    try:
+        with temporary.open("xb") as file:
+            for chunk in _chunks(url, target.name):
+                digest.update(chunk)
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        if digest.hexdigest() != sha256:
+            raise _MirrorFailure(f"wrong checksum: expected SHA-256 {sha256}, received {digest.hexdigest()}")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _chunks(url: str, name: str) -> Iterator[bytes]:
+    """The body of ``url``, piece by piece, under a progress bar. What goes wrong in here is the mirror's failure."""
+    import http.client
+    import urllib.request
+
+    from tqdm import tqdm
+
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "jitnet"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            length = response.headers.get("Content-Length")
+            expected = int(length) if length else None
+            received = 0
+            # disable=None: no bar where standard error is not a terminal.
+            with tqdm(total=expected, desc=name, unit="B", unit_scale=True, disable=None) as progress:
+                while chunk := response.read(_CHUNK_BYTES):
+                    received += len(chunk)
+                    progress.update(len(chunk))
+                    yield chunk
+            if expected is not None and received != expected:
+                raise _MirrorFailure(f"truncated: expected {expected} bytes, received {received}")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _MirrorFailure(str(error) or type(error).__name__) from error

@@ -1,0 +1,55 @@
+"""Activations by name: every scalar function of kernels/scalar/activations.py, softmax, and users' functions."""
+
+from . import _registry, ops
+from .kernels.scalar.activations import NAMES, parameters
+from .operations.elementwise import Unary
+
+
+def linear(x):
+    """x itself."""
+    return x
+
+
+def _of_scalar(name: str):
+    """The activation made from a scalar function without parameters."""
+
+    def activation(x):
+        return getattr(ops, name)(x) if hasattr(ops, name) else Unary(name)(x)
+
+    activation.__name__ = activation.__qualname__ = name
+    return activation
+
+
+KNOWN = {name: _of_scalar(name) for name in NAMES if not parameters(name)}
+KNOWN.update(
+    linear=linear,
+    elu=ops.elu,
+    exponential=KNOWN["exp"],
+    gelu=ops.gelu,
+    leaky_relu=ops.leaky_relu,
+    log_softmax=ops.log_softmax,
+    relu6=ops.relu6,
+    softmax=ops.softmax,
+    swish=KNOWN["silu"],
+)
+
+
+def __getattr__(name):
+    if name in KNOWN:
+        return KNOWN[name]
+    raise AttributeError(f"module 'jitnet.activations' has no attribute {name!r}")
+
+
+def get(identifier):
+    """An activation from a name, a function, or None for ``linear``."""
+    if identifier is None:
+        return linear
+    return _registry.get(identifier, KNOWN, kind="activation")
+
+
+def serialize(activation) -> str:
+    """The name under which an activation is saved."""
+    for name, function in KNOWN.items():
+        if function is activation:
+            return name
+    return _registry.serialize(activation)

@@ -1,0 +1,290 @@
+"""The step as source: a plan written out as one Python module, and that module loaded from the user's cache.
+
+The same source runs in both modes: *plain*, where Python calls one compiled function per section, and *compiled*,
+where ``run_steps`` is compiled as a whole and runs many minibatches in one call.
+"""
+
+import hashlib
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+
+from ._cache import cache_directory
+from .plan import ALIGNMENT, Plan, Section
+from .program import ITEMSIZE, Buffer, Call, Expression, Out
+
+_MODULES: dict = {}
+LINE = 118
+
+
+def _wrapped(prefix: str, names: list[str], suffix: str, indent: str) -> list[str]:
+    """A call or a signature on one line, or folded onto several."""
+    line = f"{indent}{prefix}({', '.join(names)}){suffix}"
+    if len(line) <= LINE:
+        return [line]
+    lines, current = [f"{indent}{prefix}("], indent + "   "
+    for name in names:
+        if len(current) + len(name) + 2 > LINE:
+            lines.append(current)
+            current = indent + "   "
+        current += f" {name},"
+    return [*lines, current, f"{indent}){suffix}"]
+
+
+class StepWriter:
+    """Writes the module of a plan.
+
+    arguments: the step's argument names, in order.
+    storage_names: id(storage) -> argument name, for variables.
+    constant_offsets: Constant -> byte offset in the ``constants`` argument.
+    hyperparameters: names, in the order of the ``hyperparameters`` argument.
+    """
+
+    def __init__(self, plan: Plan, title: str, arguments, storage_names, constant_offsets, hyperparameters, update):
+        self.plan = plan
+        self.title = title
+        self.arguments = list(arguments)
+        self.storage_names = storage_names
+        self.constant_offsets = constant_offsets
+        self.hyperparameters = list(hyperparameters)
+        self.update = update  # None, or the optimizer's (kernel, slot names, scalar arguments)
+        self.kernels: dict[str, str] = {}  # function name -> module
+        self.functions: dict[str, object] = {}  # users' own @njit functions
+
+    # ---- one buffer, one argument, one call
+
+    def _view(self, buffer: Buffer, serial: bool) -> str:
+        memory, root = self.plan.memory, buffer.root
+        shape, dtype = buffer.shape, buffer.dtype
+        if buffer.kind == "batch":
+            base, offset = "arena", f"base + {memory.offsets[root]} * capacity"
+        elif buffer.kind == "external":
+            base, offset = root.name, f"begin * {root.nbytes}"
+        elif buffer.kind == "whole":
+            base, offset = "arena", f"{memory.offsets[root]}"
+        elif buffer.kind == "chunk":
+            offset = f"{memory.whole} + {memory.offsets[root]} * chunks"
+            base = "arena"
+            if serial:
+                return self._view_source(base, offset, ("chunks", *shape), dtype)
+            offset += f" + chunk * {root.nbytes}"
+        elif buffer.kind == "variable":
+            variable = buffer.source
+            base = self.storage_names[id(variable.storage)]
+            offset = f"{variable.storage_offset * ITEMSIZE[dtype]}"
+        elif buffer.kind == "gradient":
+            offset = f"{self.plan.layout.offsets[buffer.source] * ITEMSIZE[dtype]}"
+            base = "gradients"
+            if not serial:
+                base = "chunk_gradients"
+                offset = f"chunk * {self.plan.layout.size * ITEMSIZE[dtype]} + {offset}"
+        else:
+            base, offset = "constants", f"{self.constant_offsets[buffer.source]}"
+        if not shape:
+            shape = (1,)  # kernels take arrays of at least one axis
+        if buffer.kind in ("batch", "external"):
+            shape = buffer.shape
+            rows = "n" if buffer.rows == 1 else f"n * {buffer.rows}"
+            shape = (rows, *shape)
+        return self._view_source(base, offset, shape, dtype)
+
+    @staticmethod
+    def _view_source(base, offset, shape, dtype) -> str:
+        inside = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        return f"view({base}, {offset}, ({inside}), {dtype})"
+
+    def _argument(self, argument) -> str:
+        if isinstance(argument, Out):
+            return argument.buffer.name
+        if isinstance(argument, Buffer):
+            return argument.name
+        if isinstance(argument, Expression):
+            return argument.source
+        return repr(argument)
+
+    def _kernel(self, call: Call) -> str:
+        if call.function is not None:
+            name = call.kernel
+            self.functions[name] = call.function
+            return name
+        module, name = call.kernel.split(".")
+        self.kernels[name] = module
+        return name
+
+    def _calls(self, section: Section) -> list[str]:
+        lines, seen = [], set()
+        for call in section.calls:
+            for buffer in call.buffers:
+                if buffer.name not in seen:
+                    seen.add(buffer.name)
+                    lines.append(f"    {buffer.name} = {self._view(buffer, serial=not section.batched)}")
+            arguments = [self._argument(a) for a in call.arguments]
+            lines += _wrapped(self._kernel(call), arguments, "", "    ")
+        return lines
+
+    # ---- functions
+
+    def _used(self, lines: list[str]) -> list[str]:
+        words = set(re.findall(r"\w+", "\n".join(lines)))
+        return [a for a in self.arguments if a in words]
+
+    def _hyperparameters(self, lines: list[str]) -> list[str]:
+        words = set(re.findall(r"\w+", "\n".join(lines)))
+        return [f"    {n} = hyperparameters[{i}]" for i, n in enumerate(self.hyperparameters) if n in words]
+
+    def _chunked(self, name: str, head: list[str], body: list[str], counter: str) -> tuple[list[str], str]:
+        """A function over chunks, its launcher, and the line of the step that calls the launcher."""
+        lines = self._hyperparameters(body) + head + body
+        used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "threads")]
+        source = ["@compile_function"]
+        source += _wrapped(f"def {name}_chunk", ["chunk", "chunks", *used], ":", "")
+        source += [*lines, "", "", "@compile_function"]
+        source += _wrapped(f"def {name}", ["chunks", "threads", *used], ":", "")
+        source += _wrapped("arguments = ", used, "", "    ")
+        source += [f"    parallel_for({name}_chunk, chunks, threads, arguments)", "", ""]
+        call = "\n".join(_wrapped(name, [counter, "threads", *used], "", "    "))
+        return source, call
+
+    def _region(self, section: Section) -> tuple[list[str], str]:
+        memory = self.plan.memory
+        head = [
+            "    begin = batch * chunk // chunks",
+            "    n = batch * (chunk + 1) // chunks - begin",
+        ]
+        body = self._calls(section)
+        if any("capacity" in line for line in body):
+            head += [
+                "    capacity = (batch + chunks - 1) // chunks",
+                f"    base = {memory.whole} + {memory.chunk} * chunks + chunk * {memory.batch} * capacity",
+            ]
+        return self._chunked(section.name, head, body, "chunks")
+
+    def _serial(self, section: Section) -> tuple[list[str], str]:
+        lines = self._calls(section)
+        lines = self._hyperparameters(lines) + lines
+        used = self._used(lines)
+        source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", ""), *lines, "", ""]
+        return source, "\n".join(_wrapped(section.name, used, "", "    "))
+
+    def _update(self, name: str, sums: bool, optimizer: bool) -> tuple[list[str], str]:
+        """Sum the chunks' gradients and let the optimizer update the parameters, block by block."""
+        body = []
+        dtype = self.plan.layout.dtype
+        itemsize = ITEMSIZE[dtype]
+        line = ALIGNMENT // itemsize  # elements of a cache line: blocks start on one
+        for storage, start, gradient_start, length in self.plan.layout.runs:
+            body += [
+                f"    begin = {length // line} * chunk // chunks * {line}",
+                f"    size = {length // line} * (chunk + 1) // chunks * {line} - begin",
+                f"    block_gradients = view(gradients, ({gradient_start} + begin) * {itemsize}, (size,), {dtype})",
+            ]
+            if sums:
+                self.kernels["sum_gradients"] = "training"
+                body.append(f"    sum_gradients(chunk_gradients, {gradient_start} + begin, block_gradients)")
+            if optimizer:
+                kernel, slots, scalars = self.update
+                body.append(f"    block = view({storage}, ({start} + begin) * {itemsize}, (size,), {dtype})")
+                names = []
+                for slot in slots:
+                    body.append(
+                        f"    block_{slot} = view({slot}, ({gradient_start} + begin) * {itemsize}, (size,), {dtype})"
+                    )
+                    names.append(f"block_{slot}")
+                module, function = kernel.split(".")
+                self.kernels[function] = module
+                arguments = ["block", "block_gradients", *names, *[self._argument(s) for s in scalars]]
+                body += _wrapped(function, arguments, "", "    ")
+        return self._chunked(name, [], body, "blocks")
+
+    def source(self) -> str:
+        """The module's source."""
+        functions, step = [], []
+
+        def add(part):
+            functions.extend(part[0])
+            step.append(part[1])
+
+        self._name_sections()
+        for section in self.plan.sections:
+            add(self._region(section) if section.batched else self._serial(section))
+        if self.plan.layout.size:
+            deferred = self.plan.program.deferred
+            if deferred or self.update is None:
+                add(self._update("sum_chunk_gradients", sums=True, optimizer=False))
+            if deferred:
+                add(self._serial(Section(deferred, False, "whole_gradients")))
+            if self.update is not None:
+                add(self._update("update", sums=not deferred, optimizer=True))
+
+        signature = _wrapped("def step", self.arguments, ":", "")
+        functions += [*signature, *step, "", "", "step_compiled = compile_function(step)", "", ""]
+        functions += self._run_steps()
+        body = "\n".join(functions)
+        used = set(re.findall(r"\w+", body))
+        dtypes = [d for d in ITEMSIZE if d != "bool" and d in used]
+        imports = [f"from numpy import {', '.join(dtypes)}", ""] if dtypes else []
+        decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
+        modules: dict[str, list] = {"_jit": [decorator], "memory": ["view"], "parallel": ["parallel_for"]}
+        for function, module in self.kernels.items():
+            modules.setdefault(module, []).append(function)
+        for module, names in sorted(modules.items()):
+            imports.append(f"from jitnet.kernels.cpu.{module} import {', '.join(sorted(set(names)))}")
+        # kernels are compiled into the sections that call them: another kernel source makes another module
+        from .kernels.cpu._jit import module_hash
+
+        hashes = ", ".join(f"{m} {module_hash(m)}" for m in sorted(modules))
+        return "\n".join([f'"""{self.title}"""', f"# kernels: {hashes}", "", *imports, "", "", body]) + "\n"
+
+    def _name_sections(self):
+        regions = [s for s in self.plan.sections if s.batched]
+        whole = "forward_backward" if self.plan.layout.size else "forward"
+        serial = 0
+        for section in self.plan.sections:
+            if section.batched:
+                number = regions.index(section) + 1
+                section.name = whole if len(regions) == 1 else f"region_{number}"
+            else:
+                serial += 1
+                section.name = f"between_{serial}"
+
+    def _run_steps(self) -> list[str]:
+        """The compiled driver: many minibatches of a shuffled epoch in one call."""
+        if "order" not in self.arguments:
+            return []
+        replaced = {
+            "order": "order[i * batch : (i + 1) * batch]",
+            "hyperparameters": "hyperparameters[i]",
+            "t": "t + i",
+        }
+        source = ["@compile_function", *_wrapped("def run_steps", ["count", *self.arguments], ":", "")]
+        source += ["    for i in range(count):"]
+        source += _wrapped("step_compiled", [replaced.get(a, a) for a in self.arguments], "", "        ")
+        return source
+
+
+def load(source: str, functions: dict) -> object:
+    """The module of ``source``, from a file in the user's cache so that Numba can cache what it compiles."""
+    digest = hashlib.sha256(source.encode()).hexdigest()[:20]
+    key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
+    if key in _MODULES:
+        return _MODULES[key]
+    folder = cache_directory() / "steps"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step_{digest}.py"
+    if not path.is_file() or path.read_text() != source:
+        # another process may write the same file: only a complete one ever gets the final name
+        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        with os.fdopen(descriptor, "w") as file:
+            file.write(source)
+        os.replace(temporary, path)
+    name = f"jitnet_step_{digest}"
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    for function_name, function in functions.items():
+        setattr(module, function_name, function)
+    _MODULES[key] = module
+    return module

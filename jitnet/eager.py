@@ -1,0 +1,88 @@
+"""Evaluation at once: operations and functions on NumPy arrays, and their vector-Jacobian products."""
+
+import numpy as np
+
+from .graph import SymbolicTensor, Variable, floatx
+from .steps import Step, placeholder
+
+
+def _prepare(array):
+    array = np.asarray(array)
+    if array.dtype.kind in "iub" and array.dtype != np.int64:
+        array = array.astype(np.int64)
+    elif array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
+        array = array.astype(floatx())
+    return np.ascontiguousarray(array)
+
+
+def _run(step: Step, batch: int, arrays: dict) -> None:
+    arguments = step.bind(batch, **arrays, seed=0, t=0, results=np.zeros(step.results))
+    step.module.step(*arguments)
+
+
+def vector_jacobian_product(function, arrays, output_gradient=None, variables=()):
+    """Outputs of ``function`` on ``arrays``, and gradients of sum(output * output_gradient).
+
+    function: takes symbolic tensors, one per array, and returns one.
+    arrays: each with the batch as its first axis.
+    output_gradient: array of the output's shape; None computes the output only.
+    variables: Variables that the function reads.
+    Returns output, [gradient of each array], [gradient of each variable].
+    """
+    arrays = [_prepare(a) for a in arrays]
+    inputs = {f"x_{i}": placeholder(f"x_{i}", a.shape[1:], str(a.dtype)) for i, a in enumerate(arrays)}
+    output = function(*inputs.values())
+    if not isinstance(output, SymbolicTensor) or not output.batched:
+        raise TypeError(f"The function must return one tensor with a batch axis. Received: {output!r}")
+    batch = len(arrays[0])
+    data = dict(zip(inputs, arrays, strict=True))
+    seeds, wanted = None, ()
+    if output_gradient is not None:
+        gradient = placeholder("output_gradient", output.shape[1:], output.dtype)
+        seeds = {output: gradient}
+        wanted = [v for v in inputs.values() if v.dtype.startswith("float")]
+        data["output_gradient"] = np.ascontiguousarray(output_gradient, output.dtype)
+        inputs = {**inputs, "output_gradient": gradient}
+    step = Step(
+        "An operation evaluated at once.", inputs, outputs=[output], seeds=seeds,
+        trainable=variables if seeds else (), wanted_inputs=wanted,
+    )  # fmt: skip
+    predictions = np.empty((batch, *output.shape[1:]), output.dtype)
+    data["predictions"] = predictions
+    gradients = [np.empty_like(data[v.name]) for v in wanted]
+    data.update(zip(step.gradient_arguments, gradients, strict=True))
+    _run(step, batch, data)
+    if seeds is None:
+        return predictions, [], []
+    found = step.variable_gradients()
+    return predictions, gradients, [found[v].copy() for v in variables]
+
+
+def evaluate_function(function, *arrays):
+    """``function`` of symbolic tensors, computed on arrays whose first axis is the batch."""
+    return vector_jacobian_product(function, arrays)[0]
+
+
+def evaluate(operation, *inputs):
+    """An operation on arrays: a leading batch axis on the first; others are constants when their length differs."""
+    arrays = [np.asarray(x) for x in inputs]
+    if arrays[0].ndim == 0:
+        return evaluate(operation, *(a.reshape(1) for a in arrays)).reshape(())
+    batch = arrays[0].shape[0]
+    constant = type(operation).__name__ in ("Matmul", "BiasAdd", "Conv2D")
+    batched = [
+        i == 0 or (not constant and a.ndim == arrays[0].ndim and a.shape[0] == batch) for i, a in enumerate(arrays)
+    ]
+    dtype = next((str(a.dtype) for a in arrays if a.dtype in (np.float32, np.float64)), floatx())
+
+    def function(*tensors):
+        remaining = iter(tensors)
+        return operation(
+            *(
+                next(remaining) if is_batched else Variable(np.asarray(a, dtype), trainable=False)
+                for a, is_batched in zip(arrays, batched, strict=True)
+            )
+        )
+
+    given = [np.asarray(a, dtype) for a, is_batched in zip(arrays, batched, strict=True) if is_batched]
+    return evaluate_function(function, *given)

@@ -1,0 +1,260 @@
+"""The graph that tracing builds: values (tensors, variables, constants) and applications of operations.
+
+A symbolic tensor whose first axis is the batch has ``shape[0] is None``: one graph, one plan and one step source serve
+every batch size.  Tensors without a batch axis (a penalty, a normalised weight) have an ordinary shape.
+"""
+
+import itertools
+import math
+from contextlib import contextmanager
+
+import numpy as np
+
+_floatx = "float32"
+
+
+def floatx() -> str:
+    """The dtype of new weights and activations: ``"float32"`` (default) or ``"float64"``."""
+    return _floatx
+
+
+def set_floatx(dtype: str) -> None:
+    """Choose the dtype of layers built from now on.
+
+    dtype: "float32", or "float64" for gradient checks.
+    """
+    global _floatx
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f'set_floatx expects "float32" or "float64". Received: dtype={dtype!r}')
+    _floatx = dtype
+
+
+class Value:
+    """Something that an operation can read: it has a ``shape``, a ``dtype`` and a ``name``."""
+
+    shape: tuple
+    dtype: str
+    name: str
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first axis is the batch."""
+        return len(self.shape) > 0 and self.shape[0] is None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self):
+        raise TypeError(f"{self!r} is symbolic and has no length; use its .shape")
+
+    def __bool__(self):
+        raise TypeError(
+            f"{self!r} is symbolic: its value is not known while the model is traced, so it cannot steer an `if`. "
+            "Express the choice with jitnet.ops, for example ops.maximum."
+        )
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(f"{self!r} is symbolic and cannot become a NumPy array; use jitnet.ops instead of numpy.")
+
+
+def _operator(name, reflected=False):
+    def method(self, other):
+        from . import ops
+
+        function = getattr(ops, name)
+        return function(other, self) if reflected else function(self, other)
+
+    return method
+
+
+class _Operators:
+    """Python operators on values, spelled with jitnet.ops."""
+
+    __add__ = _operator("add")
+    __radd__ = _operator("add", reflected=True)
+    __sub__ = _operator("subtract")
+    __rsub__ = _operator("subtract", reflected=True)
+    __mul__ = _operator("multiply")
+    __rmul__ = _operator("multiply", reflected=True)
+    __truediv__ = _operator("divide")
+    __rtruediv__ = _operator("divide", reflected=True)
+    __pow__ = _operator("power")
+    __matmul__ = _operator("matmul")
+    __array_priority__ = 100
+    __array_ufunc__ = None
+
+    def __neg__(self):
+        from . import ops
+
+        return ops.negative(self)
+
+
+class SymbolicTensor(_Operators, Value):
+    """The result of an operation, or an input, while a model is traced.
+
+    shape: tuple of ints, None first when the first axis is the batch.
+    producer: the Application that computes it, or None for an input.
+    """
+
+    def __init__(self, shape, dtype, name, producer=None):
+        self.shape = tuple(shape)
+        self.dtype = dtype
+        self.name = name
+        self.producer = producer
+        self.history = None  # (layer, inputs) when a layer returned it; how Model finds its layers
+
+    def __repr__(self):
+        return f"<SymbolicTensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
+
+
+class Constant(Value):
+    """An array that never changes, such as the 2.0 of ``x * 2.0``."""
+
+    def __init__(self, array):
+        self.array = np.atleast_1d(np.ascontiguousarray(array))
+        self.shape = self.array.shape
+        self.dtype = str(self.array.dtype)
+        self.name = "constant"
+
+    def __repr__(self):
+        return f"<Constant shape={self.shape}, dtype={self.dtype}>"
+
+
+class Variable(_Operators, Value):
+    """A weight or a state: a NumPy array with a name.
+
+    ``value`` is the array itself.  Once a plan was made it is a view into one flat storage array, so that the optimizer
+    updates all parameters in one pass; the array's identity may change then, its contents do not.
+    """
+
+    def __init__(self, value, name="variable", trainable=True, regularizer=None):
+        self.value = np.ascontiguousarray(value)
+        self.shape = self.value.shape
+        self.dtype = str(self.value.dtype)
+        self.name = name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.storage = None  # the flat array that ``value`` is a view of
+        self.storage_offset = 0  # in elements
+
+    @property
+    def batched(self) -> bool:
+        return False
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the current value."""
+        return self.value.copy()
+
+    def assign(self, value) -> None:
+        """Overwrite the value; the shape must match."""
+        value = np.asarray(value)
+        if value.shape != self.shape:
+            raise ValueError(f"Variable {self.name!r} has shape {self.shape}. Received: shape={value.shape}")
+        self.value[...] = value
+
+    def __repr__(self):
+        return f"<Variable {self.name}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.value, dtype=dtype)
+
+
+class Application:
+    """One use of an operation: its inputs and the tensors that it produced."""
+
+    counter = itertools.count()
+
+    def __init__(self, operation, inputs, scope):
+        self.operation = operation
+        self.inputs = inputs
+        self.scope = scope  # name of the layer that asked for it
+        self.outputs = []
+        self.index = next(Application.counter)
+
+    @property
+    def batched(self) -> bool:
+        return any(value.batched for value in [*self.inputs, *self.outputs])
+
+
+class _Trace:
+    """What layers may ask while they are traced."""
+
+    training = False
+    scopes: tuple = ()
+
+
+@contextmanager
+def training_mode(training: bool):
+    """Trace with layers behaving as in training (dropout, batch statistics) or as in inference."""
+    before, _Trace.training = _Trace.training, training
+    try:
+        yield
+    finally:
+        _Trace.training = before
+
+
+@contextmanager
+def scope(name: str):
+    """Operations applied inside belong to the layer ``name``."""
+    before, _Trace.scopes = _Trace.scopes, (*_Trace.scopes, name)
+    try:
+        yield
+    finally:
+        _Trace.scopes = before
+
+
+def is_training() -> bool:
+    return _Trace.training
+
+
+def current_scope() -> str:
+    return _Trace.scopes[-1] if _Trace.scopes else ""
+
+
+def as_value(x, dtype=None) -> Value:
+    """``x`` itself if symbolic; numbers and arrays become constants of ``dtype`` (default: floatx)."""
+    if isinstance(x, Value):
+        return x
+    array = np.asarray(x)
+    if array.dtype == object:
+        raise TypeError(f"An operation takes symbolic tensors, arrays and numbers. Received: {x!r}")
+    if array.dtype.kind in "fiub":
+        array = array.astype(dtype or floatx())
+    return Constant(array)
+
+
+def apply(operation, *inputs):
+    """Add ``operation`` to the graph; the symbolic result (a tensor, or a tuple for several)."""
+    partners = [x for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")]
+    dtype = partners[0].dtype if partners else None
+    inputs = tuple(as_value(x, dtype) for x in inputs)
+    for x in inputs:
+        if x.dtype.startswith("float") and dtype is not None and x.dtype != dtype:
+            raise TypeError(
+                f"{operation.name} mixes {dtype} and {x.dtype} ({x!r}). Build all layers under one jitnet.set_floatx."
+            )
+    application = Application(operation, inputs, current_scope())
+    specifications = operation.infer(*inputs)
+    base = application.scope or operation.name
+    for shape, dtype in specifications:
+        application.outputs.append(SymbolicTensor(shape, dtype, base, application))
+    return application.outputs[0] if len(application.outputs) == 1 else tuple(application.outputs)
+
+
+def topological_order(outputs) -> list:
+    """All applications that ``outputs`` depend on, each after those that it reads from."""
+    found = {}
+    stack = [value.producer for value in outputs if isinstance(value, SymbolicTensor) and value.producer]
+    while stack:
+        application = stack.pop()
+        if application.index in found:
+            continue
+        found[application.index] = application
+        stack.extend(v.producer for v in application.inputs if isinstance(v, SymbolicTensor) and v.producer)
+    # an application is created after those whose outputs it reads
+    return [found[index] for index in sorted(found)]

@@ -1,0 +1,457 @@
+"""First values of weights: an initializer is called with a shape and returns an array.
+
+A random initializer with an integer ``seed`` returns the same values at every call.  One without takes the global
+seed (``jitnet.utils.set_random_seed``) and a new stream at every call, so that layers that share one differ.
+"""
+
+import math
+import operator
+
+import numpy as np
+
+from jitnet import _registry, _seed
+from jitnet._errors import invalid
+from jitnet.graph import floatx
+
+# standard deviation of a standard normal distribution truncated to [-2, 2]
+_TRUNCATED_STDDEV = 0.87962566103423978
+
+
+class Initializer:
+    """Base class.  A subclass defines ``__call__``, and ``get_config`` if it has arguments.
+
+    Example:
+        >>> class Twos(Initializer):
+        ...     def __call__(self, shape, dtype=None):
+        ...         return np.full(shape, 2, dtype)
+        >>> Twos()((2,), "float32")
+        array([2., 2.], dtype=float32)
+    """
+
+    def __call__(self, shape, dtype=None) -> np.ndarray:
+        """A new array.
+
+        Args:
+            shape: its shape, a tuple of integers.
+            dtype: its dtype; by default ``jitnet.floatx()``.
+        """
+        raise NotImplementedError(f"The initializer {type(self).__name__} must define `__call__(self, shape, dtype)`.")
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Initializer":
+        """The initializer whose ``get_config`` is ``config``."""
+        return cls(**config)
+
+
+class _Filling(Initializer):
+    """An initializer that fills a new array."""
+
+    def __call__(self, shape, dtype=None) -> np.ndarray:
+        """A new array.
+
+        Args:
+            shape: its shape, a tuple of integers.
+            dtype: its dtype; by default ``jitnet.floatx()``.
+
+        Raises:
+            ValueError: a shape or dtype that the initializer can't fill.
+        """
+        try:
+            shape = tuple(operator.index(size) for size in shape)
+            valid = all(size >= 0 for size in shape)
+        except TypeError:
+            valid = False
+        if not valid:
+            raise invalid("`shape` must be a tuple of integers, each at least 0.", shape=shape)
+        out = np.empty(shape, dtype=floatx() if dtype is None else dtype)
+        self._fill(out)
+        return out
+
+    def _fill(self, out: np.ndarray) -> None:
+        raise NotImplementedError
+
+
+class Zeros(_Filling):
+    """All zeros."""
+
+    def _fill(self, out):
+        out[...] = 0
+
+
+class Ones(_Filling):
+    """All ones."""
+
+    def _fill(self, out):
+        out[...] = 1
+
+
+class Constant(_Filling):
+    """One value everywhere, or an array that broadcasts to the shape.
+
+    Args:
+        value: a number, or an array.
+    """
+
+    def __init__(self, value=0.0):
+        self.value = value
+
+    def _fill(self, out):
+        try:
+            out[...] = self.value
+        except ValueError as error:
+            shapes = {"value_shape": np.shape(self.value), "shape": out.shape}
+            raise invalid("The value of `Constant` must broadcast to the shape.", **shapes) from error
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"value": np.asarray(self.value).tolist()}
+
+
+class Identity(_Filling):
+    """``gain`` on the diagonal, zeros elsewhere; for shapes (rows, columns) only.
+
+    Args:
+        gain: the value on the diagonal.
+    """
+
+    def __init__(self, gain=1.0):
+        self.gain = gain
+
+    def _fill(self, out):
+        if out.ndim != 2:
+            raise invalid("`Identity` needs a shape of two dimensions.", shape=out.shape)
+        out[...] = 0
+        np.fill_diagonal(out, self.gain)
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"gain": self.gain}
+
+
+class _Random(_Filling):
+    """An initializer that draws from counter-based Philox streams, keyed by (seed, stream, step 0, element).
+
+    Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+    """
+
+    def __init__(self, seed: int | None = None):
+        self.seed = None if seed is None else _seed.checked_seed(seed)
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"seed": self.seed}
+
+    def _draw(self, distribution: str, out: np.ndarray, first: float, second: float) -> None:
+        """Fill ``out`` from ``uniform`` (low, high), ``normal`` or ``truncated_normal`` (mean, standard deviation)."""
+        if out.dtype not in (np.float32, np.float64):
+            raise invalid("Random initializers fill float32 or float64 arrays.", dtype=str(out.dtype))
+        # the kernels bring Numba, which takes a while to import
+        from jitnet.kernels.cpu import random
+
+        if self.seed is None:
+            seed, stream = _seed.global_seed(), _seed.next_stream()
+        else:
+            seed, stream = self.seed, 0
+        getattr(random, distribution)(out.reshape(-1), first, second, seed, stream, 0, 0)
+
+
+class RandomNormal(_Random):
+    """Draws from the normal distribution N(mean, stddev**2).
+
+    Args:
+        mean: mean.
+        stddev: standard deviation, at least 0.
+        seed: an integer, or None for the global seed.
+
+    Raises:
+        ValueError: ``stddev`` is below 0.
+    """
+
+    def __init__(self, mean=0.0, stddev=0.05, seed=None):
+        super().__init__(seed)
+        if not stddev >= 0:
+            raise invalid("`stddev` must be at least 0.", stddev=stddev)
+        self.mean = float(mean)
+        self.stddev = float(stddev)
+
+    def _fill(self, out):
+        self._draw("normal", out, self.mean, self.stddev)
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+class TruncatedNormal(RandomNormal):
+    """Draws from N(mean, stddev**2), where values beyond two standard deviations from the mean are drawn again.
+
+    What remains has a standard deviation of 0.8796 * ``stddev``.
+
+    Args:
+        mean: mean.
+        stddev: standard deviation before truncation, at least 0.
+        seed: an integer, or None for the global seed.
+
+    Raises:
+        ValueError: ``stddev`` is below 0.
+    """
+
+    def _fill(self, out):
+        self._draw("truncated_normal", out, self.mean, self.stddev)
+
+
+class RandomUniform(_Random):
+    """Draws from the uniform distribution on [minval, maxval).
+
+    Args:
+        minval: lower end.
+        maxval: upper end, not below ``minval``.
+        seed: an integer, or None for the global seed.
+
+    Raises:
+        ValueError: ``maxval`` is below ``minval``.
+    """
+
+    def __init__(self, minval=-0.05, maxval=0.05, seed=None):
+        super().__init__(seed)
+        if not minval <= maxval:
+            raise invalid("`maxval` must not be below `minval`.", minval=minval, maxval=maxval)
+        self.minval = float(minval)
+        self.maxval = float(maxval)
+
+    def _fill(self, out):
+        self._draw("uniform", out, self.minval, self.maxval)
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+class VarianceScaling(_Random):
+    """Draws with mean 0 and variance ``scale / n``.
+
+    ``n`` is the number of inputs of a unit (``"fan_in"``), of outputs (``"fan_out"``), or the mean of both
+    (``"fan_avg"``), and at least 1; see ``fans``.  A uniform distribution has the limit ``sqrt(3 * scale / n)``; a
+    truncated normal distribution has ``sqrt(scale / n)`` as its standard deviation after truncation.
+
+    Args:
+        scale: factor of the variance, above 0.
+        mode: ``"fan_in"``, ``"fan_out"`` or ``"fan_avg"``.
+        distribution: ``"truncated_normal"`` (also ``"normal"``), ``"untruncated_normal"`` or ``"uniform"``.
+        seed: an integer, or None for the global seed.
+
+    Raises:
+        ValueError: an argument that is none of these.
+    """
+
+    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
+        super().__init__(seed)
+        if not scale > 0:
+            raise invalid("`scale` must be above 0.", scale=scale)
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise invalid("`mode` must be 'fan_in', 'fan_out' or 'fan_avg'.", mode=mode)
+        if distribution == "normal":
+            distribution = "truncated_normal"
+        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise invalid(
+                "`distribution` must be 'truncated_normal', 'untruncated_normal' or 'uniform'.",
+                distribution=distribution,
+            )
+        self.scale = float(scale)
+        self.mode = mode
+        self.distribution = distribution
+
+    def _fill(self, out):
+        fan_in, fan_out = fans(out.shape)
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, n)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            self._draw("uniform", out, -limit, limit)
+        elif self.distribution == "untruncated_normal":
+            self._draw("normal", out, 0.0, math.sqrt(variance))
+        else:
+            self._draw("truncated_normal", out, 0.0, math.sqrt(variance) / _TRUNCATED_STDDEV)
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"scale": self.scale, "mode": self.mode, "distribution": self.distribution, "seed": self.seed}
+
+
+class _NamedScaling(VarianceScaling):
+    """A ``VarianceScaling`` with a name of its own and only a seed to choose."""
+
+    _arguments: tuple[float, str, str]
+
+    def __init__(self, seed=None):
+        super().__init__(*self._arguments, seed=seed)
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"seed": self.seed}
+
+
+class GlorotNormal(_NamedScaling):
+    """Truncated normal with variance ``2 / (fan_in + fan_out)`` (Glorot & Bengio 2010, equation 12).
+
+    Args:
+        seed: an integer, or None for the global seed.
+    """
+
+    _arguments = (1.0, "fan_avg", "truncated_normal")
+
+
+class GlorotUniform(_NamedScaling):
+    """Uniform on ``±sqrt(6 / (fan_in + fan_out))`` (Glorot & Bengio 2010, equation 16).
+
+    Args:
+        seed: an integer, or None for the global seed.
+    """
+
+    _arguments = (1.0, "fan_avg", "uniform")
+
+
+class HeNormal(_NamedScaling):
+    """Truncated normal with variance ``2 / fan_in`` (He et al. 2015, equation 10).
+
+    Args:
+        seed: an integer, or None for the global seed.
+    """
+
+    _arguments = (2.0, "fan_in", "truncated_normal")
+
+
+class HeUniform(_NamedScaling):
+    """Uniform on ``±sqrt(6 / fan_in)``, of variance ``2 / fan_in`` (He et al. 2015, equation 10).
+
+    Args:
+        seed: an integer, or None for the global seed.
+    """
+
+    _arguments = (2.0, "fan_in", "uniform")
+
+
+class LecunNormal(_NamedScaling):
+    """Truncated normal with variance ``1 / fan_in`` (LeCun et al. 1998, "Efficient BackProp", section 4.6).
+
+    Args:
+        seed: an integer, or None for the global seed.
+    """
+
+    _arguments = (1.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_NamedScaling):
+    """Uniform on ``±sqrt(3 / fan_in)``, of variance ``1 / fan_in`` (LeCun et al. 1998, section 4.6).
+
+    Args:
+        seed: an integer, or None for the global seed.
+    """
+
+    _arguments = (1.0, "fan_in", "uniform")
+
+
+class Orthogonal(_Random):
+    """``gain`` times a matrix with orthonormal columns, or rows where there are fewer rows than columns.
+
+    The matrix has the shape (product of all dimensions but the last, last dimension).  It is the factor Q of a matrix
+    of normal draws, with signs chosen so that R has a positive diagonal, which makes it uniformly distributed.
+
+    Source: Saxe et al. 2014; for the signs, Mezzadri 2007, "How to generate random matrices from the classical
+    compact groups".
+
+    Args:
+        gain: factor.
+        seed: an integer, or None for the global seed.
+    """
+
+    def __init__(self, gain=1.0, seed=None):
+        super().__init__(seed)
+        self.gain = float(gain)
+
+    def _fill(self, out):
+        if out.ndim < 2:
+            raise invalid("`Orthogonal` needs a shape of at least two dimensions.", shape=out.shape)
+        rows, columns = math.prod(out.shape[:-1]), out.shape[-1]
+        draws = np.empty((max(rows, columns), min(rows, columns)))
+        self._draw("normal", draws, 0.0, 1.0)
+        q, r = np.linalg.qr(draws)
+        q *= np.where(np.diagonal(r) < 0, -self.gain, self.gain)
+        out[...] = (q if rows >= columns else q.T).reshape(out.shape)
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal initializer."""
+        return {"gain": self.gain, "seed": self.seed}
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The numbers of inputs and of outputs of a unit, ``(fan_in, fan_out)``, for a weight of ``shape``.
+
+    () counts as (1, 1), (n,) as (n, n), (inputs, outputs) as itself, and a convolution kernel (..., inputs, outputs) as
+    both times the number of taps: (h * w * inputs, h * w * outputs).
+    """
+    if not shape:
+        return 1, 1
+    if len(shape) == 1:
+        return shape[0], shape[0]
+    taps = math.prod(shape[:-2])
+    return taps * shape[-2], taps * shape[-1]
+
+
+zeros = Zeros
+ones = Ones
+constant = Constant
+identity = Identity
+random_normal = RandomNormal
+random_uniform = RandomUniform
+truncated_normal = TruncatedNormal
+variance_scaling = VarianceScaling
+glorot_normal = GlorotNormal
+glorot_uniform = GlorotUniform
+he_normal = HeNormal
+he_uniform = HeUniform
+lecun_normal = LecunNormal
+lecun_uniform = LecunUniform
+orthogonal = Orthogonal
+
+_CLASSES = [
+    Zeros,
+    Ones,
+    Constant,
+    Identity,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    Orthogonal,
+]
+KNOWN = _registry.by_name(_CLASSES, zero=Zeros, one=Ones, normal=RandomNormal, uniform=RandomUniform)
+
+
+def get(identifier):
+    """The initializer for a string (``"he_normal"``), config, class, instance, function of (shape, dtype) or None.
+
+    Raises:
+        ValueError: an unknown name, or something that can't be called.
+    """
+    return _registry.get(identifier, KNOWN, "initializer")
+
+
+def serialize(initializer) -> dict | str | None:
+    """``{"class_name": ..., "config": {...}}`` of ``initializer``, the name of a function, or None for None."""
+    return _registry.serialize(initializer)
+
+
+def deserialize(config: dict, custom_objects: dict | None = None):
+    """The initializer that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
+    return _registry.deserialize(config, KNOWN, custom_objects, "initializer")

@@ -1,0 +1,25 @@
+"""Layers, with Keras 3's names, arguments, defaults and weight order."""
+
+from ..graph import SymbolicTensor as KerasTensor
+from .activation import Activation, ReLU, Softmax
+from .base import Layer, deserialize, get, serialize
+from .convolution import Conv2D
+from .core import Dense
+from .input import Input, InputLayer
+from .merging import Add, Concatenate, Multiply, add, concatenate, multiply
+from .normalization import BatchNormalization
+from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
+from .regularization import Dropout
+from .reshaping import Flatten, Reshape, ZeroPadding2D
+
+AvgPool2D = AveragePooling2D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalMaxPool2D = GlobalMaxPooling2D
+MaxPool2D = MaxPooling2D
+
+__all__ = [
+    "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
+    "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling2D",
+    "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply", "ReLU", "Reshape",
+    "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
+]  # fmt: skip

@@ -1,0 +1,83 @@
+"""Activations as layers."""
+
+from .. import activations, ops
+from .._errors import invalid
+from .base import Layer
+
+
+class Activation(Layer):
+    """An activation by name or function.
+
+    Arguments:
+        activation: "relu", "sigmoid", "tanh", "softmax", ... or a function of jitnet.ops.
+    """
+
+    example = {"arguments": {"activation": "sigmoid"}, "input_shape": (3, 2)}
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs):
+        y = self.activation(inputs)
+        return ops.reshape(y, y.shape) if y is inputs else y
+
+    def get_config(self):
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+class ReLU(Layer):
+    """max(x, 0), with Keras's options.
+
+    Arguments:
+        max_value: upper bound, or None.
+        negative_slope: slope below the threshold.
+        threshold: where the function leaves negative_slope * (x - threshold).
+    """
+
+    example = {"arguments": {"negative_slope": 0.25, "max_value": 1.0}, "input_shape": (4, 3)}
+
+    def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
+        super().__init__(**kwargs)
+        if max_value is not None and max_value < 0:
+            raise invalid("ReLU expects max_value not negative, or None.", max_value=max_value)
+        if negative_slope is None or negative_slope < 0:
+            raise invalid("ReLU expects negative_slope not negative.", negative_slope=negative_slope)
+        if threshold is None or threshold < 0:
+            raise invalid("ReLU expects threshold not negative.", threshold=threshold)
+        self.max_value = max_value
+        self.negative_slope = negative_slope
+        self.threshold = threshold
+
+    def call(self, inputs):
+        if self.max_value is None and self.negative_slope == 0 and self.threshold == 0:
+            return ops.relu(inputs)
+        return ops.rectifier(inputs, self.negative_slope, self.max_value, self.threshold)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_value": self.max_value,
+            "negative_slope": self.negative_slope,
+            "threshold": self.threshold,
+        }
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) along an axis.
+
+    Arguments:
+        axis: an int, not the batch axis.
+    """
+
+    example = {"arguments": {"axis": 1}, "input_shape": (4, 3)}
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs):
+        return ops.softmax(inputs, self.axis)
+
+    def get_config(self):
+        return {**super().get_config(), "axis": self.axis}

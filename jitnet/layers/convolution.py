@@ -1,0 +1,90 @@
+"""Conv2D."""
+
+from .. import activations, initializers, ops, regularizers
+from .._errors import invalid
+from ..operations.base import require_rank
+from .base import Layer, check_channels_last, check_padding, pair, positive_integer
+
+
+class Conv2D(Layer):
+    """2-D convolution (as cross-correlation) of (batch, height, width, channels).
+
+    Output (batch, new height, new width, filters), where new = floor((old + padding - dilated kernel) / stride) + 1;
+    weights: kernel (kernel height, kernel width, channels / groups, filters), bias (filters,).
+
+    Arguments:
+        filters: output channels.
+        kernel_size, strides, dilation_rate: an int, or a pair for height and width.
+        padding: "valid", or "same" (ceil(old / stride) outputs; the odd element of padding is at the bottom and right).
+        groups: channels and filters are split into so many independent groups.
+        activation, use_bias, initializers, regularizers: as in Dense.
+    """
+
+    example = {
+        "arguments": {"filters": 4, "kernel_size": (3, 2), "strides": (1, 2), "padding": "same", "groups": 2},
+        "input_shape": (5, 7, 2),
+    }
+
+    def __init__(
+        self, filters, kernel_size, strides=(1, 1), padding="valid", data_format=None, dilation_rate=(1, 1), groups=1,
+        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
+        kernel_regularizer=None, bias_regularizer=None, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        check_channels_last("Conv2D", data_format)
+        self.filters = positive_integer("Conv2D", "filters", filters)
+        self.kernel_size = pair("Conv2D", "kernel_size", kernel_size)
+        self.strides = pair("Conv2D", "strides", strides)
+        self.padding = check_padding("Conv2D", padding)
+        self.dilation_rate = pair("Conv2D", "dilation_rate", dilation_rate)
+        self.groups = positive_integer("Conv2D", "groups", groups)
+        if self.filters % self.groups:
+            raise invalid(f"Conv2D expects filters to be a multiple of groups={groups}.", filters=filters)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias = None
+
+    def build(self, input_shape):
+        if len(input_shape) != 4:
+            raise ValueError(f"Conv2D expects an input (batch, height, width, channels). Received: shape={input_shape}")
+        channels = input_shape[-1]
+        if channels % self.groups:
+            raise ValueError(
+                f"Conv2D expects input channels to be a multiple of groups={self.groups}. Received: shape={input_shape}"
+            )
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        self.kernel = self.add_weight(
+            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
+
+    def call(self, inputs):
+        require_rank("Conv2D", inputs, 4, "(batch, height, width, channels)")
+        y = ops.conv(inputs, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups)
+        if self.use_bias:
+            y = ops.bias_add(y, self.bias)
+        return self.activation(y)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+            "groups": self.groups,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+        }

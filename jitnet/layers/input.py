@@ -1,0 +1,37 @@
+"""Input."""
+
+from .. import graph
+from .._errors import invalid
+from ..graph import SymbolicTensor
+from .base import Layer, unique_layer_name
+
+
+class InputLayer(Layer):
+    """Where data enters a model.
+
+    Arguments:
+        shape: without the batch axis.
+        batch_size: accepted for Keras's sake; any batch size works.
+        dtype: "float32", "float64" or "int64".
+    """
+
+    def __init__(self, shape=None, batch_size=None, dtype=None, **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        try:
+            shape = tuple(int(s) for s in shape)
+        except TypeError:
+            raise invalid("Input expects a shape of fixed sizes, without the batch axis.", shape=shape) from None
+        if any(s < 1 for s in shape):
+            raise invalid("Input expects positive sizes.", shape=shape)
+        self.shape = shape
+        self.built = True
+        self.output = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
+        self.output.history = (self, [])
+
+    def get_config(self):
+        return {**super().get_config(), "shape": self.shape}
+
+
+def Input(shape=None, batch_size=None, dtype=None, name=None) -> SymbolicTensor:
+    """A symbolic input of a model; shape: without the batch axis."""
+    return InputLayer(shape, batch_size, dtype, name=name or unique_layer_name("input")).output

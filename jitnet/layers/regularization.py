@@ -1,0 +1,36 @@
+"""Dropout."""
+
+from .. import _seed
+from .._errors import invalid
+from ..operations.random import Dropout as DropoutOperation
+from .base import Layer
+
+
+class Dropout(Layer):
+    """In training, each element is zero with probability ``rate`` and otherwise divided by 1 - rate.
+
+    (Srivastava et al. 2014, inverted.)  Which elements are dropped is a function of the seed, the step and the
+    element alone.
+
+    Arguments:
+        rate: from 0 up to, not including, 1.
+        seed: an int, or None for the global seed.
+    """
+
+    example = {"arguments": {"rate": 0.25, "seed": 3}, "input_shape": (7,)}
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise invalid("Dropout expects a rate from 0 up to, not including, 1.", rate=rate)
+        self.rate = float(rate)
+        self.seed = None if seed is None else _seed.checked_seed(seed)
+        self._stream = _seed.next_stream() if seed is None else 0
+
+    def call(self, inputs, training=False):
+        # inference passes the input on under a new name, so that the layer appears in the graph
+        rate = self.rate if training else 0.0
+        return DropoutOperation(rate, self.seed, self._stream)(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

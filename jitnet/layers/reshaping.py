@@ -1,0 +1,72 @@
+"""Flatten, Reshape, ZeroPadding2D."""
+
+
+from .._errors import invalid
+from ..operations.base import elements, require_rank
+from ..operations.shape import Pad2D
+from ..operations.shape import Reshape as ReshapeOperation
+from .base import Layer, check_channels_last
+
+
+class Flatten(Layer):
+    """(batch, ...) to (batch, number of elements)."""
+
+    example = {"arguments": {}, "input_shape": (3, 2, 4)}
+
+    def __init__(self, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        check_channels_last("Flatten", data_format)
+
+    def call(self, inputs):
+        return ReshapeOperation((elements(inputs.shape),))(inputs)
+
+
+class Reshape(Layer):
+    """The same elements under another shape.
+
+    Arguments:
+        target_shape: without the batch axis; one entry may be -1.
+    """
+
+    example = {"arguments": {"target_shape": (4, -1)}, "input_shape": (3, 8)}
+
+    def __init__(self, target_shape, **kwargs):
+        super().__init__(**kwargs)
+        self.target_shape = tuple(target_shape)
+
+    def call(self, inputs):
+        return ReshapeOperation(self.target_shape)(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "target_shape": self.target_shape}
+
+
+class ZeroPadding2D(Layer):
+    """Zeros around height and width of (batch, height, width, channels).
+
+    Arguments:
+        padding: an int; a pair (height, width) for symmetric padding; or ((top, bottom), (left, right)).
+    """
+
+    example = {"arguments": {"padding": ((1, 0), (2, 3))}, "input_shape": (3, 2, 2)}
+
+    def __init__(self, padding=(1, 1), data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        check_channels_last("ZeroPadding2D", data_format)
+        sides = (padding, padding) if isinstance(padding, int) else tuple(padding)
+        sides = tuple((s, s) if isinstance(s, int) else tuple(s) for s in sides)
+        if len(sides) != 2 or any(len(s) != 2 or any(not isinstance(v, int) or v < 0 for v in s) for s in sides):
+            raise invalid(
+                "ZeroPadding2D expects padding as an int, a pair, or ((top, bottom), (left, right)), not negative.",
+                padding=padding,
+            )
+        self.padding = sides
+
+    def call(self, inputs):
+        require_rank("ZeroPadding2D", inputs, 4, "(batch, height, width, channels)")
+        return Pad2D(self.padding)(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+

@@ -1,0 +1,79 @@
+"""What an operation is."""
+
+import re
+
+from ..graph import apply
+
+
+class Operation:
+    """One differentiable step of a graph.
+
+    A subclass gives ``infer`` (shapes and dtypes of the outputs, and the errors that a user should see), ``forward``
+    (kernel calls) and ``backward`` (kernel calls that add to the gradients of the inputs).  Constructor arguments are
+    kept under their own names, so that ``get_config`` finds them.
+    """
+
+    differentiable = True
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    def __call__(self, *inputs):
+        """Apply to symbolic tensors, variables, arrays or numbers: a symbolic tensor (or a tuple of them)."""
+        return apply(self, *inputs)
+
+    def infer(self, *inputs) -> list[tuple]:
+        """``[(shape, dtype), ...]`` of the outputs; raises ValueError for inputs that don't fit."""
+        raise TypeError(f"{type(self).__name__} lacks an infer method")
+
+    def forward(self, program, lowered) -> None:
+        """Emit the calls that compute ``lowered.outputs`` from ``lowered.inputs``."""
+        raise TypeError(f"{type(self).__name__} lacks a forward method")
+
+    def backward(self, program, lowered) -> None:
+        """Emit the calls that add to ``lowered.gradient(i)`` for every input that ``lowered.needs(i)``."""
+        raise TypeError(f"{type(self).__name__} has no gradient")
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return dict(vars(self))
+
+
+def require_rank(operation, x, rank: int, meaning: str) -> None:
+    """Raise unless ``x`` has ``rank`` axes, the batch included."""
+    if x.ndim != rank:
+        raise ValueError(
+            f"{operation} expects an input of rank {rank} with axes {meaning}. "
+            f"Received: shape={display(x.shape)} (rank {x.ndim})"
+        )
+
+
+def display(shape) -> str:
+    """A shape as users write it: the batch axis is None."""
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+def elements(shape) -> int:
+    """Elements of a shape without its batch axis."""
+    size = 1
+    for dimension in shape:
+        if dimension is not None:
+            size *= dimension
+    return size
+
+
+def normalize_axis(operation: str, axis: int, x) -> int:
+    """A non-negative axis, checked; the batch axis is not allowed."""
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"{operation} expects an axis from {-x.ndim} to {x.ndim - 1}. Received: axis={axis!r}")
+    axis %= x.ndim
+    if axis == 0 and x.batched:
+        raise ValueError(f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}.")
+    return axis
+
+
+def canonical_axis(x, axis: int) -> tuple[int, int]:
+    """``(axis_size, inner)`` as the kernels take them: elements along ``axis``, and after it."""
+    return x.shape[axis], elements(x.shape[axis + 1 :])

@@ -1,0 +1,85 @@
+"""An operation given by a user as two ``@njit`` functions."""
+
+import hashlib
+
+from ..program import Out
+from .base import Operation
+
+
+class CustomOperation(Operation):
+    """A user's own operation: ``forward`` and ``backward`` compiled by Numba.
+
+    forward(x1, ..., xk, y) writes the output y; backward(x1, ..., xk, y, dy, dx1, ..., dxk) writes the gradients of
+    all inputs.  All arrays start with the batch axis, a chunk of the batch; inputs without one (weights) come whole,
+    and their gradients are those of the chunk.  The functions are called from several threads at once, each with its
+    own chunk, and must not allocate.
+
+    forward, backward: functions decorated with ``numba.njit``; ``backward=None``: no gradient flows.
+    output_shape: a function from the input shapes to the output's, None for the batch axis; default: the first input's.
+
+    Example::
+
+        @njit
+        def forward(x, y):
+            y[...] = x * x
+
+        @njit
+        def backward(x, y, dy, dx):
+            dx[...] = 2 * x * dy
+
+        square = jitnet.ops.CustomOperation(forward, backward)
+        y = square(x)
+    """
+
+    def __init__(self, forward, backward=None, output_shape=None, name="custom"):
+        for role, function in (("forward", forward), ("backward", backward)):
+            if function is not None and not hasattr(function, "py_func"):
+                raise TypeError(
+                    f"CustomOperation expects {role} to be decorated with numba.njit. Received: {role}={function!r}"
+                )
+        self.forward_function = forward
+        self.backward_function = backward
+        self.output_shape = output_shape
+        self._name = name
+        self.differentiable = backward is not None
+
+    @property
+    def name(self):
+        return self._name
+
+    def infer(self, *inputs):
+        shapes = [x.shape for x in inputs]
+        shape = shapes[0] if self.output_shape is None else tuple(self.output_shape(*shapes))
+        return [(shape, inputs[0].dtype)]
+
+    def _call(self, program, role, function, arguments):
+        # distinct functions of the same name need distinct names in the generated source
+        digest = hashlib.sha256(function.py_func.__code__.co_code + repr(function).encode()).hexdigest()[:6]
+        program.call(f"{self._name}_{role}_{digest}", *arguments, function=function)
+
+    def forward(self, program, lowered):
+        self._call(program, "forward", self.forward_function, [*lowered.inputs, Out(lowered.output)])
+
+    def backward(self, program, lowered):
+        application = lowered.application
+        gradients, additions = [], []
+        for index, value in enumerate(application.inputs):
+            buffer = lowered.inputs[index]
+            kind = "batch" if value.batched else "chunk"
+            scratch = program.temporary(f"{lowered.output.name}_d{index}", buffer.shape, value.dtype, kind)
+            gradients.append(Out(scratch))
+            if lowered.needs(index):
+                additions.append((scratch, index))
+        arguments = [*lowered.inputs, lowered.output, lowered.d_output, *gradients]
+        self._call(program, "backward", self.backward_function, arguments)
+        for scratch, index in additions:
+            if application.inputs[index].batched:
+                target = lowered.gradient(index)
+                program.call("shape.copy_backward", scratch, target, target.accumulate)
+            else:
+                total = program.temporary(f"{scratch.name}_sum", scratch.shape, scratch.dtype, "whole")
+                program.call("training.sum_partials", scratch, Out(total))
+                program.contribute(application.inputs[index], total)
+
+    def get_config(self):
+        raise TypeError(f"The custom operation {self._name!r} cannot be saved: wrap it in a Layer of your own.")

@@ -1,0 +1,116 @@
+"""Functions of single elements, and binary functions with broadcasting."""
+
+from ..kernels.scalar.activations import NAMES, derivative_arguments
+from ..kernels.scalar.broadcasting import canonical
+from ..program import Out
+from .base import Operation, display
+
+
+class Unary(Operation):
+    """``function`` of every element; ``parameters`` are its further arguments (a slope, a scale)."""
+
+    def __init__(self, function: str, parameters=()):
+        if function not in NAMES:
+            raise ValueError(f"There is no scalar function {function!r} in jitnet.kernels.scalar.activations")
+        self.function = function
+        self.parameters = tuple(float(p) for p in parameters)
+
+    @property
+    def name(self):
+        return self.function
+
+    def infer(self, x):
+        return [(x.shape, x.dtype)]
+
+    def forward(self, program, lowered):
+        x, y = lowered.inputs[0], lowered.output
+        program.call(f"elementwise.{self.function}_forward", x, Out(y), *self.parameters, in_place=(x, y))
+
+    def backward(self, program, lowered):
+        known = {"x": lowered.inputs[0], "y": lowered.output}
+        saved = [known[argument] for argument in derivative_arguments(self.function)]
+        dx, dy = lowered.gradient(0), lowered.d_output
+        program.call(
+            f"elementwise.{self.function}_backward", *saved, dy, dx, *self.parameters, dx.accumulate,
+            in_place=None if dx.accumulate else (dy, dx.buffer),
+        )  # fmt: skip
+
+
+def _split(x):
+    return (x.shape[1:], True) if x.batched else (x.shape, False)
+
+
+class Binary(Operation):
+    """``function`` of two values with NumPy's broadcasting; gradients are summed over broadcast axes."""
+
+    def __init__(self, function: str):
+        self.function = function
+
+    @property
+    def name(self):
+        return self.function
+
+    def _canonical(self, a, b):
+        # a batched operand of lower rank lines up from the right only when the ranks agree
+        if a.batched != b.batched:
+            batched, other = (a, b) if a.batched else (b, a)
+            if other.ndim >= batched.ndim and other.ndim > 0:
+                if other.ndim > batched.ndim or other.shape[0] != 1:
+                    raise ValueError(
+                        f"{self.function} cannot broadcast {display(a.shape)} with {display(b.shape)}: the batch axis "
+                        "is paired with an axis of fixed size."
+                    )
+                shape = other.shape[1:]
+                other = type("Squeezed", (), {"shape": shape, "batched": False})()
+                a, b = (batched, other) if a.batched else (other, batched)
+        elif a.batched and a.ndim != b.ndim:
+            raise ValueError(
+                f"{self.function} needs operands of the same rank when both have a batch axis. "
+                f"Received: shapes {display(a.shape)} and {display(b.shape)}"
+            )
+        return canonical(*_split(a), *_split(b))
+
+    def infer(self, a, b):
+        try:
+            self._canonical(a, b)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.function} cannot combine shapes {display(a.shape)} and {display(b.shape)}: {error}"
+            ) from None
+        sizes = []
+        longest = max(a.ndim, b.ndim)
+        for x, y in zip((1,) * (longest - a.ndim) + a.shape, (1,) * (longest - b.ndim) + b.shape, strict=True):
+            sizes.append(None if x is None or y is None else (y if x == 1 else x))
+        return [(tuple(sizes), a.dtype)]
+
+    def _arguments(self, lowered):
+        return self._canonical(*lowered.application.inputs)
+
+    def forward(self, program, lowered):
+        a, b = lowered.inputs
+        y = lowered.output
+        in_place = (a, y) if a.kind == y.kind and a.size == y.size else None
+        program.call(
+            f"elementwise.{self.function}_forward", a, b, Out(y), *self._arguments(lowered), in_place=in_place
+        )
+
+    def backward(self, program, lowered):
+        a, b = lowered.inputs
+        arguments = self._arguments(lowered)
+        sides = [(1, b, "b"), (0, a, "a")]
+        for index, operand, side in sides:
+            if not lowered.needs(index):
+                continue
+            if self.function == "add" and operand.kind == "batch" and operand.shape == lowered.output.shape:
+                # the second operand first: its copy must be made before the first one takes the memory over
+                if index == 0:
+                    lowered.pass_gradient(0)
+                else:
+                    d_operand = lowered.gradient(1)
+                    program.call("shape.copy_backward", lowered.d_output, d_operand, d_operand.accumulate)
+                continue
+            d_operand = lowered.gradient(index)
+            program.call(
+                f"elementwise.{self.function}_backward_{side}", a, b, lowered.d_output, d_operand, *arguments,
+                d_operand.accumulate,
+            )  # fmt: skip

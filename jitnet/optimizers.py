@@ -1,0 +1,189 @@
+"""Optimizers: element updates of kernels/cpu/optimizers.py over all parameters in one pass.
+
+Every hyperparameter may be a number or a schedule (``jitnet.optimizers.schedules``), a function of the step number.
+"""
+
+import numpy as np
+
+from . import _registry, schedules
+from .program import Expression
+
+__all__ = ["SGD", "Adam", "Optimizer", "deserialize", "get", "schedules", "serialize"]
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    A subclass names its kernel, its slots (arrays of the parameters' size that it keeps between steps) and its
+    hyperparameters, all of which the kernel takes as scalars.
+    """
+
+    kernel: str
+    slot_names: tuple = ()
+    hyperparameter_names: tuple = ()
+
+    def __init__(self, name: str | None = None, **hyperparameters):
+        self.name = name or type(self).__name__.lower()
+        self.iterations = 0  # steps taken
+        self._hyperparameters = {}
+        for key in self.hyperparameter_names:
+            self._set(key, hyperparameters[key])
+        self._slots: dict[str, np.ndarray] = {}
+        self._layout = None
+        self._variables: list = []
+
+    def _set(self, key, value):
+        if isinstance(value, dict):
+            value = schedules.deserialize(value)
+        if not isinstance(value, schedules.Schedule) and not callable(value):
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+                raise ValueError(
+                    f"{type(self).__name__} expects {key} to be a number or a schedule. Received: {key}={value!r}"
+                )
+            value = float(value)
+            if not np.isfinite(value) or value < 0:
+                raise ValueError(
+                    f"{type(self).__name__} expects {key} to be finite and not negative. Received: {key}={value!r}"
+                )
+        self._hyperparameters[key] = value
+
+    def __getattr__(self, key):
+        hyperparameters = self.__dict__.get("_hyperparameters", {})
+        if key in hyperparameters:
+            value = hyperparameters[key]
+            return value if isinstance(value, float) else float(value(self.iterations))
+        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
+
+    def __setattr__(self, key, value):
+        if key in type(self).hyperparameter_names:
+            self._set(key, value)
+        else:
+            super().__setattr__(key, value)
+
+    @property
+    def update_arguments(self) -> list:
+        """The kernel's scalar arguments, as the step's source has them."""
+        return [Expression(name) for name in self.hyperparameter_names]
+
+    def hyperparameter_table(self, first: int, count: int) -> np.ndarray:
+        """(count, number of hyperparameters) float64: their values at steps first, first + 1, ..."""
+        steps = np.arange(first, first + count)
+        columns = [schedules.evaluate(value, steps) for value in self._hyperparameters.values()]
+        return np.ascontiguousarray(np.stack(columns, axis=1))
+
+    # ---- state
+
+    def slot_arrays(self, layout, variables) -> dict[str, np.ndarray]:
+        """The flat slot arrays for a gradient layout; earlier state follows its variables into a new layout."""
+        if self._layout is None or self._layout.offsets != layout.offsets:
+            from .steps import aligned_zeros
+
+            earlier = self.state()
+            self._slots = {name: aligned_zeros(layout.size, layout.dtype) for name in self.slot_names}
+            self._layout, self._variables = layout, list(variables)
+            self.set_state(earlier)
+        return self._slots
+
+    def state(self) -> dict:
+        """{(slot name, variable): array} of the current state."""
+        found = {}
+        if self._layout is not None:
+            for name, flat in self._slots.items():
+                for variable in self._variables:
+                    start = self._layout.offsets[variable]
+                    found[name, variable] = flat[start : start + variable.size].reshape(variable.shape).copy()
+        return found
+
+    def set_state(self, state: dict) -> None:
+        """Overwrite slots of known variables; others keep what they have."""
+        for (name, variable), value in state.items():
+            if name in self._slots and variable in self._layout.offsets:
+                start = self._layout.offsets[variable]
+                self._slots[name][start : start + variable.size] = np.asarray(value).reshape(-1)
+
+    # ---- configuration
+
+    def get_config(self) -> dict:
+        """Constructor arguments; a schedule as its serialised form."""
+        config = {"name": self.name}
+        for key, value in self._hyperparameters.items():
+            config[key] = value if isinstance(value, float) else schedules.serialize(value)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Optimizer":
+        return cls(**config)
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov momentum (Sutskever et al. 2013).
+
+    velocity = momentum * velocity - learning_rate * gradient; parameter += velocity.  With ``nesterov``:
+    parameter += momentum * velocity - learning_rate * gradient.
+
+    learning_rate, momentum: numbers or schedules.
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD"):
+        self.nesterov = bool(nesterov)
+        # without momentum no velocity is kept; a schedule may leave zero later
+        self._plain = isinstance(momentum, int | float) and momentum == 0
+        super().__init__(name=name, learning_rate=learning_rate, momentum=momentum)
+        value = self._hyperparameters["momentum"]
+        if isinstance(value, float) and value > 1:
+            raise ValueError(f"SGD expects momentum from 0 to 1. Received: momentum={momentum}")
+
+    hyperparameter_names = ("learning_rate", "momentum")
+
+    @property
+    def kernel(self):
+        return "optimizers.sgd_update_plain" if self._plain else "optimizers.sgd_update"
+
+    @property
+    def slot_names(self):
+        return () if self._plain else ("velocity",)
+
+    @property
+    def update_arguments(self):
+        if self._plain:
+            return [Expression("learning_rate")]
+        return [Expression("learning_rate"), Expression("momentum"), self.nesterov]
+
+    def get_config(self):
+        return {**super().get_config(), "nesterov": self.nesterov}
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015), algorithm 1 in its efficient form, as Keras has it.
+
+    alpha = learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t); parameter -= alpha * m / (sqrt(v) + epsilon).
+    """
+
+    kernel = "optimizers.adam_update"
+    slot_names = ("m", "v")
+    hyperparameter_names = ("learning_rate", "beta_1", "beta_2", "epsilon")
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="adam"):
+        super().__init__(name=name, learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+
+    @property
+    def update_arguments(self):
+        return [*super().update_arguments, Expression("t + 1")]
+
+
+_KNOWN = _registry.by_name([SGD, Adam])
+
+
+def serialize(optimizer: Optimizer) -> dict:
+    """``{"class_name": ..., "config": {...}}``"""
+    return _registry.serialize(optimizer)
+
+
+def deserialize(config: dict, custom_objects: dict | None = None) -> Optimizer:
+    """The optimizer that ``serialize`` described."""
+    return _registry.deserialize(config, _KNOWN, custom_objects, kind="optimizer")
+
+
+def get(identifier) -> Optimizer:
+    """An optimizer from an instance, a class, a config or a name such as "adam"."""
+    return _registry.get(identifier, _KNOWN, kind="optimizer", base=Optimizer)

@@ -1,0 +1,335 @@
+"""Hyperparameters that change with the training step: each schedule is a function of the step, counted from 0.
+
+Any hyperparameter of an optimizer accepts a schedule, not only the learning rate; the argument names are Keras 3's.
+"""
+
+import itertools
+import math
+import numbers
+
+import numpy as np
+
+from jitnet import _registry
+from jitnet._errors import invalid
+
+
+class Schedule:
+    """Base class of schedules.  A subclass defines ``__call__(step)``, and ``get_config`` in order to be saved.
+
+    Example:
+        >>> class Halving(Schedule):
+        ...     def __call__(self, step):
+        ...         return 0.5**step
+        >>> evaluate(Halving(), [0, 1, 2])
+        array([1.  , 0.5 , 0.25])
+    """
+
+    def __call__(self, step):
+        """The value at ``step``, an integer that counts optimizer steps from 0."""
+        raise NotImplementedError(f"The schedule {type(self).__name__} must define `__call__(self, step)`.")
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal schedule."""
+        raise NotImplementedError(f"To be saved, the schedule {type(self).__name__} must define `get_config(self)`.")
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Schedule":
+        """The schedule whose ``get_config`` is ``config``."""
+        return cls(**config)
+
+
+LearningRateSchedule = Schedule
+
+
+class _Formula(Schedule):
+    """A schedule given by a formula that is applied to many steps at once, in float64."""
+
+    def __call__(self, step):
+        """The value at ``step`` (a float), or the values at an array of steps (float64, of the same shape)."""
+        values = self._values(np.asarray(step, dtype=np.float64))
+        return values if np.ndim(step) else float(values)
+
+    def _values(self, step: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal schedule."""
+        return dict(vars(self))
+
+
+class ExponentialDecay(_Formula):
+    """``initial_learning_rate * decay_rate ** (step / decay_steps)``.
+
+    Args:
+        initial_learning_rate: the value at step 0.
+        decay_steps: the number of steps in which the value shrinks by ``decay_rate``, above 0.
+        decay_rate: the factor per ``decay_steps``.
+        staircase: whether to round ``step / decay_steps`` down.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: ``decay_steps`` is not above 0.
+    """
+
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps=decay_steps)
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+
+    def _values(self, step):
+        periods = step / self.decay_steps
+        return self.initial_learning_rate * np.power(self.decay_rate, np.floor(periods) if self.staircase else periods)
+
+
+class PiecewiseConstantDecay(_Formula):
+    """``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on.
+
+    Args:
+        boundaries: strictly increasing steps.
+        values: the values between them, one more than there are boundaries.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: another number of values, or boundaries that don't increase.
+    """
+
+    def __init__(self, boundaries, values, name="PiecewiseConstant"):
+        boundaries, values = list(boundaries), list(values)
+        if len(values) != len(boundaries) + 1:
+            raise invalid("`values` must be one longer than `boundaries`.", boundaries=boundaries, values=values)
+        if any(low >= high for low, high in itertools.pairwise(boundaries)):
+            raise invalid("`boundaries` must be strictly increasing.", boundaries=boundaries)
+        self.boundaries = boundaries
+        self.values = values
+        self.name = name
+
+    def _values(self, step):
+        return np.asarray(self.values, dtype=np.float64)[np.searchsorted(self.boundaries, step, side="left")]
+
+
+class PolynomialDecay(_Formula):
+    """``(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate``.
+
+    ``step`` counts as at most ``decay_steps``; with ``cycle``, ``decay_steps`` instead counts as its first multiple
+    that is not below ``step`` (and not below ``decay_steps``).
+
+    Args:
+        initial_learning_rate: the value at step 0.
+        decay_steps: the number of steps to the end value, above 0.
+        end_learning_rate: the value at the end.
+        power: the power of the polynomial.
+        cycle: whether to go up again beyond ``decay_steps``.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: ``decay_steps`` is not above 0.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate,
+        decay_steps,
+        end_learning_rate=0.0001,
+        power=1.0,
+        cycle=False,
+        name="PolynomialDecay",
+    ):
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps=decay_steps)
+        self.end_learning_rate = end_learning_rate
+        self.power = power
+        self.cycle = cycle
+        self.name = name
+
+    def _values(self, step):
+        if self.cycle:
+            decay_steps = self.decay_steps * np.maximum(np.ceil(step / self.decay_steps), 1)
+        else:
+            decay_steps = self.decay_steps
+            step = np.minimum(step, decay_steps)
+        span = self.initial_learning_rate - self.end_learning_rate
+        return span * np.power(1 - step / decay_steps, self.power) + self.end_learning_rate
+
+
+class InverseTimeDecay(_Formula):
+    """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``.
+
+    Args:
+        initial_learning_rate: the value at step 0.
+        decay_steps: the number of steps that count as one unit of time, above 0.
+        decay_rate: the decay per unit of time.
+        staircase: whether to round ``step / decay_steps`` down.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: ``decay_steps`` is not above 0.
+    """
+
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"):
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps=decay_steps)
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+
+    def _values(self, step):
+        periods = step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * (np.floor(periods) if self.staircase else periods))
+
+
+class CosineDecay(_Formula):
+    """Half a cosine down from the initial value, after an optional linear warm-up.
+
+    ``top * ((1 - alpha) * (1 + cos(pi * min(step, decay_steps) / decay_steps)) / 2 + alpha)`` with
+    ``top = initial_learning_rate``.  With ``warmup_target``, the first ``warmup_steps`` steps go linearly from
+    ``initial_learning_rate`` to ``warmup_target``; then ``top = warmup_target``, and steps count from there.
+
+    Source: Loshchilov & Hutter 2017 (SGDR), equation 5; the warm-up is that of Goyal et al. 2017, section 2.2.
+
+    Args:
+        initial_learning_rate: the value at step 0.
+        decay_steps: the number of steps from top to bottom, above 0.
+        alpha: the value at the bottom, as a fraction of ``top``.
+        name: a name, kept in the config.
+        warmup_target: the value at the end of the warm-up, or None for no warm-up.
+        warmup_steps: the number of steps of the warm-up, at least 0.
+
+    Raises:
+        ValueError: ``decay_steps`` is not above 0, or ``warmup_steps`` is below 0.
+    """
+
+    def __init__(
+        self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0
+    ):
+        if warmup_steps < 0:
+            raise invalid("`warmup_steps` must be at least 0.", warmup_steps=warmup_steps)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps=decay_steps)
+        self.alpha = alpha
+        self.name = name
+        self.warmup_target = warmup_target
+        self.warmup_steps = warmup_steps
+
+    def _values(self, step):
+        if self.warmup_target is None:
+            return self._decay(self.initial_learning_rate, step)
+        decay = self._decay(self.warmup_target, step - self.warmup_steps)
+        if self.warmup_steps == 0:
+            return decay
+        slope = (self.warmup_target - self.initial_learning_rate) / self.warmup_steps
+        return np.where(step < self.warmup_steps, slope * step + self.initial_learning_rate, decay)
+
+    def _decay(self, top, step):
+        cosine = np.cos(math.pi * np.minimum(step, self.decay_steps) / self.decay_steps)
+        return top * ((1 - self.alpha) * 0.5 * (1 + cosine) + self.alpha)
+
+
+class CosineDecayRestarts(_Formula):
+    """Half a cosine down, then up at once and down again in a longer period.
+
+    Period i = 0, 1, 2, ... has ``first_decay_steps * t_mul**i`` steps; with ``f`` the fraction of it that is done, the
+    value is ``initial_learning_rate * ((1 - alpha) * m_mul**i * (1 + cos(pi * f)) / 2 + alpha)``.
+
+    Source: Loshchilov & Hutter 2017 (SGDR), equation 5.
+
+    Args:
+        initial_learning_rate: the value at step 0.
+        first_decay_steps: the number of steps of the first period, above 0.
+        t_mul: the factor from the length of one period to that of the next, at least 1.
+        m_mul: the factor from the height of one period to that of the next.
+        alpha: the value at the bottom, as a fraction of ``initial_learning_rate``.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: ``first_decay_steps`` is not above 0, or ``t_mul`` is below 1 (all periods together would end).
+    """
+
+    def __init__(self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"):
+        if not t_mul >= 1:
+            raise invalid("`t_mul` must be at least 1.", t_mul=t_mul)
+        self.initial_learning_rate = initial_learning_rate
+        self.first_decay_steps = _positive(first_decay_steps=first_decay_steps)
+        self.t_mul = t_mul
+        self.m_mul = m_mul
+        self.alpha = alpha
+        self.name = name
+
+    def _values(self, step):
+        done = step / self.first_decay_steps
+        if self.t_mul == 1:
+            period = np.floor(done)
+            fraction = done - period
+        else:
+            period = np.floor(np.log1p(done * (self.t_mul - 1)) / math.log(self.t_mul))
+            # the logarithm can round to just below the whole number at a restart
+            period = np.where(done >= self._start(period + 1), period + 1, period)
+            fraction = (done - self._start(period)) / np.power(self.t_mul, period)
+        cosine = 0.5 * np.power(self.m_mul, period) * (1 + np.cos(math.pi * fraction))
+        return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
+
+    def _start(self, period):
+        """Where ``period`` starts, in lengths of the first one."""
+        return (np.power(self.t_mul, period) - 1) / (self.t_mul - 1)
+
+
+def evaluate(schedule: Schedule | float, steps) -> np.ndarray:
+    """The values of a hyperparameter at many steps.
+
+    Args:
+        schedule: a schedule or a number.
+        steps: integers, shape (n,).
+
+    Returns:
+        float64, shape (n,).
+
+    Raises:
+        TypeError: ``schedule`` is neither, or a user's schedule returns no number.
+    """
+    steps = np.asarray(steps)
+    if isinstance(schedule, numbers.Real):
+        return np.full(steps.shape, schedule, dtype=np.float64)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"A hyperparameter must be a number or a Schedule. Received: {schedule!r}")
+    if type(schedule).__call__ is _Formula.__call__:
+        return schedule(steps)
+    values = np.empty(steps.shape, dtype=np.float64)
+    for index, step in enumerate(steps):
+        value = schedule(int(step))
+        try:
+            values[index] = value
+        except (TypeError, ValueError) as error:
+            name = type(schedule).__name__
+            raise TypeError(f"The schedule {name} must return a number. Received: {name}({step})={value!r}") from error
+    return values
+
+
+def _positive(**argument):
+    ((name, value),) = argument.items()
+    if not value > 0:
+        raise invalid(f"`{name}` must be above 0.", **argument)
+    return value
+
+
+KNOWN = {
+    schedule.__name__: schedule
+    for schedule in (
+        ExponentialDecay,
+        PiecewiseConstantDecay,
+        PolynomialDecay,
+        InverseTimeDecay,
+        CosineDecay,
+        CosineDecayRestarts,
+    )
+}
+
+
+def serialize(learning_rate_schedule: Schedule) -> dict:
+    """``{"class_name": ..., "config": {...}}`` of a schedule."""
+    return _registry.serialize(learning_rate_schedule)
+
+
+def deserialize(config: dict, custom_objects: dict | None = None) -> Schedule:
+    """The schedule that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
+    return _registry.deserialize(config, KNOWN, custom_objects, "schedule")

@@ -1,0 +1,276 @@
+"""Steps: a traced computation, planned, written out, loaded, and bound to arrays."""
+
+import numpy as np
+
+from . import codegen
+from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
+from .plan import Plan, aligned, gradient_layout, padded_elements
+from .program import Buffer, Expression, Out, Program, dependents
+from .threads import get_num_threads, start_threads
+
+# operations per step below which a second thread costs more than it gains
+PARALLEL_WORK = 2e5
+
+RESERVED = (
+    "batch chunk chunks blocks threads begin n capacity base size block order gradients chunk_gradients arena constants "
+    "hyperparameters seed t results predictions sample_weight parameters state view parallel_for compile_function step "
+    "run_steps update count i float32 float64 int32 int64 uint8 learning_rate"
+).split()
+
+
+def aligned_zeros(count: int, dtype) -> np.ndarray:
+    """A 1-D array of zeros that starts on a cache line."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(count * dtype.itemsize + 64, np.uint8)
+    offset = -raw.ctypes.data % 64
+    return raw[offset : offset + count * dtype.itemsize].view(dtype)
+
+
+def pack(variables) -> None:
+    """Move variables that have no flat storage yet into one: trainable ones together, the others together.
+
+    Variables that another model packed stay where they are, so that models can share layers.
+    """
+    for trainable in (True, False):
+        group = [v for v in variables if v.storage is None and v.trainable == trainable]
+        for dtype in sorted({v.dtype for v in group}):
+            members = [v for v in group if v.dtype == dtype]
+            storage = aligned_zeros(sum(map(padded_elements, members)), dtype)
+            offset = 0
+            for variable in members:
+                view = storage[offset : offset + variable.size].reshape(variable.shape)
+                view[...] = variable.value
+                variable.value, variable.storage, variable.storage_offset = view, storage, offset
+                offset += padded_elements(variable)
+
+
+class Step:
+    """A computation over a batch, ready to run.
+
+    title: the first line of the generated source.
+    inputs: {argument name: symbolic tensor}.  With ``gathered`` the arguments are whole datasets and ``order`` says
+        which samples make the batch; without, they are the batch itself.
+    outputs: symbolic tensors to return; argument names "predictions", "predictions_2", ...
+    losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0.
+    records: tensors (None,) whose sums are recorded as results 1, 2, ...
+    seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
+    trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
+    optimizer: updates ``trainable``; None only sums the gradients.
+    penalties: [(variable, l1, l2)].
+    """
+
+    def __init__(
+        self, title, inputs, outputs=(), losses=(), records=(), seeds=None, trainable=(), wanted_inputs=(),
+        optimizer=None, penalties=(), gathered=False, sample_weight=None, fuse=True,
+    ):  # fmt: skip
+        self.inputs = dict(inputs)
+        self.optimizer = optimizer
+        self.gathered = gathered
+        self.trainable = list(trainable)
+        self.fuse = fuse
+        roots = [*outputs, *(v for v, _ in losses), *records]
+        applications = topological_order(roots)
+        leaves = [v for a in applications for v in a.inputs] + roots
+        variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + self.trainable))
+        constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
+        pack(variables)
+        self.variables = variables
+        self.storages = {id(v.storage): v.storage for v in variables}
+        self.storage_names = self._name_storages()
+        self.layout = gradient_layout(self.trainable, self.storage_names)
+
+        wanted = dependents(applications, [*self.trainable, *wanted_inputs])
+        program = Program(wanted, keep_names=[*RESERVED, *self.inputs])
+        self.program = program
+        names = list(self.inputs)
+        self._emit_inputs(program, sample_weight)
+        lowered = program.lower(applications)
+        self.output_arguments = self._emit_outputs(program, outputs)
+        self.results = self._emit_results(program, losses, records, penalties, sample_weight)
+        if self.trainable or wanted_inputs:
+            for value, gradient in (seeds or {}).items():
+                target = program.gradient_target(value, batched=True)
+                program.call("shape.copy_backward", program.buffer(gradient), target, target.accumulate)
+            program.differentiate(lowered)
+            self.gradient_arguments = self._emit_input_gradients(program, wanted_inputs)
+            for variable, l1, l2 in penalties:
+                if variable in self.layout.offsets:
+                    out = program.gradient_target(variable, batched=False)
+                    program.call("training.l1_l2_gradient", program.buffer(variable), out, l1, l2)
+                    program.deferred.append(program.calls.pop())
+        else:
+            self.gradient_arguments = []
+        self.plan = Plan(program, self.layout, fuse)
+
+        self._constants, constant_offsets = _pack_constants(constants)
+        slots = list(optimizer.slot_names) if optimizer else []
+        self.slots = slots
+        self.arguments = ["batch", "chunks", "blocks", "threads", *names]
+        self.arguments += ["sample_weight"] if sample_weight is not None else []
+        self.arguments += ["order"] if gathered else []
+        self.arguments += [*self.output_arguments, *self.gradient_arguments, *self.storage_names.values()]
+        self.arguments += slots
+        self.arguments += ["gradients", "chunk_gradients"] if self.trainable else []
+        self.arguments += ["arena"] + (["constants"] if constants else [])
+        self.arguments += ["hyperparameters"] if optimizer else []
+        self.arguments += ["seed", "t", "results"]
+        update = (optimizer.kernel, slots, optimizer.update_arguments) if optimizer else None
+        hyperparameters = optimizer.hyperparameter_names if optimizer else []
+        writer = codegen.StepWriter(
+            self.plan, title, self.arguments, self.storage_names, constant_offsets, hyperparameters, update
+        )
+        self.source = writer.source()
+        self._functions = writer.functions
+        self._module = None
+        self._arena = None
+        self._capacity = 0
+        self._bound = {}
+        self._gradients = None
+
+    # ---- tracing to calls
+
+    def _name_storages(self) -> dict:
+        names, counts = {}, {"parameters": 0, "state": 0}
+        for key in self.storages:
+            kind = "parameters" if any(id(v.storage) == key and v.trainable for v in self.variables) else "state"
+            counts[kind] += 1
+            names[key] = kind if counts[kind] == 1 else f"{kind}_{counts[kind]}"
+        return names
+
+    def _emit_inputs(self, program, sample_weight):
+        values = dict(self.inputs)
+        if sample_weight is not None:
+            values["sample_weight"] = sample_weight
+        for name, value in values.items():
+            buffer_kind = "batch" if self.gathered else "external"
+            shape = value.shape[1:]
+            if self.gathered:
+                buffer = program.temporary(f"{name}_batch", shape, value.dtype, buffer_kind)
+                order = Expression("order[begin : begin + n]")
+                program.call("memory.gather", Expression(name), order, Out(buffer))
+            else:
+                buffer = Buffer(name, shape, value.dtype, "external")
+                # a view of the argument under its own name
+                buffer = program.reshaped(buffer, shape, name=program.unique_name(f"{name}_chunk"))
+            program.place(value, buffer)
+
+    def _emit_outputs(self, program, outputs):
+        names = []
+        for index, value in enumerate(outputs):
+            name = "predictions" if index == 0 else f"predictions_{index + 1}"
+            external = Buffer(name, value.shape[1:], value.dtype, "external")
+            target = program.reshaped(external, value.shape[1:], name=program.unique_name(f"{name}_chunk"))
+            program.call("shape.copy_forward", program.buffer(value), Out(target))
+            names.append(name)
+        return names
+
+    def _emit_input_gradients(self, program, wanted_inputs):
+        names = []
+        for value in wanted_inputs:
+            name = program.unique_name(f"gradient_of_{value.name}")
+            external = Buffer(name, value.shape[1:], value.dtype, "external")
+            target = program.reshaped(external, value.shape[1:], name=program.unique_name(f"{name}_chunk"))
+            gradient = program.gradient_of(value)
+            if gradient is None:
+                program.call("shape.fill", Out(target), 0.0)
+            else:
+                program.call("shape.copy_forward", gradient, Out(target))
+            names.append(name)
+        return names
+
+    def _emit_results(self, program, losses, records, penalties, sample_weight):
+        """Emit the sums that are reported, and seed the gradients of the losses."""
+        for values, weight in losses:
+            buffer = program.buffer(values)
+            weights = program.buffer(sample_weight)
+            total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
+            program.call("training.weighted_total", buffer, weights, Out(total))
+            program.call("training.add_result", total, Expression("results"), 0, float(weight))
+            if values in program.differentiated:
+                target = program.gradient_target(values, batched=True)
+                scale = Expression(f"{float(weight)} / batch")
+                program.call("training.loss_gradient", weights, target, scale, target.accumulate)
+        for index, values in enumerate(records, start=1):
+            buffer = program.buffer(values)
+            total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
+            program.call("training.total", buffer, Out(total))
+            program.call("training.add_result", total, Expression("results"), index, 1.0)
+        for variable, l1, l2 in penalties:
+            program.call(
+                "training.l1_l2_penalty", program.buffer(variable), l1, l2, Expression("results"), 0,
+                Expression("batch"),
+            )  # fmt: skip
+        return 1 + len(records)
+
+    # ---- running
+
+    @property
+    def module(self):
+        """The loaded module of the step."""
+        if self._module is None:
+            start_threads()
+            self._module = codegen.load(self.source, self._functions)
+        return self._module
+
+    def _allocate(self, batch: int) -> None:
+        if batch > self._capacity:
+            self._arena = aligned_zeros(self.plan.arena_bytes(batch), np.uint8)
+            self._capacity = batch
+            self._bound = {}
+            if self.trainable:
+                dtype = self.layout.dtype
+                self._gradients = aligned_zeros(self.layout.size, dtype)
+                chunks = self.plan.chunks(batch)
+                flat = aligned_zeros(chunks * self.layout.size, dtype)
+                self._chunk_gradients = flat.reshape(chunks, self.layout.size)
+
+    def bind(self, batch: int, **arrays) -> list:
+        """The step's positional arguments for a batch size; ``arrays`` are the data arguments by name."""
+        self._allocate(batch)
+        threads = self._threads(batch)
+        key = (batch, threads)
+        fixed = self._bound.get(key)
+        if fixed is None:
+            chunks = self.plan.chunks(batch)
+            fixed = {"batch": batch, "chunks": chunks, "blocks": self.plan.blocks(), "threads": threads}
+            fixed["arena"] = self._arena
+            fixed["constants"] = self._constants
+            for storage_id, name in self.storage_names.items():
+                fixed[name] = self.storages[storage_id]
+            if self.trainable:
+                fixed["gradients"] = self._gradients
+                fixed["chunk_gradients"] = self._chunk_gradients[:chunks]
+            if self.optimizer is not None:
+                fixed.update(self.optimizer.slot_arrays(self.layout, self.trainable))
+            self._bound[key] = fixed
+        return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
+
+    def _threads(self, batch: int) -> int:
+        work = self.plan.work_per_sample * batch + 10 * self.layout.size
+        return get_num_threads() if work >= PARALLEL_WORK else 1
+
+    def variable_gradients(self) -> dict:
+        """{variable: gradient} of the last run."""
+        found = {}
+        for variable in self.trainable:
+            start = self.layout.offsets[variable]
+            found[variable] = self._gradients[start : start + variable.size].reshape(variable.shape)
+        return found
+
+
+def _pack_constants(constants):
+    """All constants in one byte array, and where each lies."""
+    offsets, size = {}, 0
+    for constant in constants:
+        offsets[constant] = size
+        size += aligned(constant.array.nbytes)
+    packed = aligned_zeros(max(size, 64), np.uint8)
+    for constant, offset in offsets.items():
+        raw = constant.array.reshape(-1).view(np.uint8)
+        packed[offset : offset + raw.size] = raw
+    return packed, offsets
+
+
+def placeholder(name: str, shape, dtype=None) -> SymbolicTensor:
+    """A symbolic input; ``shape`` is without the batch axis."""
+    return SymbolicTensor((None, *shape), dtype or floatx(), name)

@@ -1,0 +1,352 @@
+"""Losses per row, their gradients, and the weighted sum that makes a row's loss a batch's.
+
+Predictions are (rows, classes) with the classes on the last axis, labels int64 (rows,), values one loss per row
+(rows,).  A gradient kernel multiplies by ``dvalues`` (rows,), the gradient of what is minimised by each row's loss.
+"""
+
+import math
+
+import numpy as np
+
+from ..scalar import activations
+from ._jit import kernel, kernel_attributes, scalar
+
+# Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
+EPSILON = 1e-7
+
+sigmoid = scalar(activations.sigmoid)
+sign = scalar(activations.sign)
+softplus = scalar(activations.softplus)
+
+
+@scalar
+def clip_probability(p):
+    low, high = type(p)(EPSILON), type(p)(1 - EPSILON)
+    return low if p < low else (high if p > high else p)
+
+
+@scalar
+def is_inside(p):
+    """1 where clipping leaves p alone, so that its gradient passes, else 0."""
+    return type(p)(1) if p >= type(p)(EPSILON) and p <= type(p)(1 - EPSILON) else type(p)(0)
+
+
+@scalar
+def softmax_of_row(x, p):
+    """p = softmax(x).  Returns the largest x and log(sum(exp(x - largest)))."""
+    largest = x.dtype.type(-np.inf)
+    for c in range(x.size):
+        largest = x[c] if x[c] > largest else largest
+    total = x.dtype.type(0)
+    for c in range(x.size):
+        p[c] = math.exp(x[c] - largest)
+        total += p[c]
+    factor = x.dtype.type(1) / total
+    for c in range(x.size):
+        p[c] *= factor
+    return largest, math.log(total)
+
+
+@scalar
+def sum_of(row):
+    total = row.dtype.type(0)
+    for c in range(row.size):
+        total += row[c]
+    return total
+
+
+@kernel
+def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):
+    """values = -log(softmax(logits)[label]); probabilities = softmax(logits).  NaN for a label outside [0, classes)."""
+    kernel_attributes()
+    classes = logits.shape[-1]
+    logits = logits.reshape(-1)
+    labels = labels.reshape(-1)
+    probabilities = probabilities.reshape(-1)
+    for r in range(values.size):
+        x = logits[r * classes : (r + 1) * classes]
+        label = labels[r]
+        chosen = x[label] if 0 <= label < classes else x.dtype.type(np.nan)
+        largest, log_total = softmax_of_row(x, probabilities[r * classes : (r + 1) * classes])
+        values[r] = log_total - (chosen - largest)
+
+
+@kernel
+def sparse_softmax_cross_entropy_backward(probabilities, labels, dvalues, dlogits, accumulate):
+    """dlogits = dvalues (probabilities - onehot(label))"""
+    kernel_attributes()
+    classes = probabilities.shape[-1]
+    probabilities = probabilities.reshape(-1)
+    labels = labels.reshape(-1)
+    dlogits = dlogits.reshape(-1)
+    for r in range(dvalues.size):
+        p = probabilities[r * classes : (r + 1) * classes]
+        dx = dlogits[r * classes : (r + 1) * classes]
+        for c in range(classes):
+            target = p.dtype.type(1) if c == labels[r] else p.dtype.type(0)
+            gradient = dvalues[r] * (p[c] - target)
+            dx[c] = dx[c] + gradient if accumulate else gradient
+
+
+@kernel
+def softmax_cross_entropy_forward(logits, targets, values, probabilities):
+    """values = -sum(targets log(softmax(logits))); probabilities = softmax(logits).  targets: (rows, classes)"""
+    kernel_attributes()
+    classes = logits.shape[-1]
+    logits = logits.reshape(-1)
+    targets = targets.reshape(-1)
+    probabilities = probabilities.reshape(-1)
+    for r in range(values.size):
+        x = logits[r * classes : (r + 1) * classes]
+        t = targets[r * classes : (r + 1) * classes]
+        largest, log_total = softmax_of_row(x, probabilities[r * classes : (r + 1) * classes])
+        total = x.dtype.type(0)
+        for c in range(classes):
+            # a target of 0 counts nothing, even where the logarithm is infinite
+            total += t[c] * (log_total - (x[c] - largest)) if t[c] != x.dtype.type(0) else x.dtype.type(0)
+        values[r] = total
+
+
+@kernel
+def softmax_cross_entropy_backward(probabilities, targets, dvalues, dlogits, accumulate):
+    """dlogits = dvalues (probabilities sum(targets) - targets).  targets: (rows, classes)"""
+    kernel_attributes()
+    classes = probabilities.shape[-1]
+    probabilities = probabilities.reshape(-1)
+    targets = targets.reshape(-1)
+    dlogits = dlogits.reshape(-1)
+    for r in range(dvalues.size):
+        p = probabilities[r * classes : (r + 1) * classes]
+        t = targets[r * classes : (r + 1) * classes]
+        dx = dlogits[r * classes : (r + 1) * classes]
+        total = sum_of(t)
+        for c in range(classes):
+            gradient = dvalues[r] * (p[c] * total - t[c])
+            dx[c] = dx[c] + gradient if accumulate else gradient
+
+
+@kernel
+def sparse_cross_entropy_forward(probabilities, labels, values):
+    """values = -log(clip(probabilities / their sum)[label]), as in Keras.  NaN for a label outside [0, classes)."""
+    kernel_attributes()
+    classes = probabilities.shape[-1]
+    probabilities = probabilities.reshape(-1)
+    labels = labels.reshape(-1)
+    for r in range(values.size):
+        p = probabilities[r * classes : (r + 1) * classes]
+        label = labels[r]
+        chosen = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
+        values[r] = -math.log(clip_probability(chosen / sum_of(p)))
+
+
+@kernel
+def sparse_cross_entropy_backward(probabilities, labels, dvalues, dprobabilities, accumulate):
+    """With q = probabilities / their sum s: dprobabilities = dvalues (1 - onehot(label) / q) / s, or 0 if clipped."""
+    kernel_attributes()
+    classes = probabilities.shape[-1]
+    probabilities = probabilities.reshape(-1)
+    labels = labels.reshape(-1)
+    dprobabilities = dprobabilities.reshape(-1)
+    for r in range(dvalues.size):
+        p = probabilities[r * classes : (r + 1) * classes]
+        dp = dprobabilities[r * classes : (r + 1) * classes]
+        label = labels[r]
+        one, zero = p.dtype.type(1), p.dtype.type(0)
+        s = sum_of(p)
+        q = p[label] / s if 0 <= label < classes else p.dtype.type(np.nan)
+        scale = dvalues[r] * is_inside(q) / s
+        for c in range(classes):
+            gradient = scale * (one - (one / clip_probability(q) if c == label else zero))
+            dp[c] = dp[c] + gradient if accumulate else gradient
+
+
+@kernel
+def cross_entropy_forward(probabilities, targets, values):
+    """values = -sum(targets log(clip(probabilities / their sum))), as in Keras.  targets: (rows, classes)"""
+    kernel_attributes()
+    classes = probabilities.shape[-1]
+    probabilities = probabilities.reshape(-1)
+    targets = targets.reshape(-1)
+    for r in range(values.size):
+        p = probabilities[r * classes : (r + 1) * classes]
+        t = targets[r * classes : (r + 1) * classes]
+        s = sum_of(p)
+        total = p.dtype.type(0)
+        for c in range(classes):
+            total -= t[c] * math.log(clip_probability(p[c] / s))
+        values[r] = total
+
+
+@kernel
+def cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accumulate):
+    """With q = probabilities / their sum s, t' the targets whose q is not clipped: dvalues (sum(t') - t' / q) / s"""
+    kernel_attributes()
+    classes = probabilities.shape[-1]
+    probabilities = probabilities.reshape(-1)
+    targets = targets.reshape(-1)
+    dprobabilities = dprobabilities.reshape(-1)
+    for r in range(dvalues.size):
+        p = probabilities[r * classes : (r + 1) * classes]
+        t = targets[r * classes : (r + 1) * classes]
+        dp = dprobabilities[r * classes : (r + 1) * classes]
+        s = sum_of(p)
+        total = p.dtype.type(0)
+        for c in range(classes):
+            total += t[c] * is_inside(p[c] / s)
+        scale = dvalues[r] / s
+        for c in range(classes):
+            q = p[c] / s
+            gradient = scale * (total - t[c] * is_inside(q) / clip_probability(q))
+            dp[c] = dp[c] + gradient if accumulate else gradient
+
+
+@scalar
+def binary_cross_entropy(p, t):
+    p = clip_probability(p)
+    one = type(p)(1)
+    return -(t * math.log(p) + (one - t) * math.log(one - p))
+
+
+@scalar
+def binary_cross_entropy_gradient(p, t):
+    clipped = clip_probability(p)
+    return is_inside(p) * (clipped - t) / (clipped * (type(p)(1) - clipped))
+
+
+@scalar
+def binary_cross_entropy_with_logits(x, t):
+    return softplus(x) - x * t
+
+
+@scalar
+def binary_cross_entropy_with_logits_gradient(x, t):
+    return sigmoid(x) - t
+
+
+@scalar
+def squared_error(prediction, target):
+    return (prediction - target) * (prediction - target)
+
+
+@scalar
+def squared_error_gradient(prediction, target):
+    return type(prediction)(2) * (prediction - target)
+
+
+@scalar
+def absolute_error(prediction, target):
+    return abs(prediction - target)
+
+
+@scalar
+def absolute_error_gradient(prediction, target):
+    return sign(prediction - target)
+
+
+@scalar
+def mean_over_rows(loss, predictions, targets, values):
+    """values = mean over the last axis of loss(prediction, target)"""
+    classes = predictions.shape[-1]
+    predictions = predictions.reshape(-1)
+    targets = targets.reshape(-1)
+    factor = values.dtype.type(1.0 / classes)
+    for r in range(values.size):
+        p = predictions[r * classes : (r + 1) * classes]
+        t = targets[r * classes : (r + 1) * classes]
+        total = values.dtype.type(0)
+        for c in range(classes):
+            total += loss(p[c], t[c])
+        values[r] = total * factor
+
+
+@scalar
+def mean_over_rows_gradient(derivative, predictions, targets, dvalues, dpredictions, accumulate):
+    classes = predictions.shape[-1]
+    predictions = predictions.reshape(-1)
+    targets = targets.reshape(-1)
+    dpredictions = dpredictions.reshape(-1)
+    factor = dvalues.dtype.type(1.0 / classes)
+    for r in range(dvalues.size):
+        p = predictions[r * classes : (r + 1) * classes]
+        t = targets[r * classes : (r + 1) * classes]
+        dp = dpredictions[r * classes : (r + 1) * classes]
+        scale = dvalues[r] * factor
+        for c in range(classes):
+            gradient = scale * derivative(p[c], t[c])
+            dp[c] = dp[c] + gradient if accumulate else gradient
+
+
+@kernel
+def binary_cross_entropy_forward(probabilities, targets, values):
+    """values = mean over the last axis of -(t log(p) + (1 - t) log(1 - p)), p clipped, as in Keras"""
+    kernel_attributes()
+    mean_over_rows(binary_cross_entropy, probabilities, targets, values)
+
+
+@kernel
+def binary_cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accumulate):
+    """dprobabilities = dvalues times the gradient of ``binary_cross_entropy_forward``'s values"""
+    kernel_attributes()
+    mean_over_rows_gradient(binary_cross_entropy_gradient, probabilities, targets, dvalues, dprobabilities, accumulate)
+
+
+@kernel
+def binary_cross_entropy_with_logits_forward(logits, targets, values):
+    """values = mean over the last axis of -(t log(s) + (1 - t) log(1 - s)), s = sigmoid(logits)"""
+    kernel_attributes()
+    mean_over_rows(binary_cross_entropy_with_logits, logits, targets, values)
+
+
+@kernel
+def binary_cross_entropy_with_logits_backward(logits, targets, dvalues, dlogits, accumulate):
+    """dlogits = dvalues times the gradient of ``binary_cross_entropy_with_logits_forward``'s values"""
+    kernel_attributes()
+    mean_over_rows_gradient(binary_cross_entropy_with_logits_gradient, logits, targets, dvalues, dlogits, accumulate)
+
+
+@kernel
+def mean_squared_error_forward(predictions, targets, values):
+    """values = mean over the last axis of (prediction - target)^2"""
+    kernel_attributes()
+    mean_over_rows(squared_error, predictions, targets, values)
+
+
+@kernel
+def mean_squared_error_backward(predictions, targets, dvalues, dpredictions, accumulate):
+    """dpredictions = dvalues times the gradient of ``mean_squared_error_forward``'s values"""
+    kernel_attributes()
+    mean_over_rows_gradient(squared_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)
+
+
+@kernel
+def mean_absolute_error_forward(predictions, targets, values):
+    """values = mean over the last axis of |prediction - target|"""
+    kernel_attributes()
+    mean_over_rows(absolute_error, predictions, targets, values)
+
+
+@kernel
+def mean_absolute_error_backward(predictions, targets, dvalues, dpredictions, accumulate):
+    """dpredictions = dvalues times the gradient of ``mean_absolute_error_forward``'s values"""
+    kernel_attributes()
+    mean_over_rows_gradient(absolute_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)
+
+
+@kernel
+def weighted_sum_forward(values, weights, total):
+    """total[0] = sum(values weights).  values, weights: (rows,), total: (1,)"""
+    kernel_attributes()
+    accumulated = 0.0
+    for r in range(values.size):
+        accumulated += np.float64(values[r]) * np.float64(weights[r])
+    total[0] = accumulated
+
+
+@kernel
+def weighted_sum_backward(weights, dvalues, scale, accumulate):
+    """dvalues = weights scale.  weights, dvalues: (rows,)"""
+    kernel_attributes()
+    factor = dvalues.dtype.type(scale)
+    for r in range(dvalues.size):
+        gradient = weights[r] * factor
+        dvalues[r] = dvalues[r] + gradient if accumulate else gradient

@@ -1,0 +1,162 @@
+"""Plans for products of matrices: dense layers forward and backward, on the tiles of ``jitnet.kernels.simd``.
+
+A plan names a kernel and says what the caller must provide; ``plan.kernel()`` writes, compiles and caches it.  Every
+count is a run-time argument, so one kernel per plan's type serves all dense layers of a model and any batch size.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+
+_PRODUCT = '''"""Product of matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, matrix_tile
+
+COLUMNS = {columns}
+ROWS = {rows}
+ITEMSIZE = {itemsize}
+_constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
+whole = matrix_tile(masked=False, unroll={unroll}, contiguous=True, **_constants)
+edge = matrix_tile(masked=True, unroll=1, contiguous=True, **_constants)
+
+
+@kernel
+def {name}(a, b{extra_argument}, c):
+    """c = epilogue(a @ b).  a: (M, K), b: (K, N), c: (M, N){extra_shape}"""
+    kernel_attributes()
+    a_row = a.strides[0] // ITEMSIZE
+    b_row = b.strides[0] // ITEMSIZE
+    c_row = c.strides[0] // ITEMSIZE
+    {extra_row}
+    for column in range(0, c.shape[1], COLUMNS):
+        b_at = address(b, column)
+        columns = c.shape[1] - column
+        for row in range(0, c.shape[0], ROWS):
+            a_at = address(a, row * a_row)
+            c_at = address(c, row * c_row + column)
+            extra_at = {extra_at}
+            rows = c.shape[0] - row
+            if columns >= COLUMNS:
+                whole((a_at, a_row, 1, b_at, b_row, c_at, c_row, a.shape[1], rows, columns, extra_at, extra_row))
+            else:
+                edge((a_at, a_row, 1, b_at, b_row, c_at, c_row, a.shape[1], rows, columns, extra_at, extra_row))
+'''
+
+_FILTER = '''"""Transposed product of matrices in {dtype}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, matrix_tile
+
+COLUMNS = {columns}
+ROWS = {rows}
+ITEMSIZE = {itemsize}
+_constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
+whole = matrix_tile(masked=False, unroll={unroll}, contiguous=False, **_constants)
+edge = matrix_tile(masked=True, unroll=1, contiguous=False, **_constants)
+
+
+@kernel
+def {name}(x, dy, dkernel, first, last):
+    """dkernel[first:last] {operator} x.T[first:last] @ dy.  x: (M, K), dy: (M, N), dkernel: (K, N)"""
+    kernel_attributes()
+    x_row = x.strides[0] // ITEMSIZE
+    dy_row = dy.strides[0] // ITEMSIZE
+    out_row = dkernel.strides[0] // ITEMSIZE
+    for row in range(first, last, ROWS):
+        x_at = address(x, row)
+        for column in range(0, dy.shape[1], COLUMNS):
+            dy_at = address(dy, column)
+            out_at = address(dkernel, row * out_row + column)
+            rows = last - row
+            columns = dy.shape[1] - column
+            if columns >= COLUMNS:
+                whole((x_at, 1, x_row, dy_at, dy_row, out_at, out_row, x.shape[0], rows, columns, 0, 0))
+            else:
+                edge((x_at, 1, x_row, dy_at, dy_row, out_at, out_row, x.shape[0], rows, columns, 0, 0))
+'''
+
+_EXTRA = {  # epilogue: argument, its shape, distance between its rows, address of its block
+    "store": ("", "", "extra_row = 0", "0"),
+    "accumulate": ("", "", "extra_row = 0", "0"),
+    "bias": (", bias", ", bias: (N,)", "extra_row = 0", "address(bias, column)"),
+    "bias_relu": (", bias", ", bias: (N,)", "extra_row = 0", "address(bias, column)"),
+    "relu_mask": (
+        ", activation",
+        ", activation: (M, N); c is 0 where it is not positive",
+        "extra_row = activation.strides[0] // ITEMSIZE",
+        "address(activation, row * extra_row + column)",
+    ),
+}
+
+
+def _tile_shape(target: VectorTarget) -> tuple[int, int]:
+    """Rows and vectors of a tile: their product and one row of vectors must fit the registers."""
+    return (8, 2) if target.registers >= 32 else (4, 2)
+
+
+@dataclass(frozen=True)
+class _MatrixPlan:
+    dtype: str
+    epilogue: str
+    target: VectorTarget
+
+    @property
+    def name(self) -> str:
+        return self._prefix + ("" if self.epilogue == "store" else f"_{self.epilogue}")
+
+    @cached_property
+    def source(self) -> str:
+        """The module that holds the kernel."""
+        rows, vectors = _tile_shape(self.target)
+        lanes = self.target.lanes(self.dtype)
+        argument, shape, row, at = _EXTRA[self.epilogue]
+        return self._template.format(
+            name=self.name,
+            dtype=self.dtype,
+            epilogue=self.epilogue,
+            operator="+=" if self.epilogue == "accumulate" else "=",
+            target=self.target.name,
+            itemsize=4 if self.dtype == "float32" else 8,
+            lanes=lanes,
+            rows=rows,
+            vectors=vectors,
+            columns=lanes * vectors,
+            unroll=2,
+            extra_argument=argument,
+            extra_shape=shape,
+            extra_row=row,
+            extra_at=at,
+        )
+
+    def kernel(self):
+        """The compiled kernel (compiled or loaded from the cache on its first call)."""
+        return getattr(specialised_module(self.source), self.name)
+
+
+class MatrixMultiply(_MatrixPlan):
+    """``kernel(a, b[, bias or activation], c)``: c (M, N) = epilogue(a (M, K) @ b (K, N))."""
+
+    _prefix = "matrix_multiply"
+    _template = _PRODUCT
+
+
+class MatrixMultiplyTransposed(_MatrixPlan):
+    """``kernel(x, dy, dkernel, first, last)``: rows [first, last) of dkernel (K, N) = or += x (M, K).T @ dy (M, N)."""
+
+    _prefix = "matrix_multiply_transposed"
+    _template = _FILTER
+
+
+def matrix_multiply_plan(dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
+    """Product of matrices; epilogue: store, accumulate, bias, bias_relu or relu_mask.
+
+    Dense forward is ``kernel(x, w, bias, y)``, dense backward to the input ``kernel(dy, transposed w, dx)``.
+    """
+    return MatrixMultiply(dtype, epilogue, target or vector_target())
+
+
+def matrix_multiply_transposed_plan(dtype="float32", epilogue="store", target=None) -> MatrixMultiplyTransposed:
+    """Dense backward to the weights; epilogue: store or accumulate."""
+    return MatrixMultiplyTransposed(dtype, epilogue, target or vector_target())

@@ -1,0 +1,170 @@
+"""Random numbers and dropout, drawn by counter: see ``scalar/philox.py``.
+
+Element j of row i of an output is number ``(first + i) * row size + j`` of the sequence (seed, stream, step): a chunk
+of rows that starts at row ``first`` of its batch draws what the whole batch would.
+"""
+
+import numpy as np
+from numba.extending import register_jitable
+
+from ..scalar import philox
+from ._jit import kernel, kernel_attributes, scalar
+
+# ten rounds are more than the compiler inlines by itself, and a loop with a call in it does not vectorise
+inlined = register_jitable(forceinline=True)
+
+philox_round = inlined(philox.philox_round)
+next_key = inlined(philox.next_key)
+philox4x32 = inlined(philox.philox4x32)
+random_block = inlined(philox.random_block)
+unit_float32 = scalar(philox.unit_float32)
+unit_float64 = scalar(philox.unit_float64)
+box_muller = scalar(philox.box_muller)
+inverse_error_function = scalar(philox.inverse_error_function)
+truncated_normal_of = scalar(philox.truncated_normal)
+
+
+@scalar
+def first_element(out, first):
+    return first * (out.size // out.shape[0]) if out.size else 0
+
+
+@inlined
+def words_of(seed, stream, step, block, half):
+    return random_block(np.uint64(seed), np.uint64(stream), np.uint64(step), np.uint64(block), np.uint64(half))
+
+
+@scalar
+def uniform_block(out, seed, stream, step, block):
+    """Four uniform numbers in [0, 1) of out's type, from 24 bits each, or 53 for float64."""
+    real = out.dtype.type
+    words = words_of(seed, stream, step, block, 0)
+    if out.itemsize == 4:
+        return (
+            real(unit_float32(words[0])),
+            real(unit_float32(words[1])),
+            real(unit_float32(words[2])),
+            real(unit_float32(words[3])),
+        )
+    more = words_of(seed, stream, step, block, 1)
+    return (
+        real(unit_float64(words[0], more[0])),
+        real(unit_float64(words[1], more[1])),
+        real(unit_float64(words[2], more[2])),
+        real(unit_float64(words[3], more[3])),
+    )
+
+
+@scalar
+def store_block(out, position, values):
+    """out[position : position + 4] = values, where that lies in out"""
+    for k in range(4):
+        if 0 <= position + k < out.size:
+            out[position + k] = values[k]
+
+
+@kernel
+def uniform(out, low, high, seed, stream, step, first):
+    """Uniform numbers in [low, high).  out: (n, ...)"""
+    kernel_attributes()
+    start = first_element(out, first)
+    out = out.reshape(-1)
+    base, width = out.dtype.type(low), out.dtype.type(high - low)
+    for block in range(start // 4, (start + out.size + 3) // 4):
+        u0, u1, u2, u3 = uniform_block(out, seed, stream, step, block)
+        values = (base + width * u0, base + width * u1, base + width * u2, base + width * u3)
+        store_block(out, 4 * block - start, values)
+
+
+@kernel
+def normal(out, mean, stddev, seed, stream, step, first):
+    """Normal numbers, two from two uniform ones.  out: (n, ...)"""
+    kernel_attributes()
+    start = first_element(out, first)
+    out = out.reshape(-1)
+    centre, scale = out.dtype.type(mean), out.dtype.type(stddev)
+    for block in range(start // 4, (start + out.size + 3) // 4):
+        u0, u1, u2, u3 = uniform_block(out, seed, stream, step, block)
+        z0, z1 = box_muller(u0, u1)
+        z2, z3 = box_muller(u2, u3)
+        values = (centre + scale * z0, centre + scale * z1, centre + scale * z2, centre + scale * z3)
+        store_block(out, 4 * block - start, values)
+
+
+@kernel
+def truncated_normal(out, mean, stddev, seed, stream, step, first):
+    """Normal numbers cut to within two ``stddev`` of ``mean``.  out: (n, ...)"""
+    kernel_attributes()
+    start = first_element(out, first)
+    out = out.reshape(-1)
+    centre, scale = out.dtype.type(mean), out.dtype.type(stddev)
+    for block in range(start // 4, (start + out.size + 3) // 4):
+        u0, u1, u2, u3 = uniform_block(out, seed, stream, step, block)
+        z0, z1, z2, z3 = (
+            truncated_normal_of(u0),
+            truncated_normal_of(u1),
+            truncated_normal_of(u2),
+            truncated_normal_of(u3),
+        )
+        values = (centre + scale * z0, centre + scale * z1, centre + scale * z2, centre + scale * z3)
+        store_block(out, 4 * block - start, values)
+
+
+@kernel
+def random_keys(out, seed, stream, step):
+    """64-bit random integers; the order that sorts them is a random permutation.  out: uint64 (n,)"""
+    kernel_attributes()
+    for block in range((out.size + 1) // 2):
+        words = words_of(seed, stream, step, block, 0)
+        out[2 * block] = (words[0] << np.uint64(32)) | words[1]
+        if 2 * block + 1 < out.size:
+            out[2 * block + 1] = (words[2] << np.uint64(32)) | words[3]
+
+
+@kernel
+def dropout_forward(x, y, mask, rate, seed, stream, step, first):
+    """y = x / (1 - rate) where mask, else 0; mask is 0 with probability ``rate``.
+
+    x, y: (n, ...), y may be x's memory; mask: uint8 (n, ...); rate in [0, 1].
+    """
+    kernel_attributes()
+    start = first_element(mask, first)
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    mask = mask.reshape(-1)
+    # kept: a word of 32 bits that is at least this; 2^32 keeps none
+    threshold = np.uint64(rate * 4294967296.0)
+
+    # whole blocks in one loop that vectorises, then the blocks that reach over either end
+    head = min(-start % 4, mask.size)
+    blocks = (mask.size - head) // 4
+    whole = mask[head : head + 4 * blocks].view(np.uint32)
+    first_whole = (start + head) // 4
+    for b in range(blocks):
+        w0, w1, w2, w3 = words_of(seed, stream, step, first_whole + b, 0)
+        # four bytes of mask as one word, first element lowest
+        low = np.uint32(w0 >= threshold) | np.uint32(w1 >= threshold) << np.uint32(8)
+        high = np.uint32(w2 >= threshold) | np.uint32(w3 >= threshold) << np.uint32(8)
+        whole[b] = low | high << np.uint32(16)
+    for block in (start // 4, (start + mask.size) // 4):
+        w0, w1, w2, w3 = words_of(seed, stream, step, block, 0)
+        store_block(mask, 4 * block - start, (w0 >= threshold, w1 >= threshold, w2 >= threshold, w3 >= threshold))
+
+    zero = y.dtype.type(0)
+    scale = y.dtype.type(1.0 / (1.0 - rate) if rate < 1.0 else 0.0)
+    for i in range(y.size):
+        y[i] = x[i] * scale if mask[i] else zero
+
+
+@kernel
+def dropout_backward(dy, mask, dx, rate, accumulate):
+    """dx = dy / (1 - rate) where mask, else 0.  dy, dx: (n, ...), dx may be dy's memory; mask: uint8 (n, ...)"""
+    kernel_attributes()
+    dy = dy.reshape(-1)
+    dx = dx.reshape(-1)
+    mask = mask.reshape(-1)
+    zero = dx.dtype.type(0)
+    scale = dx.dtype.type(1.0 / (1.0 - rate) if rate < 1.0 else 0.0)
+    for i in range(dx.size):
+        gradient = dy[i] * scale if mask[i] else zero
+        dx[i] = dx[i] + gradient if accumulate else gradient

@@ -1,0 +1,128 @@
+"""Softmax and its logarithm over one axis: x is (outer, axis_size, inner).
+
+The maximum of the axis is taken off before exp, so that nothing overflows (Goodfellow et al. 2016, section 4.1).
+"""
+
+import math
+
+import numpy as np
+
+from ._jit import kernel, kernel_attributes, scalar
+
+
+@scalar
+def softmax_of_line(x, y):
+    largest = x.dtype.type(-np.inf)
+    for j in range(x.size):
+        largest = x[j] if x[j] > largest else largest
+    total = x.dtype.type(0)
+    for j in range(x.size):
+        y[j] = math.exp(x[j] - largest)
+        total += y[j]
+    factor = x.dtype.type(1) / total
+    for j in range(x.size):
+        y[j] *= factor
+
+
+@scalar
+def log_softmax_of_line(x, y):
+    largest = x.dtype.type(-np.inf)
+    for j in range(x.size):
+        largest = x[j] if x[j] > largest else largest
+    total = x.dtype.type(0)
+    for j in range(x.size):
+        total += math.exp(x[j] - largest)
+    log_total = math.log(total)
+    for j in range(x.size):
+        # in this order: the difference of two close large numbers is exact
+        shifted = x[j] - largest
+        y[j] = shifted - log_total
+
+
+@scalar
+def softmax_gradient_of_line(y, dy, dx, accumulate):
+    product = y.dtype.type(0)
+    for j in range(y.size):
+        product += y[j] * dy[j]
+    for j in range(y.size):
+        gradient = y[j] * (dy[j] - product)
+        dx[j] = dx[j] + gradient if accumulate else gradient
+
+
+@scalar
+def log_softmax_gradient_of_line(y, dy, dx, accumulate):
+    total = y.dtype.type(0)
+    for j in range(y.size):
+        total += dy[j]
+    for j in range(y.size):
+        gradient = dy[j] - math.exp(y[j]) * total
+        dx[j] = dx[j] + gradient if accumulate else gradient
+
+
+# Contiguous lines are a case of their own, which the compiler vectorises.
+
+
+@kernel
+def softmax_forward(x, y, axis_size, inner):
+    """y = exp(x) / (sum of exp(x) over the axis).  x, y: (outer, axis_size, inner); y may be x's memory"""
+    kernel_attributes()
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    size = axis_size * inner
+    for first in range(0, y.size, size):
+        if inner == 1:
+            softmax_of_line(x[first : first + size], y[first : first + size])
+        else:
+            for i in range(first, first + inner):
+                softmax_of_line(x[i : i + size : inner], y[i : i + size : inner])
+
+
+@kernel
+def softmax_backward(y, dy, dx, axis_size, inner, accumulate):
+    """dx = y (dy - (sum of y dy over the axis)).  y, dy, dx: (outer, axis_size, inner); dx may be dy's memory"""
+    kernel_attributes()
+    y = y.reshape(-1)
+    dy = dy.reshape(-1)
+    dx = dx.reshape(-1)
+    size = axis_size * inner
+    for first in range(0, y.size, size):
+        if inner == 1:
+            last = first + size
+            softmax_gradient_of_line(y[first:last], dy[first:last], dx[first:last], accumulate)
+        else:
+            for i in range(first, first + inner):
+                last = i + size
+                softmax_gradient_of_line(y[i:last:inner], dy[i:last:inner], dx[i:last:inner], accumulate)
+
+
+@kernel
+def log_softmax_forward(x, y, axis_size, inner):
+    """y = x - log(sum of exp(x) over the axis).  x, y: (outer, axis_size, inner); y may be x's memory"""
+    kernel_attributes()
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    size = axis_size * inner
+    for first in range(0, y.size, size):
+        if inner == 1:
+            log_softmax_of_line(x[first : first + size], y[first : first + size])
+        else:
+            for i in range(first, first + inner):
+                log_softmax_of_line(x[i : i + size : inner], y[i : i + size : inner])
+
+
+@kernel
+def log_softmax_backward(y, dy, dx, axis_size, inner, accumulate):
+    """dx = dy - exp(y) (sum of dy over the axis).  y, dy, dx: (outer, axis_size, inner); dx may be dy's memory"""
+    kernel_attributes()
+    y = y.reshape(-1)
+    dy = dy.reshape(-1)
+    dx = dx.reshape(-1)
+    size = axis_size * inner
+    for first in range(0, y.size, size):
+        if inner == 1:
+            last = first + size
+            log_softmax_gradient_of_line(y[first:last], dy[first:last], dx[first:last], accumulate)
+        else:
+            for i in range(first, first + inner):
+                last = i + size
+                log_softmax_gradient_of_line(y[i:last:inner], dy[i:last:inner], dx[i:last:inner], accumulate)

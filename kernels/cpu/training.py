@@ -1,0 +1,106 @@
+"""What a training step needs around its layers: sums over chunks in a fixed order, and running results."""
+
+from ._jit import kernel, kernel_attributes
+
+
+@kernel
+def chunk_counts(counts, batch, rows):
+    """counts: (chunks,) int64; counts[i] = rows per sample times the samples of chunk i of a batch."""
+    kernel_attributes()
+    chunks = counts.size
+    for i in range(chunks):
+        counts[i] = (batch * (i + 1) // chunks - batch * i // chunks) * rows
+
+
+@kernel
+def sum_partials(partials, out):
+    """out[...] = sum over i of partials[i, ...], in the order of i.  partials: (chunks, ...), out: (...)"""
+    kernel_attributes()
+    rows = partials.reshape(partials.shape[0], -1)
+    flat = out.reshape(-1)
+    for j in range(flat.size):
+        flat[j] = rows[0, j]
+    for i in range(1, rows.shape[0]):
+        row = rows[i]
+        for j in range(flat.size):
+            flat[j] += row[j]
+
+
+@kernel
+def sum_gradients(chunk_gradients, begin, out):
+    """out[j] = sum over chunks i of chunk_gradients[i, begin + j].  chunk_gradients: (chunks, P), out: (n,)"""
+    kernel_attributes()
+    row = chunk_gradients[0, begin : begin + out.size]
+    for j in range(out.size):
+        out[j] = row[j]
+    for i in range(1, chunk_gradients.shape[0]):
+        row = chunk_gradients[i, begin : begin + out.size]
+        for j in range(out.size):
+            out[j] += row[j]
+
+
+@kernel
+def total(values, out):
+    """out[0] = sum of values in float64.  values: (n,), out: (1,) float64"""
+    kernel_attributes()
+    result = 0.0
+    for i in range(values.size):
+        result += values[i]
+    out[0] = result
+
+
+@kernel
+def weighted_total(values, weights, out):
+    """out[0] = sum of values * weights in float64.  values, weights: (n,), out: (1,) float64"""
+    kernel_attributes()
+    result = 0.0
+    for i in range(values.size):
+        result += values[i] * weights[i]
+    out[0] = result
+
+
+@kernel
+def add_result(totals, results, index, factor):
+    """results[index] += factor * sum of totals, in order.  totals: (chunks, 1) float64, results: (k,) float64"""
+    kernel_attributes()
+    result = 0.0
+    for i in range(totals.shape[0]):
+        result += totals[i, 0]
+    results[index] += factor * result
+
+
+@kernel
+def loss_gradient(weights, d_values, scale, accumulate):
+    """d_values = weights * scale: the gradient of a weighted mean.  weights, d_values: (n,)"""
+    kernel_attributes()
+    factor = d_values.dtype.type(scale)
+    if accumulate:
+        for i in range(d_values.size):
+            d_values[i] += weights[i] * factor
+    else:
+        for i in range(d_values.size):
+            d_values[i] = weights[i] * factor
+
+
+@kernel
+def l1_l2_penalty(parameter, l1, l2, results, index, factor):
+    """results[index] += factor * (l1 * sum(|p|) + l2 * sum(p^2))."""
+    kernel_attributes()
+    flat = parameter.reshape(-1)
+    absolute, squares = 0.0, 0.0
+    for i in range(flat.size):
+        absolute += abs(flat[i])
+        squares += flat[i] * flat[i]
+    results[index] += factor * (l1 * absolute + l2 * squares)
+
+
+@kernel
+def l1_l2_gradient(parameter, gradient, l1, l2):
+    """gradient += l1 * sign(p) + 2 * l2 * p."""
+    kernel_attributes()
+    p, g = parameter.reshape(-1), gradient.reshape(-1)
+    slope, factor = p.dtype.type(l1), p.dtype.type(2 * l2)
+    zero = p.dtype.type(0)
+    for i in range(p.size):
+        sign = slope if p[i] > zero else (-slope if p[i] < zero else zero)
+        g[i] += sign + factor * p[i]

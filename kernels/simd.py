@@ -1,0 +1,443 @@
+"""The generator of vector micro-kernels: register tiles written as LLVM IR, called from Numba as intrinsics.
+
+A *tile* is a small function that keeps a block of the result in vector registers while it runs over the reduction.
+There are three: ``matrix_tile`` (products of matrices), ``convolution_tile`` (convolution forward, and backward to its
+input) and ``filter_tile`` (convolution backward to its weights).  Tiles take addresses and element counts as integers;
+what is a constant is said by the keyword arguments that make the tile.  The loops around a tile are Numba code.
+
+Sums run over the reduction in one order that does not depend on a tile's size or place, so a result's bits do not
+depend on how the work is split.
+"""
+
+import hashlib
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+_POINTER = ir.PointerType()
+_INT = ir.IntType(64)
+_INDEX = ir.IntType(32)
+_BIT = ir.IntType(1)
+
+
+def _integer(value):
+    return value if isinstance(value, ir.Value) else ir.Constant(_INT, value)
+
+
+class Emitter:
+    """Writes the body of one function over vectors of ``lanes`` elements of ``dtype`` (float32 or float64)."""
+
+    def __init__(self, function, dtype, lanes):
+        self.function = function
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.lanes = lanes
+        self.element, self.itemsize = {"float32": (ir.FloatType(), 4), "float64": (ir.DoubleType(), 8)}[dtype]
+        self.vector = ir.VectorType(self.element, lanes)
+        self.zero = ir.Constant(self.vector, [self.element(0.0)] * lanes)
+        self._suffix = f"v{lanes}f{8 * self.itemsize}"
+
+    def _external(self, name, result, arguments):
+        declared = self.function.module.globals.get(name)
+        return declared or ir.Function(self.function.module, ir.FunctionType(result, arguments), name)
+
+    def pointer(self, address):
+        return self.builder.inttoptr(address, _POINTER)
+
+    def advance(self, pointer, elements):
+        if isinstance(elements, int) and elements == 0:
+            return pointer
+        return self.builder.gep(pointer, [_integer(elements)], source_etype=self.element)
+
+    def load(self, pointer, offset=0, mask=None):
+        pointer = self.advance(pointer, offset)
+        if mask is None:
+            return self.builder.load(pointer, typ=self.vector, align=self.itemsize)
+        # masked off lanes are not touched, so a tail never reads past the end of an array
+        if llvmlite.binding.llvm_version_info[0] >= 22:
+            types_, extra = [_POINTER, mask.type, self.vector], []
+        else:
+            types_, extra = [_POINTER, _INDEX, mask.type, self.vector], [_INDEX(self.itemsize)]
+        function = self._external(f"llvm.masked.load.{self._suffix}.p0", self.vector, types_)
+        return self.builder.call(function, [pointer, *extra, mask, self.zero])
+
+    def store(self, value, pointer, offset=0, mask=None):
+        pointer = self.advance(pointer, offset)
+        if mask is None:
+            self.builder.store(value, pointer, align=self.itemsize)
+            return
+        if llvmlite.binding.llvm_version_info[0] >= 22:
+            types_, extra = [self.vector, _POINTER, mask.type], []
+        else:
+            types_, extra = [self.vector, _POINTER, _INDEX, mask.type], [_INDEX(self.itemsize)]
+        function = self._external(f"llvm.masked.store.{self._suffix}.p0", ir.VoidType(), types_)
+        self.builder.call(function, [value, pointer, *extra, mask])
+
+    def splat(self, value, type_):
+        undefined = ir.Constant(type_, ir.Undefined)
+        first = self.builder.insert_element(undefined, value, _INDEX(0))
+        lanes = ir.Constant(ir.VectorType(_INDEX, self.lanes), [_INDEX(0)] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, lanes)
+
+    def broadcast(self, pointer, offset=0):
+        scalar = self.builder.load(self.advance(pointer, offset), typ=self.element, align=self.itemsize)
+        return self.splat(scalar, self.vector)
+
+    def lane_mask(self, count):
+        """Mask of the first ``count`` lanes (none if negative, all if there are no more lanes)."""
+        indices = ir.VectorType(_INT, self.lanes)
+        numbers = ir.Constant(indices, [_INT(i) for i in range(self.lanes)])
+        return self.builder.icmp_signed("<", numbers, self.splat(count, indices))
+
+    def multiply_add(self, a, b, c):
+        # fmuladd, not fma: without hardware support the latter would be a library call
+        function = self._external(f"llvm.fmuladd.{self._suffix}", self.vector, [self.vector] * 3)
+        return self.builder.call(function, [a, b, c])
+
+    def relu(self, value):
+        return self.builder.select(self.builder.fcmp_ordered("<", value, self.zero), self.zero, value)
+
+    def where_positive(self, condition, value):
+        return self.builder.select(self.builder.fcmp_ordered(">", condition, self.zero), value, self.zero)
+
+    def minimum(self, a, b):
+        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
+
+    def loop(self, count, carried, body):
+        """``count`` times ``carried = body(carried)``; returns the last ``carried`` (values, as a list)."""
+        builder = self.builder
+        before = builder.block
+        head, inside, after = (self.function.append_basic_block(name) for name in ("head", "inside", "after"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        index = builder.phi(_INT)
+        index.add_incoming(_INT(0), before)
+        values = [builder.phi(value.type) for value in carried]
+        for value, first in zip(values, carried, strict=True):
+            value.add_incoming(first, before)
+        builder.cbranch(builder.icmp_signed("<", index, _integer(count)), inside, after)
+        builder.position_at_end(inside)
+        results = body(list(values))
+        index.add_incoming(builder.add(index, _INT(1)), builder.block)
+        for value, result in zip(values, results, strict=True):
+            value.add_incoming(result, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return values
+
+
+def _tile(name, dtype, lanes, arguments, emit, constants):
+    """Intrinsic ``tile((argument, ...))`` of integers whose body is ``emit(emitter, *arguments)``."""
+    digest = hashlib.sha256(repr((dtype, lanes, sorted(constants.items()))).encode()).hexdigest()[:16]
+    symbol = f"jitnet_{name}_{digest}"
+    signature = types.void(types.UniTuple(types.intp, arguments))
+
+    def codegen(context, builder, signature, packed):
+        function = builder.module.globals.get(symbol)
+        if function is None:
+            function_type = ir.FunctionType(ir.VoidType(), [_INT] * arguments)
+            function = ir.Function(builder.module, function_type, symbol)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            function.attributes.add("nounwind")
+            # without it LLVM halves vectors of 64 bytes on processors whose clock they slow down
+            set.add(function.attributes, '"prefer-vector-width"="512"')
+            emitter = Emitter(function, dtype, lanes)
+            emit(emitter, *function.args)
+            emitter.builder.ret_void()
+        builder.call(function, [builder.extract_value(packed[0], i) for i in range(arguments)])
+        return context.get_dummy_value()
+
+    @intrinsic
+    def tile(typingctx, values):
+        return signature, codegen
+
+    return tile
+
+
+@intrinsic
+def address(typingctx, array, offset):
+    """Address of element ``offset`` (in elements from the first) of a C-contiguous array."""
+    signature = types.intp(array, types.intp)
+    itemsize = array.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.add(builder.ptrtoint(data, _INT), builder.mul(arguments[1], _INT(itemsize)))
+
+    return signature, codegen
+
+
+EPILOGUES = ("store", "accumulate", "bias", "bias_relu", "relu_mask")
+
+
+def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
+    """Write a block of results.  ``results[i][v]`` goes to ``pointers[i]`` after v vectors.
+
+    epilogue: store; accumulate (add what is there); bias, bias_relu (``extra``: the bias); relu_mask (zero where the
+    activation at ``extra_pointers[i]`` is not positive).
+    """
+    vectors = len(results[0])
+    offsets = [v * emitter.lanes for v in range(vectors)]
+    if epilogue in ("bias", "bias_relu"):
+        bias = [emitter.load(extra, offsets[v], masks[v]) for v in range(vectors)]
+        results = [[emitter.builder.fadd(row[v], bias[v]) for v in range(vectors)] for row in results]
+    if epilogue == "bias_relu":
+        results = [[emitter.relu(value) for value in row] for row in results]
+    # every load before the first store: rows past the end repeat the last row and must write the same again
+    if epilogue in ("accumulate", "relu_mask"):
+        sources = pointers if epilogue == "accumulate" else extra_pointers
+        combine = emitter.builder.fadd if epilogue == "accumulate" else emitter.where_positive
+        old = [[emitter.load(p, offsets[v], masks[v]) for v in range(vectors)] for p in sources]
+        results = [
+            [combine(o, value) for o, value in zip(old_row, row, strict=True)]
+            for old_row, row in zip(old, results, strict=True)
+        ]
+    for pointer, row in zip(pointers, results, strict=True):
+        for v, value in enumerate(row):
+            emitter.store(value, pointer, offsets[v], masks[v])
+
+
+def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contiguous):
+    """C[i, j] = epilogue(sum over k of A[i, k] B[k, j]) for ``rows`` rows and ``vectors`` vectors of columns.
+
+    Arguments: a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, extra, extra_row: addresses, and
+    distances in elements.  ``a_step`` is from A[i, k] to A[i, k + 1]; ``contiguous`` says that it is 1.  Rows from
+    ``valid_rows`` on repeat the last valid one; with ``masked``, columns from ``valid_columns`` on are left alone.
+    """
+
+    def emit(e, a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, extra, extra_row):
+        builder = e.builder
+        last = builder.sub(valid_rows, _INT(1))
+        index = [_INT(0)] + [e.minimum(_INT(i), last) for i in range(1, rows)]
+        a_rows = [e.advance(e.pointer(a), builder.mul(i, a_row)) for i in index]
+        masks = [None] * vectors
+        if masked:
+            masks = [e.lane_mask(builder.sub(valid_columns, _INT(v * e.lanes))) for v in range(vectors)]
+        step = _INT(1) if contiguous else a_step
+
+        def multiply(carried, count):
+            offset, b_now, *sums = carried
+            for _ in range(count):
+                b_values = [e.load(b_now, v * e.lanes, masks[v]) for v in range(vectors)]
+                for i in range(rows):
+                    a_value = e.broadcast(a_rows[i], offset)
+                    for v in range(vectors):
+                        at = i * vectors + v
+                        sums[at] = e.multiply_add(a_value, b_values[v], sums[at])
+                offset = builder.add(offset, step)
+                b_now = e.advance(b_now, b_row)
+            return [offset, b_now, *sums]
+
+        carried = [_INT(0), e.pointer(b)] + [e.zero] * (rows * vectors)
+        if unroll > 1:
+            carried = e.loop(builder.sdiv(depth, _INT(unroll)), carried, lambda values: multiply(values, unroll))
+            carried = e.loop(builder.srem(depth, _INT(unroll)), carried, lambda values: multiply(values, 1))
+        else:
+            carried = e.loop(depth, carried, lambda values: multiply(values, 1))
+        sums = carried[2:]
+        results = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
+        pointers = [e.advance(e.pointer(c), builder.mul(i, c_row)) for i in index]
+        extra_pointers = [e.advance(e.pointer(extra), builder.mul(i, extra_row)) for i in index]
+        _finish(e, results, epilogue, pointers, e.pointer(extra), extra_pointers, masks)
+
+    constants = dict(
+        rows=rows, vectors=vectors, masked=masked, epilogue=epilogue, unroll=unroll, contiguous=contiguous
+    )
+    return _tile("matrix", dtype, lanes, 12, emit, constants)
+
+
+def _uses(pixels, taps, stride, dilation):
+    """Columns of input that ``pixels`` outputs read, each with the (tap, pixel) pairs that read it."""
+    uses = {}
+    for pixel in range(pixels):
+        for tap in range(taps):
+            uses.setdefault(pixel * stride + tap * dilation, []).append((tap, pixel))
+    return sorted(uses.items())
+
+
+def convolution_tile(
+    *, dtype, lanes, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue
+):
+    """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
+
+    Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, extra: addresses of the first input
+    that the first tap row reads, of its weights and of the output; the distance between the inputs of consecutive tap
+    rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` that make up the row.
+    ``kernel`` is (tap rows, taps, channels, filters); outputs lie ``step`` pixels apart.
+    """
+    masked = filters % (lanes * vectors) != 0
+
+    def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, extra):
+        masks = [None] * vectors
+        if masked:
+            masks[-1] = e.lane_mask(e.builder.sub(valid_filters, _INT((vectors - 1) * lanes)))
+
+        def tile(count):
+            def channel(carried):
+                x_now, kernel_now, *sums = carried
+                weights = [
+                    [e.load(kernel_now, s * channels * filters + v * lanes, masks[v]) for v in range(vectors)]
+                    for s in range(taps)
+                ]
+                for column, readers in _uses(count, taps, stride, dilation):
+                    value = e.broadcast(x_now, column * channels)
+                    for s, pixel in readers:
+                        for v in range(vectors):
+                            at = pixel * vectors + v
+                            sums[at] = e.multiply_add(value, weights[s][v], sums[at])
+                return [e.advance(x_now, 1), e.advance(kernel_now, filters), *sums]
+
+            def tap_row(carried):
+                sums = e.loop(channels, carried, channel)[2:]
+                return [e.advance(carried[0], x_row), e.advance(carried[1], taps * channels * filters), *sums]
+
+            def body(carried):
+                x_now, y_now, extra_now = carried
+                sums = e.loop(tap_rows, [x_now, e.pointer(kernel)] + [e.zero] * (count * vectors), tap_row)[2:]
+                results = [sums[i * vectors : (i + 1) * vectors] for i in range(count)]
+                pointers = [e.advance(y_now, i * step * filters) for i in range(count)]
+                extra_pointers = [e.advance(extra_now, i * step * filters) for i in range(count)]
+                _finish(e, results, epilogue, pointers, extra_now, extra_pointers, masks)
+                extra_next = extra_now
+                if epilogue == "relu_mask":
+                    extra_next = e.advance(extra_now, count * step * filters)
+                return [
+                    e.advance(x_now, count * stride * channels), e.advance(y_now, count * step * filters), extra_next,
+                ]  # fmt: skip
+
+            return body
+
+        carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(extra)], tile(pixels))
+        if narrow:
+            e.loop(narrow_tiles, carried, tile(pixels - 1))
+
+    constants = dict(
+        pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
+        filters=filters, step=step, narrow=narrow, epilogue=epilogue,
+    )  # fmt: skip
+    return _tile("convolution", dtype, lanes, 9, emit, constants)
+
+
+def filter_tile(*, dtype, lanes, group, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies):
+    """Adds one image's share to the gradient of one row of taps: ``group`` channels, ``vectors`` vectors of filters.
+
+    Arguments: x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters: addresses, distances between
+    the inputs (and gradients) of consecutive output rows, the number of output rows and of the blocks of ``pixels``
+    (and, with ``narrow``, of ``pixels - 1``) that make up such a row.  ``copies`` partial sums hide latency.
+    """
+    masked = filters % (lanes * vectors) != 0
+
+    def emit(e, x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters):
+        masks = [None] * vectors
+        if masked:
+            masks[-1] = e.lane_mask(e.builder.sub(valid_filters, _INT((vectors - 1) * lanes)))
+        places = [(c, s, v) for c in range(group) for s in range(taps) for v in range(vectors)]
+        offsets = [s * channels * filters + c * filters + v * lanes for c, s, v in places]
+
+        def block(count):
+            def body(carried):
+                x_now, dy_now, *sums = carried
+                gradients = {}
+                for column, readers in _uses(count, taps, stride, dilation):
+                    for _, pixel in readers:
+                        if pixel not in gradients:
+                            gradients[pixel] = [
+                                e.load(dy_now, pixel * filters + v * lanes, masks[v]) for v in range(vectors)
+                            ]
+                    for c in range(group):
+                        value = e.broadcast(x_now, column * channels + c)
+                        for s, pixel in readers:
+                            for v in range(vectors):
+                                at = (pixel % copies) * len(places) + (c * taps + s) * vectors + v
+                                sums[at] = e.multiply_add(value, gradients[pixel][v], sums[at])
+                return [e.advance(x_now, count * stride * channels), e.advance(dy_now, count * filters), *sums]
+
+            return body
+
+        def row(carried):
+            inside = e.loop(blocks, carried, block(pixels))
+            if narrow:
+                inside = e.loop(narrow_blocks, inside, block(pixels - 1))
+            return [e.advance(carried[0], x_row), e.advance(carried[1], dy_row), *inside[2:]]
+
+        target = e.pointer(dkernel)
+        sums = [e.load(target, offset, masks[v]) for offset, (_, _, v) in zip(offsets, places, strict=True)]
+        sums += [e.zero] * (len(places) * (copies - 1))
+        sums = e.loop(rows, [e.pointer(x), e.pointer(dy), *sums], row)[2:]
+        for at, (offset, (_, _, v)) in enumerate(zip(offsets, places, strict=True)):
+            total = sums[at]
+            for copy in range(1, copies):
+                total = e.builder.fadd(total, sums[at + copy * len(places)])
+            e.store(total, target, offset, masks[v])
+
+    constants = dict(
+        group=group, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
+        filters=filters, pixels=pixels, narrow=narrow, copies=copies,
+    )  # fmt: skip
+    return _tile("filter", dtype, lanes, 9, emit, constants)
+
+
+def transpose_tile(*, dtype, lanes, masked):
+    """A block of ``lanes`` rows and columns of C = A.T.
+
+    Arguments: a, a_row, c, c_row, rows, columns (valid ones of A, with ``masked``).
+    """
+
+    def emit(e, a, a_row, c, c_row, rows, columns):
+        builder = e.builder
+        last = builder.sub(rows, _INT(1))
+        index = [e.minimum(_INT(i), last) if masked else _INT(i) for i in range(lanes)]
+        mask = e.lane_mask(columns) if masked else None
+        block = [e.load(e.advance(e.pointer(a), builder.mul(i, a_row)), 0, mask) for i in index]
+        distance = 1
+        while distance < lanes:  # swap the off-diagonal blocks of size 1, 2, 4, ...
+            for i in range(lanes):
+                if i & distance:
+                    continue
+                upper, lower = block[i], block[i + distance]
+                first = [j + lanes - distance if j & distance else j for j in range(lanes)]
+                second = [j + lanes if j & distance else j + distance for j in range(lanes)]
+                shuffle = ir.VectorType(_INDEX, lanes)
+                block[i] = builder.shuffle_vector(upper, lower, ir.Constant(shuffle, [_INDEX(j) for j in first]))
+                block[i + distance] = builder.shuffle_vector(
+                    upper, lower, ir.Constant(shuffle, [_INDEX(j) for j in second])
+                )
+            distance *= 2
+        for j, values in enumerate(block):
+            mask = None
+            if masked:
+                exists = builder.icmp_signed("<", _INT(j), columns)
+                mask = e.lane_mask(builder.select(exists, rows, _INT(0)))
+            e.store(values, e.advance(e.pointer(c), builder.mul(_INT(j), c_row)), 0, mask)
+
+    return _tile("transpose", dtype, lanes, 6, emit, dict(masked=masked))
+
+
+def pad_rows_tile(*, dtype):
+    """Copies ``rows`` rows into wider ones and zeroes what is left and right of them.
+
+    Arguments: source, source_row, target, target_row, rows, before, count: addresses, and numbers of elements.
+    """
+
+    def emit(e, source, source_row, target, target_row, rows, before, count):
+        builder = e.builder
+        size = _INT(e.itemsize)
+        byte = ir.IntType(8)
+        clear = e._external("llvm.memset.p0.i64", ir.VoidType(), [_POINTER, byte, _INT, _BIT])
+        copy = e._external("llvm.memcpy.p0.p0.i64", ir.VoidType(), [_POINTER, _POINTER, _INT, _BIT])
+        after = builder.sub(builder.sub(target_row, before), count)
+
+        def row(carried):
+            source_now, target_now = carried
+            middle = e.advance(target_now, before)
+            builder.call(clear, [target_now, byte(0), builder.mul(before, size), _BIT(0)])
+            builder.call(copy, [middle, source_now, builder.mul(count, size), _BIT(0)])
+            builder.call(clear, [e.advance(middle, count), byte(0), builder.mul(after, size), _BIT(0)])
+            return [e.advance(source_now, source_row), e.advance(target_now, target_row)]
+
+        e.loop(rows, [e.pointer(source), e.pointer(target)], row)
+
+    return _tile("pad_rows", dtype, 1, 7, emit, {})

@@ -1,0 +1,106 @@
+"""Which vectors this machine has, and modules of kernels written for one purpose and kept in the user's cache.
+
+Imports neither Numba nor the generator, so that a plan can be made without them.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding
+
+from jitnet._cache import cache_directory
+
+
+@dataclass(frozen=True)
+class VectorTarget:
+    """Vectors that kernels are generated for: their size in bytes and how many registers hold them."""
+
+    name: str
+    bytes: int
+    registers: int
+
+    def lanes(self, dtype: str, count: int | None = None) -> int:
+        """Elements in a vector of ``dtype``; no more than ``count`` elements need (a power of two, at least 4)."""
+        widest = self.bytes // _ITEMSIZE[dtype]
+        if count is None:
+            return widest
+        return min(widest, max(4, 1 << (count - 1).bit_length()))
+
+
+_ITEMSIZE = {"float32": 4, "float64": 8}
+_TARGETS = {
+    target.name: target
+    for target in (
+        VectorTarget("avx512", 64, 32),
+        VectorTarget("avx2", 32, 16),
+        VectorTarget("neon", 16, 32),
+        VectorTarget("plain", 16, 16),
+    )
+}
+
+
+@functools.cache
+def _host_target() -> str:
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f") and features.get("avx512vl"):
+        return "avx512"
+    if features.get("avx2") and features.get("fma"):
+        return "avx2"
+    return "neon" if features.get("neon") else "plain"
+
+
+def vector_target() -> VectorTarget:
+    """The host's vectors, or those that the environment variable ``JITNET_SIMD`` names (avx512, avx2, neon, plain).
+
+    Raises ValueError if the variable names no target.
+    """
+    name = os.environ.get("JITNET_SIMD") or _host_target()
+    if name not in _TARGETS:
+        raise ValueError(f"JITNET_SIMD must be one of {', '.join(_TARGETS)}. Received: JITNET_SIMD={name}")
+    return _TARGETS[name]
+
+
+@functools.cache
+def _generator_hash() -> bytes:
+    """Hash of what turns a specialised module into machine code: Numba does not notice that an import changed."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256((Path(__file__).parent / "simd.py").read_bytes())
+    digest.update(f"numba {version('numba')} llvmlite {llvmlite.__version__}".encode())
+    digest.update(llvmlite.binding.get_host_cpu_name().encode())
+    digest.update(llvmlite.binding.get_host_cpu_features().flatten().encode())
+    return digest.digest()
+
+
+def specialised_module(source: str):
+    """The module with this ``source``, imported from the cache directory, where it is written if it is new.
+
+    Its kernels find their compiled code next to it, because its name is a hash of all that the code depends on.
+    Several processes may do this at once: the file appears whole or not at all.
+    """
+    name = "k_" + hashlib.sha256(_generator_hash() + source.encode()).hexdigest()
+    if name in sys.modules:
+        return sys.modules[name]
+    path = cache_directory() / "simd" / f"{name}.py"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(source)
+        os.replace(temporary, path)
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    try:
+        specification.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
