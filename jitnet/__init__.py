@@ -1,6 +1,6 @@
 """jitnet: Keras-style neural networks whose every kernel is Python compiled by Numba."""
 
-import importlib.machinery
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -28,3 +28,28 @@ class _SourceTreeFinder:
 
 if not (Path(__file__).parent / "kernels").is_dir():
     sys.meta_path.append(_SourceTreeFinder)
+
+_MODULES = (
+    "activations", "callbacks", "cli", "config", "datasets", "initializers", "kernels", "layers", "losses", "metrics",
+    "models", "ops", "optimizers", "regularizers", "saving", "schedules", "threads", "utils",
+)  # fmt: skip
+_NAMES = {
+    "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "graph",
+    "Model": "models", "Sequential": "models", "load_model": "models",
+    "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
+    "floatx": "graph", "set_floatx": "graph",
+    "get_num_threads": "threads", "set_num_threads": "threads",
+}  # fmt: skip
+
+
+def __getattr__(name):
+    # modules are imported when first used: ``import jitnet`` and ``jitnet --help`` stay cheap
+    if name in _MODULES:
+        return importlib.import_module(f"jitnet.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"jitnet.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'jitnet' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_MODULES, *_NAMES})

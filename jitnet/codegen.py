@@ -52,6 +52,8 @@ class StepWriter:
         self.update = update  # None, or the optimizer's (kernel, slot names, scalar arguments)
         self.kernels: dict[str, str] = {}  # function name -> module
         self.functions: dict[str, object] = {}  # users' own @njit functions
+        calls = [*plan.program.calls, *plan.program.deferred]
+        self.kernel_names = {call.kernel.rpartition(".")[2] for call in calls}  # not available to buffers
 
     # ---- one buffer, one argument, one call
 
@@ -97,12 +99,15 @@ class StepWriter:
 
     def _argument(self, argument) -> str:
         if isinstance(argument, Out):
-            return argument.buffer.name
+            return self._name(argument.buffer)
         if isinstance(argument, Buffer):
-            return argument.name
+            return self._name(argument)
         if isinstance(argument, Expression):
             return argument.source
         return repr(argument)
+
+    def _name(self, buffer: Buffer) -> str:
+        return f"{buffer.name}_values" if buffer.name in self.kernel_names else buffer.name
 
     def _kernel(self, call: Call) -> str:
         if call.function is not None:
@@ -119,7 +124,7 @@ class StepWriter:
             for buffer in call.buffers:
                 if buffer.name not in seen:
                     seen.add(buffer.name)
-                    lines.append(f"    {buffer.name} = {self._view(buffer, serial=not section.batched)}")
+                    lines.append(f"    {self._name(buffer)} = {self._view(buffer, serial=not section.batched)}")
             arguments = [self._argument(a) for a in call.arguments]
             lines += _wrapped(self._kernel(call), arguments, "", "    ")
         return lines

@@ -102,7 +102,7 @@ class SymbolicTensor(_Operators, Value):
         self.dtype = dtype
         self.name = name
         self.producer = producer
-        self.history = None  # (layer, inputs) when a layer returned it; how Model finds its layers
+        self.history = None  # the layers.base.Node of the layer that returned it; how Model finds its layers
 
     def __repr__(self):
         return f"<SymbolicTensor {self.name}, shape={self.shape}, dtype={self.dtype}>"

@@ -57,11 +57,12 @@ class Step:
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
     optimizer: updates ``trainable``; None only sums the gradients.
     penalties: [(variable, l1, l2)].
+    reductions: per loss, "sum_over_batch_size" (default) or "sum".
     """
 
     def __init__(
         self, title, inputs, outputs=(), losses=(), records=(), seeds=None, trainable=(), wanted_inputs=(),
-        optimizer=None, penalties=(), gathered=False, sample_weight=None, fuse=True,
+        optimizer=None, penalties=(), reductions=(), gathered=False, sample_weight=None, fuse=True,
     ):  # fmt: skip
         self.inputs = dict(inputs)
         self.optimizer = optimizer
@@ -86,7 +87,7 @@ class Step:
         self._emit_inputs(program, sample_weight)
         lowered = program.lower(applications)
         self.output_arguments = self._emit_outputs(program, outputs)
-        self.results = self._emit_results(program, losses, records, penalties, sample_weight)
+        self.results = self._emit_results(program, losses, records, penalties, sample_weight, reductions)
         if self.trainable or wanted_inputs:
             for value, gradient in (seeds or {}).items():
                 target = program.gradient_target(value, batched=True)
@@ -126,6 +127,7 @@ class Step:
         self._capacity = 0
         self._bound = {}
         self._gradients = None
+        self.seconds_per_step = 0.0  # of the last run, so that a compiled run returns often enough
 
     # ---- tracing to calls
 
@@ -178,17 +180,20 @@ class Step:
             names.append(name)
         return names
 
-    def _emit_results(self, program, losses, records, penalties, sample_weight):
+    def _emit_results(self, program, losses, records, penalties, sample_weight, reductions):
         """Emit the sums that are reported, and seed the gradients of the losses."""
-        for values, weight in losses:
+        for index, (values, weight) in enumerate(losses):
+            mean = not reductions or reductions[index] == "sum_over_batch_size"
             buffer = program.buffer(values)
             weights = program.buffer(sample_weight)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
             program.call("training.weighted_total", buffer, weights, Out(total))
-            program.call("training.add_result", total, Expression("results"), 0, float(weight))
+            # results are divided by the number of samples when they are read
+            factor = float(weight) if mean else Expression(f"{float(weight)} * batch")
+            program.call("training.add_result", total, Expression("results"), 0, factor)
             if values in program.differentiated:
                 target = program.gradient_target(values, batched=True)
-                scale = Expression(f"{float(weight)} / batch")
+                scale = Expression(f"{float(weight)} / batch" if mean else f"{float(weight)}")
                 program.call("training.loss_gradient", weights, target, scale, target.accumulate)
         for index, values in enumerate(records, start=1):
             buffer = program.buffer(values)
@@ -244,6 +249,18 @@ class Step:
                 fixed.update(self.optimizer.slot_arrays(self.layout, self.trainable))
             self._bound[key] = fixed
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
+
+    def run(self, batch: int, count: int, arrays: dict, compiled: bool) -> None:
+        """Run ``count`` steps of ``batch`` samples; ``order`` and ``hyperparameters`` have one part per step."""
+        if compiled and self.gathered:
+            self.module.run_steps(count, *self.bind(batch, **arrays))
+            return
+        if count != 1:
+            raise ValueError(f"a plain run is one step. Received: count={count}")
+        arguments = dict(arrays)
+        if "hyperparameters" in arguments:
+            arguments["hyperparameters"] = arguments["hyperparameters"][0]
+        self.module.step(*self.bind(batch, **arguments))
 
     def _threads(self, batch: int) -> int:
         work = self.plan.work_per_sample * batch + 10 * self.layout.size

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import naive.conv as naive
 import numpy as np
 import pytest
-from naive import assert_close, check, numerical_gradient, random
+from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import conv
 
@@ -68,7 +68,7 @@ dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
 
 
 def operands(case, dtype):
-    return (random(*shape, dtype=dtype, seed=seed) for seed, shape in enumerate((case.x, case.kernel, case.y)))
+    return (draw(*shape, dtype=dtype, seed=seed) for seed, shape in enumerate((case.x, case.kernel, case.y)))
 
 
 @cases

@@ -3,7 +3,7 @@
 import naive.dense as naive
 import numpy as np
 import pytest
-from naive import assert_close, check, numerical_gradient, random
+from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import dense
 
@@ -14,7 +14,7 @@ sizes = pytest.mark.parametrize("rows,depth,columns", SIZES)
 
 def operands(rows, depth, columns, dtype):
     shapes = (rows, depth), (depth, columns), (rows, columns)
-    return (random(*shape, dtype=dtype, seed=seed) for seed, shape in enumerate(shapes))
+    return (draw(*shape, dtype=dtype, seed=seed) for seed, shape in enumerate(shapes))
 
 
 @sizes
@@ -29,7 +29,7 @@ def test_dense(rows, depth, columns, dtype):
 @pytest.mark.parametrize("shape", [(1, 1), (0, 3), (5, 7), (2, 3, 4, 17), (3, 0)])
 @dtypes
 def test_bias_add(shape, dtype):
-    x, bias = random(*shape, dtype=dtype), random(shape[-1], dtype=dtype)
+    x, bias = draw(*shape, dtype=dtype), draw(shape[-1], dtype=dtype)
     expected = naive.bias_add_forward(x, bias)
     check(dense.bias_add_forward, [x, bias], (), [expected])
     check(dense.bias_add_backward, [x], (), [naive.bias_add_backward(x)], accumulates=True)
@@ -40,7 +40,7 @@ def test_bias_add(shape, dtype):
 @sizes
 def test_central_differences(rows, depth, columns):
     x, kernel, dy = operands(rows, depth, columns, np.float64)
-    bias = random(columns)
+    bias = draw(columns)
     y, dx, dkernel, dbias = np.empty_like(dy), np.empty_like(x), np.empty_like(kernel), np.empty_like(bias)
 
     def loss():
@@ -60,7 +60,7 @@ def test_central_differences(rows, depth, columns):
 def test_torch(rows, depth, columns):
     torch = pytest.importorskip("torch")
     x, kernel, dy = operands(rows, depth, columns, np.float32)
-    bias = random(columns, dtype=np.float32)
+    bias = draw(columns, dtype=np.float32)
     y, dx, dkernel, dbias = np.empty_like(dy), np.empty_like(x), np.empty_like(kernel), np.empty_like(bias)
     dense.dense_forward(x, kernel, y)
     dense.bias_add_forward(y, bias, y)
@@ -90,7 +90,7 @@ def test_nonfinite(value):
 @pytest.mark.parametrize("columns", [1, 10, 37])
 def test_rows_do_not_depend_on_their_neighbours(columns):
     """Zero rows beside a NaN row stay zero: tiles do not mix their rows."""
-    x, kernel = np.zeros((7, 6)), random(6, columns)
+    x, kernel = np.zeros((7, 6)), draw(6, columns)
     x[2] = np.nan
     y = np.empty((7, columns))
     dense.dense_forward(x, kernel, y)

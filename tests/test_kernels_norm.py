@@ -5,7 +5,7 @@ import itertools
 import naive.norm as naive
 import numpy as np
 import pytest
-from naive import assert_close, check, numerical_gradient, random
+from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import norm
 
@@ -52,14 +52,14 @@ def batch_norm_gradients(x, dy, mean, rstd, gamma, chunks=2):
 @shapes
 @dtypes
 def test_statistics(shape, dtype):
-    x = random(*shape, dtype=dtype)
+    x = draw(*shape, dtype=dtype)
     check(norm.batch_norm_statistics, [x], (), list(naive.batch_norm_statistics(x)))
 
 
 @dtypes
 def test_statistics_far_from_zero(dtype):
     """A common offset of 1e4 and a spread of 1: E[x^2] - mean^2 would have no digit left in float32."""
-    x = (random(1000, 3) + 1e4).astype(dtype)
+    x = (draw(1000, 3) + 1e4).astype(dtype)
     mean, m2 = np.empty(3, dtype), np.empty(3, dtype)
     norm.batch_norm_statistics(x, mean, m2)
     expected_mean, expected_m2 = naive.batch_norm_statistics(x)
@@ -72,8 +72,8 @@ def test_statistics_far_from_zero(dtype):
 @pytest.mark.parametrize("counts", [[5], [3, 4, 2], [0, 7, 0, 1], [1, 1, 1]])
 @dtypes
 def test_combine(counts, dtype):
-    means = random(len(counts), 5, dtype=dtype)
-    m2s = random(len(counts), 5, dtype=dtype, seed=1) ** 2
+    means = draw(len(counts), 5, dtype=dtype)
+    m2s = draw(len(counts), 5, dtype=dtype, seed=1) ** 2
     counts = np.array(counts)
     means[counts == 0] = m2s[counts == 0] = 0
     expected = naive.batch_norm_combine(means, m2s, counts, EPSILON)
@@ -99,7 +99,7 @@ def test_moving_statistics(dtype):
 @shapes
 @dtypes
 def test_apply(shape, dtype):
-    x = random(*shape, dtype=dtype)
+    x = draw(*shape, dtype=dtype)
     vectors = channel_vectors(shape[1], 4, dtype)
     expected = naive.batch_norm_apply(x, *vectors)
     check(norm.batch_norm_apply, [x, *vectors], (), [expected])
@@ -110,7 +110,7 @@ def test_apply(shape, dtype):
 @shapes
 @dtypes
 def test_backward(shape, dtype):
-    x, dy = random(*shape, dtype=dtype), random(*shape, dtype=dtype, seed=1)
+    x, dy = draw(*shape, dtype=dtype), draw(*shape, dtype=dtype, seed=1)
     mean, rstd, gamma, dgamma, dbeta = channel_vectors(shape[1], 5, dtype)
     expected = naive.batch_norm_backward_statistics(x, dy, mean, rstd)
     check(norm.batch_norm_backward_statistics, [x, dy, mean, rstd], (), list(expected), accumulates=True)
@@ -124,7 +124,7 @@ def test_backward(shape, dtype):
 
 @pytest.mark.parametrize("shape", [(2, 1), (7, 3), (13, 5)])
 def test_central_differences(shape):
-    x, dy = random(*shape), random(*shape, seed=1)
+    x, dy = draw(*shape), draw(*shape, seed=1)
     gamma, beta = channel_vectors(shape[1], 2)
     _, mean, _, rstd = batch_norm(x, gamma, beta)
     dx, dgamma, dbeta = batch_norm_gradients(x, dy, mean, rstd, gamma)
@@ -142,7 +142,7 @@ def test_central_differences(shape):
 @pytest.mark.parametrize("training", [True, False])
 def test_torch(shape, training):
     torch = pytest.importorskip("torch")
-    x, dy = random(*shape, dtype=np.float32), random(*shape, dtype=np.float32, seed=1)
+    x, dy = draw(*shape, dtype=np.float32), draw(*shape, dtype=np.float32, seed=1)
     gamma, beta, moving_mean, moving_variance = channel_vectors(shape[1], 4, np.float32)
     leaves = [torch.tensor(array, requires_grad=True) for array in (x, gamma, beta)]
     running = torch.tensor(moving_mean), torch.tensor(moving_variance)
@@ -168,7 +168,7 @@ def test_torch(shape, training):
 
 
 def test_nan_stays_in_its_channel():
-    x, gamma, beta = random(9, 3), np.ones(3), np.zeros(3)
+    x, gamma, beta = draw(9, 3), np.ones(3), np.zeros(3)
     x[4, 1] = np.nan
     y = batch_norm(x, gamma, beta)[0]
     assert np.isnan(y[:, 1]).all()

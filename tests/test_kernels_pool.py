@@ -3,7 +3,7 @@
 import naive.pool as naive
 import numpy as np
 import pytest
-from naive import assert_close, check, numerical_gradient, random
+from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import pool
 
@@ -27,7 +27,7 @@ IMAGES = [(1, 1, 1, 1), (0, 3, 4, 2), (2, 3, 5, 7), (3, 7, 1, 16)]
 
 
 def operands(shape, out_size, dtype):
-    return random(*shape, dtype=dtype), random(shape[0], *out_size, shape[3], dtype=dtype, seed=1)
+    return draw(*shape, dtype=dtype), draw(shape[0], *out_size, shape[3], dtype=dtype, seed=1)
 
 
 @cases
@@ -52,7 +52,7 @@ def test_average_pool2d(shape, out_size, geometry, dtype):
 @pytest.mark.parametrize("shape", IMAGES)
 @dtypes
 def test_global_pools(shape, dtype):
-    x, dy = random(*shape, dtype=dtype), random(shape[0], shape[3], dtype=dtype, seed=1)
+    x, dy = draw(*shape, dtype=dtype), draw(shape[0], shape[3], dtype=dtype, seed=1)
     check(pool.global_average_pool2d_forward, [x], (), [naive.global_average_pool2d_forward(x)])
     expected = naive.global_average_pool2d_backward(dy, shape)
     check(pool.global_average_pool2d_backward, [dy], (), [expected], accumulates=True)
@@ -110,7 +110,7 @@ def test_central_differences(shape, out_size, geometry):
     if geometry == CASES["only_padding"][2]:
         pytest.skip("a maximum over nothing is not finite")
     x = np.random.default_rng(0).permutation(float(np.prod(shape)) - np.arange(np.prod(shape))).reshape(shape)
-    dy = random(shape[0], *out_size, shape[3], seed=1)
+    dy = draw(shape[0], *out_size, shape[3], seed=1)
     y, dx, argmax = np.empty_like(dy), np.empty_like(x), np.empty(dy.shape, np.int32)
 
     def maximum():
@@ -130,7 +130,7 @@ def test_central_differences(shape, out_size, geometry):
 
 def test_global_central_differences():
     x = np.random.default_rng(0).permutation(2.0 * 3 * 5 * 7 - np.arange(2 * 3 * 5 * 7)).reshape(2, 3, 5, 7)
-    dy = random(2, 7, seed=1)
+    dy = draw(2, 7, seed=1)
     y, dx, argmax = np.empty_like(dy), np.empty_like(x), np.empty(dy.shape, np.int32)
 
     def maximum():
@@ -173,7 +173,7 @@ def test_torch(name):
 
 def test_global_torch():
     torch = pytest.importorskip("torch")
-    x, dy = random(2, 3, 5, 7, dtype=np.float32), random(2, 7, dtype=np.float32, seed=1)
+    x, dy = draw(2, 3, 5, 7, dtype=np.float32), draw(2, 7, dtype=np.float32, seed=1)
     y, dx, argmax = np.empty_like(dy), np.empty_like(x), np.empty(dy.shape, np.int32)
     for kind in ("amax", "mean"):
         image = torch.tensor(x, requires_grad=True)

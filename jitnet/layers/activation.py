@@ -19,8 +19,7 @@ class Activation(Layer):
         self.activation = activations.get(activation)
 
     def call(self, inputs):
-        y = self.activation(inputs)
-        return ops.reshape(y, y.shape) if y is inputs else y
+        return self.activation(inputs)
 
     def get_config(self):
         return {**super().get_config(), "activation": activations.serialize(self.activation)}

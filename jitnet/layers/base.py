@@ -9,6 +9,7 @@ import numpy as np
 from .. import _registry, graph, initializers, regularizers
 from .._errors import invalid
 from ..graph import SymbolicTensor, Value, Variable
+from ..operations.shape import Reshape
 
 _counters: dict = defaultdict(itertools.count)
 REGISTRY: dict[str, type] = {}
@@ -22,6 +23,15 @@ def clear_names() -> None:
 def unique_layer_name(base: str) -> str:
     number = next(_counters[base])
     return base if number == 0 else f"{base}_{number}"
+
+
+class Node:
+    """One use of a layer: what it was applied to, and what it returned."""
+
+    def __init__(self, layer, inputs, outputs):
+        self.layer = layer
+        self.inputs = inputs
+        self.outputs = outputs
 
 
 class Layer:
@@ -205,14 +215,20 @@ class Layer:
                 if str(error).startswith("Layer "):
                     raise
                 raise ValueError(f"Layer {self.name!r} ({type(self).__name__}): {error}") from None
-        for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
+        several = isinstance(outputs, list | tuple)
+        results = []
+        for output in outputs if several else [outputs]:
             if not isinstance(output, SymbolicTensor):
                 raise TypeError(
                     f"Layer {self.name!r} ({type(self).__name__}): call must return symbolic tensors made with "
                     f"jitnet.ops. Received: {output!r}"
                 )
-            output.history = (self, inputs)
-        return outputs
+            # a layer that passes its input on gives it a new name, so that it shows in the model
+            results.append(Reshape(output.shape[1:])(output) if any(output is x for x in flat) else output)
+        node = Node(self, inputs, results)
+        for output in results:
+            output.history = node
+        return results if several else results[0]
 
     def _accepts_training(self) -> bool:
         return "training" in inspect.signature(self.call).parameters

@@ -3,7 +3,7 @@
 from .. import graph
 from .._errors import invalid
 from ..graph import SymbolicTensor
-from .base import Layer, unique_layer_name
+from .base import Layer, Node, unique_layer_name
 
 
 class InputLayer(Layer):
@@ -26,7 +26,7 @@ class InputLayer(Layer):
         self.shape = shape
         self.built = True
         self.output = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
-        self.output.history = (self, [])
+        self.output.history = Node(self, [], [self.output])
 
     def get_config(self):
         return {**super().get_config(), "shape": self.shape}

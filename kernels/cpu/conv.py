@@ -27,7 +27,8 @@ def _stack_block(typingctx, like):
     array_type = types.Array(like.dtype, 2, "C")
 
     def codegen(context, builder, signature, arguments):
-        storage = cgutils.alloca_once(builder, ir.ArrayType(context.get_data_type(like.dtype), _ROWS * _LANES))
+        with builder.goto_entry_block():  # not cgutils.alloca_once, whose zero fill LLVM takes seconds to digest
+            storage = builder.alloca(ir.ArrayType(context.get_data_type(like.dtype), _ROWS * _LANES))
         storage.align = 64
         itemsize = like.dtype.bitwidth // 8
         result = make_array(array_type)(context, builder)
@@ -105,8 +106,9 @@ def _multiply_add(rows, a, start, row_step, column_step, b, b_row, count, c, c_r
         i += 1
 
 
-@scalar
+@kernel
 def _clear(block, rows):
+    kernel_attributes()
     for i in range(rows):
         for k in range(block.shape[1]):
             block[i, k] = 0

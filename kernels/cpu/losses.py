@@ -16,7 +16,6 @@ EPSILON = 1e-7
 
 sigmoid = scalar(activations.sigmoid)
 sign = scalar(activations.sign)
-softplus = scalar(activations.softplus)
 
 
 @scalar
@@ -32,19 +31,29 @@ def is_inside(p):
 
 
 @scalar
-def softmax_of_row(x, p):
-    """p = softmax(x).  Returns the largest x and log(sum(exp(x - largest)))."""
+def subtract_largest(x, shifted):
+    """shifted = x - max(x).
+
+    Kept in memory: the compiler may reorder the terms of one expression, and large logits would swallow the rest.
+    """
     largest = x.dtype.type(-np.inf)
     for c in range(x.size):
         largest = x[c] if x[c] > largest else largest
-    total = x.dtype.type(0)
     for c in range(x.size):
-        p[c] = math.exp(x[c] - largest)
+        shifted[c] = x[c] - largest
+
+
+@scalar
+def softmax_in_place(p):
+    """p = softmax(p), where the largest p is 0.  Returns log(sum(exp(p)))."""
+    total = p.dtype.type(0)
+    for c in range(p.size):
+        p[c] = math.exp(p[c])
         total += p[c]
-    factor = x.dtype.type(1) / total
-    for c in range(x.size):
+    factor = p.dtype.type(1) / total
+    for c in range(p.size):
         p[c] *= factor
-    return largest, math.log(total)
+    return math.log(total)
 
 
 @scalar
@@ -64,11 +73,11 @@ def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):
     labels = labels.reshape(-1)
     probabilities = probabilities.reshape(-1)
     for r in range(values.size):
-        x = logits[r * classes : (r + 1) * classes]
+        p = probabilities[r * classes : (r + 1) * classes]
         label = labels[r]
-        chosen = x[label] if 0 <= label < classes else x.dtype.type(np.nan)
-        largest, log_total = softmax_of_row(x, probabilities[r * classes : (r + 1) * classes])
-        values[r] = log_total - (chosen - largest)
+        subtract_largest(logits[r * classes : (r + 1) * classes], p)
+        chosen = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
+        values[r] = softmax_in_place(p) - chosen
 
 
 @kernel
@@ -97,14 +106,14 @@ def softmax_cross_entropy_forward(logits, targets, values, probabilities):
     targets = targets.reshape(-1)
     probabilities = probabilities.reshape(-1)
     for r in range(values.size):
-        x = logits[r * classes : (r + 1) * classes]
+        p = probabilities[r * classes : (r + 1) * classes]
         t = targets[r * classes : (r + 1) * classes]
-        largest, log_total = softmax_of_row(x, probabilities[r * classes : (r + 1) * classes])
-        total = x.dtype.type(0)
+        subtract_largest(logits[r * classes : (r + 1) * classes], p)
+        chosen = p.dtype.type(0)
         for c in range(classes):
             # a target of 0 counts nothing, even where the logarithm is infinite
-            total += t[c] * (log_total - (x[c] - largest)) if t[c] != x.dtype.type(0) else x.dtype.type(0)
-        values[r] = total
+            chosen += t[c] * p[c] if t[c] != p.dtype.type(0) else p.dtype.type(0)
+        values[r] = softmax_in_place(p) * sum_of(t) - chosen
 
 
 @kernel
@@ -203,8 +212,11 @@ def cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accu
 @scalar
 def binary_cross_entropy(p, t):
     p = clip_probability(p)
-    one = type(p)(1)
-    return -(t * math.log(p) + (one - t) * math.log(one - p))
+    zero, one = type(p)(0), type(p)(1)
+    # choices keep the compiler from factoring out t, where a small loss would be a difference of large logarithms
+    positive = t * math.log(p) if t != zero else zero
+    negative = (one - t) * math.log(one - p) if t != one else zero
+    return -(positive + negative)
 
 
 @scalar
@@ -215,7 +227,10 @@ def binary_cross_entropy_gradient(p, t):
 
 @scalar
 def binary_cross_entropy_with_logits(x, t):
-    return softplus(x) - x * t
+    # t softplus(-x) + (1 - t) softplus(x): a sum of positive terms, nothing cancels
+    zero, one = type(x)(0), type(x)(1)
+    shared = math.log1p(math.exp(-abs(x)))
+    return shared + ((one - t) * x if x > zero else -t * x)
 
 
 @scalar

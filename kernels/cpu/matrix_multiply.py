@@ -9,6 +9,8 @@ from functools import cached_property
 
 from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
 
+_CACHED_BYTES = 1 << 19  # what a kernel may take for granted of the second-level cache
+
 _PRODUCT = '''"""Product of matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
@@ -17,6 +19,7 @@ from jitnet.kernels.simd import address, matrix_tile
 COLUMNS = {columns}
 ROWS = {rows}
 ITEMSIZE = {itemsize}
+CACHED = {cached}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
 whole = matrix_tile(masked=False, unroll={unroll}, contiguous=True, **_constants)
 edge = matrix_tile(masked=True, unroll=1, contiguous=True, **_constants)
@@ -30,18 +33,24 @@ def {name}(a, b{extra_argument}, c):
     b_row = b.strides[0] // ITEMSIZE
     c_row = c.strides[0] // ITEMSIZE
     {extra_row}
-    for column in range(0, c.shape[1], COLUMNS):
-        b_at = address(b, column)
-        columns = c.shape[1] - column
-        for row in range(0, c.shape[0], ROWS):
-            a_at = address(a, row * a_row)
-            c_at = address(c, row * c_row + column)
-            extra_at = {extra_at}
-            rows = c.shape[0] - row
-            if columns >= COLUMNS:
-                whole((a_at, a_row, 1, b_at, b_row, c_at, c_row, a.shape[1], rows, columns, extra_at, extra_row))
-            else:
-                edge((a_at, a_row, 1, b_at, b_row, c_at, c_row, a.shape[1], rows, columns, extra_at, extra_row))
+    depth = a.shape[1]
+    # so many rows of a stay in the second-level cache while all columns of b go by
+    some_rows = max(1, CACHED // max(1, depth) // ROWS) * ROWS
+    for first in range(0, c.shape[0], some_rows):
+        for column in range(0, c.shape[1], COLUMNS):
+            b_at = address(b, column)
+            columns = c.shape[1] - column
+            for row in range(first, min(first + some_rows, c.shape[0]), ROWS):
+                a_at = address(a, row * a_row)
+                c_at = address(c, row * c_row + column)
+                extra_at = {extra_at}
+                arguments = (
+                    a_at, a_row, 1, b_at, b_row, c_at, c_row, depth, c.shape[0] - row, columns, extra_at, extra_row
+                )
+                if columns >= COLUMNS:
+                    whole(arguments)
+                else:
+                    edge(arguments)
 '''
 
 _FILTER = '''"""Transposed product of matrices in {dtype}, written for {target} by jitnet."""
@@ -52,6 +61,7 @@ from jitnet.kernels.simd import address, matrix_tile
 COLUMNS = {columns}
 ROWS = {rows}
 ITEMSIZE = {itemsize}
+CACHED = {cached}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
 whole = matrix_tile(masked=False, unroll={unroll}, contiguous=False, **_constants)
 edge = matrix_tile(masked=True, unroll=1, contiguous=False, **_constants)
@@ -64,17 +74,21 @@ def {name}(x, dy, dkernel, first, last):
     x_row = x.strides[0] // ITEMSIZE
     dy_row = dy.strides[0] // ITEMSIZE
     out_row = dkernel.strides[0] // ITEMSIZE
-    for row in range(first, last, ROWS):
-        x_at = address(x, row)
-        for column in range(0, dy.shape[1], COLUMNS):
-            dy_at = address(dy, column)
-            out_at = address(dkernel, row * out_row + column)
-            rows = last - row
-            columns = dy.shape[1] - column
-            if columns >= COLUMNS:
-                whole((x_at, 1, x_row, dy_at, dy_row, out_at, out_row, x.shape[0], rows, columns, 0, 0))
-            else:
-                edge((x_at, 1, x_row, dy_at, dy_row, out_at, out_row, x.shape[0], rows, columns, 0, 0))
+    depth = x.shape[0]
+    # so many columns of dy stay in the second-level cache while all rows of x.T go by
+    some_columns = max(1, CACHED // max(1, depth) // COLUMNS) * COLUMNS
+    for first_column in range(0, dy.shape[1], some_columns):
+        for row in range(first, last, ROWS):
+            x_at = address(x, row)
+            for column in range(first_column, min(first_column + some_columns, dy.shape[1]), COLUMNS):
+                dy_at = address(dy, column)
+                out_at = address(dkernel, row * out_row + column)
+                columns = dy.shape[1] - column
+                arguments = (x_at, 1, x_row, dy_at, dy_row, out_at, out_row, depth, last - row, columns, 0, 0)
+                if columns >= COLUMNS:
+                    whole(arguments)
+                else:
+                    edge(arguments)
 '''
 
 _EXTRA = {  # epilogue: argument, its shape, distance between its rows, address of its block
@@ -111,6 +125,7 @@ class _MatrixPlan:
         """The module that holds the kernel."""
         rows, vectors = _tile_shape(self.target)
         lanes = self.target.lanes(self.dtype)
+        itemsize = 4 if self.dtype == "float32" else 8
         argument, shape, row, at = _EXTRA[self.epilogue]
         return self._template.format(
             name=self.name,
@@ -118,12 +133,13 @@ class _MatrixPlan:
             epilogue=self.epilogue,
             operator="+=" if self.epilogue == "accumulate" else "=",
             target=self.target.name,
-            itemsize=4 if self.dtype == "float32" else 8,
+            itemsize=itemsize,
             lanes=lanes,
             rows=rows,
             vectors=vectors,
             columns=lanes * vectors,
             unroll=2,
+            cached=_CACHED_BYTES // itemsize,
             extra_argument=argument,
             extra_shape=shape,
             extra_row=row,

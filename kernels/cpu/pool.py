@@ -70,7 +70,8 @@ def max_pool2d_backward(dy, argmax, dx, window_h, window_w, stride_h, stride_w, 
                     for s in range(s_first, s_end):
                         tap = np.int32(r * window_w + s)
                         for c in range(channels):
-                            dx[n, top + r, left + s, c] += dy[n, p, q, c] if argmax[n, p, q, c] == tap else zero
+                            gradient = dy[n, p, q, c]  # loaded first: a select, not a branch that nobody predicts
+                            dx[n, top + r, left + s, c] += gradient if argmax[n, p, q, c] == tap else zero
 
 
 @kernel
@@ -172,9 +173,10 @@ def global_max_pool2d_forward(x, y, argmax):
                 for c in range(channels):
                     value = x[n, h, w, c]
                     best = y[n, c]
-                    wins = not value <= best and best == best
+                    wins = (not value <= best) & (best == best)
+                    winner = argmax[n, c]
                     y[n, c] = value if wins else best
-                    argmax[n, c] = position if wins else argmax[n, c]
+                    argmax[n, c] = position if wins else winner
 
 
 @kernel

@@ -31,12 +31,12 @@ def log_softmax_of_line(x, y):
         largest = x[j] if x[j] > largest else largest
     total = x.dtype.type(0)
     for j in range(x.size):
-        total += math.exp(x[j] - largest)
+        # through memory: the compiler may reorder the terms of one expression, and large x would swallow log_total
+        y[j] = x[j] - largest
+        total += math.exp(y[j])
     log_total = math.log(total)
     for j in range(x.size):
-        # in this order: the difference of two close large numbers is exact
-        shifted = x[j] - largest
-        y[j] = shifted - log_total
+        y[j] -= log_total
 
 
 @scalar

@@ -48,8 +48,7 @@ def divide_derivative_a(a, b):
 
 
 def divide_derivative_b(a, b):
-    # not -a / b^2: the square may overflow where the quotient is finite
-    return -(a / b) / b
+    return -a / (b * b)
 
 
 def maximum(a, b):

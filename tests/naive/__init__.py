@@ -8,7 +8,7 @@ import numpy as np
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 
 
-def random(*shape, dtype=np.float64, seed=0):
+def draw(*shape, dtype=np.float64, seed=0):
     return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
 
 
@@ -30,7 +30,7 @@ def check(kernel, inputs, scalars, expected, accumulates=False):
     for output, wanted in zip(outputs, expected, strict=True):
         assert_close(output, wanted, TOLERANCE[dtype.type])
     if accumulates:
-        starts = [random(*wanted.shape, dtype=dtype, seed=99) for wanted in expected]
+        starts = [draw(*wanted.shape, dtype=dtype, seed=99) for wanted in expected]
         outputs = [start.copy() for start in starts]
         kernel(*inputs, *outputs, *scalars, True)
         for output, start, wanted in zip(outputs, starts, expected, strict=True):

@@ -1,0 +1,224 @@
+"""Losses, as in Keras 3: ``call(y_true, y_pred)`` gives one value per sample, ``reduction`` makes the batch's loss."""
+
+import numpy as np
+
+from . import _registry, ops
+from ._errors import invalid
+from .graph import SymbolicTensor
+from .operations import losses as operations
+from .operations.elementwise import Unary
+from .operations.softmax import Softmax
+
+
+class Loss:
+    """Base of all losses.
+
+    A subclass gives ``call(y_true, y_pred)``, made of jitnet.ops: symbolic tensors in, values (batch,) or
+    (batch, ...) out.
+
+    reduction: "sum_over_batch_size" (the mean over all values) or "sum".
+    """
+
+    sparse = False  # y_true holds integer labels, without the class axis
+
+    def __init__(self, name=None, reduction="sum_over_batch_size"):
+        if reduction not in ("sum_over_batch_size", "mean", "sum"):
+            raise invalid('A loss expects reduction "sum_over_batch_size" or "sum".', reduction=reduction)
+        self.name = name or _registry.snake_case(type(self).__name__)
+        self.reduction = "sum_over_batch_size" if reduction == "mean" else reduction
+
+    def call(self, y_true, y_pred):
+        raise TypeError(f"{type(self).__name__} lacks a call method")
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """The loss of arrays, as a float; of symbolic tensors, values (batch,)."""
+        if isinstance(y_pred, SymbolicTensor):
+            return per_sample(self.call(y_true, y_pred))
+        from .eager import evaluate_function
+
+        y_pred = np.asarray(y_pred)
+        y_true = prepare_targets(self, np.asarray(y_true), y_pred.shape, y_pred.dtype)
+        values = evaluate_function(lambda p, t: per_sample(self.call(t, p)), y_pred, y_true)
+        values = values.astype(np.float64)
+        if sample_weight is not None:
+            values = values * np.asarray(sample_weight, np.float64)
+        return float(values.sum() if self.reduction == "sum" else values.mean())
+
+    def get_config(self) -> dict:
+        return {"name": self.name, "reduction": self.reduction}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def per_sample(values):
+    """(batch, ...) to (batch,) by the mean over the other axes."""
+    for axis in reversed(range(1, values.ndim)):
+        values = ops.mean(values, axis=axis)
+    return values
+
+
+def prepare_targets(loss, y, prediction_shape, dtype) -> np.ndarray:
+    """Targets in the shape and dtype that ``loss`` compares with predictions (N, ...)."""
+    sparse = getattr(loss, "sparse", False)
+    expected = tuple(prediction_shape[1:-1] if sparse else prediction_shape[1:])
+    if sparse:
+        if y.shape[1:] == (*expected, 1):
+            y = y.reshape(y.shape[:-1])
+        if y.dtype.kind == "f" and y.size and not np.array_equal(y, np.floor(y)):
+            raise ValueError(f"{loss.name} expects integer labels. Received: dtype={y.dtype} with fractions or NaN")
+        y = y.astype(np.int64)
+    else:
+        if isinstance(loss, Loss) and y.shape[1:] == () and expected == (1,):
+            y = y.reshape(-1, 1)
+        y = y.astype(dtype)
+    return y
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """-log p[label] for integer labels (batch,) and predictions (batch, classes).
+
+    from_logits: predictions are logits; otherwise probabilities.  Where the predictions come straight from a softmax,
+    softmax and cross-entropy are computed together, which is exact for any logits.
+    """
+
+    sparse = True
+
+    def __init__(self, from_logits=False, name="sparse_categorical_crossentropy", reduction="sum_over_batch_size"):
+        super().__init__(name, reduction)
+        self.from_logits = from_logits
+
+    def call(self, y_true, y_pred):
+        logits = y_pred if self.from_logits else logits_of(y_pred, Softmax)
+        if logits is not None:
+            return operations.SparseSoftmaxCrossEntropy()(logits, y_true)
+        return operations.SparseCrossEntropy()(y_pred, y_true)
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits}
+
+
+class CategoricalCrossentropy(Loss):
+    """-sum(y_true * log p) for targets and predictions (batch, classes).
+
+    from_logits: as of SparseCategoricalCrossentropy.
+    label_smoothing: from 0 to 1; targets become y * (1 - s) + s / classes (Szegedy et al. 2016).
+    """
+
+    def __init__(
+        self, from_logits=False, label_smoothing=0.0, name="categorical_crossentropy", reduction="sum_over_batch_size"
+    ):
+        super().__init__(name, reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise invalid("label_smoothing is from 0 to 1.", label_smoothing=label_smoothing)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        if self.label_smoothing:
+            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        logits = y_pred if self.from_logits else logits_of(y_pred, Softmax)
+        if logits is not None:
+            return operations.SoftmaxCrossEntropy()(logits, y_true)
+        return operations.CrossEntropy()(y_pred, y_true)
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+
+
+class BinaryCrossentropy(Loss):
+    """-(t log p + (1 - t) log(1 - p)), mean over the last axis, for targets and predictions (batch, ...).
+
+    from_logits: predictions are logits; otherwise probabilities.
+    label_smoothing: targets become t * (1 - s) + s / 2.
+    """
+
+    def __init__(
+        self, from_logits=False, label_smoothing=0.0, name="binary_crossentropy", reduction="sum_over_batch_size"
+    ):
+        super().__init__(name, reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise invalid("label_smoothing is from 0 to 1.", label_smoothing=label_smoothing)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        if self.label_smoothing:
+            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
+        logits = y_pred if self.from_logits else logits_of(y_pred, Unary, "sigmoid")
+        if logits is not None:
+            return operations.BinaryCrossEntropyWithLogits()(logits, y_true)
+        return operations.BinaryCrossEntropy()(y_pred, y_true)
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+
+
+class MeanSquaredError(Loss):
+    """mean((y_true - y_pred)^2) over the last axis."""
+
+    def __init__(self, name="mean_squared_error", reduction="sum_over_batch_size"):
+        super().__init__(name, reduction)
+
+    def call(self, y_true, y_pred):
+        return operations.MeanSquaredError()(y_pred, y_true)
+
+
+class MeanAbsoluteError(Loss):
+    """mean(|y_true - y_pred|) over the last axis."""
+
+    def __init__(self, name="mean_absolute_error", reduction="sum_over_batch_size"):
+        super().__init__(name, reduction)
+
+    def call(self, y_true, y_pred):
+        return operations.MeanAbsoluteError()(y_pred, y_true)
+
+
+class FunctionLoss(Loss):
+    """A user's function (y_true, y_pred) of symbolic tensors as a loss."""
+
+    def __init__(self, function, name=None, reduction="sum_over_batch_size"):
+        super().__init__(name or getattr(function, "__name__", "loss"), reduction)
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)
+
+
+def logits_of(probabilities, operation: type, function: str | None = None):
+    """The logits, where ``probabilities`` come straight from a softmax over the last axis (or a sigmoid)."""
+    application = probabilities.producer
+    if application is None or type(application.operation) is not operation:
+        return None
+    if function is not None and application.operation.function != function:
+        return None
+    if operation is Softmax and application.operation.axis not in (-1, probabilities.ndim - 1):
+        return None
+    return application.inputs[0]
+
+
+_CLASSES = [
+    SparseCategoricalCrossentropy, CategoricalCrossentropy, BinaryCrossentropy, MeanSquaredError, MeanAbsoluteError,
+]  # fmt: skip
+KNOWN = _registry.by_name(
+    _CLASSES, mse=MeanSquaredError, MSE=MeanSquaredError, mae=MeanAbsoluteError, MAE=MeanAbsoluteError
+)
+
+
+def serialize(loss) -> dict | str:
+    """``{"class_name": ..., "config": {...}}``; a user's function as its name."""
+    return _registry.serialize(loss.function if isinstance(loss, FunctionLoss) else loss)
+
+
+def deserialize(config, custom_objects=None):
+    """The loss that ``serialize`` described."""
+    return get(_registry.deserialize(config, KNOWN, custom_objects, kind="loss"))
+
+
+def get(identifier):
+    """A loss from an instance, a class, a config, a name such as "mse", or a function (y_true, y_pred)."""
+    found = _registry.get(identifier, KNOWN, kind="loss")
+    if found is None or isinstance(found, Loss):
+        return found
+    return FunctionLoss(found)

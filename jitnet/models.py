@@ -1,0 +1,445 @@
+"""Models: ``Sequential``, and ``Model`` for any graph of layers."""
+
+import json
+
+import numpy as np
+
+from . import _registry, graph, saving
+from ._errors import invalid
+from .graph import SymbolicTensor, Value
+from .layers.base import REGISTRY, Layer, unique_layer_name
+from .layers.input import InputLayer
+from .operations.base import Operation, display
+from .steps import placeholder
+from .training import Trainer
+
+
+def _flatten(structure) -> list:
+    if isinstance(structure, list | tuple):
+        return [leaf for item in structure for leaf in _flatten(item)]
+    return [structure]
+
+
+class Model(Trainer, Layer):
+    """A model from symbolic inputs to symbolic outputs, or a subclass with its own ``call``.
+
+    Arguments:
+        inputs: a tensor made by ``Input``, or a list of them.
+        outputs: a tensor that depends on them, or a list.
+
+    Example::
+
+        x = jitnet.Input((28, 28, 1))
+        y = jitnet.layers.Dense(10)(jitnet.layers.Flatten()(x))
+        model = jitnet.Model(x, y)
+    """
+
+    def __init__(self, inputs=None, outputs=None, name=None, trainable=True, **kwargs):
+        super().__init__(name=name or unique_layer_name("functional" if inputs is not None else "model"), **kwargs)
+        self._graph_inputs = None
+        self._nodes = []
+        if (inputs is None) != (outputs is None):
+            raise ValueError("Model takes both inputs and outputs, or neither (a subclass with its own call).")
+        if inputs is not None:
+            self._connect(inputs, outputs)
+        if not trainable:
+            self.trainable = False
+
+    # ---- the graph of layers
+
+    def _connect(self, inputs, outputs) -> None:
+        self._several_inputs = isinstance(inputs, list | tuple)
+        self._several_outputs = isinstance(outputs, list | tuple)
+        self._graph_inputs = _flatten(inputs)
+        self._graph_outputs = _flatten(outputs)
+        for x in [*self._graph_inputs, *self._graph_outputs]:
+            if not isinstance(x, SymbolicTensor):
+                raise TypeError(f"Model expects tensors made by Input and by layers. Received: {x!r}")
+        self._nodes = _nodes_between(self._graph_inputs, self._graph_outputs)
+        self.built = True
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in the order of computation, inputs included for a functional model."""
+        if self._graph_inputs is not None:
+            found = [x.history.layer for x in self._graph_inputs if x.history is not None]
+            found += [node.layer for node in self._nodes if isinstance(node.layer, Layer)]
+            return list(dict.fromkeys(found))
+        return self.sublayers()
+
+    def sublayers(self):
+        if self._graph_inputs is not None:
+            return [x for x in self.layers if x is not self]
+        return super().sublayers()
+
+    def get_layer(self, name=None, index=None) -> Layer:
+        """A layer by its name or by its place in ``layers``."""
+        if index is not None:
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise _registry_unknown("layer", name, [layer.name for layer in self.layers])
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        return self._input_tensors()
+
+    @property
+    def input_shape(self):
+        shapes = [x.shape for x in self._input_tensors()]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self):
+        shapes = [x.shape for x in self._graph_outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def _input_tensors(self) -> list[SymbolicTensor]:
+        if self._graph_inputs is None:
+            raise ValueError(
+                f"The model {self.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), "
+                "or call fit or the model on data once."
+            )
+        return self._graph_inputs
+
+    def _build_from_arrays(self, arrays: list[np.ndarray]) -> None:
+        """Find the input shapes from the first data."""
+        if self._graph_inputs is not None:
+            return
+        tensors = [
+            placeholder(f"input_{i}" if i else "input", a.shape[1:], "int64" if a.dtype.kind in "iu" and False else None)
+            for i, a in enumerate(arrays)
+        ]
+        self._build_from_tensors(tensors)
+
+    def _build_from_tensors(self, tensors):
+        self._several_inputs = len(tensors) > 1
+        outputs = self(tensors if self._several_inputs else tensors[0])
+        self._several_outputs = isinstance(outputs, list | tuple)
+        self._graph_outputs = _flatten(outputs)
+        self._graph_inputs_of_call = tensors
+        self._subclassed_inputs = tensors
+        self._graph_inputs = tensors
+
+    def call(self, inputs):
+        """Apply the graph of layers to new inputs."""
+        given = _flatten(inputs)
+        if len(given) != len(self._graph_inputs):
+            raise ValueError(f"{self.name} has {len(self._graph_inputs)} inputs. Received: {len(given)} tensors")
+        values = {}
+        for expected, x in zip(self._graph_inputs, given, strict=True):
+            if x.shape != expected.shape:
+                raise ValueError(
+                    f"{self.name} expects an input of shape {display(expected.shape)}. "
+                    f"Received: shape={display(x.shape)}"
+                )
+            values[expected] = x
+
+        def replaced(structure):
+            if isinstance(structure, list | tuple):
+                return [replaced(item) for item in structure]
+            return values.get(structure, structure) if isinstance(structure, SymbolicTensor) else structure
+
+        for node in self._nodes:
+            arguments = replaced(node.inputs)
+            if isinstance(node.layer, Operation):
+                results = node.layer(*arguments)
+            else:
+                results = node.layer(arguments)
+            for old, new in zip(node.outputs, _flatten(results), strict=True):
+                values[old] = new
+        outputs = [values[x] for x in self._graph_outputs]
+        return outputs if self._several_outputs else outputs[0]
+
+    def _trace(self, training: bool):
+        """New placeholders, and the outputs computed from them: (inputs, outputs)."""
+        inputs = [placeholder(x.name, x.shape[1:], x.dtype) for x in self._input_tensors()]
+        with graph.training_mode(training):
+            outputs = self.call(inputs if self._several_inputs else inputs[0])
+        return inputs, _flatten(outputs)
+
+    # ---- weights on disk, configuration
+
+    def save(self, filepath, overwrite=True) -> None:
+        """Write weights, optimizer state and configuration into one safetensors file."""
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath, overwrite=True) -> None:
+        """Write the weights into a safetensors file."""
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath) -> None:
+        """Read weights that ``save_weights`` or ``save`` wrote; shapes must match."""
+        saving.load_weights(self, filepath)
+
+    def get_config(self) -> dict:
+        if type(self).call is not Model.call:
+            return super().get_config()
+        layers, places, nodes = [], {}, []
+        for x in self._graph_inputs:
+            layers.append(x.history.layer)
+        tensors = {x: ["input", i] for i, x in enumerate(self._graph_inputs)}
+
+        def described(structure):
+            if isinstance(structure, list | tuple):
+                return [described(item) for item in structure]
+            if isinstance(structure, SymbolicTensor):
+                return {"tensor": tensors[structure]}
+            if isinstance(structure, graph.Constant):
+                return {"constant": structure.array.tolist()}
+            raise TypeError(f"{self.name} cannot be saved: {structure!r} is used outside of a layer.")
+
+        for index, node in enumerate(self._nodes):
+            entry = {"inputs": described(node.inputs)}
+            if isinstance(node.layer, Operation):
+                entry["operation"] = {"class_name": type(node.layer).__name__, "config": node.layer.get_config()}
+            else:
+                if node.layer not in places:
+                    places[node.layer] = len(places)
+                entry["layer"] = places[node.layer]
+            nodes.append(entry)
+            for number, output in enumerate(node.outputs):
+                tensors[output] = ["node", index, number]
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "inputs": [
+                {"name": x.name, "shape": list(x.shape[1:]), "dtype": x.dtype} for x in self._graph_inputs
+            ],
+            "layers": [_registry.serialize(layer) for layer in places],
+            "nodes": nodes,
+            "outputs": [{"tensor": tensors[x]} for x in self._graph_outputs],
+            "several": [self._several_inputs, self._several_outputs],
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        if "nodes" not in config:
+            return cls(**config)
+        from . import operations as package  # noqa: F401
+        from .layers import Input
+
+        inputs = [Input(tuple(x["shape"]), dtype=x["dtype"], name=x["name"]) for x in config["inputs"]]
+        layers = [_registry.deserialize(c, REGISTRY, kind="layer") for c in config["layers"]]
+        results = []
+
+        def rebuilt(structure):
+            if isinstance(structure, list):
+                return [rebuilt(item) for item in structure]
+            if "constant" in structure:
+                return graph.Constant(np.asarray(structure["constant"], graph.floatx()))
+            kind, *place = structure["tensor"]
+            return inputs[place[0]] if kind == "input" else results[place[0]][place[1]]
+
+        for node in config["nodes"]:
+            arguments = rebuilt(node["inputs"])
+            if "layer" in node:
+                results.append(_flatten(layers[node["layer"]](arguments)))
+            else:
+                operation = _operation(node["operation"])
+                results.append(_flatten(operation(*arguments)))
+        outputs = [rebuilt(x) for x in config["outputs"]]
+        several_inputs, several_outputs = config["several"]
+        model = cls(
+            inputs if several_inputs else inputs[0],
+            outputs if several_outputs else outputs[0],
+            name=config["name"],
+        )
+        if not config["trainable"]:
+            model.trainable = False
+        return model
+
+    def to_json(self) -> str:
+        """The configuration as JSON."""
+        return json.dumps(_registry.serialize(self))
+
+    # ---- description
+
+    def summary(self, line_length=None, print_fn=print) -> None:
+        """Print the layers, their output shapes and numbers of parameters."""
+        from .summary import describe
+
+        for line in describe(self, line_length):
+            print_fn(line)
+
+
+class Sequential(Model):
+    """Layers one after the other.
+
+    Arguments:
+        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
+    """
+
+    def __init__(self, layers=None, name=None, trainable=True):
+        super().__init__(name=name or unique_layer_name("sequential"))
+        self._sequence: list[Layer] = []
+        self._start: SymbolicTensor | None = None
+        for layer in layers or []:
+            self._append(layer)
+        self._rebuild()
+        if not trainable:
+            self.trainable = False
+
+    def add(self, layer) -> None:
+        """Append a layer."""
+        self._append(layer)
+        self._rebuild()
+
+    def pop(self) -> Layer:
+        """Remove the last layer and return it."""
+        if not self._sequence:
+            raise ValueError("The model has no layers.")
+        layer = self._sequence.pop()
+        self._rebuild()
+        return layer
+
+    def _append(self, layer) -> None:
+        if isinstance(layer, SymbolicTensor) and layer.history is not None:
+            layer = layer.history.layer
+        if isinstance(layer, InputLayer):
+            if self._sequence or self._start is not None:
+                raise ValueError("Sequential takes Input only at its start.")
+            self._start = layer.output
+            return
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Sequential expects layers. Received: {layer!r} of type {type(layer).__name__}")
+        if any(layer.name == other.name for other in self._sequence if other is not layer):
+            raise ValueError(f"All layers of a model need different names. Received: two named {layer.name!r}")
+        if not self._sequence and self._start is None:
+            if layer.input_spec_shape is not None:
+                self._start = InputLayer(layer.input_spec_shape).output
+            elif isinstance(layer, Model) and layer._graph_inputs is not None:
+                self._start = InputLayer(layer.input_shape[1:]).output
+        self._sequence.append(layer)
+
+    def _rebuild(self) -> None:
+        self._graph_inputs, self._nodes = None, []
+        self._forget_steps()
+        if self._start is not None and self._sequence:
+            x = self._start
+            for layer in self._sequence:
+                x = layer(x)
+            self._connect(self._start, x)
+
+    @property
+    def layers(self):
+        return list(self._sequence)
+
+    def sublayers(self):
+        return list(self._sequence)
+
+    def build(self, input_shape=None) -> None:
+        """Build for inputs of ``input_shape``, with None for the batch."""
+        if self._start is None and input_shape is not None:
+            self._start = InputLayer(tuple(input_shape)[1:]).output
+            self._rebuild()
+
+    def _build_from_arrays(self, arrays):
+        if self._graph_inputs is None:
+            if not self._sequence:
+                raise ValueError(f"The model {self.name!r} has no layers: add some first.")
+            self.build((None, *arrays[0].shape[1:]))
+
+    def __call__(self, inputs, training=None):
+        if self._graph_inputs is None and self._sequence:
+            shape = inputs.shape if isinstance(inputs, Value) else np.asarray(inputs).shape
+            self.build((None, *shape[1:]))
+        return super().__call__(inputs, training)
+
+    def get_config(self):
+        start = None
+        if self._start is not None:
+            start = {"name": self._start.name, "shape": list(self._start.shape[1:]), "dtype": self._start.dtype}
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "input": start,
+            "layers": [_registry.serialize(layer) for layer in self._sequence],
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        model = cls(name=config["name"])
+        if config["input"] is not None:
+            start = config["input"]
+            model._append(InputLayer(tuple(start["shape"]), dtype=start["dtype"], name=start["name"]))
+        for layer in config["layers"]:
+            model._append(_registry.deserialize(layer, REGISTRY, kind="layer"))
+        model._rebuild()
+        if not config["trainable"]:
+            model.trainable = False
+        return model
+
+
+def _registry_unknown(kind, name, known):
+    from ._errors import unknown_name
+
+    return unknown_name(kind, str(name), known)
+
+
+class _OperationNode:
+    """One use of a bare operation between layers, as in ``y = x1 * x2``."""
+
+    def __init__(self, application):
+        self.layer = application.operation
+        self.inputs = list(application.inputs)
+        self.outputs = application.outputs
+
+
+def _nodes_between(inputs, outputs) -> list:
+    """Uses of layers from ``inputs`` to ``outputs``, each after those that it reads from."""
+    ordered, done = [], set(inputs)
+
+    def visit(tensor, chain):
+        if tensor in done or not isinstance(tensor, SymbolicTensor):
+            return
+        node = tensor.history
+        if node is None or isinstance(node.layer, InputLayer):
+            if tensor.producer is None:
+                raise ValueError(
+                    f"The output depends on the input {tensor.name!r} of shape {display(tensor.shape)}, which is not "
+                    "among the model's inputs."
+                )
+            node = _OperationNode(tensor.producer)
+        # long chains of layers must not exhaust Python's recursion: an explicit stack
+        chain.append(node)
+
+    stack = []
+    for output in outputs:
+        visit(output, stack)
+    expanded = set()
+    while stack:
+        node = stack[-1]
+        pending = []
+        for x in _flatten(node.inputs):
+            visit(x, pending)
+        if pending and id(node) not in expanded:
+            expanded.add(id(node))
+            stack.extend(pending)
+            continue
+        stack.pop()
+        if any(x in done for x in node.outputs):
+            continue
+        done.update(node.outputs)
+        ordered.append(node)
+    return ordered
+
+
+def _operation(config: dict) -> Operation:
+    """An operation from its configuration."""
+    pending = [Operation]
+    while pending:
+        for cls in pending.pop().__subclasses__():
+            if cls.__name__ == config["class_name"]:
+                return cls(**config["config"])
+            pending.append(cls)
+    raise invalid("The model uses an operation that this version of jitnet does not have.", **config)
+
+
+def load_model(filepath, custom_objects=None):
+    """The model in a file that ``save`` wrote, compiled if it was.
+
+    custom_objects: {name: class or function} for layers, losses and metrics of your own.
+    """
+    return saving.load_model(filepath, custom_objects)

@@ -1,0 +1,2 @@
+"""placeholder"""
+def save_model(*a): pass

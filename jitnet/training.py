@@ -1,0 +1,421 @@
+"""compile, fit, evaluate and predict."""
+
+import math
+import time
+import warnings
+
+import numpy as np
+
+from . import _seed, data, losses, metrics, optimizers
+from ._errors import invalid
+from .callbacks import CallbackList
+from .graph import training_mode
+from .losses import per_sample
+from .operations.base import display
+from .steps import Step, placeholder
+
+SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
+PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress and for Ctrl-C
+
+
+class Trainer:
+    """What a model does with data.  Mixed into ``Model``."""
+
+    optimizer = None
+    stop_training = False
+    _compiled: dict | None = None
+
+    def compile(
+        self, optimizer="sgd", loss=None, metrics=None, loss_weights=None, jit_compile="auto", run_eagerly=False
+    ):
+        """Choose how to train.
+
+        optimizer: a name or an object of ``jitnet.optimizers``.
+        loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred), or a list, one per output.
+        metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred).
+        loss_weights: a list of numbers, one per output.
+        jit_compile: True: many minibatches run in one compiled call; False: one call per part of each step; "auto":
+            jitnet chooses.  All give the same bits.
+        run_eagerly: accepted for Keras's sake; must be False.
+        """
+        if run_eagerly:
+            raise invalid("jitnet always compiles its kernels: run_eagerly must be False.", run_eagerly=run_eagerly)
+        if jit_compile not in (True, False, "auto"):
+            raise invalid('compile expects jit_compile to be True, False or "auto".', jit_compile=jit_compile)
+        self.optimizer = optimizers.get(optimizer)
+        several = isinstance(loss, list | tuple)
+        self._compiled = {
+            "losses": [losses.get(x) for x in (loss if several else [loss])],
+            "metrics": list(metrics or []),
+            "loss_weights": None if loss_weights is None else [float(w) for w in loss_weights],
+            "jit_compile": jit_compile,
+        }
+        if any(x is None for x in self._compiled["losses"]):
+            self._compiled["losses"] = []
+        self._forget_steps()
+
+    @property
+    def loss(self):
+        """The loss that the model was compiled with."""
+        found = self._compiled["losses"] if self._compiled else []
+        return found[0] if len(found) == 1 else (found or None)
+
+    def _forget_steps(self) -> None:
+        self._steps = {}
+
+    # ---- steps
+
+    def _require_compiled(self, method: str) -> None:
+        if self._compiled is None or not self._compiled["losses"]:
+            raise ValueError(
+                f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss)."
+            )
+
+    def _step(self, mode: str, target_shapes=None, fuse: bool = True) -> Step:
+        """The step of a mode: "train", "evaluate" or "predict"."""
+        trainable = tuple(v for v in self.trainable_weights)
+        key = (mode, trainable, target_shapes, fuse)
+        if key not in self._steps:
+            self._steps[key] = self._make_step(mode, trainable, target_shapes, fuse)
+        return self._steps[key]
+
+    def _make_step(self, mode, trainable, target_shapes, fuse) -> Step:
+        training = mode == "train"
+        inputs, outputs = self._trace(training)
+        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
+        arguments = dict(zip(names, inputs, strict=True))
+        kind = type(self).__name__
+        shapes = ", ".join(display(x.shape) for x in inputs)
+        title = f'{kind} "{self.name}", {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
+        if mode == "predict":
+            return Step(title, arguments, outputs=outputs, fuse=fuse)
+        used = self._loss_list(len(outputs))
+        targets = []
+        for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
+            name = "y" if len(outputs) == 1 else f"y_{i + 1}"
+            shape = self._target_shape(loss, output) if target_shapes is None else target_shapes[i]
+            target = placeholder(name, shape, "int64" if loss.sparse else output.dtype)
+            arguments[name] = target
+            targets.append(target)
+        sample_weight = placeholder("sample_weight", (), outputs[0].dtype)
+        weights = self._compiled["loss_weights"] or [1.0] * len(outputs)
+        if len(weights) != len(outputs):
+            raise ValueError(f"loss_weights needs {len(outputs)} numbers, one per output. Received: {weights}")
+        with training_mode(training):
+            values = []
+            for loss, target, output in zip(used, targets, outputs, strict=True):
+                value = loss.call(target, output)
+                if not value.batched:
+                    raise ValueError(
+                        f"The loss {loss.name!r} must return one value per sample, (batch,) or (batch, ...): the mean "
+                        f"over the batch is taken by jitnet. Received: shape={display(value.shape)}"
+                    )
+                values.append(per_sample(value))
+            records = list(values) if len(values) > 1 else []
+            for metric, i in self._metric_list(used, outputs):
+                target = _as_metric_target(metric, used[i], targets[i], outputs[i])
+                records.append(per_sample(metric.values(target, outputs[i])))
+        penalties = []
+        for variable in self.weights:
+            regularizer = variable.regularizer
+            if regularizer is not None:
+                penalties.append((variable, float(regularizer.l1), float(regularizer.l2)))
+        return Step(
+            title, arguments, losses=list(zip(values, weights, strict=True)), records=records,
+            reductions=[loss.reduction for loss in used],
+            trainable=trainable if training else (), optimizer=self.optimizer if training and trainable else None,
+            penalties=penalties, gathered=True, sample_weight=sample_weight, fuse=fuse,
+        )  # fmt: skip
+
+    def _loss_list(self, outputs: int) -> list:
+        found = self._compiled["losses"]
+        if len(found) == 1 and outputs > 1:
+            found = found * outputs
+        if len(found) != outputs:
+            raise ValueError(f"The model has {outputs} outputs. Received: {len(found)} losses")
+        return found
+
+    @staticmethod
+    def _target_shape(loss, output) -> tuple:
+        return output.shape[1:-1] if loss.sparse else output.shape[1:]
+
+    def _metric_list(self, used, outputs) -> list[tuple]:
+        """[(metric, index of its output)]; a flat list of metrics counts for the first output of one-output models."""
+        given = self._compiled["metrics"]
+        nested = len(outputs) > 1 and all(isinstance(m, list | tuple) for m in given) and len(given) == len(outputs)
+        found = []
+        for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
+            for identifier in given[i] if nested else given:
+                found.append((metrics.get(identifier, loss, output.shape), i))
+        return found
+
+    def _record_names(self, step_mode: str = "train") -> list[str]:
+        outputs = self._graph_outputs
+        used = self._loss_list(len(outputs))
+        names = ["loss"]
+        several = len(outputs) > 1
+        if several:
+            names += [f"output_{i + 1}_loss" for i in range(len(outputs))]
+        for metric, i in self._metric_list(used, outputs):
+            names.append(f"output_{i + 1}_{metric.name}" if several else metric.name)
+        return names
+
+    def step_source(self, mode: str = "train", fuse: bool = True) -> str:
+        """The Python source of the step that runs.
+
+        mode: "train", "evaluate" or "infer".
+        fuse: False shows the unfused step, one kernel after the other over reference buffers.
+        """
+        modes = {"train": "train", "evaluate": "evaluate", "infer": "predict", "predict": "predict"}
+        if mode not in modes:
+            raise invalid('step_source expects mode "train", "evaluate" or "infer".', mode=mode)
+        if mode in ("train", "evaluate"):
+            self._require_compiled("step_source")
+        return self._step(modes[mode], fuse=fuse).source
+
+    # ---- data
+
+    def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x"):
+        """Checked arrays: ({argument: array}, number of samples, target shapes)."""
+        arrays = data.as_arrays(x, what)
+        self._build_from_arrays(arrays)
+        inputs = data.prepare_inputs(self.name, arrays, self._input_tensors(), what)
+        samples = len(inputs[0])
+        outputs = self._graph_outputs
+        used = self._loss_list(len(outputs))
+        if y is None:
+            raise ValueError("y is missing: the targets to compare the predictions with.")
+        ys = list(y) if len(outputs) > 1 and isinstance(y, list | tuple) else [y]
+        if len(ys) != len(outputs):
+            raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
+        targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
+        weights = data.prepare_weights(sample_weight, class_weight, ys[0], samples, outputs[0].dtype)
+        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
+        found = dict(zip(names, inputs, strict=True))
+        for i, target in enumerate(targets):
+            found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
+        found["sample_weight"] = weights
+        return found, samples, tuple(t.shape[1:] for t in targets)
+
+    # ---- running steps
+
+    def _seed(self) -> int:
+        return _seed.global_seed()
+
+    def _run_batches(self, step, arrays, order, batch_size, results, compiled, on_progress, hooks=None):
+        """Run all minibatches of ``order``; the last one may be smaller.  on_progress(steps done, samples done)."""
+        samples = len(order)
+        full, rest = divmod(samples, batch_size)
+        seed = self._seed()
+        done = 0
+        while done < full + (rest > 0):
+            if done < full:
+                batch, most = batch_size, full - done
+                count = most if compiled else 1
+                if compiled and step.seconds_per_step:
+                    count = max(1, min(most, int(PROGRESS_SECONDS / step.seconds_per_step)))
+                elif compiled:
+                    count = min(most, 16)
+            else:
+                batch, count = rest, 1
+            if hooks is not None:
+                hooks.on_train_batch_begin(done)
+                count = 1
+            begin = done * batch_size
+            part = order[begin : begin + count * batch]
+            first = self.optimizer.iterations if step.optimizer is not None else 0
+            values = {"seed": seed, "t": first, "results": results}
+            if step.optimizer is not None:
+                values["hyperparameters"] = self.optimizer.hyperparameter_table(first, count)
+            start = time.perf_counter()
+            step.run(batch, count, {**arrays, "order": part, **values}, compiled)
+            if done:
+                step.seconds_per_step = (time.perf_counter() - start) / count
+            if step.optimizer is not None:
+                self.optimizer.iterations += count
+            done += count
+            on_progress(done, begin + count * batch)
+
+    def _is_compiled_mode(self) -> bool:
+        return self._compiled["jit_compile"] is True
+
+    def _logs(self, results, samples) -> dict:
+        return {name: float(value / samples) for name, value in zip(self._record_names(), results, strict=True)}
+
+    def fit(
+        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
+        validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0,
+        steps_per_epoch=None, validation_batch_size=None, validation_freq=1,
+    ):  # fmt: skip
+        """Train for a number of epochs; returns the History callback.
+
+        x: array (samples, ...), or a list for several inputs; y: targets.
+        batch_size: samples per step (32); the last batch of an epoch may be smaller.
+        epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
+        verbose: "auto" (1), 0: nothing, 1: a progress bar, 2: a line per epoch.
+        validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
+        shuffle: a new order of the samples in every epoch.
+        class_weight: {label: weight}; sample_weight: (samples,).
+        steps_per_epoch: stop each epoch after so many steps.
+        """
+        self._require_compiled("fit")
+        batch_size = _batch_size(batch_size)
+        if not isinstance(epochs, int) or epochs < 0:
+            raise invalid("fit expects epochs to be an integer from 0 up.", epochs=epochs)
+        arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
+        validation = None
+        if validation_data is not None:
+            if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
+                raise ValueError(
+                    "validation_data expects (x, y) or (x, y, sample_weight). "
+                    f"Received: {type(validation_data).__name__}"
+                )
+            vx, vy, *weights = validation_data
+            validation = self._prepare(vx, vy, *weights, what="the x of validation_data")
+        elif validation_split:
+            kept, held = data.split(list(arrays.values()), validation_split)
+            validation = (dict(zip(arrays, held, strict=True)), len(held[0]), shapes)
+            arrays, samples = dict(zip(arrays, kept, strict=True)), len(kept[0])
+        step = self._step("train", shapes)
+        batch_size = min(batch_size, samples)
+        steps = math.ceil(samples / batch_size)
+        if steps_per_epoch is not None:
+            steps = min(steps, steps_per_epoch)
+        self.stop_training = False
+        hooks = callbacks if isinstance(callbacks, CallbackList) else CallbackList(
+            callbacks, add_history=True, add_progbar=verbose != 0, model=self, epochs=epochs, steps=steps,
+            verbose=verbose,
+        )  # fmt: skip
+        compiled = self._is_compiled_mode()
+        said = False
+        hooks.on_train_begin()
+        try:
+            for epoch in range(initial_epoch, epochs):
+                hooks.on_epoch_begin(epoch)
+                order = self._order(samples, epoch) if shuffle else np.arange(samples)
+                order = order[: steps * batch_size]
+                results = np.zeros(step.results)
+
+                def on_progress(done, seen, results=results, epoch=epoch):
+                    nonlocal said
+                    logs = self._logs(results, seen)
+                    if not math.isfinite(logs["loss"]) and not said:
+                        said = True
+                        warnings.warn(
+                            f"The loss became {logs['loss']} in epoch {epoch + 1}, at or before step {done}. Lower the "
+                            "learning rate, or check the targets and the loss.",
+                            RuntimeWarning,
+                            stacklevel=4,
+                        )
+                    if hooks.batch_hooks:
+                        hooks.on_train_batch_end(done - 1, logs)
+                    if hooks.progbar is not None:
+                        hooks.progbar.update(done, logs)
+
+                self._run_batches(
+                    step, arrays, order, batch_size, results, compiled, on_progress,
+                    hooks if hooks.batch_hooks else None,
+                )  # fmt: skip
+                logs = self._logs(results, len(order))
+                if validation is not None and (epoch + 1) % validation_freq == 0:
+                    hooks.on_test_begin()
+                    found = self._evaluate(*validation, validation_batch_size or batch_size)
+                    hooks.on_test_end(found)
+                    logs.update({f"val_{name}": value for name, value in found.items()})
+                hooks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            hooks.on_train_end()
+        self.history = hooks.history
+        return hooks.history
+
+    def _order(self, samples: int, epoch: int) -> np.ndarray:
+        """A permutation of the samples: a function of the seed and the steps taken alone."""
+        from .kernels.cpu.random import random_keys
+
+        keys = np.empty(samples, np.uint64)
+        random_keys(keys, self._seed(), SHUFFLE_STREAM, self.optimizer.iterations + epoch)
+        return np.argsort(keys, kind="stable")
+
+    def _evaluate(self, arrays, samples, shapes, batch_size) -> dict:
+        step = self._step("evaluate", shapes)
+        results = np.zeros(step.results)
+        batch_size = min(batch_size, samples)
+        self._run_batches(
+            step, arrays, np.arange(samples), batch_size, results, self._is_compiled_mode(), lambda done, seen: None
+        )
+        return self._logs(results, samples)
+
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, return_dict=False):
+        """Loss and metrics on data: a float, a list [loss, metrics...], or a dict with ``return_dict``."""
+        self._require_compiled("evaluate")
+        arrays, samples, shapes = self._prepare(x, y, sample_weight)
+        logs = self._evaluate(arrays, samples, shapes, _batch_size(batch_size))
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def predict(self, x, batch_size=None, verbose="auto"):
+        """The model's outputs for x (samples, ...): an array, or a list for several outputs."""
+        arrays = data.as_arrays(x)
+        self._build_from_arrays(arrays)
+        inputs = data.prepare_inputs(self.name, arrays, self._input_tensors())
+        samples = len(inputs[0])
+        batch_size = min(_batch_size(batch_size), samples)
+        step = self._step("predict")
+        outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._graph_outputs]
+        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
+        results = np.zeros(step.results)
+        for begin in range(0, samples, batch_size):
+            end = min(begin + batch_size, samples)
+            values = {name: a[begin:end] for name, a in zip(names, inputs, strict=True)}
+            values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
+            step.run(end - begin, 1, {**values, "seed": 0, "t": 0, "results": results}, compiled=False)
+        return outputs if self._several_outputs else outputs[0]
+
+    def predict_on_batch(self, x):
+        """The outputs for one batch."""
+        return self.predict(x, batch_size=len(data.as_arrays(x)[0]))
+
+    def train_on_batch(self, x, y, sample_weight=None, class_weight=None, return_dict=False):
+        """One step on one batch; the batch's loss and metrics as ``evaluate`` returns them."""
+        self._require_compiled("train_on_batch")
+        arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
+        step = self._step("train", shapes)
+        results = np.zeros(step.results)
+        order = np.arange(samples)
+        self._run_batches(step, arrays, order, samples, results, False, lambda done, seen: None)
+        logs = self._logs(results, samples)
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
+        """Loss and metrics of one batch."""
+        return self.evaluate(x, y, len(data.as_arrays(x)[0]), 0, sample_weight, return_dict)
+
+
+def _as_metric_target(metric, loss, target, output):
+    """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows."""
+    if metric.sparse and not loss.sparse:
+        raise ValueError(
+            f"The metric {metric.name!r} expects integer labels, but the loss {loss.name!r} takes one target per "
+            f'class. Use metrics=["accuracy"], or a loss for integer labels.'
+        )
+    if loss.sparse and not metric.sparse:
+        raise ValueError(
+            f"The metric {metric.name!r} expects targets of shape {display(output.shape)}, but the loss "
+            f'{loss.name!r} takes integer labels. Use metrics=["accuracy"].'
+        )
+    return target
+
+
+def _batch_size(batch_size) -> int:
+    if batch_size is None:
+        return 32
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise invalid("batch_size is a positive integer.", batch_size=batch_size)
+    return int(batch_size)

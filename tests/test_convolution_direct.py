@@ -1,0 +1,206 @@
+"""Generated direct convolutions against their oracle, PyTorch and themselves."""
+
+import naive.conv as naive
+import numpy as np
+import pytest
+from naive import assert_close, draw
+from test_simd import TARGETS, guarded
+
+from jitnet.kernels.cpu.convolution_direct import (
+    conv2d_backward_data_plan,
+    conv2d_backward_filter_plan,
+    conv2d_forward_plan,
+    supports,
+)
+from jitnet.kernels.cpu.transpose import transpose_plan
+
+# images (N, H, W), kernel (R, S, C, K), output size, stride, (top, left) padding, dilation
+CASES = {
+    "same_5x5_1_6": ((2, 9, 11), (5, 5, 1, 6), (9, 11), (1, 1), (2, 2), (1, 1)),
+    "valid_prime_channels": ((1, 7, 14), (3, 3, 13, 7), (5, 12), (1, 1), (0, 0), (1, 1)),
+    "two_blocks_with_tail": ((1, 4, 5), (3, 2, 3, 37), (4, 5), (1, 1), (1, 0), (1, 1)),
+    "strides": ((2, 9, 8), (3, 3, 2, 5), (5, 4), (2, 2), (1, 0), (1, 1)),
+    "stride_over_kernel": ((1, 8, 7), (1, 2, 3, 4), (3, 3), (3, 3), (0, 1), (1, 1)),
+    "dilation": ((1, 9, 8), (2, 3, 3, 2), (8, 6), (1, 1), (1, 2), (3, 2)),
+    "one_pixel": ((3, 1, 1), (1, 1, 1, 1), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "kernel_over_image": ((1, 2, 3), (5, 7, 2, 3), (2, 3), (1, 1), (2, 3), (1, 1)),
+    "full_width": ((2, 13, 17), (1, 1, 16, 16), (13, 17), (1, 1), (0, 0), (1, 1)),
+    "no_images": ((0, 5, 5), (3, 3, 3, 8), (5, 5), (1, 1), (1, 1), (1, 1)),
+}
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def operands(case, dtype):
+    images, kernel_shape, size, *_ = case
+    shapes = (*images, kernel_shape[2]), kernel_shape, (images[0], *size, kernel_shape[3])
+    return (draw(*shape, dtype=dtype, seed=seed) for seed, shape in enumerate(shapes))
+
+
+def buffered(array, top, left, right=0):
+    """The images in a buffer of zeros, with ``right`` more columns than ``left``."""
+    return np.pad(array, ((0, 0), (top, top), (left, left + right), (0, 0)))
+
+
+def workspace(plan, buffer, pad_left, left):
+    elements = plan.workspace_elements(buffer.shape[1], buffer.shape[2], pad_left, left)
+    return guarded(np.full(elements, np.nan, buffer.dtype))
+
+
+def run_forward(case, dtype, epilogue="store", extra=(), top=0, left=0, target=None, images=slice(None)):
+    _, kernel_shape, size, stride, padding, dilation = case
+    x, kernel, _ = operands(case, dtype)
+    x = buffered(x, top, left)[images]
+    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation, dtype, epilogue, target)
+    scratch, scratch_intact = workspace(plan, x, padding[1], left)
+    y, intact = guarded(np.full((len(x), size[0] + 2, size[1] + 1, kernel_shape[3]), 3, dtype))
+    plan.kernel()(x, kernel, *extra, y, scratch, *padding, top, left, 2, 1, *size)
+    assert (y[:, :2] == 3).all() and (y[:, :, :1] == 3).all()
+    assert intact() and scratch_intact()
+    return y[:, 2:, 1:]
+
+
+def run_backward_data(case, dtype, epilogue="store", activation=None, before=0, top=0, left=0, target=None):
+    images, kernel_shape, _, stride, padding, dilation = case
+    _, kernel, dy = operands(case, dtype)
+    dy = buffered(dy, top, left)
+    transposed, intact = guarded(np.zeros(kernel.size, dtype))
+    transpose_plan(dtype, target).convolution_kernel()(kernel, transposed, *stride)
+    assert intact()
+    plan = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation, dtype, epilogue, target)
+    assert plan.needs_transposed_kernel
+    scratch, scratch_intact = workspace(plan, dy, padding[1], left)
+    dx, intact = guarded(np.full((*images, kernel_shape[2]), before, dtype))
+    extra, origin = ([], []) if activation is None else ([buffered(activation, 2, 1)], [2, 1])
+    plan.kernel()(dy, transposed, *extra, dx, scratch, *padding, top, left, 0, 0, *origin, *images[1:])
+    assert intact() and scratch_intact()
+    return dx
+
+
+def run_backward_filter(case, dtype, start, accumulate, top=0, left=0, target=None):
+    _, kernel_shape, size, stride, padding, dilation = case
+    x, _, dy = operands(case, dtype)
+    x, dy = buffered(x, top, left), buffered(dy, 1, 2)
+    plan = conv2d_backward_filter_plan(kernel_shape, size[1], stride, dilation, dtype, target)
+    scratch, scratch_intact = workspace(plan, x, padding[1], left)
+    dkernel, intact = guarded(start)
+    plan.kernel()(x, dy, dkernel, scratch, *padding, top, left, 1, 2, *size, accumulate)
+    assert intact() and scratch_intact()
+    return dkernel
+
+
+def check(case, dtype, tolerance, target=None):
+    _, kernel_shape, size, *geometry = case
+    geometry = (*geometry[0], *geometry[1], *geometry[2], 1)
+    x, kernel, dy = operands(case, dtype)
+    bias = draw(kernel_shape[3], dtype=dtype, seed=7)
+    y = naive.conv2d_forward(x, kernel, size, *geometry)
+    assert_close(run_forward(case, dtype, "bias_relu", [bias], target=target), np.maximum(y + bias, 0), tolerance)
+    dkernel = naive.conv2d_backward_filter(x, dy, kernel.shape, *geometry)
+    start = draw(*kernel.shape, dtype=dtype, seed=8)
+    for top, left in ((0, 0), (1, 7)):
+        result = run_backward_filter(case, dtype, start, True, top, left, target)
+        assert_close(result, start + dkernel, 10 * tolerance)
+    if supports("backward_data", kernel_shape, case[3], case[5]):
+        dx = naive.conv2d_backward_data(dy, kernel, x.shape, *geometry)
+        activation = draw(*x.shape, dtype=dtype, seed=9)
+        result = run_backward_data(case, dtype, "relu_mask", activation, target=target)
+        assert_close(result, np.where(activation > 0, dx, 0), tolerance)
+
+
+@cases
+def test_float32(case):
+    check(case, "float32", 2e-5)
+
+
+@pytest.mark.parametrize("name", ["two_blocks_with_tail", "strides"])
+def test_float64(name):
+    check(CASES[name], "float64", 1e-12)
+
+
+@pytest.mark.parametrize("name", ["same_5x5_1_6", "strides"])
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_other_vectors(name, target):
+    check(CASES[name], "float32", 2e-5, target)
+
+
+def test_stride_and_dilation_together():
+    case = ((1, 9, 10), (3, 2, 3, 5), (3, 4), (2, 2), (1, 0), (2, 3))
+    assert not supports("backward_data", case[1], case[3], case[5])
+    check(case, "float32", 2e-5)
+    with pytest.raises(ValueError, match=r"Received: stride=\(2, 2\), dilation=\(2, 3\)"):
+        conv2d_backward_data_plan(case[1], 10, case[3], case[5])
+    assert not supports("forward", case[1], case[3], case[5], groups=3)
+
+
+def test_epilogues():
+    case = CASES["valid_prime_channels"]
+    x, kernel, dy = operands(case, "float32")
+    geometry = (1, 1, 0, 0, 1, 1, 1)
+    y = naive.conv2d_forward(x, kernel, case[2], *geometry)
+    bias = np.float32(draw(7, seed=7))
+    assert_close(run_forward(case, "float32"), y, 2e-5)
+    assert_close(run_forward(case, "float32", "bias", [bias]), y + bias, 2e-5)
+    dx = naive.conv2d_backward_data(dy, kernel, x.shape, *geometry)
+    assert_close(run_backward_data(case, "float32"), dx, 2e-5)
+    assert_close(run_backward_data(case, "float32", "accumulate", before=2), dx + 2, 2e-5)
+    dkernel = naive.conv2d_backward_filter(x, dy, kernel.shape, *geometry)
+    assert_close(run_backward_filter(case, "float32", np.full_like(kernel, 5), False), dkernel, 2e-4)
+
+
+def test_accumulate_over_phases():
+    case = CASES["stride_over_kernel"]  # some pixels of dx have no tap at all
+    x, kernel, dy = operands(case, "float32")
+    dx = naive.conv2d_backward_data(dy, kernel, x.shape, 3, 3, 0, 1, 1, 1, 1)
+    assert_close(run_backward_data(case, "float32", "accumulate", before=2), dx + 2, 2e-5)
+
+
+@pytest.mark.parametrize("name", ["same_5x5_1_6", "kernel_over_image"])
+def test_a_halo_in_the_buffer_gives_the_same_bits(name):
+    case = CASES[name]
+    images, kernel_shape, size, stride, padding, dilation = case
+    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation)
+    left, right = plan.halo(images[2], padding[1])
+    assert (left, right) == (padding[1], size[1] - 1 + kernel_shape[1] - padding[1] - images[2])
+    assert plan.workspace_elements(images[1], images[2] + left + right, padding[1], left) == 0
+    assert plan.workspace_elements(images[1], images[2] + left + right - 1, padding[1], left) > 0
+    copied = run_forward(case, "float32")
+    assert (run_forward(case, "float32", left=left) == copied).all()
+    assert (run_forward(case, "float32", top=3, left=left + 2) == copied).all()
+    data = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation)
+    left = max(data.halo(size[1], padding[1]))
+    assert (run_backward_data(case, "float32", left=left) == run_backward_data(case, "float32")).all()
+
+
+def test_an_image_does_not_depend_on_the_others():
+    case = ((5, 6, 7), (3, 3, 3, 20), (6, 7), (1, 1), (1, 1), (1, 1))
+    whole = run_forward(case, "float32")
+    for images in (slice(0, 1), slice(2, 5)):
+        assert (run_forward(case, "float32", images=images) == whole[images]).all()
+
+
+def test_names_say_what_a_kernel_does():
+    assert conv2d_forward_plan((5, 5, 1, 6), 28, epilogue="bias_relu").name == "conv2d_forward_5x5_1_6_bias_relu"
+    plan = conv2d_backward_data_plan((3, 3, 16, 32), 32, (2, 2))
+    assert plan.name == "conv2d_backward_data_3x3_16_32_stride2x2"
+
+
+@pytest.mark.parametrize("name", ["same_5x5_1_6", "strides", "dilation"])
+def test_torch(name):
+    torch = pytest.importorskip("torch")
+    case = CASES[name]
+    images, kernel_shape, size, stride, padding, dilation = case
+    x, kernel, dy = (torch.from_numpy(array) for array in operands(case, "float32"))
+    x, kernel, dy = x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), dy.permute(0, 3, 1, 2)
+    x.requires_grad_(), kernel.requires_grad_()
+    # padding on the far sides that leads to the same output size
+    below, right = (
+        (size[i] - 1) * stride[i] + (kernel_shape[i] - 1) * dilation[i] + 1 - images[i + 1] - padding[i]
+        for i in range(2)
+    )
+    padded = torch.nn.functional.pad(x, (padding[1], right, padding[0], below))
+    y = torch.nn.functional.conv2d(padded, kernel, stride=stride, dilation=dilation)
+    y.backward(dy)
+    assert_close(run_forward(case, "float32"), y.detach().permute(0, 2, 3, 1).numpy(), 2e-5)
+    assert_close(run_backward_data(case, "float32"), x.grad.permute(0, 2, 3, 1).numpy(), 2e-5)
+    start = np.zeros(kernel_shape, np.float32)
+    assert_close(run_backward_filter(case, "float32", start, True), kernel.grad.permute(2, 3, 1, 0).numpy(), 2e-4)

@@ -1,0 +1,186 @@
+"""Vector targets, modules of specialised kernels, and products of matrices on the generated tiles."""
+
+import json
+import os
+import subprocess
+import sys
+
+import naive.dense as naive
+import numpy as np
+import pytest
+from naive import assert_close, draw
+
+from jitnet.kernels import specialise
+from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
+from jitnet.kernels.cpu.transpose import transpose_plan
+from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+
+TARGETS = [
+    VectorTarget("avx512", 64, 32), VectorTarget("avx2", 32, 16), VectorTarget("neon", 16, 32),
+    VectorTarget("plain", 16, 16),
+]  # fmt: skip
+SIZES = [(1, 1, 1), (0, 3, 2), (2, 0, 3), (1, 5, 7), (3, 2, 1), (8, 17, 64), (13, 31, 37), (17, 9, 131), (31, 64, 32)]
+
+targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+
+
+def guarded(array):
+    """A copy of ``array`` with a margin of 7s around it, and a function that asserts that the margin is intact."""
+    flat = np.full(array.size + 128, 7, array.dtype)
+    inside = flat[64 : 64 + array.size].reshape(array.shape)
+    inside[...] = array
+
+    def intact():
+        return (flat[:64] == 7).all() and (flat[64 + array.size :] == 7).all()
+
+    return inside, intact
+
+
+def test_target_of_the_host_and_its_override(monkeypatch):
+    monkeypatch.delenv("JITNET_SIMD", raising=False)
+    assert vector_target().name in {target.name for target in TARGETS}
+    for target in TARGETS:
+        monkeypatch.setenv("JITNET_SIMD", target.name)
+        assert vector_target() == target
+    monkeypatch.setenv("JITNET_SIMD", "mmx")
+    with pytest.raises(ValueError, match="Received: JITNET_SIMD=mmx"):
+        vector_target()
+
+
+def test_lanes_are_no_wider_than_what_they_hold():
+    avx512 = TARGETS[0]
+    assert [avx512.lanes("float32", count) for count in (1, 4, 5, 6, 8, 9, 16, 17, 100)] == [4, 4, 8, 8, 8] + [16] * 4
+    assert avx512.lanes("float64") == 8
+    assert TARGETS[3].lanes("float64") == 2
+
+
+@targets
+@pytest.mark.parametrize("dtype,tolerance", [("float32", 1e-5), ("float64", 1e-12)])
+def test_products_of_matrices(target, dtype, tolerance):
+    multiply = matrix_multiply_plan(dtype, "accumulate", target).kernel()
+    gradient = matrix_multiply_transposed_plan(dtype, "accumulate", target).kernel()
+    transpose = transpose_plan(dtype, target).matrix()
+    for rows, depth, columns in SIZES:
+        x, w = draw(rows, depth, dtype=dtype, seed=0), draw(depth, columns, dtype=dtype, seed=1)
+        before = draw(rows, columns, dtype=dtype, seed=2)
+        y, intact = guarded(before)
+        multiply(x, w, y)
+        assert_close(y, before + naive.dense_forward(x, w), tolerance * (1 + depth))
+        assert intact()
+
+        start = draw(depth, columns, dtype=dtype, seed=3)
+        dw, intact = guarded(start)
+        first, last = depth // 3, depth - depth // 5
+        gradient(x, before, dw, first, last)
+        expected = start.astype(float)
+        expected[first:last] += naive.dense_backward_filter(x, before)[first:last]
+        assert_close(dw, expected, tolerance * (1 + rows))
+        assert intact()
+
+        transposed, intact = guarded(np.zeros((columns, depth), dtype))
+        transpose(w, transposed)
+        assert (transposed == w.T).all()
+        assert intact()
+
+
+def test_epilogues():
+    x, w, bias, activation = draw(13, 5, seed=0), draw(5, 37, seed=1), draw(37, seed=2), draw(13, 37, seed=3)
+    x, w, bias, activation = (np.float32(array) for array in (x, w, bias, activation))
+    product = naive.dense_forward(x, w)
+    expected = {
+        "store": product,
+        "bias": product + bias,
+        "bias_relu": np.maximum(product + bias, 0),
+        "relu_mask": np.where(activation > 0, product, 0),
+    }
+    extra = {"store": [], "bias": [bias], "bias_relu": [bias], "relu_mask": [activation]}
+    for epilogue, reference in expected.items():
+        plan = matrix_multiply_plan(epilogue=epilogue)
+        y, intact = guarded(np.full((13, 37), np.nan, np.float32))
+        plan.kernel()(x, w, *extra[epilogue], y)
+        assert_close(y, reference, 1e-5)
+        assert intact()
+        assert epilogue == "store" or plan.name.endswith(epilogue)
+    dw = np.full((5, 37), np.nan, np.float32)
+    matrix_multiply_transposed_plan().kernel()(x, activation, dw, 0, 5)
+    assert_close(dw, naive.dense_backward_filter(x, activation), 1e-5)
+
+
+def test_relu_keeps_nan():
+    x, w, bias = np.float32([[1.0]]), np.float32([[np.nan, -1.0, 2.0]]), np.zeros(3, np.float32)
+    y = np.zeros((1, 3), np.float32)
+    matrix_multiply_plan(epilogue="bias_relu").kernel()(x, w, bias, y)
+    assert np.isnan(y[0, 0])
+    assert y[0, 1:].tolist() == [0, 2]
+
+
+def test_a_row_does_not_depend_on_the_others():
+    multiply = matrix_multiply_plan(epilogue="accumulate").kernel()
+    x, w = np.float32(draw(13, 31, seed=0)), np.float32(draw(31, 37, seed=1))
+    whole = np.zeros((13, 37), np.float32)
+    multiply(x, w, whole)
+    for rows in (slice(0, 1), slice(3, 12), slice(5, 7)):
+        part = np.zeros_like(whole[rows])
+        multiply(x[rows], w, part)
+        assert (part == whole[rows]).all()
+
+
+def test_torch():
+    torch = pytest.importorskip("torch")
+    x, w, bias = (np.float32(draw(*shape, seed=seed)) for seed, shape in enumerate([(19, 101), (101, 45), (45,)]))
+    y = np.zeros((19, 45), np.float32)
+    matrix_multiply_plan(epilogue="bias_relu").kernel()(x, w, bias, y)
+    expected = torch.relu(torch.addmm(torch.from_numpy(bias), torch.from_numpy(x), torch.from_numpy(w)))
+    assert_close(y, expected.numpy(), 1e-5)
+
+
+def test_a_module_is_written_once_and_named_by_its_content(monkeypatch, tmp_path):
+    monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))
+    first, second = specialised_module("value = 1\n"), specialised_module("value = 2\n")
+    try:
+        assert (first.value, second.value) == (1, 2)
+        assert specialised_module("value = 1\n") is first
+        assert sorted(path.stem for path in (tmp_path / "simd").iterdir() if path.suffix) == sorted(
+            module.__name__ for module in (first, second)
+        )
+        monkeypatch.setattr(specialise, "_generator_hash", lambda: b"another generator")
+        assert specialised_module("value = 1\n") is not first
+    finally:
+        for path in (tmp_path / "simd").glob("k_*.py"):
+            sys.modules.pop(path.stem, None)
+
+
+def test_a_module_that_fails_is_not_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))
+    before = set(sys.modules)
+    with pytest.raises(ZeroDivisionError):
+        specialised_module("1 / 0\n")
+    assert not [name for name in set(sys.modules) - before if name.startswith("k_")]
+
+
+_USE = """
+import json
+import numpy as np
+from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+kernel = matrix_multiply_plan().kernel()
+y = np.zeros((3, 5), np.float32)
+kernel(np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), y)
+stats = kernel.stats
+print(json.dumps([y.tolist(), sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]))
+"""
+
+
+def test_processes_share_compiled_kernels(tmp_path):
+    environment = os.environ | {"JITNET_CACHE_DIR": str(tmp_path)}
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", _USE], env=environment, stdout=subprocess.PIPE, text=True)
+
+    def result(process):
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0
+        return json.loads(output)
+
+    together = [start() for _ in range(3)]  # on an empty cache, at once
+    assert all(result(process)[0] == [[4.0] * 5] * 3 for process in together)
+    assert result(start()) == [[[4.0] * 5] * 3, 1, 0]
