@@ -14,7 +14,7 @@ _CACHED_BYTES = 1 << 19  # what a kernel may take for granted of the second-leve
 _PRODUCT = '''"""Product of matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, matrix_tile
+from jitnet.kernels.simd import address, matrix_tile, pad_rows_tile
 
 COLUMNS = {columns}
 ROWS = {rows}
@@ -23,11 +23,15 @@ CACHED = {cached}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
 whole = matrix_tile(masked=False, unroll={unroll}, contiguous=True, **_constants)
 edge = matrix_tile(masked=True, unroll=1, contiguous=True, **_constants)
+pack = pad_rows_tile(dtype={dtype!r})
 
 
 @kernel
-def {name}(a, b{extra_argument}, c):
-    """c = epilogue(a @ b).  a: (M, K), b: (K, N), c: (M, N){extra_shape}"""
+def {name}(a, b{extra_argument}, c, workspace):
+    """c = epilogue(a @ b).  a: (M, K), b: (K, N), c: (M, N){extra_shape}
+
+    A workspace of K * {columns} elements holds each panel of b while it is used; with one of 0 elements b is read in
+    place."""
     kernel_attributes()
     a_row = a.strides[0] // ITEMSIZE
     b_row = b.strides[0] // ITEMSIZE
@@ -38,14 +42,18 @@ def {name}(a, b{extra_argument}, c):
     some_rows = max(1, CACHED // max(1, depth) // ROWS) * ROWS
     for first in range(0, c.shape[0], some_rows):
         for column in range(0, c.shape[1], COLUMNS):
-            b_at = address(b, column)
             columns = c.shape[1] - column
+            b_at, panel_row = address(b, column), b_row
+            if workspace.size > 0:
+                panel, panel_row = address(workspace, 0), COLUMNS
+                pack((b_at, b_row, panel, COLUMNS, depth, 0, min(columns, COLUMNS)))
+                b_at = panel
             for row in range(first, min(first + some_rows, c.shape[0]), ROWS):
                 a_at = address(a, row * a_row)
                 c_at = address(c, row * c_row + column)
                 extra_at = {extra_at}
                 arguments = (
-                    a_at, a_row, 1, b_at, b_row, c_at, c_row, depth, c.shape[0] - row, columns, extra_at, extra_row
+                    a_at, a_row, 1, b_at, panel_row, c_at, c_row, depth, c.shape[0] - row, columns, extra_at, extra_row
                 )
                 if columns >= COLUMNS:
                     whole(arguments)

@@ -35,7 +35,8 @@ def normal(count, seed, stream, step):
     """``count`` even"""
     u = uniform(count, seed, stream, step)
     radius = [math.sqrt(-2 * math.log(1 - v)) for v in u[0::2]]
-    pairs = [(r * math.cos(2 * math.pi * v), r * math.sin(2 * math.pi * v)) for r, v in zip(radius, u[1::2], strict=True)]
+    angle = [2 * math.pi * v for v in u[1::2]]
+    pairs = [(r * math.cos(a), r * math.sin(a)) for r, a in zip(radius, angle, strict=True)]
     return np.array(pairs).reshape(-1)
 
 
