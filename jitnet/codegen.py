@@ -139,17 +139,17 @@ class StepWriter:
         words = set(re.findall(r"\w+", "\n".join(lines)))
         return [f"    {n} = hyperparameters[{i}]" for i, n in enumerate(self.hyperparameters) if n in words]
 
-    def _chunked(self, name: str, head: list[str], body: list[str], counter: str) -> tuple[list[str], str]:
+    def _chunked(self, name: str, head: list[str], body: list[str], counts: tuple) -> tuple[list[str], str]:
         """A function over chunks, its launcher, and the line of the step that calls the launcher."""
         lines = self._hyperparameters(body) + head + body
-        used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "threads")]
+        used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "threads", "update_threads")]
         source = ["@compile_function"]
         source += _wrapped(f"def {name}_chunk", ["chunk", "chunks", *used], ":", "")
         source += [*lines, "", "", "@compile_function"]
         source += _wrapped(f"def {name}", ["chunks", "threads", *used], ":", "")
         source += _wrapped("arguments = ", used, "", "    ")
         source += [f"    parallel_for({name}_chunk, chunks, threads, arguments)", "", ""]
-        call = "\n".join(_wrapped(name, [counter, "threads", *used], "", "    "))
+        call = "\n".join(_wrapped(name, [*counts, *used], "", "    "))
         return source, call
 
     def _region(self, section: Section) -> tuple[list[str], str]:
@@ -164,7 +164,7 @@ class StepWriter:
                 "    capacity = (batch + chunks - 1) // chunks",
                 f"    base = {memory.whole} + {memory.chunk} * chunks + chunk * {memory.batch} * capacity",
             ]
-        return self._chunked(section.name, head, body, "chunks")
+        return self._chunked(section.name, head, body, ("chunks", "threads"))
 
     def _serial(self, section: Section) -> tuple[list[str], str]:
         lines = self._calls(section)
@@ -201,7 +201,7 @@ class StepWriter:
                 self.kernels[function] = module
                 arguments = ["block", "block_gradients", *names, *[self._argument(s) for s in scalars]]
                 body += _wrapped(function, arguments, "", "    ")
-        return self._chunked(name, [], body, "blocks")
+        return self._chunked(name, [], body, ("blocks", "update_threads"))
 
     def source(self) -> str:
         """The module's source."""
@@ -289,7 +289,10 @@ def load(source: str, functions: dict) -> object:
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
     specification.loader.exec_module(module)
-    for function_name, function in functions.items():
-        setattr(module, function_name, function)
+    if functions:
+        from .kernels.cpu._jit import user_kernel
+
+        for function_name, function in functions.items():
+            setattr(module, function_name, user_kernel(function))
     _MODULES[key] = module
     return module

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from . import _registry, graph, saving
+from . import _registry, data, graph, saving
 from ._errors import invalid
 from .graph import SymbolicTensor, Value
 from .layers.base import REGISTRY, Layer, unique_layer_name
@@ -38,6 +38,7 @@ class Model(Trainer, Layer):
         super().__init__(name=name or unique_layer_name("functional" if inputs is not None else "model"), **kwargs)
         self._graph_inputs = None
         self._nodes = []
+        self._connected = False  # made from inputs and outputs, not by a call of its own
         if (inputs is None) != (outputs is None):
             raise ValueError("Model takes both inputs and outputs, or neither (a subclass with its own call).")
         if inputs is not None:
@@ -56,21 +57,19 @@ class Model(Trainer, Layer):
             if not isinstance(x, SymbolicTensor):
                 raise TypeError(f"Model expects tensors made by Input and by layers. Received: {x!r}")
         self._nodes = _nodes_between(self._graph_inputs, self._graph_outputs)
-        self.built = True
+        self._connected = self.built = True
 
     @property
     def layers(self) -> list[Layer]:
         """The layers in the order of computation, inputs included for a functional model."""
-        if self._graph_inputs is not None:
+        if self._connected:
             found = [x.history.layer for x in self._graph_inputs if x.history is not None]
             found += [node.layer for node in self._nodes if isinstance(node.layer, Layer)]
             return list(dict.fromkeys(found))
-        return self.sublayers()
+        return super().sublayers()
 
     def sublayers(self):
-        if self._graph_inputs is not None:
-            return [x for x in self.layers if x is not self]
-        return super().sublayers()
+        return self.layers if self._connected else super().sublayers()
 
     def get_layer(self, name=None, index=None) -> Layer:
         """A layer by its name or by its place in ``layers``."""
@@ -107,20 +106,21 @@ class Model(Trainer, Layer):
         """Find the input shapes from the first data."""
         if self._graph_inputs is not None:
             return
-        tensors = [
-            placeholder(f"input_{i}" if i else "input", a.shape[1:], "int64" if a.dtype.kind in "iu" and False else None)
-            for i, a in enumerate(arrays)
-        ]
-        self._build_from_tensors(tensors)
+        names = ["input", *(f"input_{i}" for i in range(1, len(arrays)))]
+        self._build_from_tensors([placeholder(n, a.shape[1:]) for n, a in zip(names, arrays, strict=True)])
 
-    def _build_from_tensors(self, tensors):
+    def _build_from_tensors(self, tensors) -> None:
+        """Call the model on its inputs for the first time."""
         self._several_inputs = len(tensors) > 1
         outputs = self(tensors if self._several_inputs else tensors[0])
         self._several_outputs = isinstance(outputs, list | tuple)
         self._graph_outputs = _flatten(outputs)
-        self._graph_inputs_of_call = tensors
-        self._subclassed_inputs = tensors
         self._graph_inputs = tensors
+
+    def __call__(self, inputs, training=None):
+        if not any(isinstance(x, Value) for x in _flatten(inputs)):
+            self._build_from_arrays(data.as_arrays(inputs))
+        return super().__call__(inputs, training)
 
     def call(self, inputs):
         """Apply the graph of layers to new inputs."""
@@ -156,7 +156,8 @@ class Model(Trainer, Layer):
         """New placeholders, and the outputs computed from them: (inputs, outputs)."""
         inputs = [placeholder(x.name, x.shape[1:], x.dtype) for x in self._input_tensors()]
         with graph.training_mode(training):
-            outputs = self.call(inputs if self._several_inputs else inputs[0])
+            arguments = {"training": training} if self._accepts_training() else {}
+            outputs = self.call(inputs if self._several_inputs else inputs[0], **arguments)
         return inputs, _flatten(outputs)
 
     # ---- weights on disk, configuration
@@ -174,7 +175,7 @@ class Model(Trainer, Layer):
         saving.load_weights(self, filepath)
 
     def get_config(self) -> dict:
-        if type(self).call is not Model.call:
+        if not self._connected:
             return super().get_config()
         layers, places, nodes = [], {}, []
         for x in self._graph_inputs:
@@ -246,8 +247,8 @@ class Model(Trainer, Layer):
             outputs if several_outputs else outputs[0],
             name=config["name"],
         )
-        if not config["trainable"]:
-            model.trainable = False
+        # the layers know for themselves whether they are trainable
+        model._trainable = config["trainable"]
         return model
 
     def to_json(self) -> str:
@@ -342,9 +343,8 @@ class Sequential(Model):
             self.build((None, *arrays[0].shape[1:]))
 
     def __call__(self, inputs, training=None):
-        if self._graph_inputs is None and self._sequence:
-            shape = inputs.shape if isinstance(inputs, Value) else np.asarray(inputs).shape
-            self.build((None, *shape[1:]))
+        if self._graph_inputs is None and self._sequence and isinstance(inputs, Value):
+            self.build(inputs.shape)
         return super().__call__(inputs, training)
 
     def get_config(self):
@@ -367,8 +367,8 @@ class Sequential(Model):
         for layer in config["layers"]:
             model._append(_registry.deserialize(layer, REGISTRY, kind="layer"))
         model._rebuild()
-        if not config["trainable"]:
-            model.trainable = False
+        # the layers know for themselves whether they are trainable
+        model._trainable = config["trainable"]
         return model
 
 
@@ -437,9 +437,4 @@ def _operation(config: dict) -> Operation:
     raise invalid("The model uses an operation that this version of jitnet does not have.", **config)
 
 
-def load_model(filepath, custom_objects=None):
-    """The model in a file that ``save`` wrote, compiled if it was.
-
-    custom_objects: {name: class or function} for layers, losses and metrics of your own.
-    """
-    return saving.load_model(filepath, custom_objects)
+load_model = saving.load_model

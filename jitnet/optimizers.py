@@ -31,9 +31,11 @@ class Optimizer:
         self._slots: dict[str, np.ndarray] = {}
         self._layout = None
         self._variables: list = []
+        self._waiting: dict = {}  # state of variables that the layout does not have: not yet, or not while frozen
 
     def _set(self, key, value):
-        if isinstance(value, dict):
+        # from a config: a schedule, or the name of a user's function
+        if isinstance(value, dict) or (isinstance(value, str) and ">" in value):
             value = schedules.deserialize(value)
         if not isinstance(value, schedules.Schedule) and not callable(value):
             if isinstance(value, bool) or not isinstance(value, int | float | np.number):
@@ -86,7 +88,7 @@ class Optimizer:
 
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""
-        found = {}
+        found = {key: value.copy() for key, value in self._waiting.items()}
         if self._layout is not None:
             for name, flat in self._slots.items():
                 for variable in self._variables:
@@ -95,11 +97,17 @@ class Optimizer:
         return found
 
     def set_state(self, state: dict) -> None:
-        """Overwrite slots of known variables; others keep what they have."""
+        """Overwrite the slots of the variables in ``state``; others keep what they have.
+
+        State of variables that are not being trained is kept for the step that trains them.
+        """
         for (name, variable), value in state.items():
             if name in self._slots and variable in self._layout.offsets:
                 start = self._layout.offsets[variable]
                 self._slots[name][start : start + variable.size] = np.asarray(value).reshape(-1)
+                self._waiting.pop((name, variable), None)
+            elif name in self.slot_names:
+                self._waiting[name, variable] = np.array(value)
 
     # ---- configuration
 

@@ -8,11 +8,14 @@ from .plan import Plan, aligned, gradient_layout, padded_elements
 from .program import Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads, start_threads
 
-# operations per step below which a second thread costs more than it gains
-PARALLEL_WORK = 2e5
+# operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
+# Python, and 2 us within compiled code
+PARALLEL_WORK = 3e6
+PARALLEL_WORK_COMPILED = 5e5
+UPDATE_WORK = 20  # per parameter, memory traffic included
 
 RESERVED = (
-    "batch chunk chunks blocks threads begin n capacity base size block order gradients chunk_gradients arena constants "
+    "batch chunk chunks blocks threads update_threads begin n capacity base size block order gradients chunk_gradients arena constants "
     "hyperparameters seed t results predictions sample_weight parameters state view parallel_for compile_function step "
     "run_steps update count i float32 float64 int32 int64 uint8 learning_rate"
 ).split()
@@ -106,7 +109,7 @@ class Step:
         self._constants, constant_offsets = _pack_constants(constants)
         slots = list(optimizer.slot_names) if optimizer else []
         self.slots = slots
-        self.arguments = ["batch", "chunks", "blocks", "threads", *names]
+        self.arguments = ["batch", "chunks", "blocks", "threads", "update_threads", *names]
         self.arguments += ["sample_weight"] if sample_weight is not None else []
         self.arguments += ["order"] if gathered else []
         self.arguments += [*self.output_arguments, *self.gradient_arguments, *self.storage_names.values()]
@@ -127,7 +130,7 @@ class Step:
         self._capacity = 0
         self._bound = {}
         self._gradients = None
-        self.seconds_per_step = 0.0  # of the last run, so that a compiled run returns often enough
+        self.seconds_per_step = 0.01  # a guess before the first run, so that a run returns often enough
 
     # ---- tracing to calls
 
@@ -229,15 +232,16 @@ class Step:
                 flat = aligned_zeros(chunks * self.layout.size, dtype)
                 self._chunk_gradients = flat.reshape(chunks, self.layout.size)
 
-    def bind(self, batch: int, **arrays) -> list:
+    def bind(self, batch: int, compiled: bool = False, **arrays) -> list:
         """The step's positional arguments for a batch size; ``arrays`` are the data arguments by name."""
         self._allocate(batch)
-        threads = self._threads(batch)
-        key = (batch, threads)
+        threads, update_threads = self._threads(batch, compiled)
+        key = (batch, threads, update_threads)
         fixed = self._bound.get(key)
         if fixed is None:
             chunks = self.plan.chunks(batch)
-            fixed = {"batch": batch, "chunks": chunks, "blocks": self.plan.blocks(), "threads": threads}
+            fixed = {"batch": batch, "chunks": chunks, "threads": threads}
+            fixed.update(blocks=self.plan.blocks(), update_threads=update_threads)
             fixed["arena"] = self._arena
             fixed["constants"] = self._constants
             for storage_id, name in self.storage_names.items():
@@ -252,19 +256,26 @@ class Step:
 
     def run(self, batch: int, count: int, arrays: dict, compiled: bool) -> None:
         """Run ``count`` steps of ``batch`` samples; ``order`` and ``hyperparameters`` have one part per step."""
+        arguments = self.bind(batch, compiled, **arrays)
         if compiled and self.gathered:
-            self.module.run_steps(count, *self.bind(batch, **arrays))
+            self.module.run_steps(count, *arguments)
             return
-        if count != 1:
-            raise ValueError(f"a plain run is one step. Received: count={count}")
-        arguments = dict(arrays)
-        if "hyperparameters" in arguments:
-            arguments["hyperparameters"] = arguments["hyperparameters"][0]
-        self.module.step(*self.bind(batch, **arguments))
+        step = self.module.step
+        places = {name: i for i, name in enumerate(self.arguments)}
+        first = arrays["t"]
+        for i in range(count):
+            if self.gathered:
+                arguments[places["order"]] = arrays["order"][i * batch : (i + 1) * batch]
+            if self.optimizer is not None:
+                arguments[places["hyperparameters"]] = arrays["hyperparameters"][i]
+            arguments[places["t"]] = first + i
+            step(*arguments)
 
-    def _threads(self, batch: int) -> int:
-        work = self.plan.work_per_sample * batch + 10 * self.layout.size
-        return get_num_threads() if work >= PARALLEL_WORK else 1
+    def _threads(self, batch: int, compiled: bool) -> tuple[int, int]:
+        """Threads for the regions, and for the optimizer's update: one where more would not pay."""
+        least = PARALLEL_WORK_COMPILED if compiled else PARALLEL_WORK
+        works = (self.plan.work_per_sample * batch, UPDATE_WORK * self.layout.size)
+        return tuple(get_num_threads() if work >= least else 1 for work in works)
 
     def variable_gradients(self) -> dict:
         """{variable: gradient} of the last run."""

@@ -9,7 +9,10 @@ _threads: int | None = None
 
 def get_num_threads() -> int:
     """The number of threads that kernels may use (default: all cores)."""
-    return _threads or (os.cpu_count() or 1)
+    global _threads
+    if _threads is None:
+        _threads = os.cpu_count() or 1
+    return _threads
 
 
 def set_num_threads(number: int) -> None:

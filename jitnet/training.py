@@ -149,7 +149,7 @@ class Trainer:
                 found.append((metrics.get(identifier, loss, output.shape), i))
         return found
 
-    def _record_names(self, step_mode: str = "train") -> list[str]:
+    def _record_names(self) -> list[str]:
         outputs = self._graph_outputs
         used = self._loss_list(len(outputs))
         names = ["loss"]
@@ -202,45 +202,38 @@ class Trainer:
     def _seed(self) -> int:
         return _seed.global_seed()
 
-    def _run_batches(self, step, arrays, order, batch_size, results, compiled, on_progress, hooks=None):
-        """Run all minibatches of ``order``; the last one may be smaller.  on_progress(steps done, samples done)."""
-        samples = len(order)
-        full, rest = divmod(samples, batch_size)
+    def _run_batches(self, step, arrays, order, batch_size, results, on_progress, hooks=None):
+        """Run all minibatches of ``order``; the last one may be smaller.
+
+        on_progress(steps done, samples done) is called about every PROGRESS_SECONDS, with ``hooks`` after every step.
+        """
+        compiled = self._is_compiled_mode()
+        full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done = 0
         while done < full + (rest > 0):
-            if done < full:
-                batch, most = batch_size, full - done
-                count = most if compiled else 1
-                if compiled and step.seconds_per_step:
-                    count = max(1, min(most, int(PROGRESS_SECONDS / step.seconds_per_step)))
-                elif compiled:
-                    count = min(most, 16)
-            else:
-                batch, count = rest, 1
+            batch, count = (batch_size, full - done) if done < full else (rest, 1)
             if hooks is not None:
                 hooks.on_train_batch_begin(done)
                 count = 1
-            begin = done * batch_size
-            part = order[begin : begin + count * batch]
-            first = self.optimizer.iterations if step.optimizer is not None else 0
-            values = {"seed": seed, "t": first, "results": results}
+            else:
+                count = min(count, max(1, int(PROGRESS_SECONDS / step.seconds_per_step)))
+            begin, end = done * batch_size, done * batch_size + count * batch
+            values = {**arrays, "order": order[begin:end], "seed": seed, "t": 0, "results": results}
             if step.optimizer is not None:
-                values["hyperparameters"] = self.optimizer.hyperparameter_table(first, count)
+                values["t"] = self.optimizer.iterations
+                values["hyperparameters"] = self.optimizer.hyperparameter_table(self.optimizer.iterations, count)
             start = time.perf_counter()
-            step.run(batch, count, {**arrays, "order": part, **values}, compiled)
-            if done:
+            step.run(batch, count, values, compiled)
+            if done:  # the first call may compile
                 step.seconds_per_step = (time.perf_counter() - start) / count
             if step.optimizer is not None:
                 self.optimizer.iterations += count
             done += count
-            on_progress(done, begin + count * batch)
+            on_progress(done, end)
 
     def _is_compiled_mode(self) -> bool:
         return self._compiled["jit_compile"] is True
-
-    def _logs(self, results, samples) -> dict:
-        return {name: float(value / samples) for name, value in zip(self._record_names(), results, strict=True)}
 
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
@@ -286,7 +279,7 @@ class Trainer:
             callbacks, add_history=True, add_progbar=verbose != 0, model=self, epochs=epochs, steps=steps,
             verbose=verbose,
         )  # fmt: skip
-        compiled = self._is_compiled_mode()
+        names = self._record_names()
         said = False
         hooks.on_train_begin()
         try:
@@ -298,7 +291,7 @@ class Trainer:
 
                 def on_progress(done, seen, results=results, epoch=epoch):
                     nonlocal said
-                    logs = self._logs(results, seen)
+                    logs = _means(names, results, seen)
                     if not math.isfinite(logs["loss"]) and not said:
                         said = True
                         warnings.warn(
@@ -313,10 +306,9 @@ class Trainer:
                         hooks.progbar.update(done, logs)
 
                 self._run_batches(
-                    step, arrays, order, batch_size, results, compiled, on_progress,
-                    hooks if hooks.batch_hooks else None,
-                )  # fmt: skip
-                logs = self._logs(results, len(order))
+                    step, arrays, order, batch_size, results, on_progress, hooks if hooks.batch_hooks else None
+                )
+                logs = _means(names, results, len(order))
                 if validation is not None and (epoch + 1) % validation_freq == 0:
                     hooks.on_test_begin()
                     found = self._evaluate(*validation, validation_batch_size or batch_size)
@@ -342,10 +334,8 @@ class Trainer:
         step = self._step("evaluate", shapes)
         results = np.zeros(step.results)
         batch_size = min(batch_size, samples)
-        self._run_batches(
-            step, arrays, np.arange(samples), batch_size, results, self._is_compiled_mode(), lambda done, seen: None
-        )
-        return self._logs(results, samples)
+        self._run_batches(step, arrays, np.arange(samples), batch_size, results, lambda done, seen: None)
+        return _means(self._record_names(), results, samples)
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, return_dict=False):
         """Loss and metrics on data: a float, a list [loss, metrics...], or a dict with ``return_dict``."""
@@ -386,8 +376,8 @@ class Trainer:
         step = self._step("train", shapes)
         results = np.zeros(step.results)
         order = np.arange(samples)
-        self._run_batches(step, arrays, order, samples, results, False, lambda done, seen: None)
-        logs = self._logs(results, samples)
+        self._run_batches(step, arrays, order, samples, results, lambda done, seen: None)
+        logs = _means(self._record_names(), results, samples)
         if return_dict:
             return logs
         values = list(logs.values())
@@ -411,6 +401,11 @@ def _as_metric_target(metric, loss, target, output):
             f'{loss.name!r} takes integer labels. Use metrics=["accuracy"].'
         )
     return target
+
+
+def _means(names, results, samples) -> dict:
+    """The results, sums over ``samples``, as means by name."""
+    return {name: float(value / samples) for name, value in zip(names, results, strict=True)}
 
 
 def _batch_size(batch_size) -> int:

@@ -200,19 +200,24 @@ def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
             emitter.store(value, pointer, offsets[v], masks[v])
 
 
-def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contiguous):
+def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contiguous, in_parts=False):
     """C[i, j] = epilogue(sum over k of A[i, k] B[k, j]) for ``rows`` rows and ``vectors`` vectors of columns.
 
-    Arguments: a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, extra, extra_row: addresses, and
-    distances in elements.  ``a_step`` is from A[i, k] to A[i, k + 1]; ``contiguous`` says that it is 1.  Rows from
-    ``valid_rows`` on repeat the last valid one; with ``masked``, columns from ``valid_columns`` on are left alone.
+    Arguments: a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, resume, finish, extra,
+    extra_row: addresses, and distances in elements.  ``a_step`` is from A[i, k] to A[i, k + 1]; ``contiguous`` says
+    that it is 1.  Rows from ``valid_rows`` on repeat the last valid one; with ``masked``, columns from
+    ``valid_columns`` on are left alone.  With the epilogue "accumulate" sums go on from C.  With ``in_parts`` they
+    do so if ``resume``, and are stored as they are unless ``finish``: a sum in parts has the same bits as in one.
     """
 
-    def emit(e, a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, extra, extra_row):
+    def emit(
+        e, a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, resume, finish, extra, extra_row
+    ):
         builder = e.builder
         last = builder.sub(valid_rows, _INT(1))
         index = [_INT(0)] + [e.minimum(_INT(i), last) for i in range(1, rows)]
         a_rows = [e.advance(e.pointer(a), builder.mul(i, a_row)) for i in index]
+        pointers = [e.advance(e.pointer(c), builder.mul(i, c_row)) for i in index]
         masks = [None] * vectors
         if masked:
             masks = [e.lane_mask(builder.sub(valid_columns, _INT(v * e.lanes))) for v in range(vectors)]
@@ -231,7 +236,15 @@ def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contig
                 b_now = e.advance(b_now, b_row)
             return [offset, b_now, *sums]
 
-        carried = [_INT(0), e.pointer(b)] + [e.zero] * (rows * vectors)
+        def old():
+            return [e.load(p, v * e.lanes, masks[v]) for p in pointers for v in range(vectors)]
+
+        sums = [e.zero] * (rows * vectors)
+        if epilogue == "accumulate":
+            sums = old()
+        elif in_parts:
+            sums = e.loop(builder.zext(builder.icmp_signed("!=", resume, _INT(0)), _INT), sums, lambda _: old())
+        carried = [_INT(0), e.pointer(b), *sums]
         if unroll > 1:
             carried = e.loop(builder.sdiv(depth, _INT(unroll)), carried, lambda values: multiply(values, unroll))
             carried = e.loop(builder.srem(depth, _INT(unroll)), carried, lambda values: multiply(values, 1))
@@ -239,14 +252,43 @@ def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contig
             carried = e.loop(depth, carried, lambda values: multiply(values, 1))
         sums = carried[2:]
         results = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
-        pointers = [e.advance(e.pointer(c), builder.mul(i, c_row)) for i in index]
         extra_pointers = [e.advance(e.pointer(extra), builder.mul(i, extra_row)) for i in index]
-        _finish(e, results, epilogue, pointers, e.pointer(extra), extra_pointers, masks)
+        if epilogue in ("store", "accumulate"):
+            _finish(e, results, "store", pointers, None, None, masks)
+        elif not in_parts:
+            _finish(e, results, epilogue, pointers, e.pointer(extra), extra_pointers, masks)
+        else:
+            with builder.if_else(builder.icmp_signed("!=", finish, _INT(0))) as (last_part, other_part):
+                with last_part:
+                    _finish(e, results, epilogue, pointers, e.pointer(extra), extra_pointers, masks)
+                with other_part:
+                    _finish(e, results, "store", pointers, None, None, masks)
 
     constants = dict(
-        rows=rows, vectors=vectors, masked=masked, epilogue=epilogue, unroll=unroll, contiguous=contiguous
-    )
-    return _tile("matrix", dtype, lanes, 12, emit, constants)
+        rows=rows, vectors=vectors, masked=masked, epilogue=epilogue, unroll=unroll, contiguous=contiguous,
+        in_parts=in_parts,
+    )  # fmt: skip
+    return _tile("matrix", dtype, lanes, 14, emit, constants)
+
+
+def panel_tile(*, dtype, lanes, vectors):
+    """Copies ``rows`` rows of ``vectors`` vectors, of which ``columns`` elements exist, to contiguous memory.
+
+    Arguments: source, source_row, target, rows, columns.
+    """
+
+    def emit(e, source, source_row, target, rows, columns):
+        masks = [e.lane_mask(e.builder.sub(columns, _INT(v * lanes))) for v in range(vectors)]
+
+        def row(carried):
+            source_now, target_now = carried
+            for v in range(vectors):
+                e.store(e.load(source_now, v * lanes, masks[v]), target_now, v * lanes)
+            return [e.advance(source_now, source_row), e.advance(target_now, vectors * lanes)]
+
+        e.loop(rows, [e.pointer(source), e.pointer(target)], row)
+
+    return _tile("panel", dtype, lanes, 5, emit, dict(vectors=vectors))
 
 
 def _uses(pixels, taps, stride, dilation):
@@ -380,40 +422,53 @@ def filter_tile(*, dtype, lanes, group, vectors, taps, stride, dilation, channel
     return _tile("filter", dtype, lanes, 9, emit, constants)
 
 
-def transpose_tile(*, dtype, lanes, masked):
-    """A block of ``lanes`` rows and columns of C = A.T.
+def transpose_tile(*, dtype, lanes):
+    """C = A.T of contiguous matrices, ``lanes`` x ``lanes`` elements at a time.  Arguments: a, c, rows, columns."""
 
-    Arguments: a, a_row, c, c_row, rows, columns (valid ones of A, with ``masked``).
-    """
-
-    def emit(e, a, a_row, c, c_row, rows, columns):
+    def emit(e, a, c, rows, columns):
         builder = e.builder
-        last = builder.sub(rows, _INT(1))
-        index = [e.minimum(_INT(i), last) if masked else _INT(i) for i in range(lanes)]
-        mask = e.lane_mask(columns) if masked else None
-        block = [e.load(e.advance(e.pointer(a), builder.mul(i, a_row)), 0, mask) for i in index]
-        distance = 1
-        while distance < lanes:  # swap the off-diagonal blocks of size 1, 2, 4, ...
-            for i in range(lanes):
-                if i & distance:
-                    continue
-                upper, lower = block[i], block[i + distance]
-                first = [j + lanes - distance if j & distance else j for j in range(lanes)]
-                second = [j + lanes if j & distance else j + distance for j in range(lanes)]
-                shuffle = ir.VectorType(_INDEX, lanes)
-                block[i] = builder.shuffle_vector(upper, lower, ir.Constant(shuffle, [_INDEX(j) for j in first]))
-                block[i + distance] = builder.shuffle_vector(
-                    upper, lower, ir.Constant(shuffle, [_INDEX(j) for j in second])
-                )
-            distance *= 2
-        for j, values in enumerate(block):
-            mask = None
-            if masked:
-                exists = builder.icmp_signed("<", _INT(j), columns)
-                mask = e.lane_mask(builder.select(exists, rows, _INT(0)))
-            e.store(values, e.advance(e.pointer(c), builder.mul(_INT(j), c_row)), 0, mask)
+        indices = ir.VectorType(_INDEX, lanes)
 
-    return _tile("transpose", dtype, lanes, 6, emit, dict(masked=masked))
+        def block(carried):
+            a_now, c_now = carried
+            values = [e.load(e.advance(a_now, builder.mul(_INT(i), columns))) for i in range(lanes)]
+            distance = 1
+            while distance < lanes:  # swap the off-diagonal blocks of size 1, 2, 4, ...
+                high = [bool(j & distance) for j in range(lanes)]
+                first = [j + lanes - distance if high[j] else j for j in range(lanes)]
+                second = [j + lanes if high[j] else j + distance for j in range(lanes)]
+                for i in range(lanes):
+                    if not i & distance:
+                        pair = values[i], values[i + distance]
+                        for at, order in ((i, first), (i + distance, second)):
+                            order = ir.Constant(indices, [_INDEX(j) for j in order])
+                            values[at] = builder.shuffle_vector(*pair, order)
+                distance *= 2
+            for j, value in enumerate(values):
+                e.store(value, e.advance(c_now, builder.mul(_INT(j), rows)))
+            return [e.advance(a_now, lanes), e.advance(c_now, builder.mul(_INT(lanes), rows))]
+
+        def element(carried):
+            a_now, c_now = carried
+            builder.store(builder.load(a_now, typ=e.element, align=e.itemsize), c_now, align=e.itemsize)
+            return [e.advance(a_now, 1), e.advance(c_now, rows)]
+
+        def row(carried):
+            e.loop(rest_columns, carried, element)
+            return [e.advance(carried[0], columns), e.advance(carried[1], 1)]
+
+        def rows_of_blocks(carried):
+            e.loop(lanes, e.loop(whole_columns, carried, block), row)
+            return [e.advance(carried[0], builder.mul(_INT(lanes), columns)), e.advance(carried[1], lanes)]
+
+        whole_columns = builder.sdiv(columns, _INT(lanes))
+        rest_columns = builder.srem(columns, _INT(lanes))
+        carried = [e.pointer(a), e.pointer(c)]
+        carried = e.loop(builder.sdiv(rows, _INT(lanes)), carried, rows_of_blocks)
+        rest_columns = columns
+        e.loop(builder.srem(rows, _INT(lanes)), carried, row)
+
+    return _tile("transpose", dtype, lanes, 4, emit, {})
 
 
 def pad_rows_tile(*, dtype):

@@ -64,7 +64,7 @@ def run_backward_data(case, dtype, epilogue="store", activation=None, before=0, 
     _, kernel, dy = operands(case, dtype)
     dy = buffered(dy, top, left)
     transposed, intact = guarded(np.zeros(kernel.size, dtype))
-    transpose_plan(dtype, target).convolution_kernel()(kernel, transposed, *stride)
+    transpose_plan(dtype, target).kernel()(kernel, transposed, *stride)
     assert intact()
     plan = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation, dtype, epilogue, target)
     assert plan.needs_transposed_kernel

@@ -20,6 +20,7 @@ TARGETS = [
     VectorTarget("plain", 16, 16),
 ]  # fmt: skip
 SIZES = [(1, 1, 1), (0, 3, 2), (2, 0, 3), (1, 5, 7), (3, 2, 1), (8, 17, 64), (13, 31, 37), (17, 9, 131), (31, 64, 32)]
+NO_WORKSPACE = np.empty(0, np.float32)
 
 targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 
@@ -57,14 +58,14 @@ def test_lanes_are_no_wider_than_what_they_hold():
 @targets
 @pytest.mark.parametrize("dtype,tolerance", [("float32", 1e-5), ("float64", 1e-12)])
 def test_products_of_matrices(target, dtype, tolerance):
-    multiply = matrix_multiply_plan(dtype, "accumulate", target).kernel()
+    multiply = matrix_multiply_plan(1, 1, 1, dtype, "accumulate", target).kernel()
     gradient = matrix_multiply_transposed_plan(dtype, "accumulate", target).kernel()
-    transpose = transpose_plan(dtype, target).matrix()
+    transpose = transpose_plan(dtype, target).kernel()
     for rows, depth, columns in SIZES:
         x, w = draw(rows, depth, dtype=dtype, seed=0), draw(depth, columns, dtype=dtype, seed=1)
         before = draw(rows, columns, dtype=dtype, seed=2)
         y, intact = guarded(before)
-        multiply(x, w, y)
+        multiply(x, w, y, NO_WORKSPACE.astype(dtype))
         assert_close(y, before + naive.dense_forward(x, w), tolerance * (1 + depth))
         assert intact()
 
@@ -78,7 +79,7 @@ def test_products_of_matrices(target, dtype, tolerance):
         assert intact()
 
         transposed, intact = guarded(np.zeros((columns, depth), dtype))
-        transpose(w, transposed)
+        transpose(w.reshape(1, 1, *w.shape), transposed.reshape(-1), 1, 1)
         assert (transposed == w.T).all()
         assert intact()
 
@@ -95,9 +96,9 @@ def test_epilogues():
     }
     extra = {"store": [], "bias": [bias], "bias_relu": [bias], "relu_mask": [activation]}
     for epilogue, reference in expected.items():
-        plan = matrix_multiply_plan(epilogue=epilogue)
+        plan = matrix_multiply_plan(1, 1, 1, epilogue=epilogue)
         y, intact = guarded(np.full((13, 37), np.nan, np.float32))
-        plan.kernel()(x, w, *extra[epilogue], y)
+        plan.kernel()(x, w, *extra[epilogue], y, NO_WORKSPACE)
         assert_close(y, reference, 1e-5)
         assert intact()
         assert epilogue == "store" or plan.name.endswith(epilogue)
@@ -109,27 +110,52 @@ def test_epilogues():
 def test_relu_keeps_nan():
     x, w, bias = np.float32([[1.0]]), np.float32([[np.nan, -1.0, 2.0]]), np.zeros(3, np.float32)
     y = np.zeros((1, 3), np.float32)
-    matrix_multiply_plan(epilogue="bias_relu").kernel()(x, w, bias, y)
+    matrix_multiply_plan(1, 1, 1, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
     assert np.isnan(y[0, 0])
     assert y[0, 1:].tolist() == [0, 2]
 
 
 def test_a_row_does_not_depend_on_the_others():
-    multiply = matrix_multiply_plan(epilogue="accumulate").kernel()
+    multiply = matrix_multiply_plan(1, 1, 1, epilogue="accumulate").kernel()
     x, w = np.float32(draw(13, 31, seed=0)), np.float32(draw(31, 37, seed=1))
     whole = np.zeros((13, 37), np.float32)
-    multiply(x, w, whole)
+    multiply(x, w, whole, NO_WORKSPACE)
     for rows in (slice(0, 1), slice(3, 12), slice(5, 7)):
         part = np.zeros_like(whole[rows])
-        multiply(x[rows], w, part)
+        multiply(x[rows], w, part, NO_WORKSPACE)
         assert (part == whole[rows]).all()
+
+
+@pytest.mark.parametrize("epilogue", ["accumulate", "bias_relu"])
+def test_packing_keeps_the_bits(epilogue):
+    plan = matrix_multiply_plan(1, 1, 1, epilogue=epilogue)
+    packed = matrix_multiply_plan(2048, 2048, 2048, epilogue=epilogue)
+    assert plan.workspace_elements == 0
+    scratch, intact = guarded(np.full(packed.workspace_elements, np.nan, np.float32))
+    for rows, depth, columns in [(1, 1, 1), (0, 2, 3), (3, 0, 5), (5, 256, 33), (301, 530, 70)]:
+        x, w, bias = (
+            draw(*shape, dtype=np.float32, seed=seed)
+            for seed, shape in enumerate([(rows, depth), (depth, columns), (columns,)])
+        )
+        extra = [bias] if epilogue == "bias_relu" else []
+        results = []
+        for chosen, workspace in ((plan, NO_WORKSPACE), (packed, scratch)):
+            y = draw(rows, columns, dtype=np.float32, seed=3)
+            chosen.kernel()(x, w, *extra, y, workspace)
+            results.append(y)
+        assert (results[0] == results[1]).all()
+        assert intact()
+        product = naive.dense_forward(x, w)
+        start = draw(rows, columns, dtype=np.float32, seed=3)
+        expected = np.maximum(product + bias, 0) if extra else start + product
+        assert_close(results[0], expected, 1e-5)
 
 
 def test_torch():
     torch = pytest.importorskip("torch")
     x, w, bias = (np.float32(draw(*shape, seed=seed)) for seed, shape in enumerate([(19, 101), (101, 45), (45,)]))
     y = np.zeros((19, 45), np.float32)
-    matrix_multiply_plan(epilogue="bias_relu").kernel()(x, w, bias, y)
+    matrix_multiply_plan(1, 1, 1, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
     expected = torch.relu(torch.addmm(torch.from_numpy(bias), torch.from_numpy(x), torch.from_numpy(w)))
     assert_close(y, expected.numpy(), 1e-5)
 
@@ -162,9 +188,9 @@ _USE = """
 import json
 import numpy as np
 from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
-kernel = matrix_multiply_plan().kernel()
+kernel = matrix_multiply_plan(3, 4, 5).kernel()
 y = np.zeros((3, 5), np.float32)
-kernel(np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), y)
+kernel(np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), y, np.ones(0, np.float32))
 stats = kernel.stats
 print(json.dumps([y.tolist(), sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]))
 """

@@ -1,8 +1,10 @@
 """Functions of single elements, and binary functions with broadcasting."""
 
+import math
+
 from ..kernels.scalar.activations import NAMES, derivative_arguments
 from ..kernels.scalar.broadcasting import canonical
-from ..program import Out
+from ..program import Expression, Out
 from .base import Operation, display
 
 
@@ -22,16 +24,20 @@ class Unary(Operation):
     def infer(self, x):
         return [(x.shape, x.dtype)]
 
+    def _scalars(self):
+        # generated source has no name for infinity; a literal too large for float64 is one
+        return [Expression("1e999") if p == math.inf else p for p in self.parameters]
+
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
-        program.call(f"elementwise.{self.function}_forward", x, Out(y), *self.parameters, in_place=(x, y))
+        program.call(f"elementwise.{self.function}_forward", x, Out(y), *self._scalars(), in_place=(x, y))
 
     def backward(self, program, lowered):
         known = {"x": lowered.inputs[0], "y": lowered.output}
         saved = [known[argument] for argument in derivative_arguments(self.function)]
         dx, dy = lowered.gradient(0), lowered.d_output
         program.call(
-            f"elementwise.{self.function}_backward", *saved, dy, dx, *self.parameters, dx.accumulate,
+            f"elementwise.{self.function}_backward", *saved, dy, dx, *self._scalars(), dx.accumulate,
             in_place=None if dx.accumulate else (dy, dx.buffer),
         )  # fmt: skip
 

@@ -1,32 +1,40 @@
-"""How a CPU kernel is compiled and cached: the one place that sets Numba's options.
+"""How CPU code is compiled, cached and linked: the one place that sets Numba's options.
 
-Compiled kernels live in the user's cache directory, in folders named by a hash of the sources that they are made of:
+Compiled code lives in the user's cache directory, in folders named by a hash of the sources that it is made of:
 Numba's own cache does not notice that an imported function changed, a new folder does.  So that the hash is complete,
 a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``.
+
+A kernel is compiled once and called through a symbol of its own.  Numba would otherwise copy it into each caller and
+optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
 """
 
 import functools
 import hashlib
+import importlib
 import os
+import pickle
+import re
 from pathlib import Path
 
+from jitnet._cache import cache_directory
 from jitnet.threads import configure_numba
 
-configure_numba()
+configure_numba()  # before Numba is imported
 
-import numba
-from llvmlite import ir
-from numba import types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
-from numba.extending import intrinsic, register_jitable
-
-from jitnet._cache import cache_directory
+import llvmlite.binding  # noqa: E402
+import numba  # noqa: E402
+from numba import types  # noqa: E402
+from numba.core import cgutils, sigutils  # noqa: E402
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator  # noqa: E402
+from numba.core.typing import signature as make_signature  # noqa: E402
+from numba.extending import intrinsic, register_jitable  # noqa: E402
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
-
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 _SHARED = ("_jit.py", "memory.py", "parallel.py")
+_KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
 
 
 @functools.cache
@@ -45,8 +53,11 @@ def module_hash(module: str) -> str:
     return source_hash(str(Path(__file__).parent / f"{module}.py"))
 
 
-class _KernelLocator(_CacheLocator):
-    """Puts the compiled code of a kernel into ``<user cache>/kernels/<module>-<source hash>/``."""
+# ---- cache
+
+
+class _Locator(_CacheLocator):
+    """Puts the compiled code of a function into ``<user cache>/kernels/<module>-<source hash>/``."""
 
     def __init__(self, py_func, py_file):
         self._py_file = py_file
@@ -69,44 +80,126 @@ class _KernelLocator(_CacheLocator):
         return cls(py_func, py_file)
 
 
-class _KernelCacheImpl(CompileResultCacheImpl):
-    _locator_classes = (_KernelLocator,)
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes = (_Locator,)
 
 
-class _KernelCache(FunctionCache):
-    _impl_class = _KernelCacheImpl
+class _Cache(FunctionCache):
+    """Numba's cache of one function, which also remembers the kernels that the function calls by symbol."""
+
+    _impl_class = _CacheImpl
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._calls_file = Path(self.cache_path) / f"{py_func.__qualname__}-{py_func.__code__.co_firstlineno}.calls"
+
+    def _read_calls(self) -> dict:
+        try:
+            return pickle.loads(self._calls_file.read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+            return {}
+
+    def load_overload(self, sig, target_context):
+        # machine code from the disk is linked when it is loaded: its kernels must have their symbols by then
+        for symbol, (module, function, arguments) in self._read_calls().items():
+            if symbol not in _KERNELS:
+                getattr(importlib.import_module(module), function).compile(arguments)
+                if symbol not in _KERNELS:
+                    return None
+        return super().load_overload(sig, target_context)
+
+    def save_overload(self, sig, data):
+        called = set(re.findall(r"@(jitnet_kernel_\w+)", data.library.get_llvm_str()))
+        if not called <= set(_KERNELS):
+            return
+        if called:
+            self._impl.locator.ensure_cache_path()
+            known = {**self._read_calls(), **{symbol: _KERNELS[symbol] for symbol in called}}
+            temporary = self._calls_file.with_suffix(f".{os.getpid()}")
+            temporary.write_bytes(pickle.dumps(known))
+            os.replace(temporary, self._calls_file)
+        super().save_overload(sig, data)
+
+
+# ---- kernels as symbols
+
+
+def _publish(dispatcher, arguments, in_cache: bool) -> None:
+    """Give an overload of a kernel its symbol, and let callers call that."""
+    compiled = dispatcher.overloads[arguments]
+    function = dispatcher.py_func
+    identity = f"{function.__module__} {function.__qualname__} {arguments} "
+    identity += source_hash(function.__code__.co_filename) if in_cache else str(id(dispatcher))
+    symbol = f"jitnet_kernel_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
+    if symbol in _KERNELS:
+        return
+    descriptor = compiled.fndesc
+    address = compiled.library.get_pointer_to_function(descriptor.llvm_func_name)
+    llvmlite.binding.add_symbol(symbol, address)
+    _KERNELS[symbol] = (function.__module__, function.__name__, arguments)
+
+    def call_symbol(context, builder, sig, args):
+        function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
+        target = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+        context.call_conv.call_function(builder, target, descriptor.restype, descriptor.argtypes, args)
+        return context.get_dummy_value()
+
+    call_symbol.signature = make_signature(descriptor.restype, *descriptor.argtypes)
+    call_symbol.libs = ()
+    selector = compiled.target_context._defns[compiled.entry_point]
+    selector.versions.clear()
+    selector._cache.clear()
+    selector.append(call_symbol, call_symbol.signature.args)
+
+
+def _called_by_symbol(dispatcher, in_cache: bool):
+    compile_overload = dispatcher.compile
+
+    def compile(signature):
+        entry_point = compile_overload(signature)
+        arguments, _ = sigutils.normalize_signature(signature)
+        _publish(dispatcher, arguments, in_cache)
+        return entry_point
+
+    dispatcher.compile = compile
+    return dispatcher
+
+
+def kernel(function):
+    """Decorator of every CPU kernel: a function without a result.  Its first line is ``kernel_attributes()``."""
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = _Cache(function)
+    return _called_by_symbol(dispatcher, in_cache=True)
+
+
+def user_kernel(dispatcher):
+    """A user's own ``@njit`` function as a kernel, with the user's options."""
+    return _called_by_symbol(numba.njit(**dispatcher.targetoptions)(dispatcher.py_func), in_cache=False)
 
 
 def compile_function(function):
-    """``function`` under ``@njit`` with jitnet's options and jitnet's disk cache."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
-    dispatcher._cache = _KernelCache(function)
+    """Generated code that calls kernels: ``@njit`` with jitnet's options and disk cache."""
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = _Cache(function)
     return dispatcher
 
 
 def compile_uncached(function):
     """The same without the disk cache, for generated code that calls a user's own functions."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    return numba.njit(**OPTIONS)(function)
 
 
 @intrinsic
 def kernel_attributes(typingctx):
-    """Full-width vectors, and no inlining: a kernel gives the same bits from every caller."""
+    """Lets LLVM use the widest vectors of the machine in the kernel."""
 
     def codegen(context, builder, signature, arguments):
-        attributes = builder.function.attributes
-        attributes.add("noinline")
-        set.add(attributes, '"prefer-vector-width"="512"')
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
 
     return types.void(), codegen
 
 
-def kernel(function):
-    """Decorator of every CPU kernel.  The kernel's first line is ``kernel_attributes()``."""
-    return compile_function(function)
-
-
-def scalar(function):
-    """A plain scalar function made callable from kernels."""
-    return register_jitable(function)
+def scalar(function, inline: bool = False):
+    """A plain scalar function made callable from kernels; ``inline`` forces it into the caller's loop."""
+    return register_jitable(forceinline=True)(function) if inline else register_jitable(function)

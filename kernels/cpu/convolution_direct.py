@@ -245,7 +245,7 @@ class ConvolutionPlan:
 
     @property
     def needs_transposed_kernel(self) -> bool:
-        """Whether the kernel argument is what ``transpose_convolution_kernel`` wrote (as many elements)."""
+        """Whether the kernel argument is what ``transpose_plan().kernel()`` wrote (as many elements)."""
         return self.kind == "backward_data"
 
     def workspace_elements(self, rows: int, columns: int, pad_left: int, left: int) -> int:

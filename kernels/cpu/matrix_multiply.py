@@ -10,55 +10,87 @@ from functools import cached_property
 from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
 
 _CACHED_BYTES = 1 << 19  # what a kernel may take for granted of the second-level cache
+_DEPTH = 256  # steps of a sum in one part: a panel of B and some rows of A stay in the first-level cache
+_ROW_GAP = 16  # elements between the packed rows of A, so that they do not compete for the same cache lines
 
 _PRODUCT = '''"""Product of matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, matrix_tile, pad_rows_tile
+from jitnet.kernels.simd import address, matrix_tile
 
-COLUMNS = {columns}
-ROWS = {rows}
-ITEMSIZE = {itemsize}
-CACHED = {cached}
-_constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
-whole = matrix_tile(masked=False, unroll={unroll}, contiguous=True, **_constants)
-edge = matrix_tile(masked=True, unroll=1, contiguous=True, **_constants)
-pack = pad_rows_tile(dtype={dtype!r})
+COLUMNS, ROWS, ITEMSIZE, CACHED = {columns}, {rows}, {itemsize}, {cached}
+_constants = dict(
+    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}, contiguous=True
+)
+whole = matrix_tile(masked=False, unroll=2, **_constants)
+edge = matrix_tile(masked=True, unroll=1, **_constants)
 
 
 @kernel
 def {name}(a, b{extra_argument}, c, workspace):
-    """c = epilogue(a @ b).  a: (M, K), b: (K, N), c: (M, N){extra_shape}
-
-    A workspace of K * {columns} elements holds each panel of b while it is used; with one of 0 elements b is read in
-    place."""
+    """c = epilogue(a @ b).  a: (M, K), b: (K, N), c: (M, N){extra_shape}; workspace: not used"""
     kernel_attributes()
-    a_row = a.strides[0] // ITEMSIZE
-    b_row = b.strides[0] // ITEMSIZE
-    c_row = c.strides[0] // ITEMSIZE
+    a_row, b_row, c_row = a.strides[0] // ITEMSIZE, b.strides[0] // ITEMSIZE, c.strides[0] // ITEMSIZE
     {extra_row}
-    depth = a.shape[1]
+    height, width, depth = c.shape[0], c.shape[1], a.shape[1]
     # so many rows of a stay in the second-level cache while all columns of b go by
     some_rows = max(1, CACHED // max(1, depth) // ROWS) * ROWS
-    for first in range(0, c.shape[0], some_rows):
-        for column in range(0, c.shape[1], COLUMNS):
-            columns = c.shape[1] - column
-            b_at, panel_row = address(b, column), b_row
-            if workspace.size > 0:
-                panel, panel_row = address(workspace, 0), COLUMNS
-                pack((b_at, b_row, panel, COLUMNS, depth, 0, min(columns, COLUMNS)))
-                b_at = panel
-            for row in range(first, min(first + some_rows, c.shape[0]), ROWS):
-                a_at = address(a, row * a_row)
-                c_at = address(c, row * c_row + column)
-                extra_at = {extra_at}
+    for first in range(0, height, some_rows):
+        for column in range(0, width, COLUMNS):
+            for row in range(first, min(first + some_rows, height), ROWS):
                 arguments = (
-                    a_at, a_row, 1, b_at, panel_row, c_at, c_row, depth, c.shape[0] - row, columns, extra_at, extra_row
+                    address(a, row * a_row), a_row, 1, address(b, column), b_row,
+                    address(c, row * c_row + column), c_row, depth, height - row, width - column, 0, 1,
+                    {extra_at}, extra_row,
                 )
-                if columns >= COLUMNS:
+                if width - column >= COLUMNS:
                     whole(arguments)
                 else:
                     edge(arguments)
+'''
+
+_PACKED = '''"""Product of large matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, matrix_tile, pad_rows_tile, panel_tile
+
+COLUMNS, ROWS, DEPTH, A_ROW, ITEMSIZE = {columns}, {rows}, {depth}, {packed_row}, {itemsize}
+_constants = dict(
+    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}, contiguous=True, in_parts=True
+)
+whole = matrix_tile(masked=False, unroll=2, **_constants)
+edge = matrix_tile(masked=True, unroll=1, **_constants)
+pack_a = pad_rows_tile(dtype={dtype!r})
+pack_b = panel_tile(dtype={dtype!r}, lanes={lanes}, vectors={vectors})
+
+
+@kernel
+def {name}(a, b{extra_argument}, c, workspace):
+    """c = epilogue(a @ b), parts of a and b packed into the workspace.  a: (M, K), b: (K, N), c: (M, N){extra_shape}"""
+    kernel_attributes()
+    a_row, b_row, c_row = a.strides[0] // ITEMSIZE, b.strides[0] // ITEMSIZE, c.strides[0] // ITEMSIZE
+    {extra_row}
+    height, width, depth = c.shape[0], c.shape[1], a.shape[1]
+    panel = address(workspace, 0)
+    block = address(workspace, DEPTH * COLUMNS)
+    some_rows = (workspace.size - DEPTH * COLUMNS) // A_ROW // ROWS * ROWS
+    for part in range(0, max(depth, 1), DEPTH):
+        count = min(DEPTH, depth - part)
+        for first in range(0, height, some_rows):
+            last = min(first + some_rows, height)
+            pack_a((address(a, first * a_row + part), a_row, block, A_ROW, last - first, 0, count))
+            for column in range(0, width, COLUMNS):
+                pack_b((address(b, part * b_row + column), b_row, panel, count, width - column))
+                for row in range(first, last, ROWS):
+                    arguments = (
+                        block + (row - first) * A_ROW * ITEMSIZE, A_ROW, 1, panel, COLUMNS,
+                        address(c, row * c_row + column), c_row, count, last - row, width - column,
+                        part > 0, part + DEPTH >= depth, {extra_at}, extra_row,
+                    )
+                    if width - column >= COLUMNS:
+                        whole(arguments)
+                    else:
+                        edge(arguments)
 '''
 
 _FILTER = '''"""Transposed product of matrices in {dtype}, written for {target} by jitnet."""
@@ -71,7 +103,7 @@ ROWS = {rows}
 ITEMSIZE = {itemsize}
 CACHED = {cached}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
-whole = matrix_tile(masked=False, unroll={unroll}, contiguous=False, **_constants)
+whole = matrix_tile(masked=False, unroll=2, contiguous=False, **_constants)
 edge = matrix_tile(masked=True, unroll=1, contiguous=False, **_constants)
 
 
@@ -92,7 +124,9 @@ def {name}(x, dy, dkernel, first, last):
                 dy_at = address(dy, column)
                 out_at = address(dkernel, row * out_row + column)
                 columns = dy.shape[1] - column
-                arguments = (x_at, 1, x_row, dy_at, dy_row, out_at, out_row, depth, last - row, columns, 0, 0)
+                arguments = (
+                    x_at, 1, x_row, dy_at, dy_row, out_at, out_row, depth, last - row, columns, 0, 1, 0, 0
+                )
                 if columns >= COLUMNS:
                     whole(arguments)
                 else:
@@ -126,6 +160,7 @@ class _MatrixPlan:
 
     @property
     def name(self) -> str:
+        """Name of the kernel, as the step's source shows it."""
         return self._prefix + ("" if self.epilogue == "store" else f"_{self.epilogue}")
 
     @cached_property
@@ -146,7 +181,8 @@ class _MatrixPlan:
             rows=rows,
             vectors=vectors,
             columns=lanes * vectors,
-            unroll=2,
+            depth=_DEPTH,
+            packed_row=_DEPTH + _ROW_GAP,
             cached=_CACHED_BYTES // itemsize,
             extra_argument=argument,
             extra_shape=shape,
@@ -159,11 +195,19 @@ class _MatrixPlan:
         return getattr(specialised_module(self.source), self.name)
 
 
+@dataclass(frozen=True)
 class MatrixMultiply(_MatrixPlan):
-    """``kernel(a, b[, bias or activation], c)``: c (M, N) = epilogue(a (M, K) @ b (K, N))."""
+    """``kernel(a, b[, bias or activation], c, workspace)``: c (M, N) = epilogue(a (M, K) @ b (K, N))."""
 
-    _prefix = "matrix_multiply"
-    _template = _PRODUCT
+    workspace_elements: int  # 0: b is read in place; every chunk that runs at the same time needs its own
+
+    @property
+    def _prefix(self):
+        return "matrix_multiply_packed" if self.workspace_elements else "matrix_multiply"
+
+    @property
+    def _template(self):
+        return _PACKED if self.workspace_elements else _PRODUCT
 
 
 class MatrixMultiplyTransposed(_MatrixPlan):
@@ -173,12 +217,22 @@ class MatrixMultiplyTransposed(_MatrixPlan):
     _template = _FILTER
 
 
-def matrix_multiply_plan(dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
-    """Product of matrices; epilogue: store, accumulate, bias, bias_relu or relu_mask.
+def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
+    """Product of (rows, depth) and (depth, columns); epilogue: store, accumulate, bias, bias_relu or relu_mask.
 
-    Dense forward is ``kernel(x, w, bias, y)``, dense backward to the input ``kernel(dy, transposed w, dx)``.
+    Dense forward is ``kernel(x, w, bias, y, workspace)``, dense backward to the input
+    ``kernel(dy, transposed w, dx, workspace)``.  The sizes say no more than whether packing pays: the kernel takes
+    matrices of any size and gives the same bits packed or not.
     """
-    return MatrixMultiply(dtype, epilogue, target or vector_target())
+    target = target or vector_target()
+    tile_rows, vectors = _tile_shape(target)
+    # rows of a panel that are one cache line each come badly out of a large matrix
+    large = 1 << 18 if vectors * target.bytes <= 64 else 1 << 21
+    workspace = 0
+    if rows >= 64 and depth >= 2 * _DEPTH and depth * columns >= large:
+        packed_rows = min(-(-rows // tile_rows) * tile_rows, 256)
+        workspace = _DEPTH * vectors * target.lanes(dtype) + packed_rows * (_DEPTH + _ROW_GAP)
+    return MatrixMultiply(dtype, epilogue, target, workspace)
 
 
 def matrix_multiply_transposed_plan(dtype="float32", epilogue="store", target=None) -> MatrixMultiplyTransposed:

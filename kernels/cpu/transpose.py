@@ -9,42 +9,18 @@ _SOURCE = '''"""Transposed copies of weights in {dtype}, written for {target} by
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 from jitnet.kernels.simd import address, transpose_tile
 
-LANES = {lanes}
-whole = transpose_tile(dtype={dtype!r}, lanes=LANES, masked=False)
-edge = transpose_tile(dtype={dtype!r}, lanes=LANES, masked=True)
+transpose = transpose_tile(dtype={dtype!r}, lanes={lanes})
 
 
 @kernel
-def transpose_blocks(source, target, source_at, target_at, rows, columns):
-    """The (rows, columns) matrix at element ``source_at``, transposed, to ``target_at``.  source, target: flat"""
-    kernel_attributes()
-    for row in range(0, rows, LANES):
-        for column in range(0, columns, LANES):
-            a = address(source, source_at + row * columns + column)
-            c = address(target, target_at + column * rows + row)
-            if rows - row >= LANES and columns - column >= LANES:
-                whole((a, columns, c, rows, LANES, LANES))
-            else:
-                edge((a, columns, c, rows, rows - row, columns - column))
-
-
-@kernel
-def transpose_matrix(matrix, out):
-    """out = matrix.T.  matrix: (K, N), out: (N, K)"""
-    kernel_attributes()
-    transpose_blocks(matrix.reshape(matrix.size), out.reshape(out.size), 0, 0, matrix.shape[0], matrix.shape[1])
-
-
-@kernel
-def transpose_convolution_kernel(kernel, out, stride_h, stride_w):
-    """For conv2d_backward_data: taps in reverse order, input and output channels exchanged.
+def transpose_kernel(kernel, out, stride_h, stride_w):
+    """Taps in reverse order, input and output channels exchanged, for backward_data.
 
     With a stride, dx falls into stride_h x stride_w phases, each with its own taps; they follow one another.
     kernel: (R, S, C, K), out: (R * S * K * C,)
     """
     kernel_attributes()
     taps_h, taps_w, channels, filters = kernel.shape
-    flat = kernel.reshape(kernel.size)
     at = 0
     for phase_h in range(min(stride_h, taps_h)):
         for phase_w in range(min(stride_w, taps_w)):
@@ -52,33 +28,34 @@ def transpose_convolution_kernel(kernel, out, stride_h, stride_w):
             last_w = phase_w + (taps_w - 1 - phase_w) // stride_w * stride_w
             for r in range(last_h, -1, -stride_h):
                 for s in range(last_w, -1, -stride_w):
-                    transpose_blocks(flat, out, (r * taps_w + s) * channels * filters, at, channels, filters)
+                    tap = address(kernel, (r * taps_w + s) * channels * filters)
+                    transpose((tap, address(out, at), channels, filters))
                     at += channels * filters
 '''
 
 
 @dataclass(frozen=True)
 class TransposePlan:
-    """``matrix()(matrix, out)`` and ``convolution_kernel()(kernel, out, stride_h, stride_w)``."""
+    """``kernel(kernel, out, stride_h, stride_w)``: what ``conv2d_backward_data`` reads.
+
+    For a dense layer pass its kernel as (1, 1, K, N) and strides of 1: ``out`` is the (N, K) transposed matrix.
+    """
 
     dtype: str
     target: VectorTarget
+    name = "transpose_kernel"
 
     @property
     def source(self) -> str:
-        """The module that holds both kernels."""
-        lanes = self.target.lanes(self.dtype)
+        """The module that holds the kernel."""
+        lanes = self.target.lanes(self.dtype, 8)  # wider blocks take long to compile
         return _SOURCE.format(dtype=self.dtype, target=self.target.name, lanes=lanes)
 
-    def matrix(self):
-        """Compiled ``transpose_matrix``: for the kernel of a dense layer."""
-        return specialised_module(self.source).transpose_matrix
-
-    def convolution_kernel(self):
-        """Compiled ``transpose_convolution_kernel``."""
-        return specialised_module(self.source).transpose_convolution_kernel
+    def kernel(self):
+        """The compiled kernel (compiled or loaded from the cache on its first call)."""
+        return specialised_module(self.source).transpose_kernel
 
 
 def transpose_plan(dtype="float32", target=None) -> TransposePlan:
-    """Transposes for the weights that ``dtype`` kernels read."""
+    """Transposes of weights of ``dtype``."""
     return TransposePlan(dtype, target or vector_target())

@@ -1,0 +1,332 @@
+"""What a run is made of: its configuration with all defaults, its data and its model.
+
+A configuration is a dict of TOML values.  ``resolve`` completes what the user gave; the rest of a run is a function of
+the resolved configuration alone.
+"""
+
+import math
+import tomllib
+from pathlib import Path
+
+from jitnet._errors import invalid, unknown_name
+
+_GENERAL = {
+    "dataset": "",
+    "seed": 0,
+    "epochs": 10,
+    "batch_size": 32,
+    "threads": 0,  # 0: all cores
+    "device": "cpu",
+    "validation_split": 0.0,  # the last part of the training data, held out of training
+    "shift": False,  # whether to add copies of the training images, moved by a pixel to each of the four sides
+}
+
+_MODELS = {
+    "mlp": {"units": [128, 64], "activation": "relu", "dropout": 0.2},
+    # blocks of 3x3 convolutions with 2x2 maximum pooling between them
+    "cnn": {"filters": [[32], [64]], "batch_normalization": False, "dropout": 0.5, "units": []},
+    "lenet5": {"activation": "relu"},
+}
+
+_OPTIMIZERS = {
+    "adam": {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+    "sgd": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": False},
+}
+
+# what each dataset sets differently, whatever the model, and its default model
+_DATASETS = {
+    "digits": {
+        "epochs": 10,
+        "batch_size": 64,
+        "shift": True,
+        "model": {"units": [128]},
+        "optimizer": {"learning_rate": 0.004},
+    },
+    "mnist": {"epochs": 12, "batch_size": 128, "optimizer": {"learning_rate": 0.002}},
+    "fashion_mnist": {"epochs": 12, "batch_size": 128, "optimizer": {"learning_rate": 0.002}},
+    "cifar10": {"epochs": 20, "batch_size": 128, "model": {"filters": [[32, 32], [64, 64], [128]]}},
+}
+
+_LARGEST_PIXEL = {"digits": 16, "mnist": 255, "fashion_mnist": 255, "cifar10": 255}
+_SCHEDULES = ("constant", "cosine")
+_DEVICES = ("cpu", "cuda")
+
+# the smallest value of each integer, and the range of each number with one
+_LEAST = {"seed": 0, "epochs": 1, "batch_size": 1, "threads": 0}
+_FRACTIONS = ("model.dropout", "validation_split", "optimizer.momentum", "optimizer.beta_1", "optimizer.beta_2")
+
+
+def read_config(path: Path) -> dict:
+    """The table in a TOML file.
+
+    Raises ValueError if the file is not TOML in UTF-8.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from None
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """``key=value`` with a TOML value; a value that is no TOML is a string, so that names need no quotes."""
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise invalid("--set expects KEY=VALUE, as in --set optimizer.learning_rate=0.01.", set=text)
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def resolve(given: dict, settings: dict) -> dict:
+    """The whole configuration.
+
+    given: a configuration that may lack anything but the dataset.
+    settings: {dotted key: value}, which override it.
+
+    A model or an optimizer of another name in ``settings`` replaces the given one with all its values.
+    Raises ValueError for an unknown key or name, with the nearest known one, and for a value of the wrong kind.
+    """
+    given = _flat(given)
+    dataset = _chosen("dataset", given, settings, None, _DATASETS)
+    own = _flat(_DATASETS[dataset])
+    model = _chosen("model.name", given, settings, "cnn", _MODELS)
+    optimizer = _chosen("optimizer.name", given, settings, "adam", _OPTIMIZERS)
+    known = _flat(
+        {
+            **_GENERAL,
+            "dataset": dataset,
+            "model": {"name": model, **_MODELS[model]},
+            "optimizer": {"name": optimizer, **_OPTIMIZERS[optimizer], "schedule": "cosine"},
+        }
+    )
+    if optimizer == "adam":
+        known.update((key, value) for key, value in own.items() if key in known)
+    else:
+        known.update((key, value) for key, value in own.items() if key in known and not key.startswith("optimizer."))
+    for part, name in (("model", model), ("optimizer", optimizer)):
+        if given.get(f"{part}.name", name) != name:
+            given = {key: value for key, value in given.items() if not key.startswith(f"{part}.")}
+    for key, value in {**given, **settings}.items():
+        if key not in known:
+            raise unknown_name("configuration key", key, known)
+        known[key] = _checked(key, value, known[key])
+    _chosen("device", known, {}, None, _DEVICES)
+    _chosen("optimizer.schedule", known, {}, None, _SCHEDULES)
+    return _nested(known)
+
+
+def _chosen(key, given, settings, default, known) -> str:
+    """The name given for ``key``, one of ``known``."""
+    name = settings.get(key, given.get(key, default))
+    if name is None:
+        raise ValueError(f"The configuration has no {key}. Known: {', '.join(known)}.")
+    if not isinstance(name, str) or name not in known:
+        raise unknown_name(key.removesuffix(".name").rpartition(".")[2], str(name), known)
+    return name
+
+
+def _checked(key, value, default):
+    """``value`` as the kind of value that ``default`` is."""
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise invalid(f"{key} must be true or false.", **{key: value})
+    elif isinstance(default, int):
+        least = _LEAST[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise invalid(f"{key} must be a whole number from {least} up.", **{key: value})
+    elif isinstance(default, float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise invalid(f"{key} must be a number.", **{key: value})
+        if not 0 <= value < (1 if key in _FRACTIONS else math.inf):
+            bounds = "from 0 to below 1" if key in _FRACTIONS else "not negative"
+            raise invalid(f"{key} must be {bounds}.", **{key: value})
+        return float(value)
+    elif isinstance(default, str):
+        if not isinstance(value, str):
+            raise invalid(f"{key} must be a string.", **{key: value})
+    elif key == "model.filters":
+        if not isinstance(value, list) or not value or not all(_positive_integers(block) and block for block in value):
+            raise invalid(f"{key} must be a list of blocks, as in [[32, 32], [64]].", **{key: value})
+    elif not _positive_integers(value):
+        raise invalid(f"{key} must be a list of positive integers.", **{key: value})
+    return value
+
+
+def _positive_integers(value) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item > 0 for item in value)
+
+
+def _flat(table: dict) -> dict:
+    """{"optimizer": {"name": "adam"}} as {"optimizer.name": "adam"}."""
+    found = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found.update((f"{key}.{inner}", item) for inner, item in _flat(value).items())
+        else:
+            found[key] = value
+    return found
+
+
+def _nested(flat: dict) -> dict:
+    found = {}
+    for key, value in flat.items():
+        table, _, inner = key.rpartition(".")
+        if table:
+            found.setdefault(table, {})[inner] = value
+        else:
+            found[key] = value
+    return found
+
+
+def to_toml(config: dict) -> str:
+    """A resolved configuration in TOML: values first, then one section per table."""
+    plain = {key: value for key, value in config.items() if not isinstance(value, dict)}
+    lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
+    for section, table in config.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(_toml_value(item) for item in value)}]"
+    if isinstance(value, str):
+        # names only: the resolved configuration has no free text
+        return f'"{value}"'
+    return repr(value)
+
+
+def load_data(config: dict):
+    """(training, validation, test), each a pair of ``scaled`` images and labels (N,); validation may be None.
+
+    The validation part is the last of the training data, taken before any augmentation.
+    """
+    import importlib
+
+    module = importlib.import_module(f"jitnet.datasets.{config['dataset']}")
+    (x_train, y_train), (x_test, y_test) = module.load_data()
+    training, test = ((scaled(x, config["dataset"]), y.reshape(-1)) for x, y in module.load_data())
+    validation = None
+    if config["validation_split"]:
+        kept = round(len(training[0]) * (1 - config["validation_split"]))
+        if not 0 < kept < len(training[0]):
+            raise invalid(
+                f"validation_split leaves one part of the {len(training[0])} training images empty.",
+                validation_split=config["validation_split"],
+            )
+        validation = tuple(part[kept:] for part in training)
+        training = tuple(part[:kept] for part in training)
+    if config["shift"]:
+        training = with_shifts(*training)
+    return training, validation, test
+
+
+def scaled(images, dataset: str):
+    """Images (N, H, W) or (N, H, W, C) of the dataset's pixel values as float32 (N, H, W, C) from 0 to 1."""
+    import numpy as np
+
+    images = np.asarray(images)
+    images = images[..., None] if images.ndim == 3 else images
+    return images.astype(np.float32) / np.float32(_LARGEST_PIXEL[dataset])
+
+
+def largest_pixel(dataset: str) -> int:
+    """The largest pixel value of the dataset's images; the smallest is 0."""
+    return _LARGEST_PIXEL[dataset]
+
+
+def with_shifts(x, y):
+    """The images (N, H, W, C), and the same moved by one pixel down, up, right and left: (5N, H, W, C), (5N,).
+
+    What leaves the image is lost, what enters it is 0.
+    """
+    import numpy as np
+
+    height, width = x.shape[1:3]
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    places = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
+    return np.concatenate([padded[:, i : i + height, j : j + width] for i, j in places]), np.tile(y, len(places))
+
+
+def build_model(config: dict, image_shape: tuple, samples: int):
+    """The compiled model of a run.
+
+    image_shape: (H, W, C); samples: number of training images, which with the batch size gives the schedule's length.
+    """
+    import jitnet
+    from jitnet import layers
+
+    part = config["model"]
+    stack = {"mlp": _mlp, "cnn": _cnn, "lenet5": _lenet5}[part["name"]](part)
+    model = jitnet.Sequential(
+        [jitnet.Input(image_shape), *stack, layers.Dense(10, activation="softmax")], name=part["name"]
+    )
+    steps = config["epochs"] * math.ceil(samples / config["batch_size"])
+    model.compile(
+        optimizer=_optimizer(config["optimizer"], steps),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def _mlp(part: dict) -> list:
+    from jitnet import layers
+
+    stack = [layers.Flatten()]
+    for units in part["units"]:
+        stack.append(layers.Dense(units, activation=part["activation"]))
+        stack += _dropout(part)
+    return stack
+
+
+def _cnn(part: dict) -> list:
+    from jitnet import layers
+
+    stack = []
+    for block in part["filters"]:
+        if stack:
+            stack.append(layers.MaxPooling2D(2))
+        for filters in block:
+            stack.append(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+            if part["batch_normalization"]:
+                stack.append(layers.BatchNormalization())
+    stack += [layers.Flatten(), *_dropout(part)]
+    for units in part["units"]:
+        stack += [layers.Dense(units, activation="relu"), *_dropout(part)]
+    return stack
+
+
+def _lenet5(part: dict) -> list:
+    """LeCun et al. 1998, figure 2, with maximum pooling and full connections."""
+    from jitnet import layers
+
+    activation = part["activation"]
+    return [
+        layers.Conv2D(6, 5, padding="same", activation=activation),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(16, 5, activation=activation),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(120, activation=activation),
+        layers.Dense(84, activation=activation),
+    ]
+
+
+def _dropout(part: dict) -> list:
+    from jitnet import layers
+
+    return [layers.Dropout(part["dropout"])] if part["dropout"] else []
+
+
+def _optimizer(part: dict, steps: int):
+    from jitnet import optimizers, schedules
+
+    arguments = {key: value for key, value in part.items() if key not in ("name", "schedule")}
+    if part["schedule"] == "cosine":
+        arguments["learning_rate"] = schedules.CosineDecay(part["learning_rate"], steps)
+    return {"adam": optimizers.Adam, "sgd": optimizers.SGD}[part["name"]](**arguments)

@@ -1,0 +1,293 @@
+"""What the commands do: a run's folder, its training, and what can be asked of it afterwards."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from jitnet import __version__, _recipes
+from jitnet._errors import invalid
+
+CONFIG, HISTORY, WEIGHTS = "config.toml", "history.csv", "model.safetensors"
+
+_NO_CUDA = f"this version of jitnet ({__version__}) has no CUDA backend"
+
+
+# ---- jitnet train
+
+
+def train(options) -> int:
+    """Train, save the run, print the accuracy on the test set."""
+    config = _requested_config(options)
+    if config["device"] == "cuda":
+        raise invalid(f"{_NO_CUDA}: use --device cpu.", device="cuda")
+
+    import jitnet
+
+    _use_threads(config)
+    jitnet.utils.set_random_seed(config["seed"])
+    training, validation, test = _recipes.load_data(config)
+    x = training[0]
+    model = _recipes.build_model(config, x.shape[1:], len(x))
+    folder = _new_folder(options.out, config)
+    _prepare_folder(folder, config, model)
+
+    print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
+    model.summary()
+    print(f"Run: {folder}", flush=True)
+    with _Interruption() as interruption:
+        interrupted = _fit(model, training, validation, config, folder, interruption)
+        interruption.ignored = True
+        model.save(folder / WEIGHTS)
+    if interrupted:
+        steps = model.optimizer.iterations
+        print(f"Interrupted after {steps:,} steps; what was trained is in {folder / WEIGHTS}", file=sys.stderr)
+        return 130
+    _report(model, test)
+    print(f"Saved: {folder}{os.sep} ({CONFIG}, {HISTORY}, {WEIGHTS})")
+    return 0
+
+
+def _requested_config(options) -> dict:
+    """The configuration that the command line asks for, complete."""
+    source = Path(options.source)
+    if source.suffix == ".toml":
+        given = _recipes.read_config(source)
+    else:
+        given = {"dataset": options.source}
+    flags = {
+        "model.name": options.model,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "optimizer.name": options.optimizer,
+        "optimizer.learning_rate": options.learning_rate,
+        "seed": options.seed,
+        "threads": options.threads,
+        "device": options.device,
+    }
+    settings = {key: value for key, value in flags.items() if value is not None}
+    settings.update(_recipes.parse_setting(text) for text in options.settings)
+    return _recipes.resolve(given, settings)
+
+
+def _use_threads(config: dict) -> None:
+    import jitnet
+
+    if config["threads"]:
+        jitnet.set_num_threads(config["threads"])
+
+
+def _new_folder(out: str | None, config: dict) -> Path:
+    """The folder of a new run, created; no earlier run is ever overwritten."""
+    if out is not None:
+        folder = Path(out)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsError(f"{folder} is not empty: --out expects a new or an empty folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    name = f"{config['dataset']}-{config['model']['name']}-seed{config['seed']}"
+    number = 1
+    while True:
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not folder.parent.is_dir():
+                raise
+            number += 1
+
+
+def _prepare_folder(folder: Path, config: dict, model) -> None:
+    """Write the configuration, and see that there is room for the rest, before any time goes into training."""
+    import numpy as np
+
+    versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
+    header = f"# Written by {versions}.\n# Repeat this run: jitnet train {CONFIG}\n\n"
+    try:
+        (folder / CONFIG).write_text(header + _recipes.to_toml(config), encoding="utf-8")
+        # weights, and as much twice again for an optimizer's state
+        needed = 3 * sum(weight.nbytes for weight in model.get_weights())
+        probe = folder / f".{WEIGHTS}.probe"
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(needed))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        # nothing was trained: leave nothing behind
+        shutil.rmtree(folder, ignore_errors=True)
+        raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
+
+
+def _fit(model, training, validation, config: dict, folder: Path, interruption) -> bool:
+    """Train; returns whether Ctrl-C ended it."""
+    from jitnet.callbacks import CSVLogger, ProgbarLogger
+
+    class Progress(ProgbarLogger):
+        """The progress bar, and the place between two steps where a run can be stopped."""
+
+        def update(self, step, logs=None):
+            super().update(step, logs)
+            if interruption.requested:
+                raise KeyboardInterrupt
+
+    try:
+        model.fit(
+            *training,
+            batch_size=config["batch_size"],
+            epochs=config["epochs"],
+            validation_data=validation,
+            callbacks=[Progress(), CSVLogger(folder / HISTORY)],
+        )
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+class _Interruption:
+    """While a run is on, Ctrl-C (SIGINT) asks it to stop after the step; a second Ctrl-C stops it at once."""
+
+    def __init__(self):
+        self.requested = False
+        self.ignored = False  # once the run is being saved
+        self._previous = None
+
+    def __enter__(self):
+        # only a main thread has signals; elsewhere KeyboardInterrupt can't arrive anyway
+        with contextlib.suppress(ValueError):
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def _handle(self, number, frame):
+        if self.ignored:
+            return
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        # the first step may have to wait for compilation; print is not safe in a signal's handler
+        os.write(2, b"\nStopping after this step; Ctrl-C again stops at once.\n")
+
+    def __exit__(self, *exception):
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+
+def _report(model, test) -> None:
+    x, y = test
+    loss, accuracy = model.evaluate(x, y, batch_size=256, verbose=0)
+    print(f"Test accuracy: {100 * accuracy:.2f} % ({round(accuracy * len(x)):,} of {len(x):,}), loss: {loss:.4f}")
+
+
+# ---- jitnet evaluate, jitnet predict
+
+
+def evaluate(options) -> int:
+    """Print loss and accuracy of a run's model on its dataset's test set."""
+    config, model = _load(options.run)
+    _, _, test = _recipes.load_data({**config, "shift": False})
+    _report(model, test)
+    return 0
+
+
+def predict(options) -> int:
+    """Print labels, or write probabilities."""
+    config, model = _load(options.run)
+    images = _read_images(Path(options.file), config["dataset"], model.input_shape[1:])
+    probabilities = model.predict(images, batch_size=256, verbose=0)
+    if options.out is None:
+        print("\n".join(str(label) for label in probabilities.argmax(axis=1)))
+        return 0
+
+    import numpy as np
+
+    out = Path(options.out)
+    # through a file object: numpy.save would add a suffix to the name
+    with out.open("wb") as file:
+        np.save(file, probabilities)
+    print(f"Saved: {out} {probabilities.shape}")
+    return 0
+
+
+def _load(run: str):
+    """(configuration, model) of a run."""
+    import jitnet
+
+    folder = Path(run)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} is no folder of a finished run: it has no {name}.")
+    config = _recipes.resolve(_recipes.read_config(folder / CONFIG), {})
+    _use_threads(config)
+    return config, jitnet.load_model(folder / WEIGHTS)
+
+
+def _read_images(path: Path, dataset: str, expected: tuple):
+    """The images in a .npy file, as the model takes them."""
+    import numpy as np
+
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from None
+    if not isinstance(images, np.ndarray) or images.dtype.kind not in "buif":
+        raise ValueError(f"{path} must hold one array of numbers. Received: {getattr(images, 'dtype', type(images))}")
+    if images.shape in (expected, expected[:2]):
+        images = images[None]
+    # a grey image may come without the axis of its one channel
+    if images.shape[1:] != expected and (*images.shape[1:], 1) != expected:
+        raise ValueError(f"{path} must hold images of shape (N, *{expected}), or one. Received: shape={images.shape}")
+    if not len(images):
+        raise ValueError(f"{path} holds no images. Received: shape={images.shape}")
+    low, high = images.min(), images.max()
+    # NaN is left to the model's own check, which says where it is
+    if low < 0 or high > _recipes.largest_pixel(dataset):
+        raise ValueError(
+            f"{path} must hold pixel values from 0 to {_recipes.largest_pixel(dataset)}, as {dataset} has them. "
+            f"Received: values from {low} to {high}"
+        )
+    return _recipes.scaled(images, dataset)
+
+
+# ---- jitnet info
+
+
+def info(options) -> int:
+    """Print what jitnet runs on."""
+    import platform
+    from importlib.metadata import version
+
+    from jitnet import threads
+    from jitnet._cache import cache_directory
+
+    threads.start_threads()
+    import llvmlite.binding as llvm
+    import numba
+
+    features = llvm.get_host_cpu_features()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
+    vectors = [name for name in _VECTOR_FEATURES if features.get(name)]
+    lines = {
+        "jitnet": f"{__version__} in {Path(__file__).parent}",
+        "Python": f"{platform.python_version()} on {platform.platform()}",
+        "packages": packages,
+        "CPU": f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores",
+        "vector features": ", ".join(vectors) or "none that jitnet knows",
+        "threads": f"{threads.get_num_threads()}, threading layer {numba.threading_layer()}",
+        "cache": str(cache_directory()),
+        "data": os.environ.get("JITNET_DATA_DIR") or "JITNET_DATA_DIR is not set",
+        "CUDA": f"no: {_NO_CUDA}",
+    }
+    for name, value in lines.items():
+        print(f"{name + ':':<17}{value}")
+    return 0
+
+
+_VECTOR_FEATURES = (
+    "sse2", "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16", "amx-tile", "amx-bf16",
+    "neon", "sve",
+)  # fmt: skip

@@ -1,0 +1,113 @@
+"""The command ``jitnet``: train, evaluate, predict, info.
+
+Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
+``_recipes``, what it does in ``_runs``.
+"""
+
+import argparse
+import sys
+
+from jitnet import __version__
+
+_EPILOG = """\
+examples:
+  jitnet train digits
+  jitnet train mnist --model lenet5 --epochs 12 --set optimizer.schedule=constant
+  jitnet train runs/digits-cnn-seed0/config.toml      repeats a run, bit for bit
+  jitnet evaluate runs/digits-cnn-seed0
+  jitnet predict runs/digits-cnn-seed0 images.npy --out probabilities.npy
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        # one line on standard error, without the usage
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="jitnet",
+        description="Neural networks whose every kernel is Python compiled by Numba.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"jitnet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    train = commands.add_parser(
+        "train",
+        help="train a model and keep the run in a folder",
+        description="Train a model on a dataset, or repeat the run that a config.toml describes.",
+        allow_abbrev=False,
+    )
+    train.add_argument(
+        "source", metavar="DATASET|CONFIG.toml", help="digits, mnist, fashion_mnist, cifar10, or a configuration file"
+    )
+    train.add_argument("--model", help="mlp, cnn or lenet5")
+    train.add_argument("--epochs", type=int, help="passes over the training data")
+    train.add_argument("--batch-size", type=int, help="images per step")
+    train.add_argument("--optimizer", help="adam or sgd")
+    train.add_argument("--learning-rate", type=float, help="the optimizer's step size")
+    train.add_argument("--seed", type=int, help="the seed of all randomness: initial weights, order, dropout")
+    train.add_argument("--threads", type=int, help="threads to use (default: all cores; results don't depend on it)")
+    train.add_argument("--device", help="cpu (the only one in this version)")
+    train.add_argument("--out", metavar="DIR", help="new folder of the run (default: runs/DATASET-MODEL-seedSEED)")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="set any key of the configuration, as in --set optimizer.beta_1=0.8 (may be repeated)",
+    )
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="loss and accuracy of a trained model on the test set",
+        description="Print the loss and accuracy of a run's model on the test set of its dataset.",
+        allow_abbrev=False,
+    )
+    evaluate.add_argument("run", metavar="RUN", help="folder of a run, as in runs/digits-cnn-seed0")
+
+    predict = commands.add_parser(
+        "predict",
+        help="classify images",
+        description="Print the most probable label of every image in FILE.npy, one to a line.",
+        allow_abbrev=False,
+    )
+    predict.add_argument("run", metavar="RUN", help="folder of a run, as in runs/digits-cnn-seed0")
+    predict.add_argument(
+        "file",
+        metavar="FILE.npy",
+        help="images as in the dataset, with its pixel values: (N, H, W) or (N, H, W, C), or one of them alone",
+    )
+    predict.add_argument("--out", metavar="FILE.npy", help="write the classes' probabilities, (N, classes), instead")
+
+    commands.add_parser(
+        "info",
+        help="versions, CPU features, threads, CUDA",
+        description="Print what jitnet runs on: versions, CPU features, threading layer, CUDA or why not.",
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0, 2 (wrong input or no room to write), 130 (stopped by Ctrl-C)."""
+    options = _parser().parse_args(arguments)
+    # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
+    try:
+        from jitnet import _runs
+
+        return getattr(_runs, options.command)(options)
+    except (ValueError, OSError) as error:
+        return _failed(options.command, error, 2)
+    except KeyboardInterrupt:
+        return _failed(options.command, "interrupted", 130)
+
+
+def _failed(command: str, message, status: int) -> int:
+    print(f"jitnet {command}: error: {message}", file=sys.stderr)
+    return status
