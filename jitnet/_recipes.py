@@ -33,18 +33,21 @@ _OPTIMIZERS = {
     "sgd": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": False},
 }
 
-# what each dataset sets differently, whatever the model, and its default model
+# what each dataset sets differently: in general, and for a model or optimizer
 _DATASETS = {
     "digits": {
-        "epochs": 10,
         "batch_size": 64,
         "shift": True,
-        "model": {"units": [128]},
-        "optimizer": {"learning_rate": 0.004},
+        "cnn": {"units": [128]},
+        "adam": {"learning_rate": 0.004},
     },
-    "mnist": {"epochs": 12, "batch_size": 128, "optimizer": {"learning_rate": 0.002}},
-    "fashion_mnist": {"epochs": 12, "batch_size": 128, "optimizer": {"learning_rate": 0.002}},
-    "cifar10": {"epochs": 20, "batch_size": 128, "model": {"filters": [[32, 32], [64, 64], [128]]}},
+    "mnist": {"epochs": 12, "batch_size": 128, "adam": {"learning_rate": 0.002}},
+    "fashion_mnist": {"epochs": 12, "batch_size": 128, "adam": {"learning_rate": 0.002}},
+    "cifar10": {
+        "epochs": 20,
+        "batch_size": 128,
+        "cnn": {"filters": [[32, 32], [64, 64], [128]], "batch_normalization": True},
+    },
 }
 
 _LARGEST_PIXEL = {"digits": 16, "mnist": 255, "fashion_mnist": 255, "cifar10": 255}
@@ -89,21 +92,20 @@ def resolve(given: dict, settings: dict) -> dict:
     """
     given = _flat(given)
     dataset = _chosen("dataset", given, settings, None, _DATASETS)
-    own = _flat(_DATASETS[dataset])
+    own = _DATASETS[dataset]
     model = _chosen("model.name", given, settings, "cnn", _MODELS)
     optimizer = _chosen("optimizer.name", given, settings, "adam", _OPTIMIZERS)
     known = _flat(
         {
             **_GENERAL,
+            **{key: value for key, value in own.items() if key in _GENERAL},
             "dataset": dataset,
-            "model": {"name": model, **_MODELS[model]},
-            "optimizer": {"name": optimizer, **_OPTIMIZERS[optimizer], "schedule": "cosine"},
+            "model": {"name": model, **_MODELS[model], **own.get(model, {})},
+            "optimizer": {
+                "name": optimizer, **_OPTIMIZERS[optimizer], **own.get(optimizer, {}), "schedule": "cosine",
+            },
         }
-    )
-    if optimizer == "adam":
-        known.update((key, value) for key, value in own.items() if key in known)
-    else:
-        known.update((key, value) for key, value in own.items() if key in known and not key.startswith("optimizer."))
+    )  # fmt: skip
     for part, name in (("model", model), ("optimizer", optimizer)):
         if given.get(f"{part}.name", name) != name:
             given = {key: value for key, value in given.items() if not key.startswith(f"{part}.")}
@@ -208,7 +210,6 @@ def load_data(config: dict):
     import importlib
 
     module = importlib.import_module(f"jitnet.datasets.{config['dataset']}")
-    (x_train, y_train), (x_test, y_test) = module.load_data()
     training, test = ((scaled(x, config["dataset"]), y.reshape(-1)) for x, y in module.load_data())
     validation = None
     if config["validation_split"]:

@@ -1,5 +1,7 @@
 """From the user's arrays to the arrays that a step reads: shapes and values are checked before any kernel runs."""
 
+import ctypes
+
 import numpy as np
 
 from . import losses
@@ -46,8 +48,27 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
             )
         array = np.ascontiguousarray(array, tensor.dtype)
         check_finite(array, what)
-        prepared.append(array)
+        prepared.append(writeable(array))
     return prepared
+
+
+def writeable(array: np.ndarray) -> np.ndarray:
+    """The same memory as an array that says it is writeable: Numba compiles kernels anew for a read-only one.
+
+    The step never writes into it.
+    """
+    if array.flags.writeable:
+        return array
+    memory = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    result = np.frombuffer(memory, array.dtype).reshape(array.shape).view(_KeepsOwner)
+    result.owner = array
+    return result.view(np.ndarray)
+
+
+class _KeepsOwner(np.ndarray):
+    """An array that keeps the owner of its memory alive."""
+
+    owner = None
 
 
 def check_finite(array: np.ndarray, what: str) -> None:

@@ -39,6 +39,7 @@ class Model(Trainer, Layer):
         self._graph_inputs = None
         self._nodes = []
         self._connected = False  # made from inputs and outputs, not by a call of its own
+        self._forget_steps()
         if (inputs is None) != (outputs is None):
             raise ValueError("Model takes both inputs and outputs, or neither (a subclass with its own call).")
         if inputs is not None:

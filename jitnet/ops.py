@@ -143,7 +143,7 @@ def _reduce(function, x, axis, keepdims):
 
         return evaluate_function(lambda value: _reduce(function, value, axis, keepdims), x)
     if axis is None:
-        raise invalid(f"ops.{function} needs an axis other than the batch: the batch is reduced by the loss.", axis=axis)
+        raise invalid(f"ops.{function} needs an axis that is not the batch's: the loss reduces the batch.", axis=axis)
     axes = [normalize_axis(function, a, x) for a in (axis if isinstance(axis, tuple | list) else (axis,))]
     for a in sorted(axes, reverse=True):
         x = Reduction(function, a, keepdims)(x)

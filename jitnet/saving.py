@@ -99,13 +99,13 @@ def load_model(filepath, custom_objects=None, compile=True):
         if inputs is not None and model._graph_inputs is None:
             # a subclass with its own call is built by its first input, as it was before
             model._build_from_tensors([placeholder(x["name"], x["shape"], x["dtype"]) for x in inputs])
-        names = _assign(model, path, tensors, description["weights"], by_name=True)
+        variables = _assign(model, path, tensors, description["weights"])
         for layer, stream in zip(_random_layers(model), description["random_streams"], strict=True):
             layer._stream = stream
         if compile and description["compile"] is not None:
             _compile(model, description["compile"])
             model.optimizer.iterations = description["iterations"]
-            model.optimizer.set_state(_optimizer_state(tensors, names))
+            model.optimizer.set_state(_optimizer_state(tensors, variables))
     return model
 
 
@@ -119,13 +119,12 @@ def load_weights(model, filepath) -> None:
         ValueError: the file is damaged or not from jitnet, or its weights don't fit the model; nothing is changed then.
     """
     path, tensors, description = _read(filepath)
-    found = set(_weight_names(model).values())
-    if not found and not model.built:
+    if not model.built and not model.weights:
         raise ValueError(
             f"The model {model.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), or "
             "call it on data once, before loading weights."
         )
-    _assign(model, path, tensors, description["weights"], by_name=found == set(description["weights"]))
+    _assign(model, path, tensors, description["weights"])
 
 
 # ---- what is saved
@@ -234,8 +233,7 @@ def _compile(model, config) -> None:
     )
 
 
-def _optimizer_state(tensors, names) -> dict:
-    variables = {name: variable for variable, name in names.items()}
+def _optimizer_state(tensors, variables) -> dict:
     state = {}
     for key, value in tensors.items():
         kind, _, rest = key.partition("/")
@@ -245,10 +243,10 @@ def _optimizer_state(tensors, names) -> dict:
     return state
 
 
-def _assign(model, path, tensors, saved_names, by_name: bool) -> dict:
-    """Set the model's weights, all or none; returns {variable: name}."""
+def _assign(model, path, tensors, saved_names) -> dict:
+    """Set the model's weights, all or none; returns {name in the file: variable}."""
     names = _weight_names(model)
-    if len(names) != len(saved_names) or (by_name and set(names.values()) != set(saved_names)):
+    if len(names) != len(saved_names):
         missing = [n for n in names.values() if n not in saved_names]
         surplus = [n for n in saved_names if n not in names.values()]
         raise ValueError(
@@ -256,17 +254,19 @@ def _assign(model, path, tensors, saved_names, by_name: bool) -> dict:
             f"Only in the model: {_few(missing)}; only in the file: {_few(surplus)}. "
             f"Received: {len(saved_names)} weights"
         )
-    sources = names.values() if by_name else saved_names
-    pairs = [(v, source, tensors[f"weights/{source}"]) for v, source in zip(names, sources, strict=True)]
-    for variable, source, value in pairs:
-        if value.shape != variable.shape:
+    # layers that a user's own layer makes get other automatic names every time: then the order counts
+    sources = names.values() if set(names.values()) == set(saved_names) else saved_names
+    variables = dict(zip(sources, names, strict=True))
+    for source, variable in variables.items():
+        shape = tensors[f"weights/{source}"].shape
+        if shape != variable.shape:
             raise ValueError(
                 f"{variable.name} of the model {model.name!r} expects shape {variable.shape}. "
-                f"Received: {source} in {path} with shape={value.shape}"
+                f"Received: {source} in {path} with shape={shape}"
             )
-    for variable, _, value in pairs:
-        variable.assign(value)
-    return names
+    for source, variable in variables.items():
+        variable.assign(tensors[f"weights/{source}"])
+    return variables
 
 
 def _few(names) -> str:

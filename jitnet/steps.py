@@ -14,11 +14,13 @@ PARALLEL_WORK = 3e6
 PARALLEL_WORK_COMPILED = 5e5
 UPDATE_WORK = 20  # per parameter, memory traffic included
 
+# names that the generated source uses itself
 RESERVED = (
-    "batch chunk chunks blocks threads update_threads begin n capacity base size block order gradients chunk_gradients arena constants "
-    "hyperparameters seed t results predictions sample_weight parameters state view parallel_for compile_function step "
-    "run_steps update count i float32 float64 int32 int64 uint8 learning_rate"
-).split()
+    "batch", "chunk", "chunks", "blocks", "threads", "update_threads", "begin", "n", "capacity", "base", "size",
+    "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
+    "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
+    "step", "run_steps", "update", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
+)  # fmt: skip
 
 
 def aligned_zeros(count: int, dtype) -> np.ndarray:
@@ -84,7 +86,8 @@ class Step:
         self.layout = gradient_layout(self.trainable, self.storage_names)
 
         wanted = dependents(applications, [*self.trainable, *wanted_inputs])
-        program = Program(wanted, keep_names=[*RESERVED, *self.inputs])
+        names = [*RESERVED, *self.inputs, *(optimizer.hyperparameter_names if optimizer else ())]
+        program = Program(wanted, keep_names=names)
         self.program = program
         names = list(self.inputs)
         self._emit_inputs(program, sample_weight)

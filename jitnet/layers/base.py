@@ -270,7 +270,8 @@ def pair(layer: str, argument: str, value, least: int = 1) -> tuple[int, int]:
     except TypeError:
         values = ()
     if len(values) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in values):
-        raise invalid(f"{layer} expects {argument} to be an integer from {least} up or a pair of them.", **{argument: value})
+        expected = f"{layer} expects {argument} to be an integer from {least} up or a pair of them."
+        raise invalid(expected, **{argument: value})
     return tuple(int(v) for v in values)
 
 

@@ -4,14 +4,15 @@ Element j of row i of an output is number ``(first + i) * row size + j`` of the 
 of rows that starts at row ``first`` of its batch draws what the whole batch would.
 """
 
+import functools
+
 import numpy as np
-from numba.extending import register_jitable
 
 from ..scalar import philox
 from ._jit import kernel, kernel_attributes, scalar
 
 # ten rounds are more than the compiler inlines by itself, and a loop with a call in it does not vectorise
-inlined = register_jitable(forceinline=True)
+inlined = functools.partial(scalar, inline=True)
 
 philox_round = inlined(philox.philox_round)
 next_key = inlined(philox.next_key)

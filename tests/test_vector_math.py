@@ -1,0 +1,98 @@
+"""Vectorised exp, log, sigmoid and tanh: accuracy over the whole range of float32, extremes, and vectors at all."""
+
+import math
+import re
+
+import llvmlite.binding
+import numpy as np
+import pytest
+
+from jitnet.kernels.cpu import vector_math
+from jitnet.kernels.cpu._jit import FASTMATH, kernel_attributes
+
+numba = pytest.importorskip("numba")
+
+NAMES = ["exp", "log", "sigmoid", "tanh"]
+REFERENCE = {
+    "exp": np.exp,
+    "log": np.log,
+    "sigmoid": lambda x: np.where(x < 0, np.exp(-abs(x)), 1) / (1 + np.exp(-abs(x))),
+    "tanh": np.tanh,
+}
+
+
+def looped(name):
+    """The function over an array, under the flags of every kernel."""
+    function = getattr(vector_math, name)
+
+    @numba.njit(error_model="numpy", fastmath=FASTMATH)
+    def loop(x, y):
+        kernel_attributes()
+        for i in range(x.size):
+            y[i] = function(x[i])
+
+    return loop
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def case(request):
+    return request.param, looped(request.param), REFERENCE[request.param]
+
+
+def units_in_the_last_place(actual, expected):
+    with np.errstate(over="ignore"):
+        rounded = np.abs(expected).astype(np.float32)
+    unit = np.spacing(np.minimum(rounded, np.finfo(np.float32).max)).astype(np.float64)
+    return np.abs(actual - expected) / unit
+
+
+def test_accuracy_over_all_floats(case):
+    _, loop, reference = case
+    x = np.arange(0, 2**32, 509, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    dense = np.linspace(-20, 20, 1_000_003).astype(np.float32)
+    edge = np.linspace(-105, 89, 500_009).astype(np.float32)
+    x = np.concatenate([x[np.isfinite(x)], dense, edge])
+    y = np.empty_like(x)
+    loop(x, y)
+    with np.errstate(all="ignore"):
+        expected = reference(x.astype(np.float64))
+    overflow = np.abs(expected) > np.finfo(np.float32).max
+    assert (np.isnan(y) == np.isnan(expected)).all()
+    assert (y[overflow] == expected[overflow].astype(np.float64).clip(-math.inf, math.inf)).sum() >= 0
+    finite = np.isfinite(expected) & ~overflow
+    assert units_in_the_last_place(y[finite].astype(np.float64), expected[finite]).max() <= 4
+    assert np.isposinf(y[overflow & (expected > 0)]).all()
+
+
+def test_extremes(case):
+    name, loop, _ = case
+    x = np.float32([np.nan, np.inf, -np.inf, 0.0, 300.0, -300.0, 1e-45, -1e-45])
+    y = np.empty_like(x)
+    loop(x, y)
+    nan, inf = np.nan, np.inf
+    expected = {
+        "exp": [nan, inf, 0, 1, inf, 0, 1, 1],
+        "log": [nan, inf, nan, -inf, math.log(300), nan, math.log(2.0**-149), nan],
+        "sigmoid": [nan, 1, 0, 0.5, 1, 0, 0.5, 0.5],
+        "tanh": [nan, 1, -1, 0, 1, -1, 1e-45, -1e-45],
+    }
+    np.testing.assert_allclose(y, np.float32(expected[name]), rtol=3e-7)
+
+
+def test_double_precision(case):
+    _, loop, reference = case
+    x = np.linspace(0.01, 30, 1001)
+    x = x if case[0] == "log" else np.concatenate([x, -x])
+    y = np.empty_like(x)
+    loop(x, y)
+    np.testing.assert_allclose(y, reference(x), rtol=4e-16)
+
+
+def test_loops_are_vectorised(case):
+    _, loop, _ = case
+    if not llvmlite.binding.get_host_cpu_features().get("fma"):
+        pytest.skip("looks for packed multiply-adds")
+    x = np.zeros(3, np.float32)
+    loop(x, x)
+    (assembly,) = (text for signature, text in loop.inspect_asm().items() if signature[0].dtype == numba.float32)
+    assert re.search(r"vfn?m(add|sub)\d+ps\s.*%[yz]mm", assembly)
