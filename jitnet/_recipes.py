@@ -62,8 +62,10 @@ _FRACTIONS = ("model.dropout", "validation_split", "optimizer.momentum", "optimi
 def read_config(path: Path) -> dict:
     """The table in a TOML file.
 
-    Raises ValueError if the file is not TOML in UTF-8.
+    Raises ValueError if the file is not TOML in UTF-8, FileNotFoundError if there is none.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no configuration file {path}.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

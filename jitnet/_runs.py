@@ -1,6 +1,7 @@
 """What the commands do: a run's folder, its training, and what can be asked of it afterwards."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -85,19 +86,27 @@ def _new_folder(out: str | None, config: dict) -> Path:
         folder = Path(out)
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty: --out expects a new or an empty folder.")
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder, exist_ok=True)
         return folder
     name = f"{config['dataset']}-{config['model']['name']}-seed{config['seed']}"
-    number = 1
-    while True:
+    _make_folder(Path("runs"), exist_ok=True)
+    for number in itertools.count(1):
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
+        # mkdir itself is the test, so that two runs that start together get two folders
+        with contextlib.suppress(FileExistsError):
+            _make_folder(folder)
             return folder
-        except FileExistsError:
-            if not folder.parent.is_dir():
-                raise
-            number += 1
+
+
+def _make_folder(folder: Path, exist_ok: bool = False) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        raise NotADirectoryError(f"The run cannot be saved in {folder}: it is a file.") from None
+    except OSError as error:
+        raise OSError(f"The run cannot be saved in {folder}: {error.strerror}.") from error
 
 
 def _prepare_folder(folder: Path, config: dict, model) -> None:
@@ -240,7 +249,8 @@ def _read_images(path: Path, dataset: str, expected: tuple):
         images = images[None]
     # a grey image may come without the axis of its one channel
     if images.shape[1:] != expected and (*images.shape[1:], 1) != expected:
-        raise ValueError(f"{path} must hold images of shape (N, *{expected}), or one. Received: shape={images.shape}")
+        shape = ", ".join(str(length) for length in expected)
+        raise ValueError(f"{path} must hold images of shape (N, {shape}), or one. Received: shape={images.shape}")
     if not len(images):
         raise ValueError(f"{path} holds no images. Received: shape={images.shape}")
     low, high = images.min(), images.max()

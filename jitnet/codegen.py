@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 from ._cache import cache_directory
+from .kernels.specialise import module_name, specialised_module
 from .plan import ALIGNMENT, Plan, Section
 from .program import ITEMSIZE, Buffer, Call, Expression, Out
 
@@ -52,6 +53,7 @@ class StepWriter:
         self.update = update  # None, or the optimizer's (kernel, slot names, scalar arguments)
         self.kernels: dict[str, str] = {}  # function name -> module
         self.functions: dict[str, object] = {}  # users' own @njit functions
+        self.generated: dict[str, tuple] = {}  # name -> (module, plan) of generated kernels
         calls = [*plan.program.calls, *plan.program.deferred]
         self.kernel_names = {call.kernel.rpartition(".")[2] for call in calls}  # not available to buffers
 
@@ -113,6 +115,13 @@ class StepWriter:
         if call.function is not None:
             name = call.kernel
             self.functions[name] = call.function
+            return name
+        if call.plan is not None:
+            module = module_name(call.plan.source)
+            name, number = call.plan.name, 1
+            while self.generated.setdefault(name, (module, call.plan))[0] != module:
+                number += 1
+                name = f"{call.plan.name}_{number}"
             return name
         module, name = call.kernel.split(".")
         self.kernels[name] = module
@@ -236,7 +245,10 @@ class StepWriter:
             modules.setdefault(module, []).append(function)
         for module, names in sorted(modules.items()):
             imports.append(f"from jitnet.kernels.cpu.{module} import {', '.join(sorted(set(names)))}")
-        # kernels are compiled into the sections that call them: another kernel source makes another module
+        for name, (module, plan) in sorted(self.generated.items()):
+            alias = "" if name == plan.name else f" as {name}"
+            imports.append(f"from {module} import {plan.name}{alias}")
+        # another source of a kernel makes another module, since Numba caches a section with the kernels' symbols
         from .kernels.cpu._jit import module_hash
 
         hashes = ", ".join(f"{m} {module_hash(m)}" for m in sorted(modules))
@@ -269,8 +281,13 @@ class StepWriter:
         return source
 
 
-def load(source: str, functions: dict) -> object:
-    """The module of ``source``, from a file in the user's cache so that Numba can cache what it compiles."""
+def load(source: str, functions: dict, plans) -> object:
+    """The module of ``source``, from a file in the user's cache so that Numba can cache what it compiles.
+
+    functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
+    """
+    for plan in plans:
+        specialised_module(plan.source)
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
     if key in _MODULES:

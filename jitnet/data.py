@@ -5,6 +5,7 @@ import ctypes
 import numpy as np
 
 from . import losses
+from ._errors import invalid
 from .operations.base import display
 
 CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for NaN
@@ -13,10 +14,8 @@ CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for 
 def as_arrays(x, what: str = "x") -> list[np.ndarray]:
     """A NumPy array, or a list of them, as a list of arrays."""
     several = isinstance(x, tuple) or (isinstance(x, list) and len(x) > 0 and all(hasattr(a, "shape") for a in x))
-    arrays = [np.asarray(a) for a in (x if several else [x])]
+    arrays = [as_numbers(a, what) for a in (x if several else [x])]
     for array in arrays:
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"{what} must hold numbers. Received: dtype={array.dtype}")
         if array.ndim == 0:
             raise ValueError(f"{what} needs a batch axis. Received: a single number")
     lengths = {len(a) for a in arrays}
@@ -25,6 +24,25 @@ def as_arrays(x, what: str = "x") -> list[np.ndarray]:
     if lengths == {0}:
         raise ValueError(f"{what} has no samples: an empty batch cannot be used. Received: shape={arrays[0].shape}")
     return arrays
+
+
+def as_numbers(x, what: str) -> np.ndarray:
+    """``x`` as a NumPy array of numbers."""
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise ValueError(
+            f"{what} must be an array: the parts of a nested list need the same length. Received: {type(x).__name__}"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{what} must hold numbers. Received: dtype={array.dtype}")
+    return array
+
+
+def _converted(array: np.ndarray, dtype) -> np.ndarray:
+    """In the step's dtype; what is too large for it becomes inf, which ``check_finite`` reports."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype)
 
 
 def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndarray]:
@@ -46,7 +64,7 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
                 f"The input {tensor.name!r} of the model {model!r} expects shape {display(tensor.shape)}.{hint} "
                 f"Received: shape={array.shape}"
             )
-        array = np.ascontiguousarray(array, tensor.dtype)
+        array = _converted(array, tensor.dtype)
         check_finite(array, what)
         prepared.append(writeable(array))
     return prepared
@@ -78,8 +96,10 @@ def check_finite(array: np.ndarray, what: str) -> None:
     flat = array.reshape(-1)
     for start in range(0, flat.size, CHECK_BLOCK):
         block = flat[start : start + CHECK_BLOCK]
-        # a sum is finite when all elements are; only a suspect block is searched
-        if not np.isfinite(block.sum(dtype=np.float64)):
+        # a finite sum means that all elements are finite; only a suspect block is searched
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspect = not np.isfinite(block.sum(dtype=np.float64))
+        if suspect:
             bad = np.flatnonzero(~np.isfinite(block))
             if bad.size:
                 place = np.unravel_index(start + int(bad[0]), array.shape)
@@ -91,14 +111,11 @@ def check_finite(array: np.ndarray, what: str) -> None:
 
 def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.ndarray:
     """Targets as ``loss`` needs them for ``prediction`` (a symbolic tensor), checked."""
-    y = np.asarray(y)
-    if y.dtype.kind not in "fiub":
-        raise ValueError(f"{what} must hold numbers. Received: dtype={y.dtype}")
+    y = as_numbers(y, what)
     if y.ndim == 0 or len(y) != samples:
         raise ValueError(f"x and {what} need the same number of samples ({samples}). Received: shape={y.shape}")
-    if loss.sparse:
-        check_finite(y, what)
-    y = np.ascontiguousarray(losses.prepare_targets(loss, y, prediction.shape, prediction.dtype))
+    check_finite(y, what)
+    y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype)
     expected = prediction.shape[1:-1] if loss.sparse else prediction.shape[1:]
     if not isinstance(loss, losses.FunctionLoss) and y.shape[1:] != expected:
         hint = ""
@@ -110,39 +127,49 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
             f"{loss.name} expects {what} of shape {display((None, *expected))} for predictions of shape "
             f"{display(prediction.shape)}.{hint} Received: shape={y.shape}"
         )
-    if loss.sparse:
-        classes = prediction.shape[-1]
-        low, high = int(y.min()), int(y.max())
-        if low < 0 or high >= classes:
-            raise ValueError(
-                f"{loss.name} expects labels from 0 to {classes - 1}, because the model predicts {classes} classes. "
-                f"Received: labels from {low} to {high}"
-            )
-    else:
-        check_finite(y, what)
+    y = np.ascontiguousarray(y)
+    check_finite(y, what)
     return y
 
 
-def prepare_weights(sample_weight, class_weight, y, samples: int, dtype) -> np.ndarray:
-    """One weight per sample, from ``sample_weight``, ``class_weight`` or both."""
+def prepare_weights(sample_weight, class_weight, targets, predictions) -> np.ndarray:
+    """One weight per sample, from ``sample_weight``, ``class_weight`` or both.
+
+    targets: the prepared targets, one array per output; predictions: the symbolic outputs.
+    """
+    samples, dtype = len(targets[0]), predictions[0].dtype
     weights = np.ones(samples, dtype)
     if sample_weight is not None:
-        given = np.asarray(sample_weight)
+        given = as_numbers(sample_weight, "sample_weight")
         if given.shape != (samples,):
             raise ValueError(f"sample_weight expects shape ({samples},). Received: shape={given.shape}")
+        given = _converted(given, dtype)
         check_finite(given, "sample_weight")
-        weights *= given.astype(dtype)
+        weights *= given
     if class_weight is not None:
-        labels = np.asarray(y)
-        labels = labels.argmax(axis=-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels.reshape(samples, -1)
-        labels = labels.reshape(-1).astype(np.int64)
-        if len(labels) != samples:
-            raise ValueError("class_weight needs one label per sample.")
-        table = np.ones(max(int(labels.max()), *map(int, class_weight)) + 1, dtype)
-        for label, weight in class_weight.items():
-            table[int(label)] = weight
-        weights *= table[labels]
+        if len(targets) > 1:
+            raise ValueError(f"class_weight needs a model with one output. Received: {len(targets)} outputs")
+        weights *= _class_weights(class_weight, targets[0], predictions[0]).astype(dtype)
     return weights
+
+
+def _class_weights(class_weight, y, prediction) -> np.ndarray:
+    """The weight of each sample's class; classes that are not in ``class_weight`` have weight 1."""
+    classes = max(prediction.shape[-1], 2)  # one output stands for two classes
+    if not isinstance(class_weight, dict):
+        raise invalid("class_weight is a dict {label: weight}.", class_weight=class_weight)
+    table = np.ones(classes)
+    for label, weight in class_weight.items():
+        if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < classes:
+            raise invalid(f"class_weight expects labels from 0 to {classes - 1}.", label=label)
+        if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
+            raise invalid(f"class_weight expects a finite number for label {label}.", weight=weight)
+        table[label] = weight
+    if y.dtype.kind == "f":
+        y = y.argmax(axis=-1) if y.shape[-1] > 1 else y[..., 0]
+    if y.ndim != 1 or not np.isin(y, np.arange(classes)).all():
+        raise ValueError(f"class_weight needs targets with one class per sample. Received: shape of y={y.shape}")
+    return table[y.astype(np.int64)]
 
 
 def split(arrays, fraction: float):

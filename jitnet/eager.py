@@ -45,7 +45,7 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
         inputs = {**inputs, "output_gradient": gradient}
     step = Step(
         "An operation evaluated at once.", inputs, outputs=[output], seeds=seeds,
-        trainable=variables if seeds else (), wanted_inputs=wanted,
+        trainable=variables if seeds else (), wanted_inputs=wanted, fuse=False, regions=True,
     )  # fmt: skip
     predictions = np.empty((batch, *output.shape[1:]), output.dtype)
     data["predictions"] = predictions

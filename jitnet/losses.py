@@ -60,20 +60,37 @@ def per_sample(values):
 
 
 def prepare_targets(loss, y, prediction_shape, dtype) -> np.ndarray:
-    """Targets in the shape and dtype that ``loss`` compares with predictions (N, ...)."""
+    """Targets in the shape and dtype that ``loss`` compares with predictions (N, ...).
+
+    Targets of another shape are returned as they are, for the caller to reject.
+    """
     sparse = getattr(loss, "sparse", False)
     expected = tuple(prediction_shape[1:-1] if sparse else prediction_shape[1:])
     if sparse:
         if y.shape[1:] == (*expected, 1):
             y = y.reshape(y.shape[:-1])
-        if y.dtype.kind == "f" and y.size and not np.array_equal(y, np.floor(y)):
-            raise ValueError(f"{loss.name} expects integer labels. Received: dtype={y.dtype} with fractions or NaN")
-        y = y.astype(np.int64)
+        if y.shape[1:] == expected:
+            _check_labels(loss, y, prediction_shape[-1])
+            y = y.astype(np.int64)
     else:
         if isinstance(loss, Loss) and y.shape[1:] == () and expected == (1,):
             y = y.reshape(-1, 1)
         y = y.astype(dtype)
     return y
+
+
+def _check_labels(loss, y, classes: int) -> None:
+    if not y.size:
+        return
+    fractions = y[y != np.floor(y)] if y.dtype.kind == "f" else y[:0]
+    if fractions.size:
+        raise ValueError(f"{loss.name} expects integer labels. Received: a label of {fractions.flat[0]}")
+    low, high = y.min(), y.max()
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"{loss.name} expects labels from 0 to {classes - 1}, because the predictions have {classes} classes. "
+            f"Received: labels from {low} to {high}"
+        )
 
 
 class SparseCategoricalCrossentropy(Loss):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _registry, losses
+from ._errors import invalid
 from .losses import per_sample
 from .operations.losses import Accuracy as AccuracyOperation
 
@@ -74,6 +75,8 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     def __init__(self, k=5, name="sparse_top_k_categorical_accuracy"):
         super().__init__(name)
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise invalid("SparseTopKCategoricalAccuracy expects k to be a positive integer.", k=k)
         self.k = k
 
     def values(self, y_true, y_pred):

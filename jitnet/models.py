@@ -7,7 +7,7 @@ import numpy as np
 from . import _registry, data, graph, saving
 from ._errors import invalid
 from .graph import SymbolicTensor, Value
-from .layers.base import REGISTRY, Layer, unique_layer_name
+from .layers.base import REGISTRY, Layer, Node, unique_layer_name
 from .layers.input import InputLayer
 from .operations.base import Operation, display
 from .steps import placeholder
@@ -57,17 +57,13 @@ class Model(Trainer, Layer):
         for x in [*self._graph_inputs, *self._graph_outputs]:
             if not isinstance(x, SymbolicTensor):
                 raise TypeError(f"Model expects tensors made by Input and by layers. Received: {x!r}")
-        self._nodes = _nodes_between(self._graph_inputs, self._graph_outputs)
+        self._nodes, self._ordered_layers = _nodes_between(self._graph_inputs, self._graph_outputs)
         self._connected = self.built = True
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in the order of computation, inputs included for a functional model."""
-        if self._connected:
-            found = [x.history.layer for x in self._graph_inputs if x.history is not None]
-            found += [node.layer for node in self._nodes if isinstance(node.layer, Layer)]
-            return list(dict.fromkeys(found))
-        return super().sublayers()
+        """The layers in Keras's order, inputs included for a functional model."""
+        return list(self._ordered_layers) if self._connected else super().sublayers()
 
     def sublayers(self):
         return self.layers if self._connected else super().sublayers()
@@ -86,13 +82,18 @@ class Model(Trainer, Layer):
         return self._input_tensors()
 
     @property
+    def outputs(self) -> list[SymbolicTensor]:
+        self._input_tensors()  # raises if the model is not built
+        return self._graph_outputs
+
+    @property
     def input_shape(self):
         shapes = [x.shape for x in self._input_tensors()]
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property
     def output_shape(self):
-        shapes = [x.shape for x in self._graph_outputs]
+        shapes = [x.shape for x in self.outputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
     def _input_tensors(self) -> list[SymbolicTensor]:
@@ -178,9 +179,7 @@ class Model(Trainer, Layer):
     def get_config(self) -> dict:
         if not self._connected:
             return super().get_config()
-        layers, places, nodes = [], {}, []
-        for x in self._graph_inputs:
-            layers.append(x.history.layer)
+        places, nodes = {}, []
         tensors = {x: ["input", i] for i, x in enumerate(self._graph_inputs)}
 
         def described(structure):
@@ -388,43 +387,52 @@ class _OperationNode:
         self.outputs = application.outputs
 
 
-def _nodes_between(inputs, outputs) -> list:
-    """Uses of layers from ``inputs`` to ``outputs``, each after those that it reads from."""
-    ordered, done = [], set(inputs)
+def _nodes_between(inputs, outputs) -> tuple[list, list]:
+    """Uses of layers between tensors, each after those that it reads from; and the layers in Keras's order."""
+    made_by = {}  # tensor -> node
+    for x in inputs:
+        is_input = x.history is not None and isinstance(x.history.layer, InputLayer)
+        made_by[x] = x.history if is_input else Node(None, [], [x])
 
-    def visit(tensor, chain):
-        if tensor in done or not isinstance(tensor, SymbolicTensor):
-            return
-        node = tensor.history
-        if node is None or isinstance(node.layer, InputLayer):
-            if tensor.producer is None:
-                raise ValueError(
-                    f"The output depends on the input {tensor.name!r} of shape {display(tensor.shape)}, which is not "
-                    "among the model's inputs."
-                )
-            node = _OperationNode(tensor.producer)
-        # long chains of layers must not exhaust Python's recursion: an explicit stack
-        chain.append(node)
+    def node_of(tensor):
+        if tensor not in made_by:
+            node = tensor.history
+            if node is None or isinstance(node.layer, InputLayer):
+                if tensor.producer is None:
+                    raise ValueError(
+                        f"The output depends on the input {tensor.name!r} of shape {display(tensor.shape)}, which is "
+                        "not among the model's inputs."
+                    )
+                node = _OperationNode(tensor.producer)
+            made_by.update(dict.fromkeys(node.outputs, node))
+        return made_by[tensor]
 
-    stack = []
-    for output in outputs:
-        visit(output, stack)
-    expanded = set()
+    def parents(node):
+        return [node_of(x) for x in _flatten(node.inputs) if isinstance(x, SymbolicTensor)]
+
+    # depth first; long chains of layers must not exhaust Python's recursion: an explicit stack
+    reached, finished = {}, {}
+    stack = [node_of(x) for x in reversed(outputs)]
     while stack:
         node = stack[-1]
-        pending = []
-        for x in _flatten(node.inputs):
-            visit(x, pending)
-        if pending and id(node) not in expanded:
-            expanded.add(id(node))
-            stack.extend(pending)
-            continue
-        stack.pop()
-        if any(x in done for x in node.outputs):
-            continue
-        done.update(node.outputs)
-        ordered.append(node)
-    return ordered
+        if node not in reached:
+            reached[node] = len(reached)
+            stack.extend(x for x in reversed(parents(node)) if x not in reached)
+        else:
+            finished[stack.pop()] = None
+
+    # Keras sorts layers by their longest distance from an output, then by when they were reached
+    depths, layers = {}, {}
+    for node in reversed(finished):
+        depth = max(depths.get(node, 0), layers.get(node.layer, 0))
+        layers[node.layer] = depth
+        for parent in parents(node):
+            depths[parent] = max(depth + 1, depths.get(parent, 0))
+    first = {}
+    for node in [*reached, *(made_by[x] for x in inputs)]:
+        first.setdefault(node.layer, len(first))
+    ordered = sorted((x for x in first if isinstance(x, Layer)), key=lambda x: (-layers.get(x, 0), first[x]))
+    return [node for node in finished if all(made_by[x] is not node for x in inputs)], ordered
 
 
 def _operation(config: dict) -> Operation:

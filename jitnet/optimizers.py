@@ -77,7 +77,8 @@ class Optimizer:
 
     def slot_arrays(self, layout, variables) -> dict[str, np.ndarray]:
         """The flat slot arrays for a gradient layout; earlier state follows its variables into a new layout."""
-        if self._layout is None or self._layout.offsets != layout.offsets:
+        known = self._layout is not None and self._layout.offsets == layout.offsets
+        if not known or tuple(self._slots) != tuple(self.slot_names):
             from .steps import aligned_zeros
 
             earlier = self.state()
@@ -134,14 +135,18 @@ class SGD(Optimizer):
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD"):
         self.nesterov = bool(nesterov)
-        # without momentum no velocity is kept; a schedule may leave zero later
-        self._plain = isinstance(momentum, int | float) and momentum == 0
+        self._plain = True  # no velocity is kept until there is momentum; a schedule may leave zero later
         super().__init__(name=name, learning_rate=learning_rate, momentum=momentum)
-        value = self._hyperparameters["momentum"]
-        if isinstance(value, float) and value > 1:
-            raise ValueError(f"SGD expects momentum from 0 to 1. Received: momentum={momentum}")
 
     hyperparameter_names = ("learning_rate", "momentum")
+
+    def _set(self, key, value):
+        super()._set(key, value)
+        value = self._hyperparameters[key]
+        if key == "momentum" and value != 0.0:
+            if isinstance(value, float) and value > 1:
+                raise ValueError(f"SGD expects momentum from 0 to 1. Received: momentum={value}")
+            self._plain = False
 
     @property
     def kernel(self):

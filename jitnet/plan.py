@@ -152,11 +152,11 @@ class Layout:
 class Plan:
     """All that code generation needs: sections, memory, gradient layout and the amount of work."""
 
-    def __init__(self, program: Program, layout: Layout | None = None, fuse: bool = True):
+    def __init__(self, program: Program, layout: Layout | None = None, regions: bool = True):
         self.program = program
         self.layout = layout or Layout([], {}, 0)
-        self.sections = schedule(program.calls) if fuse else [Section([c], c.batched) for c in program.calls]
-        self.memory = plan_memory(self.sections, reuse=fuse)
+        self.sections = schedule(program.calls) if regions else [Section([c], c.batched) for c in program.calls]
+        self.memory = plan_memory(self.sections, reuse=regions)
         self.work_per_sample = sum(c.work for c in program.calls if c.batched)
 
     def chunks(self, batch: int) -> int:

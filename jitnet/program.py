@@ -77,6 +77,9 @@ class Call:
     in_place: tuple | None = None  # (input, output) buffers that may share memory when the input dies here
     work: float = 0.0  # operations per sample (or in all, when not batched)
     function: object = None  # a user's own @njit function instead of a kernel of ours
+    plan: object = None  # of a generated kernel: has .name and .source
+    epilogue: str | None = None  # what is fused into the store, while the program is rewritten
+    extra: Buffer | None = None  # the buffer that the epilogue reads
     reads: set = field(default_factory=set)
     writes: set = field(default_factory=set)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import codegen
+from . import codegen, fusion
 from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
 from .plan import Plan, aligned, gradient_layout, padded_elements
 from .program import Buffer, Expression, Out, Program, dependents
@@ -62,12 +62,13 @@ class Step:
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
     optimizer: updates ``trainable``; None only sums the gradients.
     penalties: [(variable, l1, l2)].
+    fuse: use generated kernels and fuse calls; regions: group calls into regions that share memory (default: fuse).
     reductions: per loss, "sum_over_batch_size" (default) or "sum".
     """
 
     def __init__(
         self, title, inputs, outputs=(), losses=(), records=(), seeds=None, trainable=(), wanted_inputs=(),
-        optimizer=None, penalties=(), reductions=(), gathered=False, sample_weight=None, fuse=True,
+        optimizer=None, penalties=(), reductions=(), gathered=False, sample_weight=None, fuse=True, regions=None,
     ):  # fmt: skip
         self.inputs = dict(inputs)
         self.optimizer = optimizer
@@ -107,7 +108,9 @@ class Step:
                     program.deferred.append(program.calls.pop())
         else:
             self.gradient_arguments = []
-        self.plan = Plan(program, self.layout, fuse)
+        if fuse:
+            fusion.optimise(program)
+        self.plan = Plan(program, self.layout, fuse if regions is None else regions)
 
         self._constants, constant_offsets = _pack_constants(constants)
         slots = list(optimizer.slot_names) if optimizer else []
@@ -128,6 +131,7 @@ class Step:
         )
         self.source = writer.source()
         self._functions = writer.functions
+        self._generated = [plan for _, plan in writer.generated.values()]
         self._module = None
         self._arena = None
         self._capacity = 0
@@ -220,7 +224,7 @@ class Step:
         """The loaded module of the step."""
         if self._module is None:
             start_threads()
-            self._module = codegen.load(self.source, self._functions)
+            self._module = codegen.load(self.source, self._functions, self._generated)
         return self._module
 
     def _allocate(self, batch: int) -> None:

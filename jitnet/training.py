@@ -6,10 +6,11 @@ import warnings
 
 import numpy as np
 
-from . import _seed, data, losses, metrics, optimizers
+from . import _seed, data, losses, optimizers
+from . import metrics as metrics_module
 from ._errors import invalid
 from .callbacks import CallbackList
-from .graph import training_mode
+from .graph import SymbolicTensor, training_mode
 from .losses import per_sample
 from .operations.base import display
 from .steps import Step, placeholder
@@ -42,6 +43,13 @@ class Trainer:
             raise invalid("jitnet always compiles its kernels: run_eagerly must be False.", run_eagerly=run_eagerly)
         if jit_compile not in (True, False, "auto"):
             raise invalid('compile expects jit_compile to be True, False or "auto".', jit_compile=jit_compile)
+        if metrics is not None and not isinstance(metrics, list | tuple):
+            raise invalid("compile expects a list of metrics.", metrics=metrics)
+        if loss_weights is not None and not isinstance(loss_weights, list | tuple):
+            raise invalid("compile expects loss_weights to be a list, one number per output.", loss_weights=loss_weights)
+        for metric in metrics or []:
+            if isinstance(metric, str):
+                metrics_module.get(metric)  # an unknown name is reported here, not at the first step
         self.optimizer = optimizers.get(optimizer)
         several = isinstance(loss, list | tuple)
         self._compiled = {
@@ -68,13 +76,15 @@ class Trainer:
     def _require_compiled(self, method: str) -> None:
         if self._compiled is None or not self._compiled["losses"]:
             raise ValueError(
-                f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss)."
+                f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss). "
+                "Received: loss=None"
             )
 
     def _step(self, mode: str, target_shapes=None, fuse: bool = True) -> Step:
         """The step of a mode: "train", "evaluate" or "predict"."""
         trainable = tuple(v for v in self.trainable_weights)
-        key = (mode, trainable, target_shapes, fuse)
+        kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
+        key = (mode, trainable, target_shapes, fuse, kernel)
         if key not in self._steps:
             self._steps[key] = self._make_step(mode, trainable, target_shapes, fuse)
         return self._steps[key]
@@ -104,17 +114,11 @@ class Trainer:
         with training_mode(training):
             values = []
             for loss, target, output in zip(used, targets, outputs, strict=True):
-                value = loss.call(target, output)
-                if not value.batched:
-                    raise ValueError(
-                        f"The loss {loss.name!r} must return one value per sample, (batch,) or (batch, ...): the mean "
-                        f"over the batch is taken by jitnet. Received: shape={display(value.shape)}"
-                    )
-                values.append(per_sample(value))
+                values.append(_checked_values("loss", loss.name, loss.call(target, output)))
             records = list(values) if len(values) > 1 else []
             for metric, i in self._metric_list(used, outputs):
                 target = _as_metric_target(metric, used[i], targets[i], outputs[i])
-                records.append(per_sample(metric.values(target, outputs[i])))
+                records.append(_checked_values("metric", metric.name, metric.values(target, outputs[i])))
         penalties = []
         for variable in self.weights:
             regularizer = variable.regularizer
@@ -146,7 +150,7 @@ class Trainer:
         found = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
             for identifier in given[i] if nested else given:
-                found.append((metrics.get(identifier, loss, output.shape), i))
+                found.append((metrics_module.get(identifier, loss, output.shape), i))
         return found
 
     def _record_names(self) -> list[str]:
@@ -184,12 +188,12 @@ class Trainer:
         outputs = self._graph_outputs
         used = self._loss_list(len(outputs))
         if y is None:
-            raise ValueError("y is missing: the targets to compare the predictions with.")
+            raise invalid("y is missing: the targets to compare the predictions with.", y=y)
         ys = list(y) if len(outputs) > 1 and isinstance(y, list | tuple) else [y]
         if len(ys) != len(outputs):
             raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
         targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
-        weights = data.prepare_weights(sample_weight, class_weight, ys[0], samples, outputs[0].dtype)
+        weights = data.prepare_weights(sample_weight, class_weight, targets, outputs)
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
         found = dict(zip(names, inputs, strict=True))
         for i, target in enumerate(targets):
@@ -202,19 +206,20 @@ class Trainer:
     def _seed(self) -> int:
         return _seed.global_seed()
 
-    def _run_batches(self, step, arrays, order, batch_size, results, on_progress, hooks=None):
-        """Run all minibatches of ``order``; the last one may be smaller.
+    def _run_batches(self, step, arrays, order, batch_size, results, on_progress=None, on_begin=None) -> int:
+        """Run the minibatches of ``order``, the last one may be smaller; the number of samples done.
 
-        on_progress(steps done, samples done) is called about every PROGRESS_SECONDS, with ``hooks`` after every step.
+        on_progress(steps done, samples done) is called about every PROGRESS_SECONDS; True from it ends the run.
+        on_begin(step) is called before every step, and on_progress then after every step.
         """
         compiled = self._is_compiled_mode()
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
-        done = 0
+        done = end = 0
         while done < full + (rest > 0):
             batch, count = (batch_size, full - done) if done < full else (rest, 1)
-            if hooks is not None:
-                hooks.on_train_batch_begin(done)
+            if on_begin is not None:
+                on_begin(done)
                 count = 1
             else:
                 count = min(count, max(1, int(PROGRESS_SECONDS / step.seconds_per_step)))
@@ -230,7 +235,9 @@ class Trainer:
             if step.optimizer is not None:
                 self.optimizer.iterations += count
             done += count
-            on_progress(done, end)
+            if on_progress is not None and on_progress(done, end):
+                break
+        return end
 
     def _is_compiled_mode(self) -> bool:
         return self._compiled["jit_compile"] is True
@@ -245,16 +252,27 @@ class Trainer:
         x: array (samples, ...), or a list for several inputs; y: targets.
         batch_size: samples per step (32); the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
-        verbose: "auto" (1), 0: nothing, 1: a progress bar, 2: a line per epoch.
+        verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
+            epoch.
         validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
         shuffle: a new order of the samples in every epoch.
         class_weight: {label: weight}; sample_weight: (samples,).
         steps_per_epoch: stop each epoch after so many steps.
+        validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
+
+        A callback that sets ``model.stop_training`` ends the training after the epoch, or from a batch-level hook after
+        the batch.  Ctrl-C leaves the model as the last step left it.
         """
         self._require_compiled("fit")
         batch_size = _batch_size(batch_size)
-        if not isinstance(epochs, int) or epochs < 0:
-            raise invalid("fit expects epochs to be an integer from 0 up.", epochs=epochs)
+        _check_integer("epochs", epochs, 0)
+        _check_integer("initial_epoch", initial_epoch, 0)
+        _check_integer("validation_freq", validation_freq, 1)
+        if steps_per_epoch is not None:
+            _check_integer("steps_per_epoch", steps_per_epoch, 1)
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
+        _check_integer("validation_batch_size", validation_batch_size, 1)
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
         validation = None
         if validation_data is not None:
@@ -275,17 +293,16 @@ class Trainer:
         if steps_per_epoch is not None:
             steps = min(steps, steps_per_epoch)
         self.stop_training = False
-        hooks = callbacks if isinstance(callbacks, CallbackList) else CallbackList(
-            callbacks, add_history=True, add_progbar=verbose != 0, model=self, epochs=epochs, steps=steps,
-            verbose=verbose,
-        )  # fmt: skip
+        hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
+        on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
         names = self._record_names()
         said = False
+        logs: dict = {}
         hooks.on_train_begin()
         try:
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
-                order = self._order(samples, epoch) if shuffle else np.arange(samples)
+                order = self._order(samples) if shuffle else np.arange(samples)
                 order = order[: steps * batch_size]
                 results = np.zeros(step.results)
 
@@ -304,50 +321,72 @@ class Trainer:
                         hooks.on_train_batch_end(done - 1, logs)
                     if hooks.progbar is not None:
                         hooks.progbar.update(done, logs)
+                    return self.stop_training
 
-                self._run_batches(
-                    step, arrays, order, batch_size, results, on_progress, hooks if hooks.batch_hooks else None
-                )
-                logs = _means(names, results, len(order))
+                seen = self._run_batches(step, arrays, order, batch_size, results, on_progress, on_begin)
+                logs = _means(names, results, seen)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
-                    hooks.on_test_begin()
-                    found = self._evaluate(*validation, validation_batch_size or batch_size)
-                    hooks.on_test_end(found)
+                    found = self._evaluate(*validation, validation_batch_size, hooks)
                     logs.update({f"val_{name}": value for name, value in found.items()})
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
         finally:
-            hooks.on_train_end()
-        self.history = hooks.history
+            hooks.on_train_end(logs)
         return hooks.history
 
-    def _order(self, samples: int, epoch: int) -> np.ndarray:
+    def _hooks(self, callbacks, verbose, steps, **arguments) -> CallbackList:
+        """The callbacks of a run, with the progress bar unless ``verbose`` is 0."""
+        if verbose not in ("auto", 0, 1, 2):
+            raise invalid('verbose is "auto", 0, 1 or 2.', verbose=verbose)
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(
+            callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments
+        )
+
+    def _order(self, samples: int) -> np.ndarray:
         """A permutation of the samples: a function of the seed and the steps taken alone."""
         from .kernels.cpu.random import random_keys
 
         keys = np.empty(samples, np.uint64)
-        random_keys(keys, self._seed(), SHUFFLE_STREAM, self.optimizer.iterations + epoch)
+        random_keys(keys, self._seed(), SHUFFLE_STREAM, self.optimizer.iterations)
         return np.argsort(keys, kind="stable")
 
-    def _evaluate(self, arrays, samples, shapes, batch_size) -> dict:
+    def _evaluate(self, arrays, samples, shapes, batch_size, hooks, progbar=None) -> dict:
         step = self._step("evaluate", shapes)
+        names = self._record_names()
         results = np.zeros(step.results)
+
+        def on_progress(done, seen):
+            logs = _means(names, results, seen)
+            if hooks.batch_hooks:
+                hooks.on_test_batch_end(done - 1, logs)
+            if progbar is not None:
+                progbar.update(done, logs)
+
+        on_begin = hooks.on_test_batch_begin if hooks.batch_hooks else None
+        hooks.on_test_begin()
         batch_size = min(batch_size, samples)
-        self._run_batches(step, arrays, np.arange(samples), batch_size, results, lambda done, seen: None)
-        return _means(self._record_names(), results, samples)
+        self._run_batches(step, arrays, np.arange(samples), batch_size, results, on_progress, on_begin)
+        logs = _means(names, results, samples)
+        hooks.on_test_end(logs)
+        return logs
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, return_dict=False):
-        """Loss and metrics on data: a float, a list [loss, metrics...], or a dict with ``return_dict``."""
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, callbacks=None, return_dict=False
+    ):
+        """Loss and metrics on data: a float, a list [loss, metrics...], or a dict with ``return_dict``.
+
+        Arguments as of ``fit``.
+        """
         self._require_compiled("evaluate")
+        batch_size = _batch_size(batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight)
-        logs = self._evaluate(arrays, samples, shapes, _batch_size(batch_size))
-        if return_dict:
-            return logs
-        values = list(logs.values())
-        return values[0] if len(values) == 1 else values
+        hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
+        return _returned(self._evaluate(arrays, samples, shapes, batch_size, hooks, hooks.progbar), return_dict)
 
-    def predict(self, x, batch_size=None, verbose="auto"):
+    def predict(self, x, batch_size=None, verbose="auto", callbacks=None):
         """The model's outputs for x (samples, ...): an array, or a list for several outputs."""
         arrays = data.as_arrays(x)
         self._build_from_arrays(arrays)
@@ -358,16 +397,23 @@ class Trainer:
         outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._graph_outputs]
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
         results = np.zeros(step.results)
-        for begin in range(0, samples, batch_size):
+        hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
+        hooks.on_predict_begin()
+        for number, begin in enumerate(range(0, samples, batch_size)):
+            hooks.on_predict_batch_begin(number)
             end = min(begin + batch_size, samples)
             values = {name: a[begin:end] for name, a in zip(names, inputs, strict=True)}
             values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
             step.run(end - begin, 1, {**values, "seed": 0, "t": 0, "results": results}, compiled=False)
+            hooks.on_predict_batch_end(number)
+            if hooks.progbar is not None:
+                hooks.progbar.update(number + 1)
+        hooks.on_predict_end()
         return outputs if self._several_outputs else outputs[0]
 
     def predict_on_batch(self, x):
         """The outputs for one batch."""
-        return self.predict(x, batch_size=len(data.as_arrays(x)[0]))
+        return self.predict(x, len(data.as_arrays(x)[0]), 0)
 
     def train_on_batch(self, x, y, sample_weight=None, class_weight=None, return_dict=False):
         """One step on one batch; the batch's loss and metrics as ``evaluate`` returns them."""
@@ -375,17 +421,12 @@ class Trainer:
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
         step = self._step("train", shapes)
         results = np.zeros(step.results)
-        order = np.arange(samples)
-        self._run_batches(step, arrays, order, samples, results, lambda done, seen: None)
-        logs = _means(self._record_names(), results, samples)
-        if return_dict:
-            return logs
-        values = list(logs.values())
-        return values[0] if len(values) == 1 else values
+        self._run_batches(step, arrays, np.arange(samples), samples, results)
+        return _returned(_means(self._record_names(), results, samples), return_dict)
 
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
-        return self.evaluate(x, y, len(data.as_arrays(x)[0]), 0, sample_weight, return_dict)
+        return self.evaluate(x, y, len(data.as_arrays(x)[0]), 0, sample_weight, return_dict=return_dict)
 
 
 def _as_metric_target(metric, loss, target, output):
@@ -393,14 +434,32 @@ def _as_metric_target(metric, loss, target, output):
     if metric.sparse and not loss.sparse:
         raise ValueError(
             f"The metric {metric.name!r} expects integer labels, but the loss {loss.name!r} takes one target per "
-            f'class. Use metrics=["accuracy"], or a loss for integer labels.'
+            f'class. Use metrics=["accuracy"], or a loss for integer labels. Received: metric={metric.name!r}'
         )
     if loss.sparse and not metric.sparse:
         raise ValueError(
             f"The metric {metric.name!r} expects targets of shape {display(output.shape)}, but the loss "
-            f'{loss.name!r} takes integer labels. Use metrics=["accuracy"].'
+            f'{loss.name!r} takes integer labels. Use metrics=["accuracy"]. Received: metric={metric.name!r}'
         )
     return target
+
+
+def _checked_values(kind: str, name: str, values):
+    """What a loss or a metric returned, as one value per sample."""
+    if not isinstance(values, SymbolicTensor):
+        raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
+    if not values.batched:
+        raise ValueError(
+            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
+            f"is taken by jitnet. Received: shape={display(values.shape)}"
+        )
+    return per_sample(values)
+
+
+def _returned(logs: dict, return_dict: bool):
+    """Logs as ``evaluate`` returns them."""
+    values = list(logs.values())
+    return logs if return_dict else (values[0] if len(values) == 1 else values)
 
 
 def _means(names, results, samples) -> dict:
@@ -411,6 +470,10 @@ def _means(names, results, samples) -> dict:
 def _batch_size(batch_size) -> int:
     if batch_size is None:
         return 32
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise invalid("batch_size is a positive integer.", batch_size=batch_size)
+    _check_integer("batch_size", batch_size, 1)
     return int(batch_size)
+
+
+def _check_integer(name: str, value, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise invalid(f"{name} is an integer from {least} up.", **{name: value})

@@ -79,13 +79,18 @@ def _generator_hash() -> bytes:
     return digest.digest()
 
 
+def module_name(source: str) -> str:
+    """The name of the module with this ``source``: a hash of all that its compiled code depends on."""
+    return "k_" + hashlib.sha256(_generator_hash() + source.encode()).hexdigest()[:24]
+
+
 def specialised_module(source: str):
     """The module with this ``source``, imported from the cache directory, where it is written if it is new.
 
     Its kernels find their compiled code next to it, because its name is a hash of all that the code depends on.
     Several processes may do this at once: the file appears whole or not at all.
     """
-    name = "k_" + hashlib.sha256(_generator_hash() + source.encode()).hexdigest()
+    name = module_name(source)
     if name in sys.modules:
         return sys.modules[name]
     path = cache_directory() / "simd" / f"{name}.py"

@@ -369,7 +369,7 @@ def test_a_config_that_cannot_make_the_layer_again_is_refused(tmp_path):
         with pytest.raises(ValueError, match=f"{type(layer).__name__} could not be made again.*get_config"):
             model.save(tmp_path / "model")
     model = models.Sequential([layers.Input((5,)), Tagged(object())])
-    with pytest.raises(ValueError, match="numbers, strings, lists and dicts.*object"):
+    with pytest.raises(ValueError, match=r"numbers, strings, lists and dicts.*object"):
         model.save(tmp_path / "model")
     assert os.listdir(tmp_path) == []
 

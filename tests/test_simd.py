@@ -210,3 +210,15 @@ def test_processes_share_compiled_kernels(tmp_path):
     together = [start() for _ in range(3)]  # on an empty cache, at once
     assert all(result(process)[0] == [[4.0] * 5] * 3 for process in together)
     assert result(start()) == [[[4.0] * 5] * 3, 1, 0]
+
+
+def test_plans_need_no_numba():
+    program = """
+import sys
+from jitnet.kernels.cpu.convolution_direct import conv2d_forward_plan
+from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+assert "def conv2d_forward_3x3_4_8(" in conv2d_forward_plan((3, 3, 4, 8), 10).source
+assert matrix_multiply_plan(64, 4096, 4096).workspace_elements > 0
+assert "numba" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

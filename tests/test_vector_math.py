@@ -4,13 +4,12 @@ import math
 import re
 
 import llvmlite.binding
+import numba
 import numpy as np
 import pytest
 
 from jitnet.kernels.cpu import vector_math
 from jitnet.kernels.cpu._jit import FASTMATH, kernel_attributes
-
-numba = pytest.importorskip("numba")
 
 NAMES = ["exp", "log", "sigmoid", "tanh"]
 REFERENCE = {
@@ -56,12 +55,11 @@ def test_accuracy_over_all_floats(case):
     loop(x, y)
     with np.errstate(all="ignore"):
         expected = reference(x.astype(np.float64))
-    overflow = np.abs(expected) > np.finfo(np.float32).max
+    overflow = expected > np.finfo(np.float32).max
     assert (np.isnan(y) == np.isnan(expected)).all()
-    assert (y[overflow] == expected[overflow].astype(np.float64).clip(-math.inf, math.inf)).sum() >= 0
+    assert np.isposinf(y[overflow]).all()
     finite = np.isfinite(expected) & ~overflow
     assert units_in_the_last_place(y[finite].astype(np.float64), expected[finite]).max() <= 4
-    assert np.isposinf(y[overflow & (expected > 0)]).all()
 
 
 def test_extremes(case):

@@ -9,6 +9,7 @@ Multiply-adds are therefore written as calls of an intrinsic, and scaling by pow
 """
 
 import math
+from types import FunctionType
 
 import numpy as np
 from llvmlite import ir
@@ -53,17 +54,8 @@ def _from_bits(typingctx, x):
     )
 
 
-@register_jitable
-def _polynomial(x, coefficients):
-    """Horner's rule, highest power first."""
-    value = np.float32(coefficients[0])
-    for coefficient in coefficients[1:]:
-        value = _multiply_add(value, x, np.float32(coefficient))
-    return value
-
-
 def _horner(name, *coefficients):
-    """Jitted ``polynomial(x)``, written out."""
+    """Jitted polynomial by Horner's rule, written out; the highest power comes first."""
     body = f"np.float32({coefficients[0]!r})"
     for coefficient in coefficients[1:]:
         body = f"multiply_add({body}, x, np.float32({coefficient!r}))"
@@ -166,7 +158,8 @@ def tanh(x):
 
 
 def _register(function, single):
-    double = register_jitable(function)
+    # a copy, because the name itself stands for the choice
+    double = register_jitable(FunctionType(function.__code__, function.__globals__, f"{function.__name__}_double"))
 
     @overload(function, inline="always")
     def choose(x):

@@ -1,0 +1,260 @@
+"""Rewrites of a program: which kernels run a convolution or a dense layer, and what is fused into their stores.
+
+Every rewrite replaces calls by others of the same meaning; ``fuse=False`` leaves the program as it was lowered, which
+is the reference that tests compare with.
+"""
+
+import math
+
+from .kernels.cpu.convolution_direct import (
+    conv2d_backward_data_plan,
+    conv2d_backward_filter_plan,
+    conv2d_forward_plan,
+    supports,
+)
+from .kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
+from .kernels.cpu.transpose import transpose_plan
+from .program import Buffer, Call, Out, Program
+
+TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
+
+
+def optimise(program: Program) -> None:
+    """Rewrite ``program`` for speed."""
+    workspace = _Workspace(program)
+    fuse_epilogues(program)
+    specialise(program, workspace)
+    workspace.finish()
+
+
+# ---- fusion of pointwise calls into the store of a convolution or a matrix product
+
+
+def fuse_epilogues(program: Program) -> None:
+    """Bias and ReLU after a product, and ReLU's mask after a product of the backward pass."""
+    calls = program.calls
+    users = _users(calls)
+    removed = set()
+    for call in calls:
+        if call.kernel in ("conv.conv2d_forward", "dense.dense_forward") and _specialised(call):
+            follower = _only_reader(call, users)
+            if follower is None or follower.kernel != "dense.bias_add_forward":
+                continue
+            _, bias, result = follower.arguments
+            _merge(call, follower, result.buffer, users, removed)
+            call.epilogue, call.extra = "bias", bias
+            follower = _only_reader(call, users)
+            if follower is not None and follower.kernel == "elementwise.relu_forward":
+                _merge(call, follower, follower.arguments[1].buffer, users, removed)
+                call.epilogue = "bias_relu"
+        elif call.kernel in ("conv.conv2d_backward_data", "dense.dense_backward_data") and _specialised(call):
+            follower = _only_reader(call, users)
+            if follower is None or follower.kernel != "elementwise.relu_backward":
+                continue
+            activation, d_output, result, accumulate = follower.arguments
+            if accumulate or _output(call).accumulate or activation.root is _output(call).buffer.root:
+                continue
+            if d_output.root is activation.root:
+                continue
+            _merge(call, follower, result.buffer, users, removed)
+            call.epilogue, call.extra = "relu_mask", activation
+    program.calls = [call for call in calls if call not in removed]
+
+
+def _specialised(call: Call) -> bool:
+    """Whether a generated kernel exists for the call."""
+    if call.kernel.startswith("dense."):
+        return True
+    kind = call.kernel.removeprefix("conv.conv2d_")
+    kernel = call.arguments[0 if kind == "never" else 1]
+    *_, stride_h, stride_w, _, _, dilation_h, dilation_w, groups = [a for a in call.arguments if type(a) is int]
+    shape = kernel.shape if isinstance(kernel, Buffer) else None
+    return supports(kind, shape, (stride_h, stride_w), (dilation_h, dilation_w), groups)
+
+
+def _users(calls) -> dict[Buffer, list[Call]]:
+    """{root buffer: calls that touch it, in order}"""
+    users: dict[Buffer, list[Call]] = {}
+    for call in calls:
+        for root in call.reads | call.writes:
+            users.setdefault(root, []).append(call)
+    return users
+
+
+def _output(call: Call) -> Out:
+    return next(a for a in call.arguments if isinstance(a, Out))
+
+
+def _only_reader(call: Call, users) -> Call | None:
+    """The call that reads what ``call`` wrote, if nothing else touches that buffer."""
+    out = _output(call)
+    touching = users[out.buffer.root]
+    if out.accumulate or out.buffer.root.kind != "batch" or len(touching) != 2 or touching[0] is not call:
+        return None
+    follower = touching[1]
+    return follower if out.buffer.root in follower.reads and out.buffer.root not in follower.writes else None
+
+
+def _merge(call: Call, follower: Call, result: Buffer, users, removed: set) -> None:
+    """Let ``call`` write ``result`` and take the place of ``follower``."""
+    old = _output(call)
+    target = result
+    if result.shape != old.buffer.shape or result.rows != old.buffer.rows:
+        target = Buffer(
+            f"{result.name}_rows", old.buffer.shape, result.dtype, result.kind, result.root, old.buffer.rows
+        )
+    call.arguments = tuple(Out(target) if a is old else a for a in call.arguments)
+    call.in_place = None
+    extra_reads = follower.reads - {old.buffer.root}
+    call.writes = (call.writes - {old.buffer.root}) | {target.root}
+    call.reads = call.reads | extra_reads
+    del users[old.buffer.root]
+    for root in extra_reads | {target.root}:
+        users[root] = [call if c is follower else c for c in users[root]]
+    removed.add(follower)
+
+
+# ---- generated kernels
+
+
+class _Workspace:
+    """One scratch buffer per chunk, shared by all calls."""
+
+    def __init__(self, program: Program):
+        self.buffers: dict[str, Buffer] = {}
+        self.program = program
+        self.sizes: dict[str, int] = {}
+
+    def get(self, dtype: str, elements: int) -> Buffer:
+        if dtype not in self.buffers:
+            self.buffers[dtype] = self.program.temporary("workspace", (1,), dtype, "chunk")
+        self.sizes[dtype] = max(self.sizes.get(dtype, 16), elements)
+        return self.buffers[dtype]
+
+    def finish(self) -> None:
+        for dtype, buffer in self.buffers.items():
+            buffer.shape = (self.sizes[dtype],)
+
+
+def specialise(program: Program, workspace: _Workspace) -> None:
+    """Replace the plain kernels of convolutions and dense layers by generated ones."""
+    rewrites = {
+        "conv.conv2d_forward": _conv2d_forward,
+        "conv.conv2d_backward_data": _conv2d_backward_data,
+        "conv.conv2d_backward_filter": _conv2d_backward_filter,
+        "dense.dense_forward": _dense_forward,
+        "dense.dense_backward_data": _dense_backward_data,
+        "dense.dense_backward_filter": _dense_backward_filter,
+    }
+    transposed: dict = {}
+    first: list[Call] = []
+    result: list[Call] = []
+    for call in program.calls:
+        rewrite = rewrites.get(call.kernel)
+        if rewrite is None or not call.batched or not _specialised(call):
+            result.append(call)
+            continue
+        context = _Context(program, workspace, transposed, first, result)
+        result.append(rewrite(call, context))
+    program.calls = first + result
+
+
+class _Context:
+    """What the rewrites of one program share."""
+
+    def __init__(self, program, workspace, transposed, first, result):
+        self.program, self.workspace = program, workspace
+        self.transposed, self.first, self.result = transposed, first, result
+
+    def transposed_kernel(self, kernel: Buffer, stride) -> Buffer:
+        """The transposed copy of weights, made once per step."""
+        key = (kernel.root, kernel.shape, stride)
+        if key not in self.transposed:
+            copy = self.program.temporary(f"{kernel.name}_transposed", (kernel.size,), kernel.dtype, "whole")
+            shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
+            plan = transpose_plan(kernel.dtype)
+            source = self.program.reshaped(kernel, shape)
+            call = Call(plan.name, (source, Out(copy), *stride), False, plan=plan)
+            # weights don't change within a step, so their copies are made first
+            (self.first if kernel.root.kind == "variable" else self.result).append(call)
+            self.transposed[key] = copy
+        return self.transposed[key]
+
+
+def _new(call: Call, plan, *arguments) -> Call:
+    return Call(plan.name, arguments, True, work=call.work, plan=plan)
+
+
+def _extra(call: Call) -> tuple:
+    return () if call.extra is None else (call.extra,)
+
+
+def _like(extra: Buffer, other: Buffer) -> Buffer:
+    """``extra`` under the shape of ``other``."""
+    if extra.shape == other.shape and extra.rows == other.rows:
+        return extra
+    return Buffer(f"{extra.name}_rows", other.shape, extra.dtype, extra.kind, extra.root, other.rows, extra.source)
+
+
+def _conv2d_forward(call: Call, context: _Context) -> Call:
+    x, kernel, out, *stride, top, left, dilation_h, dilation_w, _ = call.arguments
+    height, width, _ = out.buffer.shape
+    epilogue = call.epilogue or "store"
+    plan = conv2d_forward_plan(kernel.shape, width, tuple(stride), (dilation_h, dilation_w), x.dtype, epilogue)
+    elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
+    workspace = context.workspace.get(x.dtype, elements)
+    return _new(
+        call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left, 0, 0, 0, 0, height, width
+    )  # fmt: skip
+
+
+def _conv2d_backward_data(call: Call, context: _Context) -> Call:
+    dy, kernel, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
+    height, width, _ = out.buffer.shape
+    epilogue = call.epilogue or ("accumulate" if accumulate else "store")
+    plan = conv2d_backward_data_plan(kernel.shape, width, tuple(stride), (dilation_h, dilation_w), dy.dtype, epilogue)
+    elements = plan.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
+    workspace = context.workspace.get(dy.dtype, elements)
+    transposed = context.transposed_kernel(kernel, tuple(stride))
+    extra, origin = (), ()
+    if call.extra is not None:
+        extra, origin = (_like(call.extra, out.buffer),), (0, 0)
+    return _new(
+        call, plan, dy, transposed, *extra, out, Out(workspace), top, left, 0, 0, 0, 0, *origin, height, width
+    )  # fmt: skip
+
+
+def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
+    x, dy, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
+    height, width, _ = dy.shape
+    plan = conv2d_backward_filter_plan(
+        out.buffer.shape, width, tuple(stride), (dilation_h, dilation_w), x.dtype
+    )  # fmt: skip
+    elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
+    workspace = context.workspace.get(x.dtype, elements)
+    return _new(call, plan, x, dy, out, Out(workspace), top, left, 0, 0, 0, 0, height, width, accumulate)
+
+
+def _dense_forward(call: Call, context: _Context) -> Call:
+    x, kernel, out = call.arguments
+    depth, columns = kernel.shape
+    plan = matrix_multiply_plan(TYPICAL_ROWS * x.rows, depth, columns, x.dtype, call.epilogue or "store")
+    workspace = context.workspace.get(x.dtype, plan.workspace_elements)
+    return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace))
+
+
+def _dense_backward_data(call: Call, context: _Context) -> Call:
+    dy, kernel, out, accumulate = call.arguments
+    columns, depth = kernel.shape
+    epilogue = call.epilogue or ("accumulate" if accumulate else "store")
+    plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
+    workspace = context.workspace.get(dy.dtype, plan.workspace_elements)
+    transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
+    extra = () if call.extra is None else (_like(call.extra, out.buffer),)
+    return _new(call, plan, dy, transposed, *extra, out, Out(workspace))
+
+
+def _dense_backward_filter(call: Call, context: _Context) -> Call:
+    x, dy, out, accumulate = call.arguments
+    plan = matrix_multiply_transposed_plan(x.dtype, "accumulate" if accumulate else "store")
+    return _new(call, plan, x, dy, out, 0, math.prod(out.buffer.shape[:1]))

@@ -1,0 +1,306 @@
+"""The command line: what runs leave behind, how they are repeated, and what wrong input is told."""
+
+import csv
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import _recipes
+from jitnet.cli import main
+
+# small and quick; the command's own recipes are tried by hand and in the README
+SMALL = ["digits", "--model", "mlp", "--set", "model.units=[12]", "--set", "shift=false"]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def weights(folder):
+    return [w.tobytes() for w in jitnet.load_model(folder / "model.safetensors").get_weights()]
+
+
+def failure(capsys, arguments):
+    """The message of a command that must fail with status 2."""
+    capsys.readouterr()
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"jitnet {arguments[0]}: error: ")
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+# ---- train
+
+
+def test_train_evaluate_predict(workplace, capsys):
+    assert main(["train", *SMALL, "--epochs", "3"]) == 0
+    said = capsys.readouterr().out
+    folder = workplace / "runs" / "digits-mlp-seed0"
+    assert {path.name for path in folder.iterdir()} == {"config.toml", "history.csv", "model.safetensors"}
+    (accuracy_line,) = (line for line in said.splitlines() if line.startswith("Test accuracy"))
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert float(rows[2]["loss"]) < float(rows[0]["loss"])
+    assert "Epoch 3/3" in said
+    assert f"loss: {float(rows[2]['loss']):.4f} - accuracy: {float(rows[2]['accuracy']):.4f}" in said
+
+    assert main(["evaluate", str(folder)]) == 0
+    assert capsys.readouterr().out == accuracy_line + "\n"
+
+    _, (x, y) = jitnet.datasets.digits.load_data()
+    np.save("images.npy", x)
+    assert main(["predict", str(folder), "images.npy"]) == 0
+    labels = np.array(capsys.readouterr().out.split(), int)
+    assert f"({(labels == y).sum()} of {len(y)})" in accuracy_line
+    assert main(["predict", str(folder), "images.npy", "--out", "found"]) == 0
+    probabilities = np.load("found")
+    assert probabilities.shape == (len(x), 10)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), labels)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+    capsys.readouterr()
+    np.save("one.npy", x[5].astype(np.float64))
+    assert main(["predict", str(folder), "one.npy"]) == 0
+    assert capsys.readouterr().out == f"{labels[5]}\n"
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_config_of_a_run_repeats_it_bit_for_bit(model, workplace):
+    small = "model.units=[12]" if model == "mlp" else "model.filters=[[3], [5]]"
+    asked = ["digits", "--model", model, "--seed", "7", "--epochs", "2", "--batch-size", "50"]
+    asked += ["--learning-rate", "0.01"]
+    assert main(["train", *asked, "--set", small, "--set", "shift=false", "--out", "first"]) == 0
+    assert main(["train", "first/config.toml", "--out", "second", "--threads", "1"]) == 0
+    assert main(["train", "first/config.toml", "--out", "other", "--seed", "8"]) == 0
+    assert weights(workplace / "first") == weights(workplace / "second")
+    assert weights(workplace / "first") != weights(workplace / "other")
+    first = tomllib.loads((workplace / "first" / "config.toml").read_text())
+    second = tomllib.loads((workplace / "second" / "config.toml").read_text())
+    assert second == {**first, "threads": 1}
+    assert (first["seed"], first["epochs"], first["batch_size"]) == (7, 2, 50)
+    assert first["optimizer"]["learning_rate"] == 0.01
+    assert (workplace / "first" / "history.csv").read_text() == (workplace / "second" / "history.csv").read_text()
+
+
+def test_runs_are_never_overwritten(workplace):
+    for _ in range(3):
+        assert main(["train", *SMALL, "--epochs", "1"]) == 0
+    names = {path.name for path in (workplace / "runs").iterdir()}
+    assert names == {"digits-mlp-seed0", "digits-mlp-seed0-2", "digits-mlp-seed0-3"}
+
+
+def test_folder_of_out_must_be_empty(workplace, capsys):
+    (workplace / "full").mkdir()
+    (workplace / "full" / "model.safetensors").write_text("precious")
+    assert "full is not empty" in failure(capsys, ["train", *SMALL, "--out", "full"])
+    assert (workplace / "full" / "model.safetensors").read_text() == "precious"
+
+
+def test_validation_part_is_in_the_history(workplace):
+    assert main(["train", *SMALL, "--epochs", "1", "--set", "validation_split=0.25", "--out", "run"]) == 0
+    assert "val_accuracy" in (workplace / "run" / "history.csv").read_text().splitlines()[0]
+
+
+def test_ctrl_c_keeps_what_was_trained(workplace, capsys):
+    started = [sys.executable, "-m", "jitnet", "train", *SMALL, "--epochs", "1000000", "--out", "run"]
+    process = subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    history = workplace / "run" / "history.csv"
+    try:
+        deadline = time.monotonic() + 120
+        while not (history.exists() and len(history.read_text().splitlines()) > 2):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        # the pipe must be drained, or the process could wait for room in it
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "Interrupted after" in said and "Traceback" not in said
+    epochs = len(history.read_text().splitlines()) - 1
+    steps = jitnet.load_model(workplace / "run" / "model.safetensors").optimizer.iterations
+    assert epochs * 23 <= steps <= (epochs + 1) * 23  # 1,438 images in batches of 64
+    assert main(["evaluate", "run"]) == 0
+    assert float(capsys.readouterr().out.split()[2]) > 15
+
+
+# ---- where runs cannot be saved
+
+
+def test_out_below_a_file(workplace, capsys):
+    (workplace / "file").write_text("")
+    assert "cannot be saved in file/run" in failure(capsys, ["train", *SMALL, "--out", "file/run"])
+    assert "it is a file" in failure(capsys, ["train", *SMALL, "--out", "file"])
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "folder"]])
+def test_read_only_folder(out, workplace, capsys, monkeypatch):
+    # permissions would not stop root
+    def read_only(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", read_only)
+    assert "Read-only file system" in failure(capsys, ["train", *SMALL, *out])
+
+
+def test_full_disk_is_seen_before_training(workplace, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left on device" in failure(capsys, ["train", *SMALL, "--out", "run"])
+    assert not (workplace / "run").exists()
+
+
+# ---- wrong input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["digitz"], "Unknown dataset 'digitz'. Did you mean 'digits'?"),
+        (["digits", "--model", "cnm"], "Unknown model 'cnm'. Did you mean 'cnn'?"),
+        (["digits", "--optimizer", "adan"], "Unknown optimizer 'adan'. Did you mean 'adam'?"),
+        (["digits", "--device", "cdua"], "Unknown device 'cdua'. Did you mean 'cuda'?"),
+        (["digits", "--device", "cuda"], "has no CUDA backend"),
+        (["digits", "--set", "optimizer.learnin_rate=1"], "Did you mean 'optimizer.learning_rate'?"),
+        (["digits", "--set", "optimizer.schedule=cosin"], "Unknown schedule 'cosin'. Did you mean 'cosine'?"),
+        (["digits", "--model", "mlp", "--set", "model.filters=[[1]]"], "Unknown configuration key 'model.filters'"),
+        (["digits", "--model", "mlp", "--set", "model.activation=rellu"], "'relu'"),
+        (["digits", "--set", "epochs"], "--set expects KEY=VALUE"),
+        (["digits", "--set", "epochs=2.5"], "epochs must be a whole number from 1 up. Received: epochs=2.5"),
+        (["digits", "--set", "shift=1"], "shift must be true or false"),
+        (["digits", "--set", "model.filters=[3]"], "model.filters must be a list of blocks"),
+        (["digits", "--set", "model.dropout=1"], "model.dropout must be from 0 to below 1"),
+        (["digits", "--epochs", "0"], "epochs must be a whole number from 1 up. Received: epochs=0"),
+        (["digits", "--batch-size", "-1"], "batch_size must be a whole number from 1 up. Received: batch_size=-1"),
+        (["digits", "--threads", "100000"], "at most"),
+        (["digits", "--seed", "-3"], "seed must be a whole number from 0 up"),
+        (["digits", "--learning-rate", "nan"], "optimizer.learning_rate must be a number"),
+        (["digits", "--model", "lenet5"], "larger than the padded input"),
+        (["digits", "--set", "validation_split=0.9999"], "validation_split leaves one part"),
+        (["nowhere.toml"], "There is no configuration file nowhere.toml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_input_of_train(arguments, expected, workplace, capsys):
+    assert expected in failure(capsys, ["train", *arguments])
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dataset = ", "is not a TOML file"),
+        ("epochs = 3", "The configuration has no dataset"),
+        ("dataset = 'digits'\n[optimizer]\nname = 'adamm'", "Did you mean 'adam'?"),
+        ("dataset = 'digits'\nmodel = 'cnn'", "Unknown configuration key 'model'"),
+    ],
+)
+def test_wrong_config_file(text, expected, workplace, capsys):
+    (workplace / "config.toml").write_text(text)
+    assert expected in failure(capsys, ["train", "config.toml"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["trian", "digits"], ["train", "digits", "--epochs", "many"]])
+def test_wrong_arguments(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_wrong_run(workplace, capsys):
+    assert "it has no config.toml" in failure(capsys, ["evaluate", "nowhere"])
+    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    (workplace / "run" / "model.safetensors").write_bytes(b"no model at all")
+    assert "model.safetensors" in failure(capsys, ["evaluate", "run"])
+
+
+def test_wrong_images(workplace, capsys):
+    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    wrong = {
+        "shape (N, 8, 8, 1)": np.zeros((2, 9, 8)),
+        "values from 0.0 to 255.0": np.full((2, 8, 8), 255.0) * np.array([[[0.0]], [[1.0]]]),
+        "holds no images": np.zeros((0, 8, 8)),
+        "array of numbers": np.zeros((2, 8, 8), "U1"),
+        "not a .npy file of numbers": np.array([{}]),
+        "contains nan": np.full((1, 8, 8), np.nan),
+    }
+    for expected, images in wrong.items():
+        np.save("images.npy", images)
+        assert expected in failure(capsys, ["predict", "run", "images.npy"])
+    (workplace / "images.npy").write_bytes(b"")
+    assert "not a .npy file of numbers" in failure(capsys, ["predict", "run", "images.npy"])
+    assert "nowhere.npy" in failure(capsys, ["predict", "run", "nowhere.npy"])
+
+
+# ---- configurations
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "fashion_mnist", "cifar10"])
+@pytest.mark.parametrize("model", ["mlp", "cnn", "lenet5"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_resolved_config_is_complete(dataset, model, optimizer):
+    config = _recipes.resolve({"dataset": dataset}, {"model.name": model, "optimizer.name": optimizer})
+    again = tomllib.loads(_recipes.to_toml(config))
+    assert again == config
+    assert _recipes.resolve(again, {}) == config
+
+
+def test_another_model_or_optimizer_replaces_the_given_one():
+    given = _recipes.resolve({"dataset": "digits"}, {"model.dropout": 0.1, "optimizer.beta_1": 0.5})
+    changed = _recipes.resolve(given, {"model.name": "mlp", "optimizer.name": "sgd"})
+    assert changed == _recipes.resolve({"dataset": "digits"}, {"model.name": "mlp", "optimizer.name": "sgd"})
+    assert _recipes.resolve(given, {"model.name": "cnn"}) == given
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.b=0.01", ("a.b", 0.01)),
+        ("a = true", ("a", True)),
+        ("a=[[3, 4], [5]]", ("a", [[3, 4], [5]])),
+        ("a=cosine", ("a", "cosine")),
+        ('a="cosine"', ("a", "cosine")),
+    ],
+)
+def test_setting(text, expected):
+    assert _recipes.parse_setting(text) == expected
+
+
+def test_shifts():
+    x = np.arange(1, 7, dtype=np.float32).reshape(1, 2, 3, 1)
+    images, labels = _recipes.with_shifts(x, np.array([4]))
+    assert labels.tolist() == [4] * 5
+    expected = [
+        [[1, 2, 3], [4, 5, 6]],
+        [[0, 0, 0], [1, 2, 3]],
+        [[4, 5, 6], [0, 0, 0]],
+        [[0, 1, 2], [0, 4, 5]],
+        [[2, 3, 0], [5, 6, 0]],
+    ]
+    np.testing.assert_array_equal(images[..., 0], expected)
+
+
+# ---- info
+
+
+def test_info(capsys):
+    assert main(["info"]) == 0
+    said = capsys.readouterr().out
+    for expected in (jitnet.__version__, "numba", "threading layer", "CUDA:", "no CUDA backend"):
+        assert expected in said

@@ -1,0 +1,484 @@
+"""Models behave as users of Keras expect."""
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import layers, models, ops
+from jitnet.layers.base import clear_names
+
+GENERATOR = np.random.default_rng(11)
+X = GENERATOR.normal(size=(7, 5)).astype("float32")
+Y = GENERATOR.integers(0, 3, 7)
+IMAGES = GENERATOR.normal(size=(3, 5, 4, 2)).astype("float32")
+
+
+@pytest.fixture(autouse=True)
+def start_anew():
+    # the same names and random streams everywhere: the same generated source, compiled once
+    clear_names()
+    jitnet.utils.set_random_seed(7)
+
+
+def dense_pair():
+    return [layers.Dense(4, activation="relu"), layers.Dense(3)]
+
+
+def dense_by_numpy(x, kernel, bias):
+    return x @ kernel + bias
+
+
+def two_layers_by_numpy(x, weights):
+    return dense_by_numpy(np.maximum(dense_by_numpy(x, *weights[:2]), 0), *weights[2:])
+
+
+def assert_round_trip(model, x):
+    """A model made from the configuration and given the weights predicts the same."""
+    copy = type(model).from_config(model.get_config())
+    assert copy.get_config() == model.get_config()
+    copy.set_weights(model.get_weights())
+    ours, theirs = model.predict(x), copy.predict(x)
+    for a, b in zip(*([p] if isinstance(p, np.ndarray) else p for p in (ours, theirs)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ---- Sequential
+
+
+def test_sequential_by_list_add_and_pop():
+    model = models.Sequential([layers.Input((5,)), *dense_pair()])
+    expected = two_layers_by_numpy(X, model.get_weights())
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-5, atol=1e-6)
+    assert model.input_shape == (None, 5)
+    assert model.output_shape == (None, 3)
+
+    added = models.Sequential(name="sequential")
+    added.add(layers.Input(shape=(5,)))
+    for layer in model.layers:
+        added.add(layer)
+    np.testing.assert_array_equal(added.predict(X), model.predict(X))
+
+    assert added.pop() is model.layers[1]
+    assert added.output_shape == (None, 4)
+    assert len(added.get_weights()) == 2
+    np.testing.assert_allclose(
+        added.predict(X), np.maximum(dense_by_numpy(X, *model.get_weights()[:2]), 0), rtol=1e-5, atol=1e-6
+    )
+    assert model.output_shape == (None, 3)  # the other model keeps the layer
+    added.pop()
+    with pytest.raises(ValueError, match="no layers"):
+        added.pop()
+
+
+@pytest.mark.parametrize("how", ["build", "predict", "fit", "call", "input_shape"])
+def test_when_the_input_shape_becomes_known(how):
+    first, last = dense_pair()
+    if how == "input_shape":
+        first = layers.Dense(4, activation="relu", input_shape=(5,))
+    model = models.Sequential([first, last])
+    if how != "input_shape":
+        assert model.weights == []
+        assert not model.built
+        with pytest.raises(ValueError, match=r"not built.*Input\(shape"):
+            _ = model.input_shape
+    if how == "build":
+        model.build((None, 5))
+    elif how == "predict":
+        model.predict(X)
+    elif how == "call":
+        model(X)
+    elif how == "fit":
+        model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.fit(X, Y, batch_size=4, verbose=0)
+    assert model.built
+    assert [w.shape for w in model.get_weights()] == [(5, 4), (4,), (4, 3), (3,)]
+    np.testing.assert_allclose(model(X), two_layers_by_numpy(X, model.get_weights()), rtol=1e-5, atol=1e-6)
+
+
+def test_sequential_refuses():
+    with pytest.raises(ValueError, match="two named 'a'"):
+        models.Sequential([layers.Dense(1, name="a"), layers.Dense(2, name="a")])
+    with pytest.raises(TypeError, match=r"expects layers.*Received: 3"):
+        models.Sequential([3])
+    with pytest.raises(ValueError, match="Input only at its start"):
+        models.Sequential([layers.Dense(1), layers.Input((2,))])
+    with pytest.raises(ValueError, match="has no layers"):
+        models.Sequential().predict(X)
+
+
+def test_names_and_get_layer():
+    model = models.Sequential([layers.Input((5,)), *dense_pair()])
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1"]
+    assert model.get_layer("dense_1") is model.layers[1] is model.get_layer(index=1)
+    with pytest.raises(ValueError, match=r"Unknown layer 'dense_2'. Did you mean"):
+        model.get_layer("dense_2")
+
+
+# ---- graphs of layers
+
+
+def test_several_inputs_and_outputs_with_a_shared_layer():
+    a, b = layers.Input((5,)), layers.Input((5,))
+    shared = layers.Dense(3, use_bias=False)
+    left, right = shared(a), shared(b)
+    model = models.Model(inputs=[a, b], outputs=[left * 2.0 + right, layers.Concatenate()([left, right])])
+    assert model.input_shape == [(None, 5), (None, 5)]
+    assert model.output_shape == [(None, 3), (None, 6)]
+    assert len(model.weights) == 1
+    kernel = model.get_weights()[0]
+    total, both = model.predict([X, X + 1])
+    np.testing.assert_allclose(total, 2 * (X @ kernel) + (X + 1) @ kernel, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(both, np.concatenate([X @ kernel, (X + 1) @ kernel], 1), rtol=1e-5, atol=1e-5)
+    assert_round_trip(model, [X, X + 1])
+
+    # plain gradient descent on 0.5 * mse(first) + 2 * mse(second): the shared kernel gets the sum of all gradients
+    model.compile(jitnet.optimizers.SGD(0.25), ["mse", "mse"], loss_weights=[0.5, 2.0])
+    targets = [np.ones((7, 3), "float32"), np.zeros((7, 6), "float32")]
+    d_total = 0.5 * 2 * (total - targets[0]) / total.size
+    d_both = 2.0 * 2 * (both - targets[1]) / both.size
+    d_left, d_right = 2 * d_total + d_both[:, :3], d_total + d_both[:, 3:]
+    history = model.fit([X, X + 1], targets, batch_size=7, verbose=0, shuffle=False)
+    np.testing.assert_allclose(
+        model.get_weights()[0], kernel - 0.25 * (X.T @ d_left + (X + 1).T @ d_right), rtol=1e-4, atol=1e-5
+    )
+    expected = 0.5 * np.mean((total - 1) ** 2) + 2 * np.mean(both**2)
+    assert history.history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_nested_models():
+    inner = models.Sequential([layers.Input((4,)), layers.Dense(4, activation="tanh", name="hidden")], name="inner")
+    x = layers.Input((5,))
+    y = inner(layers.Dense(4)(x))
+    model = models.Model(x, layers.Dense(2)(inner(y)) + 1.0)
+    assert [layer.name for layer in model.layers] == ["input_1", "dense", "inner", "dense_1"]
+    assert [w.shape for w in model.get_weights()] == [(5, 4), (4,), (4, 4), (4,), (4, 2), (2,)]
+    first, first_bias, hidden, hidden_bias, last, last_bias = model.get_weights()
+    z = dense_by_numpy(X, first, first_bias)
+    for _ in range(2):
+        z = np.tanh(dense_by_numpy(z, hidden, hidden_bias))
+    np.testing.assert_allclose(model.predict(X), dense_by_numpy(z, last, last_bias) + 1, rtol=1e-5, atol=1e-6)
+    assert_round_trip(model, X)
+    np.testing.assert_array_equal(inner.layers[0].get_weights()[0], hidden)
+
+
+def test_a_model_of_another_ones_first_layers():
+    x = layers.Input((5,))
+    hidden = layers.Dense(4, activation="relu")(x)
+    model = models.Model(x, layers.Dense(3)(hidden))
+    features = models.Model(model.inputs, hidden)
+    assert features.outputs == [hidden]
+    trained(model)
+    expected = np.maximum(dense_by_numpy(X, *model.get_weights()[:2]), 0)
+    np.testing.assert_allclose(features.predict(X), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_order_of_layers_is_that_of_keras():
+    # from the deepest to the output; at the same distance from it, as it asks for them
+    a, b = layers.Input((5,), name="a"), layers.Input((5,), name="b")
+    short = layers.Dense(2, name="short")(b)
+    long = layers.Dense(2, name="second")(layers.Dense(2, name="first")(a))
+    left, right = layers.Dense(2, name="left")(long), layers.Dense(2, name="right")(long)
+    y = layers.Concatenate(name="join")([short, right, left])
+    model = models.Model([a, b], layers.Dense(1, name="last")(y * 2.0))
+    names = ["a", "first", "b", "second", "short", "right", "left", "join", "last"]
+    assert [layer.name for layer in model.layers] == names
+    assert [v.name for v in model.weights if v.name.endswith("kernel")] == [
+        f"{name}/kernel" for name in ("first", "second", "short", "right", "left", "last")
+    ]
+
+
+def test_graphs_that_are_wrong():
+    a, b = layers.Input((5,), name="first"), layers.Input((5,), name="second")
+    y = layers.Add()([a, b])
+    with pytest.raises(ValueError, match=r"'second' of shape .*not among the model's inputs"):
+        models.Model(a, y)
+    with pytest.raises(ValueError, match="both inputs and outputs"):
+        models.Model(a)
+    with pytest.raises(TypeError, match="made by Input"):
+        models.Model(a, 3.0)
+    model = models.Model([a, b], y)
+    with pytest.raises(ValueError, match=r"2 inputs.*Received: 1"):
+        model.predict(X)
+    with pytest.raises(ValueError, match=r"expects shape \(None, 5\).*shape=\(7, 4\)"):
+        model.predict([X, X[:, :4]])
+    with pytest.raises(ValueError, match=r"(None, 5).*Received: shape=\(None, 4\)"):
+        model([a, layers.Input((4,))])
+
+
+def test_a_graph_deeper_than_the_recursion_limit():
+    x = y = layers.Input((2,))
+    for _ in range(1500):
+        y = layers.Activation("linear")(y)
+    model = models.Model(x, y)
+    assert len(model.layers) == 1501
+
+
+# ---- parts of users
+
+
+class OwnDense(layers.Layer):
+    """relu(x @ w + b), in operations of jitnet.ops."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self.w = self.add_weight(shape=(input_shape[-1], self.units), initializer="glorot_uniform", name="w")
+        self.b = self.add_weight(shape=(self.units,), initializer="zeros", name="b")
+
+    def call(self, inputs):
+        return ops.relu(ops.matmul(inputs, self.w) + self.b)
+
+
+class OwnModel(models.Model):
+    """Its own call, which knows whether it trains."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = layers.Dense(4, activation="relu")
+        self.dropout = layers.Dropout(0.5, seed=3)
+        self.last = layers.Dense(3)
+
+    def call(self, inputs, training=False):
+        x = self.hidden(inputs)
+        if training:
+            x = self.dropout(x, training=training)
+        return self.last(x)
+
+
+def trained(model, **arguments):
+    model.compile(
+        jitnet.optimizers.SGD(0.2, momentum=0.5), jitnet.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.fit(X, Y, batch_size=4, epochs=2, verbose=0, **arguments)
+    return model.get_weights()
+
+
+def test_a_layer_of_ones_own_trains_like_the_built_in_one():
+    built_in = models.Sequential([layers.Input((5,)), *dense_pair()])
+    own = models.Sequential([layers.Input((5,)), OwnDense(4), layers.Dense(3)])
+    own.set_weights(built_in.get_weights())
+    before = built_in.get_weights()
+    for a, b, old in zip(trained(built_in), trained(own), before, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert not np.array_equal(a, old)
+
+
+def test_a_model_with_its_own_call():
+    model = OwnModel()
+    assert model.weights == []
+    model.build_shape = None  # an attribute of the user's
+    predictions = model(X)
+    assert [w.shape for w in model.get_weights()] == [(5, 4), (4,), (4, 3), (3,)]
+    assert [layer.name for layer in model.layers] == ["dense", "dropout", "dense_1"]
+    np.testing.assert_allclose(predictions, two_layers_by_numpy(X, model.get_weights()), rtol=1e-5, atol=1e-6)
+
+    # the equivalent model by Sequential, dropout included
+    other = models.Sequential(
+        [layers.Input((5,)), layers.Dense(4, activation="relu"), layers.Dropout(0.5, seed=3), layers.Dense(3)]
+    )
+    other.set_weights(model.get_weights())
+    for a, b in zip(trained(model), trained(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict(X), two_layers_by_numpy(X, model.get_weights()), rtol=1e-5, atol=1e-6)
+    model.summary(print_fn=lambda line: None)
+
+
+def test_an_operation_of_two_compiled_functions():
+    from numba import njit
+
+    @njit
+    def cube(x, y):
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                y[i, j] = x[i, j] * x[i, j] * x[i, j]
+
+    @njit
+    def cube_gradient(x, y, dy, dx):
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                dx[i, j] = 3 * x[i, j] * x[i, j] * dy[i, j]
+
+    operation = ops.CustomOperation(cube, cube_gradient, name="cube")
+    models_of_both = []
+    for function in (operation, lambda x: x * x * x):
+        x = layers.Input((5,))
+        models_of_both.append(models.Model(x, layers.Dense(3)(function(layers.Dense(4)(x)))))
+    custom, composed = models_of_both
+    composed.set_weights(custom.get_weights())
+    for a, b in zip(trained(custom), trained(composed), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    with pytest.raises(TypeError, match="'cube' cannot be saved"):
+        custom.get_config()
+
+
+# ---- weights
+
+
+def test_order_and_shapes_of_weights():
+    model = models.Sequential(
+        [
+            layers.Input((5, 4, 2)),
+            layers.BatchNormalization(),
+            layers.Conv2D(6, (3, 2), groups=2),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    # all that can be trained first, in the order of the layers, as in Keras
+    assert [v.name for v in model.weights] == [
+        "batch_normalization/gamma", "batch_normalization/beta", "conv2d/kernel", "conv2d/bias", "dense/kernel",
+        "dense/bias", "batch_normalization/moving_mean", "batch_normalization/moving_variance",
+    ]  # fmt: skip
+    shapes = {v.name: v.shape for v in model.weights}
+    assert shapes["conv2d/kernel"] == (3, 2, 1, 6)
+    assert shapes["dense/kernel"] == (54, 3)
+    values = [GENERATOR.normal(size=v.shape) for v in model.layers[0].weights]
+    model.layers[0].set_weights(values)
+    normalization = model.layers[0]
+    for attribute, value in zip(("gamma", "beta", "moving_mean", "moving_variance"), values, strict=True):
+        np.testing.assert_array_equal(getattr(normalization, attribute).numpy(), value.astype("float32"))
+    assert model.count_params() == 2 * 4 + 3 * 2 * 6 + 6 + 54 * 3 + 3
+
+    with pytest.raises(ValueError, match=r"has 8 weights. Received: 2 arrays"):
+        model.set_weights(values[:2])
+    with pytest.raises(ValueError, match=r"gamma expects an array of shape \(2,\).*\(3,\)"):
+        normalization.set_weights([np.zeros(3), *values[1:]])
+    np.testing.assert_array_equal(normalization.gamma.numpy(), values[0].astype("float32"))
+
+
+def frozen_model():
+    return models.Sequential(
+        [layers.Input((5,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(3)], name="frozen_model"
+    )
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_freezing(jit_compile):
+    model = frozen_model()
+    order = [v.shape for v in model.get_weights()]
+    for layer in model.layers[:2]:
+        layer.trainable = False
+    assert [v.name for v in model.trainable_weights] == ["dense_1/kernel", "dense_1/bias"]
+    assert [v.shape for v in model.get_weights()] == order
+    before = model.get_weights()
+    loss = jitnet.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, jit_compile=jit_compile)
+    model.fit(X, Y, batch_size=4, epochs=2, verbose=0)
+    changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    # the moving statistics of a frozen BatchNormalization stand still too
+    assert changed == [False, False, False, False, True, True, False, False]
+
+    for layer in model.layers[:2]:
+        layer.trainable = True
+    model.compile("adam", loss, jit_compile=jit_compile)
+    before = model.get_weights()
+    model.fit(X, Y, batch_size=4, epochs=1, verbose=0)
+    # the bias before a BatchNormalization has no gradient but rounding errors
+    changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert [c for i, c in enumerate(changed) if i != 1] == [True] * 7
+
+
+def test_freezing_a_whole_model():
+    model = frozen_model()
+    model.trainable = False
+    assert model.trainable_weights == []
+    assert len(model.non_trainable_weights) == len(model.weights) == 8
+    assert type(model).from_config(model.get_config()).trainable_weights == []
+    model.trainable = True
+    assert [v.name.split("/")[1] for v in model.non_trainable_weights] == ["moving_mean", "moving_variance"]
+
+
+# ---- configuration and description
+
+
+def test_configuration_of_a_sequential():
+    model = models.Sequential(
+        [
+            layers.Input((5, 4, 2)),
+            layers.ZeroPadding2D(((1, 0), (0, 2))),
+            layers.Conv2D(3, (3, 2), strides=(2, 1), activation="relu", kernel_regularizer="l2"),
+            layers.MaxPooling2D((1, 2), padding="same"),
+            layers.BatchNormalization(momentum=0.5),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax", kernel_initializer=jitnet.initializers.HeNormal(seed=1)),
+        ],
+        name="many",
+    )
+    assert_round_trip(model, IMAGES)
+    assert model.to_json() == type(model).from_config(model.get_config()).to_json()
+
+
+def test_operations_in_a_configuration():
+    x = layers.Input((5,))
+    y = ops.concatenate([x * 2.0, ops.relu(x), 1.0 - x], axis=-1)
+    y = ops.softmax(ops.reshape(ops.maximum(y, 0.1), (-1, 3, 5)), axis=1)
+    model = models.Model(x, ops.leaky_relu(ops.transpose(y, (0, 2, 1)) - 0.2, 0.3) / 3.0)
+    parts = np.concatenate([X * 2, np.maximum(X, 0), 1 - X], axis=1)
+    e = np.exp(np.maximum(parts, 0.1).reshape(7, 3, 5))
+    z = (e / e.sum(axis=1, keepdims=True)).transpose(0, 2, 1) - 0.2
+    np.testing.assert_allclose(model.predict(X), np.where(z > 0, z, 0.3 * z) / 3, rtol=1e-5, atol=1e-6)
+    assert_round_trip(model, X)
+
+
+def lines_of(model, **arguments):
+    lines = []
+    model.summary(print_fn=lines.append, **arguments)
+    return lines
+
+
+def test_summary():
+    model = frozen_model()
+    model.layers[0].trainable = False
+    assert lines_of(model) == [
+        'Model: "frozen_model"',
+        "Layer (type)                              Output shape  Parameters",
+        "------------------------------------------------------------------",
+        "dense (Dense)                             (None, 4)             24",
+        "batch_normalization (BatchNormalization)  (None, 4)             16",
+        "dense_1 (Dense)                           (None, 3)             15",
+        "------------------------------------------------------------------",
+        "Parameters: 55 (23 trainable, 32 not)",
+    ]
+    assert len(lines_of(model, line_length=90)[2]) == 90
+
+
+def test_summary_of_a_graph():
+    a, b = layers.Input((5,), name="a"), layers.Input((2, 5), name="b")
+    shared = layers.Dense(3)
+    model = models.Model([a, b], [shared(a) * 2.0, shared(b)], name="graph")
+    assert [line.split() for line in lines_of(model)[3:-2]] == [
+        ["a", "(InputLayer)", "(None,", "5)", "0"],
+        ["b", "(InputLayer)", "(None,", "2,", "5)", "0"],
+        ["dense", "(Dense)", "(None,", "3)", "(None,", "2,", "3)", "18"],
+        ["multiply", "(Binary)", "(None,", "3)", "0"],
+    ]
+
+
+def test_summary_before_the_input_shape_is_known():
+    lines = lines_of(models.Sequential(dense_pair()))
+    assert lines[3].split() == ["dense", "(Dense)", "?", "0"]
+    assert "Not built" in lines[-1]
+
+
+def test_step_source():
+    model = frozen_model()
+    with pytest.raises(ValueError, match="needs a loss"):
+        model.step_source("train")
+    model.compile(jitnet.optimizers.Adam(), jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
+    sources = {mode: model.step_source(mode) for mode in ("train", "evaluate", "infer")}
+    for source in sources.values():
+        compile(source, "<step>", "exec")
+        assert "frozen_model" in source.splitlines()[0]
+        assert "matrix_multiply" in source or "dense" in source
+    assert model.step_source() == sources["train"]
+    for mode, source in sources.items():
+        assert ("adam_update" in source) == (mode == "train")
+        assert ("_backward" in source) == (mode == "train")
+        assert ("cross_entropy" in source) == (mode != "infer")
+        assert ("predictions" in source) == (mode == "infer")
+    assert model.step_source(fuse=False) != sources["train"]
+    with pytest.raises(ValueError, match=r'"train", "evaluate" or "infer"\..* mode='):
+        model.step_source("test")

@@ -1,0 +1,30 @@
+"""The README's Python examples run as printed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+import jitnet
+from jitnet import layers
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def test_examples(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S))
+    shown = {}
+    exec(compile(code, "README.md", "exec"), shown)
+    assert shown["accuracy"] > 0.8
+    again = jitnet.load_model(tmp_path / "digits.safetensors")
+    np.testing.assert_array_equal(again.predict(shown["x_test"]), shown["model"].predict(shown["x_test"]))
+
+    own = jitnet.Sequential([jitnet.Input((3,)), shown["Scale"](), shown["Square"](), layers.Dense(1)])
+    own.compile("sgd", "mean_squared_error")
+    x = np.linspace(-1, 1, 15).reshape(5, 3)
+    before = own.get_weights()
+    own.fit(x, x.sum(axis=1, keepdims=True), epochs=1, verbose=0)
+    assert all((new != old).any() for new, old in zip(own.get_weights(), before, strict=True))
+    expected = np.tanh(x * own.get_weights()[0]) ** 2 @ own.get_weights()[1] + own.get_weights()[2]
+    np.testing.assert_allclose(own.predict(x), expected, rtol=1e-5, atol=1e-6)
