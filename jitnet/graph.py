@@ -129,7 +129,7 @@ class Variable(_Operators, Value):
     """
 
     def __init__(self, value, name="variable", trainable=True, regularizer=None):
-        self.value = np.ascontiguousarray(value)
+        self.value = np.array(value, order="C")
         self.shape = self.value.shape
         self.dtype = str(self.value.dtype)
         self.name = name

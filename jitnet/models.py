@@ -148,7 +148,7 @@ class Model(Trainer, Layer):
             if isinstance(node.layer, Operation):
                 results = node.layer(*arguments)
             else:
-                results = node.layer(arguments)
+                results = node.layer(arguments, training=node.training)
             for old, new in zip(node.outputs, _flatten(results), strict=True):
                 values[old] = new
         outputs = [values[x] for x in self._graph_outputs]

@@ -3,10 +3,15 @@
 Every hyperparameter may be a number or a schedule (``jitnet.optimizers.schedules``), a function of the step number.
 """
 
+import sys
+
 import numpy as np
 
 from . import _registry, schedules
 from .program import Expression
+
+# Keras's name of the module of schedules, importable although this is no package
+sys.modules[f"{__name__}.schedules"] = schedules
 
 __all__ = ["SGD", "Adam", "Optimizer", "deserialize", "get", "schedules", "serialize"]
 

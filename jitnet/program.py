@@ -170,16 +170,19 @@ class Program:
     """Kernel calls in order.
 
     differentiated: values whose gradient is wanted, and all values between them and the loss (see ``dependents``).
+    taken: names that buffers must not have.
+    layer_names: {name of a layer: how the source calls it}.
     """
 
-    def __init__(self, differentiated=frozenset(), keep_names=()):
+    def __init__(self, differentiated=frozenset(), taken=(), layer_names=None):
         self.calls: list[Call] = []
         self.deferred: list[Call] = []  # after the sum of the chunks' gradients: penalties of weights
         self.differentiated = differentiated
         self.gradients: dict = {}
         self.partial_gradients: dict = {}
         self._buffers: dict = {}
-        self._names: set = set(keep_names)
+        self._names: set = set(taken)
+        self._layer_names: dict = layer_names or {}
         self._views: dict = {}
 
     # ---- buffers
@@ -204,7 +207,9 @@ class Program:
         if found is not None:
             return found
         if isinstance(value, Variable):
-            found = Buffer(self.unique_name(value.name), value.shape, value.dtype, "variable", source=value)
+            layer, _, name = value.name.rpartition("/")
+            name = f"{self._layer_names.get(layer, layer)}_{name}"
+            found = Buffer(self.unique_name(name), value.shape, value.dtype, "variable", source=value)
         elif isinstance(value, Constant):
             found = Buffer(self.unique_name("constant"), value.shape, value.dtype, "constant", source=value)
         else:
@@ -214,13 +219,13 @@ class Program:
         self._buffers[value] = found
         return found
 
-    @staticmethod
-    def _name_of(value: SymbolicTensor) -> str:
+    def _name_of(self, value: SymbolicTensor) -> str:
         application = value.producer
         if application is None or not application.scope:
             return value.name
         operation = application.operation.name
-        return application.scope if application.scope == operation else f"{application.scope}_{operation}"
+        layer = self._layer_names.get(application.scope, application.scope)
+        return layer if layer == operation else f"{layer}_{operation}"
 
     def place(self, value, buffer: Buffer) -> None:
         """Let ``value`` live in a given buffer, for example an external one."""

@@ -63,12 +63,14 @@ class Step:
     optimizer: updates ``trainable``; None only sums the gradients.
     penalties: [(variable, l1, l2)].
     fuse: use generated kernels and fuse calls; regions: group calls into regions that share memory (default: fuse).
+    layer_names: {name of a layer: its name in the source}.
     reductions: per loss, "sum_over_batch_size" (default) or "sum".
     """
 
     def __init__(
         self, title, inputs, outputs=(), losses=(), records=(), seeds=None, trainable=(), wanted_inputs=(),
         optimizer=None, penalties=(), reductions=(), gathered=False, sample_weight=None, fuse=True, regions=None,
+        layer_names=None,
     ):  # fmt: skip
         self.inputs = dict(inputs)
         self.optimizer = optimizer
@@ -88,7 +90,7 @@ class Step:
 
         wanted = dependents(applications, [*self.trainable, *wanted_inputs])
         names = [*RESERVED, *self.inputs, *(optimizer.hyperparameter_names if optimizer else ())]
-        program = Program(wanted, keep_names=names)
+        program = Program(wanted, names, layer_names)
         self.program = program
         names = list(self.inputs)
         self._emit_inputs(program, sample_weight)
@@ -256,9 +258,10 @@ class Step:
             if self.trainable:
                 fixed["gradients"] = self._gradients
                 fixed["chunk_gradients"] = self._chunk_gradients[:chunks]
-            if self.optimizer is not None:
-                fixed.update(self.optimizer.slot_arrays(self.layout, self.trainable))
             self._bound[key] = fixed
+        if self.optimizer is not None:
+            # another step may have moved the optimizer's state
+            arrays = {**arrays, **self.optimizer.slot_arrays(self.layout, self.trainable)}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
     def run(self, batch: int, count: int, arrays: dict, compiled: bool) -> None:

@@ -1,6 +1,7 @@
 """compile, fit, evaluate and predict."""
 
 import math
+import re
 import time
 import warnings
 
@@ -9,6 +10,7 @@ import numpy as np
 from . import _seed, data, losses, optimizers
 from . import metrics as metrics_module
 from ._errors import invalid
+from ._registry import snake_case
 from .callbacks import CallbackList
 from .graph import SymbolicTensor, training_mode
 from .losses import per_sample
@@ -96,9 +98,11 @@ class Trainer:
         arguments = dict(zip(names, inputs, strict=True))
         kind = type(self).__name__
         shapes = ", ".join(display(x.shape) for x in inputs)
-        title = f'{kind} "{self.name}", {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
+        layer_names = self._names_in_source()
+        name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
+        title = f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
         if mode == "predict":
-            return Step(title, arguments, outputs=outputs, fuse=fuse)
+            return Step(title, arguments, outputs=outputs, fuse=fuse, layer_names=layer_names)
         used = self._loss_list(len(outputs))
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
@@ -129,7 +133,23 @@ class Trainer:
             reductions=[loss.reduction for loss in used],
             trainable=trainable if training else (), optimizer=self.optimizer if training and trainable else None,
             penalties=penalties, gathered=True, sample_weight=sample_weight, fuse=fuse,
+            layer_names=layer_names,
         )  # fmt: skip
+
+    def _names_in_source(self) -> dict:
+        """Names of layers as the step's source has them: automatic ones are counted from the model's start.
+
+        Two models of the same architecture so have the same source, and compile once.
+        """
+        names, counts, pending = {}, {}, list(self.sublayers())
+        while pending:
+            layer = pending.pop(0)
+            base = snake_case(type(layer).__name__)
+            if re.fullmatch(rf"{base}(_\d+)?", layer.name):
+                number = counts[base] = counts.get(base, -1) + 1
+                names[layer.name] = base if number == 0 else f"{base}_{number}"
+            pending = layer.sublayers() + pending
+        return names
 
     def _loss_list(self, outputs: int) -> list:
         found = self._compiled["losses"]

@@ -113,7 +113,8 @@ class Graphs:
         self.step = Step(
             "Many small graphs.", {x.name: x for x in named}, outputs=list(self.outputs.values()),
             seeds={self.outputs[c]: seed for c, seed in self.seeds.items()},
-            trainable=list(self.trainable.values()), wanted_inputs=[self.inputs[key] for key in self.wanted], fuse=False, regions=True,
+            trainable=list(self.trainable.values()), wanted_inputs=[self.inputs[key] for key in self.wanted],
+            fuse=False, regions=True,
         )  # fmt: skip
 
     def _value(self, case, i):

@@ -28,10 +28,11 @@ def unique_layer_name(base: str) -> str:
 class Node:
     """One use of a layer: what it was applied to, and what it returned."""
 
-    def __init__(self, layer, inputs, outputs):
+    def __init__(self, layer, inputs, outputs, training=None):
         self.layer = layer
         self.inputs = inputs
         self.outputs = outputs
+        self.training = training  # as given by the caller; None: as the model is run
 
 
 class Layer:
@@ -60,10 +61,11 @@ class Layer:
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
         self._trainable = bool(trainable)
         self._dtype = dtype
+        self._built_dtype = None
         self.built = False
         self.input_spec_shape = None if input_shape is None else tuple(input_shape)
         self._weights: list[Variable] = []
-        self._explicitly_built = False
+        self._first_node: Node | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -94,7 +96,7 @@ class Layer:
 
     @property
     def dtype(self) -> str:
-        return self._dtype or graph.floatx()
+        return self._dtype or self._built_dtype or graph.floatx()
 
     def add_weight(
         self, shape=(), initializer="glorot_uniform", dtype=None, trainable=True, regularizer=None, name="weight"
@@ -194,6 +196,7 @@ class Layer:
 
     def _build_once(self, shapes) -> None:
         if not self.built:
+            self._built_dtype = self.dtype
             self.build(shapes)
             self.built = True
 
@@ -225,10 +228,28 @@ class Layer:
                 )
             # a layer that passes its input on gives it a new name, so that it shows in the model
             results.append(Reshape(output.shape[1:])(output) if any(output is x for x in flat) else output)
-        node = Node(self, inputs, results)
+        node = Node(self, inputs, results, training)
+        if self._first_node is None:
+            self._first_node = node
         for output in results:
             output.history = node
         return results if several else results[0]
+
+    @property
+    def input(self):
+        """The symbolic input of the layer's first use."""
+        return self._require_node().inputs
+
+    @property
+    def output(self):
+        """The symbolic output of the layer's first use, as for ``Model(model.inputs, layer.output)``."""
+        outputs = self._require_node().outputs
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _require_node(self) -> Node:
+        if self._first_node is None:
+            raise AttributeError(f"The layer {self.name!r} has not been applied to a tensor yet.")
+        return self._first_node
 
     def _accepts_training(self) -> bool:
         return "training" in inspect.signature(self.call).parameters

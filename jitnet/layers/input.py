@@ -25,8 +25,8 @@ class InputLayer(Layer):
             raise invalid("Input expects positive sizes.", shape=shape)
         self.shape = shape
         self.built = True
-        self.output = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
-        self.output.history = Node(self, [], [self.output])
+        tensor = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
+        self._first_node = tensor.history = Node(self, [], [tensor])
 
     def get_config(self):
         return {**super().get_config(), "shape": self.shape}

@@ -161,7 +161,14 @@ def _called_by_symbol(dispatcher, in_cache: bool):
         _publish(dispatcher, arguments, in_cache)
         return entry_point
 
+    call_template = dispatcher.get_call_template
+
+    def get_call_template(arguments, keywords):
+        # a literal 5 in the caller is an integer like any other: no overload of its own
+        return call_template(tuple(types.unliteral(a) for a in arguments), keywords)
+
     dispatcher.compile = compile
+    dispatcher.get_call_template = get_call_template
     return dispatcher
 
 
@@ -174,7 +181,8 @@ def kernel(function):
 
 def user_kernel(dispatcher):
     """A user's own ``@njit`` function as a kernel, with the user's options."""
-    return _called_by_symbol(numba.njit(**dispatcher.targetoptions)(dispatcher.py_func), in_cache=False)
+    options = {key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}
+    return _called_by_symbol(numba.njit(**options)(dispatcher.py_func), in_cache=False)
 
 
 def compile_function(function):
