@@ -255,16 +255,19 @@ class StepWriter:
         return "\n".join([f'"""{self.title}"""', f"# kernels: {hashes}", "", *imports, "", "", body]) + "\n"
 
     def _name_sections(self):
-        regions = [s for s in self.plan.sections if s.batched]
+        sections = self.plan.sections
+        if not self.plan.regions:
+            # one call each: named by what it computes
+            for number, section in enumerate(sections, start=1):
+                call = section.calls[0]
+                section.name = f"call_{number}_{call.kernel.rpartition('.')[2]}"
+            return
+        regions = [s for s in sections if s.batched]
         whole = "forward_backward" if self.plan.layout.size else "forward"
-        serial = 0
-        for section in self.plan.sections:
-            if section.batched:
-                number = regions.index(section) + 1
-                section.name = whole if len(regions) == 1 else f"region_{number}"
-            else:
-                serial += 1
-                section.name = f"between_{serial}"
+        for number, section in enumerate(regions, start=1):
+            section.name = whole if len(regions) == 1 else f"region_{number}"
+        for number, section in enumerate((s for s in sections if not s.batched), start=1):
+            section.name = f"between_{number}"
 
     def _run_steps(self) -> list[str]:
         """The compiled driver: many minibatches of a shuffled epoch in one call."""

@@ -121,7 +121,7 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
         hint = ""
         if loss.sparse and y.shape[1:] == prediction.shape[1:]:
             hint = " For one-hot targets use CategoricalCrossentropy."
-        elif isinstance(loss, losses.CategoricalCrossentropy) and y.ndim == 1:
+        elif isinstance(loss, losses.CategoricalCrossentropy) and y.shape[1:] in ((), (1,)):
             hint = " For integer labels use SparseCategoricalCrossentropy."
         raise ValueError(
             f"{loss.name} expects {what} of shape {display((None, *expected))} for predictions of shape "

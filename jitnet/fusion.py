@@ -6,6 +6,7 @@ is the reference that tests compare with.
 
 import math
 
+from .graph import Application, SymbolicTensor
 from .kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
@@ -14,6 +15,7 @@ from .kernels.cpu.convolution_direct import (
 )
 from .kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
 from .kernels.cpu.transpose import transpose_plan
+from .operations.convolution import MaxPool2D
 from .program import Buffer, Call, Out, Program
 
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
@@ -25,6 +27,34 @@ def optimise(program: Program) -> None:
     fuse_epilogues(program)
     specialise(program, workspace)
     workspace.finish()
+
+
+# ---- rewrites of the graph
+
+
+def pool_before_relu(applications: list[Application], roots) -> list[Application]:
+    """max_pool(relu(x)) becomes relu(max_pool(x)): the same values and gradients, on fewer elements.
+
+    The maximum commutes with a monotonic function; where a window's maximum is cut to 0, no gradient passes anyway.
+    The graph is changed in place.
+    """
+    readers: dict = {}
+    for application in applications:
+        for value in application.inputs:
+            readers.setdefault(value, []).append(application)
+    for pool in applications:
+        if not isinstance(pool.operation, MaxPool2D):
+            continue
+        value = pool.inputs[0]
+        relu = value.producer if isinstance(value, SymbolicTensor) else None
+        if relu is None or relu.operation.name != "relu" or len(readers[value]) != 1 or value in roots:
+            continue
+        result = pool.outputs[0]
+        pooled = SymbolicTensor(result.shape, result.dtype, result.name, pool)
+        pool.inputs, pool.outputs = relu.inputs, [pooled]
+        relu.inputs, relu.outputs, result.producer = (pooled,), [result], relu
+        pool.index, relu.index = relu.index, pool.index
+    return sorted(applications, key=lambda application: application.index)
 
 
 # ---- fusion of pointwise calls into the store of a convolution or a matrix product

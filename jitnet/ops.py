@@ -17,7 +17,7 @@ from .operations.reduction import Reduction
 from .operations.shape import Concatenate, Pad2D, Reshape, Slice, Transpose
 from .operations.softmax import LogSoftmax, Softmax
 
-__all__ = ["CustomOperation"]
+__all__ = ["CustomOperation", "abs", "dot", "swish"]
 
 
 def _public(function):
@@ -63,7 +63,7 @@ reciprocal = _unary("reciprocal", "1 / x")
 sign = _unary("sign", "-1, 0 or 1 by the sign of x")
 sin = _unary("sin", "The sine")
 cos = _unary("cos", "The cosine")
-abs = _public(absolute)
+abs = absolute
 swish = silu
 
 

@@ -155,6 +155,7 @@ class Plan:
     def __init__(self, program: Program, layout: Layout | None = None, regions: bool = True):
         self.program = program
         self.layout = layout or Layout([], {}, 0)
+        self.regions = regions
         self.sections = schedule(program.calls) if regions else [Section([c], c.batched) for c in program.calls]
         self.memory = plan_memory(self.sections, reuse=regions)
         self.work_per_sample = sum(c.work for c in program.calls if c.batched)

@@ -79,6 +79,8 @@ class Step:
         self.fuse = fuse
         roots = [*outputs, *(v for v, _ in losses), *records]
         applications = topological_order(roots)
+        if fuse:
+            applications = fusion.pool_before_relu(applications, roots)
         leaves = [v for a in applications for v in a.inputs] + roots
         variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + self.trainable))
         constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
@@ -281,10 +283,14 @@ class Step:
             arguments[places["t"]] = first + i
             step(*arguments)
 
+    def work(self, batch: int) -> float:
+        """Operations of the regions for a batch."""
+        return self.plan.work_per_sample * batch
+
     def _threads(self, batch: int, compiled: bool) -> tuple[int, int]:
         """Threads for the regions, and for the optimizer's update: one where more would not pay."""
         least = PARALLEL_WORK_COMPILED if compiled else PARALLEL_WORK
-        works = (self.plan.work_per_sample * batch, UPDATE_WORK * self.layout.size)
+        works = (self.work(batch), UPDATE_WORK * self.layout.size)
         return tuple(get_num_threads() if work >= least else 1 for work in works)
 
     def variable_gradients(self) -> dict:

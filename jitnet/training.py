@@ -18,6 +18,7 @@ from .operations.base import display
 from .steps import Step, placeholder
 
 SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
+AUTO_COMPILED_WORK = 1e8  # operations of a step, below which a fit with jit_compile="auto" runs in compiled mode
 PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress and for Ctrl-C
 
 
@@ -48,7 +49,7 @@ class Trainer:
         if metrics is not None and not isinstance(metrics, list | tuple):
             raise invalid("compile expects a list of metrics.", metrics=metrics)
         if loss_weights is not None and not isinstance(loss_weights, list | tuple):
-            raise invalid("compile expects loss_weights to be a list, one number per output.", loss_weights=loss_weights)
+            raise invalid("compile expects a list of loss_weights, one per output.", loss_weights=loss_weights)
         for metric in metrics or []:
             if isinstance(metric, str):
                 metrics_module.get(metric)  # an unknown name is reported here, not at the first step
@@ -82,16 +83,16 @@ class Trainer:
                 "Received: loss=None"
             )
 
-    def _step(self, mode: str, target_shapes=None, fuse: bool = True) -> Step:
+    def _step(self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None) -> Step:
         """The step of a mode: "train", "evaluate" or "predict"."""
         trainable = tuple(v for v in self.trainable_weights)
         kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
-        key = (mode, trainable, target_shapes, fuse, kernel)
+        key = (mode, trainable, target_shapes, fuse, regions, kernel)
         if key not in self._steps:
-            self._steps[key] = self._make_step(mode, trainable, target_shapes, fuse)
+            self._steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
         return self._steps[key]
 
-    def _make_step(self, mode, trainable, target_shapes, fuse) -> Step:
+    def _make_step(self, mode, trainable, target_shapes, options) -> Step:
         training = mode == "train"
         inputs, outputs = self._trace(training)
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
@@ -102,7 +103,7 @@ class Trainer:
         name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
         title = f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
         if mode == "predict":
-            return Step(title, arguments, outputs=outputs, fuse=fuse, layer_names=layer_names)
+            return Step(title, arguments, outputs=outputs, layer_names=layer_names, **options)
         used = self._loss_list(len(outputs))
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
@@ -132,8 +133,8 @@ class Trainer:
             title, arguments, losses=list(zip(values, weights, strict=True)), records=records,
             reductions=[loss.reduction for loss in used],
             trainable=trainable if training else (), optimizer=self.optimizer if training and trainable else None,
-            penalties=penalties, gathered=True, sample_weight=sample_weight, fuse=fuse,
-            layer_names=layer_names,
+            penalties=penalties, gathered=True, sample_weight=sample_weight,
+            layer_names=layer_names, **options,
         )  # fmt: skip
 
     def _names_in_source(self) -> dict:
@@ -197,6 +198,51 @@ class Trainer:
             self._require_compiled("step_source")
         return self._step(modes[mode], fuse=fuse).source
 
+    def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
+        """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
+
+        Every kernel runs as a call of its own over the whole batch, so the sum is more than a fused step takes.
+        The weights change as in ``repeat`` training steps.
+        """
+        self._require_compiled("profile")
+        arrays, samples, shapes = self._prepare(x, y)
+        batch = min(_batch_size(batch_size), samples)
+        step = self._step("train", shapes, regions=False)
+        module, spent = step.module, {}
+
+        def timed(name, function):
+            def run(*arguments):
+                start = time.perf_counter()
+                function(*arguments)
+                spent.setdefault(name, []).append(time.perf_counter() - start)
+
+            return run
+
+        names = [s.name for s in step.plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
+        functions = {name: getattr(module, name) for name in names if hasattr(module, name)}
+        values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
+        try:
+            for name, function in functions.items():
+                setattr(module, name, timed(name, function))
+            for i in range(repeat + 1):
+                t = self.optimizer.iterations
+                table = self.optimizer.hyperparameter_table(t, 1)
+                step.run(batch, 1, {**values, "t": t, "hyperparameters": table}, False)
+                self.optimizer.iterations += 1
+                if i == 0:
+                    spent.clear()  # the first run compiles
+        finally:
+            for name, function in functions.items():
+                setattr(module, name, function)
+        work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched}
+        rows = [(name, float(np.median(times)), work.get(name, 0.0)) for name, times in spent.items()]
+        rows = sorted(((n, t, w / t / 1e9) for n, t, w in rows), key=lambda row: -row[1])
+        total = sum(t for _, t, _ in rows)
+        for name, seconds, rate in rows:
+            print_fn(f"{seconds * 1e6:9.1f} us {100 * seconds / total:5.1f} % {rate:7.1f} GFLOP/s  {name}")
+        print_fn(f"{total * 1e6:9.1f} us in all, batch {batch}")
+        return rows
+
     # ---- data
 
     def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x"):
@@ -232,7 +278,7 @@ class Trainer:
         on_progress(steps done, samples done) is called about every PROGRESS_SECONDS; True from it ends the run.
         on_begin(step) is called before every step, and on_progress then after every step.
         """
-        compiled = self._is_compiled_mode()
+        compiled = self._runs_compiled(step, batch_size)
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done = end = 0
@@ -259,8 +305,10 @@ class Trainer:
                 break
         return end
 
-    def _is_compiled_mode(self) -> bool:
-        return self._compiled["jit_compile"] is True
+    def _runs_compiled(self, step, batch_size: int) -> bool:
+        """Whether minibatches run many to a call; "auto": where Python between the steps would cost noticeable time."""
+        choice = self._compiled["jit_compile"]
+        return step.work(batch_size) < AUTO_COMPILED_WORK if choice == "auto" else choice
 
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,

@@ -1,11 +1,10 @@
 """Every operation and every function of jitnet.ops: central differences, PyTorch, odd shapes and batches."""
 
-import math
-
 import numpy as np
 import pytest
 from graphs import Draw, Suite, labels, normal, positive, probabilities
 from numba import njit
+from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
 
 from jitnet import ops
 from jitnet.eager import vector_jacobian_product
@@ -57,11 +56,11 @@ TORCH_UNARY = {
 for name in activations.NAMES:
     parameters = (0.7,) * len(activations.parameters(name))
     function = SPECIAL.get(name) or getattr(ops, name, None) or Unary(name, parameters)
-    draw = positive(5) if name in ("log", "sqrt", "reciprocal") else normal(5)
+    draw = positive(1, 5) if name in ("log", "sqrt", "reciprocal") else normal(1, 5)
     add("elementwise", name, function, draw, torch=TORCH_UNARY.get(name))
-add("elementwise", "leaky_relu", ops.leaky_relu, normal(5), torch=lambda t, x: t.nn.functional.leaky_relu(x, 0.2))
-add("elementwise", "relu6", lambda x: ops.relu6(x * 4.0), normal(5), torch=lambda t, x: t.nn.functional.relu6(x * 4))
-add("elementwise", "power of 2", lambda x: ops.power(x, 2), normal(5), torch=lambda t, x: x**2)
+add("elementwise", "leaky_relu", ops.leaky_relu, normal(1, 5), torch=lambda t, x: t.nn.functional.leaky_relu(x, 0.2))
+add("elementwise", "relu6", lambda x: ops.relu6(x * 4.0), normal(1, 5), torch=lambda t, x: t.nn.functional.relu6(x * 4))
+add("elementwise", "power of 2", lambda x: ops.power(x, 2), normal(1, 5), torch=lambda t, x: x**2)
 
 # ---- two operands: (name, left, right, which of them is a variable)
 # every array has the same rank: each rank is one more compilation of a kernel
@@ -75,19 +74,21 @@ for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "pow
     add("binary", f"{name} crossed", getattr(ops, name), (draws(3, 1), draws(1, 4)), torch=torch_binary)
     add("binary", f"{name} variable", getattr(ops, name), draws(3, 4), draws(1, 3, 1), torch=torch_binary)
 add("broadcasting", "row", ops.multiply, normal(3, 4), normal(4), torch=lambda t, x, w: x * w)
-add("broadcasting", "row on the left", lambda x, w: ops.subtract(w, x), normal(3, 4), normal(4), torch=lambda t, x, w: w - x)
+add("broadcasting", "row on the left", lambda x, w: ops.multiply(w, x), normal(3, 4), normal(4), torch=lambda t, x, w: x * w)
 add("broadcasting", "leading 1", ops.multiply, normal(3, 4), normal(1, 3, 4), torch=lambda t, x, w: x * w)
-add("broadcasting", "inner axis", ops.add, (normal(2, 1, 3), normal(2, 5, 3)), torch=lambda t, a, b: a + b)
+add("broadcasting", "inner axis", ops.multiply, (normal(2, 1, 3), normal(2, 5, 3)), torch=lambda t, a, b: a * b)
 add("broadcasting", "outer axes", ops.multiply, (normal(2, 5, 3), normal(1, 1, 3)), torch=lambda t, a, b: a * b)
 add("broadcasting", "one element", ops.multiply, (normal(2, 3), normal(1, 1)), torch=lambda t, a, b: a * b)
 add("broadcasting", "no axes", ops.multiply, (normal(), normal()), torch=lambda t, a, b: a * b)
-add("broadcasting", "operators", lambda x: (1.0 - x * 2.0) / 4.0 + (-x) ** 2, normal(3), torch=lambda t, x: (1 - 2 * x) / 4 + x**2)
-add("broadcasting", "array", lambda x: x + np.array([1.0, -2.0, 3.0]), normal(2, 3),
-    torch=lambda t, x: x + t.tensor([1.0, -2.0, 3.0]))  # fmt: skip
-add("broadcasting", "a tensor with itself", lambda x: ops.multiply(x, x), normal(3), torch=lambda t, x: x * x)
-add("broadcasting", "a sum with itself", lambda x: ops.add(x, x), normal(3), torch=lambda t, x: x + x)
-add("broadcasting", "a difference with itself", lambda x: ops.subtract(ops.square(x), x), normal(3), torch=lambda t, x: x * x - x)
-add("broadcasting", "two variables", lambda x, v, w: x * ops.multiply(v, w), normal(3), (normal(3), normal(3)),
+add("broadcasting", "numbers", lambda x: (1.0 - x * 2.0) * 0.5 + (-x) ** 2, normal(1, 3),
+    torch=lambda t, x: (1 - 2 * x) / 2 + x**2)  # fmt: skip
+add("broadcasting", "operators", lambda x, y: (x - y) / (x * x + y * y + y), (positive(1, 3), positive(1, 3)),
+    torch=lambda t, x, y: (x - y) / (x * x + y * y + y))  # fmt: skip
+add("broadcasting", "array", lambda x: x * np.array([1.0, -2.0, 3.0]), normal(2, 3),
+    torch=lambda t, x: x * t.tensor([1.0, -2.0, 3.0]))  # fmt: skip
+add("broadcasting", "a tensor with itself", lambda x: ops.multiply(x, x), normal(1, 3), torch=lambda t, x: x * x)
+add("broadcasting", "a sum with itself", lambda x: ops.add(x, x), normal(1, 3), torch=lambda t, x: x + x)
+add("broadcasting", "two variables", lambda x, v, w: x * ops.multiply(v, w), normal(2, 3), (normal(3), normal(3)),
     torch=lambda t, x, v, w: x * v * w)  # fmt: skip
 
 # ---- values used several times, and chains that may work in place
@@ -104,26 +105,26 @@ def residual(x, w):
     return ops.add(y, z) + x
 
 
-add("reuse", "fan out", fan_out, normal(5), torch=lambda t, x: t.tanh(x) * t.sigmoid(t.tanh(x)) + t.tanh(x) ** 2 - t.tanh(x))
-add("reuse", "residual, shared weight", residual, normal(4), normal(4, 4),
+add("reuse", "fan out", fan_out, normal(1, 5), torch=lambda t, x: t.tanh(x) * t.sigmoid(t.tanh(x)) + t.tanh(x) ** 2 - t.tanh(x))
+add("reuse", "residual, shared weight", residual, normal(2, 4), normal(4, 4),
     torch=lambda t, x, w: t.relu(x @ w) + 2 * x + t.relu((t.relu(x @ w) + x) @ w))  # fmt: skip
-add("reuse", "sum of a sum", lambda x: ops.add(ops.add(x, x), ops.add(x, ops.exp(x))), normal(3),
+add("reuse", "sum of a sum", lambda x: ops.add(ops.add(x, x), ops.add(x, ops.exp(x))), normal(1, 3),
     torch=lambda t, x: 3 * x + t.exp(x))  # fmt: skip
-add("reuse", "chain", lambda x, b: ops.tanh(ops.relu(ops.bias_add(ops.square(x), b))), normal(5), normal(5),
+add("reuse", "chain", lambda x, b: ops.tanh(ops.relu(ops.bias_add(ops.square(x), b))), normal(1, 5), normal(5),
     torch=lambda t, x, b: t.tanh(t.relu(x * x + b)))  # fmt: skip
 add("reuse", "input is the output", lambda x: ops.reshape(x, (-1, 6)), normal(2, 3), torch=lambda t, x: x.reshape(-1, 6))
-add("reuse", "a computed weight", lambda x, v: ops.matmul(x, ops.tanh(v)), normal(3), normal(3, 4),
+add("reuse", "a computed weight", lambda x, v: ops.matmul(x, ops.tanh(v)), normal(1, 3), normal(3, 4),
     torch=lambda t, x, v: x @ t.tanh(v))  # fmt: skip
-add("reuse", "a computed weight and the weight", lambda x, v: ops.matmul(x, v) * ops.matmul(x, ops.square(v)), normal(3),
+add("reuse", "a computed weight and the weight", lambda x, v: ops.matmul(x, v) * ops.matmul(x, ops.square(v)), normal(1, 3),
     normal(3, 4), torch=lambda t, x, v: (x @ v) * (x @ (v * v)))  # fmt: skip
 add("reuse", "two uses of a computed weight", lambda x, v: (lambda w: ops.matmul(x, w) + ops.matmul(x * x, w))(ops.exp(v)),
-    normal(3), normal(3, 4), torch=lambda t, x, v: x @ t.exp(v) + (x * x) @ t.exp(v))  # fmt: skip
-add("reuse", "a transposed weight", lambda x, v: ops.matmul(x, ops.transpose(v, (1, 0))), normal(3), normal(4, 3),
+    normal(1, 3), normal(3, 4), torch=lambda t, x, v: x @ t.exp(v) + (x * x) @ t.exp(v))  # fmt: skip
+add("reuse", "a transposed weight", lambda x, v: ops.matmul(x, ops.transpose(v, (1, 0))), normal(1, 3), normal(4, 3),
     torch=lambda t, x, v: x @ v.T)  # fmt: skip
-add("reuse", "a reshaped weight", lambda x, v: ops.matmul(x, ops.reshape(v, (3, 4))), normal(3), normal(2, 6),
+add("reuse", "a reshaped weight", lambda x, v: ops.matmul(x, ops.reshape(v, (3, 4))), normal(1, 3), normal(2, 6),
     torch=lambda t, x, v: x @ v.reshape(3, 4))  # fmt: skip
 add("reuse", "reduced and joined weights",
-    lambda x, v, w: x * ops.concatenate([ops.sum(v, axis=0), ops.slice_axis(w, 0, 1, 3)], axis=0) * ops.softmax(w), normal(4),
+    lambda x, v, w: x * ops.concatenate([ops.sum(v, axis=0), ops.slice_axis(w, 0, 1, 3)], axis=0) * ops.softmax(w), normal(1, 4),
     (normal(3, 2), normal(4)), torch=lambda t, x, v, w: x * t.cat([v.sum(0), w[1:3]]) * t.softmax(w, 0))  # fmt: skip
 
 # ---- dense
@@ -161,7 +162,7 @@ add("shape", "concatenate", lambda a, b, c: ops.concatenate([a, b, c]), (normal(
     torch=lambda t, *xs: t.cat(xs, -1))  # fmt: skip
 add("shape", "concatenate, axis 1", lambda a, b: ops.concatenate([a, b], axis=1), (normal(3, 2), normal(1, 2)),
     torch=lambda t, *xs: t.cat(xs, 1))  # fmt: skip
-add("shape", "concatenate with itself", lambda x: ops.concatenate([x, ops.square(x), x]), normal(3),
+add("shape", "concatenate with itself", lambda x: ops.concatenate([x, ops.square(x), x]), normal(1, 3),
     torch=lambda t, x: t.cat([x, x * x, x], -1))  # fmt: skip
 add("shape", "slice_axis", lambda x: ops.slice_axis(x, 1, 1, 3), normal(4, 5), torch=lambda t, x: x[:, 1:3])
 add("shape", "overlapping slices", lambda x: ops.slice_axis(x, -1, 0, 3) * ops.slice_axis(x, -1, 1, 4), normal(2, 4),
@@ -170,32 +171,6 @@ add("shape", "pad", lambda x: ops.pad(x, ((0, 0), (1, 0), (2, 3), (0, 0))), norm
     torch=lambda t, x: t.nn.functional.pad(x, (0, 0, 2, 3, 1, 0)))  # fmt: skip
 
 # ---- windows
-
-
-def same_padding(size, window, stride, dilation=1):
-    """TensorFlow's rule: ceil(size / stride) outputs, and of an odd total the greater part after."""
-    outputs = -(-size // stride)
-    total = max((outputs - 1) * stride + (window - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
-
-
-def sides(padding, height, width, window, strides, dilation=(1, 1)):
-    """(left, right, top, bottom), as torch.nn.functional.pad takes them."""
-    if padding == "valid":
-        return 0, 0, 0, 0
-    if padding == "same":
-        vertical = same_padding(height, window[0], strides[0], dilation[0])
-        horizontal = same_padding(width, window[1], strides[1], dilation[1])
-        return *horizontal, *vertical
-    return *padding[1], *padding[0]
-
-
-def nchw(x):
-    return x.permute(0, 3, 1, 2)
-
-
-def nhwc(x):
-    return x.permute(0, 2, 3, 1)
 
 
 CONVOLUTIONS = {  # input, filters, window, strides, padding, dilation, groups
@@ -223,13 +198,11 @@ for name, (shape, filters, window, strides, padding, dilation, groups) in CONVOL
     def convolution(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups):
         return ops.conv(x, w, strides, padding, dilation, groups)
 
-    def torch_convolution(t, x, w, window=window, strides=strides, padding=padding, dilation=dilation, groups=groups):
-        around = sides(padding, x.shape[1], x.shape[2], window, strides, dilation)
-        x = t.nn.functional.pad(nchw(x), around)
-        return nhwc(t.nn.functional.conv2d(x, w.permute(3, 2, 0, 1), None, strides, 0, dilation, groups))
+    def reference(t, x, w, strides=strides, padding=padding, dilation=dilation, groups=groups):
+        return torch_convolution(t, x, w, strides, padding, dilation, groups)
 
     weight = normal(*window, shape[2] // groups, filters)
-    add("convolution", f"conv {name}", convolution, normal(*shape), weight, torch=torch_convolution)
+    add("convolution", f"conv {name}", convolution, normal(*shape), weight, torch=reference)
 add("convolution", "two convolutions", lambda x, v, w: ops.conv(ops.relu(ops.conv(x, v)), w, 2), normal(7, 6, 2),
     (normal(3, 2, 2, 4), normal(2, 2, 4, 3)))  # fmt: skip
 
@@ -243,19 +216,6 @@ POOLS = {  # input, window, strides, padding
     "same, overlapping": ((5, 4, 3), 3, 1, "same"),
     "asymmetric padding": ((5, 5, 1), (3, 3), (2, 2), ((2, 1), (0, 2))),
 }
-
-
-def torch_max_pool(t, x, window, strides, padding):
-    around = sides(padding, x.shape[1], x.shape[2], window, strides)
-    x = t.nn.functional.pad(nchw(x), around, value=-math.inf)
-    return nhwc(t.nn.functional.max_pool2d(x, window, strides))
-
-
-def torch_average_pool(t, x, window, strides, padding):
-    around = sides(padding, x.shape[1], x.shape[2], window, strides)
-    x, inside = (t.nn.functional.pad(nchw(values), around) for values in (x, t.ones_like(x)))
-    pool = t.nn.functional.avg_pool2d
-    return nhwc(pool(x, window, strides) / pool(inside, window, strides))
 
 
 for name, (shape, window, strides, padding) in POOLS.items():
@@ -319,27 +279,21 @@ add("losses", "top 3", losses.Accuracy("sparse_top_k_categorical_accuracy", (3,)
 # ---- normalisation and random numbers
 
 
-def torch_batch_norm(t, x, gamma, beta, mean, variance, training):
-    moved = x.movedim(-1, 1)
-    y = t.nn.functional.batch_norm(moved, mean.clone(), variance.clone(), gamma, beta, training, 0.5, 1e-3)
-    return y.movedim(1, -1)
-
-
 for training in (False, True):
     operation = BatchNorm(0.5, 1e-3, training)
     for shape in ((3, 2, 5), (5,)):
         state = (normal(5), normal(5), Draw((5,), "normal", False), Draw((5,), "positive", False))
         add("normalisation", f"batch_norm {shape} {training}", operation, normal(*shape), state,
-            torch=lambda t, *xs, training=training: torch_batch_norm(t, *xs, training))  # fmt: skip
+            torch=lambda t, *xs, training=training: torch_batch_norm(t, *xs, training, 1e-3))  # fmt: skip
 add("normalisation", "batch_norm in a chain",
     lambda x, g, b, m, v: ops.tanh(BatchNorm(training=True)(ops.square(x), g, b, m, v)) * x, normal(4, 3),
     (normal(3), normal(3), Draw((3,), "normal", False), Draw((3,), "positive", False)))  # fmt: skip
 add("normalisation", "batch_norm twice",
-    lambda x, g, b, m, v: BatchNorm(training=True)(ops.relu(BatchNorm(training=True)(x, g, b, m, v)), g, b, m, v), normal(3),
+    lambda x, g, b, m, v: BatchNorm(training=True)(ops.relu(BatchNorm(training=True)(x, g, b, m, v)), g, b, m, v), normal(1, 3),
     (normal(3), normal(3), Draw((3,), "normal", False), Draw((3,), "positive", False)))  # fmt: skip
 add("normalisation", "dropout", random.Dropout(0.4, seed=3), normal(3, 5))
-add("normalisation", "dropout of a chain", lambda x: ops.relu(random.Dropout(0.4, seed=3)(ops.exp(x))) * x, normal(5))
-add("normalisation", "dropout of nothing", random.Dropout(0.0), normal(5), torch=lambda t, x: x)
+add("normalisation", "dropout of a chain", lambda x: ops.relu(random.Dropout(0.4, seed=3)(ops.exp(x))) * x, normal(1, 5))
+add("normalisation", "dropout of nothing", random.Dropout(0.0), normal(1, 5), torch=lambda t, x: x)
 
 
 # ---- users' own
@@ -370,7 +324,7 @@ add("custom", "CustomOperation", ops.CustomOperation(scaled_square, scaled_squar
     torch=lambda t, x, w: w * x * x)  # fmt: skip
 add("custom", "used twice", lambda x, w: (lambda f: f(f(x, w), w))(ops.CustomOperation(scaled_square, scaled_square_gradient)),
     normal(3), normal(3), torch=lambda t, x, w: w * (w * x * x) ** 2)  # fmt: skip
-add("custom", "no gradient flows", lambda x: ops.CustomOperation(round_down)(x) * x, normal(3),
+add("custom", "no gradient flows", lambda x: ops.CustomOperation(round_down)(x) * x, normal(1, 3),
     torch=lambda t, x: t.floor(x) * x)  # fmt: skip
 
 DIFFERENTIABLE = [case for case in suite.cases if any(draw.wanted for draw in case.draws)]
@@ -466,7 +420,7 @@ def tensor(*shape, dtype="float32"):
         (lambda: ops.add(tensor(4), np.ones((5, 4))), "batch axis"),
         (lambda: ops.add(tensor(4), tensor(1, 4)), "same rank"),
         (lambda: ops.sum(tensor(4), axis=0), "batch axis"),
-        (lambda: ops.sum(tensor(4), axis=None), "axis other than the batch"),
+        (lambda: ops.sum(tensor(4), axis=None), "axis that is not the batch's"),
         (lambda: ops.softmax(tensor(4), axis=2), "axis from -2 to 1.*Received: axis=2"),
         (lambda: ops.reshape(tensor(4), (-1, 3)), "cannot turn"),
         (lambda: ops.reshape(tensor(4), (2, 2)), "starts with -1"),

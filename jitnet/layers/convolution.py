@@ -16,8 +16,9 @@ class Conv2D(Layer):
         filters: output channels.
         kernel_size, strides, dilation_rate: an int, or a pair for height and width.
         padding: "valid", or "same" (ceil(old / stride) outputs; the odd element of padding is at the bottom and right).
+        data_format: None or "channels_last".
         groups: channels and filters are split into so many independent groups.
-        activation, use_bias, initializers, regularizers: as in Dense.
+        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in Dense.
     """
 
     example = {

@@ -18,6 +18,8 @@ class BatchNormalization(Layer):
         momentum: of the moving statistics: moving = moving * momentum + batch * (1 - momentum).
         epsilon: added to the variance.
         center, scale: whether to learn beta and gamma.
+        beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: names or objects.
+        beta_regularizer, gamma_regularizer: names, objects or None.
     """
 
     example = {"arguments": {}, "input_shape": (3, 2, 4)}

@@ -34,6 +34,7 @@ class MaxPooling2D(_Pooling2D):
     Arguments:
         pool_size, strides: an int, or a pair for height and width; strides=None: pool_size.
         padding: "valid" or "same".
+        data_format: None or "channels_last".
     """
 
     operation = MaxPool2D
@@ -67,14 +68,22 @@ class _GlobalPooling2D(Layer):
 
 
 class GlobalAveragePooling2D(_GlobalPooling2D):
-    """The mean over height and width: (batch, channels), or (batch, 1, 1, channels) with ``keepdims``."""
+    """The mean over height and width: (batch, channels).
+
+    Arguments:
+        data_format: None or "channels_last".
+        keepdims: whether the output is (batch, 1, 1, channels).
+    """
 
     operation = GlobalAveragePool2D
     example = {"arguments": {}, "input_shape": (3, 5, 2)}
 
 
 class GlobalMaxPooling2D(_GlobalPooling2D):
-    """The maximum over height and width: (batch, channels), or (batch, 1, 1, channels) with ``keepdims``."""
+    """The maximum over height and width: (batch, channels); the first one receives the gradient.
+
+    Arguments: as of GlobalAveragePooling2D.
+    """
 
     operation = GlobalMaxPool2D
     example = {"arguments": {"keepdims": True}, "input_shape": (3, 5, 2)}

@@ -9,7 +9,11 @@ from .base import Layer, check_channels_last
 
 
 class Flatten(Layer):
-    """(batch, ...) to (batch, number of elements)."""
+    """(batch, ...) to (batch, number of elements).
+
+    Arguments:
+        data_format: None or "channels_last".
+    """
 
     example = {"arguments": {}, "input_shape": (3, 2, 4)}
 
@@ -46,6 +50,7 @@ class ZeroPadding2D(Layer):
 
     Arguments:
         padding: an int; a pair (height, width) for symmetric padding; or ((top, bottom), (left, right)).
+        data_format: None or "channels_last".
     """
 
     example = {"arguments": {"padding": ((1, 0), (2, 3))}, "input_shape": (3, 2, 2)}

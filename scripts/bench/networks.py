@@ -1,0 +1,229 @@
+"""The networks of the benchmark, as lists of layers that every peer walks through with its own operations.
+
+Weights and data are NumPy arrays drawn from fixed seeds, in jitnet's layouts: images (N, H, W, C), convolution kernels
+(R, S, C, K), dense kernels (inputs, units).  A peer that wants another layout converts them once, before any timing.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Dense:
+    units: int
+    activation: str | None = None
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution: with a bias, or followed by batch normalisation instead."""
+
+    filters: int
+    size: int
+    padding: int = 0
+    stride: int = 1
+    norm: bool = False
+    activation: str | None = "relu"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Residual block of two 3x3 convolutions; its shortcut has no weights (He et al. 2016, option A)."""
+
+    filters: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Maximum of 2x2 windows."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Height, width and channels in one axis, in that order."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean over height and width."""
+
+
+@dataclass(frozen=True)
+class Network:
+    name: str
+    input_shape: tuple
+    layers: tuple
+
+    @property
+    def classes(self) -> int:
+        return self.layers[-1].units
+
+
+_STAGES = tuple(Block(filters, 2 if filters > 16 and first else 1) for filters in (16, 32, 64) for first in (1, 0, 0))
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network("mlp-tiny", (4,), (Dense(32, "tanh"), Dense(32, "tanh"), Dense(2))),
+        Network("mlp-mnist", (784,), (Dense(128, "relu"), Dense(10))),
+        Network(
+            "lenet5",
+            (28, 28, 1),
+            (
+                Conv(6, 5, padding=2), Pool(), Conv(16, 5), Pool(), Flatten(),
+                Dense(120, "relu"), Dense(84, "relu"), Dense(10),
+            ),
+        ),
+        Network("resnet20", (32, 32, 3), (Conv(16, 3, padding=1, norm=True), *_STAGES, Mean(), Dense(10))),
+        Network(
+            "vgg",
+            (32, 32, 3),
+            (
+                Conv(64, 3, padding=1), Conv(64, 3, padding=1), Pool(),
+                Conv(128, 3, padding=1), Conv(128, 3, padding=1), Pool(), Flatten(), Dense(256, "relu"), Dense(10),
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+def walk(network: Network, make, x):
+    """The network's logits from ``x``; ``make`` has a method for each operation.
+
+    conv(name, x, filters, size, padding, stride, bias), norm(name, x), relu(x), tanh(x), pool(x), flatten(x), mean(x),
+    dense(name, x, units), shortcut(x, filters, stride), add(x, y).
+    """
+
+    def convolution(name, x, layer):
+        x = make.conv(name, x, layer.filters, layer.size, layer.padding, layer.stride, not layer.norm)
+        x = make.norm(name, x) if layer.norm else x
+        return make.relu(x) if layer.activation else x
+
+    for index, layer in enumerate(network.layers):
+        name = f"layer{index}"
+        match layer:
+            case Conv():
+                x = convolution(name, x, layer)
+            case Block(filters, stride):
+                y = convolution(f"{name}a", x, Conv(filters, 3, 1, stride, norm=True))
+                y = convolution(f"{name}b", y, Conv(filters, 3, 1, norm=True, activation=None))
+                x = make.relu(make.add(y, x if stride == 1 else make.shortcut(x, filters, stride)))
+            case Dense(units, activation):
+                x = make.dense(name, x, units)
+                x = getattr(make, activation)(x) if activation else x
+            case Pool():
+                x = make.pool(x)
+            case Flatten():
+                x = make.flatten(x)
+            case Mean():
+                x = make.mean(x)
+    return x
+
+
+class _Shapes:
+    """Walks with shapes instead of tensors, and notes weights and multiplications."""
+
+    def __init__(self):
+        self.weights = {}  # name -> (shape, inputs per unit)
+        self.products = 0  # multiply-adds of one sample, forward
+
+    def conv(self, name, x, filters, size, padding, stride, bias):
+        height, width = ((n + 2 * padding - size) // stride + 1 for n in x[:2])
+        self.weights[f"{name}.kernel"] = (size, size, x[2], filters), size * size * x[2]
+        if bias:
+            self.weights[f"{name}.bias"] = (filters,), 0
+        self.products += height * width * size * size * x[2] * filters
+        return height, width, filters
+
+    def norm(self, name, x):
+        for weight in ("gamma", "beta", "mean", "variance"):
+            self.weights[f"{name}.{weight}"] = x[-1:], 0
+        return x
+
+    def dense(self, name, x, units):
+        self.weights[f"{name}.kernel"] = (x[0], units), x[0]
+        self.weights[f"{name}.bias"] = (units,), 0
+        self.products += x[0] * units
+        return (units,)
+
+    def relu(self, x):
+        return x
+
+    tanh = relu
+
+    def pool(self, x):
+        return x[0] // 2, x[1] // 2, x[2]
+
+    def flatten(self, x):
+        return (x[0] * x[1] * x[2],)
+
+    def mean(self, x):
+        return x[2:]
+
+    def shortcut(self, x, filters, stride):
+        return -(-x[0] // stride), -(-x[1] // stride), filters
+
+    def add(self, x, y):
+        assert x == y
+        return x
+
+
+def _shapes(network: Network) -> _Shapes:
+    shapes = _Shapes()
+    assert walk(network, shapes, network.input_shape) == (network.classes,)
+    return shapes
+
+
+def is_state(name: str) -> bool:
+    """Whether a weight is a moving statistic, which no gradient changes."""
+    return name.endswith((".mean", ".variance"))
+
+
+def initial_weights(network: Network) -> dict[str, np.ndarray]:
+    """Weights by name, in the order of the layers, the states at the end, as Keras orders them."""
+    generator = np.random.default_rng(1)
+    found = {}
+    for name, (shape, inputs) in _shapes(network).weights.items():
+        draws = generator.standard_normal(shape, np.float32)
+        if name.endswith(".kernel"):
+            found[name] = draws * np.float32(np.sqrt(2 / inputs))
+        else:  # nothing is exactly 0 or 1, so that no peer can leave it out
+            found[name] = draws * np.float32(0.05) + np.float32(name.endswith((".gamma", ".variance")))
+    return {name: found[name] for name in sorted(found, key=is_state)}
+
+
+def trainable_parameters(network: Network) -> int:
+    """The number of parameters that training changes."""
+    weights = _shapes(network).weights
+    return sum(int(np.prod(shape)) for name, (shape, _) in weights.items() if not is_state(name))
+
+
+def operations_per_sample(network: Network, training: bool) -> float:
+    """Floating-point operations of the products: 2 a multiply-add, three passes in training.
+
+    Not counted are the first layer's gradient to its input, which nobody needs, and everything else: normalisation,
+    activations, pooling, the loss, the optimizer.
+    """
+    products = _shapes(network).products
+    if not training:
+        return 2.0 * products
+    first = Network("first", network.input_shape, network.layers[:1])
+    shapes = _Shapes()
+    walk(first, shapes, network.input_shape)
+    return 2.0 * (3 * products - shapes.products)
+
+
+def data(network: Network, samples: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """x (samples, ...) float32, y (samples,) int64: noise with labels that a little of it explains."""
+    generator = np.random.default_rng(2)
+    x = generator.standard_normal((samples, *network.input_shape), np.float32)
+    y = generator.integers(0, network.classes, samples)
+    x.reshape(samples, -1)[:, :1] += (y / network.classes).astype(np.float32)[:, None]
+    return x * np.float32(scale), y
+
+
+def digest(*arrays) -> str:
+    """A hash of arrays, by which the driver sees that all peers have the same ones."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]

@@ -1,0 +1,156 @@
+"""What is timed, against whom, and how much faster jitnet has to be."""
+
+import re
+from dataclasses import dataclass, field
+
+from networks import NETWORKS, Network, operations_per_sample
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    kind: train, infer, one_sample, convolution, matrix, cold or memory.
+    targets: {peer: ratio to reach}, peer's time / jitnet's; "best" stands for the fastest of the peers.
+    peers: those to run against; slow ones (``slow_peers``) only with --full.
+    """
+
+    name: str
+    kind: str
+    title: str
+    peers: tuple
+    targets: dict = field(default_factory=dict)
+    slow_peers: tuple = ()
+    network: str = ""
+    batch: int = 1
+    steps: int = 1  # of an epoch
+    optimizer: str = "sgd"
+    learning_rate: float = 1e-3
+    input_scale: float = 1.0
+    shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N)
+    sweep: str = ""  # which pass of a convolution
+
+    @property
+    def model(self) -> Network:
+        return NETWORKS[self.network]
+
+    @property
+    def samples(self) -> int:
+        return self.batch * self.steps
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations of the products in a step; 0: not counted."""
+        if self.kind in ("train", "infer", "one_sample"):
+            return self.batch * operations_per_sample(self.model, self.kind == "train")
+        if self.kind == "convolution":
+            images, channels, height, width, filters, size, stride, padding = self.shape
+            rows, columns = ((n + 2 * padding - size) // stride + 1 for n in (height, width))
+            return 2.0 * images * rows * columns * size * size * channels * filters
+        if self.kind == "matrix":
+            return 2.0 * self.shape[0] * self.shape[1] * self.shape[2]
+        return 0.0
+
+
+TORCH = ("torch", "torch-default-malloc")
+MOMENTUM, ADAM_EPSILON = 0.9, 1e-7
+NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5
+
+CONVOLUTIONS = (
+    (64, 3, 32, 32, 16, 3, 1, 1), (64, 16, 32, 32, 16, 3, 1, 1), (64, 32, 16, 16, 32, 3, 1, 1),
+    (64, 64, 32, 32, 64, 3, 1, 1), (32, 128, 16, 16, 128, 3, 1, 1), (32, 256, 8, 8, 256, 3, 1, 1),
+    (16, 64, 56, 56, 64, 3, 1, 1), (16, 64, 56, 56, 128, 3, 2, 1), (64, 6, 14, 14, 16, 5, 1, 0),
+    (32, 256, 14, 14, 256, 1, 1, 0),
+)  # fmt: skip
+PASSES = ("forward", "backward_data", "backward_filter")
+MATRICES = (128, 256, 512, 1024, 2048)
+
+_WORKLOADS = [
+    Workload(
+        "mlp-tiny", "train", "MLP 4-32-32-2 tanh, Adam, batch 32", ("jax-scan", "jax", "torch", "numpy"),
+        {"jax-scan": 2.5, "torch": 30}, ("torch-compiled",), "mlp-tiny", 32, 100, "adam",
+    ),
+    Workload(
+        "mlp-mnist-32", "train", "MLP 784-128-10, SGD momentum, batch 32", ("jax-scan", "jax", "torch", "sklearn"),
+        {"jax-scan": 2, "torch": 4}, ("torch-compiled",), "mlp-mnist", 32, 400,
+    ),
+    Workload(
+        "mlp-mnist-128", "train", "MLP 784-128-10, SGD momentum, batch 128", ("jax-scan", "jax", "torch", "sklearn"),
+        {"jax-scan": 2}, ("torch-compiled",), "mlp-mnist", 128, 100,
+    ),
+    Workload(
+        "lenet5", "train", "LeNet-5, Adam, batch 64", (*TORCH, "jax"),
+        {"best": 4.5}, ("torch-compiled", "jax-scan"), "lenet5", 64, 100, "adam",
+    ),
+    Workload(
+        "lenet5-denormal", "train", "LeNet-5, Adam, batch 64, activations and gradients denormal", ("torch",),
+        {}, (), "lenet5", 64, 100, "adam", input_scale=1e-39,
+    ),
+    Workload(
+        "resnet20", "train", "ResNet-20, SGD momentum, batch 128", TORCH,
+        {"best": 1.5}, ("torch-compiled", "jax"), "resnet20", 128, 10,
+    ),
+    Workload(
+        "resnet20-inference", "infer", "ResNet-20, inference, batch 128", ("onnxruntime", "torch"),
+        {"onnxruntime": 1.2}, ("torch-compiled", "jax"), "resnet20", 128,
+    ),
+    Workload(
+        "vgg", "train", "VGG-like 64-64-128-128, SGD momentum, batch 64", TORCH,
+        {"best": 1.25}, ("torch-compiled", "jax"), "vgg", 64, 10,
+    ),
+    Workload(
+        "one-sample-mlp", "one_sample", "MLP 784-128-10, one sample", ("onnxruntime", "numpy", "torch", "jax"),
+        {"onnxruntime": 1.5}, (), "mlp-mnist",
+    ),
+    Workload(
+        "one-sample-lenet5", "one_sample", "LeNet-5, one sample", ("onnxruntime", "torch", "jax"),
+        {"onnxruntime": 2}, (), "lenet5",
+    ),
+    Workload(
+        "cold-start", "cold", "Fresh process, LeNet-5, one step, warm cache", ("jax-cached", "jax-uncached", "torch"),
+        {"jax-cached": 1}, (), "lenet5", 64, 1, "adam",
+    ),
+    Workload(
+        "cold-start-empty", "cold", "Fresh process, LeNet-5, one step, jitnet's cache empty", ("jax-uncached",),
+        {}, (), "lenet5", 64, 1, "adam",
+    ),
+    Workload("memory-lenet5", "memory", "LeNet-5 training, peak memory", ("torch",), {"torch": 1}, ("jax",)),
+    Workload("memory-resnet20", "memory", "ResNet-20 training, peak memory", ("torch",), {"torch": 1}, ("jax",)),
+]  # fmt: skip
+
+for _shape in CONVOLUTIONS:
+    for _pass in PASSES:
+        _WORKLOADS.append(
+            Workload(
+                f"convolution-{'x'.join(map(str, _shape))}-{_pass}", "convolution", f"{_shape} {_pass}", ("torch",),
+                {"torch": 0.8}, shape=_shape, sweep=_pass,
+            )
+        )  # fmt: skip
+for _size in MATRICES:
+    _WORKLOADS.append(
+        Workload(
+            f"matrix-{_size}", "matrix", f"GEMM {_size}", ("torch",), {"torch": 1.0 if _size <= 512 else 0.9},
+            shape=(_size,) * 3,
+        )
+    )  # fmt: skip
+
+WORKLOADS = {workload.name: workload for workload in _WORKLOADS}
+SWEEP_TARGET = 1.15  # geometric mean over all convolutions
+
+
+def choose(patterns) -> list[Workload]:
+    """The workloads whose name is one of ``patterns`` or starts with one; all for no patterns."""
+    if not patterns:
+        return list(WORKLOADS.values())
+    for pattern in patterns:
+        if not any(_matches(pattern, name) for name in WORKLOADS):
+            known = ", ".join(name for name in WORKLOADS if not name.startswith("convolution-"))
+            raise ValueError(f"No workload is named {pattern!r}. There are: {known}, convolution-...")
+    return [w for w in WORKLOADS.values() if any(_matches(p, w.name) for p in patterns)]
+
+
+def _matches(pattern: str, name: str) -> bool:
+    # "lenet5" is that one workload; "convolution", "matrix", "cold-start" and "memory" are families
+    if pattern in WORKLOADS and not pattern.startswith("cold"):
+        return name == pattern
+    return re.match(rf"{re.escape(pattern)}($|-)", name) is not None
