@@ -27,7 +27,7 @@ class _SourceTreeFinder:
 
 
 if not (Path(__file__).parent / "kernels").is_dir():
-    sys.meta_path.append(_SourceTreeFinder)
+    sys.meta_path.insert(0, _SourceTreeFinder)  # before the finder of another checkout that is installed
 
 _MODULES = (
     "activations", "callbacks", "cli", "config", "datasets", "initializers", "kernels", "layers", "losses", "metrics",

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import shutil
 import sys
 import time
 
@@ -276,7 +277,7 @@ class ProgbarLogger(Callback):
             from tqdm import tqdm
 
             steps = self.params.get("steps")
-            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, dynamic_ncols=True)
+            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, ncols=_columns())
 
     def _finish(self, logs):
         verbose = self.params.get("verbose", "auto")
@@ -303,3 +304,8 @@ def _formatted(logs) -> str:
         f"{name}: {value:.4f}" if value == 0 or abs(value) > 1e-3 or math.isnan(value) else f"{name}: {value:.4e}"
         for name, value in (logs or {}).items()
     )
+
+
+def _columns() -> int:
+    """Width of the progress bar; some terminals say that they have none."""
+    return shutil.get_terminal_size().columns or 80

@@ -34,6 +34,15 @@ def _wrapped(prefix: str, names: list[str], suffix: str, indent: str) -> list[st
     return [*lines, current, f"{indent}){suffix}"]
 
 
+def _unique(table: dict, name: str, value) -> str:
+    """Enter ``value`` under ``name``, or under name_2, name_3, ... where other values have the name."""
+    wanted, number = name, 1
+    while table.setdefault(name, value) != value:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
+
+
 class StepWriter:
     """Writes the module of a plan.
 
@@ -53,7 +62,7 @@ class StepWriter:
         self.update = update  # None, or the optimizer's (kernel, slot names, scalar arguments)
         self.kernels: dict[str, str] = {}  # function name -> module
         self.functions: dict[str, object] = {}  # users' own @njit functions
-        self.generated: dict[str, tuple] = {}  # name -> (module, plan) of generated kernels
+        self.generated: dict[str, object] = {}  # plans of generated kernels by name
         calls = [*plan.program.calls, *plan.program.deferred]
         self.kernel_names = {call.kernel.rpartition(".")[2] for call in calls}  # not available to buffers
 
@@ -113,16 +122,9 @@ class StepWriter:
 
     def _kernel(self, call: Call) -> str:
         if call.function is not None:
-            name = call.kernel
-            self.functions[name] = call.function
-            return name
+            return _unique(self.functions, call.kernel, call.function)
         if call.plan is not None:
-            module = module_name(call.plan.source)
-            name, number = call.plan.name, 1
-            while self.generated.setdefault(name, (module, call.plan))[0] != module:
-                number += 1
-                name = f"{call.plan.name}_{number}"
-            return name
+            return _unique(self.generated, call.plan.name, call.plan)
         module, name = call.kernel.split(".")
         self.kernels[name] = module
         return name
@@ -245,9 +247,9 @@ class StepWriter:
             modules.setdefault(module, []).append(function)
         for module, names in sorted(modules.items()):
             imports.append(f"from jitnet.kernels.cpu.{module} import {', '.join(sorted(set(names)))}")
-        for name, (module, plan) in sorted(self.generated.items()):
+        for name, plan in sorted(self.generated.items()):
             alias = "" if name == plan.name else f" as {name}"
-            imports.append(f"from {module} import {plan.name}{alias}")
+            imports.append(f"from {module_name(plan.source)} import {plan.name}{alias}")
         # another source of a kernel makes another module, since Numba caches a section with the kernels' symbols
         from .kernels.cpu._jit import module_hash
 

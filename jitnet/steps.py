@@ -135,7 +135,7 @@ class Step:
         )
         self.source = writer.source()
         self._functions = writer.functions
-        self._generated = [plan for _, plan in writer.generated.values()]
+        self._generated = list(writer.generated.values())
         self._module = None
         self._arena = None
         self._capacity = 0

@@ -105,17 +105,24 @@ class Graphs:
             assert isinstance(output, SymbolicTensor) and output.batched, case
             self.outputs[case] = output
         differentiable = [c for c in self.cases if any(d.wanted for d in c.draws)]
-        self.seeds = {c: placeholder(f"d_{x.name}_{n}", x.shape[1:], dtype)
-                      for n, (c, x) in enumerate(self.outputs.items()) if c in differentiable}  # fmt: skip
+        self.seeds = {
+            c: placeholder(f"d_{x.name}_{n}", x.shape[1:], dtype)
+            for n, (c, x) in enumerate(self.outputs.items())
+            if c in differentiable
+        }
         self.wanted = [key for key in self.inputs if key[0].inputs[key[1]].wanted]
         self.trainable = {key: v for key, v in self.variables.items() if v.trainable}
         named = [*self.inputs.values(), *self.seeds.values()]
         self.step = Step(
-            "Many small graphs.", {x.name: x for x in named}, outputs=list(self.outputs.values()),
+            "Many small graphs.",
+            {x.name: x for x in named},
+            outputs=list(self.outputs.values()),
             seeds={self.outputs[c]: seed for c, seed in self.seeds.items()},
-            trainable=list(self.trainable.values()), wanted_inputs=[self.inputs[key] for key in self.wanted],
-            fuse=False, regions=True,
-        )  # fmt: skip
+            trainable=list(self.trainable.values()),
+            wanted_inputs=[self.inputs[key] for key in self.wanted],
+            fuse=False,
+            regions=True,
+        )
 
     def _value(self, case, i):
         return self.inputs[case, i] if i < len(case.inputs) else self.variables[case, i]

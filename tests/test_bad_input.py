@@ -96,8 +96,8 @@ def test_a_layer_called_on_arrays():
     rejects(lambda: dense(np.ones(4)), expected, "shape=(None,)")
     built = layers.Conv2D(2, 3, name="second")
     built(jitnet.Input(IMAGE))
-    expected = "Layer 'second' (Conv2D): conv2d expects a kernel (h, w, 2, filters)"
-    rejects(lambda: built(np.ones((1, 4, 6, 2))), expected, "shape=(3, 3, 3, 2)")
+    expected = "Layer 'second' (Conv2D): conv2d expects 3 input channels"
+    rejects(lambda: built(np.ones((1, 4, 6, 2))), expected, "shape=(None, 4, 6, 2)")
 
 
 # ---- y and weights

@@ -89,6 +89,65 @@ def test_ties_and_nan(window, winner, channels, dtype):
         np.testing.assert_array_equal(y, np.full(shape, window[winner], dtype))
 
 
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (6, 8), (1, 4)])
+@pytest.mark.parametrize("channels", [1, 3, 6, 8, 10, 16, 19, 40])
+@dtypes
+def test_max_pool2d_2x2(size, channels, dtype):
+    """The same as the general kernels, and nothing is written beyond the arrays: here they are parts of larger ones."""
+    shape, out_size, geometry = (3, *size, channels), (size[0] // 2, size[1] // 2), (2, 2, 2, 2, 0, 0)
+    x, dy = operands(shape, out_size, dtype)
+    x[1] = np.round(x[1])
+    x[2, 0, 1, 0] = np.nan
+    expected, winners = naive.max_pool2d_forward(x, out_size, *geometry)
+    y, argmax = np.full((5, *dy.shape[1:]), 7, dtype), np.full((5, *dy.shape[1:]), 7, np.uint8)
+    pool.max_pool2d_2x2_forward(x, y[1:4], argmax[1:4])
+    np.testing.assert_array_equal(y[1:4], expected.astype(dtype))
+    np.testing.assert_array_equal(argmax[1:4], winners)
+    dx = np.full((5, *shape[1:]), 7, dtype)
+    pool.max_pool2d_2x2_backward(dy, argmax[1:4], dx[1:4])
+    np.testing.assert_array_equal(dx[1:4], naive.max_pool2d_backward(dy, winners, shape, *geometry))
+    for array in (y, argmax, dx):
+        assert (array[[0, 4]] == 7).all()
+    none = np.empty((0, *dy.shape[1:]), dtype)
+    pool.max_pool2d_2x2_forward(x[:0], none, argmax[:0])
+    pool.max_pool2d_2x2_backward(none, argmax[:0], dx[:0])
+
+
+def test_relu_after_the_maximum_is_relu_before_it():
+    """Values and gradients agree, ties at 0 included: where ReLU cuts the maximum, it lets no gradient through."""
+    from jitnet.kernels.cpu import elementwise
+
+    x, dy = np.round(draw(4, 6, 8, 6, dtype=np.float32)), draw(4, 3, 4, 6, dtype=np.float32)
+    x[0] = -abs(x[0])
+    argmax = np.empty(dy.shape, np.uint8)
+    rectified, before, slope_before, dx_before = (np.empty_like(a) for a in (x, dy, x, x))
+    elementwise.relu_forward(x, rectified)
+    pool.max_pool2d_2x2_forward(rectified, before, argmax)
+    pool.max_pool2d_2x2_backward(dy, argmax, slope_before)
+    elementwise.relu_backward(rectified, slope_before, dx_before, False)
+    pooled, after, slope_after, dx_after = (np.empty_like(a) for a in (dy, dy, dy, x))
+    pool.max_pool2d_2x2_forward(x, pooled, argmax)
+    elementwise.relu_forward(pooled, after)
+    elementwise.relu_backward(after, dy, slope_after, False)
+    pool.max_pool2d_2x2_backward(slope_after, argmax, dx_after)
+    np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(dx_after, dx_before)
+
+
+@pytest.mark.parametrize("name", ["overlap", "padding", "only_padding"])
+def test_max_pool2d_with_small_winners(name):
+    """Winners in uint8, where 255 is none, are those in int32."""
+    shape, out_size, geometry = CASES[name]
+    x, dy = operands(shape, out_size, np.float32)
+    y, dx, argmax = np.empty_like(dy), np.empty_like(x), np.full(dy.shape, 7, np.uint8)
+    expected, winners = naive.max_pool2d_forward(x, out_size, *geometry)
+    pool.max_pool2d_forward(x, y, argmax, *geometry)
+    np.testing.assert_array_equal(y, expected.astype(np.float32))
+    np.testing.assert_array_equal(argmax, winners.astype(np.uint8))
+    pool.max_pool2d_backward(dy, argmax, dx, *geometry, False)
+    assert_close(dx, naive.max_pool2d_backward(dy, winners, shape, *geometry), 1e-6)
+
+
 def test_padding_never_wins():
     x = np.full((1, 2, 2, 1), -5.0)
     y, argmax = np.empty((1, 2, 2, 1)), np.empty((1, 2, 2, 1), np.int32)

@@ -1,7 +1,5 @@
 """An operation given by a user as two ``@njit`` functions."""
 
-import hashlib
-
 from ..program import Out
 from .base import Operation
 
@@ -53,9 +51,7 @@ class CustomOperation(Operation):
         return [(shape, inputs[0].dtype)]
 
     def _call(self, program, role, function, arguments):
-        # distinct functions of the same name need distinct names in the generated source
-        digest = hashlib.sha256(function.py_func.__code__.co_code + repr(function).encode()).hexdigest()[:6]
-        program.call(f"{self._name}_{role}_{digest}", *arguments, function=function)
+        program.call(f"{self._name}_{role}", *arguments, function=function)
 
     def forward(self, program, lowered):
         self._call(program, "forward", self.forward_function, [*lowered.inputs, Out(lowered.output)])

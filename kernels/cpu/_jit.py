@@ -8,12 +8,14 @@ A kernel is compiled once and called through a symbol of its own.  Numba would o
 optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib
 import os
 import pickle
 import re
+import threading
 from pathlib import Path
 
 from jitnet._cache import cache_directory
@@ -26,6 +28,7 @@ import numba  # noqa: E402
 from numba import types  # noqa: E402
 from numba.core import cgutils, sigutils  # noqa: E402
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator  # noqa: E402
+from numba.core.serialize import dumps  # noqa: E402
 from numba.core.typing import signature as make_signature  # noqa: E402
 from numba.extending import intrinsic, register_jitable  # noqa: E402
 
@@ -33,7 +36,7 @@ from numba.extending import intrinsic, register_jitable  # noqa: E402
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
-_SHARED = ("_jit.py", "memory.py", "parallel.py")
+_SHARED = ("_jit.py", "memory.py", "parallel.py", "vector_math.py")
 _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
 
 
@@ -64,7 +67,8 @@ class _Locator(_CacheLocator):
         self._line = py_func.__code__.co_firstlineno
 
     def ensure_cache_path(self):
-        os.makedirs(self.get_cache_path(), exist_ok=True)
+        with contextlib.suppress(OSError):  # without a cache everything is compiled anew
+            os.makedirs(self.get_cache_path(), exist_ok=True)
 
     def get_cache_path(self):
         return str(cache_directory() / "kernels" / f"{Path(self._py_file).stem}-{source_hash(self._py_file)}")
@@ -84,41 +88,58 @@ class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = (_Locator,)
 
 
+class _OverloadFiles:
+    """One file per compiled overload, named by its key: several processes can write at once without an index to lose.
+
+    A file also says which kernels the overload calls by symbol.
+    """
+
+    def __init__(self, folder: str, base: str):
+        self._folder, self._base = Path(folder), base
+        self.calls: dict[str, tuple] = {}  # of the overload that is saved next
+
+    def _path(self, key) -> Path:
+        return self._folder / f"{self._base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+    def load(self, key):
+        try:
+            text, calls, data = pickle.loads(self._path(key).read_bytes())
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError, AttributeError, ImportError):
+            return None
+        # machine code from the disk is linked when it is loaded: its kernels must have their symbols by then
+        for symbol, (module, function, arguments) in calls.items():
+            if symbol not in _KERNELS:
+                getattr(importlib.import_module(module), function).compile(arguments)
+        return data if text == repr(key) and calls.keys() <= _KERNELS.keys() else None
+
+    def save(self, key, data) -> None:
+        path = self._path(key)
+        temporary = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+        try:
+            temporary.write_bytes(dumps((repr(key), self.calls, data)))
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # a full disk costs only the next process its compilation
+
+    def flush(self) -> None:
+        for path in self._folder.glob(f"{self._base}.*.nbc"):
+            path.unlink(missing_ok=True)
+
+
 class _Cache(FunctionCache):
-    """Numba's cache of one function, which also remembers the kernels that the function calls by symbol."""
+    """Numba's cache of one function on files of ours."""
 
     _impl_class = _CacheImpl
 
     def __init__(self, py_func):
         super().__init__(py_func)
-        self._calls_file = Path(self.cache_path) / f"{py_func.__qualname__}-{py_func.__code__.co_firstlineno}.calls"
-
-    def _read_calls(self) -> dict:
-        try:
-            return pickle.loads(self._calls_file.read_bytes())
-        except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
-            return {}
-
-    def load_overload(self, sig, target_context):
-        # machine code from the disk is linked when it is loaded: its kernels must have their symbols by then
-        for symbol, (module, function, arguments) in self._read_calls().items():
-            if symbol not in _KERNELS:
-                getattr(importlib.import_module(module), function).compile(arguments)
-                if symbol not in _KERNELS:
-                    return None
-        return super().load_overload(sig, target_context)
+        self._cache_file = _OverloadFiles(self._cache_path, self._impl.filename_base)
 
     def save_overload(self, sig, data):
         called = set(re.findall(r"@(jitnet_kernel_\w+)", data.library.get_llvm_str()))
-        if not called <= set(_KERNELS):
-            return
-        if called:
-            self._impl.locator.ensure_cache_path()
-            known = {**self._read_calls(), **{symbol: _KERNELS[symbol] for symbol in called}}
-            temporary = self._calls_file.with_suffix(f".{os.getpid()}")
-            temporary.write_bytes(pickle.dumps(known))
-            os.replace(temporary, self._calls_file)
-        super().save_overload(sig, data)
+        if called <= _KERNELS.keys():
+            self._cache_file.calls = {symbol: _KERNELS[symbol] for symbol in called}
+            super().save_overload(sig, data)
 
 
 # ---- kernels as symbols

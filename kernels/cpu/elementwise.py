@@ -16,10 +16,9 @@ The kernels are written out by name from the templates below: Numba's disk cache
 generated steps and tests read real argument names.
 """
 
-import inspect
-
 from ..scalar import activations, arithmetic
-from ._jit import kernel, kernel_attributes, scalar  # noqa: F401 (used by the templates)
+from ._jit import kernel, kernel_attributes  # noqa: F401 (used by the templates)
+from .vector_math import scalar_functions
 
 # A loop over one array and a loop over two are the same arithmetic; the compiler only vectorises the second where the
 # arrays don't overlap, so that work in place has a loop of its own.
@@ -163,8 +162,7 @@ def _define_binary(name):
 
 
 for _module in (activations, arithmetic):
-    for _name, _function in inspect.getmembers(_module, inspect.isfunction):
-        globals()[_name] = scalar(_function)
+    globals().update(scalar_functions(_module))
 for _name in activations.NAMES:
     _define_activation(_name)
 for _name in arithmetic.NAMES:

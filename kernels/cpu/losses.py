@@ -4,18 +4,17 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 (rows,).  A gradient kernel multiplies by ``dvalues`` (rows,), the gradient of what is minimised by each row's loss.
 """
 
-import math
-
 import numpy as np
 
 from ..scalar import activations
+from . import vector_math
 from ._jit import kernel, kernel_attributes, scalar
 
 # Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
 EPSILON = 1e-7
 
-sigmoid = scalar(activations.sigmoid)
-sign = scalar(activations.sign)
+_SCALAR = vector_math.scalar_functions(activations)
+sigmoid, sign = _SCALAR["sigmoid"], _SCALAR["sign"]
 
 
 @scalar
@@ -44,16 +43,20 @@ def subtract_largest(x, shifted):
 
 
 @scalar
-def softmax_in_place(p):
-    """p = softmax(p), where the largest p is 0.  Returns log(sum(exp(p)))."""
-    total = p.dtype.type(0)
-    for c in range(p.size):
-        p[c] = math.exp(p[c])
-        total += p[c]
+def exponentials(p):
+    """p = exp(p): a loop of its own, because rows of few classes don't fill vectors."""
+    for i in range(p.size):
+        p[i] = vector_math.exp(p[i])
+
+
+@scalar
+def normalise(p):
+    """p = p / sum(p).  Returns log(sum(p))."""
+    total = sum_of(p)
     factor = p.dtype.type(1) / total
     for c in range(p.size):
         p[c] *= factor
-    return math.log(total)
+    return vector_math.log(total)
 
 
 @scalar
@@ -76,8 +79,10 @@ def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):
         p = probabilities[r * classes : (r + 1) * classes]
         label = labels[r]
         subtract_largest(logits[r * classes : (r + 1) * classes], p)
-        chosen = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
-        values[r] = softmax_in_place(p) - chosen
+        values[r] = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
+    exponentials(probabilities)
+    for r in range(values.size):
+        values[r] = normalise(probabilities[r * classes : (r + 1) * classes]) - values[r]
 
 
 @kernel
@@ -113,7 +118,11 @@ def softmax_cross_entropy_forward(logits, targets, values, probabilities):
         for c in range(classes):
             # a target of 0 counts nothing, even where the logarithm is infinite
             chosen += t[c] * p[c] if t[c] != p.dtype.type(0) else p.dtype.type(0)
-        values[r] = softmax_in_place(p) * sum_of(t) - chosen
+        values[r] = chosen
+    exponentials(probabilities)
+    for r in range(values.size):
+        total = sum_of(targets[r * classes : (r + 1) * classes])
+        values[r] = normalise(probabilities[r * classes : (r + 1) * classes]) * total - values[r]
 
 
 @kernel
@@ -145,7 +154,7 @@ def sparse_cross_entropy_forward(probabilities, labels, values):
         p = probabilities[r * classes : (r + 1) * classes]
         label = labels[r]
         chosen = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
-        values[r] = -math.log(clip_probability(chosen / sum_of(p)))
+        values[r] = -vector_math.log(clip_probability(chosen / sum_of(p)))
 
 
 @kernel
@@ -182,7 +191,7 @@ def cross_entropy_forward(probabilities, targets, values):
         s = sum_of(p)
         total = p.dtype.type(0)
         for c in range(classes):
-            total -= t[c] * math.log(clip_probability(p[c] / s))
+            total -= t[c] * vector_math.log(clip_probability(p[c] / s))
         values[r] = total
 
 
@@ -214,8 +223,8 @@ def binary_cross_entropy(p, t):
     p = clip_probability(p)
     zero, one = type(p)(0), type(p)(1)
     # choices keep the compiler from factoring out t, where a small loss would be a difference of large logarithms
-    positive = t * math.log(p) if t != zero else zero
-    negative = (one - t) * math.log(one - p) if t != one else zero
+    positive = t * vector_math.log(p) if t != zero else zero
+    negative = (one - t) * vector_math.log(one - p) if t != one else zero
     return -(positive + negative)
 
 
@@ -229,7 +238,7 @@ def binary_cross_entropy_gradient(p, t):
 def binary_cross_entropy_with_logits(x, t):
     # t softplus(-x) + (1 - t) softplus(x): a sum of positive terms, nothing cancels
     zero, one = type(x)(0), type(x)(1)
-    shared = math.log1p(math.exp(-abs(x)))
+    shared = vector_math.log1p(vector_math.exp(-abs(x)))
     return shared + ((one - t) * x if x > zero else -t * x)
 
 

@@ -3,10 +3,9 @@
 The maximum of the axis is taken off before exp, so that nothing overflows (Goodfellow et al. 2016, section 4.1).
 """
 
-import math
-
 import numpy as np
 
+from . import vector_math
 from ._jit import kernel, kernel_attributes, scalar
 
 
@@ -17,7 +16,7 @@ def softmax_of_line(x, y):
         largest = x[j] if x[j] > largest else largest
     total = x.dtype.type(0)
     for j in range(x.size):
-        y[j] = math.exp(x[j] - largest)
+        y[j] = vector_math.exp(x[j] - largest)
         total += y[j]
     factor = x.dtype.type(1) / total
     for j in range(x.size):
@@ -33,8 +32,8 @@ def log_softmax_of_line(x, y):
     for j in range(x.size):
         # through memory: the compiler may reorder the terms of one expression, and large x would swallow log_total
         y[j] = x[j] - largest
-        total += math.exp(y[j])
-    log_total = math.log(total)
+        total += vector_math.exp(y[j])
+    log_total = vector_math.log(total)
     for j in range(x.size):
         y[j] -= log_total
 
@@ -55,7 +54,7 @@ def log_softmax_gradient_of_line(y, dy, dx, accumulate):
     for j in range(y.size):
         total += dy[j]
     for j in range(y.size):
-        gradient = dy[j] - math.exp(y[j]) * total
+        gradient = dy[j] - vector_math.exp(y[j]) * total
         dx[j] = dx[j] + gradient if accumulate else gradient
 
 

@@ -1,20 +1,26 @@
-"""exp, log, sigmoid and tanh that loops can vectorise: branch-free float32 arithmetic instead of calls of libm.
+"""``math`` for kernels: exp, log and their kin as branch-free float32 arithmetic that loops can vectorise.
 
-``exp(x)`` and the others are called like those of ``math`` inside kernels.  For float32 they are within 4 units in the
-last place over the whole range, infinities, NaN and denormal numbers included; for float64 they are ``math``'s.
-The polynomials are those of Cephes (S. L. Moshier, 1989), single precision.
+``exp(x)`` and the others are called like those of ``math``, whose remaining functions are here as they are.  For
+float32 they are within 4 units in the last place over the whole range, infinities, NaN and denormal numbers included;
+for float64 they are ``math``'s.  The polynomials of exp, log and tanh are those of Cephes (S. L. Moshier, 1989), single
+precision; those of erf and erfc were fitted to SciPy's ``erf`` and ``erfcx`` for the smallest relative error.
 
 A kernel's fast-math flags allow LLVM to reassociate sums, which would undo the exact reduction of the argument.
 Multiply-adds are therefore written as calls of an intrinsic, and scaling by powers of two as integer arithmetic.
 """
 
 import math
+import sys
+from inspect import getmembers, isfunction
+from math import copysign, cos, pi, sin, sqrt  # noqa: F401 (part of what takes the place of math)
 from types import FunctionType
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import intrinsic, overload
+
+from ._jit import scalar
 
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 
@@ -61,7 +67,7 @@ def _horner(name, *coefficients):
         body = f"multiply_add({body}, x, np.float32({coefficient!r}))"
     scope = {"np": np, "multiply_add": _multiply_add}
     exec(f"def {name}(x):\n    return {body}\n", scope)
-    return register_jitable(scope[name])
+    return scalar(scope[name], inline=True)
 
 
 _exp_polynomial = _horner(
@@ -76,9 +82,24 @@ _log_polynomial = _horner(
 _tanh_polynomial = _horner(
     "_tanh_polynomial", -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1
 )
+# (1 + 2 a) erfcx(a) - 1 in q = (a - 2) / (a + 2), 0 <= a <= 10.1
+_erfc_polynomial = _horner(
+    "_erfc_polynomial",
+    -4.00576595e-4, -1.22992706e-3, 1.31352269e-3, 8.63168016e-3, -8.05987511e-3, -5.42043000e-2, 1.64055347e-1,
+    -1.66031420e-1, -9.27639827e-2, 2.76978403e-1,
+)  # fmt: skip
+# erf(x) / x in x^2, |x| <= 0.9
+_erf_polynomial = _horner(
+    "_erf_polynomial",
+    -6.09037699e-4, 5.01196692e-3, -2.67789122e-2, 1.12821406e-1, -3.76125246e-1, 1.12837911,
+)  # fmt: skip
 
 
-@register_jitable
+def _inline(function):
+    return scalar(function, inline=True)
+
+
+@_inline
 def _exp32(x):
     # NaN becomes a number here, too, because NaN has no integer
     clipped = x if x > np.float32(-104) else np.float32(-104)
@@ -98,7 +119,7 @@ def _exp32(x):
     return value if x == x else x
 
 
-@register_jitable
+@_inline
 def _log32(x):
     small = x < np.float32(1.17549435e-38)
     scaled = x * np.float32(2.0**32) if small else x
@@ -117,15 +138,77 @@ def _log32(x):
     return value if x >= np.float32(0) else np.float32(np.nan)
 
 
-@register_jitable
-def _sigmoid32(x):
-    # exp of a negative number only: no overflow
-    z = _exp32(-abs(x))
-    numerator = z if x < np.float32(0) else np.float32(1)
-    return numerator / (np.float32(1) + z)
+@_inline
+def _expm1_32(x):
+    clipped = x if x > np.float32(-18) else np.float32(-18)
+    clipped = clipped if clipped < np.float32(89) else np.float32(89)
+    power = _nearest(clipped * np.float32(1.44269504088896341))
+    rest = _multiply_add(power, np.float32(-0.693359375), clipped)
+    rest = _multiply_add(power, np.float32(2.12194440e-4), rest)
+    value = _multiply_add(_exp_polynomial(rest), rest * rest, rest)
+    # half the power of two: the largest one is no float32
+    half = _from_bits((np.int32(power) + np.int32(126)) << np.int32(23))
+    value = _multiply_add(half, value, half - np.float32(0.5)) * np.float32(2)
+    value = np.float32(np.inf) if x > np.float32(88.722839) else value
+    return value if abs(x) > np.float32(1e-30) else x
 
 
-@register_jitable
+@_inline
+def _log1p32(x):
+    bits = _bits(_multiply_add(x, np.float32(1), np.float32(1)))
+    exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
+    # (1 + x) / 2^exponent - 1, rounded once; four times the power of two, because its inverse may be no normal number
+    scale = _from_bits((np.int32(129) - exponent) << np.int32(23))
+    mantissa = _multiply_add(x * np.float32(0.25), scale, scale * np.float32(0.25) - np.float32(1))
+    power = np.float32(exponent)
+    square = mantissa * mantissa
+    value = _log_polynomial(mantissa) * (mantissa * square)
+    value = _multiply_add(power, np.float32(-2.12194440e-4), value)
+    value = _multiply_add(np.float32(-0.5), square, value) + mantissa
+    value = _multiply_add(power, np.float32(0.693359375), value)
+    value = x if x == np.float32(np.inf) or abs(x) < np.float32(1e-30) else value
+    value = np.float32(-np.inf) if x == np.float32(-1) else value
+    return value if x >= np.float32(-1) else np.float32(np.nan)
+
+
+@_inline
+def _erfc_of_magnitude(x):
+    """erfc(|x|) = (1 + polynomial) exp(-x^2) / (1 + 2 |x|)"""
+    a = abs(x)
+    a = a if a < np.float32(10.1) else np.float32(10.1)
+    # each quotient is corrected by its remainder
+    inverse = np.float32(1) / (a + np.float32(2))
+    q = _multiply_add(np.float32(-4), inverse, np.float32(1))
+    remainder = _multiply_add(-a, q, _multiply_add(q + np.float32(1), np.float32(-2), a))
+    q = _multiply_add(inverse, remainder, q)
+    p = _erfc_polynomial(q)
+    inverse = np.float32(1) / _multiply_add(np.float32(2), a, np.float32(1))
+    q = _multiply_add(p, inverse, inverse)
+    remainder = _multiply_add(_multiply_add(q, -a, np.float32(0.5)), np.float32(2), p - q)
+    q = _multiply_add(remainder, inverse, q)
+    square = a * a
+    lost = _multiply_add(-a, a, square)
+    factor = _exp32(-square)
+    return _multiply_add(q, factor, q * factor * lost)
+
+
+@_inline
+def _erfc32(x):
+    value = _erfc_of_magnitude(x)
+    value = np.float32(2) - value if x < np.float32(0) else value
+    return value if x == x else x
+
+
+@_inline
+def _erf32(x):
+    far = np.float32(1) - _erfc_of_magnitude(x)
+    far = -far if x < np.float32(0) else far
+    near = x * _erf_polynomial(x * x)
+    far = near if abs(x) < np.float32(0.9) else far
+    return far if x == x else x
+
+
+@_inline
 def _tanh32(x):
     magnitude = abs(x)
     square = x * x
@@ -141,15 +224,19 @@ def exp(x):
     return math.exp(x)
 
 
+def expm1(x):
+    """exp(x) - 1, accurate near 0."""
+    return math.expm1(x)
+
+
 def log(x):
     """Natural logarithm: -inf at 0, NaN below."""
     return math.log(x)
 
 
-def sigmoid(x):
-    """1 / (1 + exp(-x))"""
-    z = math.exp(-abs(x))
-    return (z if x < 0 else 1.0) / (1.0 + z)
+def log1p(x):
+    """log(1 + x), accurate near 0: -inf at -1, NaN below."""
+    return math.log1p(x)
 
 
 def tanh(x):
@@ -157,9 +244,30 @@ def tanh(x):
     return math.tanh(x)
 
 
+def erf(x):
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    return math.erf(x)
+
+
+def erfc(x):
+    """1 - erf(x), accurate where erf(x) is near 1."""
+    return math.erfc(x)
+
+
+_SINGLE = {
+    exp: _exp32,
+    expm1: _expm1_32,
+    log: _log32,
+    log1p: _log1p32,
+    tanh: _tanh32,
+    erf: _erf32,
+    erfc: _erfc32,
+}
+
+
 def _register(function, single):
     # a copy, because the name itself stands for the choice
-    double = register_jitable(FunctionType(function.__code__, function.__globals__, f"{function.__name__}_double"))
+    double = scalar(FunctionType(function.__code__, function.__globals__, f"{function.__name__}_double"))
 
     @overload(function, inline="always")
     def choose(x):
@@ -168,5 +276,16 @@ def _register(function, single):
         return lambda x: double(x)
 
 
-for _function, _single in ((exp, _exp32), (log, _log32), (sigmoid, _sigmoid32), (tanh, _tanh32)):
+for _function, _single in _SINGLE.items():
     _register(_function, _single)
+
+
+def scalar_functions(module) -> dict:
+    """The functions of a module of ``scalar`` for kernels, with this module in the place of ``math``."""
+    scope = dict(vars(module))
+    if "math" in scope:
+        scope["math"] = sys.modules[__name__]
+    copies = {}
+    for name, function in getmembers(module, isfunction):
+        copies[name] = scope[name] = _inline(FunctionType(function.__code__, scope, name))
+    return copies

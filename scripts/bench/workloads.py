@@ -3,14 +3,15 @@
 import re
 from dataclasses import dataclass, field
 
-from networks import NETWORKS, Network, operations_per_sample
+import numpy as np
+from networks import NETWORKS, Network, data, initial_weights, operations_per_sample
 
 
 @dataclass(frozen=True)
 class Workload:
     """One row of the table.
 
-    kind: train, infer, one_sample, convolution, matrix, cold or memory.
+    kind: train, infer, one_sample, convolution, matrix, cold, memory or gradients.
     targets: {peer: ratio to reach}, peer's time / jitnet's; "best" stands for the fastest of the peers.
     peers: those to run against; slow ones (``slow_peers``) only with --full.
     """
@@ -34,9 +35,16 @@ class Workload:
     def model(self) -> Network:
         return NETWORKS[self.network]
 
-    @property
-    def samples(self) -> int:
-        return self.batch * self.steps
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights to start from."""
+        found = initial_weights(self.model)
+        if self.input_scale != 1:  # biases would lift activations out of the denormal range
+            found = {name: array * (not name.endswith(".bias")) for name, array in found.items()}
+        return found
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """x (samples, ...), y (samples,)."""
+        return data(self.model, self.batch * self.steps, self.input_scale)
 
     @property
     def operations(self) -> float:
@@ -84,7 +92,7 @@ _WORKLOADS = [
     ),
     Workload(
         "lenet5-denormal", "train", "LeNet-5, Adam, batch 64, activations and gradients denormal", ("torch",),
-        {}, (), "lenet5", 64, 100, "adam", input_scale=1e-39,
+        {}, (), "lenet5", 64, 100, "adam", learning_rate=0.0, input_scale=1e-39,
     ),
     Workload(
         "resnet20", "train", "ResNet-20, SGD momentum, batch 128", TORCH,
@@ -114,8 +122,18 @@ _WORKLOADS = [
         "cold-start-empty", "cold", "Fresh process, LeNet-5, one step, jitnet's cache empty", ("jax-uncached",),
         {}, (), "lenet5", 64, 1, "adam",
     ),
-    Workload("memory-lenet5", "memory", "LeNet-5 training, peak memory", ("torch",), {"torch": 1}, ("jax",)),
-    Workload("memory-resnet20", "memory", "ResNet-20 training, peak memory", ("torch",), {"torch": 1}, ("jax",)),
+    Workload(
+        "memory-lenet5", "memory", "LeNet-5 training, peak memory", ("torch",),
+        {"torch": 1}, ("jax",), "lenet5", 64, 100, "adam",
+    ),
+    Workload(
+        "memory-resnet20", "memory", "ResNet-20 training, peak memory", ("torch",),
+        {"torch": 1}, ("jax",), "resnet20", 128, 10,
+    ),
+    Workload(
+        "gradients-resnet20", "gradients", "ResNet-20, batch 128, distance of the gradients from float64", ("torch",),
+        {"torch": 1}, (), "resnet20", 128, 10,
+    ),
 ]  # fmt: skip
 
 for _shape in CONVOLUTIONS:
@@ -150,7 +168,7 @@ def choose(patterns) -> list[Workload]:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    # "lenet5" is that one workload; "convolution", "matrix", "cold-start" and "memory" are families
+    # "lenet5" is that one workload; "convolution", "matrix" and "cold-start" are families
     if pattern in WORKLOADS and not pattern.startswith("cold"):
         return name == pattern
     return re.match(rf"{re.escape(pattern)}($|-)", name) is not None

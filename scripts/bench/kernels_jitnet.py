@@ -1,0 +1,164 @@
+"""jitnet's kernels alone, shared out over the threads as a step does it: convolutions and products of matrices.
+
+A convolution reads buffers with the halo that its plan asks for, as the activations of a network could have it.
+"""
+
+import numpy as np
+from numpy import float32
+from operands import convolution_operands, matrix_operands
+from peers import Case
+
+from jitnet.kernels.cpu._jit import compile_uncached
+from jitnet.kernels.cpu.convolution_direct import (
+    conv2d_backward_data_plan,
+    conv2d_backward_filter_plan,
+    conv2d_forward_plan,
+)
+from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+from jitnet.kernels.cpu.memory import view
+from jitnet.kernels.cpu.parallel import parallel_for
+from jitnet.kernels.cpu.transpose import transpose_plan
+from jitnet.plan import ROWS_PER_HEAVY_CHUNK
+from jitnet.threads import start_threads
+
+
+
+class _Kernel(Case):
+    def __init__(self, form, function, result):
+        self.form, self.function, self.result = form, function, result
+
+    def check(self, steps):
+        self.function()
+        flat = self.result.ravel()
+        return flat[np.linspace(0, flat.size - 1, 99).astype(int)]
+
+    def run(self, count):
+        for _ in range(count):
+            self.function()
+        return count
+
+
+def _launcher(body):
+    """run(chunks, threads, arguments), which calls body(chunk, chunks, *arguments) for every chunk."""
+
+    @compile_uncached
+    def run(chunks, threads, arguments):
+        parallel_for(body, chunks, threads, arguments)
+
+    return run
+
+
+def _haloed(images, left, right):
+    return np.pad(images, ((0, 0), (0, 0), (left, right), (0, 0)))
+
+
+def _image_chunks(kernel):
+    """The images of a chunk from one buffer to another."""
+
+    @compile_uncached
+    def body(chunk, chunks, source, weights, target, workspace, pad, left, height, width):
+        first = len(source) * chunk // chunks
+        n = len(source) * (chunk + 1) // chunks - first
+        rows, columns, channels = source.shape[1:]
+        x = view(source, first * rows * columns * channels * 4, (n, rows, columns, channels), float32)
+        filters = target.shape[3]
+        y = view(target, first * height * width * filters * 4, (n, height, width, filters), float32)
+        kernel(x, weights, y, workspace, pad, pad, 0, left, 0, 0, height, width)
+
+    return _launcher(body)
+
+
+def _filter_chunks(kernel):
+    """The images of a chunk into the chunk's own sum."""
+
+    @compile_uncached
+    def body(chunk, chunks, x, dy, sums, workspace, pad, left):
+        first = len(x) * chunk // chunks
+        n = len(x) * (chunk + 1) // chunks - first
+        rows, columns, channels = x.shape[1:]
+        height, width, filters = dy.shape[1:]
+        x_part = view(x, first * rows * columns * channels * 4, (n, rows, columns, channels), float32)
+        dy_part = view(dy, first * height * width * filters * 4, (n, height, width, filters), float32)
+        _, taps_h, taps_w, _, _ = sums.shape
+        size = taps_h * taps_w * channels * filters
+        out = view(sums, chunk * size * 4, (taps_h, taps_w, channels, filters), float32)
+        kernel(x_part, dy_part, out, workspace, pad, pad, 0, left, 0, 0, height, width, False)
+
+    return _launcher(body)
+
+
+@compile_uncached
+def _sum_chunk(chunk, chunks, sums, total):
+    first = total.size * chunk // chunks
+    last = total.size * (chunk + 1) // chunks
+    for i in range(first, last):
+        total[i] = sums[0, i]
+    for k in range(1, len(sums)):
+        for i in range(first, last):
+            total[i] += sums[k, i]
+
+
+def _convolution(workload, threads):
+    images, channels, height, width, filters, size, stride, pad = workload.shape
+    x, kernel, dy = convolution_operands(workload.shape)
+    rows, columns = dy.shape[1:3]
+    chunks = max(1, images // ROWS_PER_HEAVY_CHUNK)
+    strides = (stride, stride)
+    empty = np.empty(0, np.float32)  # the halo makes a workspace needless
+    if workload.sweep == "forward":
+        plan = conv2d_forward_plan(kernel.shape, columns, strides)
+        left, right = plan.halo(width, pad)
+        x, y = _haloed(x, left, right), np.empty_like(dy)
+        run = _image_chunks(plan.kernel())
+        return _Kernel(plan.name, lambda: run(chunks, threads, (x, kernel, y, empty, pad, left, rows, columns)), y)
+    if workload.sweep == "backward_data":
+        plan = conv2d_backward_data_plan(kernel.shape, width, strides)
+        left, right = plan.halo(columns, pad)
+        dy, dx = _haloed(dy, left, right), np.empty_like(x)
+        run, transpose = _image_chunks(plan.kernel()), transpose_plan().kernel()
+        transposed = np.empty(kernel.size, np.float32)
+
+        def backward_data():
+            transpose(kernel, transposed, stride, stride)
+            run(chunks, threads, (dy, transposed, dx, empty, pad, left, height, width))
+
+        return _Kernel(plan.name, backward_data, dx)
+    plan = conv2d_backward_filter_plan(kernel.shape, columns, strides)
+    left, right = plan.halo(width, pad)
+    x = _haloed(x, left, right)
+    sums, total = np.empty((chunks, *kernel.shape), np.float32), np.empty(kernel.size, np.float32)
+    flat = sums.reshape(chunks, -1)
+    run, add = _filter_chunks(plan.kernel()), _launcher(_sum_chunk)
+
+    def backward_filter():
+        run(chunks, threads, (x, dy, sums, empty, pad, left))
+        add(threads, threads, (flat, total))
+
+    return _Kernel(plan.name, backward_filter, total)
+
+
+def _matrix(workload, threads):
+    a, b = matrix_operands(workload.shape)
+    c = np.empty((len(a), b.shape[1]), np.float32)
+    plan = matrix_multiply_plan(*workload.shape)
+    kernel, elements = plan.kernel(), max(1, plan.workspace_elements)
+    workspaces = np.empty((threads, elements), np.float32)
+
+    @compile_uncached
+    def body(chunk, chunks, a, b, c, workspaces):
+        first = len(a) * chunk // chunks
+        n = len(a) * (chunk + 1) // chunks - first
+        depth, columns = b.shape
+        part = view(a, first * depth * 4, (n, depth), float32)
+        out = view(c, first * columns * 4, (n, columns), float32)
+        size = workspaces.shape[1]
+        kernel(part, b, out, view(workspaces, chunk * size * 4, (size,), float32))
+
+    run = _launcher(body)
+    return _Kernel(plan.name, lambda: run(threads, threads, (a, b, c, workspaces)), c)
+
+
+def prepare(workload, threads):
+    """A convolution or a product of matrices, in chunks of images or of rows."""
+    start_threads()
+    return _convolution(workload, threads) if workload.kind == "convolution" else _matrix(workload, threads)

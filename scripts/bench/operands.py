@@ -1,0 +1,18 @@
+"""Operands of the kernels that are timed alone."""
+
+import numpy as np
+
+
+def convolution_operands(shape):
+    """x (N, H, W, C), kernel (R, R, C, K), dy (N, P, Q, K) for (N, C, H, W, K, R, stride, padding)."""
+    images, channels, height, width, filters, size, stride, padding = shape
+    rows, columns = ((n + 2 * padding - size) // stride + 1 for n in (height, width))
+    generator = np.random.default_rng(3)
+    shapes = (images, height, width, channels), (size, size, channels, filters), (images, rows, columns, filters)
+    return tuple(generator.standard_normal(s, np.float32) for s in shapes)
+
+
+def matrix_operands(shape):
+    """a (M, K) and b (K, N) for (M, K, N)."""
+    generator = np.random.default_rng(3)
+    return generator.standard_normal(shape[:2], np.float32), generator.standard_normal(shape[1:], np.float32)

@@ -1,0 +1,161 @@
+"""jitnet's form of the workloads: Keras-style models, trained by ``fit``."""
+
+import time
+
+import jitnet
+from jitnet import layers, losses, ops, optimizers
+from networks import is_state, walk
+from peers import Case
+from workloads import MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
+
+
+class PaddedConv2D(layers.Layer):
+    """A convolution without bias with the same padding on all sides, which is not what "same" means with strides."""
+
+    def __init__(self, filters, size, stride, padding, **arguments):
+        super().__init__(**arguments)
+        self.filters, self.size, self.stride, self.padding = filters, size, stride, padding
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((self.size, self.size, input_shape[-1], self.filters), name="kernel")
+
+    def call(self, inputs):
+        return ops.conv(inputs, self.kernel, self.stride, ((self.padding,) * 2,) * 2)
+
+
+class Shortcut(layers.Layer):
+    """Every ``stride``-th pixel, and channels of zeros on both sides up to ``filters``."""
+
+    def __init__(self, filters, stride, **arguments):
+        super().__init__(**arguments)
+        self.filters, self.stride = filters, stride
+
+    def call(self, inputs):
+        x = ops.average_pool(inputs, 1, self.stride)
+        _, height, width, channels = x.shape
+        before = (self.filters - channels) // 2
+        # ops.pad pads height and width only: channels take the place of width
+        x = ops.reshape(x, (-1, height * width, channels, 1))
+        x = ops.pad(x, ((0, 0), (0, 0), (before, self.filters - channels - before), (0, 0)))
+        return ops.reshape(x, (-1, height, width, self.filters))
+
+
+class _Layers:
+    def conv(self, name, x, filters, size, padding, stride, bias):
+        if padding and stride > 1:
+            return PaddedConv2D(filters, size, stride, padding, name=f"{name}_convolution")(x)
+        same = "same" if padding else "valid"
+        return layers.Conv2D(filters, size, stride, same, use_bias=bias, name=f"{name}_convolution")(x)
+
+    def norm(self, name, x):
+        return layers.BatchNormalization(momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON, name=f"{name}_norm")(x)
+
+    def relu(self, x):
+        return layers.ReLU()(x)
+
+    def tanh(self, x):
+        return layers.Activation("tanh")(x)
+
+    def pool(self, x):
+        return layers.MaxPooling2D(2)(x)
+
+    def flatten(self, x):
+        return layers.Flatten()(x)
+
+    def mean(self, x):
+        return layers.GlobalAveragePooling2D()(x)
+
+    def dense(self, name, x, units):
+        return layers.Dense(units, name=f"{name}_dense")(x)
+
+    def shortcut(self, x, filters, stride):
+        return Shortcut(filters, stride)(x)
+
+    def add(self, x, y):
+        return layers.Add()([x, y])
+
+
+def _model(workload):
+    inputs = jitnet.Input(workload.model.input_shape)
+    model = jitnet.Model(inputs, walk(workload.model, _Layers(), inputs), name="benchmark")
+    model.set_weights(list(workload.weights().values()))
+    return model
+
+
+class Training(Case):
+    def __init__(self, workload):
+        self.workload = workload
+        self.x, self.y = workload.data()
+        self.weights = list(workload.weights().values())
+        self.model = _model(workload)
+        self._compile("auto")
+
+    def _compile(self, jit_compile):
+        rate = self.workload.learning_rate
+        optimizer = optimizers.SGD(rate, MOMENTUM) if self.workload.optimizer == "sgd" else optimizers.Adam(rate)
+        loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+        self.model.compile(optimizer, loss, jit_compile=jit_compile)
+        self.form = f"jit_compile={jit_compile}"
+
+    def check(self, steps):
+        batch = self.workload.batch
+        parts = [slice(i * batch, (i + 1) * batch) for i in range(steps)]
+        return [self.model.train_on_batch(self.x[part], self.y[part]) for part in parts]
+
+    def tune(self):
+        found = {}
+        for mode in (False, True):
+            self._compile(mode)
+            self.run(1)
+            self.reset()
+            times = []
+            while sum(times) < 0.3 or len(times) < 2:
+                start = time.perf_counter()
+                self.run(1)
+                times.append(time.perf_counter() - start)
+            found[mode] = min(times)
+        self._compile(min(found, key=found.get))
+
+    def reset(self):
+        self.model.set_weights(self.weights)
+
+    def gradients(self, batch):
+        part = slice(batch * self.workload.batch, (batch + 1) * self.workload.batch)
+        self.reset()
+        # with so large a step the weights become the gradients: what they were before is lost in rounding
+        scale = 2.0**40
+        self.model.compile(optimizers.SGD(scale), losses.SparseCategoricalCrossentropy(from_logits=True))
+        self.model.train_on_batch(self.x[part], self.y[part])
+        names = [name for name in self.workload.weights() if not is_state(name)]
+        return {name: -array / scale for name, array in zip(names, self.model.get_weights(), strict=False)}
+
+    def run(self, count):
+        epochs = max(1, round(count / self.workload.steps))
+        self.model.fit(self.x, self.y, batch_size=self.workload.batch, epochs=epochs, verbose=0)
+        return epochs * self.workload.steps
+
+
+class Inference(Case):
+    def __init__(self, workload):
+        self.x = workload.data()[0]
+        self.model = _model(workload)
+        self.form = "predict_on_batch"
+
+    def check(self, steps):
+        return self.model.predict_on_batch(self.x).ravel()
+
+    def run(self, count):
+        for _ in range(count):
+            self.model.predict_on_batch(self.x)
+        return count
+
+
+def prepare(workload, threads, variant):
+    jitnet.set_num_threads(threads)
+    if workload.kind in ("train", "memory", "gradients", "cold"):
+        return Training(workload)
+    if workload.kind in ("infer", "one_sample"):
+        return Inference(workload)
+    import kernels_jitnet
+
+    return kernels_jitnet.prepare(workload, threads)

@@ -1,0 +1,112 @@
+"""The planner's rewrites: a fused step computes what the unfused one does, in float64 to rounding."""
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import layers, ops
+from jitnet.graph import topological_order
+from jitnet.layers.base import clear_names
+
+
+def lenet():
+    return jitnet.Sequential(
+        [
+            jitnet.Input((14, 13, 1)),
+            layers.Conv2D(6, 5, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(7, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(11, activation="relu"),
+            layers.Dense(5),
+        ]
+    )
+
+
+def strides_dilation_groups():
+    return jitnet.Sequential(
+        [
+            jitnet.Input((13, 11, 3)),
+            layers.Conv2D(8, (3, 2), strides=2, padding="same", activation="relu"),
+            layers.Conv2D(5, 3, dilation_rate=2, padding="same"),
+            layers.ReLU(),
+            layers.Conv2D(6, (1, 3), strides=(1, 2), use_bias=False),
+            layers.Conv2D(6, 1, groups=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5, activation="tanh"),
+        ]
+    )
+
+
+def branches():
+    """Gradients of a tensor that is read several times accumulate; a layer is used twice."""
+    x = jitnet.Input((6, 6, 3))
+    shared = layers.Conv2D(4, 3, padding="same")
+    a = layers.ReLU()(layers.BatchNormalization()(shared(x)))
+    b = layers.Conv2D(4, 1)(a)
+    c = layers.Conv2D(3, 3, padding="same", activation="relu")(a)
+    d = shared(c)
+    e = layers.ReLU()(layers.Add()([a, b, d]))
+    f = layers.MaxPooling2D(2)(e)
+    return jitnet.Model(x, layers.Dense(5)(layers.Flatten()(layers.Multiply()([f, f]))))
+
+
+def gradients(build, shape, fuse, batch=37):
+    clear_names()
+    jitnet.set_floatx("float64")
+    jitnet.utils.set_random_seed(5)
+    model = build()
+    model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    rng = np.random.default_rng(0)
+    arrays, samples, shapes = model._prepare(rng.standard_normal((batch, *shape)), rng.integers(0, 5, batch))
+    step = model._step("train", shapes, fuse=fuse, regions=True)
+    results = np.zeros(step.results)
+    values = {**arrays, "order": np.arange(samples), "seed": 1, "t": 0, "results": results}
+    step.run(batch, 1, {**values, "hyperparameters": np.zeros((1, 2))}, compiled=False)
+    return results, {v.name: g.copy() for v, g in step.variable_gradients().items()}, step
+
+
+@pytest.mark.parametrize(
+    "build, shape, kernels",
+    [
+        (lenet, (14, 13, 1), ["conv2d_forward_5x5_1_6_bias(", "matrix_multiply_bias_relu(", "relu_mask("]),
+        (strides_dilation_groups, (13, 11, 3), ["conv2d_forward_3x2_3_8_stride2x2_bias_relu(", "conv2d_forward("]),
+        (branches, (6, 6, 3), ["_accumulate("]),
+    ],
+)
+def test_fused_step_equals_unfused(build, shape, kernels):
+    fused_results, fused, fused_step = gradients(build, shape, fuse=True)
+    results, unfused, unfused_step = gradients(build, shape, fuse=False)
+    np.testing.assert_allclose(fused_results, results, rtol=1e-12)
+    for name, gradient in unfused.items():
+        scale = max(abs(gradient).max(), 1e-3)
+        np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * scale, err_msg=name)
+    for kernel in kernels:
+        assert kernel in fused_step.source
+    assert "_relu_mask" not in unfused_step.source
+
+
+def test_relu_moves_behind_max_pooling():
+    _, _, step = gradients(lenet, (14, 13, 1), fuse=True)
+    body = step.source
+    assert body.index("max_pool2d") < body.index("relu_forward(")
+    # the unfused step keeps the order of the layers
+    _, _, unfused = gradients(lenet, (14, 13, 1), fuse=False)
+    assert unfused.source.index("relu_forward(") < unfused.source.index("max_pool2d_forward(")
+
+
+def test_relu_that_others_read_stays_before_max_pooling():
+    from jitnet.fusion import pool_before_relu
+
+    x = jitnet.Input((4, 4, 2))
+    y = ops.relu(x)
+    outputs = [ops.max_pool(y, 2), ops.max_pool(ops.relu(y), 2)]
+    applications = topological_order(outputs)
+    names = [a.operation.name for a in pool_before_relu(applications, outputs)]
+    # y has two readers, so only the second relu moves
+    assert names == ["relu", "max_pool2d", "max_pool2d", "relu"]
+    z = ops.relu(x)
+    outputs = [ops.max_pool(z, 2), z]
+    names = [a.operation.name for a in pool_before_relu(topological_order(outputs), outputs)]
+    assert names == ["relu", "max_pool2d"]

@@ -1,0 +1,262 @@
+"""The plan: order, memory, regions, chunks, and steps that do the same however they are grouped."""
+
+import itertools
+import random
+import re
+
+import networks
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import codegen, layers
+from jitnet.plan import ALIGNMENT, MAXIMUM_CHUNKS, plan_memory, schedule
+from jitnet.program import Buffer, Call, Out
+
+# ---- models
+
+
+def lenet():
+    model = jitnet.Sequential(
+        [
+            layers.Input((8, 8, 1), name="images"),
+            layers.Conv2D(3, 3, padding="same", activation="relu", name="convolution_1"),
+            layers.MaxPooling2D(2, name="pooling_1"),
+            layers.Conv2D(4, 3, activation="relu", name="convolution_2"),
+            layers.MaxPooling2D(2, name="pooling_2"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(6, "relu", name="dense_1"),
+            layers.Dense(3, name="dense_2"),
+        ],
+        name="lenet",
+    )
+    model.compile("adam", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    return model
+
+
+def residual():
+    """Branches, a shared layer, a value used several times, batch statistics, dropout."""
+    x = layers.Input((5,), name="x")
+    shared = layers.Dense(5, "tanh", name="shared")
+    y = layers.Add(name="add")([x, shared(x)])
+    y = layers.BatchNormalization(name="normalisation")(y)
+    y = layers.Concatenate(name="concatenate")([shared(y), layers.Dropout(0.2, name="dropout")(y), y])
+    model = jitnet.Model(x, layers.Dense(3, "softmax", name="probabilities")(y), name="residual")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def convolutional():
+    # a bias before batch normalisation has no gradient but rounding, which Adam would magnify
+    return networks.convolutional(optimizer="sgd")
+
+
+MODELS = {"lenet": lenet, "residual": residual, "convolutional": convolutional}
+every_model = pytest.mark.parametrize("name", MODELS)
+every_step = pytest.mark.parametrize(
+    ("mode", "fuse"), list(itertools.product(("train", "evaluate", "predict"), (True, False)))
+)
+
+
+def plan_of(name, mode="train", **options):
+    return MODELS[name]()._step(mode, **options).plan
+
+
+# ---- order
+
+
+def random_calls(generator):
+    """Calls that read and write random buffers, batched or not."""
+    batch = [Buffer(f"b{i}", (1,), "float32", "batch") for i in range(4)]
+    others = [Buffer(f"w{i}", (1,), "float32", generator.choice(["whole", "chunk", "variable"])) for i in range(4)]
+    calls = []
+    for number in range(generator.randrange(1, 14)):
+        batched = generator.random() < 0.6
+        pool = batch + others if batched else others
+        arguments = generator.sample(pool, generator.randrange(3))
+        arguments += [Out(b, generator.random() < 0.3) for b in generator.sample(pool, generator.randrange(1, 3))]
+        calls.append(Call(f"test.call_{number}", tuple(arguments), batched))
+    return calls
+
+
+def depend(first, second):
+    """Whether swapping the two calls could change a result."""
+    return bool(first.writes & (second.reads | second.writes) or first.reads & second.writes)
+
+
+def test_schedule_keeps_the_order_of_dependent_calls():
+    for seed in range(500):
+        calls = random_calls(random.Random(seed))
+        sections = schedule(calls)
+        for section in sections:
+            assert section.calls
+            assert {call.batched for call in section.calls} == {section.batched}
+        place = {call: i for i, call in enumerate(c for s in sections for c in s.calls)}
+        assert set(place) == set(calls)
+        assert len(place) == len(calls)
+        for first, second in itertools.combinations(calls, 2):
+            if depend(first, second):
+                assert place[first] < place[second], (seed, first.kernel, second.kernel)
+
+
+def test_schedule_does_not_cut_without_need():
+    for seed in range(500):
+        sections = schedule(random_calls(random.Random(seed)))
+        for first, second in itertools.pairwise(s for s in sections if s.batched):
+            between = sections[sections.index(first) + 1 : sections.index(second)]
+            assert between, "two regions that follow each other are one"
+            serial = [call for section in between for call in section.calls]
+            assert any(depend(call, other) for call in serial for other in second.calls)
+
+
+# ---- memory
+
+
+def lifetimes(plan):
+    """{batch buffer: (first, last call)}, and {(input, output): call} of work in place."""
+    first, last, shared = {}, {}, {}
+    for index, call in enumerate(c for section in plan.sections for c in section.calls):
+        for root in {b.root for b in call.buffers if b.root.kind == "batch"}:
+            first.setdefault(root, index)
+            last[root] = index
+        if call.in_place is not None:
+            shared[tuple(b.root for b in call.in_place)] = index
+    return {root: (first[root], last[root]) for root in first}, shared
+
+
+def overlap(a, b):
+    return a[0] < b[1] and b[0] < a[1]
+
+
+@every_model
+@every_step
+def test_live_buffers_never_share_memory(name, mode, fuse):
+    plan = plan_of(name, mode, fuse=fuse)
+    alive, shared = lifetimes(plan)
+    memory = plan.memory
+    for (a, (a_first, a_last)), (b, (b_first, b_last)) in itertools.combinations(alive.items(), 2):
+        places = [(memory.offsets[x], memory.offsets[x] + x.nbytes) for x in (a, b)]
+        if a_first <= b_last and b_first <= a_last and overlap(*places):
+            # only an input that dies where its output is born, and a kernel that may work in place
+            assert a_last == b_first == shared.get((a, b)) or b_last == a_first == shared.get((b, a)), (a, b)
+            assert memory.offsets[a] == memory.offsets[b]
+    for buffer in alive:
+        assert memory.offsets[buffer] % ALIGNMENT == 0
+        assert memory.offsets[buffer] + buffer.nbytes <= memory.batch
+    for kind, size in (("whole", memory.whole), ("chunk", memory.chunk)):
+        places = sorted((o, o + b.nbytes) for b, o in memory.offsets.items() if b.kind == kind)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(places))
+        assert not places or places[-1][1] <= size
+
+
+@pytest.mark.parametrize("batch", [1, 15, 16, 33, 50, 1000, 5000])
+@every_model
+def test_the_arena_holds_every_chunk(name, batch):
+    plan = plan_of(name)
+    chunks, memory = plan.chunks(batch), plan.memory
+    for smaller in {batch, batch - batch // 3, 1}:
+        count = plan.chunks(smaller)
+        capacity = -(-smaller // count)
+        sizes = [smaller * (i + 1) // count - smaller * i // count for i in range(count)]
+        assert sum(sizes) == smaller
+        assert max(sizes) <= capacity
+        end = memory.whole + (memory.chunk + memory.batch * capacity) * count
+        assert end <= memory.nbytes(batch, chunks), "a smaller batch must fit into the arena of a greater one"
+
+
+@every_model
+def test_reuse_makes_the_arena_smaller(name):
+    sections = plan_of(name).sections
+    assert plan_memory(sections, reuse=True).batch < 0.9 * plan_memory(sections, reuse=False).batch
+
+
+# ---- regions and chunks
+
+
+def regions(plan):
+    return [section for section in plan.sections if section.batched]
+
+
+def test_a_network_without_batch_statistics_is_one_region():
+    for mode in ("train", "evaluate", "predict"):
+        assert len(regions(plan_of("lenet", mode))) == 1
+        assert len(regions(plan_of("convolutional", mode))) == (1 if mode != "train" else 3)
+
+
+def test_regions_are_cut_only_at_the_statistics():
+    for name in ("convolutional", "residual"):
+        plan = plan_of(name)
+        found = regions(plan)
+        assert len(found) == 3  # up to the batch's statistics, up to those of the gradient, the rest
+        for region, statistics in zip(found, ("batch_norm_statistics", "batch_norm_backward_statistics"), strict=False):
+            assert any(call.kernel.endswith(statistics) for call in region.calls)
+
+
+def test_chunks_depend_on_the_batch_alone():
+    plan = plan_of("lenet")
+    counts = []
+    for threads in (1, 2, 3):
+        jitnet.set_num_threads(threads)
+        counts.append([plan.chunks(batch) for batch in range(1, 3000)])
+    assert counts[0] == counts[1] == counts[2]
+    assert counts[0] == sorted(counts[0])
+    assert counts[0][0] == 1
+    assert counts[0][-1] == MAXIMUM_CHUNKS
+    assert all(count <= batch for batch, count in enumerate(counts[0], start=1))
+
+
+# ---- the same results however calls are grouped
+
+
+def images_for(name, count=50):
+    generator = np.random.default_rng(count)
+    shape = MODELS[name]().input_shape[1:]
+    return generator.normal(size=(count, *shape)).astype("float32"), generator.integers(0, 3, count)
+
+
+def trained(name, **options):
+    """Losses and weights after some steps of uneven batches, and predictions."""
+    jitnet.utils.set_random_seed(4)
+    model = MODELS[name]()
+    make = model._step
+    model._step = lambda mode, shapes=None: make(mode, shapes, **options)
+    x, y = images_for(name)
+    losses = model.fit(x, y, batch_size=33, epochs=3, verbose=0).history["loss"]
+    return [np.array(losses), *model.get_weights(), model.predict(x, batch_size=33)]
+
+
+@pytest.mark.parametrize("name", ["residual", "convolutional"])
+def test_regions_give_the_same_bits_as_one_call_after_the_other(name):
+    for grouped, single in zip(trained(name), trained(name, regions=False), strict=True):
+        np.testing.assert_array_equal(grouped, single)
+
+
+@every_model
+def test_fusion_gives_the_same_results(name):
+    # without regions, too, for one network: every call of such a step is a function to compile
+    reference = trained(name, fuse=False, regions=name != "lenet")
+    for fused, unfused in zip(trained(name), reference, strict=True):
+        np.testing.assert_allclose(fused, unfused, rtol=1e-4, atol=1e-5)
+
+
+def test_one_module_serves_every_batch_size():
+    model = lenet()
+    x, y = images_for("lenet")
+    model.fit(x[:20], y[:20], batch_size=8, verbose=0)  # batches of 8 and 4
+    step = model._step("train", ((),))
+    loaded, module = len(codegen._MODULES), step.module
+    model.fit(x, y, batch_size=33, verbose=0)
+    model.fit(x, y, batch_size=50, verbose=0)
+    assert model._step("train", ((),)) is step
+    assert step.module is module
+    assert len(codegen._MODULES) == loaded
+    assert len(module.forward_backward.signatures) == 1
+
+
+@every_model
+def test_float32_steps_hold_float64_in_totals_only(name):
+    for mode in ("train", "evaluate", "predict"):
+        source = MODELS[name]()._step(mode).source
+        doubles = [line.strip() for line in source.splitlines() if re.search(r"view\(.*float64\)", line)]
+        assert all(re.match(r"\w+_total(_\d+)? = ", line) for line in doubles), doubles
+        assert "float32" in source
