@@ -279,8 +279,10 @@ class StepWriter:
             "order": "order[i * batch : (i + 1) * batch]",
             "hyperparameters": "hyperparameters[i]",
             "t": "t + i",
+            "results": "results[i // steps_per_result]",
         }
-        source = ["@compile_function", *_wrapped("def run_steps", ["count", *self.arguments], ":", "")]
+        signature = ["count", "steps_per_result", *self.arguments]
+        source = ["@compile_function", *_wrapped("def run_steps", signature, ":", "")]
         source += ["    for i in range(count):"]
         source += _wrapped("step_compiled", [replaced.get(a, a) for a in self.arguments], "", "        ")
         return source

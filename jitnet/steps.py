@@ -19,7 +19,8 @@ RESERVED = (
     "batch", "chunk", "chunks", "blocks", "threads", "update_threads", "begin", "n", "capacity", "base", "size",
     "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
     "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
-    "step", "run_steps", "update", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
+    "step", "run_steps", "steps_per_result", "update", "count", "i", "arguments",
+    "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 
 
@@ -266,11 +267,16 @@ class Step:
             arrays = {**arrays, **self.optimizer.slot_arrays(self.layout, self.trainable)}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
-    def run(self, batch: int, count: int, arrays: dict, compiled: bool) -> None:
-        """Run ``count`` steps of ``batch`` samples; ``order`` and ``hyperparameters`` have one part per step."""
+    def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:
+        """Run ``count`` steps of ``batch`` samples; ``order`` and ``hyperparameters`` have one part per step.
+
+        steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
+        """
         arguments = self.bind(batch, compiled, **arrays)
         if compiled and self.gathered:
-            self.module.run_steps(count, *arguments)
+            at = self.arguments.index("results")
+            arguments[at] = np.atleast_2d(arguments[at])
+            self.module.run_steps(count, steps_per_result or count, *arguments)
             return
         step = self.module.step
         places = {name: i for i, name in enumerate(self.arguments)}

@@ -364,27 +364,28 @@ class Trainer:
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
         names = self._record_names()
-        said = False
+        # with nothing to do between epochs, several of them run in one compiled call
+        watched = [c for c in hooks.callbacks if c is not hooks.history]
+        whole_batches = steps * batch_size <= samples
+        joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and validation is None
+        self._said_not_finite = False
         logs: dict = {}
         hooks.on_train_begin()
         try:
-            for epoch in range(initial_epoch, epochs):
+            following = initial_epoch
+            while joins and epochs - following > 1:
+                following = self._run_epochs(
+                    step, arrays, samples, batch_size, steps, following, epochs, shuffle, hooks
+                )
+            for epoch in range(following, epochs):
                 hooks.on_epoch_begin(epoch)
                 order = self._order(samples) if shuffle else np.arange(samples)
                 order = order[: steps * batch_size]
                 results = np.zeros(step.results)
 
                 def on_progress(done, seen, results=results, epoch=epoch):
-                    nonlocal said
                     logs = _means(names, results, seen)
-                    if not math.isfinite(logs["loss"]) and not said:
-                        said = True
-                        warnings.warn(
-                            f"The loss became {logs['loss']} in epoch {epoch + 1}, at or before step {done}. Lower the "
-                            "learning rate, or check the targets and the loss.",
-                            RuntimeWarning,
-                            stacklevel=4,
-                        )
+                    self._check_loss(logs, epoch, done)
                     if hooks.batch_hooks:
                         hooks.on_train_batch_end(done - 1, logs)
                     if hooks.progbar is not None:
@@ -413,12 +414,51 @@ class Trainer:
             callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments
         )
 
-    def _order(self, samples: int) -> np.ndarray:
-        """A permutation of the samples: a function of the seed and the steps taken alone."""
+    def _run_epochs(self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks) -> int:
+        """Run as many epochs in one call as PROGRESS_SECONDS hold, at most to the last but one; the next epoch."""
+        count = max(1, min(epochs - epoch - 1, int(PROGRESS_SECONDS / (steps * step.seconds_per_step))))
+        first = self.optimizer.iterations
+        size = steps * batch_size
+        if shuffle:
+            order = np.concatenate([self._order(samples, first + i * steps)[:size] for i in range(count)])
+        else:
+            order = np.tile(np.arange(size), count)
+        results = np.zeros((count, step.results))
+        table = self.optimizer.hyperparameter_table(first, count * steps)
+        values = {**arrays, "order": order, "seed": self._seed(), "t": first, "results": results}
+        start = time.perf_counter()
+        step.run(batch_size, count * steps, {**values, "hyperparameters": table}, True, steps)
+        if first:
+            step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
+        self.optimizer.iterations += count * steps
+        names = self._record_names()
+        for row in results:
+            logs = _means(names, row, size)
+            self._check_loss(logs, epoch)
+            hooks.on_epoch_begin(epoch)
+            hooks.on_epoch_end(epoch, logs)
+            epoch += 1
+        return epoch
+
+    def _check_loss(self, logs: dict, epoch: int, step: int | None = None) -> None:
+        """Warn, once in a run, if the loss is NaN or infinite."""
+        if math.isfinite(logs["loss"]) or self._said_not_finite:
+            return
+        self._said_not_finite = True
+        place = f"epoch {epoch + 1}" if step is None else f"epoch {epoch + 1}, at or before step {step}"
+        warnings.warn(
+            f"The loss became {logs['loss']} in {place}. Lower the learning rate, or check the targets and the loss.",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+    def _order(self, samples: int, iterations: int | None = None) -> np.ndarray:
+        """A permutation of the samples: a function of the seed and the steps taken (``iterations``) alone."""
         from .kernels.cpu.random import random_keys
 
         keys = np.empty(samples, np.uint64)
-        random_keys(keys, self._seed(), SHUFFLE_STREAM, self.optimizer.iterations)
+        step = self.optimizer.iterations if iterations is None else iterations
+        random_keys(keys, self._seed(), SHUFFLE_STREAM, step)
         return np.argsort(keys, kind="stable")
 
     def _evaluate(self, arrays, samples, shapes, batch_size, hooks, progbar=None) -> dict:

@@ -36,7 +36,7 @@ from numba.extending import intrinsic, register_jitable  # noqa: E402
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
-_SHARED = ("_jit.py", "memory.py", "parallel.py", "vector_math.py")
+_SHARED = ("_jit.py", "memory.py", "parallel.py", "rows.py", "vector_math.py")
 _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
 
 

@@ -1,7 +1,7 @@
 """Matrix products of dense layers, and bias: blocked loops that LLVM vectorises along the last axis."""
 
-from ._jit import kernel, kernel_attributes
-from .memory import view
+from ._jit import kernel, kernel_attributes, scalar
+from .rows import fold, repeated, rows_together, scratch, zeros_for
 
 
 @kernel
@@ -118,27 +118,59 @@ def dense_backward_filter(x, dy, dkernel, accumulate):
                 dkernel[k, n] += value * dy[m, n]
 
 
+@scalar
+def _add_to_rows(x, bias, y):
+    for first in range(0, y.size, bias.size):
+        y_row = y[first : first + bias.size]
+        if x.ctypes.data == y.ctypes.data:
+            for c in range(bias.size):
+                y_row[c] += bias[c]
+        else:
+            x_row = x[first : first + bias.size]
+            for c in range(bias.size):
+                y_row[c] = x_row[c] + bias[c]
+
+
+@scalar
+def _sum_rows(x, total):
+    """total += sum of the rows of x, four at a time."""
+    width = total.size
+    four = x.size - x.size % (4 * width)
+    for first in range(0, four, 4 * width):
+        a, b = x[first : first + width], x[first + width : first + 2 * width]
+        c, d = x[first + 2 * width : first + 3 * width], x[first + 3 * width : first + 4 * width]
+        for j in range(width):
+            total[j] += (a[j] + b[j]) + (c[j] + d[j])
+    for first in range(four, x.size, width):
+        a = x[first : first + width]
+        for j in range(width):
+            total[j] += a[j]
+
+
 @kernel
 def bias_add_forward(x, bias, y):
     """y = x + bias along the last axis.  x, y: (..., C), bias: (C,); y may be x's memory."""
     kernel_attributes()
-    channels = bias.shape[0]
-    shape = (x.size // max(1, channels), channels)
-    rows, out = view(x, 0, shape, x.dtype), view(y, 0, shape, y.dtype)
-    for m in range(rows.shape[0]):
-        for c in range(channels):
-            out[m, c] = rows[m, c] + bias[c]
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    rows = x.size // bias.size
+    times = rows_together(rows, bias.size)
+    together = (rows - rows % times) * bias.size
+    _add_to_rows(x[:together], repeated(bias, times, scratch(x.dtype)), y[:together])
+    _add_to_rows(x[together:], bias, y[together:])
 
 
 @kernel
 def bias_add_backward(dy, dbias, accumulate):
     """dbias = sum of dy over all but the last axis.  dy: (..., C), dbias: (C,)"""
     kernel_attributes()
-    channels = dbias.shape[0]
-    rows = view(dy, 0, (dy.size // max(1, channels), channels), dy.dtype)
+    dy = dy.reshape(-1)
+    rows = dy.size // dbias.size
+    times = rows_together(rows, dbias.size)
+    together = (rows - rows % times) * dbias.size
     if not accumulate:
-        for c in range(channels):
-            dbias[c] = 0
-    for m in range(rows.shape[0]):
-        for c in range(channels):
-            dbias[c] += rows[m, c]
+        dbias[:] = 0
+    sums = zeros_for(dbias, times, scratch(dy.dtype))
+    _sum_rows(dy[:together], sums)
+    fold(sums, times, dbias)
+    _sum_rows(dy[together:], dbias)

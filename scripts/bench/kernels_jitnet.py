@@ -158,7 +158,35 @@ def _matrix(workload, threads):
     return _Kernel(plan.name, lambda: run(threads, threads, (a, b, c, workspaces)), c)
 
 
+class _Peak(Case):
+    """Every thread multiplies two small matrices of its own again and again; a step is one product on each thread."""
+
+    def __init__(self, workload, threads):
+        rows, depth, columns = workload.shape
+        self.threads = threads
+        generator = np.random.default_rng(3)
+        shapes = (rows, depth), (depth, columns), (rows, columns)
+        self.arrays = [generator.standard_normal((threads, *shape), np.float32) for shape in shapes]
+        kernel = matrix_multiply_plan(*workload.shape).kernel()
+
+        @compile_uncached
+        def body(chunk, chunks, count, a, b, c):
+            a_part = view(a, chunk * rows * depth * 4, (rows, depth), float32)
+            b_part = view(b, chunk * depth * columns * 4, (depth, columns), float32)
+            c_part = view(c, chunk * rows * columns * 4, (rows, columns), float32)
+            for _ in range(count):
+                kernel(a_part, b_part, c_part, c_part.reshape(rows * columns))
+
+        self.launch = _launcher(body)
+
+    def run(self, count):
+        self.launch(self.threads, self.threads, (count, *self.arrays))
+        return count
+
+
 def prepare(workload, threads):
     """A convolution or a product of matrices, in chunks of images or of rows."""
     start_threads()
+    if workload.kind == "peak":
+        return _Peak(workload, threads)
     return _convolution(workload, threads) if workload.kind == "convolution" else _matrix(workload, threads)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from peers import PEERS, environment
-from workloads import Workload
+from workloads import PEAK, Workload
 
 HERE = Path(__file__).resolve().parent
 TOLERANCE = 1e-3  # relative to the largest value: float32 sums in another order, over three steps
@@ -282,12 +282,10 @@ def _distance(found, exact) -> float:
 def peak(processes: Processes, threads: int) -> float:
     """Floating-point operations a second that products of small matrices, all in the first caches, reach."""
     process = processes.get("jitnet")
-    process.ask("prepare", workload="peak", threads=threads)
+    process.ask("prepare", workload=PEAK.name, threads=threads)
     process.ask("tune")
     seconds = min(process.ask("time", seconds=0.3)["seconds"] for _ in range(5))
     processes.close()
-    from workloads import PEAK
-
     return threads * PEAK.operations / seconds
 
 

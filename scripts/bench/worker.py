@@ -43,10 +43,13 @@ class Worker:
         cpu, start = time.process_time(), time.perf_counter()
         done = self.case.run(max(1, round(seconds / self.seconds_per_step)))
         elapsed = time.perf_counter() - start
+        self.seconds_per_step = elapsed / done
         return {"seconds": elapsed / done, "cores": (time.process_time() - cpu) / elapsed}
 
     def _calibrate(self, seconds):
         self.case.reset()
+        for _ in range(2):
+            self.case.run(1)  # may compile
         count, elapsed = 1, 0.0
         while elapsed < seconds / 4:
             start = time.perf_counter()

@@ -1,0 +1,75 @@
+"""Arrays (M, C) of few channels as rows of 16 C elements, which fill vectors whatever C is."""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+from ._jit import scalar
+
+_TOGETHER = 16
+_MANY_CHANNELS = 64  # enough for vectors by themselves
+_SCRATCH = _TOGETHER * _MANY_CHANNELS
+
+
+@intrinsic
+def scratch(typingctx, dtype):
+    """Uninitialised array of 16 x 64 elements of ``dtype`` on the stack of the function that calls this."""
+    array_type = types.Array(dtype.dtype, 1, "C")
+
+    def codegen(context, builder, signature, arguments):
+        element = context.get_data_type(dtype.dtype)
+        memory = cgutils.alloca_once(builder, ir.ArrayType(element, _SCRATCH))
+        result = make_array(array_type)(context, builder)
+        populate_array(
+            result,
+            data=builder.bitcast(memory, result.data.type),
+            shape=[context.get_constant(types.intp, _SCRATCH)],
+            strides=[context.get_constant(types.intp, dtype.dtype.bitwidth // 8)],
+            itemsize=context.get_constant(types.intp, dtype.dtype.bitwidth // 8),
+            meminfo=None,
+        )
+        return result._getvalue()
+
+    return array_type(dtype), codegen
+
+
+@scalar
+def rows_together(rows, channels):
+    """How many rows are taken as one: 16, or 1 where channels are many or rows few."""
+    return _TOGETHER if channels < _MANY_CHANNELS and rows >= 2 * _TOGETHER else 1
+
+
+@scalar
+def repeated(vector, times, space):
+    """``vector`` ``times`` times over, in ``space``."""
+    if times == 1:
+        return vector
+    channels = vector.size
+    for i in range(times):
+        part = space[i * channels : (i + 1) * channels]
+        for c in range(channels):
+            part[c] = vector[c]
+    return space[: times * channels]
+
+
+@scalar
+def zeros_for(total, times, space):
+    """Where to sum ``times`` rows at a time: zeros in ``space``, or ``total`` itself for one."""
+    if times == 1:
+        return total
+    sums = space[: times * total.size]
+    for j in range(sums.size):
+        sums[j] = 0
+    return sums
+
+
+@scalar
+def fold(sums, times, total):
+    """total += the sums of ``zeros_for``, in order."""
+    if times > 1:
+        for i in range(times):
+            part = sums[i * total.size : (i + 1) * total.size]
+            for c in range(total.size):
+                total[c] += part[c]
