@@ -25,6 +25,7 @@ def optimise(program: Program) -> None:
     """Rewrite ``program`` for speed."""
     workspace = _Workspace(program)
     fuse_epilogues(program)
+    fuse_batch_norm(program)
     specialise(program, workspace)
     workspace.finish()
 
@@ -89,6 +90,56 @@ def fuse_epilogues(program: Program) -> None:
             _merge(call, follower, result.buffer, users, removed)
             call.epilogue, call.extra = "relu_mask", activation
     program.calls = [call for call in calls if call not in removed]
+
+
+def fuse_batch_norm(program: Program) -> None:
+    """Batch normalisation with the ReLU after it, forward and backward, and with the residual that is added between."""
+    calls = program.calls
+    users = _users(calls)
+    removed = set()
+    for call in calls:
+        if call.kernel == "norm.batch_norm_apply":
+            follower = _only_reader(call, users)
+            if follower is not None and follower.kernel == "elementwise.relu_forward":
+                _merge(call, follower, follower.arguments[1].buffer, users, removed)
+                call.kernel = "norm.batch_norm_relu_apply"
+            elif follower is not None and follower.kernel == "elementwise.add_forward":
+                _fuse_residual(call, follower, calls, users, removed)
+        elif call.kernel == "elementwise.relu_backward":
+            _fuse_relu_backward(call, users, removed)
+    program.calls = [call for call in calls if call not in removed]
+
+
+def _fuse_residual(call: Call, add: Call, calls, users, removed) -> None:
+    """relu(batch_norm(x) + residual), where both terms have the same shape."""
+    a, b, _, _, a_strides, b_strides = add.arguments
+    normalised = _output(call).buffer.root
+    residual = b if a.root is normalised else a
+    relu = _only_reader(add, users)
+    if relu is None or relu.kernel != "elementwise.relu_forward" or a_strides != b_strides or a.root is b.root:
+        return
+    if any(residual.root in c.writes for c in calls[calls.index(call) :] if c not in removed):
+        return  # the residual is computed after the normalisation
+    rows = _like(residual, _output(call).buffer)
+    _merge(call, add, _output(add).buffer, users, removed)
+    _merge(call, relu, relu.arguments[1].buffer, users, removed)
+    call.kernel = "norm.batch_norm_add_relu_apply"
+    call.arguments = (call.arguments[0], rows, *call.arguments[1:])
+
+
+def _fuse_relu_backward(call: Call, users, removed) -> None:
+    """The mask of a ReLU whose gradient goes only into a batch normalisation in training."""
+    y, dy, out, accumulate = call.arguments
+    touching = users[out.buffer.root]
+    kernels = [c.kernel for c in touching]
+    if accumulate or kernels != [call.kernel, "norm.batch_norm_backward_statistics", "norm.batch_norm_backward_data"]:
+        return
+    for reader in touching[1:]:
+        x, gradient, *others = reader.arguments
+        reader.kernel = reader.kernel.replace("batch_norm_", "batch_norm_relu_")
+        reader.arguments = (x, _like(y, gradient), _like(dy, gradient), *others)
+        reader.reads = (reader.reads - {out.buffer.root}) | {y.root, dy.root}
+    removed.add(call)
 
 
 def _specialised(call: Call) -> bool:

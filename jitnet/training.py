@@ -430,7 +430,8 @@ class Trainer:
         step.run(batch_size, count * steps, {**values, "hyperparameters": table}, True, steps)
         if first:
             step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
-        self.optimizer.iterations += count * steps
+        if step.optimizer is not None:
+            self.optimizer.iterations += count * steps
         names = self._record_names()
         for row in results:
             logs = _means(names, row, size)
@@ -449,7 +450,7 @@ class Trainer:
         warnings.warn(
             f"The loss became {logs['loss']} in {place}. Lower the learning rate, or check the targets and the loss.",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=4 if step is None else 5,  # where fit was called
         )
 
     def _order(self, samples: int, iterations: int | None = None) -> np.ndarray:

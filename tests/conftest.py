@@ -1,5 +1,10 @@
 """What every test starts from: the same seed, names and float type, and as many threads as the machine has."""
 
+import os
+
+# several test processes share the cores: a waiting thread must not spin
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import pytest
 
 import jitnet

@@ -18,7 +18,8 @@ STEP = 1e-6  # of the central differences: small enough to stay on one side of a
 class Draw:
     """Random values for an input or a variable; ``shape`` has no batch axis.
 
-    kind: "normal", "positive" (0.5 to 2), "probabilities" (rows sum to 1), "one hot", or a number of classes: labels.
+    kind: "normal", "wide" (-5 to 5), "positive" (0.5 to 2), "probabilities" (rows sum to 1), "one hot", or a number of
+        classes: labels.
     wanted: whether a gradient is checked.
     """
 
@@ -34,6 +35,8 @@ class Draw:
         shape = (*leading, *self.shape)
         if self.is_label:
             return generator.integers(0, self.kind, shape)
+        if self.kind == "wide":
+            return generator.uniform(-5, 5, shape)
         if self.kind == "positive":
             return generator.uniform(0.5, 2, shape)
         if self.kind == "probabilities":
@@ -46,6 +49,10 @@ class Draw:
 
 def normal(*shape):
     return Draw(shape)
+
+
+def wide(*shape):
+    return Draw(shape, "wide")
 
 
 def positive(*shape):

@@ -598,6 +598,33 @@ def test_the_modes_give_the_same_bits():
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize("arguments", [{}, {"shuffle": False}, {"steps_per_epoch": 3}], ids=str)
+def test_epochs_with_nothing_between_them_give_the_same_as_single_ones(arguments):
+    """In compiled mode, they may run in one call."""
+    x, y = data(16)
+    results = []
+    for mode, callback in ((False, None), (True, None), (True, Recorder())):
+        optimizer = optimizers.SGD(ExponentialDecay(0.3, 5, 0.7), 0.9)
+        model = perceptron(optimizer, mode)
+        history = model.fit(x, y, BATCH, epochs=9, initial_epoch=2, verbose=0, callbacks=callback, **arguments)
+        weights = [w.tobytes() for w in model.get_weights()]
+        results.append((history.history, history.epoch, weights, optimizer.iterations))
+    assert results[0] == results[1] == results[2]
+    assert results[0][1] == list(range(2, 9)) and results[0][3] == 7 * arguments.get("steps_per_epoch", 4)
+
+
+def test_a_model_with_nothing_to_train():
+    x, y = data(16)
+    for mode in (False, True):
+        model = perceptron(jit_compile=mode)
+        model.trainable = False
+        model.compile(momentum(), "sparse_categorical_crossentropy", ["accuracy"], jit_compile=mode)
+        losses = model.fit(x, y, BATCH, epochs=3, verbose=0).history["loss"]
+        np.testing.assert_allclose(losses, [Reference().losses(x, y)[0].mean()] * 3, rtol=2e-5)
+        assert_weights(model, initial_weights(), rtol=1e-7)
+        assert model.optimizer.iterations == 0
+
+
 # ---- what goes wrong while it runs
 
 
@@ -609,6 +636,10 @@ def test_a_loss_that_is_not_finite_is_noticed_once(jit_compile):
         history = model.fit(X, Y, BATCH, epochs=4, initial_epoch=2, verbose=0).history
     assert len(noticed) == 1 and noticed[0].filename == __file__
     assert np.isnan(history["loss"]).all()
+    x, y = data(16)
+    with pytest.warns(RuntimeWarning, match="The loss became nan in epoch 1") as noticed:
+        model.fit(x, y, BATCH, epochs=3, verbose=0)
+    assert len(noticed) == 1 and noticed[0].filename == __file__
     stopping = callbacks.TerminateOnNaN()
     with pytest.warns(RuntimeWarning, match="at or before step 1"):
         assert model.fit(X, Y, BATCH, epochs=4, verbose=0, callbacks=stopping).epoch == [0]
@@ -629,6 +660,18 @@ def test_an_interrupt_leaves_a_usable_model(jit_compile):
     assert len(model.history.epoch) > 2
     assert np.isfinite(model.evaluate(X, Y, verbose=0)).all()
     assert model.fit(X, Y, BATCH, verbose=0).epoch == [0]
+
+
+def test_an_interrupt_between_epochs_that_run_in_one_call():
+    x, y = data(16)
+    model = perceptron(jit_compile=True)
+    model.fit(x, y, BATCH, epochs=2, verbose=0)
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, BATCH, epochs=100_000_000, verbose=0)
+    assert np.isfinite(model.evaluate(x, y, verbose=0)).all()
+    assert model.fit(x, y, BATCH, epochs=2, verbose=0).epoch == [0, 1]
 
 
 def test_an_error_in_a_callback_ends_the_training():

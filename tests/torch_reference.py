@@ -50,5 +50,7 @@ def torch_average_pool(t, x, window, strides, padding):
 
 def torch_batch_norm(t, x, gamma, beta, mean, variance, training, epsilon):
     moved = x.movedim(-1, 1)
+    if training and moved.numel() == moved.shape[1]:
+        return gamma * (x - x) + beta  # one value per channel is its own mean; PyTorch refuses it
     y = t.nn.functional.batch_norm(moved, mean.clone(), variance.clone(), gamma, beta, training, 0.5, epsilon)
     return y.movedim(1, -1)

@@ -151,6 +151,8 @@ def _sum_rows(x, total):
 def bias_add_forward(x, bias, y):
     """y = x + bias along the last axis.  x, y: (..., C), bias: (C,); y may be x's memory."""
     kernel_attributes()
+    if bias.size == 0:
+        return
     x = x.reshape(-1)
     y = y.reshape(-1)
     rows = x.size // bias.size
@@ -164,6 +166,8 @@ def bias_add_forward(x, bias, y):
 def bias_add_backward(dy, dbias, accumulate):
     """dbias = sum of dy over all but the last axis.  dy: (..., C), dbias: (C,)"""
     kernel_attributes()
+    if dbias.size == 0:
+        return
     dy = dy.reshape(-1)
     rows = dy.size // dbias.size
     times = rows_together(rows, dbias.size)

@@ -1,33 +1,83 @@
-"""Batch normalisation over the rows of (M, C) (Ioffe and Szegedy, 2015): statistics per chunk, then combined."""
+"""Batch normalisation over the rows of (M, C) (Ioffe and Szegedy, 2015): statistics per chunk, then combined.
+
+The kernels with ``relu`` in their name do what a ReLU behind the normalisation adds, in the same pass; going back, its
+mask is where its result y is positive.
+"""
 
 import numpy as np
 
-from ._jit import kernel, kernel_attributes
+from ._jit import kernel, kernel_attributes, scalar
+from .rows import fold, repeated, rows_together, scratch, zeros_for
+
+_SHIFT_ROWS = 256
+_STRIPE = 1024  # channels whose sums fit the scratch space
+
+
+@scalar
+def _add_deviations(x, start, rows, stride, shift, sums, squares):
+    """sums += sum of x - shift over rows, squares += sum of (x - shift)^2, four rows at a time."""
+    width = shift.size
+    for m in range(0, rows - rows % 4, 4):
+        at = start + m * stride
+        a, b = x[at : at + width], x[at + stride : at + stride + width]
+        at += 2 * stride
+        c, d = x[at : at + width], x[at + stride : at + stride + width]
+        for j in range(width):
+            s = shift[j]
+            e, f, g, h = a[j] - s, b[j] - s, c[j] - s, d[j] - s
+            sums[j] += (e + f) + (g + h)
+            squares[j] += (e * e + f * f) + (g * g + h * h)
+    for m in range(rows - rows % 4, rows):
+        a = x[start + m * stride : start + m * stride + width]
+        for j in range(width):
+            e = a[j] - shift[j]
+            sums[j] += e
+            squares[j] += e * e
 
 
 @kernel
 def batch_norm_statistics(x, mean, m2):
-    """Mean and sum of squared deviations of one chunk, in two passes.  x: (M, C), mean, m2: (C,); zeros if M = 0
+    """Mean and sum of squared deviations of one chunk.  x: (M, C), mean, m2: (C,); zeros if M = 0
 
-    The first pass sums deviations from the first row, so a large common offset costs no digits.
+    One pass over deviations d from a shift: m2 = sum d^2 - (sum d)^2 / M.  The shift is the mean of the first 256 rows,
+    which is at most sqrt(M / 256) standard deviations from the mean of all, so that little cancels.
     """
     kernel_attributes()
     rows, channels = x.shape
-    for c in range(channels):
-        mean[c] = 0
-        m2[c] = 0
+    x = x.reshape(-1)
+    mean[:] = 0
+    m2[:] = 0
     if rows == 0:
         return
-    for m in range(rows):
-        for c in range(channels):
-            mean[c] += x[m, c] - x[0, c]
-    share = x.dtype.type(1) / x.dtype.type(rows)
-    for c in range(channels):
-        mean[c] = x[0, c] + mean[c] * share
-    for m in range(rows):
-        for c in range(channels):
-            deviation = x[m, c] - mean[c]
-            m2[c] += deviation * deviation
+    early = min(rows, _SHIFT_ROWS)
+    times = rows_together(rows, channels)
+    together = rows // times
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    sums_space, wide_shift, wide_sums, wide_squares = (
+        scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
+    )  # fmt: skip
+    for start in range(0, channels, _STRIPE):
+        shift, squares = mean[start : start + _STRIPE], m2[start : start + _STRIPE]
+        sums = sums_space[: shift.size]
+        first_row = x[start : start + shift.size]
+        for c in range(shift.size):
+            sums[c] = 0
+        _add_deviations(x, start, early, channels, first_row, sums, squares)
+        for c in range(shift.size):
+            shift[c] = first_row[c] + sums[c] * (one / x.dtype.type(early))
+            sums[c] = 0
+            squares[c] = 0
+        total, total_squares = zeros_for(sums, times, wide_sums), zeros_for(squares, times, wide_squares)
+        stride = times * channels
+        _add_deviations(x, start, together, stride, repeated(shift, times, wide_shift), total, total_squares)
+        fold(total, times, sums)
+        fold(total_squares, times, squares)
+        _add_deviations(x, start + together * stride, rows % times, channels, shift, sums, squares)
+        for c in range(shift.size):
+            rest = sums[c] * (one / x.dtype.type(rows))
+            difference = squares[c] - sums[c] * rest
+            squares[c] = zero if difference < zero else difference
+            shift[c] += rest
 
 
 @kernel
@@ -79,27 +129,180 @@ def batch_norm_rstd(variance, rstd, epsilon):
         rstd[c] = number(1) / np.sqrt(variance[c] + number(epsilon))
 
 
+def _inline(function):
+    return scalar(function, inline=True)
+
+
+@_inline
+def _cut(value, relu):
+    return value if not relu or not value <= type(value)(0) else type(value)(0)
+
+
+@_inline
+def _apply(x, mean, rstd, gamma, beta, y, relu):
+    width = mean.size
+    for first in range(0, y.size, width):
+        out = y[first : first + width]
+        # in place is a loop of its own: the compiler only vectorises what doesn't overlap
+        if x.ctypes.data == y.ctypes.data:
+            for j in range(width):
+                out[j] = _cut((out[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j], relu)
+        else:
+            row = x[first : first + width]
+            for j in range(width):
+                out[j] = _cut((row[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j], relu)
+
+
+@_inline
+def _apply_all(x, mean, rstd, gamma, beta, y, relu, spaces):
+    rows, channels = x.shape
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    times = rows_together(rows, channels)
+    end = (rows - rows % times) * channels
+    wide_mean, wide_rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
+    wide_gamma, wide_beta = repeated(gamma, times, spaces[2]), repeated(beta, times, spaces[3])
+    _apply(x[:end], wide_mean, wide_rstd, wide_gamma, wide_beta, y[:end], relu)
+    _apply(x[end:], mean, rstd, gamma, beta, y[end:], relu)
+
+
 @kernel
 def batch_norm_apply(x, mean, rstd, gamma, beta, y):
     """y = (x - mean) * rstd * gamma + beta.  x, y: (M, C), the rest: (C,); y may be x's memory."""
     kernel_attributes()
-    for m in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            y[m, c] = (x[m, c] - mean[c]) * (rstd[c] * gamma[c]) + beta[c]
+    spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
+    _apply_all(x, mean, rstd, gamma, beta, y, False, spaces)
+
+
+@kernel
+def batch_norm_relu_apply(x, mean, rstd, gamma, beta, y):
+    """y = relu((x - mean) * rstd * gamma + beta).  x, y: (M, C), the rest: (C,); y may be x's memory."""
+    kernel_attributes()
+    spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
+    _apply_all(x, mean, rstd, gamma, beta, y, True, spaces)
+
+
+@_inline
+def _apply_add_relu(x, residual, mean, rstd, gamma, beta, y):
+    width = mean.size
+    for first in range(0, y.size, width):
+        row, extra, out = x[first : first + width], residual[first : first + width], y[first : first + width]
+        for j in range(width):
+            out[j] = _cut((row[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j] + extra[j], True)
+
+
+@kernel
+def batch_norm_add_relu_apply(x, residual, mean, rstd, gamma, beta, y):
+    """y = relu((x - mean) * rstd * gamma + beta + residual).  x, residual, y: (M, C), the rest: (C,)"""
+    kernel_attributes()
+    rows, channels = x.shape
+    x = x.reshape(-1)
+    residual = residual.reshape(-1)
+    y = y.reshape(-1)
+    times = rows_together(rows, channels)
+    end = (rows - rows % times) * channels
+    wide_mean, wide_rstd = repeated(mean, times, scratch(x.dtype)), repeated(rstd, times, scratch(x.dtype))
+    wide_gamma, wide_beta = repeated(gamma, times, scratch(x.dtype)), repeated(beta, times, scratch(x.dtype))
+    _apply_add_relu(x[:end], residual[:end], wide_mean, wide_rstd, wide_gamma, wide_beta, y[:end])
+    _apply_add_relu(x[end:], residual[end:], mean, rstd, gamma, beta, y[end:])
+
+
+@_inline
+def _passed(gradient, y, relu):
+    """The gradient that a ReLU of result y lets through."""
+    return gradient if not relu or y > type(y)(0) else type(gradient)(0)
+
+
+@_inline
+def _sum_gradients(x, y, dy, mean, rstd, dgamma, dbeta, relu):
+    width = mean.size
+    pair = x.size - x.size % (2 * width)
+    for first in range(0, pair, 2 * width):
+        second, end = first + width, first + 2 * width
+        x0, y0, dy0 = x[first:second], y[first:second], dy[first:second]
+        x1, y1, dy1 = x[second:end], y[second:end], dy[second:end]
+        for j in range(width):
+            d0, d1 = _passed(dy0[j], y0[j], relu), _passed(dy1[j], y1[j], relu)
+            dgamma[j] += (d0 * (x0[j] - mean[j]) + d1 * (x1[j] - mean[j])) * rstd[j]
+            dbeta[j] += d0 + d1
+    x0, y0, dy0 = x[pair:], y[pair:], dy[pair:]
+    for j in range(x0.size):
+        d0 = _passed(dy0[j], y0[j], relu)
+        dgamma[j] += d0 * ((x0[j] - mean[j]) * rstd[j])
+        dbeta[j] += d0
+
+
+@_inline
+def _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, relu, spaces):
+    rows, channels = x.shape
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    dy = dy.reshape(-1)
+    if not accumulate:
+        dgamma[:] = 0
+        dbeta[:] = 0
+    times = rows_together(rows, channels)
+    end = (rows - rows % times) * channels
+    wide_dgamma, wide_dbeta = zeros_for(dgamma, times, spaces[0]), zeros_for(dbeta, times, spaces[1])
+    wide_mean, wide_rstd = repeated(mean, times, spaces[2]), repeated(rstd, times, spaces[3])
+    _sum_gradients(x[:end], y[:end], dy[:end], wide_mean, wide_rstd, wide_dgamma, wide_dbeta, relu)
+    fold(wide_dgamma, times, dgamma)
+    fold(wide_dbeta, times, dbeta)
+    for first in range(end, x.size, channels):
+        last = first + channels
+        _sum_gradients(x[first:last], y[first:last], dy[first:last], mean, rstd, dgamma, dbeta, relu)
 
 
 @kernel
 def batch_norm_backward_statistics(x, dy, mean, rstd, dgamma, dbeta, accumulate):
     """One chunk's sums of dy * xhat and of dy, xhat = (x - mean) * rstd.  x, dy: (M, C), the rest: (C,)"""
     kernel_attributes()
-    if not accumulate:
-        for c in range(x.shape[1]):
-            dgamma[c] = 0
-            dbeta[c] = 0
-    for m in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            dgamma[c] += dy[m, c] * ((x[m, c] - mean[c]) * rstd[c])
-            dbeta[c] += dy[m, c]
+    spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
+    _backward_statistics(x, x, dy, mean, rstd, dgamma, dbeta, accumulate, False, spaces)
+
+
+@kernel
+def batch_norm_relu_backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate):
+    """batch_norm_backward_statistics of dy where y > 0.  x, y, dy: (M, C), the rest: (C,)"""
+    kernel_attributes()
+    spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
+    _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, True, spaces)
+
+
+@_inline
+def _gradient(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, share, accumulate, relu):
+    width = mean.size
+    for first in range(0, x.size, width):
+        last = first + width
+        x_row, y_row, dy_row, dx_row = x[first:last], y[first:last], dy[first:last], dx[first:last]
+        if accumulate:
+            for j in range(width):
+                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
+                dx_row[j] += (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
+        else:
+            for j in range(width):
+                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
+                dx_row[j] = (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
+
+
+@_inline
+def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, relu, spaces):
+    rows, channels = x.shape
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    dy = dy.reshape(-1)
+    dx = dx.reshape(-1)
+    share = x.dtype.type(1) / x.dtype.type(count)
+    times = rows_together(rows, channels)
+    end = (rows - rows % times) * channels
+    wide_mean, wide_rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
+    wide_gamma, wide_dgamma = repeated(gamma, times, spaces[2]), repeated(dgamma, times, spaces[3])
+    wide_dbeta = repeated(dbeta, times, spaces[4])
+    _gradient(
+        x[:end], y[:end], dy[:end], wide_mean, wide_rstd, wide_gamma, wide_dgamma, wide_dbeta, dx[:end], share,
+        accumulate, relu,
+    )  # fmt: skip
+    _gradient(x[end:], y[end:], dy[end:], mean, rstd, gamma, dgamma, dbeta, dx[end:], share, accumulate, relu)
 
 
 @kernel
@@ -109,21 +312,26 @@ def batch_norm_backward_data(x, dy, mean, rstd, gamma, dgamma, dbeta, dx, count,
     x, dy, dx: (M, C), the rest: (C,).  dgamma and dbeta are sums over the ``count`` rows of the whole batch.
     """
     kernel_attributes()
-    share = x.dtype.type(1) / x.dtype.type(count)
-    zero = x.dtype.type(0)
-    for m in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            common = (dbeta[c] + (x[m, c] - mean[c]) * rstd[c] * dgamma[c]) * share
-            before = dx[m, c] if accumulate else zero
-            dx[m, c] = before + gamma[c] * rstd[c] * (dy[m, c] - common)
+    spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
+    _backward_data(x, x, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, False, spaces)
+
+
+@kernel
+def batch_norm_relu_backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate):
+    """batch_norm_backward_data of dy where y > 0.  x, y, dy, dx: (M, C), the rest: (C,)"""
+    kernel_attributes()
+    spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
+    _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, True, spaces)
 
 
 @kernel
 def batch_norm_backward_data_frozen(dy, rstd, gamma, dx, accumulate):
     """dx = dy * gamma * rstd, where the statistics are constants.  dy, dx: (M, C), rstd, gamma: (C,)"""
     kernel_attributes()
-    zero = dy.dtype.type(0)
     for m in range(dy.shape[0]):
-        for c in range(dy.shape[1]):
-            before = dx[m, c] if accumulate else zero
-            dx[m, c] = before + dy[m, c] * (gamma[c] * rstd[c])
+        if accumulate:
+            for c in range(dy.shape[1]):
+                dx[m, c] += dy[m, c] * (gamma[c] * rstd[c])
+        else:
+            for c in range(dy.shape[1]):
+                dx[m, c] = dy[m, c] * (gamma[c] * rstd[c])

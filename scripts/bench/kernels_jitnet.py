@@ -22,7 +22,6 @@ from jitnet.plan import ROWS_PER_HEAVY_CHUNK
 from jitnet.threads import start_threads
 
 
-
 class _Kernel(Case):
     def __init__(self, form, function, result):
         self.form, self.function, self.result = form, function, result
@@ -99,7 +98,7 @@ def _sum_chunk(chunk, chunks, sums, total):
 
 
 def _convolution(workload, threads):
-    images, channels, height, width, filters, size, stride, pad = workload.shape
+    images, _, height, width, *_, stride, pad = workload.shape
     x, kernel, dy = convolution_operands(workload.shape)
     rows, columns = dy.shape[1:3]
     chunks = max(1, images // ROWS_PER_HEAVY_CHUNK)

@@ -44,7 +44,7 @@ class Process:
 
     def __init__(self, peer: str, threads: int):
         self.peer = peer
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), peer], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.log, text=True, env=environment(PEERS[peer], threads),

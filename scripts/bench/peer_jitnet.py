@@ -2,11 +2,12 @@
 
 import time
 
-import jitnet
-from jitnet import layers, losses, ops, optimizers
 from networks import is_state, walk
 from peers import Case
 from workloads import MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
+
+import jitnet
+from jitnet import layers, losses, ops, optimizers
 
 
 class PaddedConv2D(layers.Layer):

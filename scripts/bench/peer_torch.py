@@ -1,4 +1,4 @@
-"""PyTorch's best form: functional operations on channels_last tensors, fused optimizers, the batch gathered by index."""
+"""PyTorch's best form: functional operations on channels_last tensors, fused optimizers, batches by index."""
 
 import time
 
@@ -8,7 +8,6 @@ from networks import is_state, walk
 from peers import Case
 from torch.nn import functional
 from workloads import ADAM_EPSILON, MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
-
 
 _LAYOUT = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}  # of weights: from PyTorch's to jitnet's
 

@@ -60,8 +60,7 @@ def main(arguments=None) -> None:
         results.begin(options.threads, options.quick)
         effort = measure.QUICK if options.quick else measure.THOROUGH
         with measure.Processes(options.threads) as processes:
-            if results.data.get("peak") is None or not options.workloads:
-                results.data["peak"] = measure.peak(processes, options.threads)
+            results.data["peak"] = measure.peak(processes, options.threads)
             for workload in options.chosen:
                 for peer in peers_of(workload, options):
                     missing = PEERS[peer].missing()
