@@ -290,7 +290,7 @@ class Sequential(Model):
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
         if not self._sequence:
-            raise ValueError("The model has no layers.")
+            raise invalid("The model has no layers.", layers=[])
         layer = self._sequence.pop()
         self._rebuild()
         return layer
@@ -332,14 +332,16 @@ class Sequential(Model):
 
     def build(self, input_shape=None) -> None:
         """Build for inputs of ``input_shape``, with None for the batch."""
-        if self._start is None and input_shape is not None:
+        if self._start is None:
+            if input_shape is None:
+                raise invalid("Sequential needs an input shape, with None for the batch.", input_shape=input_shape)
             self._start = InputLayer(tuple(input_shape)[1:]).output
             self._rebuild()
 
     def _build_from_arrays(self, arrays):
         if self._graph_inputs is None:
             if not self._sequence:
-                raise ValueError(f"The model {self.name!r} has no layers: add some first.")
+                raise invalid(f"The model {self.name!r} has no layers: add some first.", layers=[])
             self.build((None, *arrays[0].shape[1:]))
 
     def __call__(self, inputs, training=None):

@@ -151,19 +151,19 @@ def _reduce(function, x, axis, keepdims):
 
 
 @_public
-def sum(x, axis, keepdims=False):
+def sum(x, axis=None, keepdims=False):
     """The sum along ``axis`` (an int or a tuple, not the batch)."""
     return _reduce("sum", x, axis, keepdims)
 
 
 @_public
-def mean(x, axis, keepdims=False):
+def mean(x, axis=None, keepdims=False):
     """The mean along ``axis`` (an int or a tuple, not the batch)."""
     return _reduce("mean", x, axis, keepdims)
 
 
 @_public
-def max(x, axis, keepdims=False):
+def max(x, axis=None, keepdims=False):
     """The maximum along ``axis`` (an int or a tuple, not the batch); the first one receives the gradient."""
     return _reduce("max", x, axis, keepdims)
 

@@ -120,7 +120,7 @@ def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
                 owner[target] = leader
                 interval[leader] = (interval[leader][0], last[target])
 
-    leaders = sorted({owner[r] for r in owner}, key=lambda r: (-r.nbytes, interval[r][0]))
+    leaders = sorted(dict.fromkeys(owner.values()), key=lambda r: (-r.nbytes, interval[r][0]))
     placed: list[tuple[int, int, Buffer]] = []  # (offset, end, leader)
     for leader in leaders:
         size = aligned(leader.nbytes)

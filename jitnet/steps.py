@@ -213,7 +213,10 @@ class Step:
         for index, values in enumerate(records, start=1):
             buffer = program.buffer(values)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
-            program.call("training.total", buffer, Out(total))
+            if any(values is value for value, _ in losses):  # the loss of one of several outputs
+                program.call("training.weighted_total", buffer, program.buffer(sample_weight), Out(total))
+            else:
+                program.call("training.total", buffer, Out(total))
             program.call("training.add_result", total, Expression("results"), index, 1.0)
         for variable, l1, l2 in penalties:
             program.call(

@@ -2,10 +2,10 @@
 
 import numpy as np
 from graphs import Draw, Suite, labels, normal, positive, probabilities, wide
-from numba import njit
 from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
 
 from jitnet import ops
+from jitnet.kernels.cpu._jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.kernels.scalar import activations
 from jitnet.operations import losses, random
 from jitnet.operations.convolution import (
@@ -563,14 +563,14 @@ add("normalisation", "dropout of nothing", random.Dropout(0.0), normal(1, 5), to
 # ---- users' own
 
 
-@njit
+@numba.njit
 def scaled_square(x, w, y):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             y[i, j] = w[j] * x[i, j] * x[i, j]
 
 
-@njit
+@numba.njit
 def scaled_square_gradient(x, w, y, dy, dx, dw):
     dw[:] = 0
     for i in range(x.shape[0]):
@@ -579,7 +579,7 @@ def scaled_square_gradient(x, w, y, dy, dx, dw):
             dw[j] += x[i, j] * x[i, j] * dy[i, j]
 
 
-@njit
+@numba.njit
 def round_down(x, y):
     y[...] = np.floor(x)
 

@@ -26,7 +26,7 @@ def test_dense(rows, depth, columns, dtype):
     check(dense.dense_backward_filter, [x, dy], (), [naive.dense_backward_filter(x, dy)], accumulates=True)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (5, 7), (2, 3, 4, 17), (3, 0)])
+@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (5, 7), (2, 3, 4, 17), (3, 37, 6), (3, 0)])
 @dtypes
 def test_bias_add(shape, dtype):
     x, bias = draw(*shape, dtype=dtype), draw(shape[-1], dtype=dtype)

@@ -9,7 +9,8 @@ from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import norm
 
-SHAPES = [(1, 1), (2, 1), (0, 3), (1, 5), (7, 3), (13, 19), (64, 16)]
+# few and many rows and channels: rows are taken together where channels are few, and channels in parts
+SHAPES = [(1, 1), (2, 1), (0, 3), (1, 5), (7, 3), (13, 19), (64, 16), (107, 6), (35, 40), (5, 1031)]
 EPSILON = 1e-3
 shapes = pytest.mark.parametrize("shape", SHAPES)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -120,6 +121,49 @@ def test_backward(shape, dtype):
     check(norm.batch_norm_backward_data, inputs, (count,), [expected], accumulates=True)
     expected = naive.batch_norm_backward_data_frozen(dy, rstd, gamma)
     check(norm.batch_norm_backward_data_frozen, [dy, rstd, gamma], (), [expected], accumulates=True)
+
+
+@dtypes
+def test_statistics_of_rows_that_differ_from_the_first(dtype):
+    """The shift comes from the first rows; here they are ten standard deviations of the others off."""
+    x = draw(3000, 7)
+    x[:256] += 10
+    x = x.astype(dtype)
+    mean, m2 = np.empty(7, dtype), np.empty(7, dtype)
+    norm.batch_norm_statistics(x, mean, m2)
+    expected_mean, expected_m2 = naive.batch_norm_statistics(x)
+    assert_close(mean, expected_mean, {np.float32: 1e-6, np.float64: 1e-14}[dtype])
+    assert_close(m2, expected_m2, {np.float32: 1e-5, np.float64: 1e-13}[dtype])
+
+
+@shapes
+@dtypes
+def test_fused_with_relu(shape, dtype):
+    """The kernels with ReLU are those without, composed with its definition."""
+    x, dy, residual = (draw(*shape, dtype=dtype, seed=seed) for seed in range(3))
+    mean, rstd, gamma, beta, dgamma, dbeta = channel_vectors(shape[1], 6, dtype)
+    normalised = naive.batch_norm_apply(x, mean, rstd, gamma, beta)
+    y = np.maximum(normalised, 0).astype(dtype)
+    check(norm.batch_norm_relu_apply, [x, mean, rstd, gamma, beta], (), [y])
+    inputs = [x, residual, mean, rstd, gamma, beta]
+    check(norm.batch_norm_add_relu_apply, inputs, (), [np.maximum(normalised + residual, 0)])
+    passed = dy * (y > 0)
+    expected = naive.batch_norm_backward_statistics(x, passed, mean, rstd)
+    check(norm.batch_norm_relu_backward_statistics, [x, y, dy, mean, rstd], (), list(expected), accumulates=True)
+    count = shape[0] + 3
+    expected = naive.batch_norm_backward_data(x, passed, mean, rstd, gamma, dgamma, dbeta, count)
+    inputs = [x, y, dy, mean, rstd, gamma, dgamma, dbeta]
+    check(norm.batch_norm_relu_backward_data, inputs, (count,), [expected], accumulates=True)
+    norm.batch_norm_relu_apply(x, mean, rstd, gamma, beta, x)
+    assert_close(x, y, 1e-5)
+
+
+def test_relu_keeps_nan():
+    x, ones, zeros, y = np.full((40, 3), np.nan), np.ones(3), np.zeros(3), np.empty((40, 3))
+    norm.batch_norm_relu_apply(x, zeros, ones, ones, zeros, y)
+    assert np.isnan(y).all()
+    norm.batch_norm_add_relu_apply(np.ones_like(x), x, zeros, ones, ones, zeros, y)
+    assert np.isnan(y).all()
 
 
 @pytest.mark.parametrize("shape", [(2, 1), (7, 3), (13, 5)])

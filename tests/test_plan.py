@@ -192,11 +192,11 @@ def test_regions_are_cut_only_at_the_statistics():
             assert any(call.kernel.endswith(statistics) for call in region.calls)
 
 
-def test_chunks_depend_on_the_batch_alone():
+def test_chunks_depend_on_the_batch_alone(monkeypatch):
     plan = plan_of("lenet")
     counts = []
     for threads in (1, 2, 3):
-        jitnet.set_num_threads(threads)
+        monkeypatch.setattr(jitnet.threads, "_threads", threads)
         counts.append([plan.chunks(batch) for batch in range(1, 3000)])
     assert counts[0] == counts[1] == counts[2]
     assert counts[0] == sorted(counts[0])

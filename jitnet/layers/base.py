@@ -1,5 +1,6 @@
 """The base of all layers."""
 
+import functools
 import inspect
 import itertools
 from collections import defaultdict
@@ -23,6 +24,17 @@ def clear_names() -> None:
 def unique_layer_name(base: str) -> str:
     number = next(_counters[base])
     return base if number == 0 else f"{base}_{number}"
+
+
+def _marks_built(build):
+    """``build``, after which the layer counts as built, also when a user calls it."""
+
+    @functools.wraps(build)
+    def build_once(self, *arguments, **keywords):
+        build(self, *arguments, **keywords)
+        self.built = True
+
+    return build_once
 
 
 class Node:
@@ -71,6 +83,8 @@ class Layer:
         super().__init_subclass__(**kwargs)
         if cls.__module__.partition(".")[0] == "jitnet":
             REGISTRY[cls.__name__] = cls
+        if "build" in cls.__dict__:
+            cls.build = _marks_built(cls.build)
 
     # ---- to be overridden
 

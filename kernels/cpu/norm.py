@@ -7,10 +7,9 @@ mask is where its result y is positive.
 import numpy as np
 
 from ._jit import kernel, kernel_attributes, scalar
-from .rows import fold, repeated, rows_together, scratch, zeros_for
+from .rows import SCRATCH, fold, repeated, rows_together, scratch, zeros_for
 
 _SHIFT_ROWS = 256
-_STRIPE = 1024  # channels whose sums fit the scratch space
 
 
 @scalar
@@ -56,8 +55,8 @@ def batch_norm_statistics(x, mean, m2):
     sums_space, wide_shift, wide_sums, wide_squares = (
         scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
     )  # fmt: skip
-    for start in range(0, channels, _STRIPE):
-        shift, squares = mean[start : start + _STRIPE], m2[start : start + _STRIPE]
+    for start in range(0, channels, SCRATCH):
+        shift, squares = mean[start : start + SCRATCH], m2[start : start + SCRATCH]
         sums = sums_space[: shift.size]
         first_row = x[start : start + shift.size]
         for c in range(shift.size):

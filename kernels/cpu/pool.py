@@ -123,7 +123,7 @@ def _step_forward(typingctx, x, source, right, below, y, argmax, target, lanes):
 
 @intrinsic(prefer_literal=True)
 def _step_backward(typingctx, dy, argmax, source, row, dx, target, right, lanes):
-    """Gradient of ``lanes`` channels of two pixels side by side, in row 0 or 1 of their window.  All arrays are flat."""
+    """Gradient of ``lanes`` channels of both pixels in row 0 or 1 of a window.  All arrays are flat."""
     signature = types.void(dy, argmax, source, row, dx, target, right, lanes)
 
     def codegen(context, builder, signature, arguments):
@@ -132,12 +132,12 @@ def _step_backward(typingctx, dy, argmax, source, row, dx, target, right, lanes)
         gradient = _load(context, builder, signature.args[0], dy, source, count)
         winner = _load(context, builder, signature.args[1], argmax, source, count)
         zero = ir.Constant(gradient.type, None)
+        undefined = ir.Constant(winner.type, ir.Undefined)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), count), None)
         first_tap = builder.trunc(builder.shl(row, row.type(1)), winner.type.element)
         for column in range(2):
-            tap = builder.insert_element(
-                ir.Constant(winner.type, ir.Undefined), builder.add(first_tap, first_tap.type(column)), ir.IntType(32)(0)
-            )
-            tap = builder.shuffle_vector(tap, tap, ir.Constant(ir.VectorType(ir.IntType(32), count), None))
+            tap = builder.insert_element(undefined, builder.add(first_tap, first_tap.type(column)), ir.IntType(32)(0))
+            tap = builder.shuffle_vector(tap, undefined, everywhere)
             value = builder.select(builder.icmp_unsigned("==", winner, tap), gradient, zero)
             _store(context, builder, signature.args[4], dx, target, value)
             target = builder.add(target, right)

@@ -1,4 +1,4 @@
-"""Arrays (M, C) of few channels as rows of 16 C elements, which fill vectors whatever C is."""
+"""Arrays (M, C) of few channels as longer rows of several times C elements, which fill vectors whatever C is."""
 
 from llvmlite import ir
 from numba import types
@@ -8,24 +8,22 @@ from numba.np.arrayobj import make_array, populate_array
 
 from ._jit import scalar
 
-_TOGETHER = 16
-_MANY_CHANNELS = 64  # enough for vectors by themselves
-_SCRATCH = _TOGETHER * _MANY_CHANNELS
+SCRATCH = 512  # elements, the longest such row
 
 
 @intrinsic
 def scratch(typingctx, dtype):
-    """Uninitialised array of 16 x 64 elements of ``dtype`` on the stack of the function that calls this."""
+    """Uninitialised array of SCRATCH elements of ``dtype`` on the stack of the function that calls this."""
     array_type = types.Array(dtype.dtype, 1, "C")
 
     def codegen(context, builder, signature, arguments):
         element = context.get_data_type(dtype.dtype)
-        memory = cgutils.alloca_once(builder, ir.ArrayType(element, _SCRATCH))
+        memory = cgutils.alloca_once(builder, ir.ArrayType(element, SCRATCH))
         result = make_array(array_type)(context, builder)
         populate_array(
             result,
             data=builder.bitcast(memory, result.data.type),
-            shape=[context.get_constant(types.intp, _SCRATCH)],
+            shape=[context.get_constant(types.intp, SCRATCH)],
             strides=[context.get_constant(types.intp, dtype.dtype.bitwidth // 8)],
             itemsize=context.get_constant(types.intp, dtype.dtype.bitwidth // 8),
             meminfo=None,
@@ -37,8 +35,9 @@ def scratch(typingctx, dtype):
 
 @scalar
 def rows_together(rows, channels):
-    """How many rows are taken as one: 16, or 1 where channels are many or rows few."""
-    return _TOGETHER if channels < _MANY_CHANNELS and rows >= 2 * _TOGETHER else 1
+    """How many rows are taken as one: up to 16, or 1 where channels are many or rows few."""
+    times = min(16, SCRATCH // max(1, channels))
+    return times if times > 1 and rows >= 2 * times else 1
 
 
 @scalar

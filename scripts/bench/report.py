@@ -243,14 +243,15 @@ _METHOD = (
     "Each peer runs in a process of its own, in turns with jitnet on the same data, weights and batches, which every",
     "library shuffles and gathers itself, epoch by epoch. Times are seconds of one step: medians, ± half the",
     "interquartile range. The ratio, peer's time over jitnet's, is the median of the ratios pair by pair; above 1",
-    "jitnet is faster. Losses of the first three steps (or outputs) agree to 0.1 % before anything is timed; weights go",
-    "back to their initial values before every run. A gap under 10 % is a tie.",
+    "jitnet is faster. Losses of the first three steps (or outputs) agree to 0.1 % before anything is timed; weights",
+    "go back to their initial values before every run. A gap under 10 % is a tie.",
     "",
     "Peers in their best form: PyTorch on channels_last tensors with fused optimizers, with glibc's malloc told to",
     "keep memory (`torch`) or left alone (`torch-default-malloc`), frozen or eager for inference, the better of NCHW",
     "and channels_last for convolutions alone; JAX with donated buffers, one jitted call a step or `lax.scan` over an",
     "epoch; ONNX Runtime with all graph optimisations and the better of one and all threads; scikit-learn one",
-    "`partial_fit` an epoch; NumPy by hand. jitnet with the better of `jit_compile=True` and `False`, as its column says.",
+    "`partial_fit` an epoch; NumPy by hand. jitnet with the better of `jit_compile=True` and `False`, named in its",
+    "column.",
 )
 
 
