@@ -215,20 +215,13 @@ def _passed(gradient, y, relu):
 @_inline
 def _sum_gradients(x, y, dy, mean, rstd, dgamma, dbeta, relu):
     width = mean.size
-    pair = x.size - x.size % (2 * width)
-    for first in range(0, pair, 2 * width):
-        second, end = first + width, first + 2 * width
-        x0, y0, dy0 = x[first:second], y[first:second], dy[first:second]
-        x1, y1, dy1 = x[second:end], y[second:end], dy[second:end]
+    for first in range(0, x.size, width):
+        last = first + width
+        x_row, y_row, dy_row = x[first:last], y[first:last], dy[first:last]
         for j in range(width):
-            d0, d1 = _passed(dy0[j], y0[j], relu), _passed(dy1[j], y1[j], relu)
-            dgamma[j] += (d0 * (x0[j] - mean[j]) + d1 * (x1[j] - mean[j])) * rstd[j]
-            dbeta[j] += d0 + d1
-    x0, y0, dy0 = x[pair:], y[pair:], dy[pair:]
-    for j in range(x0.size):
-        d0 = _passed(dy0[j], y0[j], relu)
-        dgamma[j] += d0 * ((x0[j] - mean[j]) * rstd[j])
-        dbeta[j] += d0
+            gradient = _passed(dy_row[j], y_row[j], relu)
+            dgamma[j] += gradient * ((x_row[j] - mean[j]) * rstd[j])
+            dbeta[j] += gradient
 
 
 @_inline
@@ -247,9 +240,7 @@ def _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, relu, 
     _sum_gradients(x[:end], y[:end], dy[:end], wide_mean, wide_rstd, wide_dgamma, wide_dbeta, relu)
     fold(wide_dgamma, times, dgamma)
     fold(wide_dbeta, times, dbeta)
-    for first in range(end, x.size, channels):
-        last = first + channels
-        _sum_gradients(x[first:last], y[first:last], dy[first:last], mean, rstd, dgamma, dbeta, relu)
+    _sum_gradients(x[end:], y[end:], dy[end:], mean, rstd, dgamma, dbeta, relu)
 
 
 @kernel

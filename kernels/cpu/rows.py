@@ -8,7 +8,7 @@ from numba.np.arrayobj import make_array, populate_array
 
 from ._jit import scalar
 
-SCRATCH = 512  # elements, the longest such row
+SCRATCH = 256  # elements, the longest such row
 
 
 @intrinsic
