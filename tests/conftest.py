@@ -11,6 +11,8 @@ import jitnet
 from jitnet import threads
 from jitnet.layers.base import clear_names
 
+threads.configure_numba()  # before a test module imports Numba
+
 
 @pytest.fixture(autouse=True)
 def fresh_state():

@@ -1,6 +1,6 @@
 """Matrix products of dense layers, and bias: blocked loops that LLVM vectorises along the last axis."""
 
-from ._jit import kernel, kernel_attributes, scalar
+from ._jit import kernel, kernel_attributes
 from .rows import fold, repeated, rows_together, scratch, zeros_for
 
 
@@ -118,48 +118,25 @@ def dense_backward_filter(x, dy, dkernel, accumulate):
                 dkernel[k, n] += value * dy[m, n]
 
 
-@scalar
-def _add_to_rows(x, bias, y):
-    for first in range(0, y.size, bias.size):
-        y_row = y[first : first + bias.size]
-        if x.ctypes.data == y.ctypes.data:
-            for c in range(bias.size):
-                y_row[c] += bias[c]
-        else:
-            x_row = x[first : first + bias.size]
-            for c in range(bias.size):
-                y_row[c] = x_row[c] + bias[c]
-
-
-@scalar
-def _sum_rows(x, total):
-    """total += sum of the rows of x, four at a time."""
-    width = total.size
-    four = x.size - x.size % (4 * width)
-    for first in range(0, four, 4 * width):
-        a, b = x[first : first + width], x[first + width : first + 2 * width]
-        c, d = x[first + 2 * width : first + 3 * width], x[first + 3 * width : first + 4 * width]
-        for j in range(width):
-            total[j] += (a[j] + b[j]) + (c[j] + d[j])
-    for first in range(four, x.size, width):
-        a = x[first : first + width]
-        for j in range(width):
-            total[j] += a[j]
-
-
 @kernel
 def bias_add_forward(x, bias, y):
     """y = x + bias along the last axis.  x, y: (..., C), bias: (C,); y may be x's memory."""
     kernel_attributes()
     if bias.size == 0:
         return
+    bias = repeated(bias, rows_together(x.size // bias.size, bias.size), scratch(x.dtype))
     x = x.reshape(-1)
     y = y.reshape(-1)
-    rows = x.size // bias.size
-    times = rows_together(rows, bias.size)
-    together = (rows - rows % times) * bias.size
-    _add_to_rows(x[:together], repeated(bias, times, scratch(x.dtype)), y[:together])
-    _add_to_rows(x[together:], bias, y[together:])
+    for first in range(0, y.size, bias.size):
+        out = y[first : first + bias.size]
+        # in place is a loop of its own: the compiler only vectorises what doesn't overlap
+        if x.ctypes.data == y.ctypes.data:
+            for j in range(out.size):
+                out[j] += bias[j]
+        else:
+            row = x[first : first + bias.size]
+            for j in range(out.size):
+                out[j] = row[j] + bias[j]
 
 
 @kernel
@@ -168,13 +145,21 @@ def bias_add_backward(dy, dbias, accumulate):
     kernel_attributes()
     if dbias.size == 0:
         return
-    dy = dy.reshape(-1)
-    rows = dy.size // dbias.size
-    times = rows_together(rows, dbias.size)
-    together = (rows - rows % times) * dbias.size
     if not accumulate:
         dbias[:] = 0
+    dy = dy.reshape(-1)
+    times = rows_together(dy.size // dbias.size, dbias.size)
     sums = zeros_for(dbias, times, scratch(dy.dtype))
-    _sum_rows(dy[:together], sums)
+    width = sums.size
+    # four at a time: fewer loads and stores of the sums
+    four = dy.size - dy.size % (4 * width)
+    for first in range(0, four, 4 * width):
+        a, b = dy[first : first + width], dy[first + width : first + 2 * width]
+        c, d = dy[first + 2 * width : first + 3 * width], dy[first + 3 * width : first + 4 * width]
+        for j in range(width):
+            sums[j] += (a[j] + b[j]) + (c[j] + d[j])
+    for first in range(four, dy.size, width):
+        a = dy[first : first + width]
+        for j in range(a.size):
+            sums[j] += a[j]
     fold(sums, times, dbias)
-    _sum_rows(dy[together:], dbias)

@@ -138,31 +138,22 @@ def _cut(value, relu):
 
 
 @_inline
-def _apply(x, mean, rstd, gamma, beta, y, relu):
-    width = mean.size
-    for first in range(0, y.size, width):
-        out = y[first : first + width]
-        # in place is a loop of its own: the compiler only vectorises what doesn't overlap
-        if x.ctypes.data == y.ctypes.data:
-            for j in range(width):
-                out[j] = _cut((out[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j], relu)
-        else:
-            row = x[first : first + width]
-            for j in range(width):
-                out[j] = _cut((row[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j], relu)
-
-
-@_inline
-def _apply_all(x, mean, rstd, gamma, beta, y, relu, spaces):
-    rows, channels = x.shape
+def _apply(x, mean, rstd, gamma, beta, y, relu, spaces):
+    times = rows_together(*x.shape)
+    mean, rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
+    gamma, beta = repeated(gamma, times, spaces[2]), repeated(beta, times, spaces[3])
     x = x.reshape(-1)
     y = y.reshape(-1)
-    times = rows_together(rows, channels)
-    end = (rows - rows % times) * channels
-    wide_mean, wide_rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
-    wide_gamma, wide_beta = repeated(gamma, times, spaces[2]), repeated(beta, times, spaces[3])
-    _apply(x[:end], wide_mean, wide_rstd, wide_gamma, wide_beta, y[:end], relu)
-    _apply(x[end:], mean, rstd, gamma, beta, y[end:], relu)
+    for first in range(0, y.size, mean.size):
+        out = y[first : first + mean.size]
+        # in place is a loop of its own: the compiler only vectorises what doesn't overlap
+        if x.ctypes.data == y.ctypes.data:
+            for j in range(out.size):
+                out[j] = _cut((out[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j], relu)
+        else:
+            row = x[first : first + mean.size]
+            for j in range(out.size):
+                out[j] = _cut((row[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j], relu)
 
 
 @kernel
@@ -170,7 +161,7 @@ def batch_norm_apply(x, mean, rstd, gamma, beta, y):
     """y = (x - mean) * rstd * gamma + beta.  x, y: (M, C), the rest: (C,); y may be x's memory."""
     kernel_attributes()
     spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
-    _apply_all(x, mean, rstd, gamma, beta, y, False, spaces)
+    _apply(x, mean, rstd, gamma, beta, y, False, spaces)
 
 
 @kernel
@@ -178,32 +169,24 @@ def batch_norm_relu_apply(x, mean, rstd, gamma, beta, y):
     """y = relu((x - mean) * rstd * gamma + beta).  x, y: (M, C), the rest: (C,); y may be x's memory."""
     kernel_attributes()
     spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
-    _apply_all(x, mean, rstd, gamma, beta, y, True, spaces)
-
-
-@_inline
-def _apply_add_relu(x, residual, mean, rstd, gamma, beta, y):
-    width = mean.size
-    for first in range(0, y.size, width):
-        row, extra, out = x[first : first + width], residual[first : first + width], y[first : first + width]
-        for j in range(width):
-            out[j] = _cut((row[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j] + extra[j], True)
+    _apply(x, mean, rstd, gamma, beta, y, True, spaces)
 
 
 @kernel
 def batch_norm_add_relu_apply(x, residual, mean, rstd, gamma, beta, y):
     """y = relu((x - mean) * rstd * gamma + beta + residual).  x, residual, y: (M, C), the rest: (C,)"""
     kernel_attributes()
-    rows, channels = x.shape
+    times = rows_together(*x.shape)
+    mean, rstd = repeated(mean, times, scratch(x.dtype)), repeated(rstd, times, scratch(x.dtype))
+    gamma, beta = repeated(gamma, times, scratch(x.dtype)), repeated(beta, times, scratch(x.dtype))
     x = x.reshape(-1)
     residual = residual.reshape(-1)
     y = y.reshape(-1)
-    times = rows_together(rows, channels)
-    end = (rows - rows % times) * channels
-    wide_mean, wide_rstd = repeated(mean, times, scratch(x.dtype)), repeated(rstd, times, scratch(x.dtype))
-    wide_gamma, wide_beta = repeated(gamma, times, scratch(x.dtype)), repeated(beta, times, scratch(x.dtype))
-    _apply_add_relu(x[:end], residual[:end], wide_mean, wide_rstd, wide_gamma, wide_beta, y[:end])
-    _apply_add_relu(x[end:], residual[end:], mean, rstd, gamma, beta, y[end:])
+    for first in range(0, y.size, mean.size):
+        last = first + mean.size
+        row, extra, out = x[first:last], residual[first:last], y[first:last]
+        for j in range(out.size):
+            out[j] = _cut((row[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j] + extra[j], True)
 
 
 @_inline
@@ -213,34 +196,25 @@ def _passed(gradient, y, relu):
 
 
 @_inline
-def _sum_gradients(x, y, dy, mean, rstd, dgamma, dbeta, relu):
-    width = mean.size
-    for first in range(0, x.size, width):
-        last = first + width
-        x_row, y_row, dy_row = x[first:last], y[first:last], dy[first:last]
-        for j in range(width):
-            gradient = _passed(dy_row[j], y_row[j], relu)
-            dgamma[j] += gradient * ((x_row[j] - mean[j]) * rstd[j])
-            dbeta[j] += gradient
-
-
-@_inline
 def _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, relu, spaces):
-    rows, channels = x.shape
-    x = x.reshape(-1)
-    y = y.reshape(-1)
-    dy = dy.reshape(-1)
     if not accumulate:
         dgamma[:] = 0
         dbeta[:] = 0
-    times = rows_together(rows, channels)
-    end = (rows - rows % times) * channels
-    wide_dgamma, wide_dbeta = zeros_for(dgamma, times, spaces[0]), zeros_for(dbeta, times, spaces[1])
-    wide_mean, wide_rstd = repeated(mean, times, spaces[2]), repeated(rstd, times, spaces[3])
-    _sum_gradients(x[:end], y[:end], dy[:end], wide_mean, wide_rstd, wide_dgamma, wide_dbeta, relu)
-    fold(wide_dgamma, times, dgamma)
-    fold(wide_dbeta, times, dbeta)
-    _sum_gradients(x[end:], y[end:], dy[end:], mean, rstd, dgamma, dbeta, relu)
+    times = rows_together(*x.shape)
+    gamma_sums, beta_sums = zeros_for(dgamma, times, spaces[0]), zeros_for(dbeta, times, spaces[1])
+    mean, rstd = repeated(mean, times, spaces[2]), repeated(rstd, times, spaces[3])
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    dy = dy.reshape(-1)
+    for first in range(0, x.size, mean.size):
+        last = first + mean.size
+        x_row, y_row, dy_row = x[first:last], y[first:last], dy[first:last]
+        for j in range(x_row.size):
+            gradient = _passed(dy_row[j], y_row[j], relu)
+            gamma_sums[j] += gradient * ((x_row[j] - mean[j]) * rstd[j])
+            beta_sums[j] += gradient
+    fold(gamma_sums, times, dgamma)
+    fold(beta_sums, times, dbeta)
 
 
 @kernel
@@ -260,39 +234,27 @@ def batch_norm_relu_backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, acc
 
 
 @_inline
-def _gradient(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, share, accumulate, relu):
-    width = mean.size
-    for first in range(0, x.size, width):
-        last = first + width
-        x_row, y_row, dy_row, dx_row = x[first:last], y[first:last], dy[first:last], dx[first:last]
-        if accumulate:
-            for j in range(width):
-                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
-                dx_row[j] += (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
-        else:
-            for j in range(width):
-                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
-                dx_row[j] = (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
-
-
-@_inline
 def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, relu, spaces):
-    rows, channels = x.shape
+    share = x.dtype.type(1) / x.dtype.type(count)
+    times = rows_together(*x.shape)
+    mean, rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
+    gamma, dgamma = repeated(gamma, times, spaces[2]), repeated(dgamma, times, spaces[3])
+    dbeta = repeated(dbeta, times, spaces[4])
     x = x.reshape(-1)
     y = y.reshape(-1)
     dy = dy.reshape(-1)
     dx = dx.reshape(-1)
-    share = x.dtype.type(1) / x.dtype.type(count)
-    times = rows_together(rows, channels)
-    end = (rows - rows % times) * channels
-    wide_mean, wide_rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
-    wide_gamma, wide_dgamma = repeated(gamma, times, spaces[2]), repeated(dgamma, times, spaces[3])
-    wide_dbeta = repeated(dbeta, times, spaces[4])
-    _gradient(
-        x[:end], y[:end], dy[:end], wide_mean, wide_rstd, wide_gamma, wide_dgamma, wide_dbeta, dx[:end], share,
-        accumulate, relu,
-    )  # fmt: skip
-    _gradient(x[end:], y[end:], dy[end:], mean, rstd, gamma, dgamma, dbeta, dx[end:], share, accumulate, relu)
+    for first in range(0, x.size, mean.size):
+        last = first + mean.size
+        x_row, y_row, dy_row, dx_row = x[first:last], y[first:last], dy[first:last], dx[first:last]
+        if accumulate:
+            for j in range(x_row.size):
+                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
+                dx_row[j] += (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
+        else:
+            for j in range(x_row.size):
+                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
+                dx_row[j] = (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
 
 
 @kernel
@@ -318,10 +280,15 @@ def batch_norm_relu_backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx
 def batch_norm_backward_data_frozen(dy, rstd, gamma, dx, accumulate):
     """dx = dy * gamma * rstd, where the statistics are constants.  dy, dx: (M, C), rstd, gamma: (C,)"""
     kernel_attributes()
-    for m in range(dy.shape[0]):
+    times = rows_together(*dy.shape)
+    rstd, gamma = repeated(rstd, times, scratch(dy.dtype)), repeated(gamma, times, scratch(dy.dtype))
+    dy = dy.reshape(-1)
+    dx = dx.reshape(-1)
+    for first in range(0, dx.size, rstd.size):
+        row, out = dy[first : first + rstd.size], dx[first : first + rstd.size]
         if accumulate:
-            for c in range(dy.shape[1]):
-                dx[m, c] += dy[m, c] * (gamma[c] * rstd[c])
+            for j in range(out.size):
+                out[j] += row[j] * (gamma[j] * rstd[j])
         else:
-            for c in range(dy.shape[1]):
-                dx[m, c] = dy[m, c] * (gamma[c] * rstd[c])
+            for j in range(out.size):
+                out[j] = row[j] * (gamma[j] * rstd[j])

@@ -1,4 +1,7 @@
-"""Arrays (M, C) of few channels as longer rows of several times C elements, which fill vectors whatever C is."""
+"""Arrays (M, C) of few channels as longer rows of several times C elements, which fill vectors whatever C is.
+
+What is left in the end is a shorter row, of the first elements.
+"""
 
 from llvmlite import ir
 from numba import types
