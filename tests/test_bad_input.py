@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import data, perceptron
+from small_networks import data, perceptron
 
 import jitnet
 from jitnet import codegen, initializers, layers, losses, metrics, ops, optimizers, regularizers, steps

@@ -184,6 +184,7 @@ def test_progress_of_verbose_0_is_silent(capsys):
 
 @pytest.mark.parametrize("verbose", ["auto", 1])
 def test_progress_bar_on_a_terminal(verbose, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "stdout", Terminal())
     fit(LOGS, None, verbose=verbose)
     lines = [line.split("\r")[-1] for line in sys.stdout.getvalue().strip().split("\n")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import convolutional, digest, images
+from small_networks import convolutional, digest, images
 
 import jitnet
 from jitnet import optimizers, steps

@@ -4,9 +4,9 @@ import itertools
 import random
 import re
 
-import networks
 import numpy as np
 import pytest
+import small_networks as networks
 
 import jitnet
 from jitnet import codegen, layers

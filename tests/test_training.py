@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import CLASSES, FEATURES, SAMPLES, WEIGHTS, Reference, convolutional, data, images, initial_weights
-from networks import perceptron as network
+from small_networks import CLASSES, FEATURES, SAMPLES, WEIGHTS, Reference, convolutional, data, images, initial_weights
+from small_networks import perceptron as network
 
 import jitnet
 from jitnet import callbacks, layers, optimizers
