@@ -73,7 +73,7 @@ for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "pow
         return getattr(t, torch_name)(a, b)
 
     add("binary", name, getattr(ops, name), (draws(), draws()), torch=torch_binary)
-for name in ("add", "subtract", "multiply"):
+for name in ("add", "multiply"):
     add(
         "broadcasting",
         f"crossed {name}",
@@ -107,14 +107,14 @@ add(
     "broadcasting",
     "numbers",
     lambda x: (1.0 - x * 2.0) * 0.5 + (-x) ** 2,
-    normal(1, 3),
+    normal(),
     torch=lambda t, x: (1 - 2 * x) / 2 + x**2,
 )
 add(
     "broadcasting",
     "operators",
     lambda x, y: (x - y) / (x * x + y * y + y),
-    (positive(1, 3), positive(1, 3)),
+    (positive(), positive()),
     torch=lambda t, x, y: (x - y) / (x * x + y * y + y),
 )
 add(
@@ -124,8 +124,8 @@ add(
     normal(2, 3),
     torch=lambda t, x: x * t.tensor([1.0, -2.0, 3.0]),
 )
-add("broadcasting", "a tensor with itself", lambda x: ops.multiply(x, x), normal(1, 3), torch=lambda t, x: x * x)
-add("broadcasting", "a sum with itself", lambda x: ops.add(x, x), normal(1, 3), torch=lambda t, x: x + x)
+add("broadcasting", "a tensor with itself", lambda x: ops.multiply(x, x), normal(), torch=lambda t, x: x * x)
+add("broadcasting", "a sum with itself", lambda x: ops.add(x, x), normal(), torch=lambda t, x: x + x)
 add(
     "broadcasting",
     "two variables",
@@ -153,7 +153,7 @@ add(
     "reuse",
     "fan out",
     fan_out,
-    normal(1, 5),
+    normal(),
     torch=lambda t, x: t.tanh(x) * t.sigmoid(t.tanh(x)) + t.tanh(x) ** 2 - t.tanh(x),
 )
 add(
@@ -168,16 +168,16 @@ add(
     "reuse",
     "sum of a sum",
     lambda x: ops.add(ops.add(x, x), ops.add(x, ops.exp(x))),
-    normal(1, 3),
+    normal(),
     torch=lambda t, x: 3 * x + t.exp(x),
 )
 add(
     "reuse",
     "chain",
-    lambda x, b: ops.tanh(ops.relu(ops.bias_add(ops.square(x), b))),
+    lambda x, b: ops.relu(ops.relu(ops.bias_add(ops.multiply(x, x), b))),
     normal(1, 5),
     normal(5),
-    torch=lambda t, x, b: t.tanh(t.relu(x * x + b)),
+    torch=lambda t, x, b: t.relu(x * x + b),
 )
 add(
     "reuse", "input is the output", lambda x: ops.reshape(x, (-1, 6)), normal(2, 3), torch=lambda t, x: x.reshape(-1, 6)
@@ -282,9 +282,9 @@ add("shape", "reshape", lambda x: ops.reshape(x, (-1, 3, 4)), normal(2, 6), torc
 add(
     "shape",
     "reshape with -1",
-    lambda x: ops.reshape(ops.exp(x), (None, -1)),
+    lambda x: ops.reshape(ops.multiply(x, x), (None, -1)),
     normal(2, 3),
-    torch=lambda t, x: x.exp().flatten(1),
+    torch=lambda t, x: (x * x).flatten(1),
 )
 add(
     "shape",
@@ -311,7 +311,7 @@ add(
 add(
     "shape",
     "concatenate with itself",
-    lambda x: ops.concatenate([x, ops.square(x), x]),
+    lambda x: ops.concatenate([x, ops.multiply(x, x), x]),
     normal(1, 3),
     torch=lambda t, x: t.cat([x, x * x, x], -1),
 )
@@ -542,7 +542,7 @@ for training in (False, True):
 add(
     "normalisation",
     "batch_norm in a chain",
-    lambda x, g, b, m, v: ops.tanh(BatchNorm(training=True)(ops.square(x), g, b, m, v)) * x,
+    lambda x, g, b, m, v: ops.relu(BatchNorm(training=True)(ops.multiply(x, x), g, b, m, v)) * x,
     normal(4, 3),
     (normal(3), normal(3), Draw((3,), "normal", False), Draw((3,), "positive", False)),
 )
@@ -555,7 +555,7 @@ add(
 )
 add("normalisation", "dropout", random.Dropout(0.4, seed=3), normal(3, 5))
 add(
-    "normalisation", "dropout of a chain", lambda x: ops.relu(random.Dropout(0.4, seed=3)(ops.exp(x))) * x, normal(1, 5)
+    "normalisation", "dropout of a chain", lambda x: ops.relu(random.Dropout(0.4, seed=3)(ops.exp(x))) * x, normal()
 )
 add("normalisation", "dropout of nothing", random.Dropout(0.0), normal(1, 5), torch=lambda t, x: x)
 

@@ -167,6 +167,8 @@ def test_a_worker_answers_and_says_why_it_failed():
         assert process.ask("memory")["bytes"] > 1e6
         with pytest.raises(measure.WorkerError, match="KeyError: 'nothing'"):
             process.ask("prepare", workload="nothing", threads=1)
+        with pytest.raises(measure.WorkerError, match="time failed"):  # it is no longer there
+            process.ask("time", seconds=0.1)
     finally:
         process.close()
 

@@ -1,5 +1,6 @@
 """Runs jitnet and a peer in turns, each in its own process."""
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -65,7 +66,8 @@ class Process:
         return json.loads(answer)
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
         self.log.close()

@@ -71,6 +71,7 @@ def main(arguments=None) -> None:
                         record = measure.measure(workload, peer, processes, options.threads, effort)
                     except measure.WorkerError as error:  # one that fails must not cost the others
                         print(f"{workload.name}: {peer} failed\n{error}", file=sys.stderr)
+                        processes.close()  # one of them may be dead
                         continue
                     record["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
                     results.add(record)
