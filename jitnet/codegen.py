@@ -63,7 +63,7 @@ class StepWriter:
         self.kernels: dict[str, str] = {}  # function name -> module
         self.functions: dict[str, object] = {}  # users' own @njit functions
         self.generated: dict[str, object] = {}  # plans of generated kernels by name
-        calls = [*plan.program.calls, *plan.program.deferred]
+        calls = [*plan.program.calls, *plan.program.products, *plan.program.deferred]
         self.kernel_names = {call.kernel.rpartition(".")[2] for call in calls}  # not available to buffers
 
     # ---- one buffer, one argument, one call
@@ -71,14 +71,17 @@ class StepWriter:
     def _view(self, buffer: Buffer, serial: bool) -> str:
         memory, root = self.plan.memory, buffer.root
         shape, dtype = buffer.shape, buffer.dtype
-        if buffer.kind == "batch":
+        if buffer.kind == "batch" and root.in_one_piece:
+            base, offset = "arena", f"{memory.whole} + {memory.offsets[root]} * batch"
+            offset += "" if serial else f" + begin * {root.nbytes}"
+        elif buffer.kind == "batch":
             base, offset = "arena", f"base + {memory.offsets[root]} * capacity"
         elif buffer.kind == "external":
-            base, offset = root.name, f"begin * {root.nbytes}"
+            base, offset = root.name, "0" if serial else f"begin * {root.nbytes}"
         elif buffer.kind == "whole":
             base, offset = "arena", f"{memory.offsets[root]}"
         elif buffer.kind == "chunk":
-            offset = f"{memory.whole} + {memory.offsets[root]} * chunks"
+            offset = f"{self._after_whole()} + {memory.offsets[root]} * chunks"
             base = "arena"
             if serial:
                 return self._view_source(base, offset, ("chunks", *shape), dtype)
@@ -92,16 +95,21 @@ class StepWriter:
             base = "gradients"
             if not serial:
                 base = "chunk_gradients"
-                offset = f"chunk * {self.plan.layout.size * ITEMSIZE[dtype]} + {offset}"
+                offset = f"chunk * {self.plan.partial_size * ITEMSIZE[dtype]}"
+                offset += f" + {self.plan.partials[buffer.source] * ITEMSIZE[dtype]}"
         else:
             base, offset = "constants", f"{self.constant_offsets[buffer.source]}"
         if not shape:
             shape = (1,)  # kernels take arrays of at least one axis
         if buffer.kind in ("batch", "external"):
-            shape = buffer.shape
-            rows = "n" if buffer.rows == 1 else f"n * {buffer.rows}"
-            shape = (rows, *shape)
+            samples = "batch" if serial else "n"
+            shape = (samples if buffer.rows == 1 else f"{samples} * {buffer.rows}", *buffer.shape)
         return self._view_source(base, offset, shape, dtype)
+
+    def _after_whole(self) -> str:
+        """Where the part of the arena starts that depends on the number of chunks."""
+        memory = self.plan.memory
+        return f"{memory.whole} + {memory.in_one_piece} * batch" if memory.in_one_piece else f"{memory.whole}"
 
     @staticmethod
     def _view_source(base, offset, shape, dtype) -> str:
@@ -129,13 +137,13 @@ class StepWriter:
         self.kernels[name] = module
         return name
 
-    def _calls(self, section: Section) -> list[str]:
+    def _calls(self, calls: list[Call], serial: bool) -> list[str]:
         lines, seen = [], set()
-        for call in section.calls:
+        for call in calls:
             for buffer in call.buffers:
                 if buffer.name not in seen:
                     seen.add(buffer.name)
-                    lines.append(f"    {self._name(buffer)} = {self._view(buffer, serial=not section.batched)}")
+                    lines.append(f"    {self._name(buffer)} = {self._view(buffer, serial)}")
             arguments = [self._argument(a) for a in call.arguments]
             lines += _wrapped(self._kernel(call), arguments, "", "    ")
         return lines
@@ -169,50 +177,63 @@ class StepWriter:
             "    begin = batch * chunk // chunks",
             "    n = batch * (chunk + 1) // chunks - begin",
         ]
-        body = self._calls(section)
+        body = self._calls(section.calls, serial=False)
         if any("capacity" in line for line in body):
             head += [
                 "    capacity = (batch + chunks - 1) // chunks",
-                f"    base = {memory.whole} + {memory.chunk} * chunks + chunk * {memory.batch} * capacity",
+                f"    base = {self._after_whole()} + {memory.chunk} * chunks + chunk * {memory.batch} * capacity",
             ]
         return self._chunked(section.name, head, body, ("chunks", "threads"))
 
     def _serial(self, section: Section) -> tuple[list[str], str]:
-        lines = self._calls(section)
+        lines = self._calls(section.calls, serial=True)
         lines = self._hyperparameters(lines) + lines
         used = self._used(lines)
         source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", ""), *lines, "", ""]
         return source, "\n".join(_wrapped(section.name, used, "", "    "))
 
     def _update(self, name: str, sums: bool, optimizer: bool) -> tuple[list[str], str]:
-        """Sum the chunks' gradients and let the optimizer update the parameters, block by block."""
+        """Get the whole batch's gradients and let the optimizer update the parameters, block by block."""
         body = []
         dtype = self.plan.layout.dtype
         itemsize = ITEMSIZE[dtype]
         line = ALIGNMENT // itemsize  # elements of a cache line: blocks start on one
-        for storage, start, gradient_start, length in self.plan.layout.runs:
-            body += [
-                f"    begin = {length // line} * chunk // chunks * {line}",
-                f"    size = {length // line} * (chunk + 1) // chunks * {line} - begin",
-                f"    block_gradients = view(gradients, ({gradient_start} + begin) * {itemsize}, (size,), {dtype})",
-            ]
-            if sums:
+
+        def block(array, start):
+            return f"view({array}, ({start} + begin) * {itemsize}, (size,), {dtype})"
+
+        for piece in self.plan.pieces:
+            if piece.product is not None:
+                body += self._product(piece.product, compute=sums)
+            else:
+                body += [
+                    f"    begin = {piece.length // line} * chunk // chunks * {line}",
+                    f"    size = {piece.length // line} * (chunk + 1) // chunks * {line} - begin",
+                ]
+            body.append(f"    block_gradients = {block('gradients', piece.gradient)}")
+            if sums and piece.product is None:
                 self.kernels["sum_gradients"] = "training"
-                body.append(f"    sum_gradients(chunk_gradients, {gradient_start} + begin, block_gradients)")
+                body.append(f"    sum_gradients(chunk_gradients, {piece.partial} + begin, block_gradients)")
             if optimizer:
                 kernel, slots, scalars = self.update
-                body.append(f"    block = view({storage}, ({start} + begin) * {itemsize}, (size,), {dtype})")
-                names = []
-                for slot in slots:
-                    body.append(
-                        f"    block_{slot} = view({slot}, ({gradient_start} + begin) * {itemsize}, (size,), {dtype})"
-                    )
-                    names.append(f"block_{slot}")
+                body.append(f"    block = {block(piece.storage, piece.start)}")
+                body += [f"    block_{slot} = {block(slot, piece.gradient)}" for slot in slots]
                 module, function = kernel.split(".")
                 self.kernels[function] = module
+                names = [f"block_{slot}" for slot in slots]
                 arguments = ["block", "block_gradients", *names, *[self._argument(s) for s in scalars]]
                 body += _wrapped(function, arguments, "", "    ")
         return self._chunked(name, [], body, ("blocks", "update_threads"))
+
+    def _product(self, call: Call, compute: bool) -> list[str]:
+        """Which rows of a weight's gradient make the block, and the call that computes them."""
+        rows, columns = call.arguments[2].buffer.shape
+        together = call.plan.tile_rows
+        groups = -(-rows // together)
+        last = f"min({groups} * (chunk + 1) // chunks * {together}, {rows})"
+        lines = [f"    first = {groups} * chunk // chunks * {together}", f"    last = {last}"]
+        lines += self._calls([call], serial=True) if compute else []
+        return [*lines, f"    begin = first * {columns}", f"    size = (last - first) * {columns}"]
 
     def source(self) -> str:
         """The module's source."""

@@ -13,11 +13,16 @@ from .kernels.cpu.convolution_direct import (
     conv2d_forward_plan,
     supports,
 )
-from .kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
+from .kernels.cpu.matrix_multiply import (
+    MatrixMultiplyTransposed,
+    matrix_multiply_plan,
+    matrix_multiply_transposed_plan,
+)
 from .kernels.cpu.transpose import transpose_plan
 from .operations.convolution import MaxPool2D
-from .program import Buffer, Call, Out, Program
+from .program import Buffer, Call, Expression, Out, Program
 
+SMALL_KERNEL = 4096  # elements of a dense layer's weights below which a gradient per chunk costs next to nothing
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
 
 
@@ -28,6 +33,7 @@ def optimise(program: Program) -> None:
     fuse_batch_norm(program)
     specialise(program, workspace)
     workspace.finish()
+    compute_in_update(program)
 
 
 # ---- rewrites of the graph
@@ -339,3 +345,29 @@ def _dense_backward_filter(call: Call, context: _Context) -> Call:
     x, dy, out, accumulate = call.arguments
     plan = matrix_multiply_transposed_plan(x.dtype, "accumulate" if accumulate else "store")
     return _new(call, plan, x, dy, out, 0, math.prod(out.buffer.shape[:1]))
+
+
+def compute_in_update(program: Program) -> None:
+    """Gradients of large dense weights as one product over the batch, some rows per block of the optimizer's update.
+
+    A gradient per chunk would be written and read once per chunk; so it stays in the cache until it is used.
+    """
+    written: dict = {}
+    for call in program.calls:
+        for root in call.writes:
+            written.setdefault(root, []).append(call)
+    places = {call: index for index, call in enumerate(program.calls)}
+    for call in program.calls.copy():
+        if not isinstance(call.plan, MatrixMultiplyTransposed) or call.plan.epilogue != "store":
+            continue
+        x, dy, out = call.arguments[:3]
+        if out.buffer.kind != "gradient" or out.buffer.size < SMALL_KERNEL or written[out.buffer.root] != [call]:
+            continue
+        later = [places[c] > places[call] for root in (x.root, dy.root) for c in written.get(root, ())]
+        if any(later) or x.kind == "chunk" or dy.kind == "chunk":
+            continue
+        for root in (x.root, dy.root):
+            root.in_one_piece = root.kind == "batch"
+        arguments = (x, dy, out, Expression("first"), Expression("last"))
+        program.products.append(Call(call.kernel, arguments, False, work=call.work, plan=call.plan))
+        program.calls.remove(call)

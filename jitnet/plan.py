@@ -66,20 +66,21 @@ def schedule(calls: list[Call]) -> list[Section]:
 
 @dataclass
 class Memory:
-    """Where buffers lie in the arena: ``[whole][chunk partials][chunk 0][chunk 1]...``.
+    """Where buffers lie in the arena: ``[whole][in one piece][chunk partials][chunk 0][chunk 1]...``.
 
-    offsets: byte offset of each root buffer; for ``batch`` buffers per sample of a chunk's capacity, for ``chunk``
-    buffers per chunk.
+    offsets: byte offset of each root buffer; for ``batch`` buffers per sample of a chunk's capacity, or of the batch if
+    they are in one piece; for ``chunk`` buffers per chunk.
     """
 
     offsets: dict[Buffer, int] = field(default_factory=dict)
     whole: int = 0  # bytes
+    in_one_piece: int = 0  # bytes per sample
     chunk: int = 0  # bytes per chunk
     batch: int = 0  # bytes per sample
 
     def nbytes(self, batch: int, chunks: int) -> int:
         """Bytes that suffice for ``batch`` and every smaller batch: chunks are rounded up to whole samples."""
-        return self.whole + (self.chunk + self.batch) * chunks + self.batch * batch
+        return self.whole + (self.in_one_piece + self.batch) * batch + (self.chunk + self.batch) * chunks
 
 
 def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
@@ -104,9 +105,12 @@ def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
         elif root.kind == "chunk":
             memory.offsets[root] = memory.chunk
             memory.chunk += aligned(root.nbytes)
+        elif root.kind == "batch" and root.in_one_piece:
+            memory.offsets[root] = memory.in_one_piece
+            memory.in_one_piece += aligned(root.nbytes)
 
     # an output takes over the memory of an input that dies in the same call
-    owner = {root: root for root in first if root.kind == "batch"}
+    owner = {root: root for root in first if root.kind == "batch" and not root.in_one_piece}
     interval = {root: (first[root], last[root]) for root in owner}
     if reuse:
         for index, call in enumerate(calls):
@@ -149,6 +153,43 @@ class Layout:
     dtype: str = "float32"
 
 
+@dataclass
+class Piece:
+    """Neighbouring parameters whose gradient the update gets in one way.
+
+    It is the sum of the chunks' gradients, which start at element ``partial`` of each; or the ``product``, a call that
+    computes some rows of the gradient over the whole batch at once.
+    """
+
+    storage: str  # argument with the parameters
+    start: int  # first element in the storage
+    gradient: int  # first element in the flat gradient
+    length: int
+    partial: int = 0
+    product: Call | None = None
+
+
+def update_pieces(layout: Layout, products: list[Call]) -> list[Piece]:
+    """The pieces that make up the parameters of ``layout``, in their order."""
+    by_variable = {call.arguments[2].buffer.source: call for call in products}
+    pieces: list[Piece] = []
+    partial = 0
+    for storage, start, gradient, length in layout.runs:
+        joined = False  # whether the last piece may grow
+        for variable, offset in layout.offsets.items():
+            if not gradient <= offset < gradient + length:
+                continue
+            product = by_variable.get(variable)
+            size = padded_elements(variable)
+            if product is None and joined:
+                pieces[-1].length += size
+            else:
+                pieces.append(Piece(storage, start + offset - gradient, offset, size, partial, product))
+            joined = product is None
+            partial += 0 if product else size
+    return pieces
+
+
 class Plan:
     """All that code generation needs: sections, memory, gradient layout and the amount of work."""
 
@@ -159,6 +200,14 @@ class Plan:
         self.sections = schedule(program.calls) if regions else [Section([c], c.batched) for c in program.calls]
         self.memory = plan_memory(self.sections, reuse=regions)
         self.work_per_sample = sum(c.work for c in program.calls if c.batched)
+        self.update_work_per_sample = sum(c.work for c in program.products)
+        self.pieces = update_pieces(self.layout, program.products)
+        self.partials = {}  # variable -> first element in a chunk's gradients
+        for piece in self.pieces:
+            for variable, offset in self.layout.offsets.items():
+                if piece.product is None and piece.gradient <= offset < piece.gradient + piece.length:
+                    self.partials[variable] = piece.partial + offset - piece.gradient
+        self.partial_size = sum(piece.length for piece in self.pieces if piece.product is None)
 
     def chunks(self, batch: int) -> int:
         """The number of chunks of a batch: a function of the batch size and the model only."""

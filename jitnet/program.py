@@ -37,6 +37,7 @@ class Buffer:
     root: "Buffer" = None
     rows: int = 1
     source: object = None  # the Variable or Constant behind it
+    in_one_piece: bool = False  # of a root of kind batch: its chunks lie one after the other, to the step's end
 
     def __post_init__(self):
         if self.root is None:
@@ -177,6 +178,7 @@ class Program:
     def __init__(self, differentiated=frozenset(), taken=(), layer_names=None):
         self.calls: list[Call] = []
         self.deferred: list[Call] = []  # after the sum of the chunks' gradients: penalties of weights
+        self.products: list[Call] = []  # gradients of weights that the update computes, over the whole batch at once
         self.differentiated = differentiated
         self.gradients: dict = {}
         self.partial_gradients: dict = {}

@@ -19,7 +19,7 @@ RESERVED = (
     "batch", "chunk", "chunks", "blocks", "threads", "update_threads", "begin", "n", "capacity", "base", "size",
     "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
     "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
-    "step", "run_steps", "steps_per_result", "update", "count", "i", "arguments",
+    "step", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
     "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 
@@ -244,8 +244,8 @@ class Step:
                 dtype = self.layout.dtype
                 self._gradients = aligned_zeros(self.layout.size, dtype)
                 chunks = self.plan.chunks(batch)
-                flat = aligned_zeros(chunks * self.layout.size, dtype)
-                self._chunk_gradients = flat.reshape(chunks, self.layout.size)
+                flat = aligned_zeros(chunks * self.plan.partial_size, dtype)
+                self._chunk_gradients = flat.reshape(chunks, self.plan.partial_size)
 
     def bind(self, batch: int, compiled: bool = False, **arrays) -> list:
         """The step's positional arguments for a batch size; ``arrays`` are the data arguments by name."""
@@ -293,14 +293,18 @@ class Step:
             step(*arguments)
 
     def work(self, batch: int) -> float:
-        """Operations of the regions for a batch."""
-        return self.plan.work_per_sample * batch
+        """Operations of the regions and of the update for a batch."""
+        return sum(self._works(batch))
 
     def _threads(self, batch: int, compiled: bool) -> tuple[int, int]:
         """Threads for the regions, and for the optimizer's update: one where more would not pay."""
         least = PARALLEL_WORK_COMPILED if compiled else PARALLEL_WORK
-        works = (self.work(batch), UPDATE_WORK * self.layout.size)
-        return tuple(get_num_threads() if work >= least else 1 for work in works)
+        return tuple(get_num_threads() if work >= least else 1 for work in self._works(batch))
+
+    def _works(self, batch: int) -> tuple[float, float]:
+        """Operations of the regions, and of the update."""
+        update = self.plan.update_work_per_sample * batch + UPDATE_WORK * self.layout.size
+        return self.plan.work_per_sample * batch, update
 
     def variable_gradients(self) -> dict:
         """{variable: gradient} of the last run."""

@@ -216,6 +216,11 @@ class MatrixMultiplyTransposed(_MatrixPlan):
     _prefix = "matrix_multiply_transposed"
     _template = _FILTER
 
+    @property
+    def tile_rows(self) -> int:
+        """Rows of dkernel that are computed together; parts of it should start at a multiple."""
+        return _tile_shape(self.target)[0]
+
 
 def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
     """Product of (rows, depth) and (depth, columns); epilogue: store, accumulate, bias, bias_relu or relu_mask.
