@@ -287,7 +287,8 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
     x, kernel, out, *stride, top, left, dilation_h, dilation_w, _ = call.arguments
     height, width, _ = out.buffer.shape
     epilogue = call.epilogue or "store"
-    plan = conv2d_forward_plan(kernel.shape, width, tuple(stride), (dilation_h, dilation_w), x.dtype, epilogue)
+    dilation, edges = (dilation_h, dilation_w), (left, x.shape[1])
+    plan = conv2d_forward_plan(kernel.shape, width, tuple(stride), dilation, x.dtype, epilogue, edges=edges)
     elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = context.workspace.get(x.dtype, elements)
     return _new(
@@ -299,7 +300,8 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
     dy, kernel, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
     height, width, _ = out.buffer.shape
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
-    plan = conv2d_backward_data_plan(kernel.shape, width, tuple(stride), (dilation_h, dilation_w), dy.dtype, epilogue)
+    dilation, edges = (dilation_h, dilation_w), (left, dy.shape[1])
+    plan = conv2d_backward_data_plan(kernel.shape, width, tuple(stride), dilation, dy.dtype, epilogue, edges=edges)
     elements = plan.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
     workspace = context.workspace.get(dy.dtype, elements)
     transposed = context.transposed_kernel(kernel, tuple(stride))

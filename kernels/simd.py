@@ -291,24 +291,31 @@ def panel_tile(*, dtype, lanes, vectors):
     return _tile("panel", dtype, lanes, 5, emit, dict(vectors=vectors))
 
 
-def _uses(pixels, taps, stride, dilation):
-    """Columns of input that ``pixels`` outputs read, each with the (tap, pixel) pairs that read it."""
+def _uses(pixels, taps, stride, dilation, edges=None):
+    """Columns of input that ``pixels`` outputs read, each with the (tap, pixel) pairs that read it.
+
+    edges: (columns missing before the first that exists, number of those that exist), or None if all exist.
+    """
+    missing, existing = edges or (0, pixels * stride + taps * dilation)
     uses = {}
     for pixel in range(pixels):
         for tap in range(taps):
-            uses.setdefault(pixel * stride + tap * dilation, []).append((tap, pixel))
+            column = pixel * stride + tap * dilation - missing
+            if 0 <= column < existing:
+                uses.setdefault(column, []).append((tap, pixel))
     return sorted(uses.items())
 
 
 def convolution_tile(
-    *, dtype, lanes, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue
+    *, dtype, lanes, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue, edges=None
 ):
     """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
 
     Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, extra: addresses of the first input
     that the first tap row reads, of its weights and of the output; the distance between the inputs of consecutive tap
     rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` that make up the row.
-    ``kernel`` is (tap rows, taps, channels, filters); outputs lie ``step`` pixels apart.
+    ``kernel`` is (tap rows, taps, channels, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see ``_uses``)
+    one tile is a whole row, x is the address of the first column that exists, and no product with a zero is computed.
     """
     masked = filters % (lanes * vectors) != 0
 
@@ -324,7 +331,7 @@ def convolution_tile(
                     [e.load(kernel_now, s * channels * filters + v * lanes, masks[v]) for v in range(vectors)]
                     for s in range(taps)
                 ]
-                for column, readers in _uses(count, taps, stride, dilation):
+                for column, readers in _uses(count, taps, stride, dilation, edges):
                     value = e.broadcast(x_now, column * channels)
                     for s, pixel in readers:
                         for v in range(vectors):
@@ -358,7 +365,7 @@ def convolution_tile(
 
     constants = dict(
         pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
-        filters=filters, step=step, narrow=narrow, epilogue=epilogue,
+        filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges,
     )  # fmt: skip
     return _tile("convolution", dtype, lanes, 9, emit, constants)
 

@@ -46,11 +46,11 @@ def workspace(plan, buffer, pad_left, left):
     return guarded(np.full(elements, np.nan, buffer.dtype))
 
 
-def run_forward(case, dtype, epilogue="store", extra=(), top=0, left=0, target=None, images=slice(None)):
+def run_forward(case, dtype, epilogue="store", extra=(), top=0, left=0, target=None, images=slice(None), edges=None):
     _, kernel_shape, size, stride, padding, dilation = case
     x, kernel, _ = operands(case, dtype)
     x = buffered(x, top, left)[images]
-    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation, dtype, epilogue, target)
+    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation, dtype, epilogue, target, edges)
     scratch, scratch_intact = workspace(plan, x, padding[1], left)
     y, intact = guarded(np.full((len(x), size[0] + 2, size[1] + 1, kernel_shape[3]), 3, dtype))
     plan.kernel()(x, kernel, *extra, y, scratch, *padding, top, left, 2, 1, *size)
@@ -59,14 +59,16 @@ def run_forward(case, dtype, epilogue="store", extra=(), top=0, left=0, target=N
     return y[:, 2:, 1:]
 
 
-def run_backward_data(case, dtype, epilogue="store", activation=None, before=0, top=0, left=0, target=None):
+def run_backward_data(
+    case, dtype, epilogue="store", activation=None, before=0, top=0, left=0, target=None, edges=None
+):
     images, kernel_shape, _, stride, padding, dilation = case
     _, kernel, dy = operands(case, dtype)
     dy = buffered(dy, top, left)
     transposed, intact = guarded(np.zeros(kernel.size, dtype))
     transpose_plan(dtype, target).kernel()(kernel, transposed, *stride)
     assert intact()
-    plan = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation, dtype, epilogue, target)
+    plan = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation, dtype, epilogue, target, edges)
     assert plan.needs_transposed_kernel
     scratch, scratch_intact = workspace(plan, dy, padding[1], left)
     dx, intact = guarded(np.full((*images, kernel_shape[2]), before, dtype))
@@ -169,6 +171,22 @@ def test_a_halo_in_the_buffer_gives_the_same_bits(name):
     data = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation)
     left = max(data.halo(size[1], padding[1]))
     assert (run_backward_data(case, "float32", left=left) == run_backward_data(case, "float32")).all()
+
+
+@pytest.mark.parametrize("name", ["same_5x5_1_6", "kernel_over_image", "strides", "dilation", "one_pixel"])
+@pytest.mark.parametrize("target", [TARGETS[0], TARGETS[-1]], ids=lambda target: target.name)
+def test_known_edges_give_the_same_bits_without_a_workspace(name, target):
+    case = CASES[name]
+    images, kernel_shape, size, stride, padding, dilation = case
+    edges = padding[1], images[2]
+    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation, target=target, edges=edges)
+    if target.registers >= 32:
+        assert "_whole_rows" in plan.name
+        assert plan.workspace_elements(images[1], images[2], padding[1], 0) == 0
+    expected = run_forward(case, "float32", target=target)
+    assert (run_forward(case, "float32", target=target, edges=edges) == expected).all()
+    expected = run_backward_data(case, "float32", target=target)
+    assert (run_backward_data(case, "float32", target=target, edges=(padding[1], size[1])) == expected).all()
 
 
 def test_an_image_does_not_depend_on_the_others():

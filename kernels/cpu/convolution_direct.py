@@ -24,6 +24,12 @@ _PADDED = """        if padded:
             image_at = workspace_at
 """
 
+_COLUMNS = """    left = x_left - {tap_origin_w}
+    span = (width - 1) * STRIDE_W + (TAPS - 1) * DILATION_W + 1
+    padded = left < 0 or left + span > columns
+    x_row = span * CHANNELS if padded else row
+    x_left_at = 0 if padded else left * CHANNELS * ITEMSIZE"""
+
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
@@ -35,6 +41,7 @@ PIXELS, ITEMSIZE = {pixels}, {itemsize}
 tile = convolution_tile(
     dtype={dtype!r}, lanes={lanes}, pixels=PIXELS, vectors={vectors}, taps=TAPS, stride=STRIDE_W,
     dilation=DILATION_W, channels=CHANNELS, filters=FILTERS, step=1, narrow={narrow}, epilogue={epilogue!r},
+    edges={edges},
 )
 pad_rows = pad_rows_tile(dtype={dtype!r})
 
@@ -51,12 +58,8 @@ def {name}(
     _, y_rows, y_columns, _ = y.shape
     workspace_at = address(workspace, 0)
     top = x_top - {tap_origin_h}
-    left = x_left - {tap_origin_w}
-    span = (width - 1) * STRIDE_W + (TAPS - 1) * DILATION_W + 1
-    padded = left < 0 or left + span > columns
     row = columns * CHANNELS
-    x_row = span * CHANNELS if padded else row
-    x_left_at = 0 if padded else left * CHANNELS * ITEMSIZE
+{columns}
     tiles = (width + PIXELS - 1) // PIXELS
     wide = width - tiles * (PIXELS - 1)
     for image in range(images):
@@ -224,7 +227,11 @@ def _even(count: int, most: int) -> int:
 
 @dataclass(frozen=True)
 class ConvolutionPlan:
-    """One pass of one convolution.  ``kind``: forward, backward_data or backward_filter."""
+    """One pass of one convolution.  ``kind``: forward, backward_data or backward_filter.
+
+    edges: (pad_left, columns of the image), promised for every call whose buffers have no halo; with them a kernel
+    whose tile is a whole row leaves out what is zero, and needs no workspace.
+    """
 
     kind: str
     kernel_shape: tuple[int, int, int, int]
@@ -234,6 +241,7 @@ class ConvolutionPlan:
     dtype: str
     epilogue: str
     target: VectorTarget
+    edges: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -241,7 +249,16 @@ class ConvolutionPlan:
         rows, columns, channels, filters = self.kernel_shape
         stride = "" if self.stride == (1, 1) else f"_stride{self.stride[0]}x{self.stride[1]}"
         epilogue = "" if self.epilogue == "store" else f"_{self.epilogue}"
-        return f"conv2d_{self.kind}_{rows}x{columns}_{channels}_{filters}{stride}{epilogue}"
+        rows_whole = "_whole_rows" if self._whole_rows else ""
+        return f"conv2d_{self.kind}_{rows}x{columns}_{channels}_{filters}{stride}{rows_whole}{epilogue}"
+
+    @cached_property
+    def _whole_rows(self) -> bool:
+        """Whether one tile makes a whole row of the result, whose edges are known."""
+        phased = self.kind == "backward_data" and self.stride != (1, 1)
+        if self.edges is None or self.kind == "backward_filter" or phased:
+            return False
+        return self._convolution_tile()[2] >= self.width
 
     @property
     def needs_transposed_kernel(self) -> bool:
@@ -254,6 +271,8 @@ class ConvolutionPlan:
         Of x for forward and backward_filter, of dy for backward_data; ``pad_left`` is the convolution's own.  0 where
         the halo in the buffer is wide enough.  Every chunk that runs at the same time needs a workspace of its own.
         """
+        if self._whole_rows:
+            return 0
         first, end = self._columns_read(pad_left, left)
         channels = self.kernel_shape[3 if self.kind == "backward_data" else 2]
         return 0 if first >= 0 and end <= columns else rows * (end - first) * channels
@@ -316,10 +335,15 @@ class ConvolutionPlan:
             phases, stride, channels, filters = stride, 1, filters, channels
             origins = f"({(rows - 1) * self.dilation[0]} - pad_top)", f"({(taps - 1) * self.dilation[1]} - pad_left)"
             values |= dict(kernel_shape=f"transposed {self.kernel_shape}")
-        lanes = self.target.lanes(self.dtype, filters)
-        widths = {-(-(self.width - first) // phases) for first in range(min(phases, self.width))}
+        lanes, vectors, pixels = self._convolution_tile()
+        widths = self._widths()
         tap_counts = sorted({max(1, -(-(taps - phase) // phases)) for phase in range(phases)})
-        vectors, pixels = self._tile_shape(max(widths), tap_counts[-1], stride, -(-filters // lanes))
+        edges, columns, padded = None, _COLUMNS.format(tap_origin_w=origins[1]), _PADDED
+        if self._whole_rows:
+            pad_left, existing = self.edges
+            missing = pad_left if self.kind == "forward" else (taps - 1) * self.dilation[1] - pad_left
+            edges, columns, padded = (missing, existing), "    x_row, x_left_at = row, 0", ""
+        values |= dict(edges=edges, columns=columns, padded=padded)
         definitions = [f"tile_{count} = convolution_tile(taps={count}, **_constants)" for count in tap_counts]
         calls = [f"tile_{tap_counts[-1]}(arguments)"]
         if len(tap_counts) == 2:
@@ -345,6 +369,20 @@ class ConvolutionPlan:
             extra_origin=origin,
             extra_at=at.format(column=" + output_w" if phased else ""),
         )
+
+    def _widths(self) -> set[int]:
+        """Outputs of a row that share their taps."""
+        phases = self.stride[1] if self.kind == "backward_data" else 1
+        return {-(-(self.width - first) // phases) for first in range(min(phases, self.width))}
+
+    def _convolution_tile(self) -> tuple[int, int, int]:
+        """(lanes, vectors, pixels) of the tile of a forward or backward_data pass."""
+        _, taps, channels, filters = self.kernel_shape
+        stride, phases = self.stride[1], 1
+        if self.kind == "backward_data":
+            stride, phases, filters = 1, stride, channels
+        lanes = self.target.lanes(self.dtype, filters)
+        return lanes, *self._tile_shape(max(self._widths()), -(-taps // phases), stride, -(-filters // lanes))
 
     def _tile_shape(self, width: int, taps: int, stride: int, total: int) -> tuple[int, int]:
         """(vectors, pixels) of a convolution tile: the fewest cycles per useful product by a simple count."""
@@ -424,23 +462,25 @@ def supports(kind: str, kernel_shape, stride, dilation, groups: int = 1) -> bool
 
 
 def conv2d_forward_plan(
-    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None
+    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None
 ) -> ConvolutionPlan:
-    """y = epilogue(convolution of x).  kernel_shape: (R, S, C, K); width: of y; epilogue: store, bias or bias_relu.
+    """y = epilogue(convolution of x).  kernel_shape: (R, S, C, K); width: of y; epilogue: store, bias or bias_relu;
+    edges: see ``ConvolutionPlan``.
 
     ``kernel(x, kernel[, bias], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height, width)`` with
     height and width those of y.
     """
     plan_target = target or vector_target()
     return ConvolutionPlan(
-        "forward", tuple(kernel_shape), tuple(stride), tuple(dilation), width, dtype, epilogue, plan_target
+        "forward", tuple(kernel_shape), tuple(stride), tuple(dilation), width, dtype, epilogue, plan_target, edges
     )
 
 
 def conv2d_backward_data_plan(
-    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None
+    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None
 ) -> ConvolutionPlan:
-    """dx from dy.  kernel_shape: (R, S, C, K); width: of dx; epilogue: store, accumulate or relu_mask.
+    """dx from dy.  kernel_shape: (R, S, C, K); width: of dx; epilogue: store, accumulate or relu_mask;
+    edges: (pad_left, columns of dy).
 
     ``kernel(dy, transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
     dx_left[, activation_top, activation_left], height, width)`` with height and width those of dx and the padding of
@@ -452,7 +492,7 @@ def conv2d_backward_data_plan(
         )
     plan_target = target or vector_target()
     return ConvolutionPlan(
-        "backward_data", tuple(kernel_shape), tuple(stride), tuple(dilation), width, dtype, epilogue, plan_target
+        "backward_data", tuple(kernel_shape), tuple(stride), tuple(dilation), width, dtype, epilogue, plan_target, edges
     )
 
 
