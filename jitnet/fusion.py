@@ -345,7 +345,7 @@ def _dense_backward_data(call: Call, context: _Context) -> Call:
 
 def _dense_backward_filter(call: Call, context: _Context) -> Call:
     x, dy, out, accumulate = call.arguments
-    plan = matrix_multiply_transposed_plan(x.dtype, "accumulate" if accumulate else "store")
+    plan = matrix_multiply_transposed_plan(out.buffer.shape[1], x.dtype, "accumulate" if accumulate else "store")
     return _new(call, plan, x, dy, out, 0, math.prod(out.buffer.shape[:1]))
 
 

@@ -15,6 +15,9 @@ ROWS_PER_CHUNK = 16
 HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
 ROWS_PER_HEAVY_CHUNK = 4
 MAXIMUM_CHUNKS = 64
+# operations of a batch below which one chunk suffices: a second thread would not pay, not even in compiled code
+SINGLE_CHUNK_WORK = 5e5
+PARAMETERS_PER_BLOCK = 4096  # of the optimizer's update
 
 
 def aligned(size: int) -> int:
@@ -211,12 +214,14 @@ class Plan:
 
     def chunks(self, batch: int) -> int:
         """The number of chunks of a batch: a function of the batch size and the model only."""
+        if self.work_per_sample * batch < SINGLE_CHUNK_WORK:
+            return 1
         rows = ROWS_PER_HEAVY_CHUNK if self.work_per_sample > HEAVY_WORK else ROWS_PER_CHUNK
         return max(1, min(batch // rows, MAXIMUM_CHUNKS))
 
     def blocks(self) -> int:
         """The number of parts in which the optimizer's update runs."""
-        return max(1, min(self.layout.size // 8192, MAXIMUM_CHUNKS))
+        return max(1, min(self.layout.size // PARAMETERS_PER_BLOCK, MAXIMUM_CHUNKS))
 
     def arena_bytes(self, batch: int) -> int:
         return self.memory.nbytes(batch, self.chunks(batch))

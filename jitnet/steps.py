@@ -2,16 +2,14 @@
 
 import numpy as np
 
-from . import codegen, fusion
+from . import codegen, fusion, plan
 from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
-from .plan import Plan, aligned, gradient_layout, padded_elements
 from .program import Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads, start_threads
 
 # operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
-# Python, and 2 us within compiled code
+# Python, and 2 us within compiled code (see plan.SINGLE_CHUNK_WORK)
 PARALLEL_WORK = 3e6
-PARALLEL_WORK_COMPILED = 5e5
 UPDATE_WORK = 20  # per parameter, memory traffic included
 
 # names that the generated source uses itself
@@ -41,13 +39,13 @@ def pack(variables) -> None:
         group = [v for v in variables if v.storage is None and v.trainable == trainable]
         for dtype in sorted({v.dtype for v in group}):
             members = [v for v in group if v.dtype == dtype]
-            storage = aligned_zeros(sum(map(padded_elements, members)), dtype)
+            storage = aligned_zeros(sum(map(plan.padded_elements, members)), dtype)
             offset = 0
             for variable in members:
                 view = storage[offset : offset + variable.size].reshape(variable.shape)
                 view[...] = variable.value
                 variable.value, variable.storage, variable.storage_offset = view, storage, offset
-                offset += padded_elements(variable)
+                offset += plan.padded_elements(variable)
 
 
 class Step:
@@ -89,7 +87,7 @@ class Step:
         self.variables = variables
         self.storages = {id(v.storage): v.storage for v in variables}
         self.storage_names = self._name_storages()
-        self.layout = gradient_layout(self.trainable, self.storage_names)
+        self.layout = plan.gradient_layout(self.trainable, self.storage_names)
 
         wanted = dependents(applications, [*self.trainable, *wanted_inputs])
         names = [*RESERVED, *self.inputs, *(optimizer.hyperparameter_names if optimizer else ())]
@@ -115,7 +113,7 @@ class Step:
             self.gradient_arguments = []
         if fuse:
             fusion.optimise(program)
-        self.plan = Plan(program, self.layout, fuse if regions is None else regions)
+        self.plan = plan.Plan(program, self.layout, fuse if regions is None else regions)
 
         self._constants, constant_offsets = _pack_constants(constants)
         slots = list(optimizer.slot_names) if optimizer else []
@@ -298,7 +296,7 @@ class Step:
 
     def _threads(self, batch: int, compiled: bool) -> tuple[int, int]:
         """Threads for the regions, and for the optimizer's update: one where more would not pay."""
-        least = PARALLEL_WORK_COMPILED if compiled else PARALLEL_WORK
+        least = plan.SINGLE_CHUNK_WORK if compiled else PARALLEL_WORK
         return tuple(get_num_threads() if work >= least else 1 for work in self._works(batch))
 
     def _works(self, batch: int) -> tuple[float, float]:
@@ -320,7 +318,7 @@ def _pack_constants(constants):
     offsets, size = {}, 0
     for constant in constants:
         offsets[constant] = size
-        size += aligned(constant.array.nbytes)
+        size += plan.aligned(constant.array.nbytes)
     packed = aligned_zeros(max(size, 64), np.uint8)
     for constant, offset in offsets.items():
         raw = constant.array.reshape(-1).view(np.uint8)

@@ -314,8 +314,8 @@ def convolution_tile(
     Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, extra: addresses of the first input
     that the first tap row reads, of its weights and of the output; the distance between the inputs of consecutive tap
     rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` that make up the row.
-    ``kernel`` is (tap rows, taps, channels, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see ``_uses``)
-    one tile is a whole row, x is the address of the first column that exists, and no product with a zero is computed.
+    ``kernel`` is (tap rows, taps, channels, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
+    ``_uses``) one tile is a whole row, x is the address of the first column that exists, and no zero is multiplied.
     """
     masked = filters % (lanes * vectors) != 0
 

@@ -9,7 +9,7 @@ import pytest
 from small_networks import convolutional, digest, images
 
 import jitnet
-from jitnet import optimizers, steps
+from jitnet import optimizers, plan, steps
 
 X, Y = images()
 
@@ -18,7 +18,7 @@ X, Y = images()
 def always_parallel(monkeypatch):
     # networks as small as these would stay on one thread
     monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(steps, "PARALLEL_WORK_COMPILED", 0)
+    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
 
 
 def trained(jit_compile, threads=2, seed=5):
@@ -98,8 +98,8 @@ def test_evaluation_and_prediction_leave_no_trace():
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from jitnet import steps
-steps.PARALLEL_WORK = steps.PARALLEL_WORK_COMPILED = 0
+from jitnet import plan, steps
+steps.PARALLEL_WORK = plan.SINGLE_CHUNK_WORK = 0
 from test_determinism import trained
 for mode in sys.argv[2:]:
     print(trained(mode == "compiled"))

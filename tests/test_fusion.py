@@ -71,8 +71,12 @@ def gradients(build, shape, fuse, batch=37):
 @pytest.mark.parametrize(
     "build, shape, kernels",
     [
-        (lenet, (14, 13, 1), ["conv2d_forward_5x5_1_6_whole_rows_bias(", "matrix_multiply_bias_relu(", "relu_mask("]),
-        (strides_dilation_groups, (13, 11, 3), ["conv2d_forward_3x2_3_8_stride2x2_whole_rows_bias_relu(", "conv2d_forward("]),
+        (lenet, (14, 13, 1), ["conv2d_forward_5x5_1_6_whole_rows_bias(", "matrix_multiply_bias_relu(", "mask("]),
+        (
+            strides_dilation_groups,
+            (13, 11, 3),
+            ["conv2d_forward_3x2_3_8_stride2x2_whole_rows_bias_relu(", "conv2d_forward("],
+        ),
         (
             branches,
             (6, 6, 3),

@@ -160,7 +160,7 @@ def test_the_arena_holds_every_chunk(name, batch):
         sizes = [smaller * (i + 1) // count - smaller * i // count for i in range(count)]
         assert sum(sizes) == smaller
         assert max(sizes) <= capacity
-        end = memory.whole + (memory.chunk + memory.batch * capacity) * count
+        end = memory.whole + memory.in_one_piece * smaller + (memory.chunk + memory.batch * capacity) * count
         assert end <= memory.nbytes(batch, chunks), "a smaller batch must fit into the arena of a greater one"
 
 

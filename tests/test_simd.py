@@ -56,10 +56,14 @@ def test_lanes_are_no_wider_than_what_they_hold():
 
 
 @targets
-@pytest.mark.parametrize("dtype,tolerance", [("float32", 1e-5), ("float64", 1e-12)])
-def test_products_of_matrices(target, dtype, tolerance):
-    multiply = matrix_multiply_plan(1, 1, 1, dtype, "accumulate", target).kernel()
-    gradient = matrix_multiply_transposed_plan(dtype, "accumulate", target).kernel()
+@pytest.mark.parametrize(
+    "dtype,tolerance,planned", [("float32", 1e-5, 100), ("float32", 1e-5, 3), ("float64", 1e-12, 100)]
+)
+def test_products_of_matrices(target, dtype, tolerance, planned):
+    plan = matrix_multiply_transposed_plan(planned, dtype, "accumulate", target)
+    assert ("narrow" in plan.name) == (planned == 3)
+    gradient = plan.kernel()
+    multiply = matrix_multiply_plan(1, 1, planned, dtype, "accumulate", target).kernel()
     transpose = transpose_plan(dtype, target).kernel()
     for rows, depth, columns in SIZES:
         x, w = draw(rows, depth, dtype=dtype, seed=0), draw(depth, columns, dtype=dtype, seed=1)
@@ -96,27 +100,27 @@ def test_epilogues():
     }
     extra = {"store": [], "bias": [bias], "bias_relu": [bias], "relu_mask": [activation]}
     for epilogue, reference in expected.items():
-        plan = matrix_multiply_plan(1, 1, 1, epilogue=epilogue)
+        plan = matrix_multiply_plan(1, 1, 100, epilogue=epilogue)
         y, intact = guarded(np.full((13, 37), np.nan, np.float32))
         plan.kernel()(x, w, *extra[epilogue], y, NO_WORKSPACE)
         assert_close(y, reference, 1e-5)
         assert intact()
         assert epilogue == "store" or plan.name.endswith(epilogue)
     dw = np.full((5, 37), np.nan, np.float32)
-    matrix_multiply_transposed_plan().kernel()(x, activation, dw, 0, 5)
+    matrix_multiply_transposed_plan(37).kernel()(x, activation, dw, 0, 5)
     assert_close(dw, naive.dense_backward_filter(x, activation), 1e-5)
 
 
 def test_relu_keeps_nan():
     x, w, bias = np.float32([[1.0]]), np.float32([[np.nan, -1.0, 2.0]]), np.zeros(3, np.float32)
     y = np.zeros((1, 3), np.float32)
-    matrix_multiply_plan(1, 1, 1, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
+    matrix_multiply_plan(1, 1, 100, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
     assert np.isnan(y[0, 0])
     assert y[0, 1:].tolist() == [0, 2]
 
 
 def test_a_row_does_not_depend_on_the_others():
-    multiply = matrix_multiply_plan(1, 1, 1, epilogue="accumulate").kernel()
+    multiply = matrix_multiply_plan(1, 1, 100, epilogue="accumulate").kernel()
     x, w = np.float32(draw(13, 31, seed=0)), np.float32(draw(31, 37, seed=1))
     whole = np.zeros((13, 37), np.float32)
     multiply(x, w, whole, NO_WORKSPACE)
@@ -128,7 +132,7 @@ def test_a_row_does_not_depend_on_the_others():
 
 @pytest.mark.parametrize("epilogue", ["accumulate", "bias_relu"])
 def test_packing_keeps_the_bits(epilogue):
-    plan = matrix_multiply_plan(1, 1, 1, epilogue=epilogue)
+    plan = matrix_multiply_plan(1, 1, 100, epilogue=epilogue)
     packed = matrix_multiply_plan(2048, 2048, 2048, epilogue=epilogue)
     assert plan.workspace_elements == 0
     scratch, intact = guarded(np.full(packed.workspace_elements, np.nan, np.float32))
@@ -155,7 +159,7 @@ def test_torch():
     torch = pytest.importorskip("torch")
     x, w, bias = (np.float32(draw(*shape, seed=seed)) for seed, shape in enumerate([(19, 101), (101, 45), (45,)]))
     y = np.zeros((19, 45), np.float32)
-    matrix_multiply_plan(1, 1, 1, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
+    matrix_multiply_plan(1, 1, 100, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
     expected = torch.relu(torch.addmm(torch.from_numpy(bias), torch.from_numpy(x), torch.from_numpy(w)))
     assert_close(y, expected.numpy(), 1e-5)
 

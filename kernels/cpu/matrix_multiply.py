@@ -22,8 +22,8 @@ COLUMNS, ROWS, ITEMSIZE, CACHED = {columns}, {rows}, {itemsize}, {cached}
 _constants = dict(
     dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}, contiguous=True
 )
-whole = matrix_tile(masked=False, unroll=2, **_constants)
-edge = matrix_tile(masked=True, unroll=1, **_constants)
+whole = matrix_tile(masked={narrow}, unroll=2, **_constants)
+edge = matrix_tile(masked=True, unroll={edge_unroll}, **_constants)
 
 
 @kernel
@@ -103,8 +103,8 @@ ROWS = {rows}
 ITEMSIZE = {itemsize}
 CACHED = {cached}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
-whole = matrix_tile(masked=False, unroll=2, contiguous=False, **_constants)
-edge = matrix_tile(masked=True, unroll=1, contiguous=False, **_constants)
+whole = matrix_tile(masked={narrow}, unroll=2, contiguous=False, **_constants)
+edge = matrix_tile(masked=True, unroll={edge_unroll}, contiguous=False, **_constants)
 
 
 @kernel
@@ -157,17 +157,22 @@ class _MatrixPlan:
     dtype: str
     epilogue: str
     target: VectorTarget
+    narrow: int  # 0, or lanes of the only vector of a row of the result
 
     @property
     def name(self) -> str:
         """Name of the kernel, as the step's source shows it."""
-        return self._prefix + ("" if self.epilogue == "store" else f"_{self.epilogue}")
+        narrow = f"_narrow{self.narrow}" if self.narrow else ""
+        return self._prefix + narrow + ("" if self.epilogue == "store" else f"_{self.epilogue}")
 
     @cached_property
     def source(self) -> str:
         """The module that holds the kernel."""
         rows, vectors = _tile_shape(self.target)
         lanes = self.target.lanes(self.dtype)
+        if self.narrow:
+            # one kind of tile for all of the result, masked
+            lanes, vectors = self.narrow, 1
         itemsize = 4 if self.dtype == "float32" else 8
         argument, shape, row, at = _EXTRA[self.epilogue]
         return self._template.format(
@@ -181,6 +186,8 @@ class _MatrixPlan:
             rows=rows,
             vectors=vectors,
             columns=lanes * vectors,
+            narrow=bool(self.narrow),
+            edge_unroll=2 if self.narrow else 1,
             depth=_DEPTH,
             packed_row=_DEPTH + _ROW_GAP,
             cached=_CACHED_BYTES // itemsize,
@@ -222,6 +229,12 @@ class MatrixMultiplyTransposed(_MatrixPlan):
         return _tile_shape(self.target)[0]
 
 
+def _narrow(columns: int, dtype: str, target: VectorTarget) -> int:
+    """Lanes of the one vector that holds a row of ``columns``, or 0 where there is more than one."""
+    lanes = target.lanes(dtype, columns)
+    return lanes if columns <= lanes else 0
+
+
 def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
     """Product of (rows, depth) and (depth, columns); epilogue: store, accumulate, bias, bias_relu or relu_mask.
 
@@ -237,9 +250,16 @@ def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store"
     if rows >= 64 and depth >= 2 * _DEPTH and depth * columns >= large:
         packed_rows = min(-(-rows // tile_rows) * tile_rows, 256)
         workspace = _DEPTH * vectors * target.lanes(dtype) + packed_rows * (_DEPTH + _ROW_GAP)
-    return MatrixMultiply(dtype, epilogue, target, workspace)
+    narrow = 0 if workspace else _narrow(columns, dtype, target)
+    return MatrixMultiply(dtype, epilogue, target, narrow, workspace)
 
 
-def matrix_multiply_transposed_plan(dtype="float32", epilogue="store", target=None) -> MatrixMultiplyTransposed:
-    """Dense backward to the weights; epilogue: store or accumulate."""
-    return MatrixMultiplyTransposed(dtype, epilogue, target or vector_target())
+def matrix_multiply_transposed_plan(
+    columns, dtype="float32", epilogue="store", target=None
+) -> MatrixMultiplyTransposed:
+    """Dense backward to the weights (K, columns); epilogue: store or accumulate.
+
+    The kernel takes matrices of any size.
+    """
+    target = target or vector_target()
+    return MatrixMultiplyTransposed(dtype, epilogue, target, _narrow(columns, dtype, target))
