@@ -9,6 +9,7 @@ import numpy as np
 from ..scalar import activations
 from . import vector_math
 from ._jit import kernel, kernel_attributes, scalar
+from .rows import SCRATCH, scratch
 
 # Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
 EPSILON = 1e-7
@@ -51,12 +52,19 @@ def exponentials(p):
 
 @scalar
 def normalise(p):
-    """p = p / sum(p).  Returns log(sum(p))."""
+    """p = p / sum(p).  Returns sum(p)."""
     total = sum_of(p)
     factor = p.dtype.type(1) / total
     for c in range(p.size):
         p[c] *= factor
-    return vector_math.log(total)
+    return total
+
+
+@scalar
+def logarithms(x):
+    """x = log(x): a loop of its own, for many rows at once."""
+    for i in range(x.size):
+        x[i] = vector_math.log(x[i])
 
 
 @scalar
@@ -81,8 +89,14 @@ def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):
         subtract_largest(logits[r * classes : (r + 1) * classes], p)
         values[r] = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
     exponentials(probabilities)
-    for r in range(values.size):
-        values[r] = normalise(probabilities[r * classes : (r + 1) * classes]) - values[r]
+    space = scratch(probabilities.dtype)
+    for first in range(0, values.size, SCRATCH):
+        totals = space[: min(SCRATCH, values.size - first)]
+        for i in range(totals.size):
+            totals[i] = normalise(probabilities[(first + i) * classes : (first + i + 1) * classes])
+        logarithms(totals)
+        for i in range(totals.size):
+            values[first + i] = totals[i] - values[first + i]
 
 
 @kernel
@@ -120,9 +134,15 @@ def softmax_cross_entropy_forward(logits, targets, values, probabilities):
             chosen += t[c] * p[c] if t[c] != p.dtype.type(0) else p.dtype.type(0)
         values[r] = chosen
     exponentials(probabilities)
-    for r in range(values.size):
-        total = sum_of(targets[r * classes : (r + 1) * classes])
-        values[r] = normalise(probabilities[r * classes : (r + 1) * classes]) * total - values[r]
+    space = scratch(probabilities.dtype)
+    for first in range(0, values.size, SCRATCH):
+        totals = space[: min(SCRATCH, values.size - first)]
+        for i in range(totals.size):
+            totals[i] = normalise(probabilities[(first + i) * classes : (first + i + 1) * classes])
+        logarithms(totals)
+        for i in range(totals.size):
+            weight = sum_of(targets[(first + i) * classes : (first + i + 1) * classes])
+            values[first + i] = totals[i] * weight - values[first + i]
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
@@ -43,12 +44,39 @@ def view(typingctx, base, offset, shape, dtype):
     return signature, codegen
 
 
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Ask for the cache line of element ``index`` of a C-contiguous array."""
+    signature = types.void(array, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        number = ir.IntType(32)
+        pointer_type = ir.PointerType()
+        function_type = ir.FunctionType(ir.VoidType(), [pointer_type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), pointer_type)
+        builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, to keep, data
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 @kernel
 def gather(source, order, out):
     """out[i] = source[order[i]].  source: (samples, ...), order: (n,), out: (n, ...)"""
     kernel_attributes()
-    source_flat = source.reshape(source.shape[0], -1)
-    out_flat = out.reshape(out.shape[0], -1)
-    for i in range(out_flat.shape[0]):
-        for j in range(out_flat.shape[1]):
-            out_flat[i, j] = source_flat[order[i], j]
+    flat = source.reshape(-1)
+    out_flat = out.reshape(-1)
+    size = out_flat.size // max(1, order.size)
+    line = 64 // flat.itemsize
+    for i in range(order.size):
+        # the next sample is on its way while this one is copied: samples lie anywhere in the main memory
+        if i + 1 < order.size and size >= line:
+            following = order[i + 1] * size
+            for j in range(0, size, line):
+                prefetch(flat, following + j)
+        row = flat[order[i] * size : (order[i] + 1) * size]
+        target = out_flat[i * size : (i + 1) * size]
+        for j in range(size):
+            target[j] = row[j]
