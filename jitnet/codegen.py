@@ -63,58 +63,53 @@ class StepWriter:
         self.kernels: dict[str, str] = {}  # function name -> module
         self.functions: dict[str, object] = {}  # users' own @njit functions
         self.generated: dict[str, object] = {}  # plans of generated kernels by name
+        self.kernel_calls: dict[tuple, None] = {}  # (name, what decides the type of each argument), in order
+        self.function_calls: list[tuple] = []  # (name, argument names) of the functions that the step calls
         calls = [*plan.program.calls, *plan.program.products, *plan.program.deferred]
         self.kernel_names = {call.kernel.rpartition(".")[2] for call in calls}  # not available to buffers
 
     # ---- one buffer, one argument, one call
 
-    def _view(self, buffer: Buffer, serial: bool) -> str:
+    def _place(self, buffer: Buffer, serial: bool) -> tuple[str, str, tuple]:
+        """(argument that holds it, byte offset, shape with the batch axis), as source."""
         memory, root = self.plan.memory, buffer.root
-        shape, dtype = buffer.shape, buffer.dtype
-        if buffer.kind == "batch" and root.in_one_piece:
-            base, offset = "arena", f"{memory.whole} + {memory.offsets[root]} * batch"
-            offset += "" if serial else f" + begin * {root.nbytes}"
-        elif buffer.kind == "batch":
-            base, offset = "arena", f"base + {memory.offsets[root]} * capacity"
-        elif buffer.kind == "external":
-            base, offset = root.name, "0" if serial else f"begin * {root.nbytes}"
-        elif buffer.kind == "whole":
-            base, offset = "arena", f"{memory.offsets[root]}"
-        elif buffer.kind == "chunk":
-            offset = f"{self._after_whole()} + {memory.offsets[root]} * chunks"
-            base = "arena"
-            if serial:
-                return self._view_source(base, offset, ("chunks", *shape), dtype)
-            offset += f" + chunk * {root.nbytes}"
-        elif buffer.kind == "variable":
-            variable = buffer.source
-            base = self.storage_names[id(variable.storage)]
-            offset = f"{variable.storage_offset * ITEMSIZE[dtype]}"
-        elif buffer.kind == "gradient":
-            offset = f"{self.plan.layout.offsets[buffer.source] * ITEMSIZE[dtype]}"
-            base = "gradients"
-            if not serial:
-                base = "chunk_gradients"
-                offset = f"chunk * {self.plan.partial_size * ITEMSIZE[dtype]}"
-                offset += f" + {self.plan.partials[buffer.source] * ITEMSIZE[dtype]}"
-        else:
-            base, offset = "constants", f"{self.constant_offsets[buffer.source]}"
-        if not shape:
-            shape = (1,)  # kernels take arrays of at least one axis
+        shape, dtype = buffer.shape or (1,), buffer.dtype  # kernels take arrays of at least one axis
         if buffer.kind in ("batch", "external"):
             samples = "batch" if serial else "n"
             shape = (samples if buffer.rows == 1 else f"{samples} * {buffer.rows}", *buffer.shape)
-        return self._view_source(base, offset, shape, dtype)
+        if buffer.kind == "batch" and root.in_one_piece:
+            offset = f"{memory.whole} + {memory.offsets[root]} * batch"
+            return "arena", offset if serial else f"{offset} + begin * {root.nbytes}", shape
+        if buffer.kind == "batch":
+            return "arena", f"base + {memory.offsets[root]} * capacity", shape
+        if buffer.kind == "external":
+            return root.name, "0" if serial else f"begin * {root.nbytes}", shape
+        if buffer.kind == "whole":
+            return "arena", f"{memory.offsets[root]}", shape
+        if buffer.kind == "chunk":
+            offset = f"{self._after_whole()} + {memory.offsets[root]} * chunks"
+            if serial:
+                return "arena", offset, ("chunks", *buffer.shape)
+            return "arena", f"{offset} + chunk * {root.nbytes}", shape
+        if buffer.kind == "variable":
+            variable = buffer.source
+            return self.storage_names[id(variable.storage)], f"{variable.storage_offset * ITEMSIZE[dtype]}", shape
+        if buffer.kind == "gradient" and serial:
+            return "gradients", f"{self.plan.layout.offsets[buffer.source] * ITEMSIZE[dtype]}", shape
+        if buffer.kind == "gradient":
+            partial = self.plan.partials[buffer.source] * ITEMSIZE[dtype]
+            return "chunk_gradients", f"chunk * {self.plan.partial_size * ITEMSIZE[dtype]} + {partial}", shape
+        return "constants", f"{self.constant_offsets[buffer.source]}", shape
+
+    def _view(self, buffer: Buffer, serial: bool) -> str:
+        base, offset, shape = self._place(buffer, serial)
+        inside = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        return f"view({base}, {offset}, ({inside}), {buffer.dtype})"
 
     def _after_whole(self) -> str:
         """Where the part of the arena starts that depends on the number of chunks."""
         memory = self.plan.memory
         return f"{memory.whole} + {memory.in_one_piece} * batch" if memory.in_one_piece else f"{memory.whole}"
-
-    @staticmethod
-    def _view_source(base, offset, shape, dtype) -> str:
-        inside = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        return f"view({base}, {offset}, ({inside}), {dtype})"
 
     def _argument(self, argument) -> str:
         if isinstance(argument, Out):
@@ -145,8 +140,17 @@ class StepWriter:
                     seen.add(buffer.name)
                     lines.append(f"    {self._name(buffer)} = {self._view(buffer, serial)}")
             arguments = [self._argument(a) for a in call.arguments]
-            lines += _wrapped(self._kernel(call), arguments, "", "    ")
+            name = self._kernel(call)
+            lines += _wrapped(name, arguments, "", "    ")
+            self.kernel_calls[name, *(self._kind(a, serial) for a in call.arguments)] = None
         return lines
+
+    def _kind(self, argument, serial: bool):
+        """What decides the type of an argument: an expression, or (dtype, axes) of an array."""
+        buffer = argument.buffer if isinstance(argument, Out) else argument
+        if isinstance(buffer, Buffer):
+            return buffer.dtype, len(self._place(buffer, serial)[2])
+        return self._argument(argument)
 
     # ---- functions
 
@@ -168,8 +172,12 @@ class StepWriter:
         source += _wrapped(f"def {name}", ["chunks", "threads", *used], ":", "")
         source += _wrapped("arguments = ", used, "", "    ")
         source += [f"    parallel_for({name}_chunk, chunks, threads, arguments)", "", ""]
-        call = "\n".join(_wrapped(name, [*counts, *used], "", "    "))
-        return source, call
+        return source, self._step_line(name, [*counts, *used])
+
+    def _step_line(self, name: str, arguments: list[str]) -> str:
+        """The line of the step that calls one of its functions."""
+        self.function_calls.append((name, arguments))
+        return "\n".join(_wrapped(name, arguments, "", "    "))
 
     def _region(self, section: Section) -> tuple[list[str], str]:
         memory = self.plan.memory
@@ -190,7 +198,7 @@ class StepWriter:
         lines = self._hyperparameters(lines) + lines
         used = self._used(lines)
         source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", ""), *lines, "", ""]
-        return source, "\n".join(_wrapped(section.name, used, "", "    "))
+        return source, self._step_line(section.name, used)
 
     def _update(self, name: str, sums: bool, optimizer: bool) -> tuple[list[str], str]:
         """Get the whole batch's gradients and let the optimizer update the parameters, block by block."""
@@ -214,6 +222,7 @@ class StepWriter:
             if sums and piece.product is None:
                 self.kernels["sum_gradients"] = "training"
                 body.append(f"    sum_gradients(chunk_gradients, {piece.partial} + begin, block_gradients)")
+                self.kernel_calls["sum_gradients", (dtype, 2), "begin", (dtype, 1)] = None
             if optimizer:
                 kernel, slots, scalars = self.update
                 body.append(f"    block = {block(piece.storage, piece.start)}")
@@ -221,8 +230,9 @@ class StepWriter:
                 module, function = kernel.split(".")
                 self.kernels[function] = module
                 names = [f"block_{slot}" for slot in slots]
-                arguments = ["block", "block_gradients", *names, *[self._argument(s) for s in scalars]]
-                body += _wrapped(function, arguments, "", "    ")
+                scalars = [self._argument(s) for s in scalars]
+                body += _wrapped(function, ["block", "block_gradients", *names, *scalars], "", "    ")
+                self.kernel_calls[function, *[(dtype, 1)] * (2 + len(slots)), *scalars] = None
         return self._chunked(name, [], body, ("blocks", "update_threads"))
 
     def _product(self, call: Call, compute: bool) -> list[str]:

@@ -134,8 +134,10 @@ class Step:
         )
         self.source = writer.source()
         self._functions = writer.functions
+        self._kernel_calls, self._function_calls = list(writer.kernel_calls), writer.function_calls
         self._generated = list(writer.generated.values())
         self._module = None
+        self._compiled = False
         self._arena = None
         self._capacity = 0
         self._bound = {}
@@ -274,6 +276,7 @@ class Step:
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         """
         arguments = self.bind(batch, compiled, **arrays)
+        self._compile_in_parallel(arguments)
         if compiled and self.gathered:
             at = self.arguments.index("results")
             arguments[at] = np.atleast_2d(arguments[at])
@@ -289,6 +292,23 @@ class Step:
                 arguments[places["hyperparameters"]] = arrays["hyperparameters"][i]
             arguments[places["t"]] = first + i
             step(*arguments)
+
+    def _compile_in_parallel(self, arguments) -> None:
+        """Before the first run: what is not in the cache yet is compiled by several processes."""
+        if self._compiled:
+            return
+        self._compiled = True
+        from .kernels.cpu import precompile
+
+        # names that kernels' arguments use, with values of the right type
+        scope = dict.fromkeys(["begin", "n", "first", "last", "chunk"], 1)
+        scope |= dict(zip(self.arguments, arguments, strict=True))
+        # those of one step
+        scope |= {name: np.zeros(1) for name in ("hyperparameters", "results")}
+        scope |= dict.fromkeys(self.optimizer.hyperparameter_names if self.optimizer else (), 1.0)
+        precompile.compile_kernels(self.module, self._kernel_calls, scope)
+        if not self._functions:  # users' functions are not cached, nor what calls them
+            precompile.compile_functions(self.module, self._function_calls, scope)
 
     def work(self, batch: int) -> float:
         """Operations of the regions and of the update for a batch."""

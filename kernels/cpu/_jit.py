@@ -121,6 +121,9 @@ class _OverloadFiles:
         except OSError:
             temporary.unlink(missing_ok=True)  # a full disk costs only the next process its compilation
 
+    def contains(self, key) -> bool:
+        return self._path(key).is_file()
+
     def flush(self) -> None:
         for path in self._folder.glob(f"{self._base}.*.nbc"):
             path.unlink(missing_ok=True)
@@ -134,6 +137,10 @@ class _Cache(FunctionCache):
     def __init__(self, py_func):
         super().__init__(py_func)
         self._cache_file = _OverloadFiles(self._cache_path, self._impl.filename_base)
+
+    def contains(self, arguments: tuple, codegen) -> bool:
+        """Whether the overload for these types is on the disk."""
+        return self._cache_file.contains(self._index_key(arguments, codegen))
 
     def save_overload(self, sig, data):
         called = set(re.findall(r"@(jitnet_kernel_\w+)", data.library.get_llvm_str()))

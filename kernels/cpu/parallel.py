@@ -49,7 +49,7 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
     """Call ``function(chunk, chunks, *arguments)`` for every chunk in ``range(chunks)``.
 
     ``function`` is an ``@njit`` function without a result, ``arguments`` a tuple.  With ``threads == 1`` the chunks
-    run in order in the calling thread.  Otherwise Numba's threading layer starts ``threads`` workers.  Each has an equal
+    run in order in the calling thread.  Otherwise Numba's threading layer starts ``threads`` workers.  Each has a
     share of the chunks, the same one each time, so that its data are in its core's cache; when it is done it takes
     over what others have not begun, so that a core that is slow or busy elsewhere holds up nobody.  Which thread runs
     a chunk never changes what the chunk computes, so results do not depend on ``threads``.
