@@ -306,8 +306,10 @@ class Step:
         # those of one step
         scope |= {name: np.zeros(1) for name in ("hyperparameters", "results")}
         scope |= dict.fromkeys(self.optimizer.hyperparameter_names if self.optimizer else (), 1.0)
-        precompile.compile_kernels(self.module, self._kernel_calls, scope)
-        if not self._functions:  # users' functions are not cached, nor what calls them
+        # users' functions are not cached, nor what calls them
+        kernel_calls = [call for call in self._kernel_calls if call[0] not in self._functions]
+        precompile.compile_kernels(self.module, kernel_calls, scope)
+        if not self._functions:
             precompile.compile_functions(self.module, self._function_calls, scope)
 
     def work(self, batch: int) -> float:
