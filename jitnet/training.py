@@ -221,16 +221,18 @@ class Trainer:
         names = [s.name for s in step.plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
         functions = {name: getattr(module, name) for name in names if hasattr(module, name)}
         values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
+        def run_once():
+            t = self.optimizer.iterations
+            table = self.optimizer.hyperparameter_table(t, 1)
+            step.run(batch, 1, {**values, "t": t, "hyperparameters": table}, False)
+            self.optimizer.iterations += 1
+
+        run_once()  # compiles
         try:
             for name, function in functions.items():
                 setattr(module, name, timed(name, function))
-            for i in range(repeat + 1):
-                t = self.optimizer.iterations
-                table = self.optimizer.hyperparameter_table(t, 1)
-                step.run(batch, 1, {**values, "t": t, "hyperparameters": table}, False)
-                self.optimizer.iterations += 1
-                if i == 0:
-                    spent.clear()  # the first run compiles
+            for _ in range(repeat):
+                run_once()
         finally:
             for name, function in functions.items():
                 setattr(module, name, function)
