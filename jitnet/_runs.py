@@ -271,12 +271,10 @@ def info(options) -> int:
     import platform
     from importlib.metadata import version
 
+    import llvmlite.binding as llvm
+
     from jitnet import threads
     from jitnet._cache import cache_directory
-
-    threads.start_threads()
-    import llvmlite.binding as llvm
-    import numba
 
     features = llvm.get_host_cpu_features()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
@@ -287,7 +285,7 @@ def info(options) -> int:
         "packages": packages,
         "CPU": f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores",
         "vector features": ", ".join(vectors) or "none that jitnet knows",
-        "threads": f"{threads.get_num_threads()}, threading layer {numba.threading_layer()}",
+        "threads": f"{threads.get_num_threads()} of jitnet's own pool",
         "cache": str(cache_directory()),
         "data": os.environ.get("JITNET_DATA_DIR") or "JITNET_DATA_DIR is not set",
         "CUDA": f"no: {_NO_CUDA}",

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "info",
         help="versions, CPU features, threads, CUDA",
-        description="Print what jitnet runs on: versions, CPU features, threading layer, CUDA or why not.",
+        description="Print what jitnet runs on: versions, CPU features, threads, CUDA or why not.",
         allow_abbrev=False,
     )
     return parser

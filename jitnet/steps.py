@@ -5,7 +5,7 @@ import numpy as np
 from . import codegen, fusion, plan
 from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
 from .program import Buffer, Expression, Out, Program, dependents
-from .threads import get_num_threads, start_threads
+from .threads import get_num_threads
 
 # operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code (see plan.SINGLE_CHUNK_WORK)
@@ -231,7 +231,6 @@ class Step:
     def module(self):
         """The loaded module of the step."""
         if self._module is None:
-            start_threads()
             self._module = codegen.load(self.source, self._functions, self._generated)
         return self._module
 
@@ -275,13 +274,20 @@ class Step:
 
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         """
+        from .kernels.cpu import workers
+
         arguments = self.bind(batch, compiled, **arrays)
         self._compile_in_parallel(arguments)
-        if compiled and self.gathered:
-            at = self.arguments.index("results")
-            arguments[at] = np.atleast_2d(arguments[at])
-            self.module.run_steps(count, steps_per_result or count, *arguments)
-            return
+        with workers.running(max(self._threads(batch, compiled))):
+            if compiled and self.gathered:
+                at = self.arguments.index("results")
+                arguments[at] = np.atleast_2d(arguments[at])
+                self.module.run_steps(count, steps_per_result or count, *arguments)
+            else:
+                self._run_plain(batch, count, arrays, arguments)
+
+    def _run_plain(self, batch: int, count: int, arrays: dict, arguments: list) -> None:
+        """Call the functions of the step one after the other from Python."""
         step = self.module.step
         places = {name: i for i, name in enumerate(self.arguments)}
         first = arrays["t"]

@@ -1,17 +1,10 @@
 """What every test starts from: the same seed, names and float type, and as many threads as the machine has."""
 
-import os
-
-# several test processes share the cores: a waiting thread must not spin
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import pytest
 
 import jitnet
 from jitnet import threads
 from jitnet.layers.base import clear_names
-
-threads.configure_numba()  # before a test module imports Numba
 
 
 @pytest.fixture(autouse=True)

@@ -18,19 +18,16 @@ import re
 import threading
 from pathlib import Path
 
+import llvmlite.binding
+import numba
+from numba import types
+from numba.core import cgutils, sigutils
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.serialize import dumps
+from numba.core.typing import signature as make_signature
+from numba.extending import intrinsic, register_jitable
+
 from jitnet._cache import cache_directory
-from jitnet.threads import configure_numba
-
-configure_numba()  # before Numba is imported
-
-import llvmlite.binding  # noqa: E402
-import numba  # noqa: E402
-from numba import types  # noqa: E402
-from numba.core import cgutils, sigutils  # noqa: E402
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator  # noqa: E402
-from numba.core.serialize import dumps  # noqa: E402
-from numba.core.typing import signature as make_signature  # noqa: E402
-from numba.extending import intrinsic, register_jitable  # noqa: E402
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}

@@ -1,7 +1,9 @@
-"""``parallel_for``: one function run over fixed chunks, serially or on Numba's thread pool, from one compilation."""
+"""``parallel_for``: one function run over fixed chunks, serially or by several threads, from one compilation."""
 
 import platform
 
+import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -11,7 +13,25 @@ _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
 _FLUSH_TO_ZERO, _DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the MXCSR register
 _POINTER = ir.PointerType()
+_WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
 _COUNTER_DISTANCE = 8  # in elements: every counter has a cache line of its own
+
+# Elements of the pool's state; every part that several threads write has a cache line of its own.
+REGION = 0  # number of the region << 32 | OPEN | number of workers inside
+FUNCTION, RECORD, WORKERS = 8, 9, 10  # of the region: what to call, and how many workers may help
+RUNNING, STOP = 16, 17  # how many steps are being run; whether the workers shall end
+BUSY = 24  # whether some thread has a region open
+_STATE_SIZE = 32
+_OPEN = 1 << 31
+# turns of a waiting loop, of some 20 ns each, before other threads get the core: the caller soon lets the worker go on
+# that it waits for; a worker keeps its place on its core as long as regions follow each other closely
+_CALLER_TURNS, _WORKER_TURNS = 2000, 50000
+_PATIENCE = 52000  # turns after which a worker that nobody uses falls asleep
+
+_memory = np.zeros(_STATE_SIZE + 8, np.int64)
+state = _memory[-_memory.ctypes.data // 8 % 8 :][:_STATE_SIZE]  # from the start of a cache line
+_STATE_SYMBOL = "jitnet_pool"
+llvmlite.binding.add_symbol(_STATE_SYMBOL, state.ctypes.data)
 
 
 def _flush_denormals(builder):
@@ -34,6 +54,51 @@ def _flush_denormals(builder):
     return restore
 
 
+class _Pool:
+    """Emits accesses to the pool's state."""
+
+    def __init__(self, builder):
+        self.builder = builder
+        module = builder.module
+        found = module.globals.get(_STATE_SYMBOL)
+        self.state = found or ir.GlobalVariable(module, ir.ArrayType(_INT, _STATE_SIZE), _STATE_SYMBOL)
+
+    def at(self, element: int):
+        start = self.builder.ptrtoint(self.state, _INT)
+        return self.builder.inttoptr(self.builder.add(start, _INT(8 * element)), _INT.as_pointer())
+
+    def load(self, element: int):
+        return self.builder.load_atomic(self.at(element), "acquire", 8)
+
+    def store(self, value, element: int):
+        self.builder.store_atomic(value, self.at(element), "release", 8)
+
+    def exchange(self, element: int, old, new):
+        """Whether ``old`` was there and is now ``new``."""
+        return self.builder.extract_value(self.builder.cmpxchg(self.at(element), old, new, "acq_rel", "acquire"), 1)
+
+    def wait_a_little(self, turns, most: int):
+        """Part of a waiting loop that has made so many turns; after ``most``, other threads get the core."""
+        builder = self.builder
+        machine = platform.machine().lower()
+        if machine in ("x86_64", "amd64"):
+            pause = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"
+            )
+            builder.call(pause, [])
+        elif machine in ("aarch64", "arm64"):
+            hint = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), [_INT32]), "llvm.aarch64.hint"
+            )
+            builder.call(hint, [_INT32(1)])
+        if platform.system() != "Windows":
+            with builder.if_then(builder.icmp_signed(">", turns, _INT(most)), likely=False):
+                give_up_core = cgutils.get_or_insert_function(
+                    builder.module, ir.FunctionType(_INT32, []), "sched_yield"
+                )
+                builder.call(give_up_core, [])
+
+
 def _share_start(builder, chunks, share, shares):
     """The first chunk of a share."""
     return builder.udiv(builder.mul(chunks, share), shares)
@@ -41,7 +106,106 @@ def _share_start(builder, chunks, share, shares):
 
 def _counter(builder, following, share):
     """Where the next chunk of a share is counted."""
-    return builder.gep(following, [builder.mul(share, ir.Constant(_INT, _COUNTER_DISTANCE))], source_etype=_INT)
+    return builder.gep(following, [builder.mul(share, _INT(_COUNTER_DISTANCE))], source_etype=_INT)
+
+
+def _call(builder, address, arguments):
+    """Call the ``_WORK`` at an address."""
+    builder.call(builder.inttoptr(address, _WORK.as_pointer()), arguments)
+
+
+def _launch_function(module):
+    """``launch(function, record, workers)``: call ``function(0, record)`` here and let the pool's workers help."""
+    found = module.globals.get("jitnet_launch")
+    if found is not None:
+        return found
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _INT]), "jitnet_launch")
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    pool = _Pool(builder)
+    work, record, workers = function.args
+    address = builder.ptrtoint(work, _INT)
+    turns = cgutils.alloca_once(builder, _INT)
+    here = _INT(0)
+    with builder.if_else(pool.exchange(BUSY, _INT(0), _INT(1))) as (free, occupied):
+        with free:
+            pool.store(address, FUNCTION)
+            pool.store(builder.ptrtoint(record, _INT), RECORD)
+            pool.store(workers, WORKERS)
+            number = builder.add(builder.lshr(pool.load(REGION), _INT(32)), _INT(1))
+            pool.store(builder.or_(builder.shl(number, _INT(32)), _INT(_OPEN)), REGION)
+            _call(builder, address, [here, record])
+            builder.atomic_rmw("and", pool.at(REGION), _INT(~_OPEN), "acq_rel")
+            # nobody can come in any more; wait for those who are inside
+            check, wait, done = (function.append_basic_block(name) for name in ("check", "wait", "done"))
+            builder.store(_INT(0), turns)
+            builder.branch(check)
+            builder.position_at_end(check)
+            inside = builder.and_(pool.load(REGION), _INT(_OPEN - 1))
+            builder.cbranch(builder.icmp_signed("!=", inside, _INT(0)), wait, done)
+            builder.position_at_end(wait)
+            turn = builder.add(builder.load(turns), _INT(1))
+            builder.store(turn, turns)
+            pool.wait_a_little(turn, _CALLER_TURNS)
+            builder.branch(check)
+            builder.position_at_end(done)
+            pool.store(_INT(0), BUSY)
+        with occupied:
+            # another thread of the program has the workers
+            _call(builder, address, [here, record])
+    builder.ret_void()
+    return function
+
+
+@intrinsic
+def work_for_others(typingctx, number):
+    """The life of worker ``number`` (from 1 on): help in every region, until there is nothing to do for a while."""
+    signature = types.void(types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        worker = arguments[0]
+        pool = _Pool(builder)
+        last = cgutils.alloca_once_value(builder, _INT(0))
+        turns = cgutils.alloca_once_value(builder, _INT(0))
+        names = ("look", "enter", "inside", "idle", "rest", "leave")
+        look, enter, inside, idle, rest, leave = (builder.append_basic_block(name) for name in names)
+        builder.branch(look)
+
+        builder.position_at_end(look)
+        region = pool.load(REGION)
+        number = builder.lshr(region, _INT(32))
+        is_open = builder.icmp_signed("!=", builder.and_(region, _INT(_OPEN)), _INT(0))
+        is_new = builder.icmp_signed("!=", number, builder.load(last))
+        builder.cbranch(builder.and_(is_open, is_new), enter, idle)
+
+        builder.position_at_end(enter)
+        builder.cbranch(pool.exchange(REGION, region, builder.add(region, _INT(1))), inside, look)
+
+        builder.position_at_end(inside)
+        with builder.if_then(builder.icmp_signed("<=", worker, pool.load(WORKERS))):
+            record = builder.inttoptr(pool.load(RECORD), _POINTER)
+            _call(builder, pool.load(FUNCTION), [worker, record])
+        builder.atomic_rmw("sub", pool.at(REGION), _INT(1), "acq_rel")
+        builder.store(number, last)
+        builder.store(_INT(0), turns)
+        builder.branch(look)
+
+        builder.position_at_end(idle)
+        turn = builder.add(builder.load(turns), _INT(1))
+        builder.store(turn, turns)
+        pool.wait_a_little(turn, _WORKER_TURNS)
+        stop = builder.icmp_signed("!=", pool.load(STOP), _INT(0))
+        builder.cbranch(stop, leave, rest)
+
+        builder.position_at_end(rest)
+        unused = builder.icmp_signed("==", pool.load(RUNNING), _INT(0))
+        tired = builder.icmp_signed(">", turn, _INT(_PATIENCE))
+        builder.cbranch(builder.and_(unused, tired), leave, look)
+
+        builder.position_at_end(leave)
+        return context.get_dummy_value()
+
+    return signature, codegen
 
 
 @intrinsic
@@ -49,15 +213,16 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
     """Call ``function(chunk, chunks, *arguments)`` for every chunk in ``range(chunks)``.
 
     ``function`` is an ``@njit`` function without a result, ``arguments`` a tuple.  With ``threads == 1`` the chunks
-    run in order in the calling thread.  Otherwise Numba's threading layer starts ``threads`` workers.  Each has a
-    share of the chunks, the same one each time, so that its data are in its core's cache; when it is done it takes
-    over what others have not begun, so that a core that is slow or busy elsewhere holds up nobody.  Which thread runs
-    a chunk never changes what the chunk computes, so results do not depend on ``threads``.
+    run in order in the calling thread.  Otherwise the pool's workers help.  Each thread has a share of the chunks, the
+    same one each time, so that its data are in its core's cache; when it is done it takes over what others have not
+    begun.  So the caller never waits for a worker to come: where other programs keep the cores busy, it does the work
+    itself.  Which thread runs a chunk never changes what the chunk computes, so results do not depend on ``threads``.
 
     Denormal numbers count as zero inside (flush-to-zero and denormals-are-zero, on x86-64), because arithmetic on them
     is a hundred times slower; the caller's setting is restored after.
 
-    Numba's own ``prange`` would do the same but costs seconds of compilation for a body of this size.
+    Numba's own ``prange`` costs seconds of compilation for a body of this size, and its regions end when the last
+    thread of the pool has come and gone, which takes a scheduler's time slice when a core is busy.
     """
     call_signature = function.get_call_type(typingctx, (types.intp, types.intp, *arguments), {})
     signature = types.void(function, types.intp, types.intp, arguments)
@@ -67,36 +232,26 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         compiled = function.dispatcher.overloads[tuple(call_signature.args)]
         context.add_linking_libs([compiled.library])
 
-        # what every worker needs, as one record on the stack: (chunks, threads, next chunk of each share, arguments)
+        # what every thread needs, as one record on the stack: (chunks, threads, next chunk of each share, arguments)
         record_type = ir.LiteralStructType([_INT, _INT, _POINTER, packed.type])
         record = cgutils.alloca_once(builder, record_type)
 
-        # a function of the threading layer's signature: void(char **args, intp *dimensions, intp *steps, void *data)
-        outlined_type = ir.FunctionType(ir.VoidType(), [_POINTER] * 4)
-        outlined = ir.Function(builder.module, outlined_type, f"chunks_of_{compiled.fndesc.mangled_name}")
+        outlined = ir.Function(builder.module, _WORK, f"chunks_of_{compiled.fndesc.mangled_name}")
         outlined.linkage = "internal"
         inner = ir.IRBuilder(outlined.append_basic_block("entry"))
         restore = _flush_denormals(inner)
-        # args[0] starts at address 0 and advances by 1 per worker, so the pointer is the number of the first worker
-        first = inner.ptrtoint(inner.load(outlined.args[0], typ=_POINTER), _INT)
-        workers = inner.load(outlined.args[1], typ=_INT)
-        loaded = inner.load(outlined.args[3], typ=record_type)
+        worker = outlined.args[0]
+        loaded = inner.load(outlined.args[1], typ=record_type)
         total, shares, following, tuple_value = (inner.extract_value(loaded, i) for i in range(4))
         values = [inner.extract_value(tuple_value, i) for i in range(len(arguments))]
-        one = ir.Constant(_INT, 1)
-        with (
-            cgutils.for_range_slice(inner, first, inner.add(first, workers), one) as (worker, _),
-            cgutils.for_range(inner, shares) as loop,
-        ):
+        with cgutils.for_range(inner, shares) as loop:
             share = inner.urem(inner.add(worker, loop.index), shares)
-            end = _share_start(inner, total, inner.add(share, one), shares)
+            end = _share_start(inner, total, inner.add(share, _INT(1)), shares)
             counter = _counter(inner, following, share)
-            condition = inner.append_basic_block("next_chunk")
-            body = inner.append_basic_block("chunk")
-            after = inner.append_basic_block("share_done")
+            condition, body, after = (inner.append_basic_block(name) for name in ("next_chunk", "chunk", "share_done"))
             inner.branch(condition)
             inner.position_at_end(condition)
-            chunk = inner.atomic_rmw("add", counter, one, "monotonic")
+            chunk = inner.atomic_rmw("add", counter, _INT(1), "monotonic")
             inner.cbranch(inner.icmp_signed("<", chunk, end), body, after)
             inner.position_at_end(body)
             context.call_internal_no_propagate(inner, compiled.fndesc, call_signature, [chunk, total, *values])
@@ -105,7 +260,8 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         restore()
         inner.ret_void()
 
-        following = builder.alloca(_INT, size=builder.mul(threads, ir.Constant(_INT, _COUNTER_DISTANCE)))
+        following = builder.alloca(_INT, size=builder.mul(threads, _INT(_COUNTER_DISTANCE)))
+        following = builder.bitcast(following, _POINTER)
         with cgutils.for_range(builder, threads) as loop:
             start = _share_start(builder, chunks, loop.index, threads)
             builder.store(start, _counter(builder, following, loop.index))
@@ -114,19 +270,12 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
             value = builder.insert_value(value, part, i)
         builder.store(value, record)
 
-        dimensions = cgutils.alloca_once(builder, _INT)
-        steps = cgutils.alloca_once(builder, _INT)
-        starts = cgutils.alloca_once(builder, _POINTER)
-        builder.store(threads, dimensions)
-        builder.store(one, steps)
-        builder.store(builder.inttoptr(ir.Constant(_INT, 0), _POINTER), starts)
-        with builder.if_else(builder.icmp_signed(">", threads, one)) as (parallel, serial):
+        with builder.if_else(builder.icmp_signed(">", threads, _INT(1))) as (parallel, serial):
             with parallel:
-                launch_type = ir.FunctionType(ir.VoidType(), [_POINTER] * 5 + [_INT] * 3)
-                launch = cgutils.get_or_insert_function(builder.module, launch_type, "numba_parallel_for")
-                builder.call(launch, [outlined, starts, dimensions, steps, record, one, one, threads])
+                workers = builder.sub(threads, _INT(1))
+                builder.call(_launch_function(builder.module), [outlined, record, workers])
             with serial:
-                builder.call(outlined, [starts, dimensions, steps, record])
+                builder.call(outlined, [_INT(0), record])
         return context.get_dummy_value()
 
     return signature, codegen

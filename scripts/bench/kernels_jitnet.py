@@ -8,6 +8,7 @@ from numpy import float32
 from operands import convolution_operands, matrix_operands
 from peers import Case
 
+from jitnet.kernels.cpu import workers
 from jitnet.kernels.cpu._jit import compile_uncached
 from jitnet.kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
@@ -19,7 +20,6 @@ from jitnet.kernels.cpu.memory import view
 from jitnet.kernels.cpu.parallel import parallel_for
 from jitnet.kernels.cpu.transpose import transpose_plan
 from jitnet.plan import ROWS_PER_HEAVY_CHUNK
-from jitnet.threads import start_threads
 
 
 class _Kernel(Case):
@@ -32,8 +32,9 @@ class _Kernel(Case):
         return flat[np.linspace(0, flat.size - 1, 99).astype(int)]
 
     def run(self, count):
-        for _ in range(count):
-            self.function()
+        with workers.running(self.threads):
+            for _ in range(count):
+                self.function()
         return count
 
 
@@ -179,13 +180,15 @@ class _Peak(Case):
         self.launch = _launcher(body)
 
     def run(self, count):
-        self.launch(self.threads, self.threads, (count, *self.arrays))
+        with workers.running(self.threads):
+            self.launch(self.threads, self.threads, (count, *self.arrays))
         return count
 
 
 def prepare(workload, threads):
     """A convolution or a product of matrices, in chunks of images or of rows."""
-    start_threads()
     if workload.kind == "peak":
         return _Peak(workload, threads)
-    return _convolution(workload, threads) if workload.kind == "convolution" else _matrix(workload, threads)
+    kernel = _convolution(workload, threads) if workload.kind == "convolution" else _matrix(workload, threads)
+    kernel.threads = threads
+    return kernel
