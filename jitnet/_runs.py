@@ -301,3 +301,21 @@ _VECTOR_FEATURES = (
     "sse2", "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16", "amx-tile", "amx-bf16",
     "neon", "sve",
 )  # fmt: skip
+
+
+# ---- jitnet cache
+
+
+def cache(options) -> int:
+    """Print what the cache of compiled code holds, or clear it."""
+    from jitnet._cache import cache_directory, cached_files, clear_cache, total_bytes
+
+    if options.action == "clear":
+        found = clear_cache()
+    else:
+        found = {kind: (len(paths), total_bytes(paths)) for kind, paths in cached_files().items()}
+    counts, sizes = zip(*found.values(), strict=True)
+    print(f"{'Removed from' if options.action == 'clear' else 'Cache'}: {cache_directory()}")
+    for kind, (count, size) in {**found, "total": (sum(counts), sum(sizes))}.items():
+        print(f"  {kind:<29}{count:>6,} files {size / 2**20:>9.2f} MiB")
+    return 0

@@ -1,4 +1,4 @@
-"""The command ``jitnet``: train, evaluate, predict, info.
+"""The command ``jitnet``: train, evaluate, predict, info, cache.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
 ``_recipes``, what it does in ``_runs``.
@@ -90,6 +90,16 @@ def _parser() -> argparse.ArgumentParser:
         help="versions, CPU features, threads, CUDA",
         description="Print what jitnet runs on: versions, CPU features, threading layer, CUDA or why not.",
         allow_abbrev=False,
+    )
+
+    cache = commands.add_parser(
+        "cache",
+        help="what the cache of compiled kernels holds, or clear it",
+        description="Print what the cache of compiled kernels holds, or remove it; it is made again when needed.",
+        allow_abbrev=False,
+    )
+    cache.add_argument(
+        "action", choices=("info", "clear"), metavar="info|clear", help="clear keeps datasets and files of others"
     )
     return parser
 
