@@ -38,6 +38,7 @@ _NAMES = {
     "Model": "models", "Sequential": "models", "load_model": "models",
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
     "warmup": "_warmup", "floatx": "graph", "set_floatx": "graph",
+    "dtype_policy": "config", "set_dtype_policy": "config",
     "get_num_threads": "threads", "set_num_threads": "threads",
 }  # fmt: skip
 

@@ -273,6 +273,7 @@ def info(options) -> int:
 
     from jitnet import threads
     from jitnet._cache import cache_directory
+    from jitnet.kernels.specialise import host_has_amx
 
     threads.start_threads()
     import llvmlite.binding as llvm
@@ -287,6 +288,7 @@ def info(options) -> int:
         "packages": packages,
         "CPU": f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores",
         "vector features": ", ".join(vectors) or "none that jitnet knows",
+        "AMX": "yes, but this version of jitnet does not use it" if host_has_amx() else "no",
         "threads": f"{threads.get_num_threads()}, threading layer {numba.threading_layer()}",
         "cache": str(cache_directory()),
         "data": os.environ.get("JITNET_DATA_DIR") or "JITNET_DATA_DIR is not set",
