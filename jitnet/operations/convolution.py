@@ -100,6 +100,57 @@ class Conv2D(Windowed):
             program.call("conv.conv2d_backward_data", dy, kernel, dx, *scalars, dx.accumulate, work=work)
 
 
+class DepthwiseConv2D(Windowed):
+    """Cross-correlation of each channel of x (N, H, W, C) with M filters of its own: kernel (R, S, C, M).
+
+    Output channel c * M + m comes from channel c.  padding: "valid", "same" or ((top, bottom), (left, right)).
+    """
+
+    name = "depthwise_conv2d"
+
+    def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1)):
+        self.strides = tuple(strides)
+        self.padding = padding
+        self.dilation = tuple(dilation)
+
+    def infer(self, x, kernel):
+        require_rank("depthwise_conv2d", x, 4, "(batch, height, width, channels)")
+        if kernel.ndim != 4 or kernel.shape[2] != x.shape[3]:
+            raise ValueError(
+                f"depthwise_conv2d expects a kernel (height, width, {x.shape[3]}, filters per channel) for an input of "
+                f"shape {display(x.shape)}. Received: kernel of shape {display(kernel.shape)}"
+            )
+        height, width, _, _ = self.geometry("depthwise_conv2d", x, kernel.shape[:2])
+        return [((x.shape[0], height, width, x.shape[3] * kernel.shape[3]), x.dtype)]
+
+    def _scalars(self, x, kernel):
+        _, _, top, left = self.geometry("depthwise_conv2d", x, kernel.shape[:2])
+        return (*self.strides, top, left, *self.dilation)
+
+    def forward(self, program, lowered):
+        x, kernel = lowered.inputs
+        y = lowered.output
+        scalars = self._scalars(*lowered.application.inputs)
+        work = 2 * math.prod(y.shape) * math.prod(kernel.shape[:2])
+        program.call("depthwise.depthwise_conv2d_forward", x, kernel, Out(y), *scalars, work=work)
+
+    def backward(self, program, lowered):
+        x, kernel = lowered.inputs
+        dy = lowered.d_output
+        scalars = self._scalars(*lowered.application.inputs)
+        work = 2 * math.prod(dy.shape) * math.prod(kernel.shape[:2])
+        if lowered.needs(1):
+            dkernel = lowered.gradient(1)
+            program.call(
+                "depthwise.depthwise_conv2d_backward_filter", x, dy, dkernel, *scalars, dkernel.accumulate, work=work
+            )
+        if lowered.needs(0):
+            dx = lowered.gradient(0)
+            program.call(
+                "depthwise.depthwise_conv2d_backward_data", dy, kernel, dx, *scalars, dx.accumulate, work=work
+            )
+
+
 class Pool2D(Windowed):
     """Shared by max and average pooling of x (N, H, W, C)."""
 
