@@ -352,6 +352,7 @@ CONVOLUTIONS = {  # input, filters, window, strides, padding, dilation, groups
     "dilation and stride": ((9, 8, 1), 2, (2, 3), (2, 3), ((1, 0), (2, 1)), (3, 2), 1),
     "groups": ((4, 4, 6), 4, (3, 3), (1, 1), "same", (1, 1), 2),
     "depthwise": ((4, 5, 3), 6, (3, 2), (2, 1), "valid", (1, 1), 3),
+    "depthwise, one filter": ((5, 4, 17), 17, (3, 3), (1, 1), "same", (1, 1), 17),
     "17 filters": ((5, 5, 16), 17, (3, 3), (1, 1), "same", (1, 1), 1),
 }
 for name, (shape, filters, window, strides, padding, dilation, groups) in CONVOLUTIONS.items():
