@@ -37,7 +37,8 @@ _NAMES = {
     "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "graph",
     "Model": "models", "Sequential": "models", "load_model": "models",
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
-    "floatx": "graph", "set_floatx": "graph",
+    "warmup": "_warmup", "floatx": "graph", "set_floatx": "graph",
+    "dtype_policy": "config", "set_dtype_policy": "config",
     "get_num_threads": "threads", "set_num_threads": "threads",
 }  # fmt: skip
 

@@ -50,6 +50,7 @@ _DATASETS = {
     },
 }
 
+IMAGE_SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 _LARGEST_PIXEL = {"digits": 16, "mnist": 255, "fashion_mnist": 255, "cifar10": 255}
 _SCHEDULES = ("constant", "cosine")
 _DEVICES = ("cpu", "cuda")
@@ -202,6 +203,11 @@ def _toml_value(value) -> str:
         # names only: the resolved configuration has no free text
         return f'"{value}"'
     return repr(value)
+
+
+def model_names() -> list[str]:
+    """The models that ``build_model`` knows."""
+    return list(_MODELS)
 
 
 def load_data(config: dict):

@@ -275,6 +275,7 @@ def info(options) -> int:
 
     from jitnet import threads
     from jitnet._cache import cache_directory
+    from jitnet.kernels.specialise import host_has_amx
 
     features = llvm.get_host_cpu_features()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
@@ -286,6 +287,7 @@ def info(options) -> int:
         "CPU": f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores",
         "vector features": ", ".join(vectors) or "none that jitnet knows",
         "threads": f"{threads.get_num_threads()} of jitnet's own pool",
+        "AMX": "yes, but this version of jitnet does not use it" if host_has_amx() else "no",
         "cache": str(cache_directory()),
         "data": os.environ.get("JITNET_DATA_DIR") or "JITNET_DATA_DIR is not set",
         "CUDA": f"no: {_NO_CUDA}",
@@ -299,3 +301,51 @@ _VECTOR_FEATURES = (
     "sse2", "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16", "amx-tile", "amx-bf16",
     "neon", "sve",
 )  # fmt: skip
+
+
+# ---- jitnet cache
+
+
+def cache(options) -> int:
+    """Print what the cache of compiled code holds, or clear it."""
+    from jitnet._cache import cache_directory, cached_files, clear_cache, total_bytes
+
+    if options.action == "clear":
+        found = clear_cache()
+    else:
+        found = {kind: (len(paths), total_bytes(paths)) for kind, paths in cached_files().items()}
+    counts, sizes = zip(*found.values(), strict=True)
+    print(f"{'Removed from' if options.action == 'clear' else 'Cache'}: {cache_directory()}")
+    for kind, (count, size) in {**found, "total": (sum(counts), sum(sizes))}.items():
+        print(f"  {kind:<29}{count:>6,} files {size / 2**20:>9.2f} MiB")
+    return 0
+
+
+# ---- jitnet warmup
+
+
+def warmup(options) -> int:
+    """Compile what the recipes' models need; a line per model."""
+    names = _recipes.model_names() if options.model == "all" else [options.model]
+    flags = {"batch_size": options.batch_size} if options.batch_size is not None else {}
+    configs = [_recipes.resolve({"dataset": options.dataset}, {"model.name": name, **flags}) for name in names]
+
+    import time
+
+    import jitnet
+
+    for config in configs:
+        name = config["model"]["name"]
+        shape = _recipes.IMAGE_SHAPES[config["dataset"]]
+        print(f"{config['dataset']}, {name}, batch {config['batch_size']}: ", end="", flush=True)
+        start = time.perf_counter()
+        try:
+            model = _recipes.build_model(config, shape, samples=1)
+        except ValueError as error:
+            if len(configs) == 1:
+                raise
+            print(f"left out: {error}")
+            continue
+        jitnet.warmup(model, config["batch_size"])
+        print(f"ready after {time.perf_counter() - start:.1f} s")
+    return 0

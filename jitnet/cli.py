@@ -1,4 +1,4 @@
-"""The command ``jitnet``: train, evaluate, predict, info.
+"""The command ``jitnet``: train, evaluate, predict, info, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
 ``_recipes``, what it does in ``_runs``.
@@ -91,6 +91,27 @@ def _parser() -> argparse.ArgumentParser:
         description="Print what jitnet runs on: versions, CPU features, threads, CUDA or why not.",
         allow_abbrev=False,
     )
+
+    cache = commands.add_parser(
+        "cache",
+        help="what the cache of compiled kernels holds, or clear it",
+        description="Print what the cache of compiled kernels holds, or remove it; it is made again when needed.",
+        allow_abbrev=False,
+    )
+    cache.add_argument(
+        "action", choices=("info", "clear"), metavar="info|clear", help="clear keeps datasets and files of others"
+    )
+
+    warmup = commands.add_parser(
+        "warmup",
+        help="compile the kernels of the recipes' models now",
+        description="Compile and store what `jitnet train` and the run's evaluation need, so that nothing waits for it "
+        "later.",
+        allow_abbrev=False,
+    )
+    warmup.add_argument("--dataset", default="mnist", help="whose image size and recipes (default: mnist)")
+    warmup.add_argument("--model", default="all", help="mlp, cnn, lenet5 or all (default: all)")
+    warmup.add_argument("--batch-size", type=int, help="images per step (default: the recipe's)")
     return parser
 
 

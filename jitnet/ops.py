@@ -9,7 +9,7 @@ import numpy as np
 from ._errors import invalid
 from .graph import Value
 from .operations.base import normalize_axis
-from .operations.convolution import AveragePool2D, Conv2D, MaxPool2D
+from .operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from .operations.custom import CustomOperation
 from .operations.dense import BiasAdd, Matmul
 from .operations.elementwise import Binary, Unary
@@ -229,6 +229,15 @@ def conv(inputs, kernel, strides=1, padding="valid", dilation_rate=1, groups=1):
     padding: "valid", "same" (TensorFlow's rule) or ((top, bottom), (left, right)).
     """
     return _apply(Conv2D(_pair(strides), padding, _pair(dilation_rate), groups), inputs, kernel)
+
+
+@_public
+def depthwise_conv(inputs, kernel, strides=1, padding="valid", dilation_rate=1):
+    """2-D convolution of each channel of inputs (N, H, W, C) with M filters of its own: kernel (R, S, C, M).
+
+    The result is (N, P, Q, C * M).  padding: as of ``conv``.
+    """
+    return _apply(DepthwiseConv2D(_pair(strides), padding, _pair(dilation_rate)), inputs, kernel)
 
 
 @_public

@@ -3,6 +3,7 @@
 Every hyperparameter may be a number or a schedule (``jitnet.optimizers.schedules``), a function of the step number.
 """
 
+import copy
 import sys
 
 import numpy as np
@@ -33,6 +34,9 @@ class Optimizer:
         self._hyperparameters = {}
         for key in self.hyperparameter_names:
             self._set(key, hyperparameters[key])
+        self._forget_state()
+
+    def _forget_state(self):
         self._slots: dict[str, np.ndarray] = {}
         self._layout = None
         self._variables: list = []
@@ -91,6 +95,12 @@ class Optimizer:
             self._layout, self._variables = layout, list(variables)
             self.set_state(earlier)
         return self._slots
+
+    def without_state(self) -> "Optimizer":
+        """An optimizer with the same hyperparameters that has not updated anything."""
+        other = copy.copy(self)
+        other._forget_state()
+        return other
 
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""

@@ -3,6 +3,7 @@
 from .layers.base import Layer
 from .layers.input import InputLayer
 from .operations.base import display
+from .training import AUTO_COMPILED_WORK
 
 
 def describe(model, line_length=None) -> list[str]:
@@ -26,7 +27,33 @@ def describe(model, line_length=None) -> list[str]:
     lines.append(f"Parameters: {trainable + frozen:,} ({trainable:,} trainable, {frozen:,} not)")
     if not model.built:
         lines.append("Not built: the input shape is not known yet.")
+    if model._compiled and model._compiled["losses"]:
+        lines.append(f"Training step: {_training_step(model)}")
     return lines
+
+
+def _training_step(model) -> str:
+    """How the steps of ``fit`` run, and why."""
+    choice = model._compiled["jit_compile"]
+    if choice != "auto":
+        return f"{_MODES[choice]} (jit_compile={choice})"
+    if not model.built:
+        return 'chosen when the input shape is known (jit_compile="auto")'
+    try:
+        step = model._step("train")
+    except (TypeError, ValueError) as error:  # fit will raise it; a summary helps to find out why
+        return f"not possible: {error}"
+    batch, assumed = (32, ", assumed") if model._last_batch_size is None else (model._last_batch_size, "")
+    work, limit = step.work(batch) / 1e6, AUTO_COMPILED_WORK / 1e6
+    shown = f"{work:,.0f}" if work >= 10 else f"{work:.2g}"
+    compiled = model._runs_compiled(step, batch)
+    return (
+        f'{_MODES[compiled]} (jit_compile="auto": {shown} MFLOP in a batch of {batch}{assumed}, '
+        f"{'less than' if compiled else 'at least'} {limit:,.0f})"
+    )
+
+
+_MODES = {True: "compiled, many to a call", False: "plain, a call per region"}
 
 
 def _shape(layer, nodes) -> str:

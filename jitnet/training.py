@@ -28,6 +28,7 @@ class Trainer:
     optimizer = None
     stop_training = False
     _compiled: dict | None = None
+    _last_batch_size: int | None = None  # of fit
 
     def compile(
         self, optimizer="sgd", loss=None, metrics=None, loss_weights=None, jit_compile="auto", run_eagerly=False
@@ -334,7 +335,7 @@ class Trainer:
         the batch.  Ctrl-C leaves the model as the last step left it.
         """
         self._require_compiled("fit")
-        batch_size = _batch_size(batch_size)
+        batch_size = self._last_batch_size = _batch_size(batch_size)
         _check_integer("epochs", epochs, 0)
         _check_integer("initial_epoch", initial_epoch, 0)
         _check_integer("validation_freq", validation_freq, 1)

@@ -56,6 +56,12 @@ def _host_target() -> str:
     return "neon" if features.get("neon") else "plain"
 
 
+def host_has_amx() -> bool:
+    """Whether the processor multiplies tiles of bfloat16; the operating system must let a process use them as well."""
+    features = llvmlite.binding.get_host_cpu_features()
+    return bool(features.get("amx-tile") and features.get("amx-bf16"))
+
+
 def vector_target() -> VectorTarget:
     """The host's vectors, or those that the environment variable ``JITNET_SIMD`` names (avx512, avx2, neon, plain).
 

@@ -352,6 +352,7 @@ CONVOLUTIONS = {  # input, filters, window, strides, padding, dilation, groups
     "dilation and stride": ((9, 8, 1), 2, (2, 3), (2, 3), ((1, 0), (2, 1)), (3, 2), 1),
     "groups": ((4, 4, 6), 4, (3, 3), (1, 1), "same", (1, 1), 2),
     "depthwise": ((4, 5, 3), 6, (3, 2), (2, 1), "valid", (1, 1), 3),
+    "depthwise, one filter": ((5, 4, 17), 17, (3, 3), (1, 1), "same", (1, 1), 17),
     "17 filters": ((5, 5, 16), 17, (3, 3), (1, 1), "same", (1, 1), 1),
 }
 for name, (shape, filters, window, strides, padding, dilation, groups) in CONVOLUTIONS.items():
@@ -371,6 +372,24 @@ add(
     normal(7, 6, 2),
     (normal(3, 2, 2, 4), normal(2, 2, 4, 3)),
 )
+
+DEPTHWISE = {  # input, filters per channel, window, strides, padding, dilation
+    "3x3": ((5, 6, 17), 1, (3, 3), (1, 1), "same", (1, 1)),
+    "stride 2": ((7, 6, 3), 1, (3, 3), (2, 2), "same", (1, 1)),
+    "asymmetric": ((5, 7, 2), 1, (2, 3), (3, 1), ((2, 0), (1, 3)), (1, 2)),
+    "multiplier": ((4, 5, 3), 2, (3, 2), (1, 2), "valid", (1, 1)),
+}
+for name, (shape, multiplier, window, strides, padding, dilation) in DEPTHWISE.items():
+
+    def depthwise(x, w, strides=strides, padding=padding, dilation=dilation):
+        return ops.depthwise_conv(x, w, strides, padding, dilation)
+
+    def reference(t, x, w, strides=strides, padding=padding, dilation=dilation):
+        grouped = w.reshape(*w.shape[:2], 1, -1)
+        return torch_convolution(t, x, grouped, strides, padding, dilation, x.shape[3])
+
+    weight = normal(*window, shape[2], multiplier)
+    add("convolution", f"depthwise_conv {name}", depthwise, normal(*shape), weight, torch=reference)
 
 POOLS = {  # input, window, strides, padding
     "2x2": ((4, 6, 3), 2, None, "valid"),

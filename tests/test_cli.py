@@ -302,5 +302,5 @@ def test_shifts():
 def test_info(capsys):
     assert main(["info"]) == 0
     said = capsys.readouterr().out
-    for expected in (jitnet.__version__, "numba", "of jitnet's own pool", "CUDA:", "no CUDA backend"):
+    for expected in (jitnet.__version__, "numba", "of jitnet's own pool", "AMX:", "CUDA:", "no CUDA backend"):
         assert expected in said

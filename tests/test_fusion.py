@@ -125,3 +125,15 @@ def test_relu_that_others_read_stays_before_max_pooling():
     outputs = [ops.max_pool(z, 2), z]
     names = [a.operation.name for a in pool_before_relu(topological_order(outputs), outputs)]
     assert names == ["relu", "max_pool2d"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "filters", "groups", "depthwise"),
+    [(5, 5, 5, True), (4, 4, 2, False), (3, 6, 3, False), (1, 1, 1, False)],
+)
+def test_groups_of_one_channel_and_one_filter_are_depthwise(channels, filters, groups, depthwise):
+    model = jitnet.Sequential([jitnet.Input((4, 4, channels)), layers.Conv2D(filters, 3, groups=groups)])
+    model.compile("sgd", "mse")
+    source = model.step_source()
+    assert ("depthwise_conv2d_forward(" in source) == depthwise
+    assert ("depthwise_conv2d_backward_filter(" in source) == depthwise

@@ -69,6 +69,12 @@ TORCH = {
     "Conv2D": lambda t, layer, x, w, b: (
         b + torch_convolution(t, x, w, layer.strides, layer.padding, layer.dilation_rate, layer.groups)
     ),
+    "DepthwiseConv2D": lambda t, layer, x, w, b: (
+        b
+        + torch_convolution(
+            t, x, w.reshape(*w.shape[:2], 1, -1), layer.strides, layer.padding, layer.dilation_rate, x.shape[3]
+        )
+    ),
     "Dense": lambda t, layer, x, w, b: t.tanh(x @ w + b),
     "Flatten": lambda t, layer, x: x.flatten(1),
     "GlobalAveragePooling2D": lambda t, layer, x: x.mean((1, 2), layer.keepdims),

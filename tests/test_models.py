@@ -463,6 +463,39 @@ def test_summary_before_the_input_shape_is_known():
     assert "Not built" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("jit_compile", "expected"),
+    [(True, "compiled, many to a call (jit_compile=True)"), (False, "plain, a call per region (jit_compile=False)")],
+)
+def test_summary_says_how_training_runs(jit_compile, expected):
+    model = frozen_model()
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    assert lines_of(model)[-1] == f"Training step: {expected}"
+
+
+def test_summary_says_how_training_runs_and_why():
+    model = models.Sequential([layers.Dense(1000, use_bias=False)])
+    assert not any("Training step" in line for line in lines_of(model))
+    model.compile("sgd", "mse")
+    assert lines_of(model)[-1] == 'Training step: chosen when the input shape is known (jit_compile="auto")'
+    model.build((None, 500))
+    # two products, forward and to the weights: 2 * 2 * 500 * 1000 operations a sample
+    reason = 'compiled, many to a call (jit_compile="auto": 64 MFLOP in a batch of 32, assumed, less than 100)'
+    assert lines_of(model)[-1] == f"Training step: {reason}"
+    x, y = np.zeros((70, 500)), np.zeros((70, 1000))
+    model.fit(x, y, batch_size=70, verbose=0)
+    reason = 'plain, a call per region (jit_compile="auto": 140 MFLOP in a batch of 70, at least 100)'
+    assert lines_of(model)[-1] == f"Training step: {reason}"
+    assert model._runs_compiled(model._step("train"), 49)
+    assert not model._runs_compiled(model._step("train"), 50)
+
+
+def test_summary_of_a_model_that_cannot_be_trained():
+    model = frozen_model()
+    model.compile("sgd", ["mse", "mse"])
+    assert lines_of(model)[-1].startswith("Training step: not possible: The model has 1 outputs.")
+
+
 def test_step_source():
     model = frozen_model()
     with pytest.raises(ValueError, match="needs a loss"):

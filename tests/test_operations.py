@@ -101,6 +101,8 @@ def tensor(*shape, dtype="float32"):
         (lambda: ops.conv(tensor(4, 4, 2), np.ones((5, 1, 2, 1))), "larger than the padded.*height"),
         (lambda: ops.conv(tensor(4, 4, 2), np.ones((1, 3, 2, 1)), dilation_rate=2), "larger than the padded.*width"),
         (lambda: ops.conv(tensor(4, 4, 4), np.ones((1, 1, 2, 3)), groups=2), "multiple of groups=2"),
+        (lambda: ops.depthwise_conv(tensor(4, 4, 2), np.ones((1, 1, 3, 1))), "2, filters per channel.*Received"),
+        (lambda: ops.depthwise_conv(tensor(4, 4, 2), np.ones((5, 1, 2, 1))), "larger than the padded.*height"),
         (lambda: ops.max_pool(tensor(2, 5, 1), 3), "larger than the padded input of size 2"),
         (lambda: ops.matmul(tensor(4), np.ones((3, 2))), "3 elements.*Received: shape=.None, 4"),
         (lambda: ops.matmul(tensor(4), tensor(4)), "without a batch axis"),

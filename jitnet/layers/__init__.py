@@ -3,7 +3,7 @@
 from ..graph import SymbolicTensor as KerasTensor
 from .activation import Activation, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
-from .convolution import Conv2D
+from .convolution import Conv2D, DepthwiseConv2D
 from .core import Dense
 from .input import Input, InputLayer
 from .merging import Add, Concatenate, Multiply, add, concatenate, multiply
@@ -19,7 +19,7 @@ MaxPool2D = MaxPooling2D
 
 __all__ = [
     "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
-    "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling2D",
-    "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply", "ReLU", "Reshape",
-    "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
+    "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
+    "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply",
+    "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _registry, graph, initializers, regularizers
 from .._errors import invalid
+from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
 
@@ -72,6 +73,7 @@ class Layer:
             raise invalid(f"{type(self).__name__} expects a name without '/'.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
         self._trainable = bool(trainable)
+        check_policy(dtype)
         self._dtype = dtype
         self._built_dtype = None
         self.built = False

@@ -1,4 +1,4 @@
-"""Conv2D."""
+"""Conv2D and DepthwiseConv2D."""
 
 from .. import activations, initializers, ops, regularizers
 from .._errors import invalid
@@ -87,5 +87,84 @@ class Conv2D(Layer):
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+        }
+
+
+class DepthwiseConv2D(Layer):
+    """2-D convolution (as cross-correlation) of each channel of (batch, height, width, channels) by itself.
+
+    Output (batch, new height, new width, channels * depth_multiplier), sizes as of Conv2D; weights: kernel (kernel
+    height, kernel width, channels, depth_multiplier), bias (channels * depth_multiplier,).
+
+    Arguments:
+        kernel_size, strides, dilation_rate: an int, or a pair for height and width.
+        padding, data_format: as in Conv2D.
+        depth_multiplier: filters per channel.
+        activation, use_bias, bias_initializer, bias_regularizer: as in Dense; depthwise_initializer,
+            depthwise_regularizer: of the kernel.
+    """
+
+    example = {
+        "arguments": {"kernel_size": (3, 2), "strides": (1, 2), "padding": "same", "depth_multiplier": 2},
+        "input_shape": (5, 7, 3),
+    }
+
+    def __init__(
+        self, kernel_size, strides=(1, 1), padding="valid", depth_multiplier=1, data_format=None, dilation_rate=(1, 1),
+        activation=None, use_bias=True, depthwise_initializer="glorot_uniform", bias_initializer="zeros",
+        depthwise_regularizer=None, bias_regularizer=None, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        check_channels_last("DepthwiseConv2D", data_format)
+        self.kernel_size = pair("DepthwiseConv2D", "kernel_size", kernel_size)
+        self.strides = pair("DepthwiseConv2D", "strides", strides)
+        self.padding = check_padding("DepthwiseConv2D", padding)
+        self.depth_multiplier = positive_integer("DepthwiseConv2D", "depth_multiplier", depth_multiplier)
+        self.dilation_rate = pair("DepthwiseConv2D", "dilation_rate", dilation_rate)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias = None
+
+    def build(self, input_shape):
+        if len(input_shape) != 4:
+            raise ValueError(
+                f"DepthwiseConv2D expects an input (batch, height, width, channels). Received: shape={input_shape}"
+            )
+        channels = input_shape[-1]
+        self.kernel = self.add_weight(
+            (*self.kernel_size, channels, self.depth_multiplier),
+            self.depthwise_initializer, regularizer=self.depthwise_regularizer, name="kernel",
+        )  # fmt: skip
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (channels * self.depth_multiplier,),
+                self.bias_initializer, regularizer=self.bias_regularizer, name="bias",
+            )  # fmt: skip
+
+    def call(self, inputs):
+        require_rank("DepthwiseConv2D", inputs, 4, "(batch, height, width, channels)")
+        y = ops.depthwise_conv(inputs, self.kernel, self.strides, self.padding, self.dilation_rate)
+        if self.use_bias:
+            y = ops.bias_add(y, self.bias)
+        return self.activation(y)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "depth_multiplier": self.depth_multiplier,
+            "dilation_rate": self.dilation_rate,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "depthwise_initializer": initializers.serialize(self.depthwise_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "depthwise_regularizer": regularizers.serialize(self.depthwise_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
         }

@@ -78,9 +78,19 @@ class Conv2D(Windowed):
         _, _, top, left = self.geometry("conv2d", x, kernel.shape[:2])
         return (*self.strides, top, left, *self.dilation, self.groups)
 
+    def _depthwise(self, x, kernel) -> "DepthwiseConv2D | None":
+        """The same for groups of one channel and one filter: kernel (R, S, 1, C) is (R, S, C, 1) in memory."""
+        if self.groups > 1 and x.shape[3] == kernel.shape[3] == self.groups:
+            return DepthwiseConv2D(self.strides, self.padding, self.dilation)
+        return None
+
     def forward(self, program, lowered):
         x, kernel = lowered.inputs
         y = lowered.output
+        depthwise = self._depthwise(*lowered.application.inputs)
+        if depthwise is not None:
+            depthwise.forward(program, lowered)
+            return
         scalars = self._scalars(*lowered.application.inputs)
         work = 2 * math.prod(y.shape) * math.prod(kernel.shape[:3])
         program.call("conv.conv2d_forward", x, kernel, Out(y), *scalars, work=work)
@@ -88,6 +98,10 @@ class Conv2D(Windowed):
     def backward(self, program, lowered):
         x, kernel = lowered.inputs
         dy = lowered.d_output
+        depthwise = self._depthwise(*lowered.application.inputs)
+        if depthwise is not None:
+            depthwise.backward(program, lowered)
+            return
         scalars = self._scalars(*lowered.application.inputs)
         work = 2 * math.prod(dy.shape) * math.prod(kernel.shape[:3])
         if lowered.needs(1):
@@ -98,6 +112,65 @@ class Conv2D(Windowed):
         if lowered.needs(0):
             dx = lowered.gradient(0)
             program.call("conv.conv2d_backward_data", dy, kernel, dx, *scalars, dx.accumulate, work=work)
+
+
+class DepthwiseConv2D(Windowed):
+    """Cross-correlation of each channel of x (N, H, W, C) with M filters of its own: kernel (R, S, C, M).
+
+    Output channel c * M + m comes from channel c.  padding: "valid", "same" or ((top, bottom), (left, right)).
+    """
+
+    name = "depthwise_conv2d"
+
+    def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1)):
+        self.strides = tuple(strides)
+        self.padding = padding
+        self.dilation = tuple(dilation)
+
+    def infer(self, x, kernel):
+        require_rank("depthwise_conv2d", x, 4, "(batch, height, width, channels)")
+        if kernel.ndim != 4 or kernel.shape[2] != x.shape[3]:
+            raise ValueError(
+                f"depthwise_conv2d expects a kernel (height, width, {x.shape[3]}, filters per channel) for an input of "
+                f"shape {display(x.shape)}. Received: kernel of shape {display(kernel.shape)}"
+            )
+        height, width, _, _ = self.geometry("depthwise_conv2d", x, kernel.shape[:2])
+        return [((x.shape[0], height, width, x.shape[3] * kernel.shape[3]), x.dtype)]
+
+    def _scalars(self, x, kernel):
+        _, _, top, left = self.geometry("depthwise_conv2d", x, kernel.shape[:2])
+        return (*self.strides, top, left, *self.dilation)
+
+    def _kernel_shape(self, x, y, kernel) -> tuple:
+        channels = x.shape[2]
+        return (*kernel.shape[:2], channels, y.shape[2] // channels)
+
+    def forward(self, program, lowered):
+        x, kernel = lowered.inputs
+        y = lowered.output
+        scalars = self._scalars(*lowered.application.inputs)
+        work = 2 * math.prod(y.shape) * math.prod(kernel.shape[:2])
+        kernel = program.reshaped(kernel, self._kernel_shape(x, y, kernel))
+        program.call("depthwise.depthwise_conv2d_forward", x, kernel, Out(y), *scalars, work=work)
+
+    def backward(self, program, lowered):
+        x, kernel = lowered.inputs
+        dy = lowered.d_output
+        scalars = self._scalars(*lowered.application.inputs)
+        work = 2 * math.prod(dy.shape) * math.prod(kernel.shape[:2])
+        shape = self._kernel_shape(x, dy, kernel)
+        if lowered.needs(1):
+            dkernel = lowered.gradient(1)
+            out = Out(program.reshaped(dkernel.buffer, shape), dkernel.accumulate)
+            program.call(
+                "depthwise.depthwise_conv2d_backward_filter", x, dy, out, *scalars, out.accumulate, work=work
+            )  # fmt: skip
+        if lowered.needs(0):
+            dx = lowered.gradient(0)
+            kernel = program.reshaped(kernel, shape)
+            program.call(
+                "depthwise.depthwise_conv2d_backward_data", dy, kernel, dx, *scalars, dx.accumulate, work=work
+            )
 
 
 class Pool2D(Windowed):

@@ -1,0 +1,53 @@
+"""Compilation ahead of time."""
+
+import numpy as np
+
+from .steps import aligned_zeros
+from .training import _batch_size
+
+
+def warmup(model, batch_size: int = 32, training: bool = True) -> None:
+    """Compile what a model needs, so that neither it nor a later process with such a model waits for it.
+
+    Every step runs once on zeros and on copies of all that it changes: weights, optimizer, metrics and random numbers
+    stay as they are, to the bit.
+
+    model: a built model; with ``training`` also compiled with ``model.compile``.
+    batch_size: as in ``fit``.  Only the choice of ``jit_compile="auto"`` depends on it, not what is compiled.
+    training: whether ``fit`` and ``evaluate`` will be used, or ``predict`` alone.
+
+    Raises ValueError if the model's input shape is not known yet, or if training needs a loss.
+    """
+    batch_size = _batch_size(batch_size)
+    outputs = model.outputs
+    if training:
+        model._require_compiled("warmup")
+        losses = model._loss_list(len(outputs))
+        shapes = tuple(model._target_shape(loss, o) for loss, o in zip(losses, outputs, strict=True))
+        for mode in ("train", "evaluate"):
+            step = model._step(mode, shapes)
+            _run(step, batch_size, compiled=False)
+            if model._runs_compiled(step, batch_size):
+                _run(step, batch_size, compiled=True)
+        model._order(1, 0)  # the kernel that shuffles
+    step = model._step("predict")
+    _run(step, batch_size, False, dict(zip(step.output_arguments, outputs, strict=True)))
+
+
+def _run(step, batch: int, compiled: bool, outputs=()) -> None:
+    """One step on zeros; outputs: {argument name: symbolic tensor}."""
+    arrays = {"order": np.arange(batch), "seed": 0, "t": 0, "results": np.zeros(step.results)}
+    for name, value in {**step.inputs, **dict(outputs)}.items():
+        arrays[name] = np.zeros((batch, *value.shape[1:]), value.dtype)
+    arrays["sample_weight"] = np.zeros(batch, next(iter(step.inputs.values())).dtype)
+    for key, name in step.storage_names.items():
+        arrays[name] = aligned_zeros(step.storages[key].size, step.storages[key].dtype)
+        arrays[name][:] = step.storages[key]
+    optimizer = step.optimizer
+    if optimizer is not None:
+        step.optimizer = optimizer.without_state()
+        arrays["hyperparameters"] = optimizer.hyperparameter_table(0, 1)
+    try:
+        step.run(batch, 1, arrays, compiled)
+    finally:
+        step.optimizer = optimizer
