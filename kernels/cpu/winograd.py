@@ -1,0 +1,261 @@
+"""Plans for Winograd's convolution of NHWC images: 3x3, stride 1, no dilation, on ``jitnet.kernels.simd_winograd``.
+
+F(4x4, 3x3) needs 2.25 multiplications per output where direct convolution needs 9, F(2x2, 3x3) needs 4 (Lavin & Gray
+2016, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308).  A block of tiles is transformed,
+multiplied and transformed back while it is in the second-level cache.
+
+The kernels take the arguments of those in ``convolution_direct``, with weights that ``plan.weights().kernel()`` has
+transformed, and a workspace whatever the halo.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+
+_CACHED_BYTES = 3 << 17  # of a block of tiles: it shares the second-level cache with weights and images
+_MOST_TILES = 64
+
+_CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, matrix_tile
+from jitnet.kernels.simd_winograd import input_tile, output_tile
+
+OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
+TILES, ROWS, COLUMNS, ITEMSIZE = {tiles}, {rows}, {columns}, {itemsize}
+_constants = dict(dtype={dtype!r}, lanes={lanes})
+transform = input_tile(outputs=OUTPUTS, channels=CHANNELS, pitch=TILES * CHANNELS, **_constants)
+product = matrix_tile(
+    rows=ROWS, vectors={vectors}, masked=False, epilogue="store", unroll=2, contiguous=True, **_constants
+)
+finish = output_tile(
+    outputs=OUTPUTS, filters=FILTERS, pitch=TILES * COLUMNS, vectors={vectors}, epilogue={epilogue!r}, **_constants
+)
+
+
+@kernel
+def {name}(
+    x, kernel{extra_argument}, y, workspace,
+    pad_top, pad_left, x_top, x_left, y_top, y_left{extra_origin}, height, width,
+):
+    """x: (N, rows, columns, {channels}), kernel: transformed {kernel_shape}{extra_shape},
+    y: (N, rows, columns, {filters}), of which height x width pixels from (y_top, y_left) on are written."""
+    kernel_attributes()
+    images, rows, columns, _ = x.shape
+    _, y_rows, y_columns, _ = y.shape
+    # workspace: zeros, outputs that do not exist, transformed inputs (positions, tiles, channels), sums alike
+    workspace[:CHANNELS] = 0
+    zeros, nowhere = address(workspace, 0), address(workspace, CHANNELS)
+    inputs = address(workspace, CHANNELS + FILTERS)
+    sums = address(workspace, CHANNELS + FILTERS + POSITIONS * TILES * CHANNELS)
+    top, left = x_top - {origin_h}, x_left - {origin_w}
+    {extra_row}
+    down, across = (height + OUTPUTS - 1) // OUTPUTS, (width + OUTPUTS - 1) // OUTPUTS
+    total = images * down * across
+    for first in range(0, total, TILES):
+        count = min(TILES, total - first)
+        for tile in range(count):
+            image, place = divmod(first + tile, down * across)
+            row = top + place // across * OUTPUTS
+            column = left + place % across * OUTPUTS
+            transform((
+                address(x, ((image * rows + row) * columns + column) * CHANNELS), columns * CHANNELS,
+                -row, rows - row, -column, columns - column, zeros, inputs + tile * CHANNELS * ITEMSIZE,
+            ))
+        for block in range(0, FILTERS, COLUMNS):
+            for position in range(POSITIONS):
+                weights = address(kernel, (block * POSITIONS + position * COLUMNS) * CHANNELS)
+                for tile in range(0, count, ROWS):
+                    product((
+                        inputs + (position * TILES + tile) * CHANNELS * ITEMSIZE, CHANNELS, 1, weights, COLUMNS,
+                        sums + (position * TILES + tile) * COLUMNS * ITEMSIZE, COLUMNS, CHANNELS, count - tile,
+                        COLUMNS, 0, 1, 0, 0,
+                    ))
+            for tile in range(count):
+                image, place = divmod(first + tile, down * across)
+                h, w = place // across * OUTPUTS, place % across * OUTPUTS
+                pixel = (image * y_rows + y_top + h) * y_columns + y_left + w
+                finish((
+                    sums + tile * COLUMNS * ITEMSIZE, address(y, pixel * FILTERS + block), y_columns * FILTERS,
+                    height - h, width - w, nowhere, FILTERS - block, {extra_at}, extra_row,
+                ))
+'''
+
+_WEIGHTS = '''"""Weights transformed for Winograd's convolution, {title}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address
+from jitnet.kernels.simd_winograd import weight_tile
+
+POSITIONS, CHANNELS, FILTERS, COLUMNS = {positions}, {channels}, {filters}, {columns}
+transform = weight_tile(
+    dtype={dtype!r}, lanes={lanes}, outputs={outputs}, channels=CHANNELS, filters=FILTERS, columns=COLUMNS
+)
+
+
+@kernel
+def {name}(kernel, out):
+    """kernel: (3, 3, {channels}, {filters}), out: (blocks of filters, positions, channels, filters of a block), flat"""
+    kernel_attributes()
+    for block in range(0, FILTERS, COLUMNS):
+        transform((address(kernel, block), address(out, block * POSITIONS * CHANNELS), FILTERS - block))
+'''
+
+_EXTRA = {  # epilogue: argument, its shape, its origin, distance between its rows, address of the tile's first
+    "bias": (", bias", ", bias: (filters,)", "", "extra_row = 0", "address(bias, block)"),
+    "relu_mask": (
+        ", activation",
+        ",\n    activation: (N, rows, columns, filters): y is 0 where it is not positive",
+        ", activation_top, activation_left",
+        "extra_row = activation.shape[2] * FILTERS",
+        "address(\n                        activation, ((image * activation.shape[1] + activation_top + h) * "
+        "activation.shape[2]\n                        + activation_left + w) * FILTERS + block)",
+    ),
+}
+_EXTRA["bias_relu"] = _EXTRA["bias"]
+
+
+@dataclass(frozen=True)
+class _WinogradPlan:
+    outputs: int  # of a tile, along each axis
+    channels: int
+    filters: int
+    dtype: str
+    target: VectorTarget
+
+    @property
+    def positions(self) -> int:
+        """Elements of a transformed tile."""
+        return (self.outputs + 2) ** 2
+
+    @property
+    def _vectors(self) -> int:
+        return min(2, -(-self.filters // self._lanes))
+
+    @property
+    def _lanes(self) -> int:
+        return self.target.lanes(self.dtype, self.filters)
+
+    def _values(self) -> dict:
+        return dict(
+            name=self.name,
+            title=f"F({self.outputs}x{self.outputs}, 3x3), {self.channels} -> {self.filters} channels, {self.dtype}",
+            target=self.target.name,
+            dtype=self.dtype,
+            lanes=self._lanes,
+            itemsize=4 if self.dtype == "float32" else 8,
+            vectors=self._vectors,
+            columns=self._vectors * self._lanes,
+            outputs=self.outputs,
+            positions=self.positions,
+            channels=self.channels,
+            filters=self.filters,
+        )
+
+    def kernel(self):
+        """The compiled kernel (compiled or loaded from the cache on its first call)."""
+        return getattr(specialised_module(self.source), self.name)
+
+
+class WinogradWeights(_WinogradPlan):
+    """``kernel(kernel, out)``: kernel (3, 3, channels, filters) into ``out``, flat, with ``elements`` elements."""
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel, as the step's source shows it."""
+        return f"winograd{self.outputs}x{self.outputs}_weights_{self.channels}_{self.filters}"
+
+    @property
+    def elements(self) -> int:
+        columns = self._vectors * self._lanes
+        return self.positions * self.channels * -(-self.filters // columns) * columns
+
+    @cached_property
+    def source(self) -> str:
+        """The module that holds the kernel."""
+        return _WEIGHTS.format(**self._values())
+
+
+@dataclass(frozen=True)
+class WinogradPlan(_WinogradPlan):
+    """One pass of one convolution.  ``kind``: forward or backward_data, which is forward over dy."""
+
+    kind: str
+    epilogue: str
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel, as the step's source shows it."""
+        shape = (self.channels, self.filters) if self.kind == "forward" else (self.filters, self.channels)
+        epilogue = "" if self.epilogue == "store" else f"_{self.epilogue}"
+        return f"conv2d_{self.kind}_winograd{self.outputs}x{self.outputs}_3x3_{shape[0]}_{shape[1]}{epilogue}"
+
+    @property
+    def workspace_elements(self) -> int:
+        """Elements of workspace; every chunk that runs at the same time needs its own."""
+        block = self.positions * self._tiles * (self.channels + self._vectors * self._lanes)
+        return self.channels + self.filters + block
+
+    @property
+    def _rows(self) -> int:
+        return 8 if self.target.registers >= 32 else 4
+
+    @property
+    def _tiles(self) -> int:
+        """Tiles of a block: a multiple of the rows of a product."""
+        values = self._values()
+        bytes_per_tile = self.positions * (self.channels + values["columns"]) * values["itemsize"]
+        return max(1, min(_CACHED_BYTES // bytes_per_tile, _MOST_TILES) // self._rows) * self._rows
+
+    def weights(self) -> WinogradWeights:
+        """The plan of the transform of the weights (for backward_data, of the transposed weights)."""
+        return WinogradWeights(self.outputs, self.channels, self.filters, self.dtype, self.target)
+
+    @cached_property
+    def source(self) -> str:
+        """The module that holds the kernel."""
+        forward = self.kind == "forward"
+        argument, shape, origin, row, at = _EXTRA.get(self.epilogue, ("", "", "", "extra_row = 0", "0"))
+        return _CONVOLUTION.format(
+            **self._values(),
+            kernel_shape=(3, 3, self.channels, self.filters),
+            tiles=self._tiles,
+            rows=self._rows,
+            epilogue=self.epilogue,
+            origin_h="pad_top" if forward else "(2 - pad_top)",
+            origin_w="pad_left" if forward else "(2 - pad_left)",
+            extra_argument=argument,
+            extra_shape=shape,
+            extra_origin=origin,
+            extra_row=row,
+            extra_at=at,
+        )
+
+
+def winograd_supports(kernel_shape, stride=(1, 1), dilation=(1, 1), groups: int = 1) -> bool:
+    """Whether Winograd's convolution exists: 3x3 taps, no stride, no dilation, no groups."""
+    return tuple(kernel_shape[:2]) == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
+
+
+def winograd_forward_plan(kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None) -> WinogradPlan:
+    """y = epilogue(convolution of x).  kernel_shape: (3, 3, C, K); epilogue: store, bias or bias_relu.
+
+    ``kernel(x, transformed kernel[, bias], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height,
+    width)`` with height and width those of y.
+    """
+    *_, channels, filters = kernel_shape
+    return WinogradPlan(outputs, channels, filters, dtype, target or vector_target(), "forward", epilogue)
+
+
+def winograd_backward_data_plan(
+    kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None
+) -> WinogradPlan:
+    """dx from dy.  kernel_shape: (3, 3, C, K); epilogue: store, accumulate or relu_mask.
+
+    ``kernel(dy, transformed transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
+    dx_left[, activation_top, activation_left], height, width)`` with height and width those of dx and the padding of
+    the forward pass.
+    """
+    *_, channels, filters = kernel_shape
+    return WinogradPlan(outputs, filters, channels, dtype, target or vector_target(), "backward_data", epilogue)
