@@ -37,7 +37,7 @@ _NAMES = {
     "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "graph",
     "Model": "models", "Sequential": "models", "load_model": "models",
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
-    "floatx": "graph", "set_floatx": "graph",
+    "floatx": "graph", "set_floatx": "graph", "conv_algorithm": "config", "set_conv_algorithm": "config",
     "get_num_threads": "threads", "set_num_threads": "threads",
 }  # fmt: skip
 

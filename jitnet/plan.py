@@ -52,7 +52,9 @@ def schedule(calls: list[Call]) -> list[Section]:
 
     for call in calls:
         if call.batched:
-            if conflicts(call, pending):
+            # of what all chunks share, every chunk wrote a part
+            shared = {root for other in region for root in other.writes if root.kind == "whole"}
+            if conflicts(call, pending) or shared & call.reads:
                 flush()
             region.append(call)
         elif conflicts(call, region) or conflicts(call, pending):

@@ -180,14 +180,15 @@ def output_tile(*, dtype, lanes, outputs, filters, pitch, vectors, epilogue):
 
 
 def weight_tile(*, dtype, lanes, outputs, channels, filters, columns):
-    """G g G^T of all channels, for ``columns`` filters from one on; zeros take the place of filters that don't exist.
+    """G g G^T of some channels, for ``columns`` filters from one on; zeros take the place of filters that don't exist.
 
-    Arguments: kernel, target, valid_filters: the addresses of the first of the filters and of the result, which is
-    (positions, channels, columns).  ``kernel`` is (3, 3, channels, filters).
+    Arguments: kernel, target, count, valid_filters: the addresses of the first of the weights and of the results, and
+    the number of channels.  The weights are part of (3, 3, channels, filters), the results of (positions, channels,
+    columns).
     """
     size = outputs + 2
 
-    def emit(e, kernel, target, valid_filters):
+    def emit(e, kernel, target, count, valid_filters):
         def channel(carried):
             kernel_now, target_now = carried
 
@@ -202,7 +203,7 @@ def weight_tile(*, dtype, lanes, outputs, channels, filters, columns):
             _over_vectors(e, columns // lanes, filters % columns != 0, valid_filters, body)
             return [e.advance(kernel_now, filters), e.advance(target_now, columns)]
 
-        e.loop(channels, [e.pointer(kernel), e.pointer(target)], channel)
+        e.loop(count, [e.pointer(kernel), e.pointer(target)], channel)
 
     constants = dict(outputs=outputs, channels=channels, filters=filters, columns=columns)
-    return _tile("winograd_weight", dtype, lanes, 3, emit, constants)
+    return _tile("winograd_weight", dtype, lanes, 4, emit, constants)

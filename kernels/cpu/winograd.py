@@ -15,6 +15,8 @@ from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_t
 
 _CACHED_BYTES = 3 << 17  # of a block of tiles: it shares the second-level cache with weights and images
 _MOST_TILES = 64
+_FEWEST_CHANNELS = 32  # with 16 it ties with direct convolution
+_FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
 
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
@@ -95,11 +97,17 @@ transform = weight_tile(
 
 
 @kernel
-def {name}(kernel, out):
-    """kernel: (3, 3, {channels}, {filters}), out: (blocks of filters, positions, channels, filters of a block), flat"""
+def {name}(kernel, out, part, parts):
+    """One of several parts of the channels.
+
+    kernel: (3, 3, {channels}, {filters}), out: (blocks of filters, positions, channels, filters of a block), flat
+    """
     kernel_attributes()
+    first = CHANNELS * part // parts
+    count = CHANNELS * (part + 1) // parts - first
     for block in range(0, FILTERS, COLUMNS):
-        transform((address(kernel, block), address(out, block * POSITIONS * CHANNELS), FILTERS - block))
+        target = block * POSITIONS * CHANNELS + first * COLUMNS
+        transform((address(kernel, first * FILTERS + block), address(out, target), count, FILTERS - block))
 '''
 
 _EXTRA = {  # epilogue: argument, its shape, its origin, distance between its rows, address of the tile's first
@@ -159,7 +167,10 @@ class _WinogradPlan:
 
 
 class WinogradWeights(_WinogradPlan):
-    """``kernel(kernel, out)``: kernel (3, 3, channels, filters) into ``out``, flat, with ``elements`` elements."""
+    """``kernel(kernel, out, part, parts)``: kernel (3, 3, channels, filters) into ``out``, flat, ``elements`` elements.
+
+    One call does its share of the channels: with part in range(parts), all are done.
+    """
 
     @property
     def name(self) -> str:
@@ -233,9 +244,29 @@ class WinogradPlan(_WinogradPlan):
         )
 
 
-def winograd_supports(kernel_shape, stride=(1, 1), dilation=(1, 1), groups: int = 1) -> bool:
-    """Whether Winograd's convolution exists: 3x3 taps, no stride, no dilation, no groups."""
-    return tuple(kernel_shape[:2]) == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1
+def winograd_outputs(kernel_shape, height, width, stride, dilation, dtype="float32", algorithm="auto") -> int:
+    """The m of the F(m x m, 3x3) to compute a convolution with, or 0 for a direct convolution.
+
+    kernel_shape: (R, S, C, K) with C the channels read and K those written, also for backward_data, where they are
+    those of dy and dx; height, width: of what is written; algorithm: auto, direct or winograd (wherever possible).
+    """
+    rows, columns, channels, filters = kernel_shape
+    possible = (rows, columns) == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1)
+    if algorithm == "direct" or not possible:
+        return 0
+    costs = {m: _cost(m, channels, filters, height, width) for m in (2, 4)}
+    best = min(costs, key=costs.get)
+    if algorithm == "auto":
+        pays = costs[best] < 9 * height * width * channels * filters
+        if dtype != "float32" or min(channels, filters) < _FEWEST_CHANNELS or height * width < _FEWEST_PIXELS or not pays:
+            return 0
+    return best
+
+
+def _cost(outputs, channels, filters, height, width):
+    """Multiplications of an image; transforming one channel at one position takes as long as 8 of them."""
+    tiles = -(-height // outputs) * -(-width // outputs)
+    return tiles * (outputs + 2) ** 2 * (channels * filters + 8 * (channels + filters))
 
 
 def winograd_forward_plan(kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None) -> WinogradPlan:
