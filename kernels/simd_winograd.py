@@ -3,7 +3,7 @@
 Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308: m x m outputs of a 3x3
 convolution are Y = A^T [(G g G^T) * (B^T d B)] A with d the (m + 2) x (m + 2) inputs that they read.  The elementwise
 product of all channels and filters is one product of matrices for each of the (m + 2)^2 positions, which
-``matrix_tile`` of ``jitnet.kernels.simd`` computes.
+``matrix_tile`` of ``jitnet.kernels.simd`` computes.  The derivative of that by g is G^T [(B^T d B) * (A dY A^T)] G.
 """
 
 from fractions import Fraction
@@ -76,21 +76,26 @@ def _multiply(e, matrix, values):
     return results
 
 
+def _transposed(matrix):
+    return [list(column) for column in zip(*matrix, strict=True)]
+
+
 def _multiply_both_sides(e, matrix, square):
     """matrix @ square @ matrix^T."""
     columns = [_multiply(e, matrix, column) for column in zip(*square, strict=True)]
     return [_multiply(e, matrix, row) for row in zip(*columns, strict=True)]
 
 
-def _over_vectors(e, count, masked, valid, body):
-    """``body(offset, mask)`` for ``count`` vectors, of whose elements ``valid`` exist."""
+def _over_vectors(e, most, masked, valid, body):
+    """``body(offset, mask)`` for ``valid`` elements, but no more than ``most`` vectors."""
+    count = e.builder.sdiv(e.builder.add(valid, _INT(e.lanes - 1)), _INT(e.lanes))
 
     def vector(carried):
         (offset,) = carried
         body(offset, e.lane_mask(e.builder.sub(valid, offset)) if masked else None)
         return [e.builder.add(offset, _INT(e.lanes))]
 
-    e.loop(count, [_INT(0)], vector)
+    e.loop(e.minimum(count, _INT(most)), [_INT(0)], vector)
 
 
 def _pixels(e, first, row, column, size, rows, columns, otherwise):
@@ -118,32 +123,34 @@ def _pixels(e, first, row, column, size, rows, columns, otherwise):
     ]  # fmt: skip
 
 
-def input_tile(*, dtype, lanes, outputs, channels, pitch):
-    """B^T d B of one tile, for all channels.
+def image_tile(*, dtype, lanes, outputs, gradient, channels, pitch, vectors):
+    """B^T d B of one tile of inputs or, as ``gradient``, A d A^T of one tile of outputs' gradients.
 
-    Arguments: x, x_row, first_row, end_row, first_column, end_column, zeros, target: the address of the tile's first
-    pixel (which need not exist), the distance of rows, from where to where rows and columns of the tile exist, the
-    address of ``channels`` zeros, and that of the result, whose positions lie ``pitch`` elements apart.
+    Arguments: x, x_row, first_row, end_row, first_column, end_column, zeros, target, valid: the address of the tile's
+    first pixel (which need not exist), the distance of rows, from where to where rows and columns of the tile exist,
+    the address of zeros, that of the result, whose positions lie ``pitch`` elements apart, and how many channels of
+    the ``vectors`` exist.  Pixels lie ``channels`` elements apart.
     """
     size = outputs + 2
+    matrix = _transposed(_MATRICES[outputs][2]) if gradient else _MATRICES[outputs][0]
 
-    def emit(e, x, x_row, first_row, end_row, first_column, end_column, zeros, target):
+    def emit(e, x, x_row, first_row, end_row, first_column, end_column, zeros, target, valid):
         rows, columns = (first_row, end_row), (first_column, end_column)
-        pointers = _pixels(e, e.pointer(x), x_row, channels, size, rows, columns, e.pointer(zeros))
+        pointers = _pixels(e, e.pointer(x), x_row, channels, len(matrix[0]), rows, columns, e.pointer(zeros))
         target = e.pointer(target)
 
         def body(offset, mask):
             square = [[e.load(pointer, offset, mask) for pointer in row] for row in pointers]
-            result = _multiply_both_sides(e, _MATRICES[outputs][0], square)
+            result = _multiply_both_sides(e, matrix, square)
             target_now = e.advance(target, offset)
             for i in range(size):
                 for j in range(size):
                     e.store(result[i][j], target_now, (i * size + j) * pitch, mask)
 
-        _over_vectors(e, -(-channels // lanes), channels % lanes != 0, _INT(channels), body)
+        _over_vectors(e, vectors, channels % lanes != 0, valid, body)
 
-    constants = dict(outputs=outputs, channels=channels, pitch=pitch)
-    return _tile("winograd_input", dtype, lanes, 8, emit, constants)
+    constants = dict(outputs=outputs, gradient=gradient, channels=channels, pitch=pitch, vectors=vectors)
+    return _tile("winograd_image", dtype, lanes, 9, emit, constants)
 
 
 def output_tile(*, dtype, lanes, outputs, filters, pitch, vectors, epilogue):
@@ -172,8 +179,7 @@ def output_tile(*, dtype, lanes, outputs, filters, pitch, vectors, epilogue):
             extra_here = [e.advance(pointer, offset) for pointer in extra_pointers]
             _finish(e, results, epilogue, here, e.advance(extra, offset), extra_here, [mask])
 
-        count = e.builder.sdiv(e.builder.add(valid_filters, _INT(lanes - 1)), _INT(lanes))
-        _over_vectors(e, e.minimum(count, _INT(vectors)), filters % lanes != 0, valid_filters, body)
+        _over_vectors(e, vectors, filters % lanes != 0, valid_filters, body)
 
     constants = dict(outputs=outputs, filters=filters, pitch=pitch, vectors=vectors, epilogue=epilogue)
     return _tile("winograd_output", dtype, lanes, 9, emit, constants)
@@ -207,3 +213,33 @@ def weight_tile(*, dtype, lanes, outputs, channels, filters, columns):
 
     constants = dict(outputs=outputs, channels=channels, filters=filters, columns=columns)
     return _tile("winograd_weight", dtype, lanes, 4, emit, constants)
+
+
+def filter_result_tile(*, dtype, lanes, outputs, channels, filters, pitch, vectors):
+    """Adds G^T P G to the gradient of the weights of some channels, for ``vectors`` vectors of filters.
+
+    Arguments: source, dkernel, count, valid_filters: the addresses of the first channel's sums, whose positions lie
+    ``pitch`` elements apart, and of its part of the gradient (3, 3, channels, filters), and the number of channels.
+    """
+    size = outputs + 2
+
+    def emit(e, source, dkernel, count, valid_filters):
+        def channel(carried):
+            source_now, target_now = carried
+
+            def body(offset, mask):
+                here, there = e.advance(source_now, offset), e.advance(target_now, offset)
+                square = [[e.load(here, (i * size + j) * pitch) for j in range(size)] for i in range(size)]
+                result = sum(_multiply_both_sides(e, _transposed(_MATRICES[outputs][1]), square), [])
+                places = [e.advance(there, tap * channels * filters) for tap in range(9)]
+                _finish(e, [[value] for value in result], "accumulate", places, None, None, [mask])
+
+            _over_vectors(e, vectors, filters % lanes != 0, valid_filters, body)
+            return [e.advance(source_now, vectors * lanes), e.advance(target_now, filters)]
+
+        e.loop(count, [e.pointer(source), e.pointer(dkernel)], channel)
+
+    constants = dict(
+        outputs=outputs, channels=channels, filters=filters, pitch=pitch, vectors=vectors
+    )  # fmt: skip
+    return _tile("winograd_filter_result", dtype, lanes, 4, emit, constants)

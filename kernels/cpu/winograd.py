@@ -14,6 +14,7 @@ from functools import cached_property
 from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
 
 _CACHED_BYTES = 3 << 17  # of a block of tiles: it shares the second-level cache with weights and images
+_FILTER_BYTES = 9 << 16
 _MOST_TILES = 64
 _FEWEST_CHANNELS = 32  # with 16 it ties with direct convolution
 _FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
@@ -22,12 +23,14 @@ _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 from jitnet.kernels.simd import address, matrix_tile
-from jitnet.kernels.simd_winograd import input_tile, output_tile
+from jitnet.kernels.simd_winograd import image_tile, output_tile
 
 OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
 TILES, ROWS, COLUMNS, ITEMSIZE = {tiles}, {rows}, {columns}, {itemsize}
 _constants = dict(dtype={dtype!r}, lanes={lanes})
-transform = input_tile(outputs=OUTPUTS, channels=CHANNELS, pitch=TILES * CHANNELS, **_constants)
+transform = image_tile(
+    outputs=OUTPUTS, gradient=False, channels=CHANNELS, pitch=TILES * CHANNELS, vectors={channel_vectors}, **_constants
+)
 product = matrix_tile(
     rows=ROWS, vectors={vectors}, masked=False, epilogue="store", unroll=2, contiguous=True, **_constants
 )
@@ -63,7 +66,7 @@ def {name}(
             column = left + place % across * OUTPUTS
             transform((
                 address(x, ((image * rows + row) * columns + column) * CHANNELS), columns * CHANNELS,
-                -row, rows - row, -column, columns - column, zeros, inputs + tile * CHANNELS * ITEMSIZE,
+                -row, rows - row, -column, columns - column, zeros, inputs + tile * CHANNELS * ITEMSIZE, CHANNELS,
             ))
         for block in range(0, FILTERS, COLUMNS):
             for position in range(POSITIONS):
@@ -82,6 +85,80 @@ def {name}(
                     sums + tile * COLUMNS * ITEMSIZE, address(y, pixel * FILTERS + block), y_columns * FILTERS,
                     height - h, width - w, nowhere, FILTERS - block, {extra_at}, extra_row,
                 ))
+'''
+
+_FILTER = '''"""{title}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, matrix_tile
+from jitnet.kernels.simd_winograd import filter_result_tile, image_tile
+
+OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
+TILES, GROUP, ROWS, COLUMNS, ITEMSIZE = {tiles}, {group}, {rows}, {columns}, {itemsize}
+_constants = dict(dtype={dtype!r}, lanes={lanes})
+_image = dict(outputs=OUTPUTS, **_constants)
+transform_x = image_tile(
+    gradient=False, channels=CHANNELS, pitch=TILES * CHANNELS, vectors={channel_vectors}, **_image
+)
+transform_dy = image_tile(gradient=True, channels=FILTERS, pitch=TILES * COLUMNS, vectors={vectors}, **_image)
+product = matrix_tile(
+    rows=ROWS, vectors={vectors}, masked=False, epilogue="store", unroll=2, contiguous=False, **_constants
+)
+finish = filter_result_tile(
+    outputs=OUTPUTS, channels=CHANNELS, filters=FILTERS, pitch=GROUP * COLUMNS, vectors={vectors}, **_constants
+)
+
+
+@kernel
+def {name}(
+    x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width, accumulate
+):
+    """x: (N, rows, columns, {channels}), dy: (N, rows, columns, {filters}), dkernel: {kernel_shape}."""
+    kernel_attributes()
+    images, rows, columns, _ = x.shape
+    _, dy_rows, dy_columns, _ = dy.shape
+    # workspace: zeros, transformed inputs (positions, tiles, channels), gradients (positions, tiles, filters of a
+    # block) and sums (positions, channels of a group, filters of a block)
+    workspace[: CHANNELS + FILTERS] = 0
+    zeros = address(workspace, 0)
+    inputs = address(workspace, CHANNELS + FILTERS)
+    gradients = inputs + POSITIONS * TILES * CHANNELS * ITEMSIZE
+    sums = gradients + POSITIONS * TILES * COLUMNS * ITEMSIZE
+    top, left = x_top - pad_top, x_left - pad_left
+    down, across = (height + OUTPUTS - 1) // OUTPUTS, (width + OUTPUTS - 1) // OUTPUTS
+    total = images * down * across
+    if not accumulate:
+        dkernel[:] = 0
+    for first in range(0, total, TILES):
+        count = min(TILES, total - first)
+        for tile in range(count):
+            image, place = divmod(first + tile, down * across)
+            row = top + place // across * OUTPUTS
+            column = left + place % across * OUTPUTS
+            transform_x((
+                address(x, ((image * rows + row) * columns + column) * CHANNELS), columns * CHANNELS,
+                -row, rows - row, -column, columns - column, zeros, inputs + tile * CHANNELS * ITEMSIZE, CHANNELS,
+            ))
+        for block in range(0, FILTERS, COLUMNS):
+            for tile in range(count):
+                image, place = divmod(first + tile, down * across)
+                h, w = place // across * OUTPUTS, place % across * OUTPUTS
+                pixel = (image * dy_rows + dy_top + h) * dy_columns + dy_left + w
+                transform_dy((
+                    address(dy, pixel * FILTERS + block), dy_columns * FILTERS, 0, height - h, 0, width - w, zeros,
+                    gradients + tile * COLUMNS * ITEMSIZE, FILTERS - block,
+                ))
+            for group in range(0, CHANNELS, GROUP):
+                group_end = min(group + GROUP, CHANNELS)
+                for position in range(POSITIONS):
+                    for channel in range(group, group_end, ROWS):
+                        product((
+                            inputs + (position * TILES * CHANNELS + channel) * ITEMSIZE, 1, CHANNELS,
+                            gradients + position * TILES * COLUMNS * ITEMSIZE, COLUMNS,
+                            sums + (position * GROUP + channel - group) * COLUMNS * ITEMSIZE, COLUMNS, count,
+                            group_end - channel, COLUMNS, 0, 1, 0, 0,
+                        ))
+                finish((sums, address(dkernel, group * FILTERS + block), group_end - group, FILTERS - block))
 '''
 
 _WEIGHTS = '''"""Weights transformed for Winograd's convolution, {title}, written for {target} by jitnet."""
@@ -138,6 +215,11 @@ class _WinogradPlan:
         return (self.outputs + 2) ** 2
 
     @property
+    def _rows(self) -> int:
+        """Rows of a product."""
+        return 8 if self.target.registers >= 32 else 4
+
+    @property
     def _vectors(self) -> int:
         return min(2, -(-self.filters // self._lanes))
 
@@ -155,6 +237,7 @@ class _WinogradPlan:
             itemsize=4 if self.dtype == "float32" else 8,
             vectors=self._vectors,
             columns=self._vectors * self._lanes,
+            channel_vectors=-(-self.channels // self._lanes),
             outputs=self.outputs,
             positions=self.positions,
             channels=self.channels,
@@ -209,10 +292,6 @@ class WinogradPlan(_WinogradPlan):
         return self.channels + self.filters + block
 
     @property
-    def _rows(self) -> int:
-        return 8 if self.target.registers >= 32 else 4
-
-    @property
     def _tiles(self) -> int:
         """Tiles of a block: a multiple of the rows of a product."""
         values = self._values()
@@ -241,6 +320,41 @@ class WinogradPlan(_WinogradPlan):
             extra_origin=origin,
             extra_row=row,
             extra_at=at,
+        )
+
+
+@dataclass(frozen=True)
+class WinogradFilterPlan(_WinogradPlan):
+    """The gradient of the weights."""
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel, as the step's source shows it."""
+        return f"conv2d_backward_filter_winograd{self.outputs}x{self.outputs}_3x3_{self.channels}_{self.filters}"
+
+    @property
+    def workspace_elements(self) -> int:
+        """Elements of workspace; every chunk that runs at the same time needs its own."""
+        columns = self._vectors * self._lanes
+        block = self._tiles * (self.channels + columns) + self._group * columns
+        return self.channels + self.filters + self.positions * block
+
+    @property
+    def _tiles(self) -> int:
+        itemsize = 4 if self.dtype == "float32" else 8
+        return max(16, min(_FILTER_BYTES // (self.positions * self.channels * itemsize), _MOST_TILES))
+
+    @property
+    def _group(self) -> int:
+        """Channels whose sums stay in the second-level cache."""
+        return min(-(-self.channels // self._rows) * self._rows, 64)
+
+    @cached_property
+    def source(self) -> str:
+        """The module that holds the kernel."""
+        shape = (3, 3, self.channels, self.filters)
+        return _FILTER.format(
+            **self._values(), kernel_shape=shape, tiles=self._tiles, group=self._group, rows=self._rows
         )
 
 
@@ -290,3 +404,13 @@ def winograd_backward_data_plan(
     """
     *_, channels, filters = kernel_shape
     return WinogradPlan(outputs, filters, channels, dtype, target or vector_target(), "backward_data", epilogue)
+
+
+def winograd_backward_filter_plan(kernel_shape, outputs=4, dtype="float32", target=None) -> WinogradFilterPlan:
+    """dkernel from x and dy.  kernel_shape: (3, 3, C, K).
+
+    ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
+    accumulate)`` with height and width those of dy.
+    """
+    *_, channels, filters = kernel_shape
+    return WinogradFilterPlan(outputs, channels, filters, dtype, target or vector_target())
