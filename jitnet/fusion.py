@@ -16,7 +16,12 @@ from .kernels.cpu.convolution_direct import (
 )
 from .kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
 from .kernels.cpu.transpose import transpose_plan
-from .kernels.cpu.winograd import winograd_backward_data_plan, winograd_forward_plan, winograd_outputs
+from .kernels.cpu.winograd import (
+    winograd_backward_data_plan,
+    winograd_backward_filter_plan,
+    winograd_forward_plan,
+    winograd_outputs,
+)
 from .operations.convolution import MaxPool2D
 from .program import Buffer, Call, Expression, Out, Program
 
@@ -264,7 +269,6 @@ class _Context:
             self.transposed[key] = copy
         return self.transposed[key]
 
-
     def winograd_weights(self, kernel: Buffer, plan) -> Buffer:
         """Weights transformed once per step, of which every chunk does a part."""
         plan = plan.weights()
@@ -339,10 +343,14 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
 def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
     x, dy, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
     height, width, _ = dy.shape
-    plan = conv2d_backward_filter_plan(
-        out.buffer.shape, width, tuple(stride), (dilation_h, dilation_w), x.dtype
-    )  # fmt: skip
-    elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
+    geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
+    outputs = winograd_outputs(out.buffer.shape, height, width, *geometry, context.algorithm)
+    if outputs:
+        plan = winograd_backward_filter_plan(out.buffer.shape, outputs, x.dtype)
+        elements = plan.workspace_elements
+    else:
+        plan = conv2d_backward_filter_plan(out.buffer.shape, width, *geometry)
+        elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = context.workspace.get(x.dtype, elements)
     return _new(call, plan, x, dy, out, Out(workspace), top, left, 0, 0, 0, 0, height, width, accumulate)
 

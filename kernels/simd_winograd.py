@@ -6,6 +6,7 @@ product of all channels and filters is one product of matrices for each of the (
 ``matrix_tile`` of ``jitnet.kernels.simd`` computes.  The derivative of that by g is G^T [(B^T d B) * (A dY A^T)] G.
 """
 
+import itertools
 from fractions import Fraction
 
 from llvmlite import ir
@@ -80,10 +81,12 @@ def _transposed(matrix):
     return [list(column) for column in zip(*matrix, strict=True)]
 
 
-def _multiply_both_sides(e, matrix, square):
-    """matrix @ square @ matrix^T."""
-    columns = [_multiply(e, matrix, column) for column in zip(*square, strict=True)]
-    return [_multiply(e, matrix, row) for row in zip(*columns, strict=True)]
+def _multiply_both_sides(e, matrix, values):
+    """matrix @ square @ matrix^T, of which both squares are lists, row after row."""
+    size = len(matrix[0])
+    columns = [_multiply(e, matrix, values[j::size]) for j in range(size)]
+    rows = [_multiply(e, matrix, row) for row in zip(*columns, strict=True)]
+    return [value for row in rows for value in row]
 
 
 def _over_vectors(e, most, masked, valid, body):
@@ -99,7 +102,7 @@ def _over_vectors(e, most, masked, valid, body):
 
 
 def _pixels(e, first, row, column, size, rows, columns, otherwise):
-    """Pointers to ``size`` x ``size`` pixels from ``first`` on, to ``otherwise`` where outside rows and columns.
+    """Pointers to ``size`` x ``size`` pixels from ``first`` on; ``otherwise`` where outside rows and columns.
 
     ``rows``, ``columns``: from where to where pixels exist, counted from the first one; ``row``, ``column``: distances.
     """
@@ -112,15 +115,11 @@ def _pixels(e, first, row, column, size, rows, columns, otherwise):
     row_inside = [inside(i, rows) for i in range(size)]
     column_inside = [inside(j, columns) for j in range(size)]
     starts = [e.advance(first, builder.mul(_INT(i), row)) for i in range(size)]
-    return [
-        [
-            builder.select(
-                builder.and_(row_inside[i], column_inside[j]), e.advance(starts[i], j * column), otherwise
-            )
-            for j in range(size)
-        ]
-        for i in range(size)
-    ]  # fmt: skip
+    pointers = []
+    for i, j in itertools.product(range(size), repeat=2):
+        exists = builder.and_(row_inside[i], column_inside[j])
+        pointers.append(builder.select(exists, e.advance(starts[i], j * column), otherwise))
+    return pointers
 
 
 def image_tile(*, dtype, lanes, outputs, gradient, channels, pitch, vectors):
@@ -131,7 +130,6 @@ def image_tile(*, dtype, lanes, outputs, gradient, channels, pitch, vectors):
     the address of zeros, that of the result, whose positions lie ``pitch`` elements apart, and how many channels of
     the ``vectors`` exist.  Pixels lie ``channels`` elements apart.
     """
-    size = outputs + 2
     matrix = _transposed(_MATRICES[outputs][2]) if gradient else _MATRICES[outputs][0]
 
     def emit(e, x, x_row, first_row, end_row, first_column, end_column, zeros, target, valid):
@@ -140,12 +138,10 @@ def image_tile(*, dtype, lanes, outputs, gradient, channels, pitch, vectors):
         target = e.pointer(target)
 
         def body(offset, mask):
-            square = [[e.load(pointer, offset, mask) for pointer in row] for row in pointers]
-            result = _multiply_both_sides(e, matrix, square)
+            results = _multiply_both_sides(e, matrix, [e.load(pointer, offset, mask) for pointer in pointers])
             target_now = e.advance(target, offset)
-            for i in range(size):
-                for j in range(size):
-                    e.store(result[i][j], target_now, (i * size + j) * pitch, mask)
+            for position, result in enumerate(results):
+                e.store(result, target_now, position * pitch, mask)
 
         _over_vectors(e, vectors, channels % lanes != 0, valid, body)
 
@@ -160,21 +156,21 @@ def output_tile(*, dtype, lanes, outputs, filters, pitch, vectors, epilogue):
     whose positions lie ``pitch`` elements apart, and of the tile's first output, the distance of rows, how many rows
     and columns of the tile exist, and the address of elements that take the place of outputs that do not exist.
     """
-    size = outputs + 2
+    positions = (outputs + 2) ** 2
 
     def emit(e, source, y, y_row, rows, columns, nowhere, valid_filters, extra, extra_row):
         nowhere = e.pointer(nowhere)
         bounds = (_INT(0), rows), (_INT(0), columns)
-        pointers = sum(_pixels(e, e.pointer(y), y_row, filters, outputs, *bounds, nowhere), [])
+        pointers = _pixels(e, e.pointer(y), y_row, filters, outputs, *bounds, nowhere)
         source, extra = e.pointer(source), e.pointer(extra)
         extra_pointers = []
         if epilogue == "relu_mask":
-            extra_pointers = sum(_pixels(e, extra, extra_row, filters, outputs, *bounds, nowhere), [])
+            extra_pointers = _pixels(e, extra, extra_row, filters, outputs, *bounds, nowhere)
 
         def body(offset, mask):
             source_now = e.advance(source, offset)
-            square = [[e.load(source_now, (i * size + j) * pitch) for j in range(size)] for i in range(size)]
-            results = [[value] for row in _multiply_both_sides(e, _MATRICES[outputs][2], square) for value in row]
+            sums = [e.load(source_now, position * pitch) for position in range(positions)]
+            results = [[value] for value in _multiply_both_sides(e, _MATRICES[outputs][2], sums)]
             here = [e.advance(pointer, offset) for pointer in pointers]
             extra_here = [e.advance(pointer, offset) for pointer in extra_pointers]
             _finish(e, results, epilogue, here, e.advance(extra, offset), extra_here, [mask])
@@ -192,7 +188,6 @@ def weight_tile(*, dtype, lanes, outputs, channels, filters, columns):
     the number of channels.  The weights are part of (3, 3, channels, filters), the results of (positions, channels,
     columns).
     """
-    size = outputs + 2
 
     def emit(e, kernel, target, count, valid_filters):
         def channel(carried):
@@ -200,11 +195,9 @@ def weight_tile(*, dtype, lanes, outputs, channels, filters, columns):
 
             def body(offset, mask):
                 here, there = e.advance(kernel_now, offset), e.advance(target_now, offset)
-                square = [[e.load(here, (3 * r + s) * channels * filters, mask) for s in range(3)] for r in range(3)]
-                result = _multiply_both_sides(e, _MATRICES[outputs][1], square)
-                for i in range(size):
-                    for j in range(size):
-                        e.store(result[i][j], there, (i * size + j) * channels * columns)
+                taps = [e.load(here, tap * channels * filters, mask) for tap in range(9)]
+                for position, result in enumerate(_multiply_both_sides(e, _MATRICES[outputs][1], taps)):
+                    e.store(result, there, position * channels * columns)
 
             _over_vectors(e, columns // lanes, filters % columns != 0, valid_filters, body)
             return [e.advance(kernel_now, filters), e.advance(target_now, columns)]
@@ -221,7 +214,7 @@ def filter_result_tile(*, dtype, lanes, outputs, channels, filters, pitch, vecto
     Arguments: source, dkernel, count, valid_filters: the addresses of the first channel's sums, whose positions lie
     ``pitch`` elements apart, and of its part of the gradient (3, 3, channels, filters), and the number of channels.
     """
-    size = outputs + 2
+    positions = (outputs + 2) ** 2
 
     def emit(e, source, dkernel, count, valid_filters):
         def channel(carried):
@@ -229,17 +222,15 @@ def filter_result_tile(*, dtype, lanes, outputs, channels, filters, pitch, vecto
 
             def body(offset, mask):
                 here, there = e.advance(source_now, offset), e.advance(target_now, offset)
-                square = [[e.load(here, (i * size + j) * pitch) for j in range(size)] for i in range(size)]
-                result = sum(_multiply_both_sides(e, _transposed(_MATRICES[outputs][1]), square), [])
+                sums = [e.load(here, position * pitch) for position in range(positions)]
+                results = [[value] for value in _multiply_both_sides(e, _transposed(_MATRICES[outputs][1]), sums)]
                 places = [e.advance(there, tap * channels * filters) for tap in range(9)]
-                _finish(e, [[value] for value in result], "accumulate", places, None, None, [mask])
+                _finish(e, results, "accumulate", places, None, None, [mask])
 
             _over_vectors(e, vectors, filters % lanes != 0, valid_filters, body)
             return [e.advance(source_now, vectors * lanes), e.advance(target_now, filters)]
 
         e.loop(count, [e.pointer(source), e.pointer(dkernel)], channel)
 
-    constants = dict(
-        outputs=outputs, channels=channels, filters=filters, pitch=pitch, vectors=vectors
-    )  # fmt: skip
+    constants = dict(outputs=outputs, channels=channels, filters=filters, pitch=pitch, vectors=vectors)
     return _tile("winograd_filter_result", dtype, lanes, 4, emit, constants)

@@ -370,11 +370,11 @@ def winograd_outputs(kernel_shape, height, width, stride, dilation, dtype="float
         return 0
     costs = {m: _cost(m, channels, filters, height, width) for m in (2, 4)}
     best = min(costs, key=costs.get)
-    if algorithm == "auto":
-        pays = costs[best] < 9 * height * width * channels * filters
-        if dtype != "float32" or min(channels, filters) < _FEWEST_CHANNELS or height * width < _FEWEST_PIXELS or not pays:
-            return 0
-    return best
+    if algorithm == "winograd":
+        return best
+    large = min(channels, filters) >= _FEWEST_CHANNELS and height * width >= _FEWEST_PIXELS
+    pays = costs[best] < 9 * height * width * channels * filters
+    return best if large and pays and dtype == "float32" else 0
 
 
 def _cost(outputs, channels, filters, height, width):
