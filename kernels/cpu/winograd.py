@@ -16,6 +16,7 @@ from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_t
 _CACHED_BYTES = 3 << 17  # of a block of tiles: it shares the second-level cache with weights and images
 _FILTER_BYTES = 9 << 16
 _MOST_TILES = 64
+_GAP = 16  # elements between positions, so that those of a tile do not compete for the same cache lines
 _FEWEST_CHANNELS = 32  # with 16 it ties with direct convolution
 _FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
 
@@ -27,15 +28,16 @@ from jitnet.kernels.simd_winograd import image_tile, output_tile
 
 OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
 TILES, ROWS, COLUMNS, ITEMSIZE = {tiles}, {rows}, {columns}, {itemsize}
+INPUT_PITCH, SUM_PITCH = TILES * CHANNELS + {gap}, TILES * COLUMNS + {gap}  # from one position to the next
 _constants = dict(dtype={dtype!r}, lanes={lanes})
 transform = image_tile(
-    outputs=OUTPUTS, gradient=False, channels=CHANNELS, pitch=TILES * CHANNELS, vectors={channel_vectors}, **_constants
+    outputs=OUTPUTS, gradient=False, channels=CHANNELS, pitch=INPUT_PITCH, vectors={channel_vectors}, **_constants
 )
 product = matrix_tile(
     rows=ROWS, vectors={vectors}, masked=False, epilogue="store", unroll=2, contiguous=True, **_constants
 )
 finish = output_tile(
-    outputs=OUTPUTS, filters=FILTERS, pitch=TILES * COLUMNS, vectors={vectors}, epilogue={epilogue!r}, **_constants
+    outputs=OUTPUTS, filters=FILTERS, pitch=SUM_PITCH, vectors={vectors}, epilogue={epilogue!r}, **_constants
 )
 
 
@@ -53,7 +55,7 @@ def {name}(
     workspace[:CHANNELS] = 0
     zeros, nowhere = address(workspace, 0), address(workspace, CHANNELS)
     inputs = address(workspace, CHANNELS + FILTERS)
-    sums = address(workspace, CHANNELS + FILTERS + POSITIONS * TILES * CHANNELS)
+    sums = address(workspace, CHANNELS + FILTERS + POSITIONS * INPUT_PITCH)
     top, left = x_top - {origin_h}, x_left - {origin_w}
     {extra_row}
     down, across = (height + OUTPUTS - 1) // OUTPUTS, (width + OUTPUTS - 1) // OUTPUTS
@@ -73,8 +75,8 @@ def {name}(
                 weights = address(kernel, (block * POSITIONS + position * COLUMNS) * CHANNELS)
                 for tile in range(0, count, ROWS):
                     product((
-                        inputs + (position * TILES + tile) * CHANNELS * ITEMSIZE, CHANNELS, 1, weights, COLUMNS,
-                        sums + (position * TILES + tile) * COLUMNS * ITEMSIZE, COLUMNS, CHANNELS, count - tile,
+                        inputs + (position * INPUT_PITCH + tile * CHANNELS) * ITEMSIZE, CHANNELS, 1, weights, COLUMNS,
+                        sums + (position * SUM_PITCH + tile * COLUMNS) * ITEMSIZE, COLUMNS, CHANNELS, count - tile,
                         COLUMNS, 0, 1, 0, 0,
                     ))
             for tile in range(count):
@@ -97,15 +99,15 @@ OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {fil
 TILES, GROUP, ROWS, COLUMNS, ITEMSIZE = {tiles}, {group}, {rows}, {columns}, {itemsize}
 _constants = dict(dtype={dtype!r}, lanes={lanes})
 _image = dict(outputs=OUTPUTS, **_constants)
-transform_x = image_tile(
-    gradient=False, channels=CHANNELS, pitch=TILES * CHANNELS, vectors={channel_vectors}, **_image
-)
-transform_dy = image_tile(gradient=True, channels=FILTERS, pitch=TILES * COLUMNS, vectors={vectors}, **_image)
+# from one position to the next
+INPUT_PITCH, GRADIENT_PITCH, SUM_PITCH = TILES * CHANNELS + {gap}, TILES * COLUMNS + {gap}, GROUP * COLUMNS + {gap}
+transform_x = image_tile(gradient=False, channels=CHANNELS, pitch=INPUT_PITCH, vectors={channel_vectors}, **_image)
+transform_dy = image_tile(gradient=True, channels=FILTERS, pitch=GRADIENT_PITCH, vectors={vectors}, **_image)
 product = matrix_tile(
     rows=ROWS, vectors={vectors}, masked=False, epilogue="store", unroll=2, contiguous=False, **_constants
 )
 finish = filter_result_tile(
-    outputs=OUTPUTS, channels=CHANNELS, filters=FILTERS, pitch=GROUP * COLUMNS, vectors={vectors}, **_constants
+    outputs=OUTPUTS, channels=CHANNELS, filters=FILTERS, pitch=SUM_PITCH, vectors={vectors}, **_constants
 )
 
 
@@ -122,8 +124,8 @@ def {name}(
     workspace[: CHANNELS + FILTERS] = 0
     zeros = address(workspace, 0)
     inputs = address(workspace, CHANNELS + FILTERS)
-    gradients = inputs + POSITIONS * TILES * CHANNELS * ITEMSIZE
-    sums = gradients + POSITIONS * TILES * COLUMNS * ITEMSIZE
+    gradients = inputs + POSITIONS * INPUT_PITCH * ITEMSIZE
+    sums = gradients + POSITIONS * GRADIENT_PITCH * ITEMSIZE
     top, left = x_top - pad_top, x_left - pad_left
     down, across = (height + OUTPUTS - 1) // OUTPUTS, (width + OUTPUTS - 1) // OUTPUTS
     total = images * down * across
@@ -153,9 +155,9 @@ def {name}(
                 for position in range(POSITIONS):
                     for channel in range(group, group_end, ROWS):
                         product((
-                            inputs + (position * TILES * CHANNELS + channel) * ITEMSIZE, 1, CHANNELS,
-                            gradients + position * TILES * COLUMNS * ITEMSIZE, COLUMNS,
-                            sums + (position * GROUP + channel - group) * COLUMNS * ITEMSIZE, COLUMNS, count,
+                            inputs + (position * INPUT_PITCH + channel) * ITEMSIZE, 1, CHANNELS,
+                            gradients + position * GRADIENT_PITCH * ITEMSIZE, COLUMNS,
+                            sums + (position * SUM_PITCH + (channel - group) * COLUMNS) * ITEMSIZE, COLUMNS, count,
                             group_end - channel, COLUMNS, 0, 1, 0, 0,
                         ))
                 finish((sums, address(dkernel, group * FILTERS + block), group_end - group, FILTERS - block))
@@ -240,6 +242,7 @@ class _WinogradPlan:
             channel_vectors=-(-self.channels // self._lanes),
             outputs=self.outputs,
             positions=self.positions,
+            gap=_GAP,
             channels=self.channels,
             filters=self.filters,
         )
@@ -288,8 +291,8 @@ class WinogradPlan(_WinogradPlan):
     @property
     def workspace_elements(self) -> int:
         """Elements of workspace; every chunk that runs at the same time needs its own."""
-        block = self.positions * self._tiles * (self.channels + self._vectors * self._lanes)
-        return self.channels + self.filters + block
+        block = self._tiles * (self.channels + self._vectors * self._lanes) + 2 * _GAP
+        return self.channels + self.filters + self.positions * block
 
     @property
     def _tiles(self) -> int:
@@ -336,7 +339,7 @@ class WinogradFilterPlan(_WinogradPlan):
     def workspace_elements(self) -> int:
         """Elements of workspace; every chunk that runs at the same time needs its own."""
         columns = self._vectors * self._lanes
-        block = self._tiles * (self.channels + columns) + self._group * columns
+        block = self._tiles * (self.channels + columns) + self._group * columns + 3 * _GAP
         return self.channels + self.filters + self.positions * block
 
     @property
