@@ -13,9 +13,12 @@ from functools import cached_property
 
 from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
 
-_CACHED_BYTES = 3 << 17  # of a block of tiles: it shares the second-level cache with weights and images
-_FILTER_BYTES = 9 << 16
-_MOST_TILES = 64
+_CACHED_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
+_MOST_TILES = 16
+_FILTER_BYTES = 9 << 16  # the same backward to the weights, whose sums are transformed once per block
+_MOST_FILTER_TILES = 32
+_FEWEST_CHANNELS = 16  # with 8 it ties with direct convolution
+_FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
 _GAP = 16  # elements between positions, so that those of a tile do not compete for the same cache lines
 _FEWEST_CHANNELS = 32  # with 16 it ties with direct convolution
 _FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
@@ -345,7 +348,7 @@ class WinogradFilterPlan(_WinogradPlan):
     @property
     def _tiles(self) -> int:
         itemsize = 4 if self.dtype == "float32" else 8
-        return max(16, min(_FILTER_BYTES // (self.positions * self.channels * itemsize), _MOST_TILES))
+        return max(16, min(_FILTER_BYTES // (self.positions * self.channels * itemsize), _MOST_FILTER_TILES))
 
     @property
     def _group(self) -> int:
@@ -376,7 +379,7 @@ def winograd_outputs(kernel_shape, height, width, stride, dilation, dtype="float
     if algorithm == "winograd":
         return best
     large = min(channels, filters) >= _FEWEST_CHANNELS and height * width >= _FEWEST_PIXELS
-    pays = costs[best] < 9 * height * width * channels * filters
+    pays = 1.2 * costs[best] < 9 * height * width * channels * filters
     return best if large and pays and dtype == "float32" else 0
 
 
