@@ -20,8 +20,6 @@ _MOST_FILTER_TILES = 32
 _FEWEST_CHANNELS = 16  # with 8 it ties with direct convolution
 _FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
 _GAP = 16  # elements between positions, so that those of a tile do not compete for the same cache lines
-_FEWEST_CHANNELS = 32  # with 16 it ties with direct convolution
-_FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
 
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
@@ -123,7 +121,8 @@ def {name}(
     images, rows, columns, _ = x.shape
     _, dy_rows, dy_columns, _ = dy.shape
     # workspace: zeros, transformed inputs (positions, tiles, channels), gradients (positions, tiles, filters of a
-    # block) and sums (positions, channels of a group, filters of a block)
+    # block) and sums (positions, channels of a group, filters of a block); filters that do not exist stay as they are
+    # and get into no others' sums
     workspace[: CHANNELS + FILTERS] = 0
     zeros = address(workspace, 0)
     inputs = address(workspace, CHANNELS + FILTERS)
@@ -225,12 +224,21 @@ class _WinogradPlan:
         return 8 if self.target.registers >= 32 else 4
 
     @property
+    def _lanes(self) -> int:
+        return self.target.lanes(self.dtype, self.filters)
+
+    @property
     def _vectors(self) -> int:
         return min(2, -(-self.filters // self._lanes))
 
     @property
-    def _lanes(self) -> int:
-        return self.target.lanes(self.dtype, self.filters)
+    def _columns(self) -> int:
+        """Filters of a product."""
+        return self._vectors * self._lanes
+
+    @property
+    def _itemsize(self) -> int:
+        return 4 if self.dtype == "float32" else 8
 
     def _values(self) -> dict:
         return dict(
@@ -239,9 +247,9 @@ class _WinogradPlan:
             target=self.target.name,
             dtype=self.dtype,
             lanes=self._lanes,
-            itemsize=4 if self.dtype == "float32" else 8,
+            itemsize=self._itemsize,
             vectors=self._vectors,
-            columns=self._vectors * self._lanes,
+            columns=self._columns,
             channel_vectors=-(-self.channels // self._lanes),
             outputs=self.outputs,
             positions=self.positions,
@@ -268,8 +276,8 @@ class WinogradWeights(_WinogradPlan):
 
     @property
     def elements(self) -> int:
-        columns = self._vectors * self._lanes
-        return self.positions * self.channels * -(-self.filters // columns) * columns
+        """Elements of the transformed weights: the filters are rounded up to those of whole products."""
+        return self.positions * self.channels * -(-self.filters // self._columns) * self._columns
 
     @cached_property
     def source(self) -> str:
@@ -294,14 +302,13 @@ class WinogradPlan(_WinogradPlan):
     @property
     def workspace_elements(self) -> int:
         """Elements of workspace; every chunk that runs at the same time needs its own."""
-        block = self._tiles * (self.channels + self._vectors * self._lanes) + 2 * _GAP
+        block = self._tiles * (self.channels + self._columns) + 2 * _GAP
         return self.channels + self.filters + self.positions * block
 
     @property
     def _tiles(self) -> int:
         """Tiles of a block: a multiple of the rows of a product."""
-        values = self._values()
-        bytes_per_tile = self.positions * (self.channels + values["columns"]) * values["itemsize"]
+        bytes_per_tile = self.positions * (self.channels + self._columns) * self._itemsize
         return max(1, min(_CACHED_BYTES // bytes_per_tile, _MOST_TILES) // self._rows) * self._rows
 
     def weights(self) -> WinogradWeights:
@@ -341,14 +348,13 @@ class WinogradFilterPlan(_WinogradPlan):
     @property
     def workspace_elements(self) -> int:
         """Elements of workspace; every chunk that runs at the same time needs its own."""
-        columns = self._vectors * self._lanes
-        block = self._tiles * (self.channels + columns) + self._group * columns + 3 * _GAP
+        block = self._tiles * (self.channels + self._columns) + self._group * self._columns + 3 * _GAP
         return self.channels + self.filters + self.positions * block
 
     @property
     def _tiles(self) -> int:
-        itemsize = 4 if self.dtype == "float32" else 8
-        return max(16, min(_FILTER_BYTES // (self.positions * self.channels * itemsize), _MOST_FILTER_TILES))
+        fitting = _FILTER_BYTES // (self.positions * self.channels * self._itemsize)
+        return max(16, min(fitting, _MOST_FILTER_TILES))
 
     @property
     def _group(self) -> int:
