@@ -39,6 +39,7 @@ _NAMES = {
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
     "warmup": "_warmup", "floatx": "graph", "set_floatx": "graph",
     "dtype_policy": "config", "set_dtype_policy": "config",
+    "conv_algorithm": "config", "set_conv_algorithm": "config",
     "get_num_threads": "threads", "set_num_threads": "threads",
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ is the reference that tests compare with.
 
 import math
 
+from .config import conv_algorithm
 from .graph import Application, SymbolicTensor
 from .kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
@@ -19,6 +20,12 @@ from .kernels.cpu.matrix_multiply import (
     matrix_multiply_transposed_plan,
 )
 from .kernels.cpu.transpose import transpose_plan
+from .kernels.cpu.winograd import (
+    winograd_backward_data_plan,
+    winograd_backward_filter_plan,
+    winograd_forward_plan,
+    winograd_outputs,
+)
 from .operations.convolution import MaxPool2D
 from .program import Buffer, Call, Expression, Out, Program
 
@@ -252,6 +259,7 @@ class _Context:
     def __init__(self, program, workspace, transposed, first, result):
         self.program, self.workspace = program, workspace
         self.transposed, self.first, self.result = transposed, first, result
+        self.algorithm = conv_algorithm()
 
     def transposed_kernel(self, kernel: Buffer, stride) -> Buffer:
         """The transposed copy of weights, made once per step."""
@@ -264,6 +272,19 @@ class _Context:
             call = Call(plan.name, (source, Out(copy), *stride), False, plan=plan)
             # weights don't change within a step, so their copies are made first
             (self.first if kernel.root.kind == "variable" else self.result).append(call)
+            self.transposed[key] = copy
+        return self.transposed[key]
+
+    def winograd_weights(self, kernel: Buffer, plan) -> Buffer:
+        """Weights transformed once per step, of which every chunk does a part."""
+        plan = plan.weights()
+        key = (kernel.root, plan)
+        if key not in self.transposed:
+            copy = self.program.temporary(f"{kernel.name}_winograd", (plan.elements,), kernel.dtype, "whole")
+            parts = Expression("chunk"), Expression("chunks")
+            call = Call(plan.name, (kernel, Out(copy), *parts), True, plan=plan)
+            known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
+            (self.first if known else self.result).append(call)
             self.transposed[key] = copy
         return self.transposed[key]
 
@@ -287,9 +308,14 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
     x, kernel, out, *stride, top, left, dilation_h, dilation_w, _ = call.arguments
     height, width, _ = out.buffer.shape
     epilogue = call.epilogue or "store"
-    dilation, edges = (dilation_h, dilation_w), (left, x.shape[1])
-    plan = conv2d_forward_plan(kernel.shape, width, tuple(stride), dilation, x.dtype, epilogue, edges=edges)
-    elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
+    geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
+    outputs = winograd_outputs(kernel.shape, height, width, *geometry, context.algorithm)
+    if outputs:
+        plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
+        kernel, elements = context.winograd_weights(kernel, plan), plan.workspace_elements
+    else:
+        plan = conv2d_forward_plan(kernel.shape, width, *geometry, epilogue, edges=(left, x.shape[1]))
+        elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = context.workspace.get(x.dtype, elements)
     return _new(
         call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left, 0, 0, 0, 0, height, width
@@ -300,11 +326,19 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
     dy, kernel, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
     height, width, _ = out.buffer.shape
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
-    dilation, edges = (dilation_h, dilation_w), (left, dy.shape[1])
-    plan = conv2d_backward_data_plan(kernel.shape, width, tuple(stride), dilation, dy.dtype, epilogue, edges=edges)
-    elements = plan.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
-    workspace = context.workspace.get(dy.dtype, elements)
+    geometry = tuple(stride), (dilation_h, dilation_w), dy.dtype
     transposed = context.transposed_kernel(kernel, tuple(stride))
+    *taps, channels, filters = kernel.shape
+    outputs = winograd_outputs((*taps, filters, channels), height, width, *geometry, context.algorithm)
+    if outputs:
+        plan = winograd_backward_data_plan(kernel.shape, outputs, dy.dtype, epilogue)
+        transposed = context.program.reshaped(transposed, (*taps, filters, channels))
+        transposed, elements = context.winograd_weights(transposed, plan), plan.workspace_elements
+    else:
+        edges = left, dy.shape[1]
+        plan = conv2d_backward_data_plan(kernel.shape, width, *geometry, epilogue, edges=edges)
+        elements = plan.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
+    workspace = context.workspace.get(dy.dtype, elements)
     extra, origin = (), ()
     if call.extra is not None:
         extra, origin = (_like(call.extra, out.buffer),), (0, 0)
@@ -316,10 +350,14 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
 def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
     x, dy, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
     height, width, _ = dy.shape
-    plan = conv2d_backward_filter_plan(
-        out.buffer.shape, width, tuple(stride), (dilation_h, dilation_w), x.dtype
-    )  # fmt: skip
-    elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
+    geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
+    outputs = winograd_outputs(out.buffer.shape, height, width, *geometry, context.algorithm)
+    if outputs:
+        plan = winograd_backward_filter_plan(out.buffer.shape, outputs, x.dtype)
+        elements = plan.workspace_elements
+    else:
+        plan = conv2d_backward_filter_plan(out.buffer.shape, width, *geometry)
+        elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = context.workspace.get(x.dtype, elements)
     return _new(call, plan, x, dy, out, Out(workspace), top, left, 0, 0, 0, 0, height, width, accumulate)
 

@@ -3,7 +3,7 @@
 The batch is cut into chunks whose number depends on the batch size alone, never on the number of threads, so that the
 same bits come out of any number of threads.  A run of batched calls is a *region*: each chunk passes through the whole
 list while it is in the cache.  Calls without a batch axis (combining the chunks' partial sums, say) run once, between
-regions; a region is cut only where a batched call needs such a result.
+regions; a region is cut only where a batched call needs such a result, or what every chunk did a part of.
 """
 
 from dataclasses import dataclass, field
@@ -44,6 +44,14 @@ def schedule(calls: list[Call]) -> list[Section]:
         """Whether ``call`` must stay after ``others``."""
         return any((o.writes & (call.reads | call.writes)) or (o.reads & call.writes) for o in others)
 
+    def meets(call: Call) -> bool:
+        """Whether ``call`` and the region share a buffer of which every chunk writes a part."""
+        return any(
+            root.kind == "whole"
+            for other in region
+            for root in (other.writes & (call.reads | call.writes)) | (other.reads & call.writes)
+        )
+
     def flush():
         if prelude:
             sections.append(Section(prelude.copy(), False))
@@ -55,7 +63,7 @@ def schedule(calls: list[Call]) -> list[Section]:
 
     for call in calls:
         if call.batched:
-            if conflicts(call, pending):
+            if conflicts(call, pending) or meets(call):
                 flush()
             region.append(call)
         elif conflicts(call, region) or conflicts(call, pending):

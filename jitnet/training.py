@@ -12,6 +12,7 @@ from . import metrics as metrics_module
 from ._errors import invalid
 from ._registry import snake_case
 from .callbacks import CallbackList
+from .config import conv_algorithm
 from .graph import SymbolicTensor, training_mode
 from .losses import per_sample
 from .operations.base import display
@@ -88,7 +89,7 @@ class Trainer:
         """The step of a mode: "train", "evaluate" or "predict"."""
         trainable = tuple(v for v in self.trainable_weights)
         kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
-        key = (mode, trainable, target_shapes, fuse, regions, kernel)
+        key = (mode, trainable, target_shapes, fuse, regions, kernel, conv_algorithm())
         if key not in self._steps:
             self._steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
         return self._steps[key]

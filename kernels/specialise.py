@@ -78,7 +78,9 @@ def _generator_hash() -> bytes:
     """Hash of what turns a specialised module into machine code: Numba does not notice that an import changed."""
     from importlib.metadata import version
 
-    digest = hashlib.sha256((Path(__file__).parent / "simd.py").read_bytes())
+    digest = hashlib.sha256()
+    for name in ("simd.py", "simd_winograd.py"):
+        digest.update((Path(__file__).parent / name).read_bytes())
     digest.update(f"numba {version('numba')} llvmlite {llvmlite.__version__}".encode())
     digest.update(llvmlite.binding.get_host_cpu_name().encode())
     digest.update(llvmlite.binding.get_host_cpu_features().flatten().encode())

@@ -19,6 +19,12 @@ from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
 from jitnet.kernels.cpu.memory import view
 from jitnet.kernels.cpu.parallel import parallel_for
 from jitnet.kernels.cpu.transpose import transpose_plan
+from jitnet.kernels.cpu.winograd import (
+    winograd_backward_data_plan,
+    winograd_backward_filter_plan,
+    winograd_forward_plan,
+    winograd_outputs,
+)
 from jitnet.plan import ROWS_PER_HEAVY_CHUNK
 
 
@@ -53,17 +59,17 @@ def _haloed(images, left, right):
 
 
 def _image_chunks(kernel):
-    """The images of a chunk from one buffer to another."""
+    """The images of a chunk from one buffer to another; workspaces: (chunks, elements)."""
 
     @compile_uncached
-    def body(chunk, chunks, source, weights, target, workspace, pad, left, height, width):
+    def body(chunk, chunks, source, weights, target, workspaces, pad, left, height, width):
         first = len(source) * chunk // chunks
         n = len(source) * (chunk + 1) // chunks - first
         rows, columns, channels = source.shape[1:]
         x = view(source, first * rows * columns * channels * 4, (n, rows, columns, channels), float32)
         filters = target.shape[3]
         y = view(target, first * height * width * filters * 4, (n, height, width, filters), float32)
-        kernel(x, weights, y, workspace, pad, pad, 0, left, 0, 0, height, width)
+        kernel(x, weights, y, workspaces[chunk], pad, pad, 0, left, 0, 0, height, width)
 
     return _launcher(body)
 
@@ -72,7 +78,7 @@ def _filter_chunks(kernel):
     """The images of a chunk into the chunk's own sum."""
 
     @compile_uncached
-    def body(chunk, chunks, x, dy, sums, workspace, pad, left):
+    def body(chunk, chunks, x, dy, sums, workspaces, pad, left):
         first = len(x) * chunk // chunks
         n = len(x) * (chunk + 1) // chunks - first
         rows, columns, channels = x.shape[1:]
@@ -82,9 +88,20 @@ def _filter_chunks(kernel):
         _, taps_h, taps_w, _, _ = sums.shape
         size = taps_h * taps_w * channels * filters
         out = view(sums, chunk * size * 4, (taps_h, taps_w, channels, filters), float32)
-        kernel(x_part, dy_part, out, workspace, pad, pad, 0, left, 0, 0, height, width, False)
+        kernel(x_part, dy_part, out, workspaces[chunk], pad, pad, 0, left, 0, 0, height, width, False)
 
     return _launcher(body)
+
+
+def _winograd_weights(plan):
+    """run(chunks, threads, (kernel, out)), and the number of elements of ``out``."""
+    transform = plan.weights().kernel()
+
+    @compile_uncached
+    def body(chunk, chunks, kernel, out):
+        transform(kernel, out, chunk, chunks)
+
+    return _launcher(body), plan.weights().elements
 
 
 @compile_uncached
@@ -104,34 +121,57 @@ def _convolution(workload, threads):
     rows, columns = dy.shape[1:3]
     chunks = max(1, images // ROWS_PER_HEAVY_CHUNK)
     strides = (stride, stride)
-    empty = np.empty(0, np.float32)  # the halo makes a workspace needless
-    if workload.sweep == "forward":
-        plan = conv2d_forward_plan(kernel.shape, columns, strides)
-        left, right = plan.halo(width, pad)
-        x, y = _haloed(x, left, right), np.empty_like(dy)
-        run = _image_chunks(plan.kernel())
-        return _Kernel(plan.name, lambda: run(chunks, threads, (x, kernel, y, empty, pad, left, rows, columns)), y)
+    if workload.sweep == "backward_filter":
+        return _backward_filter(x, kernel, dy, strides, pad, chunks, threads)
+    source, target, shape, size = x, np.empty_like(dy), kernel.shape, (rows, columns)
     if workload.sweep == "backward_data":
-        plan = conv2d_backward_data_plan(kernel.shape, width, strides)
-        left, right = plan.halo(columns, pad)
-        dy, dx = _haloed(dy, left, right), np.empty_like(x)
-        run, transpose = _image_chunks(plan.kernel()), transpose_plan().kernel()
-        transposed = np.empty(kernel.size, np.float32)
+        source, target, shape, size = dy, np.empty_like(x), (*shape[:2], shape[3], shape[2]), (height, width)
+    outputs = winograd_outputs(shape, *size, strides, (1, 1))
+    if outputs:
+        make = winograd_forward_plan if workload.sweep == "forward" else winograd_backward_data_plan
+        plan = make(kernel.shape, outputs)
+        left, elements = 0, plan.workspace_elements
+    else:
+        make = conv2d_forward_plan if workload.sweep == "forward" else conv2d_backward_data_plan
+        plan = make(kernel.shape, size[1], strides)
+        left, right = plan.halo(source.shape[2], pad)
+        source, elements = _haloed(source, left, right), 0  # the halo makes a workspace needless
+    run, workspaces = _image_chunks(plan.kernel()), np.zeros((chunks, elements), np.float32)
+    transpose, transposed = transpose_plan().kernel(), np.empty(kernel.size, np.float32)
+    if outputs:
+        transform, elements = _winograd_weights(plan)
+        transformed = np.empty(elements, np.float32)
 
-        def backward_data():
+    def convolution():
+        weights = kernel
+        if workload.sweep == "backward_data":
             transpose(kernel, transposed, stride, stride)
-            run(chunks, threads, (dy, transposed, dx, empty, pad, left, height, width))
+            weights = transposed
+        if outputs:
+            transform(chunks, threads, (weights.reshape(shape), transformed))
+            weights = transformed
+        run(chunks, threads, (source, weights, target, workspaces, pad, left, *size))
 
-        return _Kernel(plan.name, backward_data, dx)
-    plan = conv2d_backward_filter_plan(kernel.shape, columns, strides)
-    left, right = plan.halo(width, pad)
-    x = _haloed(x, left, right)
+    return _Kernel(plan.name, convolution, target)
+
+
+def _backward_filter(x, kernel, dy, strides, pad, chunks, threads):
+    rows, columns = dy.shape[1:3]
+    outputs = winograd_outputs(kernel.shape, rows, columns, strides, (1, 1))
+    if outputs:
+        plan = winograd_backward_filter_plan(kernel.shape, outputs)
+        left, elements = 0, plan.workspace_elements
+    else:
+        plan = conv2d_backward_filter_plan(kernel.shape, columns, strides)
+        left, right = plan.halo(x.shape[2], pad)
+        x, elements = _haloed(x, left, right), 0
+    workspaces = np.zeros((chunks, elements), np.float32)
     sums, total = np.empty((chunks, *kernel.shape), np.float32), np.empty(kernel.size, np.float32)
     flat = sums.reshape(chunks, -1)
     run, add = _filter_chunks(plan.kernel()), _launcher(_sum_chunk)
 
     def backward_filter():
-        run(chunks, threads, (x, dy, sums, empty, pad, left))
+        run(chunks, threads, (x, dy, sums, workspaces, pad, left))
         add(threads, threads, (flat, total))
 
     return _Kernel(plan.name, backward_filter, total)
