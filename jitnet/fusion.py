@@ -309,7 +309,7 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
     height, width, _ = out.buffer.shape
     epilogue = call.epilogue or "store"
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
-    outputs = winograd_outputs(kernel.shape, height, width, *geometry, context.algorithm)
+    outputs = winograd_outputs("forward", kernel.shape, height, width, *geometry, context.algorithm)
     if outputs:
         plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
         kernel, elements = context.winograd_weights(kernel, plan), plan.workspace_elements
@@ -328,10 +328,10 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
     geometry = tuple(stride), (dilation_h, dilation_w), dy.dtype
     transposed = context.transposed_kernel(kernel, tuple(stride))
-    *taps, channels, filters = kernel.shape
-    outputs = winograd_outputs((*taps, filters, channels), height, width, *geometry, context.algorithm)
+    outputs = winograd_outputs("backward_data", kernel.shape, height, width, *geometry, context.algorithm)
     if outputs:
         plan = winograd_backward_data_plan(kernel.shape, outputs, dy.dtype, epilogue)
+        *taps, channels, filters = kernel.shape
         transposed = context.program.reshaped(transposed, (*taps, filters, channels))
         transposed, elements = context.winograd_weights(transposed, plan), plan.workspace_elements
     else:
@@ -351,7 +351,7 @@ def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
     x, dy, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
     height, width, _ = dy.shape
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
-    outputs = winograd_outputs(out.buffer.shape, height, width, *geometry, context.algorithm)
+    outputs = winograd_outputs("backward_filter", out.buffer.shape, height, width, *geometry, context.algorithm)
     if outputs:
         plan = winograd_backward_filter_plan(out.buffer.shape, outputs, x.dtype)
         elements = plan.workspace_elements

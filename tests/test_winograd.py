@@ -216,20 +216,24 @@ def test_torch(outputs):
 
 def test_choice():
     here = ((1, 1), (1, 1))  # stride, dilation
-    assert winograd_outputs((3, 3, 64, 64), 32, 32, *here) == 4
-    assert winograd_outputs((3, 3, 64, 64), 6, 6, *here) == 2  # as many multiplications, and a smaller error
-    assert winograd_outputs((3, 3, 64, 64), 32, 32, *here, algorithm="direct") == 0
-    assert winograd_outputs((3, 3, 64, 64), 32, 32, *here, "float64") == 0
-    assert winograd_outputs((3, 3, 64, 64), 32, 32, *here, "float64", "winograd") == 4
-    assert winograd_outputs((3, 3, 3, 64), 32, 32, *here) == 0
-    assert winograd_outputs((3, 3, 3, 64), 32, 32, *here, algorithm="winograd") == 4
-    assert winograd_outputs((3, 3, 64, 64), 1, 1, *here) == 0
+    assert winograd_outputs("forward", (3, 3, 64, 64), 32, 32, *here) == 4
+    assert winograd_outputs("forward", (3, 3, 64, 64), 6, 6, *here) == 2  # as many multiplications, and a smaller error
+    assert winograd_outputs("forward", (3, 3, 64, 64), 32, 32, *here, algorithm="direct") == 0
+    assert winograd_outputs("forward", (3, 3, 64, 64), 32, 32, *here, "float64") == 0
+    assert winograd_outputs("forward", (3, 3, 64, 64), 32, 32, *here, "float64", "winograd") == 4
+    assert winograd_outputs("forward", (3, 3, 3, 64), 32, 32, *here) == 0
+    assert winograd_outputs("forward", (3, 3, 3, 64), 32, 32, *here, algorithm="winograd") == 4
+    assert winograd_outputs("forward", (3, 3, 64, 64), 1, 1, *here) == 0
+    # with few channels the more exact one, where that matters
+    assert winograd_outputs("forward", (3, 3, 16, 64), 32, 32, *here) == 2
+    assert winograd_outputs("backward_data", (3, 3, 16, 64), 32, 32, *here) == 4
+    assert winograd_outputs("backward_filter", (3, 3, 16, 64), 32, 32, *here) == 4
     for shape, stride, dilation in (
         ((5, 5, 64, 64), (1, 1), (1, 1)),
         ((3, 3, 64, 64), (2, 1), (1, 1)),
         ((3, 3, 64, 64), (1, 1), (1, 2)),
     ):
-        assert winograd_outputs(shape, 32, 32, stride, dilation, algorithm="winograd") == 0
+        assert winograd_outputs("forward", shape, 32, 32, stride, dilation, algorithm="winograd") == 0
 
 
 def network(dtype="float32"):

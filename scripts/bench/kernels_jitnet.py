@@ -126,7 +126,7 @@ def _convolution(workload, threads):
     source, target, shape, size = x, np.empty_like(dy), kernel.shape, (rows, columns)
     if workload.sweep == "backward_data":
         source, target, shape, size = dy, np.empty_like(x), (*shape[:2], shape[3], shape[2]), (height, width)
-    outputs = winograd_outputs(shape, *size, strides, (1, 1))
+    outputs = winograd_outputs(workload.sweep, kernel.shape, *size, strides, (1, 1))
     if outputs:
         make = winograd_forward_plan if workload.sweep == "forward" else winograd_backward_data_plan
         plan = make(kernel.shape, outputs)
@@ -157,7 +157,7 @@ def _convolution(workload, threads):
 
 def _backward_filter(x, kernel, dy, strides, pad, chunks, threads):
     rows, columns = dy.shape[1:3]
-    outputs = winograd_outputs(kernel.shape, rows, columns, strides, (1, 1))
+    outputs = winograd_outputs("backward_filter", kernel.shape, rows, columns, strides, (1, 1))
     if outputs:
         plan = winograd_backward_filter_plan(kernel.shape, outputs)
         left, elements = 0, plan.workspace_elements
