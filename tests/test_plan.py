@@ -259,7 +259,7 @@ def test_one_module_serves_every_batch_size():
     assert model._step("train", ((),)) is step
     assert step.module is module
     assert len(codegen._MODULES) == loaded
-    assert len(module.forward_backward.signatures) == 1
+    assert len(module.forward_backward.signatures) <= 1  # none if run_steps came from the cache
 
 
 @every_model

@@ -24,7 +24,7 @@ _constants = dict(
 )
 whole = matrix_tile(masked={narrow}, unroll=2, **_constants)
 edge = matrix_tile(masked=True, unroll={edge_unroll}, **_constants)
-
+{thin_tile}
 
 @kernel
 def {name}(a, b{extra_argument}, c, workspace):
@@ -33,7 +33,7 @@ def {name}(a, b{extra_argument}, c, workspace):
     a_row, b_row, c_row = a.strides[0] // ITEMSIZE, b.strides[0] // ITEMSIZE, c.strides[0] // ITEMSIZE
     {extra_row}
     height, width, depth = c.shape[0], c.shape[1], a.shape[1]
-    # so many rows of a stay in the second-level cache while all columns of b go by
+{thin_loop}    # so many rows of a stay in the second-level cache while all columns of b go by
     some_rows = max(1, CACHED // max(1, depth) // ROWS) * ROWS
     for first in range(0, height, some_rows):
         for column in range(0, width, COLUMNS):
@@ -133,6 +133,24 @@ def {name}(x, dy, dkernel, first, last):
                     edge(arguments)
 '''
 
+_THIN_TILE = """# few rows, predictions for one sample say, are bound by reading b: one row of more vectors
+THIN_COLUMNS = {thin_columns}
+_thin = _constants | dict(rows=1, vectors={thin_vectors})
+thin = matrix_tile(masked=True, unroll=2, **_thin)
+"""
+_THIN_LOOP = """    if height < ROWS // 2:
+        for row in range(height):
+            for column in range(0, width, THIN_COLUMNS):
+                thin((
+                    address(a, row * a_row), a_row, 1, address(b, column), b_row,
+                    address(c, row * c_row + column), c_row, depth, 1, width - column, 0, 1,
+                    {extra_at}, extra_row,
+                ))
+        return
+"""
+_THIN_EPILOGUES = ("store", "bias", "bias_relu")  # of forward passes
+_THIN_VECTORS = 8
+
 _EXTRA = {  # epilogue: argument, its shape, distance between its rows, address of its block
     "store": ("", "", "extra_row = 0", "0"),
     "accumulate": ("", "", "extra_row = 0", "0"),
@@ -175,7 +193,13 @@ class _MatrixPlan:
             lanes, vectors = self.narrow, 1
         itemsize = 4 if self.dtype == "float32" else 8
         argument, shape, row, at = _EXTRA[self.epilogue]
+        thin = dict.fromkeys(("thin_tile", "thin_loop"), "")
+        if self.epilogue in _THIN_EPILOGUES and not self.narrow:
+            columns = lanes * _THIN_VECTORS
+            thin["thin_tile"] = _THIN_TILE.format(thin_columns=columns, thin_vectors=_THIN_VECTORS)
+            thin["thin_loop"] = _THIN_LOOP.format(extra_at=at)
         return self._template.format(
+            **thin,
             name=self.name,
             dtype=self.dtype,
             epilogue=self.epilogue,
