@@ -36,6 +36,7 @@ TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
 def optimise(program: Program) -> None:
     """Rewrite ``program`` for speed."""
     workspace = _Workspace(program)
+    fold_batch_norm(program)
     fuse_epilogues(program)
     fuse_batch_norm(program)
     specialise(program, workspace)
@@ -105,6 +106,50 @@ def fuse_epilogues(program: Program) -> None:
     program.calls = [call for call in calls if call not in removed]
 
 
+def fold_batch_norm(program: Program) -> None:
+    """Batch normalisation by moving statistics as part of the weights and the bias of the layer before it.
+
+    The weights are folded once per step.  A residual that is added after it has a fused kernel with it instead.
+    """
+    users = _users(program.calls)
+    removed: set = set()
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if call.kernel not in ("conv.conv2d_forward", "dense.dense_forward") or not _specialised(call):
+            continue
+        bias = None
+        follower = _only_reader(call, users)
+        if follower is not None and follower.kernel == "dense.bias_add_forward":
+            bias = follower
+            follower = _only_reader(bias, users)
+        if follower is None or follower.kernel != "norm.batch_norm_apply":
+            continue
+        _, mean, rstd, gamma, beta, result = follower.arguments
+        inverse = next(c for c in users[rstd.root] if rstd.root in c.writes)
+        reader = _only_reader(follower, users)
+        if inverse.kernel != "norm.batch_norm_rstd" or getattr(reader, "kernel", "") == "elementwise.add_forward":
+            continue
+        variance, _, epsilon = inverse.arguments
+        kernel = call.arguments[1]
+        weights = [kernel, mean, variance, gamma, beta, *([bias.arguments[1]] if bias else [])]
+        if any(w.root.kind not in ("variable", "constant") or _is_written(w.root, users) for w in weights):
+            continue
+        folded = program.temporary(f"{kernel.name}_folded", kernel.shape, kernel.dtype, "whole")
+        shift = program.temporary(f"{kernel.name}_folded_bias", mean.shape, kernel.dtype, "whole")
+        name, given = ("batch_norm_fold", ()) if bias is None else ("batch_norm_fold_bias", (bias.arguments[1],))
+        fold = Call(
+            f"norm.{name}", (kernel, *given, mean, variance, gamma, beta, epsilon, Out(folded), Out(shift)), False
+        )
+        x, _, *rest = call.arguments
+        layer = Call(call.kernel, (x, folded, *rest), True, work=call.work)
+        replaced[call] = [fold, layer]
+        replaced[follower] = [Call("dense.bias_add_forward", (_output(call).buffer, shift, result), True)]
+        removed.update({bias} if bias else ())
+        if len(users[rstd.root]) == 2:  # nothing else needs it, a backward pass say
+            removed.add(inverse)
+    program.calls = [c for call in program.calls if call not in removed for c in replaced.get(call, [call])]
+
+
 def fuse_batch_norm(program: Program) -> None:
     """Batch normalisation with the ReLU after it, forward and backward, and with the residual that is added between."""
     calls = program.calls
@@ -160,10 +205,8 @@ def _specialised(call: Call) -> bool:
     if call.kernel.startswith("dense."):
         return True
     kind = call.kernel.removeprefix("conv.conv2d_")
-    kernel = call.arguments[0 if kind == "never" else 1]
     *_, stride_h, stride_w, _, _, dilation_h, dilation_w, groups = [a for a in call.arguments if type(a) is int]
-    shape = kernel.shape if isinstance(kernel, Buffer) else None
-    return supports(kind, shape, (stride_h, stride_w), (dilation_h, dilation_w), groups)
+    return supports(kind, (stride_h, stride_w), (dilation_h, dilation_w), groups)
 
 
 def _users(calls) -> dict[Buffer, list[Call]]:
@@ -173,6 +216,10 @@ def _users(calls) -> dict[Buffer, list[Call]]:
         for root in call.reads | call.writes:
             users.setdefault(root, []).append(call)
     return users
+
+
+def _is_written(root: Buffer, users) -> bool:
+    return any(root in call.writes for call in users.get(root, ()))
 
 
 def _output(call: Call) -> Out:
@@ -245,6 +292,9 @@ def specialise(program: Program, workspace: _Workspace) -> None:
     result: list[Call] = []
     for call in program.calls:
         rewrite = rewrites.get(call.kernel)
+        if call.kernel.startswith("norm.batch_norm_fold"):
+            first.append(call)  # weights, too
+            continue
         if rewrite is None or not call.batched or not _specialised(call):
             result.append(call)
             continue

@@ -137,3 +137,57 @@ def test_groups_of_one_channel_and_one_filter_are_depthwise(channels, filters, g
     source = model.step_source()
     assert ("depthwise_conv2d_forward(" in source) == depthwise
     assert ("depthwise_conv2d_backward_filter(" in source) == depthwise
+
+
+def normalised():
+    """Every kind of layer before a batch normalisation, and normalisations that nothing can be folded into."""
+    x = jitnet.Input((8, 8, 3))
+    first = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(17, 3, padding="same", use_bias=False)(x)))
+    second = layers.BatchNormalization(center=False)(layers.Conv2D(17, 3, strides=2)(first))
+    shared = layers.Conv2D(17, 3, padding="same")
+    third = layers.BatchNormalization(scale=False)(shared(second))
+    read_twice = shared(third)
+    fourth = layers.Add()([layers.BatchNormalization()(read_twice), read_twice])
+    fifth = layers.ReLU()(layers.Add()([fourth, layers.BatchNormalization()(layers.Conv2D(17, 1)(fourth))]))
+    sixth = layers.BatchNormalization()(layers.Dense(6)(layers.GlobalAveragePooling2D()(fifth)))
+    return jitnet.Model(x, layers.Dense(5)(layers.BatchNormalization()(layers.Activation("tanh")(sixth))))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-13), ("float32", 2e-6)])
+def test_inference_folds_batch_normalisation_into_the_weights(dtype, tolerance):
+    jitnet.set_floatx(dtype)
+    model = normalised()
+    rng = np.random.default_rng(3)
+    # every weight and every moving statistic different from where it starts
+    weights = model.get_weights()
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape) * rng.choice([-1, 1], w.shape) ** (w.ndim > 1) for w in weights])
+    x = rng.standard_normal((5, 8, 8, 3)).astype(dtype)
+    folded, (expected,) = model.predict(x, verbose=0), [np.empty((5, 5), dtype)]
+    step = model._step("predict", fuse=False)
+    step.run(5, 1, {"x": x, "predictions": expected, "seed": 0, "t": 0, "results": np.zeros(step.results)}, False)
+    np.testing.assert_allclose(folded, expected, rtol=0, atol=tolerance * abs(expected).max())
+    source = model._step("predict").source
+    body = source[source.index("def ") :]
+    assert body.count("batch_norm_fold(") == 1 and body.count("batch_norm_fold_bias(") == 3
+    assert body.count(" batch_norm_apply(") == 2 and body.count(" batch_norm_add_relu_apply(") == 1
+    # weights that change are folded anew
+    model.set_weights([w * 1.5 for w in model.get_weights()])
+    assert abs(model.predict(x, verbose=0) - folded).max() > 1e-3
+
+
+def test_frozen_batch_normalisation_is_folded_in_training_and_passes_gradients():
+    def build():
+        model = lenet()
+        model.add(layers.Dense(7))
+        frozen = layers.BatchNormalization()
+        frozen.trainable = False
+        model.add(frozen)
+        model.add(layers.Dense(5))
+        return model
+
+    _, fused, step = gradients(build, (14, 13, 1), fuse=True)
+    _, unfused, _ = gradients(build, (14, 13, 1), fuse=False)
+    assert "batch_norm_fold_bias(" in step.source
+    for name, gradient in unfused.items():
+        scale = max(abs(gradient).max(), 1e-3)
+        np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * scale, err_msg=name)

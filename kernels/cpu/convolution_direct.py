@@ -454,7 +454,7 @@ class ConvolutionPlan:
         return best[1:]
 
 
-def supports(kind: str, kernel_shape, stride, dilation, groups: int = 1) -> bool:
+def supports(kind: str, stride, dilation, groups: int = 1) -> bool:
     """Whether a direct kernel exists: not for groups, nor for backward_data with both stride and dilation."""
     if groups != 1:
         return False
@@ -486,7 +486,7 @@ def conv2d_backward_data_plan(
     dx_left[, activation_top, activation_left], height, width)`` with height and width those of dx and the padding of
     the forward pass.
     """
-    if not supports("backward_data", kernel_shape, stride, dilation):
+    if not supports("backward_data", stride, dilation):
         raise ValueError(
             f"A stride and a dilation together have no direct kernel. Received: stride={stride}, dilation={dilation}"
         )

@@ -128,6 +128,38 @@ def batch_norm_rstd(variance, rstd, epsilon):
         rstd[c] = number(1) / np.sqrt(variance[c] + number(epsilon))
 
 
+@scalar
+def _fold(kernel, mean, variance, gamma, beta, epsilon, folded, folded_bias):
+    number = kernel.dtype.type
+    channels = mean.size
+    for c in range(channels):
+        folded_bias[c] = (folded_bias[c] - mean[c]) / np.sqrt(variance[c] + number(epsilon)) * gamma[c] + beta[c]
+    kernel, folded = kernel.reshape(-1), folded.reshape(-1)
+    for first in range(0, kernel.size, channels):
+        row, out = kernel[first : first + channels], folded[first : first + channels]
+        for c in range(channels):
+            out[c] = row[c] * (gamma[c] / np.sqrt(variance[c] + number(epsilon)))
+
+
+@kernel
+def batch_norm_fold(kernel, mean, variance, gamma, beta, epsilon, folded, folded_bias):
+    """Weights and bias with which a layer does the batch normalisation after it, too (in inference).
+
+    folded = kernel gamma / sqrt(variance + epsilon), and the bias to it.  kernel, folded: (..., C), the rest: (C,)
+    """
+    kernel_attributes()
+    folded_bias[:] = 0
+    _fold(kernel, mean, variance, gamma, beta, epsilon, folded, folded_bias)
+
+
+@kernel
+def batch_norm_fold_bias(kernel, bias, mean, variance, gamma, beta, epsilon, folded, folded_bias):
+    """The same for a layer that has a bias (C,)."""
+    kernel_attributes()
+    folded_bias[:] = bias
+    _fold(kernel, mean, variance, gamma, beta, epsilon, folded, folded_bias)
+
+
 def _inline(function):
     return scalar(function, inline=True)
 
