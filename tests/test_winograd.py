@@ -13,7 +13,7 @@ from small_networks import digest
 from test_simd import TARGETS, guarded
 
 import jitnet
-from jitnet import layers, steps
+from jitnet import layers, plan, steps
 from jitnet.kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
@@ -268,7 +268,7 @@ def test_the_algorithm_in_the_source():
     for name in (
         "conv2d_forward_winograd4x4_3x3_2_3_bias(", "conv2d_forward_winograd4x4_3x3_3_2_bias_relu(",
         "conv2d_backward_data_winograd4x4_3x3_3_2(", "conv2d_backward_filter_winograd4x4_3x3_3_2(",
-        "conv2d_forward_3x3_2_2_stride2x2_bias(",
+        "conv2d_forward_3x3_2_2_stride2x2_whole_rows_bias(",
     ):  # fmt: skip
         assert name in source
     jitnet.set_conv_algorithm("direct")
@@ -305,7 +305,7 @@ def test_gradients_of_a_network():
 
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(steps, "PARALLEL_WORK_COMPILED", 0)
+    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
     jitnet.set_conv_algorithm("winograd")
     x, y = data(samples=150)
     digests = set()
