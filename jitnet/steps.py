@@ -96,8 +96,9 @@ class Step:
         self.program = program
         names = list(self.inputs)
         self._emit_inputs(program, sample_weight)
+        targets = self._place_outputs(program, outputs)
         lowered = program.lower(applications)
-        self.output_arguments = self._emit_outputs(program, outputs)
+        self.output_arguments = self._emit_outputs(program, outputs, targets)
         self.results = self._emit_results(program, losses, records, penalties, sample_weight, reductions)
         if self.trainable or wanted_inputs:
             for value, gradient in (seeds or {}).items():
@@ -172,15 +173,24 @@ class Step:
                 buffer = program.reshaped(buffer, shape, name=program.unique_name(f"{name}_chunk"))
             program.place(value, buffer)
 
-    def _emit_outputs(self, program, outputs):
-        names = []
+    def _place_outputs(self, program, outputs) -> list[Buffer]:
+        """The callers' arrays as buffers; what is computed as an output is computed there."""
+        targets = []
         for index, value in enumerate(outputs):
             name = "predictions" if index == 0 else f"predictions_{index + 1}"
             external = Buffer(name, value.shape[1:], value.dtype, "external")
-            target = program.reshaped(external, value.shape[1:], name=program.unique_name(f"{name}_chunk"))
-            program.call("shape.copy_forward", program.buffer(value), Out(target))
-            names.append(name)
-        return names
+            targets.append(program.reshaped(external, value.shape[1:], name=program.unique_name(f"{name}_chunk")))
+            first = all(value is not earlier for earlier in outputs[:index])
+            if isinstance(value, SymbolicTensor) and value.producer is not None and first:
+                program.place(value, targets[-1])
+        return targets
+
+    def _emit_outputs(self, program, outputs, targets) -> list[str]:
+        """Copies of the outputs that lie elsewhere, being another tensor's memory; the argument names."""
+        for value, target in zip(outputs, targets, strict=True):
+            if program.buffer(value) is not target:
+                program.call("shape.copy_forward", program.buffer(value), Out(target))
+        return [target.root.name for target in targets]
 
     def _emit_input_gradients(self, program, wanted_inputs):
         names = []
