@@ -70,6 +70,10 @@ def gather(source, order, out):
     out_flat = out.reshape(-1)
     size = out_flat.size // max(1, order.size)
     line = 64 // flat.itemsize
+    if size == 1:
+        for i in range(out_flat.size):
+            out_flat[i] = flat[order[i]]
+        return
     for i in range(order.size):
         # the next sample is on its way while this one is copied: samples lie anywhere in the main memory
         if i + 1 < order.size and size >= line:
