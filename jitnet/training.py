@@ -239,7 +239,7 @@ class Trainer:
         finally:
             for name, function in functions.items():
                 setattr(module, name, function)
-        work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched}
+        work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched or s.split}
         rows = [(name, float(np.median(times)), work.get(name, 0.0)) for name, times in spent.items()]
         rows = sorted(((n, t, w / t / 1e9) for n, t, w in rows), key=lambda row: -row[1])
         total = sum(t for _, t, _ in rows)

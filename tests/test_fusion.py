@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import layers, ops
+from jitnet import fusion, layers, ops
 from jitnet.graph import topological_order
 from jitnet.layers.base import clear_names
 
@@ -99,6 +99,31 @@ def test_fused_step_equals_unfused(build, shape, kernels):
     for kernel in kernels:
         assert kernel in fused_step.source
     assert "_relu_mask" not in unfused_step.source
+
+
+def perceptron():
+    """Products of 23 and 13 rows of weights in four parts, the first of them with the samples' columns."""
+    return jitnet.Sequential(
+        [
+            jitnet.Input((23,)),
+            layers.Dense(13, activation="relu"),
+            layers.Dense(9),
+            layers.Dense(5, use_bias=False),
+        ]
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 2, 37])
+def test_products_with_large_weights_run_in_parts(batch, monkeypatch):
+    monkeypatch.setattr(fusion, "SMALL_KERNEL", 1)
+    monkeypatch.setattr(fusion, "SPLIT_KERNEL", 100)
+    fused_results, fused, fused_step = gradients(perceptron, (23,), fuse=True, batch=batch)
+    results, unfused, _ = gradients(perceptron, (23,), fuse=False, batch=batch)
+    np.testing.assert_allclose(fused_results, results, rtol=1e-12)
+    for name, gradient in unfused.items():
+        np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * abs(gradient).max(), err_msg=name)
+    for kernel, count in (("matrix_multiply_part", 2), ("parts_sum", 2), ("gather_columns", 1)):
+        assert fused_step.source.count(f"    {kernel}(") == count
 
 
 def test_relu_moves_behind_max_pooling():

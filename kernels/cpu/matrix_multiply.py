@@ -93,6 +93,38 @@ def {name}(a, b{extra_argument}, c, workspace):
                         edge(arguments)
 '''
 
+_PART = '''"""Part of a product of matrices in {dtype}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, matrix_tile
+
+COLUMNS, ROWS, ITEMSIZE = {columns}, {rows}, {itemsize}
+_constants = dict(
+    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue="store", contiguous=True
+)
+whole = matrix_tile(masked=False, unroll=2, **_constants)
+edge = matrix_tile(masked=True, unroll=1, **_constants)
+
+
+@kernel
+def {name}(a, b, c, part, first, last):
+    """c[:, part] = a[:, first:last] @ b[first:last].  a: (M, K), b: (K, N), c: (M, P, N)"""
+    kernel_attributes()
+    a_row, b_row, c_row = a.strides[0] // ITEMSIZE, b.strides[0] // ITEMSIZE, c.strides[0] // ITEMSIZE
+    height, width = c.shape[0], c.shape[2]
+    for column in range(0, width, COLUMNS):
+        for row in range(0, height, ROWS):
+            arguments = (
+                address(a, row * a_row + first), a_row, 1, address(b, first * b_row + column), b_row,
+                address(c, row * c_row + part * width + column), c_row, last - first, height - row, width - column,
+                0, 1, 0, 0,
+            )
+            if width - column >= COLUMNS:
+                whole(arguments)
+            else:
+                edge(arguments)
+'''
+
 _FILTER = '''"""Transposed product of matrices in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
@@ -241,6 +273,13 @@ class MatrixMultiply(_MatrixPlan):
         return _PACKED if self.workspace_elements else _PRODUCT
 
 
+class MatrixMultiplyPart(_MatrixPlan):
+    """``kernel(a, b, c, part, first, last)``: c[:, part] = a[:, first:last] @ b[first:last]; c: (M, P, N)."""
+
+    _prefix = "matrix_multiply_part"
+    _template = _PART
+
+
 class MatrixMultiplyTransposed(_MatrixPlan):
     """``kernel(x, dy, dkernel, first, last)``: rows [first, last) of dkernel (K, N) = or += x (M, K).T @ dy (M, N)."""
 
@@ -276,6 +315,11 @@ def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store"
         workspace = _DEPTH * vectors * target.lanes(dtype) + packed_rows * (_DEPTH + _ROW_GAP)
     narrow = 0 if workspace else _narrow(columns, dtype, target)
     return MatrixMultiply(dtype, epilogue, target, narrow, workspace)
+
+
+def matrix_multiply_part_plan(dtype="float32", target=None) -> MatrixMultiplyPart:
+    """Dense forward as partial sums, one for each part of the weights' rows.  The kernel takes matrices of any size."""
+    return MatrixMultiplyPart(dtype, "store", target or vector_target(), 0)
 
 
 def matrix_multiply_transposed_plan(
