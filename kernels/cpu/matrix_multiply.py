@@ -22,7 +22,7 @@ COLUMNS, ROWS, ITEMSIZE, CACHED = {columns}, {rows}, {itemsize}, {cached}
 _constants = dict(
     dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}, contiguous=True
 )
-whole = matrix_tile(masked={narrow}, unroll=2, **_constants)
+whole = matrix_tile(masked={masked}, unroll=2, **_constants)
 edge = matrix_tile(masked=True, unroll={edge_unroll}, **_constants)
 {thin_tile}
 
@@ -135,7 +135,7 @@ ROWS = {rows}
 ITEMSIZE = {itemsize}
 CACHED = {cached}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
-whole = matrix_tile(masked={narrow}, unroll=2, contiguous=False, **_constants)
+whole = matrix_tile(masked={masked}, unroll=2, contiguous=False, **_constants)
 edge = matrix_tile(masked=True, unroll={edge_unroll}, contiguous=False, **_constants)
 
 
@@ -163,6 +163,41 @@ def {name}(x, dy, dkernel, first, last):
                     whole(arguments)
                 else:
                     edge(arguments)
+'''
+
+_NARROW_FILTER = '''"""Transposed product of matrices in {dtype}, few columns, written for {target} by jitnet."""
+
+import numpy as np
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.cpu.rows import scratch
+from jitnet.kernels.simd import address, matrix_tile
+
+COLUMNS, ITEMSIZE = {columns}, {itemsize}
+tile = matrix_tile(
+    dtype={dtype!r}, lanes={lanes}, rows={narrow}, vectors={vectors}, epilogue="store", contiguous=False, masked=True,
+    unroll=2,
+)
+
+
+@kernel
+def {name}(x, dy, dkernel, first, last):
+    """dkernel[first:last] {operator} x.T[first:last] @ dy.  x: (M, K), dy: (M, N), dkernel: (K, N)"""
+    kernel_attributes()
+    x_row = x.strides[0] // ITEMSIZE
+    dy_row = dy.strides[0] // ITEMSIZE
+    # vectors along the rows of dkernel, which are its columns here; then it is turned
+    turned = scratch(np.{dtype})
+    for row in range(first, last, COLUMNS):
+        for column in range(0, dy.shape[1], {narrow}):
+            columns = dy.shape[1] - column
+            tile((
+                address(dy, column), 1, dy_row, address(x, row), x_row, address(turned, 0), COLUMNS, x.shape[0],
+                columns, last - row, 0, 1, 0, 0,
+            ))
+            for i in range(min(COLUMNS, last - row)):
+                for j in range(min({narrow}, columns)):
+                    dkernel[row + i, column + j] {operator} turned[j * COLUMNS + i]
 '''
 
 _THIN_TILE = """# few rows, predictions for one sample say, are bound by reading b: one row of more vectors
@@ -220,7 +255,9 @@ class _MatrixPlan:
         """The module that holds the kernel."""
         rows, vectors = _tile_shape(self.target)
         lanes = self.target.lanes(self.dtype)
-        if self.narrow:
+        if self._template is _NARROW_FILTER:
+            vectors = max(1, rows * vectors // 8)
+        elif self.narrow:
             # one kind of tile for all of the result, masked
             lanes, vectors = self.narrow, 1
         itemsize = 4 if self.dtype == "float32" else 8
@@ -242,7 +279,8 @@ class _MatrixPlan:
             rows=rows,
             vectors=vectors,
             columns=lanes * vectors,
-            narrow=bool(self.narrow),
+            masked=bool(self.narrow),
+            narrow=self.narrow,
             edge_unroll=2 if self.narrow else 1,
             depth=_DEPTH,
             packed_row=_DEPTH + _ROW_GAP,
@@ -284,12 +322,16 @@ class MatrixMultiplyTransposed(_MatrixPlan):
     """``kernel(x, dy, dkernel, first, last)``: rows [first, last) of dkernel (K, N) = or += x (M, K).T @ dy (M, N)."""
 
     _prefix = "matrix_multiply_transposed"
-    _template = _FILTER
 
     @property
     def tile_rows(self) -> int:
         """Rows of dkernel that are computed together; parts of it should start at a multiple."""
         return _tile_shape(self.target)[0]
+
+    @property
+    def _template(self):
+        # wider results fill the lanes of their own vectors well enough
+        return _NARROW_FILTER if 0 < self.narrow <= 4 else _FILTER
 
 
 def _narrow(columns: int, dtype: str, target: VectorTarget) -> int:
