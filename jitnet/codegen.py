@@ -166,7 +166,7 @@ class StepWriter:
         """A function over chunks, its launcher, and the line of the step that calls the launcher."""
         lines = self._hyperparameters(body) + head + body
         used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "parts", "threads", "update_threads")]
-        source = ["@compile_function"]
+        source = ["@compile_part"]
         source += _wrapped(f"def {name}_chunk", ["chunk", "chunks", *used], ":", "")
         source += [*lines, "", "", "@compile_function"]
         source += _wrapped(f"def {name}", ["chunks", "threads", *used], ":", "")
@@ -282,7 +282,8 @@ class StepWriter:
         dtypes = [d for d in ITEMSIZE if d != "bool" and d in used]
         imports = [f"from numpy import {', '.join(dtypes)}", ""] if dtypes else []
         decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
-        modules: dict[str, list] = {"_jit": [decorator], "memory": ["view"], "parallel": ["parallel_for"]}
+        decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
+        modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": ["parallel_for"]}
         for function, module in self.kernels.items():
             modules.setdefault(module, []).append(function)
         for module, names in sorted(modules.items()):
