@@ -74,21 +74,23 @@ def _pair_up(e, first, second, target):
     return e.builder.or_(e.builder.shl(high, _constant(_PAIRS, 16)), low)
 
 
+def _first_of_pairs(e, pairs):
+    """The first numbers of pairs, as float32."""
+    return e.builder.bitcast(e.builder.shl(pairs, _constant(_PAIRS, 16)), e.vector)
+
+
+def _second_of_pairs(e, pairs):
+    return e.builder.bitcast(e.builder.and_(pairs, _constant(_PAIRS, 0xFFFF0000)), e.vector)
+
+
 def _multiply_pairs(e, total, a, b, target):
     """total + a[1] * b[1] + a[0] * b[0] in every lane, of 32-bit pairs."""
     if target.native:
         name = "llvm.x86.avx512bf16.dpbf16ps.512"
         function = e._external(name, e.vector, [e.vector, _BFLOAT_PAIRS, _BFLOAT_PAIRS])
         return e.builder.call(function, [total, *(e.builder.bitcast(v, _BFLOAT_PAIRS) for v in (a, b))])
-    builder = e.builder
-
-    def high(pairs):
-        return builder.bitcast(builder.and_(pairs, _constant(_PAIRS, 0xFFFF0000)), e.vector)
-
-    def low(pairs):
-        return builder.bitcast(builder.shl(pairs, _constant(_PAIRS, 16)), e.vector)
-
-    return e.multiply_add(low(a), low(b), e.multiply_add(high(a), high(b), total))
+    total = e.multiply_add(_second_of_pairs(e, a), _second_of_pairs(e, b), total)
+    return e.multiply_add(_first_of_pairs(e, a), _first_of_pairs(e, b), total)
 
 
 def _bfloat16_tile(name, arguments, emit, constants):
@@ -359,12 +361,14 @@ class _EmulatedTiles:
     def __init__(self, e, target, rows, step):
         self.e, self.target = e, target
         self.shapes = [(rows, LANES)] * 4 + [(rows, step // 2)] * 2 + [(step // 2, LANES)] * 2  # in 32-bit lanes
-        self.memory = [e.builder.alloca(_PAIR, n * m) for n, m in self.shapes]
+        memory = [e.builder.alloca(_PAIR, n * m) for n, m in self.shapes]
+        self.memory = [e.pointer(e.builder.ptrtoint(pointer, _INT)) for pointer in memory]
 
     def _for_rows(self, tile, pointers, distances, body):
         def row(carried):
             body(*carried)
-            return [self.e.builder.gep(p, [_INT(d)], source_etype=_BYTE) for p, d in zip(carried, distances)]  # noqa: B905
+            moves = zip(carried, distances, strict=True)
+            return [self.e.builder.gep(pointer, [_INT(distance)], source_etype=_BYTE) for pointer, distance in moves]
 
         self.e.loop(self.shapes[tile][0], pointers, row)
 
@@ -396,19 +400,9 @@ class _EmulatedTiles:
                 value = builder.load(a_at, typ=_PAIR, align=4)
                 columns = builder.load(b_at, typ=_PAIRS, align=4)
 
-                def lanes(pairs, type_, is_odd):
-                    kept = pairs
-                    if is_odd:
-                        kept = builder.and_(pairs, _constant(_PAIRS, 0xFFFF0000))
-                    else:
-                        kept = builder.shl(pairs, _constant(_PAIRS, 16))
-                    return builder.bitcast(kept, type_)
-
                 spread = e.splat(value, _PAIRS)
-                even, odd = (
-                    e.multiply_add(lanes(spread, e.vector, is_odd), lanes(columns, e.vector, is_odd), total)
-                    for is_odd, total in ((False, even), (True, odd))
-                )
+                even = e.multiply_add(_first_of_pairs(e, spread), _first_of_pairs(e, columns), even)
+                odd = e.multiply_add(_second_of_pairs(e, spread), _second_of_pairs(e, columns), odd)
                 return [e.advance(a_at, 1), e.advance(b_at, LANES), even, odd]
 
             start = [a_now, self.memory[b], e.zero, e.zero]

@@ -85,7 +85,7 @@ def {name}(x, kernel{extra_argument}, y, workspace, pad_top, pad_left):
         output = (phase - pad_left) % PHASES_W
         start = {start_w}
         left = min(left, start)
-        right = max(right, start + (width - output + PHASES_W - 1) // PHASES_W * STRIDE_W + taps - 1)
+        right = max(right, start + (width - output - 1) // PHASES_W * STRIDE_W + taps)
     span = right - left
     clear((image_at, rows * span * DEPTH * 2))
     if DEPTH == CHANNELS:
