@@ -10,7 +10,7 @@ Targets that are not native compute the same with ordinary instructions: any mac
 
 from llvmlite import ir
 
-from jitnet.kernels.simd import _BIT, _INDEX, _INT, _POINTER, Emitter, _finish, _tile
+from jitnet.kernels.simd import _BIT, _INDEX, _INT, _POINTER, _finish, _tile
 
 LANES = 16  # float32 sums in a vector or in a row of a tile
 _BYTE = ir.IntType(8)
