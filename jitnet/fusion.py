@@ -343,7 +343,7 @@ class _Context:
     def _packed(self, kernel: Buffer, plan, suffix: str, elements: int, *arguments) -> Buffer:
         key = (kernel.root, plan, kernel.shape)
         if key not in self.transposed:
-            copy = self.program.temporary(f"{kernel.name}_{suffix}", (elements,), kernel.dtype, "whole")
+            copy = self.program.temporary(f"{kernel.root.name}_{suffix}", (elements,), kernel.dtype, "whole")
             parts = Expression("chunk"), Expression("chunks")
             call = Call(plan.name, (kernel, Out(copy), *arguments, *parts), True, plan=plan)
             known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)

@@ -110,6 +110,7 @@ def round_tile(*, target):
         builder = e.builder
         whole, rest = builder.sdiv(count, _INT(LANES)), builder.srem(count, _INT(LANES))
         mask = e.lane_mask(rest)
+        parts = builder.alloca(_HALVES)
         clear = e._external("llvm.memset.p0.i64", ir.VoidType(), [_POINTER, _BYTE, _INT, _BIT])
 
         def vector(carried):
@@ -121,7 +122,6 @@ def round_tile(*, target):
             source_now, now = carried
             values = _round(e, e.load(source_now, 0, mask), target)
             # element by element, because what follows is another row
-            parts = builder.alloca(_HALVES)
             builder.store(values, parts)
 
             def element(carried):
@@ -236,7 +236,7 @@ def product_tile(*, target, rows, vectors, a_row, step, epilogue):
     Arguments: a, a_tap, b, taps, steps, c, c_row, valid_rows, valid_columns, extra, extra_row, scratch: addresses,
     distances in elements (of A: bfloat16, else float32) and counts.  A tap has ``steps`` times ``step`` products; B is
     packed without gaps.  Rows of A lie ``a_row`` apart; ``rows`` of them are read, and ``valid_rows`` of C written.
-    scratch: ``scratch_elements`` float32 elements that the tile may write.
+    scratch: float32 elements that the tile may write, a vector for each sum of a row, with AMX for all sums.
     """
 
     def emit(e, *arguments):
@@ -244,11 +244,6 @@ def product_tile(*, target, rows, vectors, a_row, step, epilogue):
 
     constants = dict(target=target, rows=rows, vectors=vectors, a_row=a_row, step=step, epilogue=epilogue)
     return _bfloat16_tile("product", 12, emit, constants)
-
-
-def scratch_elements(target, rows, vectors) -> int:
-    """float32 elements of the scratch memory of a ``product_tile``."""
-    return (rows if target.tiles else 1) * vectors * LANES
 
 
 def _emit_vectors(
@@ -449,7 +444,8 @@ def _emit_tiles(
         sums_now, c_now, extra_now = carried
         results = [[e.load(sums_now, v * LANES) for v in range(vectors)]]
         _finish(e, results, epilogue, [c_now], extra_now, [extra_now], masks)
-        return [e.advance(sums_now, vectors * LANES), e.advance(c_now, c_row), e.advance(extra_now, extra_row)]
+        extra_next = e.advance(extra_now, extra_row) if epilogue == "relu_mask" else extra_now
+        return [e.advance(sums_now, vectors * LANES), e.advance(c_now, c_row), extra_next]
 
     count = e.minimum(valid_rows, _INT(rows))
     e.loop(count, [e.pointer(scratch), e.pointer(c), e.pointer(extra)], row)

@@ -15,7 +15,7 @@ from jitnet.kernels.specialise import BFloat16Target, bfloat16_target, specialis
 _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
 _DENSE_ROWS = 8
-_LEAST_DEPTH = 6
+_LEAST_DEPTH, _LEAST_DENSE = 6, 64
 _PACKED_HALVES = 1 << 17  # of the rows of A that are packed at a time: they share the second-level cache with B
 
 _WEIGHTS = '''"""Weights as pairs of bfloat16, {vectors} vectors of columns together, written for {target} by jitnet."""
@@ -46,7 +46,8 @@ def {name}(kernel, out, padded, part, parts):
             source = (tap * depth + 2 * first) * columns + block
             target = ((block // COLUMNS * taps + tap) * pairs + first) * COLUMNS
             pack((
-                address(kernel, source), columns, address(out, target), depth - 2 * first, columns - block, last - first,
+                address(kernel, source), columns, address(out, target), depth - 2 * first, columns - block,
+                last - first,
             ))
 '''
 
@@ -406,7 +407,7 @@ class BFloat16Convolution(_PackedProduct):
             (argument, shape), at = _MASK, "address(activation, y_at)"
         return _CONVOLUTION.format(
             **self._target_values,
-            **{key: value for key, value in self._tile.items()},
+            **self._tile,
             title=f"Convolution {self.kind} of bfloat16, {self.kernel_shape}",
             kernel_shape=self.kernel_shape,
             tap_rows=tap_rows,
@@ -533,7 +534,7 @@ class BFloat16Dense(_PackedProduct):
             (argument, shape), at = _MASK, "address(activation, row * width + column)"
         return _DENSE.format(
             **self._target_values,
-            **{key: value for key, value in self._tile.items() if key != "tile_rows"},
+            **self._tile,
             title=f"Product of matrices of bfloat16, depth {self.depth}",
             depth=self.depth,
             padded=padded,
@@ -560,10 +561,13 @@ def rounding_pays(kind: str, kernel_shape, dilation=(1, 1), winograd: int = 0) -
     if target is None or tuple(dilation) != (1, 1):
         return False
     depth, columns = kernel_shape[2:] if kind != "backward_data" else kernel_shape[:1:-1]
-    return depth >= _LEAST_DEPTH and columns >= _LANES and (target.tiles or not winograd)
+    least = _LEAST_DENSE if kind == "dense" else _LEAST_DEPTH
+    return depth >= least and columns >= _LANES and (target.tiles or not winograd)
 
 
-def conv2d_bfloat16_plan(kind, kernel_shape, width, stride=(1, 1), epilogue="store", target=None) -> BFloat16Convolution:
+def conv2d_bfloat16_plan(
+    kind, kernel_shape, width, stride=(1, 1), epilogue="store", target=None
+) -> BFloat16Convolution:
     """kind: forward (epilogue: store, bias or bias_relu) or backward_data (store, accumulate or relu_mask).
 
     kernel_shape: (R, S, C, K); width: of the result.
