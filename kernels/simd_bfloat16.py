@@ -174,28 +174,35 @@ def pair_tile(*, target, vectors):
 
 
 def transpose_tile(*, target):
-    """Rows of float32 as columns of bfloat16: 16 columns become rows of 32 elements, some blocks of 32 at a time.
+    """Rows of float32 as columns of bfloat16: 16 columns become rows of bfloat16.
 
-    Arguments: source, source_row, destination, destination_row, first, rows, columns, blocks: of ``blocks * 32`` rows
-    there are those from ``first`` to ``rows``, and of 16 columns ``columns``; what is missing counts as zero.
+    Arguments: source, source_row, destination, destination_row, first, rows, columns, blocks, pairs: the results have
+    ``blocks`` times 32 elements, and ``pairs`` times 2 more, which are slow.  Of as many rows there are those from
+    ``first`` to ``rows``, and of 16 columns ``columns``; what is missing counts as zero.
     """
 
-    def emit(e, source, source_row, destination, destination_row, first_row, rows, columns, blocks):
+    def emit(e, source, source_row, destination, destination_row, first_row, rows, columns, blocks, pairs):
         builder = e.builder
         mask, nothing = e.lane_mask(columns), e.lane_mask(_INT(0))
 
+        def load_pair(index, source_now, i):
+            pair = []
+            for j in (2 * i, 2 * i + 1):
+                place = builder.add(index, _INT(j))
+                begun = builder.icmp_signed(">=", place, first_row)
+                there = builder.and_(begun, builder.icmp_signed("<", place, rows))
+                pointer = e.advance(source_now, builder.mul(_INT(j), source_row))
+                pair.append(e.load(pointer, 0, builder.select(there, mask, nothing)))
+            return _pair_up(e, *pair, target)
+
+        def next_to(carried, count):
+            index, source_now, now = carried
+            source_next = e.advance(source_now, builder.mul(_INT(count), source_row))
+            return [builder.add(index, _INT(count)), source_next, _halves_on(e, now, count)]
+
         def block(carried):
             index, source_now, now = carried
-            values = []
-            for i in range(LANES):
-                pair = []
-                for j in (2 * i, 2 * i + 1):
-                    place = builder.add(index, _INT(j))
-                    begun = builder.icmp_signed(">=", place, first_row)
-                    there = builder.and_(begun, builder.icmp_signed("<", place, rows))
-                    pointer = e.advance(source_now, builder.mul(_INT(j), source_row))
-                    pair.append(e.load(pointer, 0, builder.select(there, mask, nothing)))
-                values.append(_pair_up(e, *pair, target))
+            values = [load_pair(index, source_now, i) for i in range(LANES)]
             distance = 1
             while distance < LANES:  # swap the off-diagonal blocks of size 1, 2, 4, 8
                 high = [bool(j & distance) for j in range(LANES)]
@@ -209,12 +216,19 @@ def transpose_tile(*, target):
                 distance *= 2
             for i, value in enumerate(values):
                 builder.store(value, _halves_on(e, now, builder.mul(_INT(i), destination_row)), align=2)
-            source_next = e.advance(source_now, builder.mul(_INT(2 * LANES), source_row))
-            return [builder.add(index, _INT(2 * LANES)), source_next, _halves_on(e, now, 2 * LANES)]
+            return next_to(carried, 2 * LANES)
 
-        e.loop(blocks, [_INT(0), e.pointer(source), e.pointer(destination)], block)
+        def pair(carried):
+            index, source_now, now = carried
+            values = load_pair(index, source_now, 0)
+            for i in range(LANES):
+                pointer = _halves_on(e, now, builder.mul(_INT(i), destination_row))
+                builder.store(builder.extract_element(values, _INDEX(i)), pointer, align=2)
+            return next_to(carried, 2)
 
-    return _bfloat16_tile("transpose", 8, emit, dict(target=target))
+        e.loop(pairs, e.loop(blocks, [_INT(0), e.pointer(source), e.pointer(destination)], block), pair)
+
+    return _bfloat16_tile("transpose", 9, emit, dict(target=target))
 
 
 def clear_tile():

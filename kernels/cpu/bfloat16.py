@@ -16,6 +16,7 @@ _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
 _DENSE_ROWS = 8
 _LEAST_DEPTH, _LEAST_DENSE = 6, 64
+_MOST_PAIRS = 4  # that take no longer than a block of 16, when an image is transposed
 _PACKED_HALVES = 1 << 17  # of the rows of A that are packed at a time: they share the second-level cache with B
 
 _WEIGHTS = '''"""Weights as pairs of bfloat16, {vectors} vectors of columns together, written for {target} by jitnet."""
@@ -140,7 +141,8 @@ TAP_ROWS, TAPS, CHANNELS, FILTERS = {tap_rows}, {taps}, {channels}, {filters}
 STRIDE_H, STRIDE_W = {stride_h}, {stride_w}
 GROUPS = min(STRIDE_W, TAPS)  # columns of x, of which taps STRIDE_W apart share one
 PIXELS, STEP = {pixels}, {step}  # of a row of dy, with zeros up to a whole number of steps
-LINE = {line}  # elements of a row of one channel of the transposed image
+LINE = {line}  # elements of a row of one channel of the transposed image, of which blocks and pairs are made
+BLOCKS, PAIRS = {blocks}, {pairs}
 LINES = (CHANNELS + 15) // 16 * 16
 ROWS, COLUMNS, SCRATCH = {rows}, {columns}, {scratch}
 _target = {target_source}
@@ -173,7 +175,7 @@ def {name}(x, dy, dkernel, workspace, pad_top, pad_left, accumulate):
                     transpose((
                         address(x, source), STRIDE_W * CHANNELS,
                         image_at + ((row * GROUPS + group) * LINES + channel) * LINE * 2, LINE, before, after,
-                        CHANNELS - channel, LINE // 32,
+                        CHANNELS - channel, BLOCKS, PAIRS,
                     ))
         for block in range(0, FILTERS, COLUMNS):
             for h in range(height):
@@ -445,9 +447,15 @@ class BFloat16Filter(BFloat16Plan):
         return f"conv2d_backward_filter_bfloat16_{rows}x{columns}_{channels}_{filters}{stride}"
 
     @property
-    def _line(self) -> int:
+    def _line(self) -> tuple[int, int, int]:
+        """Elements that a row of the transposed image takes; blocks of 32 and pairs that are made."""
         pixels, _ = _steps(self.target, self.width)
-        return -(-(pixels + (self.kernel_shape[1] - 1) // self.stride[1]) // 32) * 32
+        used = pixels + (self.kernel_shape[1] - 1) // self.stride[1]
+        blocks, rest = divmod(used, 32)
+        pairs = -(-rest // 2)
+        if pairs > _MOST_PAIRS:
+            blocks, pairs = blocks + 1, 0
+        return -(-used // 32) * 32, blocks, pairs
 
     @property
     def _tile(self) -> dict:
@@ -460,13 +468,14 @@ class BFloat16Filter(BFloat16Plan):
         _, taps, channels, _ = self.kernel_shape
         pixels, _ = _steps(self.target, self.width)
         lines = rows * min(self.stride[1], taps) * -(-channels // 16) * 16 + self._tile["rows"] + 1
-        return self._tile["scratch"] + height * pixels // 2 * self._tile["columns"] + lines * self._line // 2
+        return self._tile["scratch"] + height * pixels // 2 * self._tile["columns"] + lines * self._line[0] // 2
 
     @cached_property
     def source(self) -> str:
         """The module that holds the kernel."""
         tap_rows, taps, channels, filters = self.kernel_shape
         pixels, step = _steps(self.target, self.width)
+        line, blocks, pairs = self._line
         return _FILTER.format(
             **self._target_values,
             **self._tile,
@@ -480,7 +489,9 @@ class BFloat16Filter(BFloat16Plan):
             stride_w=self.stride[1],
             pixels=pixels,
             step=step,
-            line=self._line,
+            line=line,
+            blocks=blocks,
+            pairs=pairs,
         )
 
 
