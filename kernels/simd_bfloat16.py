@@ -320,13 +320,8 @@ def configure_tile(*, target, rows, step):
     """Before ``product_tile`` with tiles, once in a thread.  No arguments but a zero."""
 
     def emit(e, _):
-        if not (target.tiles and target.native):
-            return
-        content = ir.Constant.literal_array([_BYTE(byte) for byte in configuration_bytes(rows, step)])
-        memory = e.builder.alloca(content.type)
-        memory.align = 64
-        e.builder.store(content, memory)
-        e.builder.call(e._external("llvm.x86.ldtilecfg", ir.VoidType(), [_POINTER]), [memory])
+        if target.tiles and target.native:
+            _emit_configuration(e, rows, step)
 
     return _bfloat16_tile("configure", 1, emit, dict(target=target, rows=rows, step=step))
 
@@ -336,9 +331,21 @@ def release_tile(*, target):
 
     def emit(e, _):
         if target.tiles and target.native:
-            e.builder.call(e._external("llvm.x86.tilerelease", ir.VoidType(), []), [])
+            _emit_release(e)
 
     return _bfloat16_tile("release", 1, emit, dict(target=target))
+
+
+def _emit_configuration(e, rows, step):
+    content = ir.Constant.literal_array([_BYTE(byte) for byte in configuration_bytes(rows, step)])
+    memory = e.builder.alloca(content.type)
+    memory.align = 64
+    e.builder.store(content, memory)
+    e.builder.call(e._external("llvm.x86.ldtilecfg", ir.VoidType(), [_POINTER]), [memory])
+
+
+def _emit_release(e):
+    e.builder.call(e._external("llvm.x86.tilerelease", ir.VoidType(), []), [])
 
 
 class _Tiles:

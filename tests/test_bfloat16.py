@@ -235,15 +235,18 @@ def test_machine_code_of_amx():
     integer = ir.IntType(64)
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [integer] * 12), "product")
     emitter = Emitter(function, "float32", simd_bfloat16.LANES)
+    simd_bfloat16._emit_configuration(emitter, 16, 32)
     simd_bfloat16._emit_tiles(emitter, AMX, 32, 2, 64, 32, "store", *function.args)
+    simd_bfloat16._emit_release(emitter)
     emitter.builder.ret_void()
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
     machine = llvm.Target.from_triple(module.triple).create_target_machine(cpu="sapphirerapids", opt=2)
     lines = [line.split() for line in machine.emit_assembly(parsed).splitlines()]
     found = [line[0] for line in lines if line and line[0].startswith("t")]
-    instructions = {name: found.count(name) for name in ("tilezero", "tileloadd", "tdpbf16ps", "tilestored")}
-    assert instructions == {"tilezero": 4, "tileloadd": 4, "tdpbf16ps": 4, "tilestored": 4}
+    names = ("tilezero", "tileloadd", "tdpbf16ps", "tilestored", "tilerelease")
+    assert [found.count(name) for name in names] == [4, 4, 4, 4, 1]
+    assert any("ldtilecfg" in line for line in lines)
 
 
 def test_configuration_of_amx():
