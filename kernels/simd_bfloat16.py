@@ -69,6 +69,12 @@ def _round(e, value, target):
 
 def _pair_up(e, first, second, target):
     """Pairs (first, second) of bfloat16, as lanes of 32 bits."""
+    if target.native:
+        name = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
+        both = e.builder.call(e._external(name, _BFLOAT_PAIRS, [e.vector] * 2), [second, first])
+        both = e.builder.bitcast(both, ir.VectorType(_HALF, 2 * LANES))
+        interleaved = _order([i // 2 + LANES * (i % 2) for i in range(2 * LANES)])
+        return e.builder.bitcast(e.builder.shuffle_vector(both, both, interleaved), _PAIRS)
     high = e.builder.zext(_round(e, second, target), _PAIRS)
     low = e.builder.zext(_round(e, first, target), _PAIRS)
     return e.builder.or_(e.builder.shl(high, _constant(_PAIRS, 16)), low)

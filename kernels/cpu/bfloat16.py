@@ -16,6 +16,7 @@ _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
 _DENSE_ROWS = 8
 _LEAST_DEPTH, _LEAST_DENSE = 6, 64
+_MOST_IMAGES, _IMAGES_ELEMENTS = 8, 1 << 17  # that are transposed at a time: in the second-level cache
 _MOST_PAIRS = 4  # that take no longer than a block of 16, when an image is transposed
 _PACKED_HALVES = 1 << 17  # of the rows of A that are packed at a time: they share the second-level cache with B
 
@@ -143,7 +144,9 @@ GROUPS = min(STRIDE_W, TAPS)  # columns of x, of which taps STRIDE_W apart share
 PIXELS, STEP = {pixels}, {step}  # of a row of dy, with zeros up to a whole number of steps
 LINE = {line}  # elements of a row of one channel of the transposed image, of which blocks and pairs are made
 BLOCKS, PAIRS = {blocks}, {pairs}
+BEYOND = {beyond}  # float32 elements after x that products read and do not use
 LINES = (CHANNELS + 15) // 16 * 16
+X_ROW = GROUPS * LINES * LINE + 32  # so that rows do not compete for the same cache lines
 ROWS, COLUMNS, SCRATCH = {rows}, {columns}, {scratch}
 _target = {target_source}
 pack = pair_tile(target=_target, vectors={vectors})
@@ -159,44 +162,49 @@ def {name}(x, dy, dkernel, workspace, pad_top, pad_left, accumulate):
     kernel_attributes()
     images, rows, columns, _ = x.shape
     _, height, width, _ = dy.shape
-    # workspace: scratch, dy as pairs (height, PIXELS / 2, COLUMNS, 2), x transposed (rows, GROUPS, LINES, LINE)
-    scratch, dy_at = address(workspace, 0), address(workspace, SCRATCH)
-    image_at = dy_at + height * PIXELS * COLUMNS * 2
+    # workspace: scratch, and for some images dy as pairs (height, PIXELS / 2, COLUMNS, 2) and x transposed (rows,
+    # X_ROW: GROUPS, LINES, LINE); with more images at a time dkernel, which may be large, passes by less often
+    scratch = address(workspace, 0)
+    dy_size, x_size = height * PIXELS * COLUMNS * 2, rows * X_ROW * 2
+    some = max(1, ((workspace.size - SCRATCH - BEYOND) * 4) // (dy_size + x_size))
+    dy_at = address(workspace, SCRATCH)
+    x_at = dy_at + some * dy_size
     if not accumulate:
         dkernel[:] = 0
     configure((0,))
-    for image in range(images):
-        for row in range(rows):
+    for start in range(0, images, some):
+        count = min(some, images - start)
+        for line in range(count * rows):
             for group in range(GROUPS):
                 before = (max(0, pad_left - group) + STRIDE_W - 1) // STRIDE_W
                 after = (columns + pad_left - group + STRIDE_W - 1) // STRIDE_W
                 for channel in range(0, CHANNELS, 16):
-                    source = ((image * rows + row) * columns + group - pad_left) * CHANNELS + channel
+                    source = ((start * rows + line) * columns + group - pad_left) * CHANNELS + channel
                     transpose((
                         address(x, source), STRIDE_W * CHANNELS,
-                        image_at + ((row * GROUPS + group) * LINES + channel) * LINE * 2, LINE, before, after,
+                        x_at + (line * X_ROW + (group * LINES + channel) * LINE) * 2, LINE, before, after,
                         CHANNELS - channel, BLOCKS, PAIRS,
                     ))
         for block in range(0, FILTERS, COLUMNS):
-            for h in range(height):
+            for line in range(count * height):
                 pack((
-                    address(dy, (image * height + h) * width * FILTERS + block), FILTERS,
-                    dy_at + h * PIXELS * COLUMNS * 2, width, FILTERS - block, PIXELS // 2,
+                    address(dy, (start * height + line) * width * FILTERS + block), FILTERS,
+                    dy_at + line * PIXELS * COLUMNS * 2, width, FILTERS - block, PIXELS // 2,
                 ))
             for tap_row in range(TAP_ROWS):
                 top = tap_row - pad_top
                 first = max(0, (STRIDE_H - 1 - top) // STRIDE_H)
                 last = min(height, (rows - top + STRIDE_H - 1) // STRIDE_H)
                 for tap in range(TAPS):
-                    line_at = ((top + first * STRIDE_H) * GROUPS + tap % STRIDE_W) * LINES
+                    line_at = (top + first * STRIDE_H) * X_ROW + tap % STRIDE_W * LINES * LINE + tap // STRIDE_W
                     for channel in range(0, CHANNELS, ROWS):
-                        product((
-                            image_at + ((line_at + channel) * LINE + tap // STRIDE_W) * 2,
-                            STRIDE_H * GROUPS * LINES * LINE, dy_at + first * PIXELS * COLUMNS * 2, last - first,
-                            PIXELS // STEP,
-                            address(dkernel, ((tap_row * TAPS + tap) * CHANNELS + channel) * FILTERS + block), FILTERS,
-                            CHANNELS - channel, FILTERS - block, 0, 0, scratch,
-                        ))
+                        for image in range(count):
+                            product((
+                                x_at + image * x_size + (line_at + channel * LINE) * 2, STRIDE_H * X_ROW,
+                                dy_at + image * dy_size + first * PIXELS * COLUMNS * 2, last - first, PIXELS // STEP,
+                                address(dkernel, ((tap_row * TAPS + tap) * CHANNELS + channel) * FILTERS + block),
+                                FILTERS, CHANNELS - channel, FILTERS - block, 0, 0, scratch,
+                            ))
     release((0,))
 '''
 
@@ -467,8 +475,14 @@ class BFloat16Filter(BFloat16Plan):
         """float32 elements of workspace for ``rows`` of x and ``height`` of dy; every chunk needs its own."""
         _, taps, channels, _ = self.kernel_shape
         pixels, _ = _steps(self.target, self.width)
-        lines = rows * min(self.stride[1], taps) * -(-channels // 16) * 16 + self._tile["rows"] + 1
-        return self._tile["scratch"] + height * pixels // 2 * self._tile["columns"] + lines * self._line[0] // 2
+        x_row = min(self.stride[1], taps) * -(-channels // 16) * 16 * self._line[0] + 32
+        image = (height * pixels * self._tile["columns"] + rows * x_row) // 2
+        some = max(1, min(_MOST_IMAGES, _IMAGES_ELEMENTS // image))
+        return self._tile["scratch"] + self._beyond + some * image
+
+    @property
+    def _beyond(self) -> int:
+        return (self._tile["rows"] + 1) * self._line[0] // 2
 
     @cached_property
     def source(self) -> str:
@@ -492,6 +506,7 @@ class BFloat16Filter(BFloat16Plan):
             line=line,
             blocks=blocks,
             pairs=pairs,
+            beyond=self._beyond,
         )
 
 
