@@ -8,6 +8,12 @@ import math
 
 from .config import conv_algorithm
 from .graph import Application, SymbolicTensor
+from .kernels.cpu.bfloat16 import (
+    conv2d_backward_filter_bfloat16_plan,
+    conv2d_bfloat16_plan,
+    matrix_multiply_bfloat16_plan,
+    rounding_pays,
+)
 from .kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
@@ -146,7 +152,7 @@ def fold_batch_norm(program: Program) -> None:
             f"norm.{name}", (kernel, *given, mean, variance, gamma, beta, epsilon, Out(folded), Out(shift)), False
         )
         x, _, *rest = call.arguments
-        layer = Call(call.kernel, (x, folded, *rest), True, work=call.work)
+        layer = Call(call.kernel, (x, folded, *rest), True, work=call.work, bfloat16=call.bfloat16)
         replaced[call] = [fold, layer]
         replaced[follower] = [Call("dense.bias_add_forward", (_output(call).buffer, shift, result), True)]
         removed.update({bias} if bias else ())
@@ -332,12 +338,19 @@ class _Context:
 
     def winograd_weights(self, kernel: Buffer, plan) -> Buffer:
         """Weights transformed once per step, of which every chunk does a part."""
-        plan = plan.weights()
-        key = (kernel.root, plan)
+        return self._packed(kernel, plan.weights(), "winograd", plan.weights().elements)
+
+    def bfloat16_weights(self, kernel: Buffer, plan) -> Buffer:
+        """Weights rounded and packed in pairs, likewise."""
+        kernel = self.program.reshaped(kernel, (plan.taps, plan.depth, plan.columns))
+        return self._packed(kernel, plan.weights(), "bfloat16", plan.weight_elements, plan.padded)
+
+    def _packed(self, kernel: Buffer, plan, suffix: str, elements: int, *arguments) -> Buffer:
+        key = (kernel.root, plan, kernel.shape)
         if key not in self.transposed:
-            copy = self.program.temporary(f"{kernel.name}_winograd", (plan.elements,), kernel.dtype, "whole")
+            copy = self.program.temporary(f"{kernel.root.name}_{suffix}", (elements,), kernel.dtype, "whole")
             parts = Expression("chunk"), Expression("chunks")
-            call = Call(plan.name, (kernel, Out(copy), *parts), True, plan=plan)
+            call = Call(plan.name, (kernel, Out(copy), *arguments, *parts), True, plan=plan)
             known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
             (self.first if known else self.result).append(call)
             self.transposed[key] = copy
@@ -365,6 +378,11 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
     epilogue = call.epilogue or "store"
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
     outputs = winograd_outputs("forward", kernel.shape, height, width, *geometry, context.algorithm)
+    if call.bfloat16 and rounding_pays("forward", kernel.shape, (dilation_h, dilation_w), outputs):
+        plan = conv2d_bfloat16_plan("forward", kernel.shape, width, stride, epilogue)
+        workspace = context.workspace.get(x.dtype, plan.workspace_elements(*x.shape[:2], left))
+        kernel = context.bfloat16_weights(kernel, plan)
+        return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left)
     if outputs:
         plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
         kernel, elements = context.winograd_weights(kernel, plan), plan.workspace_elements
@@ -384,6 +402,12 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
     geometry = tuple(stride), (dilation_h, dilation_w), dy.dtype
     transposed = context.transposed_kernel(kernel, tuple(stride))
     outputs = winograd_outputs("backward_data", kernel.shape, height, width, *geometry, context.algorithm)
+    if call.bfloat16 and rounding_pays("backward_data", kernel.shape, (dilation_h, dilation_w), outputs):
+        plan = conv2d_bfloat16_plan("backward_data", kernel.shape, width, stride, epilogue)
+        workspace = context.workspace.get(dy.dtype, plan.workspace_elements(*dy.shape[:2], left))
+        packed = context.bfloat16_weights(transposed, plan)
+        extra = () if call.extra is None else (_like(call.extra, out.buffer),)
+        return _new(call, plan, dy, packed, *extra, out, Out(workspace), top, left)
     if outputs:
         plan = winograd_backward_data_plan(kernel.shape, outputs, dy.dtype, epilogue)
         *taps, channels, filters = kernel.shape
@@ -407,6 +431,10 @@ def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
     height, width, _ = dy.shape
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
     outputs = winograd_outputs("backward_filter", out.buffer.shape, height, width, *geometry, context.algorithm)
+    if call.bfloat16 and rounding_pays("backward_filter", out.buffer.shape, (dilation_h, dilation_w), outputs):
+        plan = conv2d_backward_filter_bfloat16_plan(out.buffer.shape, width, stride)
+        workspace = context.workspace.get(x.dtype, plan.workspace_elements(x.shape[0], height))
+        return _new(call, plan, x, dy, out, Out(workspace), top, left, accumulate)
     if outputs:
         plan = winograd_backward_filter_plan(out.buffer.shape, outputs, x.dtype)
         elements = plan.workspace_elements
@@ -420,7 +448,11 @@ def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
 def _dense_forward(call: Call, context: _Context) -> Call:
     x, kernel, out = call.arguments
     depth, columns = kernel.shape
-    plan = matrix_multiply_plan(TYPICAL_ROWS * x.rows, depth, columns, x.dtype, call.epilogue or "store")
+    if call.bfloat16 and rounding_pays("dense", (1, 1, depth, columns)):
+        plan = matrix_multiply_bfloat16_plan(depth, columns, call.epilogue or "store")
+        kernel = context.bfloat16_weights(kernel, plan)
+    else:
+        plan = matrix_multiply_plan(TYPICAL_ROWS * x.rows, depth, columns, x.dtype, call.epilogue or "store")
     workspace = context.workspace.get(x.dtype, plan.workspace_elements)
     return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace))
 
@@ -429,9 +461,13 @@ def _dense_backward_data(call: Call, context: _Context) -> Call:
     dy, kernel, out, accumulate = call.arguments
     columns, depth = kernel.shape
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
-    plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
-    workspace = context.workspace.get(dy.dtype, plan.workspace_elements)
     transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
+    if call.bfloat16 and rounding_pays("dense", (1, 1, depth, columns)):
+        plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
+        transposed = context.bfloat16_weights(transposed, plan)
+    else:
+        plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
+    workspace = context.workspace.get(dy.dtype, plan.workspace_elements)
     extra = () if call.extra is None else (_like(call.extra, out.buffer),)
     return _new(call, plan, dy, transposed, *extra, out, Out(workspace))
 

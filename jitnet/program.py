@@ -90,6 +90,7 @@ class Call:
     epilogue: str | None = None  # what is fused into the store, while the program is rewritten
     extra: Buffer | None = None  # the buffer that the epilogue reads
     split: "Split | None" = None  # not batched, but in parts along the rows of a weight
+    bfloat16: bool = False  # whether the operands of its products may be rounded
     reads: set = field(default_factory=set)
     writes: set = field(default_factory=set)
 
@@ -195,6 +196,7 @@ class Program:
         self._names: set = set(taken)
         self._layer_names: dict = layer_names or {}
         self._views: dict = {}
+        self._bfloat16 = False  # of the application that emits calls
 
     # ---- buffers
 
@@ -275,7 +277,7 @@ class Program:
         batched = any(b.kind in ("batch", "external") for b in buffers)
         if work is None:
             work = max((b.size for b in buffers if b.kind in ("batch", "external")), default=1)
-        call = Call(kernel, arguments, batched, in_place, work, function)
+        call = Call(kernel, arguments, batched, in_place, work, function, bfloat16=self._bfloat16)
         self.calls.append(call)
         return call
 
@@ -340,6 +342,7 @@ class Program:
         lowered = []
         for application in applications:
             item = Lowered(self, application)
+            self._bfloat16 = application.bfloat16
             application.operation.forward(self, item)
             lowered.append(item)
         return lowered
@@ -354,6 +357,7 @@ class Program:
             if all(gradient is None for gradient in seeded):
                 continue
             start = len(self.calls)
+            self._bfloat16 = application.bfloat16
             application.operation.backward(self, item)
             if not application.batched:
                 # contributions to variables from calls without a batch come after the sum over the chunks

@@ -153,6 +153,7 @@ class Inference(Case):
 
 def prepare(workload, threads, variant):
     jitnet.set_num_threads(threads)
+    jitnet.set_dtype_policy(variant or workload.policy)
     if workload.kind in ("train", "memory", "gradients", "cold"):
         return Training(workload)
     if workload.kind in ("infer", "one_sample"):
