@@ -65,16 +65,15 @@ def pooled_filter_tile(*, dtype, lanes, group, rows, vectors, row_stride, x_row,
 
 
 def pooled_data_tile(*, dtype, lanes, rows, vectors, table_rows, dx_row, channels, filters, columns):
-    """Adds to ``rows`` rows of dx what one row of ``columns`` pooled pixels sends there.
+    """Adds to ``rows`` rows of dx what each row of ``columns`` pooled pixels sends there, two rows further for the next.
 
-    Arguments: dy, argmax, weights, dx: addresses of the row's first elements, of the weights and of the first pixel of
-    dx.  ``weights``: for each filter and each column of the winner, ``table_rows`` rows of ``vectors`` vectors: the
+    Arguments: dy, argmax, weights, dx, pooled_rows: addresses of an image's first elements and of the weights.  ``weights``: for each filter and each column of the winner, ``table_rows`` rows of ``vectors`` vectors: the
     filter's taps, with zeros around them, for a winner in the upper row from the address on, in the lower one a row
     before it.  Vectors reach past the window, where they add 0.
     """
     row_elements = vectors * lanes
 
-    def emit(e, dy, argmax, weights, dx):
+    def emit(e, dy, argmax, weights, dx, pooled_rows):
         builder = e.builder
 
         def one_filter(carried):
@@ -98,13 +97,17 @@ def pooled_data_tile(*, dtype, lanes, rows, vectors, table_rows, dx_row, channel
                 e.store(builder.fadd(e.load(dx_now, offset), total), dx_now, offset)
             return [dy_now, argmax_now, e.advance(dx_now, 2 * channels)]
 
-        e.loop(columns, [e.pointer(dy), e.pointer(argmax), e.pointer(dx)], pixel)
+        def row(carried):
+            following = e.loop(columns, carried, pixel)
+            return [*following[:2], e.advance(carried[2], 2 * dx_row)]
+
+        e.loop(pooled_rows, [e.pointer(dy), e.pointer(argmax), e.pointer(dx)], row)
 
     constants = dict(
         rows=rows, vectors=vectors, table_rows=table_rows, dx_row=dx_row, channels=channels, filters=filters,
         columns=columns,
     )  # fmt: skip
-    return _tile("pooled_data", dtype, lanes, 4, emit, constants)
+    return _tile("pooled_data", dtype, lanes, 5, emit, constants)
 
 
 def copy_rows_tile(*, dtype, lanes, count):

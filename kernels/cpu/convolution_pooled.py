@@ -94,13 +94,12 @@ def {name}(
     out = dx.reshape(-1)
 {extra_rows}    for image in range(images):
         workspace[: rows * DX_ROW] = 0
-        for p in range(pooled_rows):
-            pooled = (image * pooled_rows + p) * COLUMNS * FILTERS
-            for row in range(0, TAP_ROWS + 1, ROWS):
-                tile((
-                    address(dy, pooled), address(argmax, pooled), address(weights, (row + 1) * ROW),
-                    address(workspace, (2 * p + row) * DX_ROW),
-                ))
+        pooled = image * pooled_rows * COLUMNS * FILTERS
+        for row in range(0, TAP_ROWS + 1, ROWS):
+            tile((
+                address(dy, pooled), address(argmax, pooled), address(weights, (row + 1) * ROW),
+                address(workspace, row * DX_ROW), pooled_rows,
+            ))
         for line in range(lines):
             source = workspace[(pad_top + line) * DX_ROW + PAD_LEFT * CHANNELS :]
             at = (image * lines + line) * length
