@@ -7,7 +7,7 @@ channels, neighbours in memory.
 
 from llvmlite import ir
 
-from jitnet.kernels.simd import _INT, _tile
+from jitnet.kernels.simd import _BIT, _INDEX, _INT, _POINTER, _tile
 
 _BYTE = ir.IntType(8)
 
@@ -134,3 +134,139 @@ def copy_rows_tile(*, dtype, lanes, count):
         e.loop(rows, [e.pointer(source), e.pointer(target)], row)
 
     return _tile("copy_rows", dtype, lanes, 5, emit, dict(count=count))
+
+
+def phases_tile(*, dtype, lanes, row, taps, columns, plane, rows):
+    """Copies an image of one channel to ``taps + 1`` times 2 planes, so that pooled pixels are neighbours in each.
+
+    Element (i, q) of plane (t, parity) is pixel (2 i + parity, 2 q + t).  Arguments: image, planes; ``rows`` is even,
+    ``row`` elements are from one row of the image to the next, ``plane`` from one plane to the next.  The vectors that
+    are read and written reach past a row's end.
+    """
+    order = [ir.Constant(ir.VectorType(_INDEX, lanes), [_INDEX(2 * i + odd) for i in range(lanes)]) for odd in (0, 1)]
+
+    def emit(e, image, planes):
+        builder = e.builder
+
+        def two_rows(carried):
+            image_now, planes_now = carried
+            for parity in range(2):
+                for t in range(0, taps + 1, 2):
+                    for q in range(0, columns, lanes):
+                        at = parity * row + t + 2 * q
+                        pair = e.load(image_now, at), e.load(image_now, at + lanes)
+                        for odd in range(min(2, taps + 1 - t)):
+                            value = builder.shuffle_vector(*pair, order[odd])
+                            e.store(value, planes_now, ((t + odd) * 2 + parity) * plane + q)
+            return [e.advance(image_now, 2 * row), e.advance(planes_now, columns)]
+
+        e.loop(rows // 2, [e.pointer(image), e.pointer(planes)], two_rows)
+
+    constants = dict(row=row, taps=taps, columns=columns, plane=plane, rows=rows)
+    return _tile("phases", dtype, lanes, 2, emit, constants)
+
+
+def _transposed(e, values):
+    """The rows of the matrix whose columns are ``values``, at most as many as lanes: as many vectors as lanes."""
+    rows = list(values) + [ir.Constant(values[0].type, ir.Undefined)] * (values[0].type.count - len(values))
+    size, distance = len(rows), 1
+    while distance < size:  # swap the off-diagonal blocks of size 1, 2, 4, ...
+        high = [bool(j & distance) for j in range(size)]
+        first = [j + size - distance if high[j] else j for j in range(size)]
+        second = [j + size if high[j] else j + distance for j in range(size)]
+        for i in range(size):
+            if not i & distance:
+                pair = rows[i], rows[i + distance]
+                for at, order in ((i, first), (i + distance, second)):
+                    order = ir.Constant(ir.VectorType(_INDEX, size), [_INDEX(j) for j in order])
+                    rows[at] = e.builder.shuffle_vector(*pair, order)
+        distance *= 2
+    return rows
+
+
+def _first_maximum(e, values):
+    """The maximum of four vectors and the number of the one that has it: the first maximum, or the first NaN."""
+    builder = e.builder
+    number = ir.VectorType(ir.IntType(8 * e.itemsize), e.lanes)
+    best = [(value, ir.Constant(number, [i] * e.lanes)) for i, value in enumerate(values)]
+
+    def better(a, b):
+        wins = builder.fcmp_unordered(">", b[0], a[0])
+        wins = builder.and_(wins, builder.fcmp_ordered("ord", a[0], a[0]))
+        return tuple(builder.select(wins, second, first) for first, second in zip(a, b, strict=True))
+
+    return better(better(best[0], best[1]), better(best[2], best[3]))
+
+
+def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns, plane, relu):
+    """Convolution of one channel, bias, and the maximum over 2 x 2 pixels; lanes are pooled pixels.
+
+    Arguments: planes, kernel, bias, y, argmax, blocks: addresses (planes as ``phases_tile`` makes them) and the number
+    of vectors of pooled pixels.  ``group`` filters share an input.  y and argmax are written a vector of up to 8
+    filters at a time, in the order of memory; the last one reaches past the end.
+    """
+    width = min(lanes, 8)  # filters that are written at once
+
+    def emit(e, planes, kernel, bias, y, argmax, blocks):
+        builder = e.builder
+        kernel, bias = e.pointer(kernel), e.pointer(bias)
+
+        def part(value, first):
+            order = ir.Constant(ir.VectorType(_INDEX, width), [_INDEX(first + i) for i in range(width)])
+            return builder.shuffle_vector(value, value, order)
+
+        def block(carried):
+            planes_now, y_now, argmax_now = carried
+
+            def pixels(i, t):
+                return e.load(planes_now, (t * 2 + i % 2) * plane + i // 2 * columns)
+
+            results = []
+            for first in range(0, filters, group):
+                members = range(first, min(first + group, filters))
+                sums = {(k, window): e.broadcast(bias, k) for k in members for window in range(4)}
+                for r in range(tap_rows):
+                    upper, lower = pixels(r, 0), pixels(r + 1, 0)
+                    for s in range(taps):
+                        values = [upper, pixels(r, s + 1), lower, pixels(r + 1, s + 1)]
+                        for k in members:
+                            weight = e.broadcast(kernel, (r * taps + s) * filters + k)
+                            for window in range(4):
+                                sums[k, window] = e.multiply_add(weight, values[window], sums[k, window])
+                        upper, lower = values[1], values[3]
+                results += [_first_maximum(e, [sums[k, window] for window in range(4)]) for k in members]
+            if relu:
+                results = [(e.relu(value), winner) for value, winner in results]
+            bytes_ = ir.VectorType(_BYTE, e.lanes)
+            winners = [builder.trunc(winner, bytes_) for _, winner in results]
+            for at in range(0, e.lanes, width):
+                rows, marks = [], []
+                for first in range(0, filters, width):
+                    members = slice(first, first + width)
+                    rows.append(_transposed(e, [part(value, at) for value, _ in results[members]]))
+                    marks.append(_transposed(e, [part(winner, at) for winner in winners[members]]))
+                for i in range(width):
+                    for j, first in enumerate(range(0, filters, width)):
+                        offset = (at + i) * filters + first
+                        builder.store(rows[j][i], e.advance(y_now, offset), align=e.itemsize)
+                        pointer = builder.gep(argmax_now, [_INT(offset)], source_etype=_BYTE)
+                        builder.store(marks[j][i], pointer, align=1)
+            following = builder.gep(argmax_now, [_INT(e.lanes * filters)], source_etype=_BYTE)
+            return [e.advance(planes_now, e.lanes), e.advance(y_now, e.lanes * filters), following]
+
+        e.loop(blocks, [e.pointer(planes), e.pointer(y), e.pointer(argmax)], block)
+
+    constants = dict(
+        group=group, tap_rows=tap_rows, taps=taps, filters=filters, columns=columns, plane=plane, relu=relu
+    )  # fmt: skip
+    return _tile("pooled_forward", dtype, lanes, 6, emit, constants)
+
+
+def copy_bytes_tile():
+    """Copies memory.  Arguments: source, target, bytes."""
+
+    def emit(e, source, target, count):
+        copy = e._external("llvm.memcpy.p0.p0.i64", ir.VoidType(), [_POINTER, _POINTER, _INT, _BIT])
+        e.builder.call(copy, [e.pointer(target), e.pointer(source), count, _BIT(0)])
+
+    return _tile("copy_bytes", "float32", 1, 3, emit, {})

@@ -64,6 +64,47 @@ def {name}(x, dy, argmax, dkernel, workspace, pad_top, accumulate):
                 out[at + k] = out[at + k] + value if accumulate else value
 '''
 
+_FORWARD = '''"""Convolution of one channel and max pooling, {dtype}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address
+from jitnet.kernels.simd_pooled import copy_bytes_tile, copy_rows_tile, phases_tile, pooled_forward_tile
+
+TAP_ROWS, TAPS, _, FILTERS = {kernel_shape}
+HEIGHT, WIDTH, ROWS, COLUMNS, PAD_TOP, PAD_LEFT = {height}, {width}, {pooled_height}, {columns}, {pad_top}, {pad_left}
+X_ROW, X_ROWS, PLANE, LANES, ITEMSIZE = {x_row}, {x_rows}, {plane}, {lanes}, {itemsize}
+BLOCKS = (ROWS * COLUMNS + LANES - 1) // LANES
+phases = phases_tile(
+    dtype={dtype!r}, lanes=LANES, row=X_ROW, taps=TAPS, columns=COLUMNS, plane=PLANE, rows=X_ROWS,
+)
+tile = pooled_forward_tile(
+    dtype={dtype!r}, lanes=LANES, group={group}, tap_rows=TAP_ROWS, taps=TAPS, filters=FILTERS, columns=COLUMNS,
+    plane=PLANE, relu={relu},
+)
+copy_rows = copy_rows_tile(dtype={dtype!r}, lanes=LANES, count=min(WIDTH, X_ROW - PAD_LEFT))
+copy_bytes = copy_bytes_tile()
+
+
+@kernel
+def {name}(x, kernel, bias, y, argmax, workspace):
+    """x: (N, {height}, {width}, 1), kernel: {kernel_shape}, bias: ({filters},),
+    y, argmax: (N, {pooled_height}, {columns}, {filters})."""
+    kernel_attributes()
+    image_at = address(workspace, {image_offset})
+    planes_at = address(workspace, {planes_offset})
+    y_at = address(workspace, {y_offset})
+    argmax_at = address(workspace, {argmax_offset})
+    workspace[{image_offset} : {planes_offset}] = 0
+    inside = image_at + (PAD_TOP * X_ROW + PAD_LEFT) * ITEMSIZE
+    size = ROWS * COLUMNS * FILTERS
+    for image in range(x.shape[0]):
+        copy_rows((address(x, image * HEIGHT * WIDTH), WIDTH, inside, X_ROW, min(HEIGHT, X_ROWS - PAD_TOP)))
+        phases((image_at, planes_at))
+        tile((planes_at, address(kernel, 0), address(bias, 0), y_at, argmax_at, BLOCKS))
+        copy_bytes((y_at, address(y, image * size), size * ITEMSIZE))
+        copy_bytes((argmax_at, address(argmax, image * size), size))
+'''
+
 _DATA = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
@@ -318,6 +359,108 @@ def conv2d_pooled_backward_filter_plan(
     return PooledConvolutionPlan(
         "backward_filter", tuple(kernel_shape), width, pooled_width, pad_left, dtype, "store", plan_target
     )
+
+
+@dataclass(frozen=True)
+class PooledForwardPlan:
+    """Convolution of one channel with at most 16 filters, bias, max pooling, and perhaps ReLU.
+
+    size: height and width of x; pooled: of y; padding: top and left.
+    """
+
+    kernel_shape: tuple[int, int, int, int]
+    size: tuple[int, int]
+    pooled: tuple[int, int]
+    padding: tuple[int, int]
+    relu: bool
+    dtype: str
+    target: VectorTarget
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel, as the step's source shows it."""
+        rows, columns, channels, filters = self.kernel_shape
+        return f"conv2d_forward_{rows}x{columns}_{channels}_{filters}_bias_max_pool{'_relu' * self.relu}"
+
+    @property
+    def _itemsize(self) -> int:
+        return 4 if self.dtype == "float32" else 8
+
+    @property
+    def _lanes(self) -> int:
+        return self.target.bytes // self._itemsize
+
+    @cached_property
+    def _offsets(self) -> dict:
+        """The parts of the workspace, in elements."""
+        rows, taps, _, filters = self.kernel_shape
+        lanes, (height, width) = self._lanes, self.pooled
+        x_rows = 2 * (height + rows // 2)  # an even number of rows, all that a window reads
+        x_row = 2 * width + taps - 1
+        plane = x_rows // 2 * width + lanes  # a vector reaches past its row
+        pixels = -(-height * width // lanes) * lanes
+        sizes = dict(
+            image_offset=x_rows * x_row + 2 * lanes + taps + 1,
+            planes_offset=2 * (taps + 1) * plane + 2 * lanes,
+            y_offset=pixels * filters + 8,
+            argmax_offset=(pixels * filters + 8) // self._itemsize + 1,
+        )
+        offsets, total = dict(x_rows=x_rows, x_row=x_row, plane=plane), 0
+        for name, size in sizes.items():
+            offsets[name] = total
+            total += -(-size // 16) * 16
+        return offsets | dict(total=total)
+
+    @property
+    def workspace_elements(self) -> int:
+        """Elements of workspace."""
+        return self._offsets["total"]
+
+    @property
+    def pays(self) -> bool:
+        """Whether filters would leave many lanes of the direct kernel empty, and pooled pixels few of this one's."""
+        rows, taps, channels, filters = self.kernel_shape
+        pixels = self.pooled[0] * self.pooled[1]
+        wide = self.target.lanes(self.dtype, filters)
+        full = pixels / (-(-pixels // self._lanes) * self._lanes)
+        return channels == 1 and filters <= 16 and filters / (-(-filters // wide) * wide) < full
+
+    def kernel(self):
+        """The compiled kernel (compiled or loaded from the cache on its first call)."""
+        return getattr(specialised_module(self.source), self.name)
+
+    @cached_property
+    def source(self) -> str:
+        """The module that holds the kernel."""
+        return _FORWARD.format(
+            name=self.name,
+            target=self.target.name,
+            dtype=self.dtype,
+            itemsize=self._itemsize,
+            kernel_shape=self.kernel_shape,
+            filters=self.kernel_shape[3],
+            height=self.size[0],
+            width=self.size[1],
+            pooled_height=self.pooled[0],
+            columns=self.pooled[1],
+            pad_top=self.padding[0],
+            pad_left=self.padding[1],
+            lanes=self._lanes,
+            group=max(1, (self.target.registers - 6) // 4),
+            relu=self.relu,
+            **self._offsets,
+        )
+
+
+def conv2d_pooled_forward_plan(
+    kernel_shape, size, pooled, padding=(0, 0), relu=False, dtype="float32", target=None
+) -> PooledForwardPlan:
+    """y = [relu](max pooling(convolution of x + bias)).  kernel_shape: (R, S, 1, K); size, pooled: of x and y.
+
+    ``kernel(x, kernel, bias, y, argmax, workspace)``
+    """
+    plan_target = target or vector_target()
+    return PooledForwardPlan(tuple(kernel_shape), tuple(size), tuple(pooled), tuple(padding), relu, dtype, plan_target)
 
 
 @dataclass(frozen=True)
