@@ -27,7 +27,7 @@ from .kernels.cpu.winograd import (
     winograd_outputs,
 )
 from .operations.convolution import MaxPool2D
-from .pooled import fuse_pool_backward
+from .pooled import fuse_pool_backward, fuse_pool_forward
 from .program import Buffer, Call, Expression, Out, Program
 
 SMALL_KERNEL = 4096  # elements of a dense layer's weights below which a gradient per chunk costs next to nothing
@@ -40,6 +40,7 @@ def optimise(program: Program) -> None:
     fold_batch_norm(program)
     fuse_epilogues(program)
     fuse_batch_norm(program)
+    fuse_pool_forward(program, workspace)
     fuse_pool_backward(program, workspace)
     specialise(program, workspace)
     workspace.finish()

@@ -1,13 +1,58 @@
-"""Rewrite of a program: gradients of a convolution before 2 x 2 max pooling, straight from the pooled gradient."""
+"""Rewrites of a program: a convolution before 2 x 2 max pooling, forward and backward."""
 
 from .config import conv_algorithm
 from .kernels.cpu.convolution_pooled import (
     conv2d_pooled_backward_data_plan,
     conv2d_pooled_backward_filter_plan,
+    conv2d_pooled_forward_plan,
     pooled_weights_plan,
 )
 from .kernels.cpu.winograd import winograd_outputs
 from .program import Buffer, Call, Out, Program
+
+
+def fuse_pool_forward(program: Program, workspace) -> None:
+    """Convolution of one channel, bias, max pooling and ReLU as one kernel, where its vectors are better filled."""
+    users = _users(program)
+    replaced: dict[Call, list[Call]] = {}
+
+    def only_reader(result: Buffer, kernel: str) -> Call | None:
+        touching = users[result.root]
+        found = len(touching) == 2 and touching[1].kernel == kernel and result.root in touching[1].reads
+        return touching[1] if found and result.root.kind == "batch" else None
+
+    for call in program.calls:
+        if call.kernel != "conv.conv2d_forward" or call.epilogue != "bias":
+            continue
+        x, kernel, out, *scalars = call.arguments
+        stride_h, stride_w, top, left, dilation_h, dilation_w, groups = scalars
+        pool = only_reader(out.buffer, "pool.max_pool2d_2x2_forward")
+        if pool is None or (stride_h, stride_w, dilation_h, dilation_w, groups) != (1, 1, 1, 1, 1):
+            continue
+        _, y, argmax = pool.arguments
+        relu = only_reader(y.buffer, "elementwise.relu_forward")
+        result = y if relu is None else relu.arguments[1]
+        plan = conv2d_pooled_forward_plan(
+            kernel.shape, x.shape[:2], y.buffer.shape[:2], (top, left), relu is not None, x.dtype
+        )
+        if not plan.pays:
+            continue
+        scratch = Out(workspace.get(x.dtype, plan.workspace_elements))
+        arguments = (x, kernel, call.extra, result, argmax, scratch)
+        replaced[call] = [Call(plan.name, arguments, True, work=call.work, plan=plan)]
+        replaced[pool] = []
+        if relu is not None:
+            replaced[relu] = []
+    program.calls = [c for call in program.calls for c in replaced.get(call, [call])]
+
+
+def _users(program: Program) -> dict[Buffer, list[Call]]:
+    """{root buffer: calls that touch it, in order}"""
+    users: dict[Buffer, list[Call]] = {}
+    for call in program.calls:
+        for root in call.reads | call.writes:
+            users.setdefault(root, []).append(call)
+    return users
 
 
 def fuse_pool_backward(program: Program, workspace) -> None:
@@ -15,10 +60,7 @@ def fuse_pool_backward(program: Program, workspace) -> None:
 
     If all do, it is never spread out.  The gradient of a bias is the sum of either.
     """
-    users: dict = {}
-    for call in program.calls:
-        for root in call.reads | call.writes:
-            users.setdefault(root, []).append(call)
+    users = _users(program)
     replaced: dict[Call, list[Call]] = {}
     first: list[Call] = []
     for pool in program.calls:

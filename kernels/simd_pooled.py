@@ -65,11 +65,12 @@ def pooled_filter_tile(*, dtype, lanes, group, rows, vectors, row_stride, x_row,
 
 
 def pooled_data_tile(*, dtype, lanes, rows, vectors, table_rows, dx_row, channels, filters, columns):
-    """Adds to ``rows`` rows of dx what each row of ``columns`` pooled pixels sends there, two rows further for the next.
+    """Adds to ``rows`` rows of dx what a row of ``columns`` pooled pixels sends there; the next row, two rows below.
 
-    Arguments: dy, argmax, weights, dx, pooled_rows: addresses of an image's first elements and of the weights.  ``weights``: for each filter and each column of the winner, ``table_rows`` rows of ``vectors`` vectors: the
-    filter's taps, with zeros around them, for a winner in the upper row from the address on, in the lower one a row
-    before it.  Vectors reach past the window, where they add 0.
+    Arguments: dy, argmax, weights, dx, pooled_rows: addresses of an image's first elements and of the weights.
+    ``weights``: for each filter and each column of the winner, ``table_rows`` rows of ``vectors`` vectors: the filter's
+    taps, with zeros around them, for a winner in the upper row from the address on, in the lower one a row before it.
+    Vectors reach past the window, where they add 0.
     """
     row_elements = vectors * lanes
 

@@ -156,7 +156,7 @@ _FINISH = {
                 target[i] = source[i] if mask[i] > 0 else 0""",
 }
 
-_WEIGHTS = '''"""Weights in {dtype} as the gradient of a pooled convolution reads them, written for {target} by jitnet."""
+_WEIGHTS = '''"""Weights in {dtype} as the gradient of a pooled convolution reads them, for {target}, by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 
@@ -183,6 +183,13 @@ def pooled_weights(kernel, out, row):
 '''
 
 LARGEST_TABLE = 24 * 1024  # bytes of weights that a tile of backward_data reads: they stay in the first cache
+
+
+def _vectors(size: int, target: VectorTarget, itemsize: int) -> tuple[int, int]:
+    """(lanes, vectors) that hold ``size`` elements with the least work, 64 bytes being that of twice 32."""
+    lanes = [nbytes // itemsize for nbytes in (64, 32, 16) if nbytes <= target.bytes]
+    best = min(lanes, key=lambda n: -(-size // n) * (2 if n * itemsize == 64 else 1))
+    return best, -(-size // best)
 
 
 def _largest_divisor(number: int, most: int) -> int:
@@ -218,18 +225,10 @@ class PooledConvolutionPlan:
 
     @cached_property
     def _row(self) -> tuple[int, int]:
-        """(lanes, vectors) that hold a row of a window: the least work, if 64 bytes are nearly that of twice 32."""
+        """(lanes, vectors) that hold a row of a window."""
         _, taps, channels, _ = self.kernel_shape
         size = (taps + (self.kind == "backward_data")) * channels
-        best = None
-        lanes = self.target.bytes // self._itemsize
-        while lanes * self._itemsize >= 16:
-            vectors = -(-size // lanes)
-            cost = vectors * (1.8 if lanes * self._itemsize == 64 else 1)
-            if best is None or cost < best[0]:
-                best = cost, lanes, vectors
-            lanes //= 2
-        return best[1:]
+        return _vectors(size, self.target, self._itemsize)
 
     @cached_property
     def _tile(self) -> tuple[int, int]:
@@ -388,7 +387,7 @@ class PooledForwardPlan:
 
     @property
     def _lanes(self) -> int:
-        return self.target.bytes // self._itemsize
+        return _vectors(self.pooled[0] * self.pooled[1], self.target, self._itemsize)[0]
 
     @cached_property
     def _offsets(self) -> dict:
@@ -419,7 +418,7 @@ class PooledForwardPlan:
     @property
     def pays(self) -> bool:
         """Whether filters would leave many lanes of the direct kernel empty, and pooled pixels few of this one's."""
-        rows, taps, channels, filters = self.kernel_shape
+        *_, channels, filters = self.kernel_shape
         pixels = self.pooled[0] * self.pooled[1]
         wide = self.target.lanes(self.dtype, filters)
         full = pixels / (-(-pixels // self._lanes) * self._lanes)
