@@ -42,8 +42,8 @@ def {name}(x, dy, argmax, dkernel, workspace, pad_top, accumulate):
         workspace[:sums_at] = 0
     for image in range(images):
         image_at = address(x, image * height * WIDTH * CHANNELS)
-        # a vector that reaches past the last window ends in the next image; the last image has none
-        if padded or image + 1 == images:
+        # a vector that reaches past the last window ends in what follows the image, if enough does
+        if padded or (images - 1 - image) * height * WIDTH * CHANNELS < VECTORS * LANES:
             target = address(workspace, (pad_top * X_ROW) + PAD_LEFT * CHANNELS)
             copy_rows((image_at, WIDTH * CHANNELS, target, X_ROW, copied))
             image_at = address(workspace, 0)
