@@ -36,6 +36,7 @@ from .kernels.cpu.winograd import (
 )
 from .operations.convolution import MaxPool2D
 from .plan import PARTS
+from .pooled import fuse_pool_backward, fuse_pool_forward
 from .program import Buffer, Call, Expression, Out, Program, Split
 
 SPLIT_KERNEL = 1 << 16  # elements of a dense layer's weights from which a core should keep to its own part of them
@@ -49,6 +50,8 @@ def optimise(program: Program) -> None:
     fold_batch_norm(program)
     fuse_epilogues(program)
     fuse_batch_norm(program)
+    fuse_pool_forward(program, workspace)
+    fuse_pool_backward(program, workspace)
     specialise(program, workspace)
     workspace.finish()
     compute_in_update(program)

@@ -53,6 +53,19 @@ def branches():
     return jitnet.Model(x, layers.Dense(5)(layers.Flatten()(layers.Multiply()([f, f]))))
 
 
+def pooled_branches():
+    """Pooled convolutions without bias, without ReLU, with inputs and outputs that are read several times."""
+    x = jitnet.Input((15, 13, 1))
+    first = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    a = layers.MaxPooling2D(2)(first)
+    b = layers.MaxPooling2D(2)(layers.Conv2D(5, 3, use_bias=False)(a))
+    c = layers.Conv2D(4, (2, 3), activation="relu")(a)
+    d = layers.MaxPooling2D(2)(c)
+    e = layers.MaxPooling2D(2)(layers.Conv2D(6, 4, padding="same")(x))
+    read = [layers.Flatten()(b), layers.GlobalAveragePooling2D()(c), layers.Flatten()(d), layers.Flatten()(e)]
+    return jitnet.Model(x, layers.Dense(5)(layers.Concatenate()(read)))
+
+
 def gradients(build, shape, fuse, batch=37):
     clear_names()
     jitnet.set_floatx("float64")
@@ -71,11 +84,16 @@ def gradients(build, shape, fuse, batch=37):
 @pytest.mark.parametrize(
     "build, shape, kernels",
     [
-        (lenet, (14, 13, 1), ["conv2d_forward_5x5_1_6_whole_rows_bias(", "matrix_multiply_bias_relu(", "mask("]),
+        (lenet, (14, 13, 1), ["conv2d_pooled_backward_filter_5x5_1_6(", "matrix_multiply_bias_relu(", "mask("]),
         (
             strides_dilation_groups,
             (13, 11, 3),
             ["conv2d_forward_3x2_3_8_stride2x2_whole_rows_bias_relu(", "conv2d_forward("],
+        ),
+        (
+            pooled_branches,
+            (15, 13, 1),
+            ["conv2d_pooled_backward_filter_3x3_1_6(", "conv2d_backward_data_2x3_6_4", "max_pool2d_2x2_backward("],
         ),
         (
             branches,
