@@ -14,6 +14,7 @@ from .kernels.cpu.convolution_direct import (
     conv2d_forward_plan,
     supports,
 )
+from .kernels.cpu.convolution_rows import conv2d_row_forward_plan, row_weights_plan
 from .kernels.cpu.matrix_multiply import (
     MatrixMultiplyTransposed,
     matrix_multiply_plan,
@@ -328,6 +329,19 @@ class _Context:
             self.transposed[key] = copy
         return self.transposed[key]
 
+    def row_weights(self, kernel: Buffer, plan) -> Buffer:
+        """Weights transformed along rows, once per step."""
+        writer = row_weights_plan(kernel.dtype)
+        key = (kernel.root, writer)
+        if key not in self.transposed:
+            name = f"{kernel.name}_winograd_rows"
+            copy = self.program.temporary(name, (plan.weight_elements,), kernel.dtype, "whole")
+            call = Call(writer.name, (kernel, Out(copy)), False, plan=writer)
+            known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
+            (self.first if known else self.result).append(call)
+            self.transposed[key] = copy
+        return self.transposed[key]
+
     def winograd_weights(self, kernel: Buffer, plan) -> Buffer:
         """Weights transformed once per step, of which every chunk does a part."""
         plan = plan.weights()
@@ -363,6 +377,10 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
     epilogue = call.epilogue or "store"
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
     outputs = winograd_outputs("forward", kernel.shape, height, width, *geometry, context.algorithm)
+    rows = conv2d_row_forward_plan(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
+    if context.algorithm != "direct" and geometry == ((1, 1), (1, 1), "float32") and not outputs and rows.pays:
+        workspace = context.workspace.get(x.dtype, rows.workspace_elements(x.shape[0]))
+        return _new(call, rows, x, context.row_weights(kernel, rows), *_extra(call), out, Out(workspace), top)
     if outputs:
         plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
         kernel, elements = context.winograd_weights(kernel, plan), plan.workspace_elements

@@ -79,7 +79,7 @@ def _generator_hash() -> bytes:
     from importlib.metadata import version
 
     digest = hashlib.sha256()
-    for name in ("simd.py", "simd_winograd.py", "simd_pooled.py"):
+    for name in ("simd.py", "simd_winograd.py", "simd_pooled.py", "simd_rows.py"):
         digest.update((Path(__file__).parent / name).read_bytes())
     digest.update(f"numba {version('numba')} llvmlite {llvmlite.__version__}".encode())
     digest.update(llvmlite.binding.get_host_cpu_name().encode())
