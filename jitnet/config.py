@@ -63,7 +63,8 @@ def set_conv_algorithm(algorithm: str) -> None:
 
     Winograd's F(4x4, 3x3) takes a quarter of the multiplications; in float32 its rounding error is about 1e-5 of the
     largest output, where that of a direct convolution is 1e-6.  It transforms the weights once per step, which pays for
-    batches: predictions for single small images (8x8, say) are faster with "direct".
+    batches: predictions for single small images (8x8, say) are faster with "direct".  "auto" and "winograd" also use it
+    along the rows of other convolutions with five columns of taps (forward, float32), at no cost in precision.
     """
     global _conv_algorithm
     if algorithm not in _CONV_ALGORITHMS:

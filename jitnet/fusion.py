@@ -20,6 +20,7 @@ from .kernels.cpu.convolution_direct import (
     conv2d_forward_plan,
     supports,
 )
+from .kernels.cpu.convolution_rows import conv2d_row_forward_plan, row_weights_plan
 from .kernels.cpu.matrix_multiply import (
     MatrixMultiply,
     MatrixMultiplyTransposed,
@@ -339,6 +340,19 @@ class _Context:
             self.transposed[key] = copy
         return self.transposed[key]
 
+    def row_weights(self, kernel: Buffer, plan) -> Buffer:
+        """Weights transformed along rows, once per step."""
+        writer = row_weights_plan(kernel.dtype)
+        key = (kernel.root, writer)
+        if key not in self.transposed:
+            name = f"{kernel.name}_winograd_rows"
+            copy = self.program.temporary(name, (plan.weight_elements,), kernel.dtype, "whole")
+            call = Call(writer.name, (kernel, Out(copy)), False, plan=writer)
+            known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
+            (self.first if known else self.result).append(call)
+            self.transposed[key] = copy
+        return self.transposed[key]
+
     def winograd_weights(self, kernel: Buffer, plan) -> Buffer:
         """Weights transformed once per step, of which every chunk does a part."""
         return self._packed(kernel, plan.weights(), "winograd", plan.weights().elements)
@@ -386,6 +400,10 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
         workspace = context.workspace.get(x.dtype, plan.workspace_elements(*x.shape[:2], left))
         kernel = context.bfloat16_weights(kernel, plan)
         return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left)
+    rows = conv2d_row_forward_plan(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
+    if context.algorithm != "direct" and geometry == ((1, 1), (1, 1), "float32") and not outputs and rows.pays:
+        workspace = context.workspace.get(x.dtype, rows.workspace_elements(x.shape[0]))
+        return _new(call, rows, x, context.row_weights(kernel, rows), *_extra(call), out, Out(workspace), top)
     if outputs:
         plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
         kernel, elements = context.winograd_weights(kernel, plan), plan.workspace_elements
