@@ -244,8 +244,16 @@ def {name}(a, b{extra_argument}, c, workspace):
     release((0,))
 '''
 
-_BIAS = ", bias", ", bias: (columns,)"
-_MASK = ", activation", ", activation: like the result, which is 0 where it is not positive"
+_EXTRA = {  # epilogue: argument, its shape, address of what goes with a tile
+    "store": ("", "", "0"),
+    "bias": (", bias", ", bias: (columns,)", "address(bias, {column})"),
+    "relu_mask": (
+        ", activation",
+        ", activation: like the result, which is 0 where it is not positive",
+        "address(activation, {element})",
+    ),
+}
+_EXTRA |= {"accumulate": _EXTRA["store"], "bias_relu": _EXTRA["bias"]}
 
 
 def _even(count: int, most: int) -> int:
@@ -410,11 +418,7 @@ class BFloat16Convolution(_PackedProduct):
         tap_rows, taps, *_ = self.kernel_shape
         forward = self.kind == "forward"
         stride, phases = (self.stride, (1, 1)) if forward else ((1, 1), self.stride)
-        argument, shape, at = "", "", "0"
-        if self.epilogue.startswith("bias"):
-            (argument, shape), at = _BIAS, "address(bias, block)"
-        elif self.epilogue == "relu_mask":
-            (argument, shape), at = _MASK, "address(activation, y_at)"
+        argument, shape, at = _EXTRA[self.epilogue]
         return _CONVOLUTION.format(
             **self._target_values,
             **self._tile,
@@ -435,7 +439,7 @@ class BFloat16Convolution(_PackedProduct):
             start_w="-pad_left" if forward else "(output + pad_left) // PHASES_W - taps + 1",
             extra_argument=argument,
             extra_shape=shape,
-            extra_at=at,
+            extra_at=at.format(column="block", element="y_at"),
         )
 
 
@@ -553,11 +557,7 @@ class BFloat16Dense(_PackedProduct):
     def source(self) -> str:
         """The module that holds the kernel."""
         padded, step = _steps(self.target, self.depth)
-        argument, shape, at = "", "", "0"
-        if self.epilogue.startswith("bias"):
-            (argument, shape), at = _BIAS, "address(bias, column)"
-        elif self.epilogue == "relu_mask":
-            (argument, shape), at = _MASK, "address(activation, row * width + column)"
+        argument, shape, at = _EXTRA[self.epilogue]
         return _DENSE.format(
             **self._target_values,
             **self._tile,
@@ -570,7 +570,7 @@ class BFloat16Dense(_PackedProduct):
             epilogue=self.epilogue,
             extra_argument=argument,
             extra_shape=shape,
-            extra_at=at,
+            extra_at=at.format(column="column", element="row * width + column"),
         )
 
 
