@@ -21,7 +21,9 @@ from .kernels.cpu.convolution_direct import (
     supports,
 )
 from .kernels.cpu.matrix_multiply import (
+    MatrixMultiply,
     MatrixMultiplyTransposed,
+    matrix_multiply_part_plan,
     matrix_multiply_plan,
     matrix_multiply_transposed_plan,
 )
@@ -33,8 +35,11 @@ from .kernels.cpu.winograd import (
     winograd_outputs,
 )
 from .operations.convolution import MaxPool2D
-from .program import Buffer, Call, Expression, Out, Program
+from .plan import PARTS
+from .pooled import fuse_pool_backward, fuse_pool_forward
+from .program import Buffer, Call, Expression, Out, Program, Split
 
+SPLIT_KERNEL = 1 << 16  # elements of a dense layer's weights from which a core should keep to its own part of them
 SMALL_KERNEL = 4096  # elements of a dense layer's weights below which a gradient per chunk costs next to nothing
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
 
@@ -45,9 +50,12 @@ def optimise(program: Program) -> None:
     fold_batch_norm(program)
     fuse_epilogues(program)
     fuse_batch_norm(program)
+    fuse_pool_forward(program, workspace)
+    fuse_pool_backward(program, workspace)
     specialise(program, workspace)
     workspace.finish()
     compute_in_update(program)
+    split_products(program)
 
 
 # ---- rewrites of the graph
@@ -495,5 +503,41 @@ def compute_in_update(program: Program) -> None:
         for root in (x.root, dy.root):
             root.in_one_piece = root.kind == "batch"
         arguments = (x, dy, out, Expression("first"), Expression("last"))
-        program.products.append(Call(call.kernel, arguments, False, work=call.work, plan=call.plan))
+        split = Split(out.buffer.shape[0], call.plan.tile_rows)
+        program.products.append(Call(call.kernel, arguments, False, work=call.work, plan=call.plan, split=split))
         program.calls.remove(call)
+
+
+def split_products(program: Program) -> None:
+    """Forward products with large dense weights in parts along the rows of the weights, for the whole batch.
+
+    The update gives a core the same rows, which it has in its cache then: instead of half of the weights, partial sums
+    go from core to core.  The samples are gathered column by column, too, where nothing else reads them.
+    """
+    splits = {call.arguments[0].root: call.split for call in program.products}
+    users = _users(program.calls)
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if not isinstance(call.plan, MatrixMultiply) or call.plan.epilogue not in ("bias", "bias_relu"):
+            continue
+        x, kernel, bias, out, _ = call.arguments
+        split = splits.get(x.root)
+        if split is None or split.rows != kernel.shape[0] or kernel.size < SPLIT_KERNEL or x.rows != 1:
+            continue
+        plan = matrix_multiply_part_plan(x.dtype)
+        sums = program.temporary(f"{out.buffer.name}_parts", (PARTS, kernel.shape[1]), x.dtype, "batch")
+        sums.in_one_piece = True
+        rows = Expression("first"), Expression("last")
+        part = Call(plan.name, (x, kernel, Out(sums), Expression("chunk"), *rows), False, work=call.work, plan=plan)
+        relu = call.plan.epilogue == "bias_relu"
+        parts_sum = Call("dense.parts_sum", (sums, bias, out, relu), True, work=sums.size)
+        part.split = split
+        replaced[call] = [part, parts_sum]
+        gather = users[x.root][0]
+        if gather.kernel == "memory.gather" and len(users[x.root]) == 2:
+            source = gather.arguments[0]
+            columns = Call(
+                "memory.gather_columns", (source, Expression("order[:batch]"), Out(x), *rows), False, split=split
+            )
+            replaced[gather] = [columns]
+    program.calls = [c for call in program.calls for c in replaced.get(call, [call])]

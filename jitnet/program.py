@@ -68,6 +68,14 @@ class Expression:
     source: str
 
 
+@dataclass(frozen=True)
+class Split:
+    """A call runs once per part [first, last) of a weight's ``rows``; parts start at multiples of ``together``."""
+
+    rows: int
+    together: int
+
+
 @dataclass(eq=False)
 class Call:
     """One kernel call: ``kernel`` is "module.function" below jitnet.kernels.cpu."""
@@ -81,6 +89,7 @@ class Call:
     plan: object = None  # of a generated kernel: has .name and .source
     epilogue: str | None = None  # what is fused into the store, while the program is rewritten
     extra: Buffer | None = None  # the buffer that the epilogue reads
+    split: "Split | None" = None  # not batched, but in parts along the rows of a weight
     bfloat16: bool = False  # whether the operands of its products may be rounded
     reads: set = field(default_factory=set)
     writes: set = field(default_factory=set)

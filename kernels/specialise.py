@@ -139,8 +139,8 @@ def _generator_hash() -> bytes:
     from importlib.metadata import version
 
     digest = hashlib.sha256()
-    for name in ("simd.py", "simd_bfloat16.py", "simd_winograd.py"):
-        digest.update((Path(__file__).parent / name).read_bytes())
+    for path in sorted(Path(__file__).parent.glob("simd*.py")):
+        digest.update(path.read_bytes())
     digest.update(f"numba {version('numba')} llvmlite {llvmlite.__version__}".encode())
     digest.update(llvmlite.binding.get_host_cpu_name().encode())
     digest.update(llvmlite.binding.get_host_cpu_features().flatten().encode())
