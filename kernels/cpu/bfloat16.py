@@ -16,7 +16,6 @@ _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
 _DENSE_ROWS = 8
 _LEAST_DEPTH, _LEAST_DENSE = 6, 64
-_MOST_IMAGES, _IMAGES_ELEMENTS = 8, 1 << 17  # that are transposed at a time: in the second-level cache
 _MOST_PAIRS = 4  # that take no longer than a block of 16, when an image is transposed
 _PACKED_HALVES = 1 << 17  # of the rows of A that are packed at a time: they share the second-level cache with B
 
@@ -144,7 +143,6 @@ GROUPS = min(STRIDE_W, TAPS)  # columns of x, of which taps STRIDE_W apart share
 PIXELS, STEP = {pixels}, {step}  # of a row of dy, with zeros up to a whole number of steps
 LINE = {line}  # elements of a row of one channel of the transposed image, of which blocks and pairs are made
 BLOCKS, PAIRS = {blocks}, {pairs}
-BEYOND = {beyond}  # float32 elements after x that products read and do not use
 LINES = (CHANNELS + 15) // 16 * 16
 X_ROW = GROUPS * LINES * LINE + 32  # so that rows do not compete for the same cache lines
 ROWS, COLUMNS, SCRATCH = {rows}, {columns}, {scratch}
@@ -162,34 +160,29 @@ def {name}(x, dy, dkernel, workspace, pad_top, pad_left, accumulate):
     kernel_attributes()
     images, rows, columns, _ = x.shape
     _, height, width, _ = dy.shape
-    # workspace: scratch, and for some images dy as pairs (height, PIXELS / 2, COLUMNS, 2) and x transposed (rows,
-    # X_ROW: GROUPS, LINES, LINE); with more images at a time dkernel, which may be large, passes by less often
-    scratch = address(workspace, 0)
-    dy_size, x_size = height * PIXELS * COLUMNS * 2, rows * X_ROW * 2
-    some = max(1, ((workspace.size - SCRATCH - BEYOND) * 4) // (dy_size + x_size))
-    dy_at = address(workspace, SCRATCH)
-    x_at = dy_at + some * dy_size
+    # workspace: scratch, dy as pairs (height, PIXELS / 2, COLUMNS, 2), x transposed (rows, X_ROW: GROUPS, LINES, LINE)
+    scratch, dy_at = address(workspace, 0), address(workspace, SCRATCH)
+    x_at = dy_at + height * PIXELS * COLUMNS * 2
     if not accumulate:
         dkernel[:] = 0
     configure((0,))
-    for start in range(0, images, some):
-        count = min(some, images - start)
-        for line in range(count * rows):
+    for image in range(images):
+        for row in range(rows):
             for group in range(GROUPS):
                 before = (max(0, pad_left - group) + STRIDE_W - 1) // STRIDE_W
                 after = (columns + pad_left - group + STRIDE_W - 1) // STRIDE_W
                 for channel in range(0, CHANNELS, 16):
-                    source = ((start * rows + line) * columns + group - pad_left) * CHANNELS + channel
+                    source = ((image * rows + row) * columns + group - pad_left) * CHANNELS + channel
                     transpose((
                         address(x, source), STRIDE_W * CHANNELS,
-                        x_at + (line * X_ROW + (group * LINES + channel) * LINE) * 2, LINE, before, after,
+                        x_at + (row * X_ROW + (group * LINES + channel) * LINE) * 2, LINE, before, after,
                         CHANNELS - channel, BLOCKS, PAIRS,
                     ))
         for block in range(0, FILTERS, COLUMNS):
-            for line in range(count * height):
+            for h in range(height):
                 pack((
-                    address(dy, (start * height + line) * width * FILTERS + block), FILTERS,
-                    dy_at + line * PIXELS * COLUMNS * 2, width, FILTERS - block, PIXELS // 2,
+                    address(dy, (image * height + h) * width * FILTERS + block), FILTERS,
+                    dy_at + h * PIXELS * COLUMNS * 2, width, FILTERS - block, PIXELS // 2,
                 ))
             for tap_row in range(TAP_ROWS):
                 top = tap_row - pad_top
@@ -198,13 +191,12 @@ def {name}(x, dy, dkernel, workspace, pad_top, pad_left, accumulate):
                 for tap in range(TAPS):
                     line_at = (top + first * STRIDE_H) * X_ROW + tap % STRIDE_W * LINES * LINE + tap // STRIDE_W
                     for channel in range(0, CHANNELS, ROWS):
-                        for image in range(count):
-                            product((
-                                x_at + image * x_size + (line_at + channel * LINE) * 2, STRIDE_H * X_ROW,
-                                dy_at + image * dy_size + first * PIXELS * COLUMNS * 2, last - first, PIXELS // STEP,
-                                address(dkernel, ((tap_row * TAPS + tap) * CHANNELS + channel) * FILTERS + block),
-                                FILTERS, CHANNELS - channel, FILTERS - block, 0, 0, scratch,
-                            ))
+                        product((
+                            x_at + (line_at + channel * LINE) * 2, STRIDE_H * X_ROW,
+                            dy_at + first * PIXELS * COLUMNS * 2, last - first, PIXELS // STEP,
+                            address(dkernel, ((tap_row * TAPS + tap) * CHANNELS + channel) * FILTERS + block), FILTERS,
+                            CHANNELS - channel, FILTERS - block, 0, 0, scratch,
+                        ))
     release((0,))
 '''
 
@@ -244,8 +236,16 @@ def {name}(a, b{extra_argument}, c, workspace):
     release((0,))
 '''
 
-_BIAS = ", bias", ", bias: (columns,)"
-_MASK = ", activation", ", activation: like the result, which is 0 where it is not positive"
+_EXTRA = {  # epilogue: argument, its shape, address of what goes with a tile
+    "store": ("", "", "0"),
+    "bias": (", bias", ", bias: (columns,)", "address(bias, {column})"),
+    "relu_mask": (
+        ", activation",
+        ", activation: like the result, which is 0 where it is not positive",
+        "address(activation, {element})",
+    ),
+}
+_EXTRA |= {"accumulate": _EXTRA["store"], "bias_relu": _EXTRA["bias"]}
 
 
 def _even(count: int, most: int) -> int:
@@ -410,11 +410,7 @@ class BFloat16Convolution(_PackedProduct):
         tap_rows, taps, *_ = self.kernel_shape
         forward = self.kind == "forward"
         stride, phases = (self.stride, (1, 1)) if forward else ((1, 1), self.stride)
-        argument, shape, at = "", "", "0"
-        if self.epilogue.startswith("bias"):
-            (argument, shape), at = _BIAS, "address(bias, block)"
-        elif self.epilogue == "relu_mask":
-            (argument, shape), at = _MASK, "address(activation, y_at)"
+        argument, shape, at = _EXTRA[self.epilogue]
         return _CONVOLUTION.format(
             **self._target_values,
             **self._tile,
@@ -435,7 +431,7 @@ class BFloat16Convolution(_PackedProduct):
             start_w="-pad_left" if forward else "(output + pad_left) // PHASES_W - taps + 1",
             extra_argument=argument,
             extra_shape=shape,
-            extra_at=at,
+            extra_at=at.format(column="block", element="y_at"),
         )
 
 
@@ -477,12 +473,8 @@ class BFloat16Filter(BFloat16Plan):
         pixels, _ = _steps(self.target, self.width)
         x_row = min(self.stride[1], taps) * -(-channels // 16) * 16 * self._line[0] + 32
         image = (height * pixels * self._tile["columns"] + rows * x_row) // 2
-        some = max(1, min(_MOST_IMAGES, _IMAGES_ELEMENTS // image))
-        return self._tile["scratch"] + self._beyond + some * image
-
-    @property
-    def _beyond(self) -> int:
-        return (self._tile["rows"] + 1) * self._line[0] // 2
+        beyond = (self._tile["rows"] + 1) * self._line[0] // 2  # what products read and do not use
+        return self._tile["scratch"] + image + beyond
 
     @cached_property
     def source(self) -> str:
@@ -506,7 +498,6 @@ class BFloat16Filter(BFloat16Plan):
             line=line,
             blocks=blocks,
             pairs=pairs,
-            beyond=self._beyond,
         )
 
 
@@ -553,11 +544,7 @@ class BFloat16Dense(_PackedProduct):
     def source(self) -> str:
         """The module that holds the kernel."""
         padded, step = _steps(self.target, self.depth)
-        argument, shape, at = "", "", "0"
-        if self.epilogue.startswith("bias"):
-            (argument, shape), at = _BIAS, "address(bias, column)"
-        elif self.epilogue == "relu_mask":
-            (argument, shape), at = _MASK, "address(activation, row * width + column)"
+        argument, shape, at = _EXTRA[self.epilogue]
         return _DENSE.format(
             **self._target_values,
             **self._tile,
@@ -570,7 +557,7 @@ class BFloat16Dense(_PackedProduct):
             epilogue=self.epilogue,
             extra_argument=argument,
             extra_shape=shape,
-            extra_at=at,
+            extra_at=at.format(column="column", element="row * width + column"),
         )
 
 
