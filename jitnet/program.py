@@ -81,6 +81,7 @@ class Call:
     plan: object = None  # of a generated kernel: has .name and .source
     epilogue: str | None = None  # what is fused into the store, while the program is rewritten
     extra: Buffer | None = None  # the buffer that the epilogue reads
+    residual: Buffer | None = None  # what the epilogue adds, like the output
     reads: set = field(default_factory=set)
     writes: set = field(default_factory=set)
 
