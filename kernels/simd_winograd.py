@@ -152,10 +152,10 @@ def image_tile(*, dtype, lanes, outputs, gradient, channels, pitch, vectors):
 def output_tile(*, dtype, lanes, outputs, filters, pitch, vectors, epilogue):
     """A^T M A of one tile, for ``vectors`` vectors of filters, and what is fused into the store.
 
-    Arguments: source, y, y_row, rows, columns, nowhere, valid_filters, bias, beside, beside_row: the addresses of the sums,
-    whose positions lie ``pitch`` elements apart, and of the tile's first output, the distance of rows, how many rows
-    and columns of the tile exist, the address of elements that take the place of outputs that do not exist, and for
-    epilogues the address of the bias, and address and distance of rows of an array like the output.
+    Arguments: source, y, y_row, rows, columns, nowhere, valid_filters, bias, beside, beside_row: the addresses of the
+    sums, whose positions lie ``pitch`` elements apart, and of the tile's first output, the distance of rows, how many
+    rows and columns of the tile exist, the address of elements that take the place of outputs that do not exist, and
+    for epilogues the address of the bias, and address and distance of rows of an array like the output.
     """
     positions = (outputs + 2) ** 2
 
