@@ -7,6 +7,7 @@ is the reference that tests compare with.
 import math
 
 from .config import conv_algorithm
+from .fusion_pointwise import fuse_pointwise
 from .graph import Application, SymbolicTensor
 from .kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
@@ -39,6 +40,7 @@ def optimise(program: Program) -> None:
     fold_batch_norm(program)
     fuse_epilogues(program)
     fuse_batch_norm(program)
+    fuse_pointwise(program)
     specialise(program, workspace)
     workspace.finish()
     compute_in_update(program)
