@@ -2,6 +2,7 @@
 
 A chain is a run of neighbouring calls, each of which shares an array with those before it.  Its kernel reads every
 array once, calls the scalar functions in the order of the calls, and stores only what is read outside of the chain.
+What costs less to compute than to store is not kept for the backward pass but computed there again.
 """
 
 from .kernels.cpu.pointwise import PointwisePlan
@@ -9,26 +10,28 @@ from .kernels.scalar import activations, arithmetic
 from .program import Buffer, Call, Out, Program
 
 MOST_CALLS = 24  # of one chain, for the sake of compilation
-MOST_ARRAYS = 16
+MOST_ARRAYS = 24
 
 
 def fuse_pointwise(program: Program) -> None:
     """Replace chains of at least two calls by generated kernels."""
-    last = {root: index for index, call in enumerate(program.calls) for root in call.reads | call.writes}
-    later = {root for call in (*program.deferred, *program.products) for root in call.reads | call.writes}
-    result: list[Call] = []
-    chain: list[Call] = []
-    for index, call in enumerate([*program.calls, None]):
-        pointwise = None if call is None else _Pointwise.of(call)
-        if chain and not (pointwise and pointwise.continues(chain)):
-            used = {root for root in last if last[root] >= index} | later
-            result += [_merged(chain, used)] if len(chain) > 1 else [chain[0].call]
-            chain = []
-        if pointwise:
-            chain.append(pointwise)
-        elif call is not None:
-            result.append(call)
-    program.calls = result
+    parts: list[Call | list[_Pointwise]] = []
+    for call in program.calls:
+        item = _Pointwise.of(call)
+        if item is None:
+            parts.append(call)
+        elif parts and isinstance(parts[-1], list) and item.continues(parts[-1]):
+            parts[-1].append(item)
+        else:
+            parts.append([item])
+    parts = [part[0].call if isinstance(part, list) and len(part) == 1 else part for part in parts]
+    usage = _Usage(program, parts)
+    program.calls = []
+    for number, part in enumerate(parts):
+        if isinstance(part, Call):
+            program.calls.append(part)
+        elif (call := _merged(part, number, usage)) is not None:
+            program.calls.append(call)
 
 
 class _Pointwise:
@@ -41,8 +44,8 @@ class _Pointwise:
     @classmethod
     def of(cls, call: Call) -> "_Pointwise | None":
         """None if the call is not pointwise, or repeats an operand along an axis."""
-        found = cls._parsed(call)
-        return found if found and call.batched and found._fits() else None
+        found = cls._parsed(call) if call.batched else None
+        return found if found and found._fits() else None
 
     @classmethod
     def _parsed(cls, call: Call) -> "_Pointwise | None":
@@ -68,17 +71,15 @@ class _Pointwise:
     def arrays(self) -> list[Buffer]:
         """Buffers with one element for each of the output's."""
         given = [*self.operands, self.out.buffer] + ([self.gradient] if self.gradient else [])
-        return [buffer for buffer in given if buffer.kind in ("batch", "external")]
+        return [buffer for buffer in given if _is_array(buffer)]
 
     def _fits(self) -> bool:
-        size, dtype = self.out.buffer.size, self.out.buffer.dtype
-        others = [b for b in self.operands if b.kind not in ("batch", "external")]
+        out = self.out.buffer
         return (
-            dtype.startswith("float")
-            and all(b.dtype == dtype for b in (*self.arrays, *others))
-            and self.out.buffer.kind in ("batch", "external")
-            and all(b.size == size for b in self.arrays)
-            and all(b.size == 1 and b.kind in ("constant", "variable", "whole") for b in others)
+            out.dtype.startswith("float")
+            and _is_array(out)
+            and all(b.dtype == out.dtype for b in (*self.arrays, *self.operands))
+            and all(b.size == (out.size if _is_array(b) else 1) for b in (*self.arrays, *self.operands))
         )
 
     def continues(self, chain: list["_Pointwise"]) -> bool:
@@ -93,27 +94,86 @@ class _Pointwise:
             and len(chain) < MOST_CALLS
         )
 
+    @property
+    def cheap(self) -> bool:
+        """Whether the value costs a few instructions: its function calls nothing, and is no power."""
+        module = arithmetic if self.function in arithmetic.NAMES else activations
+        if self.function is None or self.gradient or self.out.accumulate or self.function == "power":
+            return False
+        return {"type", "abs"}.issuperset(getattr(module, self.function).__code__.co_names)
 
-def _merged(chain: list[_Pointwise], used: set) -> Call:
-    """The call of a kernel that does what ``chain`` does.  used: roots of what is read after it."""
-    arrays: dict[Buffer, tuple[str, Buffer]] = {}  # of the kernel, by root
+
+def _is_array(buffer: Buffer) -> bool:
+    return buffer.kind in ("batch", "external")
+
+
+class _Usage:
+    """Who reads and writes what, by the places of calls and chains in the program."""
+
+    def __init__(self, program: Program, parts):
+        self.first: dict[Buffer, int] = {}
+        self.last: dict[Buffer, int] = {}  # part that touches the root last
+        writers: dict[Buffer, list] = {}  # (part, item of its chain)
+        alone = set()  # roots that calls outside of chains touch
+        for number, part in enumerate([*parts, *program.deferred, *program.products]):
+            for item in part if isinstance(part, list) else [part]:
+                call = item if isinstance(item, Call) else item.call
+                for root in call.reads | call.writes:
+                    self.first.setdefault(root, number)
+                    self.last[root] = number
+                    if item is call:
+                        alone.add(root)
+                for root in call.writes:
+                    writers.setdefault(root, []).append((number, item))
+        # {root: the item that computes it}: values that every chain which needs them computes again
+        self.recomputed: dict[Buffer, _Pointwise] = {}
+        order = {id(item): at for at, item in enumerate(i for p in parts if isinstance(p, list) for i in p)}
+        for root, written in writers.items():
+            (number, item), *others = written
+            if others or root in alone or root.kind != "batch" or self.last[root] == number or not item.cheap:
+                continue
+            arrays = [b.root for b in item.operands if _is_array(b)]
+            constant = all(b.root not in writers for b in item.operands if not _is_array(b))
+            kept = (r in self.recomputed or self.last[r] >= self.last[root] for r in arrays)
+            unchanged = (
+                w[0] < number or (w[0] == number and order[id(w[1])] < order[id(item)])
+                for r in arrays
+                for w in writers.get(r, ())
+            )
+            if constant and all(kept) and all(unchanged):
+                self.recomputed[root] = item
+
+    def is_kept(self, buffer: Buffer, number: int) -> bool:
+        """Whether the value that part ``number`` gives to ``buffer`` must be stored."""
+        used = self.last[buffer.root] > number and buffer.root not in self.recomputed
+        return used or buffer.kind == "external"
+
+
+def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
+    """The call of a kernel that does what ``chain`` does; None if nothing is left to do."""
+    arrays: dict[Buffer, tuple[str, Buffer]] = {}  # {root: (name in the kernel, buffer)}
     singles: dict[Buffer, tuple[str, Buffer]] = {}
     scalars: list = []
-    values: dict[Buffer, str] = {}  # where the present value of an array is, by root
+    values: dict[Buffer, str] = {}  # what an array's element is at present, by root
     statements: list[str] = []
     functions: list[str] = []
 
     def argument(table, letter, buffer):
         return table.setdefault(buffer.root, (f"{letter}{len(table) + 1}", buffer))[0]
 
+    def let(expression):
+        statements.append(f"v{len(statements) + 1} = {expression}")
+        return f"v{len(statements)}"
+
     def value(buffer):
-        if buffer.kind not in ("batch", "external"):
+        if not _is_array(buffer):
             return argument(singles, "c", buffer)
         if buffer.root not in values:
-            values[buffer.root] = f"{argument(arrays, 'x', buffer)}[i]"
+            again = usage.recomputed.get(buffer.root)
+            values[buffer.root] = compute(again) if again else let(f"{argument(arrays, 'x', buffer)}[i]")
         return values[buffer.root]
 
-    for number, item in enumerate(chain, start=1):
+    def compute(item):
         operands = [value(buffer) for buffer in item.operands]
         for parameter in item.parameters:
             scalars.append(parameter)
@@ -126,11 +186,13 @@ def _merged(chain: list[_Pointwise], used: set) -> Call:
             expression = f"{value(item.gradient)} * {expression}"
         if item.out.accumulate:
             expression = f"{value(item.out.buffer)} + {expression}"
-        statements.append(f"v{number} = {expression}")
-        values[item.out.buffer.root] = f"v{number}"
+        return expression if expression in operands else let(expression)
 
-    results = {item.out.buffer.root: item.out.buffer for item in chain}
-    outputs = {root: b for root, b in results.items() if root in used or b.kind == "external"}
+    outputs = {item.out.buffer.root: item.out.buffer for item in chain if usage.is_kept(item.out.buffer, number)}
+    if not outputs:
+        return None
+    for item in chain:
+        values[item.out.buffer.root] = compute(item)
     read = set(arrays)
     for root, buffer in outputs.items():
         statements.append(f"{argument(arrays, 'x', buffer)}[i] = {values[root]}")

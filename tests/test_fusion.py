@@ -220,7 +220,8 @@ def test_a_residual_is_added_in_the_store_of_a_convolution(dtype, tolerance, mon
         assert (run(step, threads) == found).all()
     body = step.source[step.source.index("def ") :]
     assert body.count("_bias_add_relu(") == 3 and body.count("_bias_add(") == 1
-    assert body.count(" batch_norm_apply(") == 0 and body.count(" add_forward(") == 2
+    assert body.count(" batch_norm_apply(") == 0 and body.count(" add_forward(") == 1
+    assert body.count(" pointwise_add_relu(") == 1
 
 
 def test_residuals_in_training():

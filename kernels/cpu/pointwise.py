@@ -10,8 +10,7 @@ _LONGEST_NAME = 60
 _SOURCE = '''"""{functions}: one loop, written by jitnet."""
 
 from jitnet.kernels.cpu._jit import exact_kernel, kernel_attributes
-from jitnet.kernels.cpu.elementwise import {imports}
-from jitnet.kernels.simd import separate_arrays
+{imports}from jitnet.kernels.simd import separate_arrays
 
 
 @exact_kernel
@@ -43,7 +42,7 @@ class PointwisePlan:
     @property
     def name(self) -> str:
         """Name of the kernel, as the step's source shows it."""
-        name = f"pointwise_{'_'.join(self.functions)}"
+        name = f"pointwise_{'_'.join(dict.fromkeys(self.functions) or ['copy'])}"
         return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}_and_so_on"
 
     def kernel(self):
@@ -54,12 +53,14 @@ class PointwisePlan:
     def source(self) -> str:
         """The module that holds the kernel."""
         first = self.arrays[0]
+        names = "".join(f"    {name},\n" for name in sorted(set(self.functions)))
+        imports = f"from jitnet.kernels.cpu.elementwise import (\n{names})\n" if names else ""
         prologue = [f"{array} = {array}.reshape(-1)" for array in self.arrays]
         prologue += [f"{single} = {single}.reshape(-1)[0]" for single in self.singles]
         prologue += [f"{scalar} = {first}.dtype.type({scalar})" for scalar in self.scalars]
         return _SOURCE.format(
-            functions=", ".join(self.functions),
-            imports=", ".join(sorted(set(self.functions))),
+            functions=", ".join(dict.fromkeys(self.functions)),
+            imports=imports,
             name=self.name,
             arguments=", ".join([*self.arrays, *self.singles, *self.scalars]),
             arrays=", ".join(self.arrays),
