@@ -7,6 +7,7 @@ is the reference that tests compare with.
 import math
 
 from .config import conv_algorithm
+from .fusion_pointwise import fuse_pointwise
 from .graph import Application, SymbolicTensor
 from .kernels.cpu.bfloat16 import (
     conv2d_backward_filter_bfloat16_plan,
@@ -53,6 +54,7 @@ def optimise(program: Program) -> None:
     fuse_batch_norm(program)
     fuse_pool_forward(program, workspace)
     fuse_pool_backward(program, workspace)
+    fuse_pointwise(program)
     specialise(program, workspace)
     workspace.finish()
     compute_in_update(program)
@@ -91,7 +93,7 @@ def pool_before_relu(applications: list[Application], roots) -> list[Application
 
 
 def fuse_epilogues(program: Program) -> None:
-    """Bias and ReLU after a product, and ReLU's mask after a product of the backward pass."""
+    """Bias, a residual after a convolution, and ReLU after a product; ReLU's mask after one of the backward pass."""
     calls = program.calls
     users = _users(calls)
     removed = set()
@@ -104,9 +106,15 @@ def fuse_epilogues(program: Program) -> None:
             _merge(call, follower, result.buffer, users, removed)
             call.epilogue, call.extra = "bias", bias
             follower = _only_reader(call, users)
+            residual = _residual(call, follower, calls, removed)
+            if residual is not None and call.kernel == "conv.conv2d_forward" and not call.bfloat16:
+                call.residual = _like(residual, _output(call).buffer)
+                _merge(call, follower, _output(follower).buffer, users, removed)
+                call.epilogue = "bias_add"
+                follower = _only_reader(call, users)
             if follower is not None and follower.kernel == "elementwise.relu_forward":
                 _merge(call, follower, follower.arguments[1].buffer, users, removed)
-                call.epilogue = "bias_relu"
+                call.epilogue += "_relu"
         elif call.kernel in ("conv.conv2d_backward_data", "dense.dense_backward_data") and _specialised(call):
             follower = _only_reader(call, users)
             if follower is None or follower.kernel != "elementwise.relu_backward":
@@ -124,7 +132,7 @@ def fuse_epilogues(program: Program) -> None:
 def fold_batch_norm(program: Program) -> None:
     """Batch normalisation by moving statistics as part of the weights and the bias of the layer before it.
 
-    The weights are folded once per step.  A residual that is added after it has a fused kernel with it instead.
+    The weights are folded once per step.
     """
     users = _users(program.calls)
     removed: set = set()
@@ -141,8 +149,7 @@ def fold_batch_norm(program: Program) -> None:
             continue
         _, mean, rstd, gamma, beta, result = follower.arguments
         inverse = next(c for c in users[rstd.root] if rstd.root in c.writes)
-        reader = _only_reader(follower, users)
-        if inverse.kernel != "norm.batch_norm_rstd" or getattr(reader, "kernel", "") == "elementwise.add_forward":
+        if inverse.kernel != "norm.batch_norm_rstd":
             continue
         variance, _, epsilon = inverse.arguments
         kernel = call.arguments[1]
@@ -185,19 +192,27 @@ def fuse_batch_norm(program: Program) -> None:
 
 def _fuse_residual(call: Call, add: Call, calls, users, removed) -> None:
     """relu(batch_norm(x) + residual), where both terms have the same shape."""
-    a, b, _, _, a_strides, b_strides = add.arguments
-    normalised = _output(call).buffer.root
-    residual = b if a.root is normalised else a
     relu = _only_reader(add, users)
-    if relu is None or relu.kernel != "elementwise.relu_forward" or a_strides != b_strides or a.root is b.root:
+    residual = _residual(call, add, calls, removed)
+    if relu is None or relu.kernel != "elementwise.relu_forward" or residual is None:
         return
-    if any(residual.root in c.writes for c in calls[calls.index(call) :] if c not in removed):
-        return  # the residual is computed after the normalisation
     rows = _like(residual, _output(call).buffer)
     _merge(call, add, _output(add).buffer, users, removed)
     _merge(call, relu, relu.arguments[1].buffer, users, removed)
     call.kernel = "norm.batch_norm_add_relu_apply"
     call.arguments = (call.arguments[0], rows, *call.arguments[1:])
+
+
+def _residual(call: Call, add: Call | None, calls, removed) -> Buffer | None:
+    """What ``add`` adds to the result of ``call``, if that has the same shape and is known when ``call`` runs."""
+    if add is None or add.kernel != "elementwise.add_forward":
+        return None
+    a, b, _, _, a_strides, b_strides = add.arguments
+    residual = b if a.root is _output(call).buffer.root else a
+    if a_strides != b_strides or a.root is b.root:
+        return None
+    later = (c for c in calls[calls.index(call) :] if c not in removed)
+    return None if any(residual.root in c.writes for c in later) else residual
 
 
 def _fuse_relu_backward(call: Call, users, removed) -> None:
@@ -401,7 +416,8 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
         kernel = context.bfloat16_weights(kernel, plan)
         return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left)
     rows = conv2d_row_forward_plan(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
-    if context.algorithm != "direct" and geometry == ((1, 1), (1, 1), "float32") and not outputs and rows.pays:
+    plain = geometry == ((1, 1), (1, 1), "float32") and call.residual is None
+    if context.algorithm != "direct" and plain and not outputs and rows.pays:
         workspace = context.workspace.get(x.dtype, rows.workspace_elements(x.shape[0]))
         return _new(call, rows, x, context.row_weights(kernel, rows), *_extra(call), out, Out(workspace), top)
     if outputs:
@@ -411,9 +427,11 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
         plan = conv2d_forward_plan(kernel.shape, width, *geometry, epilogue, edges=(left, x.shape[1]))
         elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = context.workspace.get(x.dtype, elements)
-    return _new(
-        call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left, 0, 0, 0, 0, height, width
-    )  # fmt: skip
+    extra = _extra(call) if call.residual is None else (call.extra, call.residual)
+    new = _new(call, plan, x, kernel, *extra, out, Out(workspace), top, left, 0, 0, 0, 0, height, width)
+    if call.residual is not None and call.residual.root is not x.root:
+        new.in_place = call.residual, out.buffer  # each element is read before it is written
+    return new
 
 
 def _conv2d_backward_data(call: Call, context: _Context) -> Call:

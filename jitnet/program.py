@@ -91,6 +91,7 @@ class Call:
     extra: Buffer | None = None  # the buffer that the epilogue reads
     split: "Split | None" = None  # not batched, but in parts along the rows of a weight
     bfloat16: bool = False  # whether the operands of its products may be rounded
+    residual: Buffer | None = None  # what the epilogue adds, like the output
     reads: set = field(default_factory=set)
     writes: set = field(default_factory=set)
 

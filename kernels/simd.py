@@ -170,31 +170,32 @@ def address(typingctx, array, offset):
     return signature, codegen
 
 
-EPILOGUES = ("store", "accumulate", "bias", "bias_relu", "relu_mask")
+EPILOGUES = ("store", "accumulate", "bias", "bias_relu", "bias_add", "bias_add_relu", "relu_mask")
 
 
 def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
     """Write a block of results.  ``results[i][v]`` goes to ``pointers[i]`` after v vectors.
 
-    epilogue: store; accumulate (add what is there); bias, bias_relu (``extra``: the bias); relu_mask (zero where the
-    activation at ``extra_pointers[i]`` is not positive).
+    epilogue: store; accumulate (add what is there); bias, bias_relu (``extra``: the bias); bias_add, bias_add_relu (and
+    the residual at ``extra_pointers[i]``); relu_mask (zero where the activation at ``extra_pointers[i]`` is not
+    positive).
     """
     vectors = len(results[0])
     offsets = [v * emitter.lanes for v in range(vectors)]
-    if epilogue in ("bias", "bias_relu"):
+    if epilogue.startswith("bias"):
         bias = [emitter.load(extra, offsets[v], masks[v]) for v in range(vectors)]
         results = [[emitter.builder.fadd(row[v], bias[v]) for v in range(vectors)] for row in results]
-    if epilogue == "bias_relu":
-        results = [[emitter.relu(value) for value in row] for row in results]
     # every load before the first store: rows past the end repeat the last row and must write the same again
-    if epilogue in ("accumulate", "relu_mask"):
+    if epilogue in ("accumulate", "relu_mask", "bias_add", "bias_add_relu"):
         sources = pointers if epilogue == "accumulate" else extra_pointers
-        combine = emitter.builder.fadd if epilogue == "accumulate" else emitter.where_positive
+        combine = emitter.where_positive if epilogue == "relu_mask" else emitter.builder.fadd
         old = [[emitter.load(p, offsets[v], masks[v]) for v in range(vectors)] for p in sources]
         results = [
             [combine(o, value) for o, value in zip(old_row, row, strict=True)]
             for old_row, row in zip(old, results, strict=True)
         ]
+    if epilogue in ("bias_relu", "bias_add_relu"):
+        results = [[emitter.relu(value) for value in row] for row in results]
     for pointer, row in zip(pointers, results, strict=True):
         for v, value in enumerate(row):
             emitter.store(value, pointer, offsets[v], masks[v])
@@ -311,15 +312,16 @@ def convolution_tile(
 ):
     """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
 
-    Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, extra: addresses of the first input
-    that the first tap row reads, of its weights and of the output; the distance between the inputs of consecutive tap
-    rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` that make up the row.
+    Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, beside: addresses of the first
+    input that the first tap row reads, of its weights and of the output; the distance between the inputs of consecutive
+    tap rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` that make up the row; for
+    epilogues, the address of the bias and of what an array like the output has in the output's place.
     ``kernel`` is (tap rows, taps, channels, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
     ``_uses``) one tile is a whole row, x is the address of the first column that exists, and no zero is multiplied.
     """
     masked = filters % (lanes * vectors) != 0
 
-    def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, extra):
+    def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, beside):
         masks = [None] * vectors
         if masked:
             masks[-1] = e.lane_mask(e.builder.sub(valid_filters, _INT((vectors - 1) * lanes)))
@@ -344,22 +346,21 @@ def convolution_tile(
                 return [e.advance(carried[0], x_row), e.advance(carried[1], taps * channels * filters), *sums]
 
             def body(carried):
-                x_now, y_now, extra_now = carried
+                x_now, y_now, beside_now = carried
                 sums = e.loop(tap_rows, [x_now, e.pointer(kernel)] + [e.zero] * (count * vectors), tap_row)[2:]
                 results = [sums[i * vectors : (i + 1) * vectors] for i in range(count)]
                 pointers = [e.advance(y_now, i * step * filters) for i in range(count)]
-                extra_pointers = [e.advance(extra_now, i * step * filters) for i in range(count)]
-                _finish(e, results, epilogue, pointers, extra_now, extra_pointers, masks)
-                extra_next = extra_now
-                if epilogue == "relu_mask":
-                    extra_next = e.advance(extra_now, count * step * filters)
+                beside_pointers = [e.advance(beside_now, i * step * filters) for i in range(count)]
+                _finish(e, results, epilogue, pointers, e.pointer(bias), beside_pointers, masks)
+                outputs = count * step * filters
                 return [
-                    e.advance(x_now, count * stride * channels), e.advance(y_now, count * step * filters), extra_next,
+                    e.advance(x_now, count * stride * channels), e.advance(y_now, outputs),
+                    e.advance(beside_now, outputs),
                 ]  # fmt: skip
 
             return body
 
-        carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(extra)], tile(pixels))
+        carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(beside)], tile(pixels))
         if narrow:
             e.loop(narrow_tiles, carried, tile(pixels - 1))
 
@@ -367,7 +368,7 @@ def convolution_tile(
         pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
         filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges,
     )  # fmt: skip
-    return _tile("convolution", dtype, lanes, 9, emit, constants)
+    return _tile("convolution", dtype, lanes, 10, emit, constants)
 
 
 def filter_tile(*, dtype, lanes, group, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies):
@@ -503,3 +504,19 @@ def pad_rows_tile(*, dtype):
         e.loop(rows, [e.pointer(source), e.pointer(target)], row)
 
     return _tile("pad_rows", dtype, 1, 7, emit, {})
+
+
+@intrinsic
+def separate_arrays(typingctx):
+    """Promises that the arrays which the kernel that calls this was given do not overlap, so that its loop vectorises.
+
+    LLVM would compare their addresses when the loop runs, but only those of few arrays.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        for argument in builder.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), codegen

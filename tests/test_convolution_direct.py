@@ -46,14 +46,17 @@ def workspace(plan, buffer, pad_left, left):
     return guarded(np.full(elements, np.nan, buffer.dtype))
 
 
-def run_forward(case, dtype, epilogue="store", extra=(), top=0, left=0, target=None, images=slice(None), edges=None):
+def run_forward(
+    case, dtype, epilogue="store", extra=(), top=0, left=0, target=None, images=slice(None), edges=None, in_place=False
+):
+    """in_place: the residual of the epilogue is y, which is 3 everywhere"""
     _, kernel_shape, size, stride, padding, dilation = case
     x, kernel, _ = operands(case, dtype)
     x = buffered(x, top, left)[images]
     plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation, dtype, epilogue, target, edges)
     scratch, scratch_intact = workspace(plan, x, padding[1], left)
     y, intact = guarded(np.full((len(x), size[0] + 2, size[1] + 1, kernel_shape[3]), 3, dtype))
-    plan.kernel()(x, kernel, *extra, y, scratch, *padding, top, left, 2, 1, *size)
+    plan.kernel()(x, kernel, *extra, *([y] if in_place else []), y, scratch, *padding, top, left, 2, 1, *size)
     assert (y[:, :2] == 3).all() and (y[:, :, :1] == 3).all()
     assert intact() and scratch_intact()
     return y[:, 2:, 1:]
@@ -142,6 +145,12 @@ def test_epilogues():
     bias = np.float32(draw(7, seed=7))
     assert_close(run_forward(case, "float32"), y, 2e-5)
     assert_close(run_forward(case, "float32", "bias", [bias]), y + bias, 2e-5)
+    residual = draw(1, 7, 13, 7, dtype="float32", seed=9)
+    total = y + bias + residual[:, 2:, 1:]
+    assert_close(run_forward(case, "float32", "bias_add", [bias, residual]), total, 2e-5)
+    assert_close(run_forward(case, "float32", "bias_add_relu", [bias, residual]), np.maximum(total, 0), 2e-5)
+    in_place = run_forward(case, "float32", "bias_add_relu", [bias - 3], in_place=True)
+    assert_close(in_place, np.maximum(y + bias, 0), 2e-5)
     dx = naive.conv2d_backward_data(dy, kernel, x.shape, *geometry)
     assert_close(run_backward_data(case, "float32"), dx, 2e-5)
     assert_close(run_backward_data(case, "float32", "accumulate", before=2), dx + 2, 2e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import fusion, layers, ops
+from jitnet import fusion, layers, ops, plan, steps
 from jitnet.graph import topological_order
 from jitnet.layers.base import clear_names
 
@@ -211,11 +211,71 @@ def test_inference_folds_batch_normalisation_into_the_weights(dtype, tolerance):
     np.testing.assert_allclose(folded, expected, rtol=0, atol=tolerance * abs(expected).max())
     source = model._step("predict").source
     body = source[source.index("def ") :]
-    assert body.count("batch_norm_fold(") == 1 and body.count("batch_norm_fold_bias(") == 3
-    assert body.count(" batch_norm_apply(") == 2 and body.count(" batch_norm_add_relu_apply(") == 1
+    assert body.count("batch_norm_fold(") == 1 and body.count("batch_norm_fold_bias(") == 4
+    assert body.count(" batch_norm_apply(") == 2 and body.count("_bias_add_relu(") == 1
     # weights that change are folded anew
     model.set_weights([w * 1.5 for w in model.get_weights()])
     assert abs(model.predict(x, verbose=0) - folded).max() > 1e-3
+
+
+def residuals():
+    """Residuals that are the convolution's input, computed before or after it, read again or not, with ReLU or not."""
+    x = jitnet.Input((7, 6, 3))
+
+    def block(y, filters=17, size=3, **arguments):
+        convolution = layers.Conv2D(filters, size, padding="same", **arguments)
+        return layers.BatchNormalization()(convolution(y)) if arguments else convolution(y)
+
+    first = layers.ReLU()(block(x, use_bias=False))
+    own = layers.ReLU()(layers.Add()([first, block(first)]))  # the input, read here only
+    inner = block(layers.Activation("tanh")(own), use_bias=False)
+    again = layers.ReLU()(layers.Add()([inner, own]))
+    late = layers.ReLU()(layers.Add()([block(again, 5, strides=2), block(again, 5, 1, strides=2)]))
+    linear = layers.Add()([late, block(layers.Activation("tanh")(late), 5, dilation_rate=2)])
+    doubled = block(linear, 5, use_bias=False)
+    doubled = layers.ReLU()(layers.Add()([doubled, doubled]))  # no residual
+    narrow = layers.Add()([block(doubled, 5), layers.GlobalAveragePooling2D(keepdims=True)(doubled)])  # nor this
+    return jitnet.Model(x, layers.Dense(5)(layers.Flatten()(narrow)))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 5e-6)])
+def test_a_residual_is_added_in_the_store_of_a_convolution(dtype, tolerance, monkeypatch):
+    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    jitnet.set_floatx(dtype)
+    model = residuals()
+    rng = np.random.default_rng(4)
+    model.set_weights([w + rng.uniform(0.1, 0.4, w.shape) * rng.choice([-1, 1], w.shape) ** (w.ndim > 1)
+                       for w in model.get_weights()])  # fmt: skip
+    x = rng.standard_normal((37, 7, 6, 3)).astype(dtype)
+    step = model._step("predict")
+    reference = model._step("predict", fuse=False)
+
+    def run(step, threads, compiled=False):
+        y = np.empty((37, 5), dtype)
+        step.run(37, threads, {"x": x, "predictions": y, "seed": 0, "t": 0, "results": np.zeros(1)}, compiled)
+        return y
+
+    expected = run(reference, 1)
+    found = run(step, 1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * abs(expected).max())
+    for threads in (2, 3):
+        assert (run(step, threads) == found).all()
+    body = step.source[step.source.index("def ") :]
+    assert body.count("_bias_add_relu(") == 3 and body.count("_bias_add(") == 1
+    assert body.count(" batch_norm_apply(") == 0 and body.count(" add_forward(") == 1
+    assert body.count(" pointwise_add_relu(") == 1
+
+
+def test_residuals_in_training():
+    for_training = (residuals, (7, 6, 3))
+    fused_results, fused, step = gradients(*for_training, fuse=True)
+    results, unfused, _ = gradients(*for_training, fuse=False)
+    assert step.source.count("_bias_add_relu(") == 1
+    np.testing.assert_allclose(fused_results, results, rtol=1e-12)
+    for name, gradient in unfused.items():
+        scale = max(abs(gradient).max(), 1e-3)
+        np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * scale, err_msg=name)
 
 
 def test_frozen_batch_normalisation_is_folded_in_training_and_passes_gradients():

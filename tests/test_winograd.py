@@ -77,6 +77,7 @@ class Case:
         scratch, scratch_intact = self._workspace(plan, source)
         whole, intact = guarded(np.pad(target, ((0, 0), (2, 0), (1, 0), (0, 0)), constant_values=3))
         places = (*self.padding, 1, 2, 2, 1, *origin, *target.shape[1:3])
+        extra = [whole if array is target else array for array in extra]  # in place
         plan.kernel()(source, weights, *extra, whole, scratch, *places)
         assert intact() and scratch_intact()
         assert (whole[:, :2] == 3).all() and (whole[:, :, :1] == 3).all()
@@ -104,7 +105,8 @@ class Case:
         else:
             plan = winograd_forward_plan(self.kernel.shape, outputs, self.dtype, epilogue, target)
             weights = self._weights(plan, self.kernel)
-        y = np.zeros(self.dy.shape, self.dtype)
+        y = self.dy  # where a residual is added, it lies there
+        extra += [y] if "add" in epilogue else []
         return self._run(plan, weights, self.buffered(self.x), extra, (), y)
 
     def backward_data(self, outputs, epilogue="store", before=0, target=None):
@@ -171,6 +173,9 @@ def test_epilogues():
     case = Case((3, 5, 7), (1, 1), 3, 17)
     assert_close(case.forward(4), case.y, 2e-5)
     assert_close(case.forward(4, "bias"), case.y + case.bias, 2e-5)
+    total = case.y + case.bias + case.dy
+    assert_close(case.forward(4, "bias_add"), total, 2e-5)
+    assert_close(case.forward(4, "bias_add_relu"), np.maximum(total, 0), 2e-5)
     assert_close(case.backward_data(4), case.dx, 2e-5)
     assert_close(case.backward_data(4, "accumulate", before=2), case.dx + 2, 2e-5)
     start = draw(*case.kernel.shape, dtype="float32", seed=6)

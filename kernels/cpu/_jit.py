@@ -199,7 +199,16 @@ def _called_by_symbol(dispatcher, in_cache: bool):
 
 def kernel(function):
     """Decorator of every CPU kernel: a function without a result.  Its first line is ``kernel_attributes()``."""
-    dispatcher = numba.njit(**OPTIONS)(function)
+    return _kernel(function, OPTIONS)
+
+
+def exact_kernel(function):
+    """A kernel whose own arithmetic is rounded operation by operation, unlike that of the functions it calls."""
+    return _kernel(function, {**OPTIONS, "fastmath": False})
+
+
+def _kernel(function, options):
+    dispatcher = numba.njit(**options)(function)
     dispatcher._cache = _Cache(function)
     return _called_by_symbol(dispatcher, in_cache=True)
 
@@ -238,6 +247,9 @@ def kernel_attributes(typingctx):
     return types.void(), codegen
 
 
-def scalar(function, inline: bool = False):
-    """A plain scalar function made callable from kernels; ``inline`` forces it into the caller's loop."""
-    return register_jitable(forceinline=True)(function) if inline else register_jitable(function)
+def scalar(function, inline: bool = False, **options):
+    """A plain scalar function made callable from kernels; ``inline`` forces it into the caller's loop.
+
+    options: Numba's, instead of those of the kernel.
+    """
+    return register_jitable(forceinline=True, **options)(function) if inline else register_jitable(function)

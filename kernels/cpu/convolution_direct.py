@@ -206,17 +206,24 @@ def {name}(
 '''
 
 
-_EXTRA = {  # epilogue: argument, its shape, its origin, address of the first element that goes with the row
-    "bias": (", bias", ", bias: (filters,)", "", "address(bias, block)"),
+_EXTRA = {  # epilogue: arguments, their shapes, origin, addresses of what goes with the row's first element
+    "bias": (", bias", ", bias: (filters,)", "", "address(bias, block), 0"),
+    "bias_add": (
+        ", bias, residual",
+        ", bias: (filters,), residual: like y, which may be its memory",
+        "",
+        "address(bias, block), address(residual, pixel * FILTERS + block)",
+    ),
     "relu_mask": (
         ", activation",
         ",\n    activation: (N, rows, columns, filters): y is 0 where it is not positive",
         ", activation_top, activation_left",
-        "address(\n                        activation, ((image * activation.shape[1] + activation_top + h) * "
+        "0, address(\n                        activation, ((image * activation.shape[1] + activation_top + h) * "
         "activation.shape[2]\n                        + activation_left{column}) * FILTERS + block)",
     ),
 }
 _EXTRA["bias_relu"] = _EXTRA["bias"]
+_EXTRA["bias_add_relu"] = _EXTRA["bias_add"]
 
 
 def _even(count: int, most: int) -> int:
@@ -348,7 +355,7 @@ class ConvolutionPlan:
         calls = [f"tile_{tap_counts[-1]}(arguments)"]
         if len(tap_counts) == 2:
             calls = [f"if taps == {tap_counts[1]}:", f"    {calls[0]}", "else:", f"    tile_{tap_counts[0]}(arguments)"]
-        argument, shape, origin, at = _EXTRA.get(self.epilogue, ("", "", "", "0"))
+        argument, shape, origin, at = _EXTRA.get(self.epilogue, ("", "", "", "0, 0"))
         phased = self.kind == "backward_data" and self.stride != (1, 1)
         return (_PHASED if phased else _CONVOLUTION).format(
             **values,
@@ -464,11 +471,11 @@ def supports(kind: str, stride, dilation, groups: int = 1) -> bool:
 def conv2d_forward_plan(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None
 ) -> ConvolutionPlan:
-    """y = epilogue(convolution of x).  kernel_shape: (R, S, C, K); width: of y; epilogue: store, bias or bias_relu;
-    edges: see ``ConvolutionPlan``.
+    """y = epilogue(convolution of x).  kernel_shape: (R, S, C, K); width: of y; epilogue: store, bias, bias_relu,
+    bias_add or bias_add_relu; edges: see ``ConvolutionPlan``.
 
-    ``kernel(x, kernel[, bias], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height, width)`` with
-    height and width those of y.
+    ``kernel(x, kernel[, bias[, residual]], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height,
+    width)`` with height and width those of y.
     """
     plan_target = target or vector_target()
     return ConvolutionPlan(

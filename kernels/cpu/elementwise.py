@@ -17,7 +17,7 @@ generated steps and tests read real argument names.
 """
 
 from ..scalar import activations, arithmetic
-from ._jit import kernel, kernel_attributes  # noqa: F401 (used by the templates)
+from ._jit import FASTMATH, kernel, kernel_attributes  # noqa: F401 (used by the templates)
 from .vector_math import scalar_functions
 
 # A loop over one array and a loop over two are the same arithmetic; the compiler only vectorises the second where the
@@ -161,8 +161,10 @@ def _define_binary(name):
     _define(_BINARY_BACKWARD, name=name, of="b", other="a", at_repeated=b_one, at_other_repeated=a_one)
 
 
-for _module in (activations, arithmetic):
-    globals().update(scalar_functions(_module))
+# activations are compiled in one way wherever they are called; arithmetic as the kernel around it, since a chain of a
+# user's own operations (kernels/cpu/pointwise.py) must not be contracted or reassociated
+globals().update(scalar_functions(activations, fastmath=FASTMATH))
+globals().update(scalar_functions(arithmetic))
 for _name in activations.NAMES:
     _define_activation(_name)
 for _name in arithmetic.NAMES:

@@ -289,12 +289,15 @@ for _function, _single in _SINGLE.items():
     _register(_function, _single)
 
 
-def scalar_functions(module) -> dict:
-    """The functions of a module of ``scalar`` for kernels, with this module in the place of ``math``."""
+def scalar_functions(module, **options) -> dict:
+    """The functions of a module of ``scalar`` for kernels, with this module in the place of ``math``.
+
+    options: see ``scalar``.
+    """
     scope = dict(vars(module))
     if "math" in scope:
         scope["math"] = sys.modules[__name__]
     copies = {}
     for name, function in getmembers(module, isfunction):
-        copies[name] = scope[name] = _inline(FunctionType(function.__code__, scope, name))
+        copies[name] = scope[name] = scalar(FunctionType(function.__code__, scope, name), True, **options)
     return copies

@@ -196,18 +196,26 @@ def {name}(kernel, out, part, parts):
         transform((address(kernel, first * FILTERS + block), address(out, target), count, FILTERS - block))
 '''
 
-_EXTRA = {  # epilogue: argument, its shape, its origin, distance between its rows, address of the tile's first
-    "bias": (", bias", ", bias: (filters,)", "", "extra_row = 0", "address(bias, block)"),
+_EXTRA = {  # epilogue: arguments, their shapes, origin, distance between rows, addresses for the tile's first output
+    "bias": (", bias", ", bias: (filters,)", "", "extra_row = 0", "address(bias, block), 0"),
+    "bias_add": (
+        ", bias, residual",
+        ", bias: (filters,), residual: like y, which may be its memory",
+        "",
+        "extra_row = y_columns * FILTERS",
+        "address(bias, block),\n                    address(residual, pixel * FILTERS + block)",
+    ),
     "relu_mask": (
         ", activation",
         ",\n    activation: (N, rows, columns, filters): y is 0 where it is not positive",
         ", activation_top, activation_left",
         "extra_row = activation.shape[2] * FILTERS",
-        "address(\n                        activation, ((image * activation.shape[1] + activation_top + h) * "
+        "0, address(\n                        activation, ((image * activation.shape[1] + activation_top + h) * "
         "activation.shape[2]\n                        + activation_left + w) * FILTERS + block)",
     ),
 }
 _EXTRA["bias_relu"] = _EXTRA["bias"]
+_EXTRA["bias_add_relu"] = _EXTRA["bias_add"]
 
 
 @dataclass(frozen=True)
@@ -324,7 +332,7 @@ class WinogradPlan(_WinogradPlan):
     def source(self) -> str:
         """The module that holds the kernel."""
         forward = self.kind == "forward"
-        argument, shape, origin, row, at = _EXTRA.get(self.epilogue, ("", "", "", "extra_row = 0", "0"))
+        argument, shape, origin, row, at = _EXTRA.get(self.epilogue, ("", "", "", "extra_row = 0", "0, 0"))
         return _CONVOLUTION.format(
             **self._values(),
             kernel_shape=(3, 3, self.channels, self.filters),
@@ -408,10 +416,11 @@ def _cost(outputs, channels, filters, height, width):
 
 
 def winograd_forward_plan(kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None) -> WinogradPlan:
-    """y = epilogue(convolution of x).  kernel_shape: (3, 3, C, K); epilogue: store, bias or bias_relu.
+    """y = epilogue(convolution of x).  kernel_shape: (3, 3, C, K); epilogue: store, bias, bias_relu, bias_add or
+    bias_add_relu.
 
-    ``kernel(x, transformed kernel[, bias], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height,
-    width)`` with height and width those of y.
+    ``kernel(x, transformed kernel[, bias[, residual]], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left,
+    height, width)`` with height and width those of y.
     """
     *_, channels, filters = kernel_shape
     return WinogradPlan(outputs, channels, filters, dtype, target or vector_target(), "forward", epilogue)
