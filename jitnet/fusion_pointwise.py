@@ -10,7 +10,6 @@ from .kernels.scalar import activations, arithmetic
 from .program import Buffer, Call, Out, Program
 
 MOST_CALLS = 24  # of one chain, for the sake of compilation
-MOST_ARRAYS = 24
 
 
 def fuse_pointwise(program: Program) -> None:
@@ -90,7 +89,6 @@ class _Pointwise:
         return (
             (out.size, out.dtype) == (self.out.buffer.size, self.out.buffer.dtype)
             and not roots.isdisjoint(own)
-            and len(roots | own) <= MOST_ARRAYS
             and len(chain) < MOST_CALLS
         )
 

@@ -15,7 +15,7 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from numba.np.arrayobj import make_array, populate_array
 
 _POINTER = ir.PointerType()
 _INT = ir.IntType(64)
@@ -504,6 +504,21 @@ def pad_rows_tile(*, dtype):
         e.loop(rows, [e.pointer(source), e.pointer(target)], row)
 
     return _tile("pad_rows", dtype, 1, 7, emit, {})
+
+
+@intrinsic
+def flat(typingctx, array):
+    """A C-contiguous array as one row of all its elements; LLVM still sees that it is the argument's memory."""
+    result_type = types.Array(array.dtype, 1, "C")
+
+    def codegen(context, builder, signature, arguments):
+        given = make_array(signature.args[0])(context, builder, arguments[0])
+        result = make_array(result_type)(context, builder)
+        size = given.itemsize
+        populate_array(result, data=given.data, shape=[given.nitems], strides=[size], itemsize=size, meminfo=None)
+        return result._getvalue()
+
+    return result_type(array), codegen
 
 
 @intrinsic

@@ -97,7 +97,7 @@ class Result:
 class Graphs:
     """All ``cases`` in one step of one dtype."""
 
-    def __init__(self, cases, dtype):
+    def __init__(self, cases, dtype, fuse=False):
         self.cases, self.dtype = list(cases), dtype
         generator = np.random.default_rng(0)
         self.inputs, self.variables, self.outputs = {}, {}, {}
@@ -127,7 +127,7 @@ class Graphs:
             seeds={self.outputs[c]: seed for c, seed in self.seeds.items()},
             trainable=list(self.trainable.values()),
             wanted_inputs=[self.inputs[key] for key in self.wanted],
-            fuse=False,
+            fuse=fuse,
             regions=True,
         )
 

@@ -251,9 +251,10 @@ def test_a_residual_is_added_in_the_store_of_a_convolution(dtype, tolerance, mon
     step = model._step("predict")
     reference = model._step("predict", fuse=False)
 
-    def run(step, threads, compiled=False):
+    def run(step, threads):
+        jitnet.set_num_threads(threads)
         y = np.empty((37, 5), dtype)
-        step.run(37, threads, {"x": x, "predictions": y, "seed": 0, "t": 0, "results": np.zeros(1)}, compiled)
+        step.run(37, 1, {"x": x, "predictions": y, "seed": 0, "t": 0, "results": np.zeros(1)}, compiled=False)
         return y
 
     expected = run(reference, 1)

@@ -33,7 +33,7 @@ from jitnet._cache import cache_directory
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
-_SHARED = ("_jit.py", "memory.py", "parallel.py", "rows.py", "vector_math.py")
+_SHARED = ("_jit.py", "elementwise.py", "memory.py", "parallel.py", "rows.py", "vector_math.py")
 _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
 
 

@@ -10,7 +10,7 @@ _LONGEST_NAME = 60
 _SOURCE = '''"""{functions}: one loop, written by jitnet."""
 
 from jitnet.kernels.cpu._jit import exact_kernel, kernel_attributes
-{imports}from jitnet.kernels.simd import separate_arrays
+{imports}from jitnet.kernels.simd import flat, separate_arrays
 
 
 @exact_kernel
@@ -55,8 +55,8 @@ class PointwisePlan:
         first = self.arrays[0]
         names = "".join(f"    {name},\n" for name in sorted(set(self.functions)))
         imports = f"from jitnet.kernels.cpu.elementwise import (\n{names})\n" if names else ""
-        prologue = [f"{array} = {array}.reshape(-1)" for array in self.arrays]
-        prologue += [f"{single} = {single}.reshape(-1)[0]" for single in self.singles]
+        prologue = [f"{array} = flat({array})" for array in self.arrays]
+        prologue += [f"{single} = flat({single})[0]" for single in self.singles]
         prologue += [f"{scalar} = {first}.dtype.type({scalar})" for scalar in self.scalars]
         return _SOURCE.format(
             functions=", ".join(dict.fromkeys(self.functions)),
