@@ -8,6 +8,7 @@ import math
 
 from .config import conv_algorithm
 from .fusion_pointwise import fuse_pointwise
+from .fusion_pooled import fuse_pool_backward, fuse_pool_forward
 from .graph import Application, SymbolicTensor
 from .kernels.cpu.bfloat16 import (
     conv2d_backward_filter_bfloat16_plan,
@@ -38,7 +39,6 @@ from .kernels.cpu.winograd import (
 )
 from .operations.convolution import MaxPool2D
 from .plan import PARTS
-from .pooled import fuse_pool_backward, fuse_pool_forward
 from .program import Buffer, Call, Expression, Out, Program, Split
 
 SPLIT_KERNEL = 1 << 16  # elements of a dense layer's weights from which a core should keep to its own part of them
@@ -95,7 +95,7 @@ def pool_before_relu(applications: list[Application], roots) -> list[Application
 def fuse_epilogues(program: Program) -> None:
     """Bias, a residual after a convolution, and ReLU after a product; ReLU's mask after one of the backward pass."""
     calls = program.calls
-    users = _users(calls)
+    users = program.users()
     removed = set()
     for call in calls:
         if call.kernel in ("conv.conv2d_forward", "dense.dense_forward") and _specialised(call):
@@ -134,7 +134,7 @@ def fold_batch_norm(program: Program) -> None:
 
     The weights are folded once per step.
     """
-    users = _users(program.calls)
+    users = program.users()
     removed: set = set()
     replaced: dict[Call, list[Call]] = {}
     for call in program.calls:
@@ -175,7 +175,7 @@ def fold_batch_norm(program: Program) -> None:
 def fuse_batch_norm(program: Program) -> None:
     """Batch normalisation with the ReLU after it, forward and backward, and with the residual that is added between."""
     calls = program.calls
-    users = _users(calls)
+    users = program.users()
     removed = set()
     for call in calls:
         if call.kernel == "norm.batch_norm_apply":
@@ -237,15 +237,6 @@ def _specialised(call: Call) -> bool:
     kind = call.kernel.removeprefix("conv.conv2d_")
     *_, stride_h, stride_w, _, _, dilation_h, dilation_w, groups = [a for a in call.arguments if type(a) is int]
     return supports(kind, (stride_h, stride_w), (dilation_h, dilation_w), groups)
-
-
-def _users(calls) -> dict[Buffer, list[Call]]:
-    """{root buffer: calls that touch it, in order}"""
-    users: dict[Buffer, list[Call]] = {}
-    for call in calls:
-        for root in call.reads | call.writes:
-            users.setdefault(root, []).append(call)
-    return users
 
 
 def _is_written(root: Buffer, users) -> bool:
@@ -551,7 +542,7 @@ def split_products(program: Program) -> None:
     go from core to core.  The samples are gathered column by column, too, where nothing else reads them.
     """
     splits = {call.arguments[0].root: call.split for call in program.products}
-    users = _users(program.calls)
+    users = program.users()
     replaced: dict[Call, list[Call]] = {}
     for call in program.calls:
         if not isinstance(call.plan, MatrixMultiply) or call.plan.epilogue not in ("bias", "bias_relu"):

@@ -282,6 +282,14 @@ class Program:
         self.calls.append(call)
         return call
 
+    def users(self) -> dict[Buffer, list[Call]]:
+        """{root buffer: calls that touch it, in order}"""
+        users: dict[Buffer, list[Call]] = {}
+        for call in self.calls:
+            for root in call.reads | call.writes:
+                users.setdefault(root, []).append(call)
+        return users
+
     # ---- gradients
 
     def gradient_of(self, value) -> Buffer | None:

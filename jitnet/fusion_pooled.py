@@ -13,7 +13,7 @@ from .program import Buffer, Call, Out, Program
 
 def fuse_pool_forward(program: Program, workspace) -> None:
     """Convolution of one channel, bias, max pooling and ReLU as one kernel, where its vectors are better filled."""
-    users = _users(program)
+    users = program.users()
     replaced: dict[Call, list[Call]] = {}
 
     def only_reader(result: Buffer, kernel: str) -> Call | None:
@@ -46,21 +46,12 @@ def fuse_pool_forward(program: Program, workspace) -> None:
     program.calls = [c for call in program.calls for c in replaced.get(call, [call])]
 
 
-def _users(program: Program) -> dict[Buffer, list[Call]]:
-    """{root buffer: calls that touch it, in order}"""
-    users: dict[Buffer, list[Call]] = {}
-    for call in program.calls:
-        for root in call.reads | call.writes:
-            users.setdefault(root, []).append(call)
-    return users
-
-
 def fuse_pool_backward(program: Program, workspace) -> None:
     """The passes that read the gradient which pooling spreads out read the pooled one, where that takes less work.
 
     If all do, it is never spread out.  The gradient of a bias is the sum of either.
     """
-    users = _users(program)
+    users = program.users()
     replaced: dict[Call, list[Call]] = {}
     first: list[Call] = []
     for pool in program.calls:
