@@ -219,11 +219,11 @@ def _tanh32(x):
     magnitude = np.float32(9.3) if magnitude > np.float32(9.3) else magnitude
     square = magnitude * magnitude
     near = _multiply_add(_tanh_polynomial(square) * square, magnitude, magnitude)
-    # tanh(x) = 2 t / (1 + t^2) with t = tanh(x / 2) = a / b forgives errors of t where it is near 1
+    # with t = tanh(x / 2) = a / b it is 2 t / (1 + t^2) = 1 - (1 - t)^2 / (1 + t^2): what is small is subtracted
     a = magnitude * _tanh_numerator(square)
     b = _tanh_denominator(square)
-    far = (a + a) * b / _multiply_add(b, b, a * a)
-    far = np.float32(1) if far > np.float32(1) else far
+    rest = b - a
+    far = np.float32(1) - rest * rest / _multiply_add(b, b, a * a)
     value = near if magnitude < np.float32(0.625) else far
     return _from_bits(_bits(value) | (_bits(x) & np.int32(-(2**31))))
 
