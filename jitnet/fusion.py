@@ -40,6 +40,7 @@ def optimise(program: Program) -> None:
     fold_batch_norm(program)
     fuse_epilogues(program)
     fuse_batch_norm(program)
+    remove_copies(program)
     fuse_pointwise(program)
     specialise(program, workspace)
     workspace.finish()
@@ -213,6 +214,29 @@ def _fuse_relu_backward(call: Call, users, removed) -> None:
         reader.arguments = (x, _like(y, gradient), _like(dy, gradient), *others)
         reader.reads = (reader.reads - {out.buffer.root}) | {y.root, dy.root}
     removed.add(call)
+
+
+def remove_copies(program: Program) -> None:
+    """A copied gradient shares the memory of the original, if that is not read any more when the copy is added to."""
+    users = _users(program.calls)
+    places = {call: index for index, call in enumerate(program.calls)}
+    for call in program.calls.copy():
+        if call.kernel != "shape.copy_backward" or _output(call).accumulate:
+            continue
+        source, copy = call.arguments[0].root, _output(call).buffer.root
+        if not source.kind == copy.kind == "batch" or source.size != copy.size or users[copy][0] is not call:
+            continue
+        later = [c for c in users[source] if places[c] > places[call]]
+        written = min((places[c] for c in users[copy][1:] if copy in c.writes), default=len(places))
+        if any(source in c.writes or places[c] >= written for c in later):
+            continue
+        program.calls.remove(call)
+        users[source] = sorted((set(users[source]) | set(users.pop(copy))) - {call}, key=places.get)
+        for other in users[source]:
+            for buffer in other.buffers:
+                buffer.root = source if buffer.root is copy else buffer.root
+            other.reads = {source if root is copy else root for root in other.reads}
+            other.writes = {source if root is copy else root for root in other.writes}
 
 
 def _specialised(call: Call) -> bool:
