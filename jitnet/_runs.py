@@ -275,11 +275,12 @@ def info(options) -> int:
 
     from jitnet import threads
     from jitnet._cache import cache_directory
-    from jitnet.kernels.specialise import host_has_amx
+    from jitnet.kernels.specialise import bfloat16_target
 
     features = llvm.get_host_cpu_features()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
     vectors = [name for name in _VECTOR_FEATURES if features.get(name)]
+    target = bfloat16_target()
     lines = {
         "jitnet": f"{__version__} in {Path(__file__).parent}",
         "Python": f"{platform.python_version()} on {platform.platform()}",
@@ -287,7 +288,7 @@ def info(options) -> int:
         "CPU": f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores",
         "vector features": ", ".join(vectors) or "none that jitnet knows",
         "threads": f"{threads.get_num_threads()} of jitnet's own pool",
-        "AMX": "yes, but this version of jitnet does not use it" if host_has_amx() else "no",
+        "mixed_bfloat16": f"with {target.name}" if target else "no: neither AMX nor AVX512-BF16",
         "cache": str(cache_directory()),
         "data": os.environ.get("JITNET_DATA_DIR") or "JITNET_DATA_DIR is not set",
         "CUDA": f"no: {_NO_CUDA}",

@@ -14,7 +14,7 @@ import tempfile
 from ._cache import cache_directory
 from .kernels.specialise import module_name, specialised_module
 from .plan import ALIGNMENT, Plan, Section
-from .program import ITEMSIZE, Buffer, Call, Expression, Out
+from .program import ITEMSIZE, Buffer, Call, Expression, Out, Split
 
 _MODULES: dict = {}
 LINE = 118
@@ -165,8 +165,8 @@ class StepWriter:
     def _chunked(self, name: str, head: list[str], body: list[str], counts: tuple) -> tuple[list[str], str]:
         """A function over chunks, its launcher, and the line of the step that calls the launcher."""
         lines = self._hyperparameters(body) + head + body
-        used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "threads", "update_threads")]
-        source = ["@compile_function"]
+        used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "parts", "threads", "update_threads")]
+        source = ["@compile_part"]
         source += _wrapped(f"def {name}_chunk", ["chunk", "chunks", *used], ":", "")
         source += [*lines, "", "", "@compile_function"]
         source += _wrapped(f"def {name}", ["chunks", "threads", *used], ":", "")
@@ -178,6 +178,17 @@ class StepWriter:
         """The line of the step that calls one of its functions."""
         self.function_calls.append((name, arguments))
         return "\n".join(_wrapped(name, arguments, "", "    "))
+
+    def _split(self, section: Section) -> tuple[list[str], str]:
+        """A function over parts of a weight's rows, for the whole batch."""
+        head = self._rows(section.split)
+        return self._chunked(section.name, head, self._calls(section.calls, serial=True), ("parts", "threads"))
+
+    def _rows(self, split: Split) -> list[str]:
+        """Lines that set the first and the last row of a part."""
+        groups = -(-split.rows // split.together)
+        last = f"min({groups} * (chunk + 1) // chunks * {split.together}, {split.rows})"
+        return [f"    first = {groups} * chunk // chunks * {split.together}", f"    last = {last}"]
 
     def _region(self, section: Section) -> tuple[list[str], str]:
         memory = self.plan.memory
@@ -237,11 +248,8 @@ class StepWriter:
 
     def _product(self, call: Call, compute: bool) -> list[str]:
         """Which rows of a weight's gradient make the block, and the call that computes them."""
-        rows, columns = call.arguments[2].buffer.shape
-        together = call.plan.tile_rows
-        groups = -(-rows // together)
-        last = f"min({groups} * (chunk + 1) // chunks * {together}, {rows})"
-        lines = [f"    first = {groups} * chunk // chunks * {together}", f"    last = {last}"]
+        columns = call.arguments[2].buffer.shape[1]
+        lines = self._rows(call.split)
         lines += self._calls([call], serial=True) if compute else []
         return [*lines, f"    begin = first * {columns}", f"    size = (last - first) * {columns}"]
 
@@ -255,7 +263,8 @@ class StepWriter:
 
         self._name_sections()
         for section in self.plan.sections:
-            add(self._region(section) if section.batched else self._serial(section))
+            write = self._region if section.batched else self._split if section.split else self._serial
+            add(write(section))
         if self.plan.layout.size:
             deferred = self.plan.program.deferred
             if deferred or self.update is None:
@@ -273,7 +282,8 @@ class StepWriter:
         dtypes = [d for d in ITEMSIZE if d != "bool" and d in used]
         imports = [f"from numpy import {', '.join(dtypes)}", ""] if dtypes else []
         decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
-        modules: dict[str, list] = {"_jit": [decorator], "memory": ["view"], "parallel": ["parallel_for"]}
+        decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
+        modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": ["parallel_for"]}
         for function, module in self.kernels.items():
             modules.setdefault(module, []).append(function)
         for module, names in sorted(modules.items()):
@@ -299,7 +309,9 @@ class StepWriter:
         whole = "forward_backward" if self.plan.layout.size else "forward"
         for number, section in enumerate(regions, start=1):
             section.name = whole if len(regions) == 1 else f"region_{number}"
-        for number, section in enumerate((s for s in sections if not s.batched), start=1):
+        for number, section in enumerate((s for s in sections if s.split), start=1):
+            section.name = f"product_{number}"
+        for number, section in enumerate((s for s in sections if not s.batched and not s.split), start=1):
             section.name = f"between_{number}"
 
     def _run_steps(self) -> list[str]:

@@ -1,7 +1,8 @@
 """Global settings, under Keras's names where Keras has them."""
 
+from . import graph
 from ._errors import invalid
-from .graph import floatx, set_floatx
+from .graph import MIXED, floatx, set_floatx
 
 __all__ = ["conv_algorithm", "dtype_policy", "floatx", "set_conv_algorithm", "set_dtype_policy", "set_floatx"]
 
@@ -10,32 +11,39 @@ _conv_algorithm = "auto"
 
 
 def dtype_policy() -> str:
-    """The dtype policy of new layers, which is the name of their float type."""
-    return floatx()
+    """The dtype policy of new layers: the name of their float type, or "mixed_bfloat16"."""
+    return graph.policy()
 
 
 def set_dtype_policy(policy: str) -> None:
-    """Choose the dtype policy of layers built from now on: "float32" or "float64", as ``set_floatx`` does.
+    """Choose the dtype policy of layers built from now on.
 
-    Raises ValueError for any other, mixed precision included: jitnet has no kernels for it yet.
+    policy: "float32" or "float64", as ``set_floatx`` does; or "mixed_bfloat16", which needs a processor with AMX or
+    AVX512-BF16: the operands of convolutions and dense layers, forward and backward, are rounded to bfloat16 where
+    that was measured to be faster, and their products summed in float32.  Everything else stays float32: weights,
+    gradients and the optimizer's state, and unlike in Keras what layers return, too.  So no loss scaling is needed.
+
+    Raises ValueError for any other, and for "mixed_bfloat16" where the processor lacks it.
     """
     check_policy(policy)
-    if policy not in ("float32", "float64"):
-        raise invalid('set_dtype_policy expects "float32" or "float64".', policy=policy)
-    set_floatx(policy)
+    if policy not in ("float32", "float64", MIXED):
+        raise invalid('set_dtype_policy expects "float32", "float64" or "mixed_bfloat16".', policy=policy)
+    graph.set_policy(policy)
 
 
 def check_policy(policy) -> None:
-    """Raise ValueError for a policy of mixed or half precision, with what it would need and what to use instead."""
-    if policy in ("mixed_bfloat16", "bfloat16"):
-        from .kernels.specialise import host_has_amx
+    """Raise ValueError for a policy of half precision, or of mixed precision that this machine lacks."""
+    if policy == MIXED:
+        from .kernels.specialise import bfloat16_target
 
-        raise invalid(
-            f"The policy {policy!r} needs a processor with AMX (amx-tile and amx-bf16: Intel Xeon from the 4th "
-            f"generation on; this one has AMX: {'yes' if host_has_amx() else 'no'}) and kernels that jitnet does not "
-            'have yet. Use "float32".',
-            policy=policy,
-        )
+        if bfloat16_target() is None:
+            raise invalid(
+                f"The policy {policy!r} needs a processor with AMX or AVX512-BF16 (Intel Xeon from the 4th generation "
+                'on, AMD from Zen 4 on), which this one lacks. Use "float32".',
+                policy=policy,
+            )
+    if policy == "bfloat16":
+        raise invalid('Weights are float32 or float64. Use "mixed_bfloat16", with float32 weights.', policy=policy)
     if policy in ("mixed_float16", "float16"):
         raise invalid(f'The policy {policy!r} is for GPUs: jitnet computes in "float32" or "float64".', policy=policy)
 
@@ -55,7 +63,8 @@ def set_conv_algorithm(algorithm: str) -> None:
 
     Winograd's F(4x4, 3x3) takes a quarter of the multiplications; in float32 its rounding error is about 1e-5 of the
     largest output, where that of a direct convolution is 1e-6.  It transforms the weights once per step, which pays for
-    batches: predictions for single small images (8x8, say) are faster with "direct".
+    batches: predictions for single small images (8x8, say) are faster with "direct".  "auto" and "winograd" also use it
+    along the rows of other convolutions with five columns of taps (forward, float32), at no cost in precision.
     """
     global _conv_algorithm
     if algorithm not in _CONV_ALGORITHMS:

@@ -7,16 +7,26 @@ is the reference that tests compare with.
 import math
 
 from .config import conv_algorithm
-from .fusion_pointwise import fuse_pointwise
+from .fusion_pointwise import fuse_pointwise, remove_copies
+from .fusion_pooled import fuse_pool_backward, fuse_pool_forward
 from .graph import Application, SymbolicTensor
+from .kernels.cpu.bfloat16 import (
+    conv2d_backward_filter_bfloat16_plan,
+    conv2d_bfloat16_plan,
+    matrix_multiply_bfloat16_plan,
+    rounding_pays,
+)
 from .kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
     conv2d_forward_plan,
     supports,
 )
+from .kernels.cpu.convolution_rows import conv2d_row_forward_plan, row_weights_plan
 from .kernels.cpu.matrix_multiply import (
+    MatrixMultiply,
     MatrixMultiplyTransposed,
+    matrix_multiply_part_plan,
     matrix_multiply_plan,
     matrix_multiply_transposed_plan,
 )
@@ -28,8 +38,10 @@ from .kernels.cpu.winograd import (
     winograd_outputs,
 )
 from .operations.convolution import MaxPool2D
-from .program import Buffer, Call, Expression, Out, Program
+from .plan import PARTS
+from .program import Buffer, Call, Expression, Out, Program, Split
 
+SPLIT_KERNEL = 1 << 16  # elements of a dense layer's weights from which a core should keep to its own part of them
 SMALL_KERNEL = 4096  # elements of a dense layer's weights below which a gradient per chunk costs next to nothing
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
 
@@ -40,11 +52,14 @@ def optimise(program: Program) -> None:
     fold_batch_norm(program)
     fuse_epilogues(program)
     fuse_batch_norm(program)
+    fuse_pool_forward(program, workspace)
+    fuse_pool_backward(program, workspace)
     remove_copies(program)
     fuse_pointwise(program)
     specialise(program, workspace)
     workspace.finish()
     compute_in_update(program)
+    split_products(program)
 
 
 # ---- rewrites of the graph
@@ -81,7 +96,7 @@ def pool_before_relu(applications: list[Application], roots) -> list[Application
 def fuse_epilogues(program: Program) -> None:
     """Bias, a residual after a convolution, and ReLU after a product; ReLU's mask after one of the backward pass."""
     calls = program.calls
-    users = _users(calls)
+    users = program.users()
     removed = set()
     for call in calls:
         if call.kernel in ("conv.conv2d_forward", "dense.dense_forward") and _specialised(call):
@@ -93,7 +108,7 @@ def fuse_epilogues(program: Program) -> None:
             call.epilogue, call.extra = "bias", bias
             follower = _only_reader(call, users)
             residual = _residual(call, follower, calls, removed)
-            if residual is not None and call.kernel == "conv.conv2d_forward":
+            if residual is not None and call.kernel == "conv.conv2d_forward" and not call.bfloat16:
                 call.residual = _like(residual, _output(call).buffer)
                 _merge(call, follower, _output(follower).buffer, users, removed)
                 call.epilogue = "bias_add"
@@ -120,7 +135,7 @@ def fold_batch_norm(program: Program) -> None:
 
     The weights are folded once per step.
     """
-    users = _users(program.calls)
+    users = program.users()
     removed: set = set()
     replaced: dict[Call, list[Call]] = {}
     for call in program.calls:
@@ -149,7 +164,7 @@ def fold_batch_norm(program: Program) -> None:
             f"norm.{name}", (kernel, *given, mean, variance, gamma, beta, epsilon, Out(folded), Out(shift)), False
         )
         x, _, *rest = call.arguments
-        layer = Call(call.kernel, (x, folded, *rest), True, work=call.work)
+        layer = Call(call.kernel, (x, folded, *rest), True, work=call.work, bfloat16=call.bfloat16)
         replaced[call] = [fold, layer]
         replaced[follower] = [Call("dense.bias_add_forward", (_output(call).buffer, shift, result), True)]
         removed.update({bias} if bias else ())
@@ -161,7 +176,7 @@ def fold_batch_norm(program: Program) -> None:
 def fuse_batch_norm(program: Program) -> None:
     """Batch normalisation with the ReLU after it, forward and backward, and with the residual that is added between."""
     calls = program.calls
-    users = _users(calls)
+    users = program.users()
     removed = set()
     for call in calls:
         if call.kernel == "norm.batch_norm_apply":
@@ -216,29 +231,6 @@ def _fuse_relu_backward(call: Call, users, removed) -> None:
     removed.add(call)
 
 
-def remove_copies(program: Program) -> None:
-    """A copied gradient shares the memory of the original, if that is not read any more when the copy is added to."""
-    users = _users(program.calls)
-    places = {call: index for index, call in enumerate(program.calls)}
-    for call in program.calls.copy():
-        if call.kernel != "shape.copy_backward" or _output(call).accumulate:
-            continue
-        source, copy = call.arguments[0].root, _output(call).buffer.root
-        if not source.kind == copy.kind == "batch" or source.size != copy.size or users[copy][0] is not call:
-            continue
-        later = [c for c in users[source] if places[c] > places[call]]
-        written = min((places[c] for c in users[copy][1:] if copy in c.writes), default=len(places))
-        if any(source in c.writes or places[c] >= written for c in later):
-            continue
-        program.calls.remove(call)
-        users[source] = sorted((set(users[source]) | set(users.pop(copy))) - {call}, key=places.get)
-        for other in users[source]:
-            for buffer in other.buffers:
-                buffer.root = source if buffer.root is copy else buffer.root
-            other.reads = {source if root is copy else root for root in other.reads}
-            other.writes = {source if root is copy else root for root in other.writes}
-
-
 def _specialised(call: Call) -> bool:
     """Whether a generated kernel exists for the call."""
     if call.kernel.startswith("dense."):
@@ -246,15 +238,6 @@ def _specialised(call: Call) -> bool:
     kind = call.kernel.removeprefix("conv.conv2d_")
     *_, stride_h, stride_w, _, _, dilation_h, dilation_w, groups = [a for a in call.arguments if type(a) is int]
     return supports(kind, (stride_h, stride_w), (dilation_h, dilation_w), groups)
-
-
-def _users(calls) -> dict[Buffer, list[Call]]:
-    """{root buffer: calls that touch it, in order}"""
-    users: dict[Buffer, list[Call]] = {}
-    for call in calls:
-        for root in call.reads | call.writes:
-            users.setdefault(root, []).append(call)
-    return users
 
 
 def _is_written(root: Buffer, users) -> bool:
@@ -364,14 +347,34 @@ class _Context:
             self.transposed[key] = copy
         return self.transposed[key]
 
+    def row_weights(self, kernel: Buffer, plan) -> Buffer:
+        """Weights transformed along rows, once per step."""
+        writer = row_weights_plan(kernel.dtype)
+        key = (kernel.root, writer)
+        if key not in self.transposed:
+            name = f"{kernel.name}_winograd_rows"
+            copy = self.program.temporary(name, (plan.weight_elements,), kernel.dtype, "whole")
+            call = Call(writer.name, (kernel, Out(copy)), False, plan=writer)
+            known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
+            (self.first if known else self.result).append(call)
+            self.transposed[key] = copy
+        return self.transposed[key]
+
     def winograd_weights(self, kernel: Buffer, plan) -> Buffer:
         """Weights transformed once per step, of which every chunk does a part."""
-        plan = plan.weights()
-        key = (kernel.root, plan)
+        return self._packed(kernel, plan.weights(), "winograd", plan.weights().elements)
+
+    def bfloat16_weights(self, kernel: Buffer, plan) -> Buffer:
+        """Weights rounded and packed in pairs, likewise."""
+        kernel = self.program.reshaped(kernel, (plan.taps, plan.depth, plan.columns))
+        return self._packed(kernel, plan.weights(), "bfloat16", plan.weight_elements, plan.padded)
+
+    def _packed(self, kernel: Buffer, plan, suffix: str, elements: int, *arguments) -> Buffer:
+        key = (kernel.root, plan, kernel.shape)
         if key not in self.transposed:
-            copy = self.program.temporary(f"{kernel.name}_winograd", (plan.elements,), kernel.dtype, "whole")
+            copy = self.program.temporary(f"{kernel.root.name}_{suffix}", (elements,), kernel.dtype, "whole")
             parts = Expression("chunk"), Expression("chunks")
-            call = Call(plan.name, (kernel, Out(copy), *parts), True, plan=plan)
+            call = Call(plan.name, (kernel, Out(copy), *arguments, *parts), True, plan=plan)
             known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
             (self.first if known else self.result).append(call)
             self.transposed[key] = copy
@@ -399,6 +402,16 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
     epilogue = call.epilogue or "store"
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
     outputs = winograd_outputs("forward", kernel.shape, height, width, *geometry, context.algorithm)
+    if call.bfloat16 and rounding_pays("forward", kernel.shape, (dilation_h, dilation_w), outputs):
+        plan = conv2d_bfloat16_plan("forward", kernel.shape, width, stride, epilogue)
+        workspace = context.workspace.get(x.dtype, plan.workspace_elements(*x.shape[:2], left))
+        kernel = context.bfloat16_weights(kernel, plan)
+        return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left)
+    rows = conv2d_row_forward_plan(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
+    plain = geometry == ((1, 1), (1, 1), "float32") and call.residual is None
+    if context.algorithm != "direct" and plain and not outputs and rows.pays:
+        workspace = context.workspace.get(x.dtype, rows.workspace_elements(x.shape[0]))
+        return _new(call, rows, x, context.row_weights(kernel, rows), *_extra(call), out, Out(workspace), top)
     if outputs:
         plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
         kernel, elements = context.winograd_weights(kernel, plan), plan.workspace_elements
@@ -420,6 +433,12 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
     geometry = tuple(stride), (dilation_h, dilation_w), dy.dtype
     transposed = context.transposed_kernel(kernel, tuple(stride))
     outputs = winograd_outputs("backward_data", kernel.shape, height, width, *geometry, context.algorithm)
+    if call.bfloat16 and rounding_pays("backward_data", kernel.shape, (dilation_h, dilation_w), outputs):
+        plan = conv2d_bfloat16_plan("backward_data", kernel.shape, width, stride, epilogue)
+        workspace = context.workspace.get(dy.dtype, plan.workspace_elements(*dy.shape[:2], left))
+        packed = context.bfloat16_weights(transposed, plan)
+        extra = () if call.extra is None else (_like(call.extra, out.buffer),)
+        return _new(call, plan, dy, packed, *extra, out, Out(workspace), top, left)
     if outputs:
         plan = winograd_backward_data_plan(kernel.shape, outputs, dy.dtype, epilogue)
         *taps, channels, filters = kernel.shape
@@ -443,6 +462,10 @@ def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
     height, width, _ = dy.shape
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
     outputs = winograd_outputs("backward_filter", out.buffer.shape, height, width, *geometry, context.algorithm)
+    if call.bfloat16 and rounding_pays("backward_filter", out.buffer.shape, (dilation_h, dilation_w), outputs):
+        plan = conv2d_backward_filter_bfloat16_plan(out.buffer.shape, width, stride)
+        workspace = context.workspace.get(x.dtype, plan.workspace_elements(x.shape[0], height))
+        return _new(call, plan, x, dy, out, Out(workspace), top, left, accumulate)
     if outputs:
         plan = winograd_backward_filter_plan(out.buffer.shape, outputs, x.dtype)
         elements = plan.workspace_elements
@@ -456,7 +479,11 @@ def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
 def _dense_forward(call: Call, context: _Context) -> Call:
     x, kernel, out = call.arguments
     depth, columns = kernel.shape
-    plan = matrix_multiply_plan(TYPICAL_ROWS * x.rows, depth, columns, x.dtype, call.epilogue or "store")
+    if call.bfloat16 and rounding_pays("dense", (1, 1, depth, columns)):
+        plan = matrix_multiply_bfloat16_plan(depth, columns, call.epilogue or "store")
+        kernel = context.bfloat16_weights(kernel, plan)
+    else:
+        plan = matrix_multiply_plan(TYPICAL_ROWS * x.rows, depth, columns, x.dtype, call.epilogue or "store")
     workspace = context.workspace.get(x.dtype, plan.workspace_elements)
     return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace))
 
@@ -465,9 +492,13 @@ def _dense_backward_data(call: Call, context: _Context) -> Call:
     dy, kernel, out, accumulate = call.arguments
     columns, depth = kernel.shape
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
-    plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
-    workspace = context.workspace.get(dy.dtype, plan.workspace_elements)
     transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
+    if call.bfloat16 and rounding_pays("dense", (1, 1, depth, columns)):
+        plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
+        transposed = context.bfloat16_weights(transposed, plan)
+    else:
+        plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
+    workspace = context.workspace.get(dy.dtype, plan.workspace_elements)
     extra = () if call.extra is None else (_like(call.extra, out.buffer),)
     return _new(call, plan, dy, transposed, *extra, out, Out(workspace))
 
@@ -500,5 +531,41 @@ def compute_in_update(program: Program) -> None:
         for root in (x.root, dy.root):
             root.in_one_piece = root.kind == "batch"
         arguments = (x, dy, out, Expression("first"), Expression("last"))
-        program.products.append(Call(call.kernel, arguments, False, work=call.work, plan=call.plan))
+        split = Split(out.buffer.shape[0], call.plan.tile_rows)
+        program.products.append(Call(call.kernel, arguments, False, work=call.work, plan=call.plan, split=split))
         program.calls.remove(call)
+
+
+def split_products(program: Program) -> None:
+    """Forward products with large dense weights in parts along the rows of the weights, for the whole batch.
+
+    The update gives a core the same rows, which it has in its cache then: instead of half of the weights, partial sums
+    go from core to core.  The samples are gathered column by column, too, where nothing else reads them.
+    """
+    splits = {call.arguments[0].root: call.split for call in program.products}
+    users = program.users()
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if not isinstance(call.plan, MatrixMultiply) or call.plan.epilogue not in ("bias", "bias_relu"):
+            continue
+        x, kernel, bias, out, _ = call.arguments
+        split = splits.get(x.root)
+        if split is None or split.rows != kernel.shape[0] or kernel.size < SPLIT_KERNEL or x.rows != 1:
+            continue
+        plan = matrix_multiply_part_plan(x.dtype)
+        sums = program.temporary(f"{out.buffer.name}_parts", (PARTS, kernel.shape[1]), x.dtype, "batch")
+        sums.in_one_piece = True
+        rows = Expression("first"), Expression("last")
+        part = Call(plan.name, (x, kernel, Out(sums), Expression("chunk"), *rows), False, work=call.work, plan=plan)
+        relu = call.plan.epilogue == "bias_relu"
+        parts_sum = Call("dense.parts_sum", (sums, bias, out, relu), True, work=sums.size)
+        part.split = split
+        replaced[call] = [part, parts_sum]
+        gather = users[x.root][0]
+        if gather.kernel == "memory.gather" and len(users[x.root]) == 2:
+            source = gather.arguments[0]
+            columns = Call(
+                "memory.gather_columns", (source, Expression("order[:batch]"), Out(x), *rows), False, split=split
+            )
+            replaced[gather] = [columns]
+    program.calls = [c for call in program.calls for c in replaced.get(call, [call])]

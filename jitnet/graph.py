@@ -10,12 +10,25 @@ from contextlib import contextmanager
 
 import numpy as np
 
-_floatx = "float32"
+MIXED = "mixed_bfloat16"
+
+_policy = "float32"
 
 
 def floatx() -> str:
     """The dtype of new weights and activations: ``"float32"`` (default) or ``"float64"``."""
-    return _floatx
+    return "float32" if _policy == MIXED else _policy
+
+
+def policy() -> str:
+    """The dtype policy of new layers: the name of their float type, or "mixed_bfloat16"."""
+    return _policy
+
+
+def set_policy(policy: str) -> None:
+    """Set the policy, which ``config.set_dtype_policy`` has checked."""
+    global _policy
+    _policy = policy
 
 
 def set_floatx(dtype: str) -> None:
@@ -23,10 +36,9 @@ def set_floatx(dtype: str) -> None:
 
     dtype: "float32", or "float64" for gradient checks.
     """
-    global _floatx
     if dtype not in ("float32", "float64"):
         raise ValueError(f'set_floatx expects "float32" or "float64". Received: dtype={dtype!r}')
-    _floatx = dtype
+    set_policy(dtype)
 
 
 class Value:
@@ -169,10 +181,11 @@ class Application:
 
     counter = itertools.count()
 
-    def __init__(self, operation, inputs, scope):
+    def __init__(self, operation, inputs, scope, bfloat16=False):
         self.operation = operation
         self.inputs = inputs
         self.scope = scope  # name of the layer that asked for it
+        self.bfloat16 = bfloat16  # whether its products may round their operands, by that layer's policy
         self.outputs = []
         self.index = next(Application.counter)
 
@@ -185,7 +198,7 @@ class _Trace:
     """What layers may ask while they are traced."""
 
     training = False
-    scopes: tuple = ()
+    scopes: tuple = ()  # (name, policy) of each
 
 
 @contextmanager
@@ -199,9 +212,9 @@ def training_mode(training: bool):
 
 
 @contextmanager
-def scope(name: str):
-    """Operations applied inside belong to the layer ``name``."""
-    before, _Trace.scopes = _Trace.scopes, (*_Trace.scopes, name)
+def scope(name: str, policy: str = "float32"):
+    """Operations applied inside belong to the layer ``name``, whose dtype policy is ``policy``."""
+    before, _Trace.scopes = _Trace.scopes, (*_Trace.scopes, (name, policy))
     try:
         yield
     finally:
@@ -212,8 +225,9 @@ def is_training() -> bool:
     return _Trace.training
 
 
-def current_scope() -> str:
-    return _Trace.scopes[-1] if _Trace.scopes else ""
+def current_scope() -> tuple[str, str]:
+    """Name and policy of the layer that is traced."""
+    return _Trace.scopes[-1] if _Trace.scopes else ("", "float32")
 
 
 def as_value(x, dtype=None) -> Value:
@@ -238,7 +252,8 @@ def apply(operation, *inputs):
             raise TypeError(
                 f"{operation.name} mixes {dtype} and {x.dtype} ({x!r}). Build all layers under one jitnet.set_floatx."
             )
-    application = Application(operation, inputs, current_scope())
+    name, policy = current_scope()
+    application = Application(operation, inputs, name, policy == MIXED)
     specifications = operation.infer(*inputs)
     base = application.scope or operation.name
     for shape, dtype in specifications:

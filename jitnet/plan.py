@@ -6,6 +6,7 @@ list while it is in the cache.  Calls without a batch axis (combining the chunks
 regions; a region is cut only where a batched call needs such a result, or what every chunk did a part of.
 """
 
+import itertools
 from dataclasses import dataclass, field
 
 from .program import ITEMSIZE, Buffer, Call, Program
@@ -18,6 +19,7 @@ MAXIMUM_CHUNKS = 64
 # operations of a batch below which one chunk suffices: a second thread would not pay, not even in compiled code
 SINGLE_CHUNK_WORK = 5e5
 PARAMETERS_PER_BLOCK = 4096  # of the optimizer's update
+PARTS = 4  # of a product that is split along the rows of its weights: partial sums are written and read so many times
 
 
 def aligned(size: int) -> int:
@@ -26,11 +28,16 @@ def aligned(size: int) -> int:
 
 @dataclass
 class Section:
-    """Consecutive calls that run together: per chunk of the batch, or once."""
+    """Consecutive calls that run together: per chunk of the batch, per part of a weight's rows, or once."""
 
     calls: list[Call]
     batched: bool
     name: str = ""
+
+    @property
+    def split(self):
+        """The ``Split`` that its calls share, or None."""
+        return self.calls[0].split
 
 
 def schedule(calls: list[Call]) -> list[Section]:
@@ -53,8 +60,8 @@ def schedule(calls: list[Call]) -> list[Section]:
         )
 
     def flush():
-        if prelude:
-            sections.append(Section(prelude.copy(), False))
+        for _, together in itertools.groupby(prelude, key=lambda call: call.split):
+            sections.append(Section(list(together), False))
         if region:
             sections.append(Section(region.copy(), True))
         prelude[:] = pending
@@ -210,7 +217,7 @@ class Plan:
         self.regions = regions
         self.sections = schedule(program.calls) if regions else [Section([c], c.batched) for c in program.calls]
         self.memory = plan_memory(self.sections, reuse=regions)
-        self.work_per_sample = sum(c.work for c in program.calls if c.batched)
+        self.work_per_sample = sum(c.work for c in program.calls if c.batched or c.split)
         self.update_work_per_sample = sum(c.work for c in program.products)
         self.pieces = update_pieces(self.layout, program.products)
         self.partials = {}  # variable -> first element in a chunk's gradients

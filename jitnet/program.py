@@ -68,6 +68,14 @@ class Expression:
     source: str
 
 
+@dataclass(frozen=True)
+class Split:
+    """A call runs once per part [first, last) of a weight's ``rows``; parts start at multiples of ``together``."""
+
+    rows: int
+    together: int
+
+
 @dataclass(eq=False)
 class Call:
     """One kernel call: ``kernel`` is "module.function" below jitnet.kernels.cpu."""
@@ -81,6 +89,8 @@ class Call:
     plan: object = None  # of a generated kernel: has .name and .source
     epilogue: str | None = None  # what is fused into the store, while the program is rewritten
     extra: Buffer | None = None  # the buffer that the epilogue reads
+    split: "Split | None" = None  # not batched, but in parts along the rows of a weight
+    bfloat16: bool = False  # whether the operands of its products may be rounded
     residual: Buffer | None = None  # what the epilogue adds, like the output
     reads: set = field(default_factory=set)
     writes: set = field(default_factory=set)
@@ -187,6 +197,7 @@ class Program:
         self._names: set = set(taken)
         self._layer_names: dict = layer_names or {}
         self._views: dict = {}
+        self._bfloat16 = False  # of the application that emits calls
 
     # ---- buffers
 
@@ -267,9 +278,17 @@ class Program:
         batched = any(b.kind in ("batch", "external") for b in buffers)
         if work is None:
             work = max((b.size for b in buffers if b.kind in ("batch", "external")), default=1)
-        call = Call(kernel, arguments, batched, in_place, work, function)
+        call = Call(kernel, arguments, batched, in_place, work, function, bfloat16=self._bfloat16)
         self.calls.append(call)
         return call
+
+    def users(self) -> dict[Buffer, list[Call]]:
+        """{root buffer: calls that touch it, in order}"""
+        users: dict[Buffer, list[Call]] = {}
+        for call in self.calls:
+            for root in call.reads | call.writes:
+                users.setdefault(root, []).append(call)
+        return users
 
     # ---- gradients
 
@@ -332,6 +351,7 @@ class Program:
         lowered = []
         for application in applications:
             item = Lowered(self, application)
+            self._bfloat16 = application.bfloat16
             application.operation.forward(self, item)
             lowered.append(item)
         return lowered
@@ -346,6 +366,7 @@ class Program:
             if all(gradient is None for gradient in seeded):
                 continue
             start = len(self.calls)
+            self._bfloat16 = application.bfloat16
             application.operation.backward(self, item)
             if not application.batched:
                 # contributions to variables from calls without a batch come after the sum over the chunks

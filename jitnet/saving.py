@@ -275,12 +275,12 @@ def _few(names) -> str:
 
 @contextlib.contextmanager
 def _floatx(dtype: str):
-    before = graph.floatx()
+    before = graph.policy()
     graph.set_floatx(dtype)
     try:
         yield
     finally:
-        graph.set_floatx(before)
+        graph.set_policy(before)
 
 
 # ---- the file

@@ -15,7 +15,8 @@ UPDATE_WORK = 20  # per parameter, memory traffic included
 
 # names that the generated source uses itself
 RESERVED = (
-    "batch", "chunk", "chunks", "blocks", "threads", "update_threads", "begin", "n", "capacity", "base", "size",
+    "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
+    "size",
     "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
     "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
     "step", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
@@ -120,7 +121,8 @@ class Step:
         self._constants, constant_offsets = _pack_constants(constants)
         slots = list(optimizer.slot_names) if optimizer else []
         self.slots = slots
-        self.arguments = ["batch", "chunks", "blocks", "threads", "update_threads", *names]
+        parts = ["parts"] if any(call.split for call in program.calls) else []
+        self.arguments = ["batch", "chunks", "blocks", *parts, "threads", "update_threads", *names]
         self.arguments += ["sample_weight"] if sample_weight is not None else []
         self.arguments += ["order"] if gathered else []
         self.arguments += [*self.output_arguments, *self.gradient_arguments, *self.storage_names.values()]
@@ -266,7 +268,7 @@ class Step:
         if fixed is None:
             chunks = self.plan.chunks(batch)
             fixed = {"batch": batch, "chunks": chunks, "threads": threads}
-            fixed.update(blocks=self.plan.blocks(), update_threads=update_threads)
+            fixed.update(blocks=self.plan.blocks(), parts=plan.PARTS, update_threads=update_threads)
             fixed["arena"] = self._arena
             fixed["constants"] = self._constants
             for storage_id, name in self.storage_names.items():

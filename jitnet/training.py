@@ -239,7 +239,7 @@ class Trainer:
         finally:
             for name, function in functions.items():
                 setattr(module, name, function)
-        work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched}
+        work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched or s.split}
         rows = [(name, float(np.median(times)), work.get(name, 0.0)) for name, times in spent.items()]
         rows = sorted(((n, t, w / t / 1e9) for n, t, w in rows), key=lambda row: -row[1])
         total = sum(t for _, t, _ in rows)
@@ -460,12 +460,12 @@ class Trainer:
 
     def _order(self, samples: int, iterations: int | None = None) -> np.ndarray:
         """A permutation of the samples: a function of the seed and the steps taken (``iterations``) alone."""
-        from .kernels.cpu.random import random_keys
+        from .kernels.cpu.random import random_permutation
 
-        keys = np.empty(samples, np.uint64)
+        order = np.empty(samples, np.int64)
         step = self.optimizer.iterations if iterations is None else iterations
-        random_keys(keys, self._seed(), SHUFFLE_STREAM, step)
-        return np.argsort(keys, kind="stable")
+        random_permutation(order, self._seed(), SHUFFLE_STREAM, step)
+        return order
 
     def _evaluate(self, arrays, samples, shapes, batch_size, hooks, progbar=None) -> dict:
         step = self._step("evaluate", shapes)

@@ -3,10 +3,12 @@
 Imports neither Numba nor the generator, so that a plan can be made without them.
 """
 
+import ctypes
 import functools
 import hashlib
 import importlib.util
 import os
+import platform
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -62,6 +64,64 @@ def host_has_amx() -> bool:
     return bool(features.get("amx-tile") and features.get("amx-bf16"))
 
 
+def host_has_avx512_bf16() -> bool:
+    """Whether the processor multiplies vectors of bfloat16."""
+    features = llvmlite.binding.get_host_cpu_features()
+    return bool(features.get("avx512bf16") and features.get("avx512vl") and features.get("avx512bw"))
+
+
+@functools.cache
+def system_grants_amx() -> bool:
+    """Ask Linux, once for all threads of the process, to let it use tiles: arch_prctl(ARCH_REQ_XCOMP_PERM, 18)."""
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return False
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0
+
+
+@dataclass(frozen=True)
+class BFloat16Target:
+    """How products of bfloat16 operands are computed.
+
+    tiles: as AMX's tiles, else as vectors; native: by such instructions, else by ordinary ones, which is slow.
+    """
+
+    name: str
+    tiles: bool
+    native: bool
+
+
+_BFLOAT16_TARGETS = {
+    target.name: target
+    for target in (
+        BFloat16Target("amx", True, True),
+        BFloat16Target("avx512_bf16", False, True),
+        BFloat16Target("emulated_amx", True, False),
+        BFloat16Target("emulated", False, False),
+    )
+}
+
+
+def bfloat16_target() -> BFloat16Target | None:
+    """The host's best, or what the environment variable ``JITNET_BFLOAT16`` names; None where there is no hardware.
+
+    amx, avx512_bf16, or for tests emulated_amx and emulated.  Raises ValueError if the variable names no target.
+    """
+    name = os.environ.get("JITNET_BFLOAT16")
+    if name:
+        if name not in _BFLOAT16_TARGETS:
+            names = ", ".join(_BFLOAT16_TARGETS)
+            raise ValueError(f"JITNET_BFLOAT16 must be one of {names}. Received: JITNET_BFLOAT16={name}")
+    elif host_has_amx() and host_has_avx512_bf16() and system_grants_amx():
+        name = "amx"
+    elif host_has_avx512_bf16():
+        name = "avx512_bf16"
+    target = _BFLOAT16_TARGETS.get(name)
+    if target is not None and target.name == "amx":
+        system_grants_amx()
+    return target
+
+
 def vector_target() -> VectorTarget:
     """The host's vectors, or those that the environment variable ``JITNET_SIMD`` names (avx512, avx2, neon, plain).
 
@@ -79,8 +139,8 @@ def _generator_hash() -> bytes:
     from importlib.metadata import version
 
     digest = hashlib.sha256()
-    for name in ("simd.py", "simd_winograd.py"):
-        digest.update((Path(__file__).parent / name).read_bytes())
+    for path in sorted(Path(__file__).parent.glob("simd*.py")):
+        digest.update(path.read_bytes())
     digest.update(f"numba {version('numba')} llvmlite {llvmlite.__version__}".encode())
     digest.update(llvmlite.binding.get_host_cpu_name().encode())
     digest.update(llvmlite.binding.get_host_cpu_features().flatten().encode())

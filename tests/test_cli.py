@@ -302,5 +302,6 @@ def test_shifts():
 def test_info(capsys):
     assert main(["info"]) == 0
     said = capsys.readouterr().out
-    for expected in (jitnet.__version__, "numba", "of jitnet's own pool", "AMX:", "CUDA:", "no CUDA backend"):
+    expectations = "numba", "of jitnet's own pool", "mixed_bfloat16:", "CUDA:", "no CUDA backend"
+    for expected in (jitnet.__version__, *expectations):
         assert expected in said

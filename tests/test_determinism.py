@@ -1,5 +1,6 @@
 """The same seed gives the same bits: with any number of threads, in both modes, and in another process."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from small_networks import convolutional, digest, images
 
 import jitnet
-from jitnet import optimizers, plan, steps
+from jitnet import fusion, layers, optimizers, plan, steps
 
 X, Y = images()
 
@@ -33,6 +34,22 @@ def trained(jit_compile, threads=2, seed=5):
 def test_any_number_of_threads_and_both_modes():
     digests = {(mode, threads): trained(mode, threads) for mode in (False, True) for threads in (1, 2, 3)}
     assert len(set(digests.values())) == 1, digests
+
+
+def test_products_in_parts_give_the_same_bits_with_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(fusion, "SMALL_KERNEL", 1)
+    monkeypatch.setattr(fusion, "SPLIT_KERNEL", 1)
+    digests = set()
+    for mode, threads in itertools.product((False, True), (1, 2, 3)):
+        jitnet.set_num_threads(threads)
+        jitnet.utils.set_random_seed(5)
+        hidden = layers.Dense(33, "relu")
+        model = jitnet.Sequential([jitnet.Input((6, 5, 2)), layers.Flatten(), hidden, layers.Dense(3)])
+        model.compile("adam", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=mode)
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=0)
+        digests.add(digest(model))
+    assert "matrix_multiply_part(" in model.step_source()
+    assert len(digests) == 1
 
 
 def test_the_step_really_runs_on_several_threads():

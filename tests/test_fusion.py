@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import layers, ops, plan, steps
-from jitnet.fusion import remove_copies
+from jitnet import fusion, layers, ops, plan, steps
+from jitnet.fusion_pointwise import remove_copies
 from jitnet.graph import topological_order
 from jitnet.layers.base import clear_names
 from jitnet.program import Out, Program
@@ -55,6 +55,19 @@ def branches():
     return jitnet.Model(x, layers.Dense(5)(layers.Flatten()(layers.Multiply()([f, f]))))
 
 
+def pooled_branches():
+    """Pooled convolutions without bias, without ReLU, with inputs and outputs that are read several times."""
+    x = jitnet.Input((15, 13, 1))
+    first = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    a = layers.MaxPooling2D(2)(first)
+    b = layers.MaxPooling2D(2)(layers.Conv2D(5, 3, use_bias=False)(a))
+    c = layers.Conv2D(4, (2, 3), activation="relu")(a)
+    d = layers.MaxPooling2D(2)(c)
+    e = layers.MaxPooling2D(2)(layers.Conv2D(6, 4, padding="same")(x))
+    read = [layers.Flatten()(b), layers.GlobalAveragePooling2D()(c), layers.Flatten()(d), layers.Flatten()(e)]
+    return jitnet.Model(x, layers.Dense(5)(layers.Concatenate()(read)))
+
+
 def gradients(build, shape, fuse, batch=37):
     clear_names()
     jitnet.set_floatx("float64")
@@ -73,11 +86,16 @@ def gradients(build, shape, fuse, batch=37):
 @pytest.mark.parametrize(
     "build, shape, kernels",
     [
-        (lenet, (14, 13, 1), ["conv2d_forward_5x5_1_6_whole_rows_bias(", "matrix_multiply_bias_relu(", "mask("]),
+        (lenet, (14, 13, 1), ["conv2d_pooled_backward_filter_5x5_1_6(", "matrix_multiply_bias_relu(", "mask("]),
         (
             strides_dilation_groups,
             (13, 11, 3),
             ["conv2d_forward_3x2_3_8_stride2x2_whole_rows_bias_relu(", "conv2d_forward("],
+        ),
+        (
+            pooled_branches,
+            (15, 13, 1),
+            ["conv2d_pooled_backward_filter_3x3_1_6(", "conv2d_backward_data_2x3_6_4", "max_pool2d_2x2_backward("],
         ),
         (
             branches,
@@ -101,6 +119,31 @@ def test_fused_step_equals_unfused(build, shape, kernels):
     for kernel in kernels:
         assert kernel in fused_step.source
     assert "_relu_mask" not in unfused_step.source
+
+
+def perceptron():
+    """Products of 23 and 13 rows of weights in four parts, the first of them with the samples' columns."""
+    return jitnet.Sequential(
+        [
+            jitnet.Input((23,)),
+            layers.Dense(13, activation="relu"),
+            layers.Dense(9),
+            layers.Dense(5, use_bias=False),
+        ]
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 2, 37])
+def test_products_with_large_weights_run_in_parts(batch, monkeypatch):
+    monkeypatch.setattr(fusion, "SMALL_KERNEL", 1)
+    monkeypatch.setattr(fusion, "SPLIT_KERNEL", 100)
+    fused_results, fused, fused_step = gradients(perceptron, (23,), fuse=True, batch=batch)
+    results, unfused, _ = gradients(perceptron, (23,), fuse=False, batch=batch)
+    np.testing.assert_allclose(fused_results, results, rtol=1e-12)
+    for name, gradient in unfused.items():
+        np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * abs(gradient).max(), err_msg=name)
+    for kernel, count in (("matrix_multiply_part", 2), ("parts_sum", 2), ("gather_columns", 1)):
+        assert fused_step.source.count(f"    {kernel}(") == count
 
 
 def test_relu_moves_behind_max_pooling():

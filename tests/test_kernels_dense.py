@@ -37,6 +37,21 @@ def test_bias_add(shape, dtype):
     assert_close(x, expected, 1e-6)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (0, 4, 3), (5, 4, 37), (3, 2, 0)])
+@dtypes
+def test_parts_sum(shape, dtype):
+    parts, bias = draw(*shape, dtype=dtype), draw(shape[-1], dtype=dtype)
+    expected = naive.bias_add_forward(parts.astype(np.float64).sum(1), bias)
+    check(dense.parts_sum, [parts, bias], (False,), [expected])
+    check(dense.parts_sum, [parts, bias], (True,), [np.maximum(expected, 0)])
+
+
+def test_parts_sum_keeps_nan():
+    y = np.zeros((1, 1))
+    dense.parts_sum(np.full((1, 2, 1), np.nan), np.zeros(1), y, True)
+    assert np.isnan(y[0, 0])
+
+
 @sizes
 def test_central_differences(rows, depth, columns):
     x, kernel, dy = operands(rows, depth, columns, np.float64)

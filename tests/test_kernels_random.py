@@ -142,11 +142,23 @@ def test_dropout_keeps_its_share():
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 1000])
-def test_random_keys_make_permutations(size):
-    keys = np.empty(size, np.uint64)
-    random.random_keys(keys, SEED, STREAM, STEP)
-    expected = [
-        naive.word(SEED, STREAM, STEP, 2 * i) << 32 | naive.word(SEED, STREAM, STEP, 2 * i + 1) for i in range(size)
-    ]
-    np.testing.assert_array_equal(keys, np.array(expected, np.uint64))
-    assert sorted(np.argsort(keys).tolist()) == list(range(size))
+def test_random_permutation_is_a_shuffle_inside_out(size):
+    order = np.empty(size, np.int64)
+    random.random_permutation(order, SEED, STREAM, STEP)
+    expected = []
+    for i in range(size):
+        place = naive.word(SEED, STREAM, STEP, i) * (i + 1) >> 32
+        expected.append(i)
+        expected[i], expected[place] = expected[place], i
+    np.testing.assert_array_equal(order, np.array(expected, np.int64))
+    assert sorted(order.tolist()) == list(range(size))
+
+
+def test_every_permutation_is_as_likely_as_the_others():
+    counts, draws = {}, 24_000
+    order = np.empty(4, np.int64)
+    for step in range(draws):
+        random.random_permutation(order, SEED, STREAM, step)
+        counts[tuple(order)] = counts.get(tuple(order), 0) + 1
+    statistic = sum((count - draws / 24) ** 2 / (draws / 24) for count in counts.values())
+    assert len(counts) == 24 and statistic < 49.7  # chi-squared of 23 degrees of freedom, one in a thousand

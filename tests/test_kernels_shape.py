@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from naive.differences import gradient
 
+from jitnet.kernels.cpu import memory
 from jitnet.kernels.cpu import shape as kernels
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -33,6 +34,22 @@ def test_fill_and_copy(dtype):
     kernels.copy_forward(x, y)
     np.testing.assert_array_equal(y, x.reshape(6, 4))
     check_backward(lambda x: x.reshape(6, 4), kernels.copy_backward, x, random((6, 4), dtype, seed=1))
+
+
+@pytest.mark.parametrize("sample", [(), (1,), (3,), (37,), (5, 7, 2)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_gather(sample, dtype):
+    source, order = (9 * random((11, *sample))).astype(dtype), np.array([3, 0, 10, 3, 7])
+    for count in (0, 1, 5):
+        out = np.full((count, *sample), 77, dtype)
+        memory.gather(source, order[:count], out)
+        np.testing.assert_array_equal(out, source[order[:count]])
+    columns = source.reshape(11, -1)
+    out = np.full((5, columns.shape[1]), 77, dtype)
+    first, last = columns.shape[1] // 3, columns.shape[1] - columns.shape[1] // 5
+    memory.gather_columns(source, order, out, first, last)
+    np.testing.assert_array_equal(out[:, first:last], columns[order, first:last])
+    assert (out[:, :first] == 77).all() and (out[:, last:] == 77).all()
 
 
 @DTYPES

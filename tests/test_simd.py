@@ -11,7 +11,11 @@ import pytest
 from naive import assert_close, draw
 
 from jitnet.kernels import specialise
-from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
+from jitnet.kernels.cpu.matrix_multiply import (
+    matrix_multiply_part_plan,
+    matrix_multiply_plan,
+    matrix_multiply_transposed_plan,
+)
 from jitnet.kernels.cpu.transpose import transpose_plan
 from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
 
@@ -86,6 +90,18 @@ def test_products_of_matrices(target, dtype, tolerance, planned):
         transpose(w.reshape(1, 1, *w.shape), transposed.reshape(-1), 1, 1)
         assert (transposed == w.T).all()
         assert intact()
+
+
+@targets
+def test_parts_of_a_product(target):
+    multiply = matrix_multiply_part_plan("float32", target).kernel()
+    for rows, depth, columns in SIZES:
+        x, w = draw(rows, depth, dtype="float32", seed=0), draw(depth, columns, dtype="float32", seed=1)
+        y, intact = guarded(np.full((rows, 3, columns), 5, np.float32))
+        first, last = depth // 3, depth - depth // 5
+        multiply(x, w, y, 1, first, last)
+        assert_close(y[:, 1], naive.dense_forward(x[:, first:last], w[first:last]), 1e-5 * (1 + depth))
+        assert (y[:, ::2] == 5).all() and intact()
 
 
 def test_epilogues():

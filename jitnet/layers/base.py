@@ -57,7 +57,8 @@ class Layer:
     Arguments:
         name: a name unique in the model; by default made from the class.
         trainable: whether the optimizer updates the layer's weights.
-        dtype: "float32" or "float64"; by default ``jitnet.config.floatx()`` when the layer is built.
+        dtype: "float32", "float64" or "mixed_bfloat16" (see ``jitnet.config.set_dtype_policy``); by default
+            ``jitnet.config.dtype_policy()`` when the layer is built.
         input_shape: for the first layer of a ``Sequential``: the shape without the batch axis.
     """
 
@@ -74,8 +75,8 @@ class Layer:
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
         self._trainable = bool(trainable)
         check_policy(dtype)
-        self._dtype = dtype
-        self._built_dtype = None
+        self._policy = dtype
+        self._built_policy = None
         self.built = False
         self.input_spec_shape = None if input_shape is None else tuple(input_shape)
         self._weights: list[Variable] = []
@@ -100,8 +101,8 @@ class Layer:
     def get_config(self) -> dict:
         """The constructor's arguments."""
         config = {"name": self.name, "trainable": self.trainable}
-        if self._dtype is not None:
-            config["dtype"] = self._dtype
+        if self._policy is not None or self._built_policy == graph.MIXED:
+            config["dtype"] = self.dtype_policy
         return config
 
     @classmethod
@@ -112,7 +113,13 @@ class Layer:
 
     @property
     def dtype(self) -> str:
-        return self._dtype or self._built_dtype or graph.floatx()
+        """The dtype of the layer's weights and of what it returns."""
+        return "float32" if self.dtype_policy == graph.MIXED else self.dtype_policy
+
+    @property
+    def dtype_policy(self) -> str:
+        """Its dtype, or "mixed_bfloat16" if the operands of its products are rounded."""
+        return self._policy or self._built_policy or graph.policy()
 
     def add_weight(
         self, shape=(), initializer="glorot_uniform", dtype=None, trainable=True, regularizer=None, name="weight"
@@ -212,7 +219,7 @@ class Layer:
 
     def _build_once(self, shapes) -> None:
         if not self.built:
-            self._built_dtype = self.dtype
+            self._built_policy = self.dtype_policy
             self.build(shapes)
             self.built = True
 
@@ -226,7 +233,7 @@ class Layer:
         arguments = {}
         if self._accepts_training():
             arguments["training"] = graph.is_training() if training is None else bool(training)
-        with graph.scope(self.name):
+        with graph.scope(self.name, self.dtype_policy):
             try:
                 self._build_once(shapes)
                 outputs = self.call(inputs, **arguments)

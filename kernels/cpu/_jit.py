@@ -231,6 +231,11 @@ def compile_uncached(function):
     return numba.njit(**OPTIONS)(function)
 
 
+def compile_part(function):
+    """Generated code that becomes part of its only caller: neither Python nor the disk cache meets it."""
+    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 @intrinsic
 def kernel_attributes(typingctx):
     """Lets LLVM use the widest vectors of the machine in the kernel."""

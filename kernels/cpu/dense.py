@@ -140,6 +140,24 @@ def bias_add_forward(x, bias, y):
 
 
 @kernel
+def parts_sum(parts, bias, y, relu):
+    """y = sum of parts over their second axis + bias, cut at 0 if relu.  parts: (M, P, N), bias: (N,), y: (M, N)"""
+    kernel_attributes()
+    zero = y.dtype.type(0)
+    for m in range(y.shape[0]):
+        row = y[m]
+        for n in range(bias.size):
+            row[n] = bias[n]
+        for p in range(parts.shape[1]):
+            part = parts[m, p]
+            for n in range(row.size):
+                row[n] += part[n]
+        if relu:
+            for n in range(row.size):
+                row[n] = zero if row[n] < zero else row[n]
+
+
+@kernel
 def bias_add_backward(dy, dbias, accumulate):
     """dbias = sum of dy over all but the last axis.  dy: (..., C), dbias: (C,)"""
     kernel_attributes()

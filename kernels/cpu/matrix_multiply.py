@@ -22,7 +22,7 @@ COLUMNS, ROWS, ITEMSIZE, CACHED = {columns}, {rows}, {itemsize}, {cached}
 _constants = dict(
     dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}, contiguous=True
 )
-whole = matrix_tile(masked={narrow}, unroll=2, **_constants)
+whole = matrix_tile(masked={masked}, unroll=2, **_constants)
 edge = matrix_tile(masked=True, unroll={edge_unroll}, **_constants)
 {thin_tile}
 
@@ -93,6 +93,38 @@ def {name}(a, b{extra_argument}, c, workspace):
                         edge(arguments)
 '''
 
+_PART = '''"""Part of a product of matrices in {dtype}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, matrix_tile
+
+COLUMNS, ROWS, ITEMSIZE = {columns}, {rows}, {itemsize}
+_constants = dict(
+    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue="store", contiguous=True
+)
+whole = matrix_tile(masked=False, unroll=2, **_constants)
+edge = matrix_tile(masked=True, unroll=1, **_constants)
+
+
+@kernel
+def {name}(a, b, c, part, first, last):
+    """c[:, part] = a[:, first:last] @ b[first:last].  a: (M, K), b: (K, N), c: (M, P, N)"""
+    kernel_attributes()
+    a_row, b_row, c_row = a.strides[0] // ITEMSIZE, b.strides[0] // ITEMSIZE, c.strides[0] // ITEMSIZE
+    height, width = c.shape[0], c.shape[2]
+    for column in range(0, width, COLUMNS):
+        for row in range(0, height, ROWS):
+            arguments = (
+                address(a, row * a_row + first), a_row, 1, address(b, first * b_row + column), b_row,
+                address(c, row * c_row + part * width + column), c_row, last - first, height - row, width - column,
+                0, 1, 0, 0,
+            )
+            if width - column >= COLUMNS:
+                whole(arguments)
+            else:
+                edge(arguments)
+'''
+
 _FILTER = '''"""Transposed product of matrices in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
@@ -103,7 +135,7 @@ ROWS = {rows}
 ITEMSIZE = {itemsize}
 CACHED = {cached}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
-whole = matrix_tile(masked={narrow}, unroll=2, contiguous=False, **_constants)
+whole = matrix_tile(masked={masked}, unroll=2, contiguous=False, **_constants)
 edge = matrix_tile(masked=True, unroll={edge_unroll}, contiguous=False, **_constants)
 
 
@@ -131,6 +163,41 @@ def {name}(x, dy, dkernel, first, last):
                     whole(arguments)
                 else:
                     edge(arguments)
+'''
+
+_NARROW_FILTER = '''"""Transposed product of matrices in {dtype}, few columns, written for {target} by jitnet."""
+
+import numpy as np
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.cpu.rows import scratch
+from jitnet.kernels.simd import address, matrix_tile
+
+COLUMNS, ITEMSIZE = {columns}, {itemsize}
+tile = matrix_tile(
+    dtype={dtype!r}, lanes={lanes}, rows={narrow}, vectors={vectors}, epilogue="store", contiguous=False, masked=True,
+    unroll=2,
+)
+
+
+@kernel
+def {name}(x, dy, dkernel, first, last):
+    """dkernel[first:last] {operator} x.T[first:last] @ dy.  x: (M, K), dy: (M, N), dkernel: (K, N)"""
+    kernel_attributes()
+    x_row = x.strides[0] // ITEMSIZE
+    dy_row = dy.strides[0] // ITEMSIZE
+    # vectors along the rows of dkernel, which are its columns here; then it is turned
+    turned = scratch(np.{dtype})
+    for row in range(first, last, COLUMNS):
+        for column in range(0, dy.shape[1], {narrow}):
+            columns = dy.shape[1] - column
+            tile((
+                address(dy, column), 1, dy_row, address(x, row), x_row, address(turned, 0), COLUMNS, x.shape[0],
+                columns, last - row, 0, 1, 0, 0,
+            ))
+            for i in range(min(COLUMNS, last - row)):
+                for j in range(min({narrow}, columns)):
+                    dkernel[row + i, column + j] {operator} turned[j * COLUMNS + i]
 '''
 
 _THIN_TILE = """# few rows, predictions for one sample say, are bound by reading b: one row of more vectors
@@ -188,7 +255,9 @@ class _MatrixPlan:
         """The module that holds the kernel."""
         rows, vectors = _tile_shape(self.target)
         lanes = self.target.lanes(self.dtype)
-        if self.narrow:
+        if self._template is _NARROW_FILTER:
+            vectors = max(1, rows * vectors // 8)
+        elif self.narrow:
             # one kind of tile for all of the result, masked
             lanes, vectors = self.narrow, 1
         itemsize = 4 if self.dtype == "float32" else 8
@@ -210,7 +279,8 @@ class _MatrixPlan:
             rows=rows,
             vectors=vectors,
             columns=lanes * vectors,
-            narrow=bool(self.narrow),
+            masked=bool(self.narrow),
+            narrow=self.narrow,
             edge_unroll=2 if self.narrow else 1,
             depth=_DEPTH,
             packed_row=_DEPTH + _ROW_GAP,
@@ -241,16 +311,27 @@ class MatrixMultiply(_MatrixPlan):
         return _PACKED if self.workspace_elements else _PRODUCT
 
 
+class MatrixMultiplyPart(_MatrixPlan):
+    """``kernel(a, b, c, part, first, last)``: c[:, part] = a[:, first:last] @ b[first:last]; c: (M, P, N)."""
+
+    _prefix = "matrix_multiply_part"
+    _template = _PART
+
+
 class MatrixMultiplyTransposed(_MatrixPlan):
     """``kernel(x, dy, dkernel, first, last)``: rows [first, last) of dkernel (K, N) = or += x (M, K).T @ dy (M, N)."""
 
     _prefix = "matrix_multiply_transposed"
-    _template = _FILTER
 
     @property
     def tile_rows(self) -> int:
         """Rows of dkernel that are computed together; parts of it should start at a multiple."""
         return _tile_shape(self.target)[0]
+
+    @property
+    def _template(self):
+        # wider results fill the lanes of their own vectors well enough
+        return _NARROW_FILTER if 0 < self.narrow <= 4 else _FILTER
 
 
 def _narrow(columns: int, dtype: str, target: VectorTarget) -> int:
@@ -276,6 +357,11 @@ def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store"
         workspace = _DEPTH * vectors * target.lanes(dtype) + packed_rows * (_DEPTH + _ROW_GAP)
     narrow = 0 if workspace else _narrow(columns, dtype, target)
     return MatrixMultiply(dtype, epilogue, target, narrow, workspace)
+
+
+def matrix_multiply_part_plan(dtype="float32", target=None) -> MatrixMultiplyPart:
+    """Dense forward as partial sums, one for each part of the weights' rows.  The kernel takes matrices of any size."""
+    return MatrixMultiplyPart(dtype, "store", target or vector_target(), 0)
 
 
 def matrix_multiply_transposed_plan(

@@ -70,6 +70,10 @@ def gather(source, order, out):
     out_flat = out.reshape(-1)
     size = out_flat.size // max(1, order.size)
     line = 64 // flat.itemsize
+    if size == 1:
+        for i in range(out_flat.size):
+            out_flat[i] = flat[order[i]]
+        return
     for i in range(order.size):
         # the next sample is on its way while this one is copied: samples lie anywhere in the main memory
         if i + 1 < order.size and size >= line:
@@ -79,4 +83,22 @@ def gather(source, order, out):
         row = flat[order[i] * size : (order[i] + 1) * size]
         target = out_flat[i * size : (i + 1) * size]
         for j in range(size):
+            target[j] = row[j]
+
+
+@kernel
+def gather_columns(source, order, out, first, last):
+    """out[i, first:last] = source[order[i], first:last].  source: (samples, ...), order: (n,), out: (n, K)"""
+    kernel_attributes()
+    flat = source.reshape(-1)
+    size = out.shape[1]
+    line = 64 // flat.itemsize
+    for i in range(order.size):
+        if i + 1 < order.size:
+            following = order[i + 1] * size
+            for j in range(first, last, line):
+                prefetch(flat, following + j)
+        row = flat[order[i] * size + first : order[i] * size + last]
+        target = out[i, first:last]
+        for j in range(target.size):
             target[j] = row[j]

@@ -6,6 +6,7 @@ little to compile, nothing happens here: every function is compiled when it is f
 
 import contextlib
 import os
+import struct
 import sys
 import warnings
 
@@ -18,6 +19,7 @@ from numba.core.errors import NumbaError
 from jitnet.threads import get_num_threads
 
 LEAST = 2  # functions for which a process pays
+MOST = 1024  # functions whose numbers a pipe holds
 
 
 def compile_kernels(module, calls, scope: dict) -> None:
@@ -36,7 +38,12 @@ def compile_kernels(module, calls, scope: dict) -> None:
 
 
 def compile_functions(module, calls, scope: dict) -> None:
-    """Functions of ``module``: [(name, argument names)]."""
+    """Functions of ``module``: [(name, argument names)], the longest first, so that none is waited for in the end."""
+
+    def length(call):
+        return -len(getattr(module, f"{call[0]}_chunk", getattr(module, call[0])).py_func.__code__.co_code)
+
+    calls = sorted(calls, key=length)
     _compile((getattr(module, name), tuple(numba.typeof(scope[a]) for a in arguments)) for name, arguments in calls)
 
 
@@ -44,15 +51,21 @@ def _compile(tasks) -> None:
     if not hasattr(os, "fork") or sys.platform == "darwin":  # whose system libraries don't survive a fork
         return
     missing = [(dispatcher, arguments) for dispatcher, arguments in tasks if not _is_there(dispatcher, arguments)]
+    missing = missing[:MOST]
     processes = min(get_num_threads(), len(missing) // LEAST)
     if processes < 2:
         return
+    # numbers of tasks wait in a pipe, and who is free takes the next; all fit into the smallest pipe of Linux
+    reader, writer = os.pipe()
+    os.write(writer, struct.pack(f"{len(missing)}I", *range(len(missing))))
+    os.close(writer)
     # nobody else may be compiling while the process is copied
     with global_compiler_lock:
-        children = [_start(missing[number::processes]) for number in range(1, processes)]
+        children = [_start(missing, reader) for _ in range(1, processes)]
         try:
-            _work(missing[::processes])
+            _work(missing, reader)
         finally:
+            os.close(reader)
             for child in children:
                 os.waitpid(child, 0)
 
@@ -62,22 +75,23 @@ def _is_there(dispatcher, arguments) -> bool:
     return arguments in dispatcher.overloads or dispatcher._cache.contains(arguments, dispatcher.targetctx.codegen())
 
 
-def _start(tasks) -> int:
-    """The process number of a copy that does ``tasks``."""
+def _start(tasks, reader: int) -> int:
+    """The process number of a copy that takes part in ``tasks``."""
     with warnings.catch_warnings():
         # Python warns of threads that are not there in the copy: it needs none
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
         try:
-            _work(tasks)
+            _work(tasks, reader)
         finally:
             os._exit(0)
     return child
 
 
-def _work(tasks) -> None:
-    for dispatcher, arguments in tasks:
+def _work(tasks, reader: int) -> None:
+    while number := os.read(reader, 4):
+        dispatcher, arguments = tasks[struct.unpack("I", number)[0]]
         # what can't be compiled says so when it is called
         with contextlib.suppress(NumbaError):
             dispatcher.compile(arguments)

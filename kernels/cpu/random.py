@@ -112,14 +112,23 @@ def truncated_normal(out, mean, stddev, seed, stream, step, first):
 
 
 @kernel
-def random_keys(out, seed, stream, step):
-    """64-bit random integers; the order that sorts them is a random permutation.  out: uint64 (n,)"""
+def random_permutation(out, seed, stream, step):
+    """A random order of 0 to n - 1: Fisher and Yates's shuffle, inside out (Durstenfeld 1964).  out: int64 (n,)
+
+    Element i is drawn from 32 bits, so that its i + 1 places differ in probability by at most (i + 1) / 2^32.
+    """
     kernel_attributes()
-    for block in range((out.size + 1) // 2):
-        words = words_of(seed, stream, step, block, 0)
-        out[2 * block] = (words[0] << np.uint64(32)) | words[1]
-        if 2 * block + 1 < out.size:
-            out[2 * block + 1] = (words[2] << np.uint64(32)) | words[3]
+    whole = out.size - out.size % 4
+    for first in range(0, whole, 4):
+        words = words_of(seed, stream, step, first // 4, 0)
+        for k in range(4):
+            out[first + k] = words[k]
+    store_block(out, whole, words_of(seed, stream, step, whole // 4, 0))
+    for i in range(out.size):
+        # the word of an element waits in its place
+        j = (out[i] * (i + 1)) >> 32
+        out[i] = out[j]
+        out[j] = i
 
 
 @kernel

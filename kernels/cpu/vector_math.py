@@ -2,8 +2,8 @@
 
 ``exp(x)`` and the others are called like those of ``math``, whose remaining functions are here as they are.  For
 float32 they are within 4 units in the last place over the whole range, infinities, NaN and denormal numbers included;
-for float64 they are ``math``'s.  The polynomials of exp, log and tanh are those of Cephes (S. L. Moshier, 1989), single
-precision; those of erf and erfc were fitted to SciPy's ``erf`` and ``erfcx`` for the smallest relative error.
+for float64 they are ``math``'s.  The polynomials of exp, log and (near 0) tanh are those of Cephes (S. L. Moshier,
+1989), single precision; those of erf, erfc and tanh elsewhere were fitted for the smallest relative error.
 
 A kernel's fast-math flags allow LLVM to reassociate sums, which would undo the exact reduction of the argument.
 Multiply-adds are therefore written as calls of an intrinsic, and scaling by powers of two as integer arithmetic.
@@ -82,6 +82,11 @@ _log_polynomial = _horner(
 _tanh_polynomial = _horner(
     "_tanh_polynomial", -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1
 )
+# tanh(x / 2) / x as a quotient in x^2, 0.625 <= |x| <= 9.3, where it is 1
+_tanh_numerator = _horner("_tanh_numerator", 5.218157821218483e-5, 1.4659494161605835e-2, 0.5)
+_tanh_denominator = _horner(
+    "_tanh_denominator", 1.0196470157097792e-6, 1.1588349007070065e-3, 0.11265219748020172, 1.0
+)  # fmt: skip
 # (1 + 2 a) erfcx(a) - 1 in q = (a - 2) / (a + 2), 0 <= a <= 10.1
 _erfc_polynomial = _horner(
     "_erfc_polynomial",
@@ -211,12 +216,16 @@ def _erf32(x):
 @_inline
 def _tanh32(x):
     magnitude = abs(x)
-    square = x * x
-    near = _multiply_add(_tanh_polynomial(square) * square, x, x)
-    z = _exp32(np.float32(-2) * magnitude)
-    far = (np.float32(1) - z) / (np.float32(1) + z)
-    far = -far if x < np.float32(0) else far
-    return near if magnitude < np.float32(0.625) else far
+    magnitude = np.float32(9.3) if magnitude > np.float32(9.3) else magnitude
+    square = magnitude * magnitude
+    near = _multiply_add(_tanh_polynomial(square) * square, magnitude, magnitude)
+    # tanh(x) = 2 t / (1 + t^2) with t = tanh(x / 2) = a / b forgives errors of t where it is near 1
+    a = magnitude * _tanh_numerator(square)
+    b = _tanh_denominator(square)
+    far = (a + a) * b / _multiply_add(b, b, a * a)
+    far = np.float32(1) if far > np.float32(1) else far
+    value = near if magnitude < np.float32(0.625) else far
+    return _from_bits(_bits(value) | (_bits(x) & np.int32(-(2**31))))
 
 
 def exp(x):

@@ -179,6 +179,7 @@ class Pointwise(Case):
 
 def prepare(workload, threads, variant):
     jitnet.set_num_threads(threads)
+    jitnet.set_dtype_policy(variant or workload.policy)
     if workload.kind == "pointwise":
         return Pointwise(workload)
     if workload.kind in ("train", "memory", "gradients", "cold"):

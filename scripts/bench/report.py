@@ -241,8 +241,8 @@ def markdown(data: dict) -> str:
         lines += ["## Products of square matrices", "", _HEAD.rstrip()]
         lines += [_row(r, records, peak, WORKLOADS[r["workload"]].title) for r in matrices]
         lines.append("")
-    if "amx_bf16" not in here["features"]:
-        lines += ["VGG-like in mixed_bfloat16: not measured, this machine has no AMX.", ""]
+    if not {"amx_bf16", "avx512_bf16"} & set(here["features"]):
+        lines += ["VGG-like in mixed_bfloat16: not measured, this machine has neither AMX nor AVX512-BF16.", ""]
     return "\n".join(lines)
 
 

@@ -18,6 +18,8 @@ import report
 from peers import PEERS
 from workloads import choose
 
+import jitnet
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -62,6 +64,11 @@ def main(arguments=None) -> None:
         with measure.Processes(options.threads) as processes:
             results.data["peak"] = measure.peak(processes, options.threads)
             for workload in options.chosen:
+                try:
+                    jitnet.config.check_policy(workload.policy)
+                except ValueError as error:
+                    print(f"{workload.name} is left out: {error}", file=sys.stderr)
+                    continue
                 for peer in peers_of(workload, options):
                     missing = PEERS[peer].missing()
                     if missing:

@@ -30,6 +30,7 @@ class Workload:
     input_scale: float = 1.0
     shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x
     sweep: str = ""  # which pass of a convolution
+    policy: str = "float32"  # jitnet's dtype policy
 
     @property
     def model(self) -> Network:
@@ -105,6 +106,10 @@ _WORKLOADS = [
     Workload(
         "vgg", "train", "VGG-like 64-64-128-128, SGD momentum, batch 64", TORCH,
         {"best": 1.25}, ("torch-compiled", "jax"), "vgg", 64, 10,
+    ),
+    Workload(
+        "vgg-bfloat16", "train", "VGG-like in mixed_bfloat16, against jitnet in float32", ("jitnet-float32",),
+        {"jitnet-float32": 1.6}, (), "vgg", 64, 10, policy="mixed_bfloat16",
     ),
     Workload(
         "one-sample-mlp", "one_sample", "MLP 784-128-10, one sample", ("onnxruntime", "numpy", "torch", "jax"),
