@@ -7,7 +7,7 @@ is the reference that tests compare with.
 import math
 
 from .config import conv_algorithm
-from .fusion_pointwise import fuse_pointwise
+from .fusion_pointwise import fuse_pointwise, remove_copies
 from .fusion_pooled import fuse_pool_backward, fuse_pool_forward
 from .graph import Application, SymbolicTensor
 from .kernels.cpu.bfloat16 import (
@@ -54,6 +54,7 @@ def optimise(program: Program) -> None:
     fuse_batch_norm(program)
     fuse_pool_forward(program, workspace)
     fuse_pool_backward(program, workspace)
+    remove_copies(program)
     fuse_pointwise(program)
     specialise(program, workspace)
     workspace.finish()

@@ -33,6 +33,29 @@ def fuse_pointwise(program: Program) -> None:
             program.calls.append(call)
 
 
+def remove_copies(program: Program) -> None:
+    """A copied gradient shares the memory of the original, if that is not read any more when the copy is added to."""
+    users = program.users()
+    places = {call: index for index, call in enumerate(program.calls)}
+    for call in program.calls.copy():
+        if call.kernel != "shape.copy_backward" or call.arguments[1].accumulate:
+            continue
+        source, copy = call.arguments[0].root, call.arguments[1].buffer.root
+        if not source.kind == copy.kind == "batch" or source.size != copy.size or users[copy][0] is not call:
+            continue
+        later = [c for c in users[source] if places[c] > places[call]]
+        written = min((places[c] for c in users[copy][1:] if copy in c.writes), default=len(places))
+        if any(source in c.writes or places[c] >= written for c in later):
+            continue
+        program.calls.remove(call)
+        users[source] = sorted((set(users[source]) | set(users.pop(copy))) - {call}, key=places.get)
+        for other in users[source]:
+            for buffer in other.buffers:
+                buffer.root = source if buffer.root is copy else buffer.root
+            other.reads = {source if root is copy else root for root in other.reads}
+            other.writes = {source if root is copy else root for root in other.writes}
+
+
 class _Pointwise:
     """A call as ``function`` of operands, whose value is multiplied by ``gradient``, of a backward call, if any."""
 

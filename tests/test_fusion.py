@@ -5,8 +5,10 @@ import pytest
 
 import jitnet
 from jitnet import fusion, layers, ops, plan, steps
+from jitnet.fusion_pointwise import remove_copies
 from jitnet.graph import topological_order
 from jitnet.layers.base import clear_names
+from jitnet.program import Out, Program
 
 
 def lenet():
@@ -292,6 +294,67 @@ def test_frozen_batch_normalisation_is_folded_in_training_and_passes_gradients()
     _, fused, step = gradients(build, (14, 13, 1), fuse=True)
     _, unfused, _ = gradients(build, (14, 13, 1), fuse=False)
     assert "batch_norm_fold_bias(" in step.source
+    for name, gradient in unfused.items():
+        scale = max(abs(gradient).max(), 1e-3)
+        np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * scale, err_msg=name)
+
+
+def copies(make):
+    """Kernels and roots that are left of the calls that ``make(program, value, add)`` emits around a copy."""
+    program = Program()
+    names = {name: program.temporary(name, (3,), "float32", "batch") for name in ("source", "copy", "other")}
+
+    def call(kernel, read, write, accumulate=False):
+        program.call(f"shape.{kernel}", names[read], Out(names[write], accumulate), accumulate)
+
+    call("copy_backward", "other", "source")
+    call("copy_backward", "source", "copy")
+    make(call)
+    program.calls[0].kernel = "shape.kept"
+    remove_copies(program)
+    return [(c.kernel, c.arguments[0].root.name, c.arguments[1].buffer.root.name) for c in program.calls[1:]]
+
+
+def test_a_copied_gradient_is_left_out_where_nothing_can_tell():
+    def last_reader_first(call):
+        call("square", "source", "other", True)
+        call("square", "other", "copy", True)
+
+    assert copies(last_reader_first) == [("shape.square", "source", "other"), ("shape.square", "other", "source")]
+
+    def reader_last(call):
+        call("square", "other", "copy", True)
+        call("square", "source", "other", True)
+
+    assert copies(reader_last)[0][0] == "shape.copy_backward"
+
+    def read_and_added_to_at_once(call):
+        call("square", "source", "copy", True)
+
+    assert copies(read_and_added_to_at_once)[0][0] == "shape.copy_backward"
+
+    def original_changes(call):
+        call("square", "copy", "source", True)
+
+    assert copies(original_changes)[0][0] == "shape.copy_backward"
+
+
+def test_a_residual_block_copies_no_gradient():
+    def build():
+        x = jitnet.Input((6, 5, 3))
+        y = first = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+        for _ in range(2):
+            inner = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(y))
+            y = layers.ReLU()(layers.Add()([inner, y]))
+        return jitnet.Model(x, layers.Dense(5)(layers.Flatten()(layers.Add()([y, first]))))
+
+    _, fused, step = gradients(build, (6, 5, 3), fuse=True)
+    _, unfused, reference = gradients(build, (6, 5, 3), fuse=False)
+
+    def large(step):
+        return [c for c in step.program.calls if c.kernel == "shape.copy_backward" and c.batched]
+
+    assert len(large(reference)) == 3 and not large(step)
     for name, gradient in unfused.items():
         scale = max(abs(gradient).max(), 1e-3)
         np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * scale, err_msg=name)

@@ -12,6 +12,17 @@ def convolution_operands(shape):
     return tuple(generator.standard_normal(s, np.float32) for s in shapes)
 
 
+def pointwise_operands(shape):
+    """x and dy."""
+    generator = np.random.default_rng(3)
+    return generator.standard_normal(shape, np.float32), generator.standard_normal(shape, np.float32)
+
+
+def gelu(x, tanh):
+    """Written out as a user would, by whatever library ``x`` and ``tanh`` are of."""
+    return 0.5 * x * (1.0 + tanh(0.7978845608 * (x + 0.044715 * x * x * x)))
+
+
 def matrix_operands(shape):
     """a (M, K) and b (K, N) for (M, K, N)."""
     generator = np.random.default_rng(3)

@@ -2,12 +2,14 @@
 
 import time
 
+import numpy as np
 from networks import is_state, walk
 from peers import Case
 from workloads import MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
 
 import jitnet
 from jitnet import layers, losses, ops, optimizers
+from jitnet.steps import Step, placeholder
 
 
 class PaddedConv2D(layers.Layer):
@@ -151,9 +153,35 @@ class Inference(Case):
         return count
 
 
+class Pointwise(Case):
+    """A function and its gradient, as a step of their own."""
+
+    def __init__(self, workload):
+        from operands import gelu, pointwise_operands
+
+        x, dy = pointwise_operands(workload.shape)
+        inputs = {name: placeholder(name, x.shape[1:], "float32") for name in ("x", "dy")}
+        y = gelu(inputs["x"], ops.tanh)
+        self.step = Step("Pointwise", inputs, [y], seeds={y: inputs["dy"]}, wanted_inputs=[inputs["x"]])
+        self.batch = len(x)
+        self.arrays = {"x": x, "dy": dy, "seed": 0, "t": 0, "results": np.zeros(self.step.results)}
+        for name in (*self.step.output_arguments, *self.step.gradient_arguments):
+            self.arrays[name] = np.empty_like(x)
+
+    def check(self, steps):
+        self.run(1)
+        return self.arrays[self.step.gradient_arguments[0]].ravel()[::9973]
+
+    def run(self, count):
+        self.step.run(self.batch, count, self.arrays, compiled=False)
+        return count
+
+
 def prepare(workload, threads, variant):
     jitnet.set_num_threads(threads)
     jitnet.set_dtype_policy(variant or workload.policy)
+    if workload.kind == "pointwise":
+        return Pointwise(workload)
     if workload.kind in ("train", "memory", "gradients", "cold"):
         return Training(workload)
     if workload.kind in ("infer", "one_sample"):

@@ -240,6 +240,28 @@ def _matrix(workload):
     return _Kernel({"mm": lambda: torch.mm(a, b, out=out)}, lambda tensor: tensor)
 
 
+class Pointwise(Case):
+    """A function and its gradient by autograd."""
+
+    def __init__(self, workload, compiled):
+        from operands import gelu, pointwise_operands
+
+        self.x, self.dy = (torch.from_numpy(array) for array in pointwise_operands(workload.shape))
+        self.x.requires_grad_()
+        self.function = torch.compile(gelu) if compiled else gelu
+
+    def step(self):
+        return torch.autograd.grad(self.function(self.x, torch.tanh), self.x, self.dy)[0]
+
+    def check(self, steps):
+        return self.step().ravel().numpy()[::9973]
+
+    def run(self, count):
+        for _ in range(count):
+            self.step()
+        return count
+
+
 def prepare(workload, threads, variant):
     torch.set_num_threads(threads)
     assert torch.get_num_threads() == threads
@@ -248,4 +270,6 @@ def prepare(workload, threads, variant):
         return Training(workload, variant)
     if workload.kind in ("infer", "one_sample"):
         return Inference(workload, compiled)
+    if workload.kind == "pointwise":
+        return Pointwise(workload, compiled)
     return _convolution(workload) if workload.kind == "convolution" else _matrix(workload)

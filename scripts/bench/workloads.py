@@ -11,7 +11,7 @@ from networks import NETWORKS, Network, data, initial_weights, operations_per_sa
 class Workload:
     """One row of the table.
 
-    kind: train, infer, one_sample, convolution, matrix, cold, memory or gradients.
+    kind: train, infer, one_sample, convolution, matrix, pointwise, cold, memory or gradients.
     targets: {peer: ratio to reach}, peer's time / jitnet's; "best" stands for the fastest of the peers.
     peers: those to run against; slow ones (``slow_peers``) only with --full.
     """
@@ -28,7 +28,7 @@ class Workload:
     optimizer: str = "sgd"
     learning_rate: float = 1e-3
     input_scale: float = 1.0
-    shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N)
+    shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x
     sweep: str = ""  # which pass of a convolution
     policy: str = "float32"  # jitnet's dtype policy
 
@@ -118,6 +118,10 @@ _WORKLOADS = [
     Workload(
         "one-sample-lenet5", "one_sample", "LeNet-5, one sample", ("onnxruntime", "torch", "jax"),
         {"onnxruntime": 2}, (), "lenet5",
+    ),
+    Workload(
+        "pointwise", "pointwise", "0.5 x (1 + tanh(a (x + b x^3))), (64, 65536), forward and backward", TORCH,
+        {"best": 3}, ("torch-compiled",), shape=(64, 65536),
     ),
     Workload(
         "cold-start", "cold", "Fresh process, LeNet-5, one step, warm cache", ("jax-cached", "jax-uncached", "torch"),
