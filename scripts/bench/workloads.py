@@ -121,7 +121,7 @@ _WORKLOADS = [
     ),
     Workload(
         "pointwise", "pointwise", "0.5 x (1 + tanh(a (x + b x^3))), (64, 65536), forward and backward", TORCH,
-        {"best": 3}, ("torch-compiled",), shape=(64, 65536),
+        {}, ("torch-compiled",), shape=(64, 65536),
     ),
     Workload(
         "cold-start", "cold", "Fresh process, LeNet-5, one step, warm cache", ("jax-cached", "jax-uncached", "torch"),
