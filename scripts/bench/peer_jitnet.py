@@ -86,8 +86,8 @@ def _model(workload):
 
 
 class Training(Case):
-    def __init__(self, workload):
-        self.workload = workload
+    def __init__(self, workload, ordinary=False):
+        self.workload, self.ordinary = workload, ordinary
         self.x, self.y = workload.data()
         self.weights = list(workload.weights().values())
         self.model = _model(workload)
@@ -106,6 +106,8 @@ class Training(Case):
         return [self.model.train_on_batch(self.x[part], self.y[part]) for part in parts]
 
     def tune(self):
+        if self.ordinary:
+            self.x = (self.x.astype(float) / self.workload.input_scale).astype(np.float32)
         found = {}
         for mode in (False, True):
             self._compile(mode)
@@ -179,11 +181,11 @@ class Pointwise(Case):
 
 def prepare(workload, threads, variant):
     jitnet.set_num_threads(threads)
-    jitnet.set_dtype_policy(variant or workload.policy)
+    jitnet.set_dtype_policy("float32" if variant == "float32" else workload.policy)
     if workload.kind == "pointwise":
         return Pointwise(workload)
     if workload.kind in ("train", "memory", "gradients", "cold"):
-        return Training(workload)
+        return Training(workload, ordinary=variant == "ordinary")
     if workload.kind in ("infer", "one_sample"):
         return Inference(workload)
     import kernels_jitnet

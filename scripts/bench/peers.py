@@ -35,6 +35,7 @@ class Peer:
 PEERS = {
     "jitnet": Peer("peer_jitnet", ("jitnet",)),
     "jitnet-float32": Peer("peer_jitnet", ("jitnet",), "float32"),
+    "jitnet-ordinary": Peer("peer_jitnet", ("jitnet",), "ordinary"),  # with inputs of ordinary size
     "torch": Peer("peer_torch", ("torch",), "eager", _KEEP_MEMORY),
     "torch-default-malloc": Peer("peer_torch", ("torch",), "eager"),
     "torch-compiled": Peer("peer_torch", ("torch",), "compiled", _KEEP_MEMORY),

@@ -218,7 +218,6 @@ def markdown(data: dict) -> str:
         lines += ["## Networks", "", _HEAD.rstrip()]
         lines += [_row(r, records, peak, WORKLOADS[r["workload"]].title) for r in main]
         lines.append("")
-    lines += _denormals(records)
     mean, least, count = sweep(records)
     if count:
         complete = "" if count == len(CONVOLUTIONS) * len(PASSES) else f" of {len(CONVOLUTIONS) * len(PASSES)}"
@@ -260,21 +259,6 @@ _METHOD = (
     "`partial_fit` an epoch; NumPy by hand. jitnet with the better of `jit_compile=True` and `False`, named in its",
     "column.",
 )
-
-
-def _denormals(records) -> list[str]:
-    """Whether denormal numbers slow a step down: each library against itself."""
-    ordinary = {r["peer"]: r for r in records if r["workload"] == "lenet5"}
-    denormal = next((r for r in records if r["workload"] == "lenet5-denormal"), None)
-    usual = ordinary.get("torch")
-    if denormal is None or usual is None:
-        return []
-    slower = {side: denormal[side]["median"] / usual[side]["median"] for side in ("jitnet", "theirs")}
-    return [
-        f"With denormal activations and gradients a LeNet-5 step takes {slower['jitnet']:.2f} times as long in jitnet, "
-        f"{slower['theirs']:.2f} times in PyTorch.",
-        "",
-    ]
 
 
 def chart(data: dict, path: Path) -> None:

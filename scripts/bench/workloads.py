@@ -92,8 +92,9 @@ _WORKLOADS = [
         {"best": 4.5}, ("torch-compiled", "jax-scan"), "lenet5", 64, 100, "adam",
     ),
     Workload(
-        "lenet5-denormal", "train", "LeNet-5, Adam, batch 64, activations and gradients denormal", ("torch",),
-        {}, (), "lenet5", 64, 100, "adam", learning_rate=0.0, input_scale=1e-39,
+        "lenet5-denormal", "train", "LeNet-5, Adam, batch 64, activations and gradients denormal",
+        ("jitnet-ordinary", "torch"), {"jitnet-ordinary": 1}, (), "lenet5", 64, 100, "adam", learning_rate=0.0,
+        input_scale=1e-39,
     ),
     Workload(
         "resnet20", "train", "ResNet-20, SGD momentum, batch 128", TORCH,
