@@ -75,28 +75,46 @@ def sum_of(row):
     return total
 
 
+@scalar
+def _sparse_softmax_cross_entropy(logits, labels, values, probabilities, classes):
+    for r in range(values.size):
+        largest = logits.dtype.type(-np.inf)
+        for c in range(classes):
+            largest = logits[r, c] if logits[r, c] > largest else largest
+        for c in range(classes):
+            probabilities[r, c] = logits[r, c] - largest
+        label = labels[r]
+        values[r] = probabilities[r, label] if 0 <= label < classes else values.dtype.type(np.nan)
+    exponentials(probabilities.reshape(-1))
+    space = scratch(probabilities.dtype)
+    for first in range(0, values.size, SCRATCH):
+        totals = space[: min(SCRATCH, values.size - first)]
+        for i in range(totals.size):
+            total = probabilities.dtype.type(0)
+            for c in range(classes):
+                total += probabilities[first + i, c]
+            totals[i] = total
+            factor = probabilities.dtype.type(1) / total
+            for c in range(classes):
+                probabilities[first + i, c] *= factor
+        logarithms(totals)
+        for i in range(totals.size):
+            values[first + i] = totals[i] - values[first + i]
+
+
 @kernel
 def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):
     """values = -log(softmax(logits)[label]); probabilities = softmax(logits).  NaN for a label outside [0, classes)."""
     kernel_attributes()
     classes = logits.shape[-1]
-    logits = logits.reshape(-1)
+    logits = logits.reshape(values.size, classes)
+    probabilities = probabilities.reshape(values.size, classes)
     labels = labels.reshape(-1)
-    probabilities = probabilities.reshape(-1)
-    for r in range(values.size):
-        p = probabilities[r * classes : (r + 1) * classes]
-        label = labels[r]
-        subtract_largest(logits[r * classes : (r + 1) * classes], p)
-        values[r] = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
-    exponentials(probabilities)
-    space = scratch(probabilities.dtype)
-    for first in range(0, values.size, SCRATCH):
-        totals = space[: min(SCRATCH, values.size - first)]
-        for i in range(totals.size):
-            totals[i] = normalise(probabilities[(first + i) * classes : (first + i + 1) * classes])
-        logarithms(totals)
-        for i in range(totals.size):
-            values[first + i] = totals[i] - values[first + i]
+    # a bound that the compiler knows keeps it from preparing vector loops for a few classes
+    if classes < 8:
+        _sparse_softmax_cross_entropy(logits, labels, values, probabilities, min(classes, 7))
+    else:
+        _sparse_softmax_cross_entropy(logits, labels, values, probabilities, classes)
 
 
 @kernel
