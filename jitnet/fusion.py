@@ -4,7 +4,6 @@ Every rewrite replaces calls by others of the same meaning; ``fuse=False`` leave
 is the reference that tests compare with.
 """
 
-import math
 
 from .config import conv_algorithm
 from .fusion_pointwise import fuse_pointwise, remove_copies
@@ -505,8 +504,9 @@ def _dense_backward_data(call: Call, context: _Context) -> Call:
 
 def _dense_backward_filter(call: Call, context: _Context) -> Call:
     x, dy, out, accumulate = call.arguments
-    plan = matrix_multiply_transposed_plan(out.buffer.shape[1], x.dtype, "accumulate" if accumulate else "store")
-    return _new(call, plan, x, dy, out, 0, math.prod(out.buffer.shape[:1]))
+    epilogue = "accumulate" if accumulate else "store"
+    plan = matrix_multiply_transposed_plan(TYPICAL_ROWS * x.rows, *out.buffer.shape, x.dtype, epilogue)
+    return _new(call, plan, x, dy, out, 0, out.buffer.shape[0])
 
 
 def compute_in_update(program: Program) -> None:

@@ -64,7 +64,7 @@ def test_lanes_are_no_wider_than_what_they_hold():
     "dtype,tolerance,planned", [("float32", 1e-5, 100), ("float32", 1e-5, 3), ("float64", 1e-12, 100)]
 )
 def test_products_of_matrices(target, dtype, tolerance, planned):
-    plan = matrix_multiply_transposed_plan(planned, dtype, "accumulate", target)
+    plan = matrix_multiply_transposed_plan(1, 1, planned, dtype, "accumulate", target)
     assert ("narrow" in plan.name) == (planned == 3)
     gradient = plan.kernel()
     multiply = matrix_multiply_plan(1, 1, planned, dtype, "accumulate", target).kernel()
@@ -123,7 +123,7 @@ def test_epilogues():
         assert intact()
         assert epilogue == "store" or plan.name.endswith(epilogue)
     dw = np.full((5, 37), np.nan, np.float32)
-    matrix_multiply_transposed_plan(37).kernel()(x, activation, dw, 0, 5)
+    matrix_multiply_transposed_plan(13, 5, 37).kernel()(x, activation, dw, 0, 5)
     assert_close(dw, naive.dense_backward_filter(x, activation), 1e-5)
 
 
@@ -169,6 +169,29 @@ def test_packing_keeps_the_bits(epilogue):
         start = draw(rows, columns, dtype=np.float32, seed=3)
         expected = np.maximum(product + bias, 0) if extra else start + product
         assert_close(results[0], expected, 1e-5)
+
+
+@targets
+@pytest.mark.parametrize("dtype,epilogue", [("float32", "store"), ("float64", "accumulate")])
+def test_packing_keeps_the_bits_of_transposed_products(target, dtype, epilogue):
+    plain = matrix_multiply_transposed_plan(1, 1, 100, dtype, epilogue, target)
+    packed = matrix_multiply_transposed_plan(4096, 1024, 1024, dtype, epilogue, target)
+    assert "packed" in packed.name and "packed" not in plain.name
+    for rows, depth, columns in [(1, 1, 1), (0, 2, 3), (5, 131, 33), (256, 7, 64), (530, 301, 70)]:
+        x, dy = draw(rows, depth, dtype=dtype, seed=0), draw(rows, columns, dtype=dtype, seed=1)
+        before = draw(depth, columns, dtype=dtype, seed=2)
+        first, last = depth // 3, depth - depth // 5
+        results = []
+        for plan in (plain, packed):
+            dw, intact = guarded(before)
+            plan.kernel()(x, dy, dw, first, last)
+            assert intact()
+            results.append(dw)
+        assert (results[0] == results[1]).all()
+        expected = before.astype(float)
+        product = naive.dense_backward_filter(x, dy)[first:last]
+        expected[first:last] = product + (expected[first:last] if epilogue == "accumulate" else 0)
+        assert_close(results[0], expected, (1e-6 if dtype == "float32" else 1e-14) * (1 + rows))
 
 
 def test_torch():

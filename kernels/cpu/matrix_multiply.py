@@ -11,6 +11,7 @@ from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_t
 
 _CACHED_BYTES = 1 << 19  # what a kernel may take for granted of the second-level cache
 _DEPTH = 256  # steps of a sum in one part: a panel of B and some rows of A stay in the first-level cache
+_SOME_ROWS = 128  # of the result, whose part of x is packed at a time
 _ROW_GAP = 16  # elements between the packed rows of A, so that they do not compete for the same cache lines
 
 _PRODUCT = '''"""Product of matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
@@ -200,6 +201,54 @@ def {name}(x, dy, dkernel, first, last):
                     dkernel[row + i, column + j] {operator} turned[j * COLUMNS + i]
 '''
 
+_PACKED_FILTER = '''"""Transposed product of large matrices in {dtype}, written for {target} by jitnet."""
+
+import numpy as np
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.cpu.rows import stack_array
+from jitnet.kernels.simd import address, matrix_tile, panel_tile
+
+COLUMNS, ROWS, SOME_ROWS, DEPTH, ITEMSIZE = {columns}, {rows}, {some_rows}, {depth}, {itemsize}
+_constants = dict(
+    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue="store", contiguous=False, in_parts=True
+)
+whole = matrix_tile(masked=False, unroll=2, **_constants)
+edge = matrix_tile(masked=True, unroll=1, **_constants)
+pack_x = panel_tile(dtype={dtype!r}, lanes={lanes}, vectors=SOME_ROWS // {lanes})
+pack_dy = panel_tile(dtype={dtype!r}, lanes={lanes}, vectors={vectors})
+BLOCK, PANEL = DEPTH * SOME_ROWS, DEPTH * COLUMNS
+
+
+@kernel
+def {name}(x, dy, dkernel, first, last):
+    """dkernel[first:last] {operator} x.T[first:last] @ dy, parts of x and dy packed.
+
+    x: (M, K), dy: (M, N), dkernel: (K, N)
+    """
+    kernel_attributes()
+    x_row, dy_row, out_row = x.strides[0] // ITEMSIZE, dy.strides[0] // ITEMSIZE, dkernel.strides[0] // ITEMSIZE
+    depth, width = dy.shape
+    block = address(stack_array(np.{dtype}, BLOCK), 0)
+    panel = address(stack_array(np.{dtype}, PANEL), 0)
+    for part in range(0, max(depth, 1), DEPTH):
+        count = min(DEPTH, depth - part)
+        for some in range(first, last, SOME_ROWS):
+            pack_x((address(x, part * x_row + some), x_row, block, count, last - some))
+            for column in range(0, width, COLUMNS):
+                pack_dy((address(dy, part * dy_row + column), dy_row, panel, count, width - column))
+                for row in range(some, min(some + SOME_ROWS, last), ROWS):
+                    arguments = (
+                        block + (row - some) * ITEMSIZE, 1, SOME_ROWS, panel, COLUMNS,
+                        address(dkernel, row * out_row + column), out_row, count, last - row, width - column,
+                        {resume}, 1, 0, 0,
+                    )
+                    if width - column >= COLUMNS:
+                        whole(arguments)
+                    else:
+                        edge(arguments)
+'''
+
 _THIN_TILE = """# few rows, predictions for one sample say, are bound by reading b: one row of more vectors
 THIN_COLUMNS = {thin_columns}
 _thin = _constants | dict(rows=1, vectors={thin_vectors})
@@ -284,6 +333,8 @@ class _MatrixPlan:
             edge_unroll=2 if self.narrow else 1,
             depth=_DEPTH,
             packed_row=_DEPTH + _ROW_GAP,
+            some_rows=_SOME_ROWS,
+            resume="1" if self.epilogue == "accumulate" else "part > 0",
             cached=_CACHED_BYTES // itemsize,
             extra_argument=argument,
             extra_shape=shape,
@@ -318,10 +369,15 @@ class MatrixMultiplyPart(_MatrixPlan):
     _template = _PART
 
 
+@dataclass(frozen=True)
 class MatrixMultiplyTransposed(_MatrixPlan):
     """``kernel(x, dy, dkernel, first, last)``: rows [first, last) of dkernel (K, N) = or += x (M, K).T @ dy (M, N)."""
 
-    _prefix = "matrix_multiply_transposed"
+    packed: bool
+
+    @property
+    def _prefix(self):
+        return "matrix_multiply_transposed" + "_packed" * self.packed
 
     @property
     def tile_rows(self) -> int:
@@ -330,6 +386,8 @@ class MatrixMultiplyTransposed(_MatrixPlan):
 
     @property
     def _template(self):
+        if self.packed:
+            return _PACKED_FILTER
         # wider results fill the lanes of their own vectors well enough
         return _NARROW_FILTER if 0 < self.narrow <= 4 else _FILTER
 
@@ -365,11 +423,15 @@ def matrix_multiply_part_plan(dtype="float32", target=None) -> MatrixMultiplyPar
 
 
 def matrix_multiply_transposed_plan(
-    columns, dtype="float32", epilogue="store", target=None
+    rows, depth, columns, dtype="float32", epilogue="store", target=None
 ) -> MatrixMultiplyTransposed:
-    """Dense backward to the weights (K, columns); epilogue: store or accumulate.
+    """Dense backward to the weights (depth, columns) over ``rows``; epilogue: store or accumulate.
 
-    The kernel takes matrices of any size.
+    The sizes say no more than whether packing pays: the kernel takes matrices of any size and gives the same bits
+    packed or not.
     """
     target = target or vector_target()
-    return MatrixMultiplyTransposed(dtype, epilogue, target, _narrow(columns, dtype, target))
+    narrow = _narrow(columns, dtype, target)
+    # where rows of x and dy lie so far apart, and so many of them, that their addresses outgrow the processor's tables
+    large = min(depth, columns) >= 1024 or rows * (depth + columns) >= 1 << 21
+    return MatrixMultiplyTransposed(dtype, epilogue, target, narrow, large and not narrow)

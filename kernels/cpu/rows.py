@@ -5,7 +5,6 @@ What is left in the end is a shorter row, of the first elements.
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
@@ -14,26 +13,38 @@ from ._jit import scalar
 SCRATCH = 256  # elements, the longest such row
 
 
-@intrinsic
-def scratch(typingctx, dtype):
-    """Uninitialised array of SCRATCH elements of ``dtype`` on the stack of the function that calls this."""
+def _on_the_stack(dtype, elements, *others):
     array_type = types.Array(dtype.dtype, 1, "C")
 
     def codegen(context, builder, signature, arguments):
         element = context.get_data_type(dtype.dtype)
-        memory = cgutils.alloca_once(builder, ir.ArrayType(element, SCRATCH))
+        with builder.goto_entry_block():  # not cgutils.alloca_once, which writes zeros
+            memory = builder.alloca(ir.ArrayType(element, elements))
+        memory.align = 64
         result = make_array(array_type)(context, builder)
         populate_array(
             result,
             data=builder.bitcast(memory, result.data.type),
-            shape=[context.get_constant(types.intp, SCRATCH)],
+            shape=[context.get_constant(types.intp, elements)],
             strides=[context.get_constant(types.intp, dtype.dtype.bitwidth // 8)],
             itemsize=context.get_constant(types.intp, dtype.dtype.bitwidth // 8),
             meminfo=None,
         )
         return result._getvalue()
 
-    return array_type(dtype), codegen
+    return array_type(dtype, *others), codegen
+
+
+@intrinsic
+def scratch(typingctx, dtype):
+    """Uninitialised array of SCRATCH elements of ``dtype`` on the stack of the function that calls this."""
+    return _on_the_stack(dtype, SCRATCH)
+
+
+@intrinsic(prefer_literal=True)
+def stack_array(typingctx, dtype, elements):
+    """Uninitialised array of so many ``elements``, a constant, of ``dtype`` on the stack of the calling function."""
+    return _on_the_stack(dtype, elements.literal_value, elements)
 
 
 @scalar

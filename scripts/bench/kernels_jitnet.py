@@ -15,7 +15,7 @@ from jitnet.kernels.cpu.convolution_direct import (
     conv2d_backward_filter_plan,
     conv2d_forward_plan,
 )
-from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
 from jitnet.kernels.cpu.memory import view
 from jitnet.kernels.cpu.parallel import parallel_for
 from jitnet.kernels.cpu.transpose import transpose_plan
@@ -179,6 +179,8 @@ def _backward_filter(x, kernel, dy, strides, pad, chunks, threads):
 
 def _matrix(workload, threads):
     a, b = matrix_operands(workload.shape)
+    if workload.sweep == "transposed":
+        return _matrix_transposed(a, b, workload.shape, threads)
     c = np.empty((len(a), b.shape[1]), np.float32)
     plan = matrix_multiply_plan(*workload.shape)
     kernel, elements = plan.kernel(), max(1, plan.workspace_elements)
@@ -195,7 +197,28 @@ def _matrix(workload, threads):
         kernel(part, b, out, view(workspaces, chunk * size * 4, (size,), float32))
 
     run = _launcher(body)
+    if workload.sweep == "by-transposed":  # as dense layers go backward: the weights are turned once per step
+        turned, transpose = np.empty_like(b), transpose_plan().kernel()
+
+        def by_transposed():
+            transpose(b.reshape(1, 1, *b.shape), turned.reshape(-1), 1, 1)
+            run(threads, threads, (a, turned.reshape(b.shape[::-1]), c, workspaces))
+
+        return _Kernel(plan.name, by_transposed, c)
     return _Kernel(plan.name, lambda: run(threads, threads, (a, b, c, workspaces)), c)
+
+
+def _matrix_transposed(a, b, shape, threads):
+    c = np.empty((a.shape[1], b.shape[1]), np.float32)
+    plan = matrix_multiply_transposed_plan(*shape)
+    kernel = plan.kernel()
+
+    @compile_uncached
+    def body(chunk, chunks, a, b, c):
+        kernel(a, b, c, a.shape[1] * chunk // chunks, a.shape[1] * (chunk + 1) // chunks)
+
+    run = _launcher(body)
+    return _Kernel(plan.name, lambda: run(threads, threads, (a, b, c)), c)
 
 
 class _Peak(Case):

@@ -236,6 +236,8 @@ def _matrix(workload):
     from operands import matrix_operands
 
     a, b = (torch.from_numpy(array) for array in matrix_operands(workload.shape))
+    if workload.sweep:
+        a, b = (a.t(), b) if workload.sweep == "transposed" else (a, b.t())
     out = torch.empty(a.shape[0], b.shape[1])
     return _Kernel({"mm": lambda: torch.mm(a, b, out=out)}, lambda tensor: tensor)
 

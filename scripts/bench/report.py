@@ -253,11 +253,11 @@ _METHOD = (
     "go back to their initial values before every run. A gap under 10 % is a tie.",
     "",
     "Peers in their best form: PyTorch on channels_last tensors with fused optimizers, with glibc's malloc told to",
-    "keep memory (`torch`) or left alone (`torch-default-malloc`), or through `torch.compile` (`torch-compiled`), frozen",
-    "or eager for inference, the better of NCHW and channels_last for convolutions alone; JAX with donated buffers, one",
-    "jitted call a step or `lax.scan` over an epoch; ONNX Runtime with all graph optimisations and the better of one and",
-    "all threads; scikit-learn one `partial_fit` an epoch; NumPy by hand. jitnet with the better of `jit_compile=True`",
-    "and `False`, named in its column.",
+    "keep memory (`torch`) or left alone (`torch-default-malloc`), or through `torch.compile` (`torch-compiled`),",
+    "frozen or eager for inference, the better of NCHW and channels_last for convolutions alone; JAX with donated",
+    "buffers, one jitted call a step or `lax.scan` over an epoch; ONNX Runtime with all graph optimisations and the",
+    "better of one and all threads; scikit-learn one `partial_fit` an epoch; NumPy by hand. jitnet with the better of",
+    "`jit_compile=True` and `False`, named in its column.",
 )
 
 

@@ -29,7 +29,7 @@ class Workload:
     learning_rate: float = 1e-3
     input_scale: float = 1.0
     shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x
-    sweep: str = ""  # which pass of a convolution
+    sweep: str = ""  # which pass of a convolution, which operand of a product is transposed
     policy: str = "float32"  # jitnet's dtype policy
 
     @property
@@ -73,6 +73,7 @@ CONVOLUTIONS = (
 )  # fmt: skip
 PASSES = ("forward", "backward_data", "backward_filter")
 MATRICES = (128, 256, 512, 1024, 2048)
+PRODUCTS = {"": "A B", "transposed": "A.T B", "by-transposed": "A B.T"}
 
 _WORKLOADS = [
     Workload(
@@ -154,13 +155,14 @@ for _shape in CONVOLUTIONS:
                 {"torch": 0.8}, shape=_shape, sweep=_pass,
             )
         )  # fmt: skip
-for _size in MATRICES:
-    _WORKLOADS.append(
-        Workload(
-            f"matrix-{_size}", "matrix", f"GEMM {_size}", ("torch",), {"torch": 1.0 if _size <= 512 else 0.9},
-            shape=(_size,) * 3,
-        )
-    )  # fmt: skip
+for _form, _title in PRODUCTS.items():
+    for _size in MATRICES:
+        _WORKLOADS.append(
+            Workload(
+                f"matrix-{_size}{_form and '-'}{_form}", "matrix", f"GEMM {_size}, {_title}", ("torch",),
+                {"torch": 1.0 if _size <= 512 else 0.9}, shape=(_size,) * 3, sweep=_form,
+            )
+        )  # fmt: skip
 
 # small enough for the first-level cache, so that this is what a core can do at all
 PEAK = Workload("peak", "peak", "Products of small matrices", (), shape=(64, 128, 32))
