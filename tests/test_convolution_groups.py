@@ -19,15 +19,15 @@ from jitnet.kernels.cpu.convolution_direct import (
     conv2d_forward_plan,
 )
 
-CASES = {  # groups that a vector holds: forward, backward_data on AVX-512
-    "prime_channels": Case((2, 6, 9), (3, 3, 5, 21), (6, 9), (1, 1), (1, 1), (1, 1), 3),  # 3, 1
-    "two_blocks_with_tail": Case((1, 4, 5), (2, 3, 19, 166), (3, 3), (1, 1), (0, 0), (1, 1), 2),  # 1, 1
-    "four_channels": Case((1, 5, 7), (3, 3, 4, 32), (5, 7), (1, 1), (1, 1), (1, 1), 8),  # 4, 4: vectors are full
-    "strides": Case((2, 9, 8), (3, 3, 3, 12), (5, 4), (2, 2), (1, 0), (1, 1), 6),  # 3, 3
-    "stride_over_kernel": Case((1, 8, 7), (1, 2, 5, 34), (3, 3), (3, 3), (0, 1), (1, 1), 2),  # 1, 1
-    "dilation": Case((1, 9, 8), (2, 3, 1, 8), (8, 6), (1, 1), (1, 2), (3, 2), 4),  # 4, 4: a multiplier of channels
-    "fewer_filters": Case((1, 4, 4), (2, 2, 6, 2), (4, 4), (1, 1), (0, 0), (1, 1), 2),  # 2, 2
-    "one_pixel": Case((3, 1, 1), (1, 1, 2, 2), (1, 1), (1, 1), (0, 0), (1, 1), 2),  # 2, 2
+CASES = {  # with the number of groups that a vector of AVX-512 holds
+    "prime_channels": Case((2, 6, 9), (3, 3, 5, 21), (6, 9), (1, 1), (1, 1), (1, 1), 3),  # 1
+    "two_blocks_with_tail": Case((1, 4, 5), (2, 3, 19, 166), (3, 3), (1, 1), (0, 0), (1, 1), 2),  # 1
+    "four_channels": Case((1, 5, 7), (3, 3, 4, 32), (5, 7), (1, 1), (1, 1), (1, 1), 8),  # 4, which fill it
+    "strides": Case((2, 9, 8), (3, 3, 3, 12), (5, 4), (2, 2), (1, 0), (1, 1), 6),  # 3
+    "stride_over_kernel": Case((1, 8, 7), (1, 2, 5, 34), (3, 3), (3, 3), (0, 1), (1, 1), 2),  # 1
+    "dilation": Case((1, 9, 8), (2, 3, 1, 8), (8, 6), (1, 1), (1, 2), (3, 2), 4),  # 4; a multiplier of channels
+    "fewer_filters": Case((1, 4, 4), (2, 2, 6, 2), (4, 4), (1, 1), (0, 0), (1, 1), 2),  # 2
+    "one_pixel": Case((3, 1, 1), (1, 1, 2, 2), (1, 1), (1, 1), (0, 0), (1, 1), 2),  # 2
 }
 
 
@@ -88,6 +88,13 @@ def test_known_edges_give_the_same_bits(name):
     assert (run_forward(case, "float32", edges=edges) == run_forward(case, "float32")).all()
     expected = run_backward_data(case, "float32")
     assert (run_backward_data(case, "float32", edges=(case.padding[1], case.size[1])) == expected).all()
+
+
+def test_an_image_does_not_depend_on_the_others():
+    case = CASES["prime_channels"]
+    whole = run_forward(case, "float32")
+    for image in (slice(0, 1), slice(1, 2)):
+        assert (run_forward(case, "float32", images=image) == whole[image]).all()
 
 
 def test_names_say_how_many_groups():

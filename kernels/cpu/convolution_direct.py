@@ -2,7 +2,8 @@
 
 Nothing is unrolled into columns: a tile reads each input pixel once and uses it for every tap of a filter row
 (Georganas et al. 2018, "Anatomy of high-performance deep learning convolutions on SIMD architectures", arXiv
-1808.05567, shows the idea).  Lanes are output channels; vectors narrow to 8 or 4 lanes where there are few.
+1808.05567, shows the idea).  Lanes are output channels; vectors narrow to 8 or 4 lanes where there are few.  Groups are
+convolutions of their own, one after the other; small ones share a vector, as many as divide their number.
 
 A plan names a kernel and says what the caller must provide; ``plan.kernel()`` writes, compiles and caches it.  The
 number of images, their height and all origins are run-time arguments: layers that differ in nothing else share a
@@ -333,10 +334,9 @@ class ConvolutionPlan:
         """(groups that share a vector, lanes, vectors of the filters of these groups)."""
         depth, filters = (channels // self.groups for channels in self._channels)
         widest = self.target.lanes(self.dtype)
-        together = max(
-            n for n in range(1, widest + 1) if n == 1 or (self.groups % n == 0 and n * max(depth, filters) <= widest)
-        )
-        lanes = self.target.lanes(self.dtype, together * (filters if together == 1 else max(depth, filters)))
+        room = widest // max(depth, filters)  # a vector holds the channels that its filters read, too
+        together = max((n for n in range(1, room + 1) if self.groups % n == 0), default=1)
+        lanes = self.target.lanes(self.dtype, filters if together == 1 else together * max(depth, filters))
         return together, lanes, -(-together * filters // lanes)
 
     def _grouping(self, together: int, block: int, indent: int, at: str) -> dict:
