@@ -235,8 +235,8 @@ def _specialised(call: Call) -> bool:
     if call.kernel.startswith("dense."):
         return True
     kind = call.kernel.removeprefix("conv.conv2d_")
-    *_, stride_h, stride_w, _, _, dilation_h, dilation_w, groups = [a for a in call.arguments if type(a) is int]
-    return supports(kind, (stride_h, stride_w), (dilation_h, dilation_w), groups)
+    *_, stride_h, stride_w, _, _, dilation_h, dilation_w, _ = [a for a in call.arguments if type(a) is int]
+    return supports(kind, (stride_h, stride_w), (dilation_h, dilation_w))
 
 
 def _is_written(root: Buffer, users) -> bool:
@@ -332,13 +332,13 @@ class _Context:
         self.transposed, self.first, self.result = transposed, first, result
         self.algorithm = conv_algorithm()
 
-    def transposed_kernel(self, kernel: Buffer, stride) -> Buffer:
+    def transposed_kernel(self, kernel: Buffer, stride, groups: int = 1) -> Buffer:
         """The transposed copy of weights, made once per step."""
-        key = (kernel.root, kernel.shape, stride)
+        key = (kernel.root, kernel.shape, stride, groups)
         if key not in self.transposed:
             copy = self.program.temporary(f"{kernel.name}_transposed", (kernel.size,), kernel.dtype, "whole")
             shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
-            plan = transpose_plan(kernel.dtype)
+            plan = transpose_plan(kernel.dtype, groups=groups)
             source = self.program.reshaped(kernel, shape)
             call = Call(plan.name, (source, Out(copy), *stride), False, plan=plan)
             # weights don't change within a step, so their copies are made first
@@ -395,27 +395,37 @@ def _like(extra: Buffer, other: Buffer) -> Buffer:
     return Buffer(f"{extra.name}_rows", other.shape, extra.dtype, extra.kind, extra.root, other.rows, extra.source)
 
 
+def _algorithm(context: _Context, groups: int) -> str:
+    """How a convolution is computed; with groups only directly."""
+    return context.algorithm if groups == 1 else "direct"
+
+
+def _rounds(call: Call, kind: str, kernel_shape, dilation, groups: int, winograd: int) -> bool:
+    return call.bfloat16 and groups == 1 and rounding_pays(kind, kernel_shape, dilation, winograd)
+
+
 def _conv2d_forward(call: Call, context: _Context) -> Call:
-    x, kernel, out, *stride, top, left, dilation_h, dilation_w, _ = call.arguments
+    x, kernel, out, *stride, top, left, dilation_h, dilation_w, groups = call.arguments
     height, width, _ = out.buffer.shape
     epilogue = call.epilogue or "store"
+    algorithm = _algorithm(context, groups)
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
-    outputs = winograd_outputs("forward", kernel.shape, height, width, *geometry, context.algorithm)
-    if call.bfloat16 and rounding_pays("forward", kernel.shape, (dilation_h, dilation_w), outputs):
+    outputs = winograd_outputs("forward", kernel.shape, height, width, *geometry, algorithm)
+    if _rounds(call, "forward", kernel.shape, geometry[1], groups, outputs):
         plan = conv2d_bfloat16_plan("forward", kernel.shape, width, stride, epilogue)
         workspace = context.workspace.get(x.dtype, plan.workspace_elements(*x.shape[:2], left))
         kernel = context.bfloat16_weights(kernel, plan)
         return _new(call, plan, x, kernel, *_extra(call), out, Out(workspace), top, left)
     rows = conv2d_row_forward_plan(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
     plain = geometry == ((1, 1), (1, 1), "float32") and call.residual is None
-    if context.algorithm != "direct" and plain and not outputs and rows.pays:
+    if algorithm != "direct" and plain and not outputs and rows.pays:
         workspace = context.workspace.get(x.dtype, rows.workspace_elements(x.shape[0]))
         return _new(call, rows, x, context.row_weights(kernel, rows), *_extra(call), out, Out(workspace), top)
     if outputs:
         plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
         kernel, elements = context.winograd_weights(kernel, plan), plan.workspace_elements
     else:
-        plan = conv2d_forward_plan(kernel.shape, width, *geometry, epilogue, edges=(left, x.shape[1]))
+        plan = conv2d_forward_plan(kernel.shape, width, *geometry, epilogue, edges=(left, x.shape[1]), groups=groups)
         elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = context.workspace.get(x.dtype, elements)
     extra = _extra(call) if call.residual is None else (call.extra, call.residual)
@@ -426,13 +436,14 @@ def _conv2d_forward(call: Call, context: _Context) -> Call:
 
 
 def _conv2d_backward_data(call: Call, context: _Context) -> Call:
-    dy, kernel, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
+    dy, kernel, out, *stride, top, left, dilation_h, dilation_w, groups, accumulate = call.arguments
     height, width, _ = out.buffer.shape
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
     geometry = tuple(stride), (dilation_h, dilation_w), dy.dtype
-    transposed = context.transposed_kernel(kernel, tuple(stride))
-    outputs = winograd_outputs("backward_data", kernel.shape, height, width, *geometry, context.algorithm)
-    if call.bfloat16 and rounding_pays("backward_data", kernel.shape, (dilation_h, dilation_w), outputs):
+    transposed = context.transposed_kernel(kernel, tuple(stride), groups)
+    algorithm = _algorithm(context, groups)
+    outputs = winograd_outputs("backward_data", kernel.shape, height, width, *geometry, algorithm)
+    if _rounds(call, "backward_data", kernel.shape, geometry[1], groups, outputs):
         plan = conv2d_bfloat16_plan("backward_data", kernel.shape, width, stride, epilogue)
         workspace = context.workspace.get(dy.dtype, plan.workspace_elements(*dy.shape[:2], left))
         packed = context.bfloat16_weights(transposed, plan)
@@ -445,7 +456,7 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
         transposed, elements = context.winograd_weights(transposed, plan), plan.workspace_elements
     else:
         edges = left, dy.shape[1]
-        plan = conv2d_backward_data_plan(kernel.shape, width, *geometry, epilogue, edges=edges)
+        plan = conv2d_backward_data_plan(kernel.shape, width, *geometry, epilogue, edges=edges, groups=groups)
         elements = plan.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
     workspace = context.workspace.get(dy.dtype, elements)
     extra, origin = (), ()
@@ -457,11 +468,12 @@ def _conv2d_backward_data(call: Call, context: _Context) -> Call:
 
 
 def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
-    x, dy, out, *stride, top, left, dilation_h, dilation_w, _, accumulate = call.arguments
+    x, dy, out, *stride, top, left, dilation_h, dilation_w, groups, accumulate = call.arguments
     height, width, _ = dy.shape
     geometry = tuple(stride), (dilation_h, dilation_w), x.dtype
-    outputs = winograd_outputs("backward_filter", out.buffer.shape, height, width, *geometry, context.algorithm)
-    if call.bfloat16 and rounding_pays("backward_filter", out.buffer.shape, (dilation_h, dilation_w), outputs):
+    algorithm = _algorithm(context, groups)
+    outputs = winograd_outputs("backward_filter", out.buffer.shape, height, width, *geometry, algorithm)
+    if _rounds(call, "backward_filter", out.buffer.shape, geometry[1], groups, outputs):
         plan = conv2d_backward_filter_bfloat16_plan(out.buffer.shape, width, stride)
         workspace = context.workspace.get(x.dtype, plan.workspace_elements(x.shape[0], height))
         return _new(call, plan, x, dy, out, Out(workspace), top, left, accumulate)
@@ -469,7 +481,7 @@ def _conv2d_backward_filter(call: Call, context: _Context) -> Call:
         plan = winograd_backward_filter_plan(out.buffer.shape, outputs, x.dtype)
         elements = plan.workspace_elements
     else:
-        plan = conv2d_backward_filter_plan(out.buffer.shape, width, *geometry)
+        plan = conv2d_backward_filter_plan(out.buffer.shape, width, *geometry, groups=groups)
         elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = context.workspace.get(x.dtype, elements)
     return _new(call, plan, x, dy, out, Out(workspace), top, left, 0, 0, 0, 0, height, width, accumulate)

@@ -85,6 +85,23 @@ class Emitter:
         scalar = self.builder.load(self.advance(pointer, offset), typ=self.element, align=self.itemsize)
         return self.splat(scalar, self.vector)
 
+    def inputs(self, pointer, offset, count, together, depth, filters):
+        """Yield, for ``count`` neighbouring channels, a vector of what its lanes, which are filters, read.
+
+        A vector holds ``filters`` filters of each of ``together`` groups, whose channels lie ``depth`` apart.
+        """
+        if together == 1:
+            for channel in range(count):
+                yield self.broadcast(pointer, offset + channel)
+            return
+        existing = (together - 1) * depth + count
+        mask = ir.Constant(ir.VectorType(_BIT, self.lanes), [_BIT(i < existing) for i in range(self.lanes)])
+        loaded = self.load(pointer, offset, None if existing == self.lanes else mask)
+        for channel in range(count):
+            order = [_INDEX(min(lane // filters, together - 1) * depth + channel) for lane in range(self.lanes)]
+            order = ir.Constant(ir.VectorType(_INDEX, self.lanes), order)
+            yield self.builder.shuffle_vector(loaded, ir.Constant(self.vector, ir.Undefined), order)
+
     def lane_mask(self, count):
         """Mask of the first ``count`` lanes (none if negative, all if there are no more lanes)."""
         indices = ir.VectorType(_INT, self.lanes)
@@ -308,18 +325,21 @@ def _uses(pixels, taps, stride, dilation, edges=None):
 
 
 def convolution_tile(
-    *, dtype, lanes, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue, edges=None
-):
+    *, dtype, lanes, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue, edges=None,
+    groups=1, together=1,
+):  # fmt: skip
     """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
 
     Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, beside: addresses of the first
     input that the first tap row reads, of its weights and of the output; the distance between the inputs of consecutive
     tap rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` that make up the row; for
     epilogues, the address of the bias and of what an array like the output has in the output's place.
-    ``kernel`` is (tap rows, taps, channels, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
+    ``kernel`` is (tap rows, taps, channels / groups, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
     ``_uses``) one tile is a whole row, x is the address of the first column that exists, and no zero is multiplied.
+    Of ``groups`` of channels and filters the tile computes one, or ``together`` in one vector.
     """
-    masked = filters % (lanes * vectors) != 0
+    depth, group_filters = channels // groups, filters // groups
+    masked = together * group_filters % (lanes * vectors) != 0
 
     def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, beside):
         masks = [None] * vectors
@@ -330,11 +350,11 @@ def convolution_tile(
             def channel(carried):
                 x_now, kernel_now, *sums = carried
                 weights = [
-                    [e.load(kernel_now, s * channels * filters + v * lanes, masks[v]) for v in range(vectors)]
+                    [e.load(kernel_now, s * depth * filters + v * lanes, masks[v]) for v in range(vectors)]
                     for s in range(taps)
                 ]
                 for column, readers in _uses(count, taps, stride, dilation, edges):
-                    value = e.broadcast(x_now, column * channels)
+                    (value,) = e.inputs(x_now, column * channels, 1, together, depth, group_filters)
                     for s, pixel in readers:
                         for v in range(vectors):
                             at = pixel * vectors + v
@@ -342,8 +362,8 @@ def convolution_tile(
                 return [e.advance(x_now, 1), e.advance(kernel_now, filters), *sums]
 
             def tap_row(carried):
-                sums = e.loop(channels, carried, channel)[2:]
-                return [e.advance(carried[0], x_row), e.advance(carried[1], taps * channels * filters), *sums]
+                sums = e.loop(depth, carried, channel)[2:]
+                return [e.advance(carried[0], x_row), e.advance(carried[1], taps * depth * filters), *sums]
 
             def body(carried):
                 x_now, y_now, beside_now = carried
@@ -366,26 +386,31 @@ def convolution_tile(
 
     constants = dict(
         pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
-        filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges,
+        filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges, groups=groups, together=together,
     )  # fmt: skip
     return _tile("convolution", dtype, lanes, 10, emit, constants)
 
 
-def filter_tile(*, dtype, lanes, group, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies):
-    """Adds one image's share to the gradient of one row of taps: ``group`` channels, ``vectors`` vectors of filters.
+def filter_tile(
+    *, dtype, lanes, share, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies, groups=1,
+    together=1,
+):  # fmt: skip
+    """Adds one image's share to the gradient of one row of taps: ``share`` channels, ``vectors`` vectors of filters.
 
     Arguments: x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters: addresses, distances between
     the inputs (and gradients) of consecutive output rows, the number of output rows and of the blocks of ``pixels``
     (and, with ``narrow``, of ``pixels - 1``) that make up such a row.  ``copies`` partial sums hide latency.
+    ``groups`` and ``together`` are those of ``convolution_tile``.
     """
-    masked = filters % (lanes * vectors) != 0
+    depth, group_filters = channels // groups, filters // groups
+    masked = together * group_filters % (lanes * vectors) != 0
 
     def emit(e, x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters):
         masks = [None] * vectors
         if masked:
             masks[-1] = e.lane_mask(e.builder.sub(valid_filters, _INT((vectors - 1) * lanes)))
-        places = [(c, s, v) for c in range(group) for s in range(taps) for v in range(vectors)]
-        offsets = [s * channels * filters + c * filters + v * lanes for c, s, v in places]
+        places = [(c, s, v) for c in range(share) for s in range(taps) for v in range(vectors)]
+        offsets = [s * depth * filters + c * filters + v * lanes for c, s, v in places]
 
         def block(count):
             def body(carried):
@@ -397,8 +422,8 @@ def filter_tile(*, dtype, lanes, group, vectors, taps, stride, dilation, channel
                             gradients[pixel] = [
                                 e.load(dy_now, pixel * filters + v * lanes, masks[v]) for v in range(vectors)
                             ]
-                    for c in range(group):
-                        value = e.broadcast(x_now, column * channels + c)
+                    values = e.inputs(x_now, column * channels, share, together, depth, group_filters)
+                    for c, value in enumerate(values):
                         for s, pixel in readers:
                             for v in range(vectors):
                                 at = (pixel % copies) * len(places) + (c * taps + s) * vectors + v
@@ -424,22 +449,25 @@ def filter_tile(*, dtype, lanes, group, vectors, taps, stride, dilation, channel
             e.store(total, target, offset, masks[v])
 
     constants = dict(
-        group=group, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
-        filters=filters, pixels=pixels, narrow=narrow, copies=copies,
+        share=share, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
+        filters=filters, pixels=pixels, narrow=narrow, copies=copies, groups=groups, together=together,
     )  # fmt: skip
     return _tile("filter", dtype, lanes, 9, emit, constants)
 
 
 def transpose_tile(*, dtype, lanes):
-    """C = A.T of contiguous matrices, ``lanes`` x ``lanes`` elements at a time.  Arguments: a, c, rows, columns."""
+    """C = A.T, ``lanes`` x ``lanes`` elements at a time.
 
-    def emit(e, a, c, rows, columns):
+    Arguments: a, c, rows, columns, a_row, c_row: addresses, the size of A, distances between rows in elements.
+    """
+
+    def emit(e, a, c, rows, columns, a_row, c_row):
         builder = e.builder
         indices = ir.VectorType(_INDEX, lanes)
 
         def block(carried):
             a_now, c_now = carried
-            values = [e.load(e.advance(a_now, builder.mul(_INT(i), columns))) for i in range(lanes)]
+            values = [e.load(e.advance(a_now, builder.mul(_INT(i), a_row))) for i in range(lanes)]
             distance = 1
             while distance < lanes:  # swap the off-diagonal blocks of size 1, 2, 4, ...
                 high = [bool(j & distance) for j in range(lanes)]
@@ -453,21 +481,21 @@ def transpose_tile(*, dtype, lanes):
                             values[at] = builder.shuffle_vector(*pair, order)
                 distance *= 2
             for j, value in enumerate(values):
-                e.store(value, e.advance(c_now, builder.mul(_INT(j), rows)))
-            return [e.advance(a_now, lanes), e.advance(c_now, builder.mul(_INT(lanes), rows))]
+                e.store(value, e.advance(c_now, builder.mul(_INT(j), c_row)))
+            return [e.advance(a_now, lanes), e.advance(c_now, builder.mul(_INT(lanes), c_row))]
 
         def element(carried):
             a_now, c_now = carried
             builder.store(builder.load(a_now, typ=e.element, align=e.itemsize), c_now, align=e.itemsize)
-            return [e.advance(a_now, 1), e.advance(c_now, rows)]
+            return [e.advance(a_now, 1), e.advance(c_now, c_row)]
 
         def row(carried):
             e.loop(rest_columns, carried, element)
-            return [e.advance(carried[0], columns), e.advance(carried[1], 1)]
+            return [e.advance(carried[0], a_row), e.advance(carried[1], 1)]
 
         def rows_of_blocks(carried):
             e.loop(lanes, e.loop(whole_columns, carried, block), row)
-            return [e.advance(carried[0], builder.mul(_INT(lanes), columns)), e.advance(carried[1], lanes)]
+            return [e.advance(carried[0], builder.mul(_INT(lanes), a_row)), e.advance(carried[1], lanes)]
 
         whole_columns = builder.sdiv(columns, _INT(lanes))
         rest_columns = builder.srem(columns, _INT(lanes))
@@ -476,7 +504,7 @@ def transpose_tile(*, dtype, lanes):
         rest_columns = columns
         e.loop(builder.srem(rows, _INT(lanes)), carried, row)
 
-    return _tile("transpose", dtype, lanes, 4, emit, {})
+    return _tile("transpose", dtype, lanes, 6, emit, {})
 
 
 def pad_rows_tile(*, dtype):

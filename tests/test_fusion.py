@@ -90,7 +90,7 @@ def gradients(build, shape, fuse, batch=37):
         (
             strides_dilation_groups,
             (13, 11, 3),
-            ["conv2d_forward_3x2_3_8_stride2x2_", "conv2d_forward("],
+            ["conv2d_forward_3x2_3_8_stride2x2_", "conv2d_forward_1x1_6_6_groups2_"],
         ),
         (
             pooled_branches,

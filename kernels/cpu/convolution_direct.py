@@ -2,7 +2,8 @@
 
 Nothing is unrolled into columns: a tile reads each input pixel once and uses it for every tap of a filter row
 (Georganas et al. 2018, "Anatomy of high-performance deep learning convolutions on SIMD architectures", arXiv
-1808.05567, shows the idea).  Lanes are output channels; vectors narrow to 8 or 4 lanes where there are few.
+1808.05567, shows the idea).  Lanes are output channels; vectors narrow to 8 or 4 lanes where there are few.  Groups are
+convolutions of their own, one after the other; small ones share a vector, as many as divide their number.
 
 A plan names a kernel and says what the caller must provide; ``plan.kernel()`` writes, compiles and caches it.  The
 number of images, their height and all origins are run-time arguments: layers that differ in nothing else share a
@@ -30,6 +31,13 @@ _COLUMNS = """    left = x_left - {tap_origin_w}
     x_row = span * CHANNELS if padded else row
     x_left_at = 0 if padded else left * CHANNELS * ITEMSIZE"""
 
+_BLOCKS = "for block in range(0, FILTERS, BLOCK):"
+_GROUPED_BLOCKS = """for part in range(GROUPS // TOGETHER * BLOCKS):
+    group = part // BLOCKS * TOGETHER
+    group_at = {at} + group * DEPTH * ITEMSIZE
+    block = group * GROUP_FILTERS + part % BLOCKS * BLOCK
+    end = (group + TOGETHER) * GROUP_FILTERS"""
+
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
@@ -37,11 +45,11 @@ from jitnet.kernels.simd import address, convolution_tile, pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = {stride_h}, {stride_w}, {dilation_h}, {dilation_w}
-PIXELS, ITEMSIZE = {pixels}, {itemsize}
+{grouping}PIXELS, ITEMSIZE = {pixels}, {itemsize}
 tile = convolution_tile(
     dtype={dtype!r}, lanes={lanes}, pixels=PIXELS, vectors={vectors}, taps=TAPS, stride=STRIDE_W,
     dilation=DILATION_W, channels=CHANNELS, filters=FILTERS, step=1, narrow={narrow}, epilogue={epilogue!r},
-    edges={edges},
+    edges={edges},{tile_groups}
 )
 pad_rows = pad_rows_tile(dtype={dtype!r})
 
@@ -64,16 +72,16 @@ def {name}(
     wide = width - tiles * (PIXELS - 1)
     for image in range(images):
         image_at = address(x, image * rows * row)
-{padded}        for block in range(0, FILTERS, BLOCK):
+{padded}        {blocks}
             for h in range(height):
                 first = top + h * STRIDE_H
                 tap = max(0, (DILATION_H - 1 - first) // DILATION_H)
                 tap_end = min(TAP_ROWS, (rows - first + DILATION_H - 1) // DILATION_H)
                 pixel = (image * y_rows + y_top + h) * y_columns + y_left
                 tile((
-                    image_at + x_left_at + (first + tap * DILATION_H) * x_row * ITEMSIZE, x_row * DILATION_H,
-                    address(kernel, tap * TAPS * CHANNELS * FILTERS + block), tap_end - tap,
-                    address(y, pixel * FILTERS + block), wide, tiles - wide, FILTERS - block,
+                    {at} + x_left_at + (first + tap * DILATION_H) * x_row * ITEMSIZE, x_row * DILATION_H,
+                    address(kernel, tap * TAPS * {depth} * FILTERS + block), tap_end - tap,
+                    address(y, pixel * FILTERS + block), wide, tiles - wide, {end} - block,
                     {extra_at},
                 ))
 '''
@@ -85,10 +93,10 @@ from jitnet.kernels.simd import address, convolution_tile, pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
 STRIDE_H, STRIDE_W = {stride_h}, {stride_w}  # outputs this far apart share their taps: one phase
-PIXELS, ITEMSIZE = {pixels}, {itemsize}
+{grouping}PIXELS, ITEMSIZE = {pixels}, {itemsize}
 _constants = dict(
     dtype={dtype!r}, lanes={lanes}, pixels=PIXELS, vectors={vectors}, stride=1, dilation=1, channels=CHANNELS,
-    filters=FILTERS, step=STRIDE_W, narrow={narrow}, epilogue={epilogue!r},
+    filters=FILTERS, step=STRIDE_W, narrow={narrow}, epilogue={epilogue!r},{tile_groups}
 )
 {tiles}
 pad_rows = pad_rows_tile(dtype={dtype!r})
@@ -130,20 +138,20 @@ def {name}(
             outputs = (width - output_w + STRIDE_W - 1) // STRIDE_W
             tiles = (outputs + PIXELS - 1) // PIXELS
             wide = outputs - tiles * (PIXELS - 1)
-            for block in range(0, FILTERS, BLOCK):
+            {blocks}
                 for h in range(output_h, height, STRIDE_H):
                     first = start_h + h // STRIDE_H
                     tap = max(0, -first)
                     tap_end = min(tap_rows, rows - first) if taps > 0 else 0
                     pixel = (image * y_rows + y_top + h) * y_columns + y_left + output_w
                     arguments = (
-                        image_at + ((first + tap) * x_row + start_w * CHANNELS) * ITEMSIZE, x_row,
-                        address(kernel, kernel_offset + tap * taps * CHANNELS * FILTERS + block), tap_end - tap,
-                        address(y, pixel * FILTERS + block), wide, tiles - wide, FILTERS - block,
+                        {at} + ((first + tap) * x_row + start_w * CHANNELS) * ITEMSIZE, x_row,
+                        address(kernel, kernel_offset + tap * taps * {depth} * FILTERS + block), tap_end - tap,
+                        address(y, pixel * FILTERS + block), wide, tiles - wide, {end} - block,
                         {extra_at},
                     )
 {calls}
-            kernel_offset += tap_rows * taps * CHANNELS * FILTERS
+            kernel_offset += tap_rows * taps * {depth} * FILTERS
 '''
 
 _FILTER = '''"""{title}, written for {target} by jitnet."""
@@ -153,10 +161,10 @@ from jitnet.kernels.simd import address, filter_tile, pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = {stride_h}, {stride_w}, {dilation_h}, {dilation_w}
-PIXELS, GROUP, ITEMSIZE = {pixels}, {group}, {itemsize}
+{grouping}PIXELS, SHARE, ITEMSIZE = {pixels}, {share}, {itemsize}
 _constants = dict(
     dtype={dtype!r}, lanes={lanes}, vectors={vectors}, taps=TAPS, stride=STRIDE_W, dilation=DILATION_W,
-    channels=CHANNELS, filters=FILTERS, pixels=PIXELS, narrow={narrow}, copies={copies},
+    channels=CHANNELS, filters=FILTERS, pixels=PIXELS, narrow={narrow}, copies={copies},{tile_groups}
 )
 {tiles}
 pad_rows = pad_rows_tile(dtype={dtype!r})
@@ -179,8 +187,8 @@ def {name}(
     x_left_at = 0 if padded else left * CHANNELS * ITEMSIZE
     blocks = (width + PIXELS - 1) // PIXELS
     wide = width - blocks * (PIXELS - 1)
-    groups = (CHANNELS + GROUP - 1) // GROUP
-    wide_groups = CHANNELS - groups * (GROUP - 1)
+    shares = ({depth} + SHARE - 1) // SHARE
+    wide_shares = {depth} - shares * (SHARE - 1)
     dy_row = dy_columns * FILTERS
     if not accumulate:
         dkernel[:] = 0
@@ -193,16 +201,16 @@ def {name}(
             last = min(height, (rows - top + STRIDE_H - 1) // STRIDE_H)
             row_at = image_at + x_left_at + (top + first * STRIDE_H) * x_row * ITEMSIZE
             channel = 0
-            for group in range(groups):
-                for block in range(0, FILTERS, BLOCK):
+            for share in range(shares):
+                {blocks}
                     arguments = (
-                        row_at + channel * ITEMSIZE, x_row * STRIDE_H,
+                        {at} + channel * ITEMSIZE, x_row * STRIDE_H,
                         dy_at + (first * dy_row + block) * ITEMSIZE, dy_row,
-                        address(dkernel, (tap * TAPS * CHANNELS + channel) * FILTERS + block),
-                        last - first, wide, blocks - wide, FILTERS - block,
+                        address(dkernel, (tap * TAPS * {depth} + channel) * FILTERS + block),
+                        last - first, wide, blocks - wide, {end} - block,
                     )
 {calls}
-                channel += GROUP if group < wide_groups else GROUP - 1
+                channel += SHARE if share < wide_shares else SHARE - 1
 '''
 
 
@@ -238,6 +246,7 @@ class ConvolutionPlan:
 
     edges: (pad_left, columns of the image), promised for every call whose buffers have no halo; with them a kernel
     whose tile is a whole row leaves out what is zero, and needs no workspace.
+    groups: the channels and the filters fall into so many; kernel_shape is then (R, S, C / groups, K).
     """
 
     kind: str
@@ -249,15 +258,24 @@ class ConvolutionPlan:
     epilogue: str
     target: VectorTarget
     edges: tuple[int, int] | None = None
+    groups: int = 1
+
+    @property
+    def _channels(self) -> tuple[int, int]:
+        """Channels of what the kernel reads (x, or dy in backward_data) and of the other image."""
+        channels, filters = self.kernel_shape[2] * self.groups, self.kernel_shape[3]
+        return (filters, channels) if self.kind == "backward_data" else (channels, filters)
 
     @property
     def name(self) -> str:
         """Name of the kernel, as the step's source shows it."""
-        rows, columns, channels, filters = self.kernel_shape
+        rows, columns, depth, filters = self.kernel_shape
+        groups = "" if self.groups == 1 else f"_groups{self.groups}"
         stride = "" if self.stride == (1, 1) else f"_stride{self.stride[0]}x{self.stride[1]}"
         epilogue = "" if self.epilogue == "store" else f"_{self.epilogue}"
         rows_whole = "_whole_rows" if self._whole_rows else ""
-        return f"conv2d_{self.kind}_{rows}x{columns}_{channels}_{filters}{stride}{rows_whole}{epilogue}"
+        shape = f"{rows}x{columns}_{depth * self.groups}_{filters}{groups}"
+        return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{epilogue}"
 
     @cached_property
     def _whole_rows(self) -> bool:
@@ -265,11 +283,11 @@ class ConvolutionPlan:
         phased = self.kind == "backward_data" and self.stride != (1, 1)
         if self.edges is None or self.kind == "backward_filter" or phased:
             return False
-        return self._convolution_tile()[2] >= self.width
+        return self._convolution_tile()[3] >= self.width
 
     @property
     def needs_transposed_kernel(self) -> bool:
-        """Whether the kernel argument is what ``transpose_plan().kernel()`` wrote (as many elements)."""
+        """Whether the kernel argument is what ``transpose_plan(groups=groups).kernel()`` wrote (as many elements)."""
         return self.kind == "backward_data"
 
     def workspace_elements(self, rows: int, columns: int, pad_left: int, left: int) -> int:
@@ -281,8 +299,7 @@ class ConvolutionPlan:
         if self._whole_rows:
             return 0
         first, end = self._columns_read(pad_left, left)
-        channels = self.kernel_shape[3 if self.kind == "backward_data" else 2]
-        return 0 if first >= 0 and end <= columns else rows * (end - first) * channels
+        return 0 if first >= 0 and end <= columns else rows * (end - first) * self._channels[0]
 
     def halo(self, columns: int, pad_left: int) -> tuple[int, int]:
         """Columns of zeros left and right of an image of ``columns`` with which no workspace is needed."""
@@ -313,10 +330,38 @@ class ConvolutionPlan:
         """The module that holds the kernel."""
         return self._filter_source() if self.kind == "backward_filter" else self._convolution_source()
 
-    def _common(self) -> dict:
-        rows, columns, channels, filters = self.kernel_shape
+    def _vectors(self) -> tuple[int, int, int]:
+        """(groups that share a vector, lanes, vectors of the filters of these groups)."""
+        depth, filters = (channels // self.groups for channels in self._channels)
+        widest = self.target.lanes(self.dtype)
+        room = widest // max(depth, filters)  # a vector holds the channels that its filters read, too
+        together = max((n for n in range(1, room + 1) if self.groups % n == 0), default=1)
+        lanes = self.target.lanes(self.dtype, filters if together == 1 else together * max(depth, filters))
+        return together, lanes, -(-together * filters // lanes)
+
+    def _grouping(self, together: int, block: int, indent: int, at: str) -> dict:
+        """What differs in the source of a kernel with groups; ``at``: the address to which a group's place is added."""
+        if self.groups == 1:
+            return dict(blocks=_BLOCKS, end="FILTERS", at=at, depth="CHANNELS", grouping="", tile_groups="")
+        depth, filters = (channels // self.groups for channels in self._channels)
+        names = "GROUPS, TOGETHER, DEPTH, GROUP_FILTERS, BLOCKS"
+        values = f"{self.groups}, {together}, {depth}, {filters}, {-(-together * filters // block)}"
         return dict(
-            title=f"Direct convolution {self.kind}, {rows}x{columns}, {channels} -> {filters} channels, {self.dtype}",
+            blocks=_GROUPED_BLOCKS.format(at=at).replace("\n", "\n" + " " * indent),
+            end="end",
+            at="group_at",
+            depth="DEPTH",
+            grouping=f"{names} = {values}\n",
+            tile_groups=" groups=GROUPS, together=TOGETHER,",
+        )
+
+    def _common(self) -> dict:
+        rows, columns, depth, filters = self.kernel_shape
+        channels = f"{depth * self.groups} -> {filters} channels"
+        if self.groups > 1:
+            channels += f" in {self.groups} groups"
+        return dict(
+            title=f"Direct convolution {self.kind}, {rows}x{columns}, {channels}, {self.dtype}",
             name=self.name,
             target=self.target.name,
             dtype=self.dtype,
@@ -333,16 +378,16 @@ class ConvolutionPlan:
 
     def _convolution_source(self) -> str:
         values = self._common()
-        rows, taps, channels, filters = self.kernel_shape
+        rows, taps = self.kernel_shape[:2]
+        channels, filters = self._channels
         origins = "pad_top", "pad_left"
         phases = 1
-        stride = self.stride[1]
         if self.kind == "backward_data":
             # with stride 1, forward over dy; else so for each phase of dx
-            phases, stride, channels, filters = stride, 1, filters, channels
+            phases = self.stride[1]
             origins = f"({(rows - 1) * self.dilation[0]} - pad_top)", f"({(taps - 1) * self.dilation[1]} - pad_left)"
             values |= dict(kernel_shape=f"transposed {self.kernel_shape}")
-        lanes, vectors, pixels = self._convolution_tile()
+        together, lanes, vectors, pixels = self._convolution_tile()
         widths = self._widths()
         tap_counts = sorted({max(1, -(-(taps - phase) // phases)) for phase in range(phases)})
         edges, columns, padded = None, _COLUMNS.format(tap_origin_w=origins[1]), _PADDED
@@ -359,6 +404,7 @@ class ConvolutionPlan:
         phased = self.kind == "backward_data" and self.stride != (1, 1)
         return (_PHASED if phased else _CONVOLUTION).format(
             **values,
+            **self._grouping(together, vectors * lanes, 12 if phased else 8, "image_at"),
             channels=channels,
             filters=filters,
             tap_origin_h=origins[0],
@@ -382,14 +428,14 @@ class ConvolutionPlan:
         phases = self.stride[1] if self.kind == "backward_data" else 1
         return {-(-(self.width - first) // phases) for first in range(min(phases, self.width))}
 
-    def _convolution_tile(self) -> tuple[int, int, int]:
-        """(lanes, vectors, pixels) of the tile of a forward or backward_data pass."""
-        _, taps, channels, filters = self.kernel_shape
+    def _convolution_tile(self) -> tuple[int, int, int, int]:
+        """(groups, lanes, vectors, pixels) of the tile of a forward or backward_data pass."""
+        taps = self.kernel_shape[1]
         stride, phases = self.stride[1], 1
         if self.kind == "backward_data":
-            stride, phases, filters = 1, stride, channels
-        lanes = self.target.lanes(self.dtype, filters)
-        return lanes, *self._tile_shape(max(self._widths()), -(-taps // phases), stride, -(-filters // lanes))
+            stride, phases = 1, stride
+        together, lanes, total = self._vectors()
+        return together, lanes, *self._tile_shape(max(self._widths()), -(-taps // phases), stride, total)
 
     def _tile_shape(self, width: int, taps: int, stride: int, total: int) -> tuple[int, int]:
         """(vectors, pixels) of a convolution tile: the fewest cycles per useful product by a simple count."""
@@ -412,22 +458,23 @@ class ConvolutionPlan:
 
     def _filter_source(self) -> str:
         values = self._common()
-        channels, filters = self.kernel_shape[2:]
-        lanes = self.target.lanes(self.dtype, filters)
-        vectors, group, pixels, copies = self._filter_tile_shape(-(-filters // lanes))
-        sizes = [group] if channels % group == 0 else [group, group - 1]
-        definitions = [f"tile_{g} = filter_tile(group={g}, **_constants)" for g in sizes]
-        calls = [f"tile_{group}(arguments)"]
+        channels, filters = self._channels
+        together, lanes, total = self._vectors()
+        vectors, share, pixels, copies = self._filter_tile_shape(total)
+        sizes = [share] if self.kernel_shape[2] % share == 0 else [share, share - 1]
+        definitions = [f"tile_{size} = filter_tile(share={size}, **_constants)" for size in sizes]
+        calls = [f"tile_{share}(arguments)"]
         if len(sizes) == 2:
-            calls = ["if group < wide_groups:", f"    tile_{group}(arguments)"]
-            calls += ["else:", f"    tile_{group - 1}(arguments)"]
+            calls = ["if share < wide_shares:", f"    tile_{share}(arguments)"]
+            calls += ["else:", f"    tile_{share - 1}(arguments)"]
         return _FILTER.format(
             **values,
+            **self._grouping(together, vectors * lanes, 16, "row_at"),
             channels=channels,
             filters=filters,
             lanes=lanes,
             vectors=vectors,
-            group=group,
+            share=share,
             pixels=pixels,
             copies=copies,
             narrow=self.width % pixels != 0,
@@ -444,49 +491,48 @@ class ConvolutionPlan:
             if total % vectors:
                 continue
             room = (self.target.registers - 1 - vectors * min(taps, 3)) // (taps * vectors)
-            group = _even(channels, max(room, 1))
-            sums = group * taps * vectors
-            copies = 2 if sums < 8 and 2 * group <= room else 1
+            share = _even(channels, max(room, 1))
+            sums = share * taps * vectors
+            copies = 2 if sums < 8 and 2 * share <= room else 1
             for pixels in range(1, min(self.width, 8) + 1):
                 if self.width < -(-self.width // pixels) * (pixels - 1) or sums * pixels > max(sums, 240):
                     continue
                 products = sums * pixels
                 columns = {p * self.stride[1] + s * self.dilation[1] for p in range(pixels) for s in range(taps)}
-                loads = vectors * pixels + group * len(columns)
+                loads = vectors * pixels + share * len(columns)
                 cycles = max(products, loads, pixels * 8 // copies * (sums * copies < 8)) + 0.2 * loads + 2
-                uneven = 0.05 * (self.width % pixels != 0) + 0.05 * (channels % group != 0)
+                uneven = 0.05 * (self.width % pixels != 0) + 0.05 * (channels % share != 0)
                 cost = cycles / products + uneven
                 if best is None or cost < best[0]:
-                    best = (cost, vectors, group, pixels, copies)
+                    best = (cost, vectors, share, pixels, copies)
         return best[1:]
 
 
-def supports(kind: str, stride, dilation, groups: int = 1) -> bool:
-    """Whether a direct kernel exists: not for groups, nor for backward_data with both stride and dilation."""
-    if groups != 1:
-        return False
+def supports(kind: str, stride, dilation) -> bool:
+    """Whether a direct kernel exists: not for backward_data with both stride and dilation."""
     return kind != "backward_data" or tuple(stride) == (1, 1) or tuple(dilation) == (1, 1)
 
 
 def conv2d_forward_plan(
-    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None
-) -> ConvolutionPlan:
-    """y = epilogue(convolution of x).  kernel_shape: (R, S, C, K); width: of y; epilogue: store, bias, bias_relu,
-    bias_add or bias_add_relu; edges: see ``ConvolutionPlan``.
+    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
+    groups=1,
+) -> ConvolutionPlan:  # fmt: skip
+    """y = epilogue(convolution of x).  kernel_shape: (R, S, C / groups, K); width: of y; epilogue: store, bias,
+    bias_relu, bias_add or bias_add_relu; edges: see ``ConvolutionPlan``.
 
     ``kernel(x, kernel[, bias[, residual]], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height,
     width)`` with height and width those of y.
     """
     plan_target = target or vector_target()
-    return ConvolutionPlan(
-        "forward", tuple(kernel_shape), tuple(stride), tuple(dilation), width, dtype, epilogue, plan_target, edges
-    )
+    geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
+    return ConvolutionPlan("forward", *geometry, dtype, epilogue, plan_target, edges, groups)
 
 
 def conv2d_backward_data_plan(
-    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None
-) -> ConvolutionPlan:
-    """dx from dy.  kernel_shape: (R, S, C, K); width: of dx; epilogue: store, accumulate or relu_mask;
+    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
+    groups=1,
+) -> ConvolutionPlan:  # fmt: skip
+    """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx; epilogue: store, accumulate or relu_mask;
     edges: (pad_left, columns of dy).
 
     ``kernel(dy, transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
@@ -498,20 +544,18 @@ def conv2d_backward_data_plan(
             f"A stride and a dilation together have no direct kernel. Received: stride={stride}, dilation={dilation}"
         )
     plan_target = target or vector_target()
-    return ConvolutionPlan(
-        "backward_data", tuple(kernel_shape), tuple(stride), tuple(dilation), width, dtype, epilogue, plan_target, edges
-    )
+    geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
+    return ConvolutionPlan("backward_data", *geometry, dtype, epilogue, plan_target, edges, groups)
 
 
 def conv2d_backward_filter_plan(
-    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None
+    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None, groups=1
 ) -> ConvolutionPlan:
-    """dkernel from x and dy.  kernel_shape: (R, S, C, K); width: of dy.
+    """dkernel from x and dy.  kernel_shape: (R, S, C / groups, K); width: of dy.
 
     ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
     accumulate)`` with height and width those of dy.
     """
     plan_target = target or vector_target()
-    return ConvolutionPlan(
-        "backward_filter", tuple(kernel_shape), tuple(stride), tuple(dilation), width, dtype, "store", plan_target
-    )
+    geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
+    return ConvolutionPlan("backward_filter", *geometry, dtype, "store", plan_target, groups=groups)

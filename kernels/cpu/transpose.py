@@ -9,18 +9,20 @@ _SOURCE = '''"""Transposed copies of weights in {dtype}, written for {target} by
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 from jitnet.kernels.simd import address, transpose_tile
 
+GROUPS = {groups}
 transpose = transpose_tile(dtype={dtype!r}, lanes={lanes})
 
 
 @kernel
-def transpose_kernel(kernel, out, stride_h, stride_w):
-    """Taps in reverse order, input and output channels exchanged, for backward_data.
+def {name}(kernel, out, stride_h, stride_w):
+    """Taps in reverse order, input and output channels exchanged (within each group), for backward_data.
 
     With a stride, dx falls into stride_h x stride_w phases, each with its own taps; they follow one another.
-    kernel: (R, S, C, K), out: (R * S * K * C,)
+    kernel: (R, S, C / groups, K), out: (R * S * K / groups * C,)
     """
     kernel_attributes()
-    taps_h, taps_w, channels, filters = kernel.shape
+    taps_h, taps_w, depth, filters = kernel.shape
+    columns, channels = filters // GROUPS, GROUPS * depth
     at = 0
     for phase_h in range(min(stride_h, taps_h)):
         for phase_w in range(min(stride_w, taps_w)):
@@ -28,9 +30,10 @@ def transpose_kernel(kernel, out, stride_h, stride_w):
             last_w = phase_w + (taps_w - 1 - phase_w) // stride_w * stride_w
             for r in range(last_h, -1, -stride_h):
                 for s in range(last_w, -1, -stride_w):
-                    tap = address(kernel, (r * taps_w + s) * channels * filters)
-                    transpose((tap, address(out, at), channels, filters))
-                    at += channels * filters
+                    for group in range(GROUPS):
+                        tap = address(kernel, (r * taps_w + s) * depth * filters + group * columns)
+                        transpose((tap, address(out, at + group * depth), depth, columns, filters, channels))
+                    at += depth * filters
 '''
 
 
@@ -43,19 +46,26 @@ class TransposePlan:
 
     dtype: str
     target: VectorTarget
-    name = "transpose_kernel"
+    groups: int = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel, as the step's source shows it."""
+        return "transpose_kernel" if self.groups == 1 else f"transpose_kernel_groups{self.groups}"
 
     @property
     def source(self) -> str:
         """The module that holds the kernel."""
         lanes = self.target.lanes(self.dtype, 8)  # wider blocks take long to compile
-        return _SOURCE.format(dtype=self.dtype, target=self.target.name, lanes=lanes)
+        return _SOURCE.format(
+            name=self.name, dtype=self.dtype, target=self.target.name, lanes=lanes, groups=self.groups
+        )
 
     def kernel(self):
         """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return specialised_module(self.source).transpose_kernel
+        return getattr(specialised_module(self.source), self.name)
 
 
-def transpose_plan(dtype="float32", target=None) -> TransposePlan:
-    """Transposes of weights of ``dtype``."""
-    return TransposePlan(dtype, target or vector_target())
+def transpose_plan(dtype="float32", target=None, groups=1) -> TransposePlan:
+    """Transposes of weights of ``dtype``, for a convolution of so many groups."""
+    return TransposePlan(dtype, target or vector_target(), groups)
