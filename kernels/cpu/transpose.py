@@ -9,7 +9,7 @@ _SOURCE = '''"""Transposed copies of weights in {dtype}, written for {target} by
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 from jitnet.kernels.simd import address, transpose_tile
 
-GROUPS = {groups}
+GROUPS, LINE = {groups}, {line}
 transpose = transpose_tile(dtype={dtype!r}, lanes={lanes})
 
 
@@ -30,9 +30,13 @@ def {name}(kernel, out, stride_h, stride_w):
             last_w = phase_w + (taps_w - 1 - phase_w) // stride_w * stride_w
             for r in range(last_h, -1, -stride_h):
                 for s in range(last_w, -1, -stride_w):
+                    tap = (r * taps_w + s) * depth * filters
                     for group in range(GROUPS):
-                        tap = address(kernel, (r * taps_w + s) * depth * filters + group * columns)
-                        transpose((tap, address(out, at + group * depth), depth, columns, filters, channels))
+                        # a cache line of columns: the lines that are written are full before others take their place
+                        for column in range(0, columns, LINE):
+                            source = address(kernel, tap + group * columns + column)
+                            target = address(out, at + group * depth + column * channels)
+                            transpose((source, target, depth, min(LINE, columns - column), filters, channels))
                     at += depth * filters
 '''
 
@@ -58,8 +62,9 @@ class TransposePlan:
         """The module that holds the kernel."""
         lanes = self.target.lanes(self.dtype, 8)  # wider blocks take long to compile
         return _SOURCE.format(
-            name=self.name, dtype=self.dtype, target=self.target.name, lanes=lanes, groups=self.groups
-        )
+            name=self.name, dtype=self.dtype, target=self.target.name, lanes=lanes, groups=self.groups,
+            line=16 if self.dtype == "float32" else 8,
+        )  # fmt: skip
 
     def kernel(self):
         """The compiled kernel (compiled or loaded from the cache on its first call)."""
