@@ -198,13 +198,14 @@ def _matrix(workload, threads):
 
     run = _launcher(body)
     if workload.sweep == "by-transposed":  # as dense layers go backward: the weights are turned once per step
-        turned, transpose = np.empty_like(b), transpose_plan().kernel()
+        transpose, turned = transpose_plan().kernel(), np.empty(b.shape[::-1], np.float32)
 
-        def by_transposed():
+        @compile_uncached
+        def by_transposed(chunks, threads, a, b, turned, c, workspaces):
             transpose(b.reshape(1, 1, *b.shape), turned.reshape(-1), 1, 1)
-            run(threads, threads, (a, turned.reshape(b.shape[::-1]), c, workspaces))
+            run(chunks, threads, (a, turned, c, workspaces))
 
-        return _Kernel(plan.name, by_transposed, c)
+        return _Kernel(plan.name, lambda: by_transposed(threads, threads, a, b, turned, c, workspaces), c)
     return _Kernel(plan.name, lambda: run(threads, threads, (a, b, c, workspaces)), c)
 
 
