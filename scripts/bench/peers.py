@@ -82,4 +82,6 @@ def environment(peer: Peer, threads: int) -> dict:
     count = str(threads)
     variables = {name: count for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     flags = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'} intra_op_parallelism_threads={count}"
-    return {**os.environ, **variables, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", **peer.environment}
+    # jitnet's modules may keep their bytecode as those of an installed package do
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **variables, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", **peer.environment}
