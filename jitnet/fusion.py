@@ -4,7 +4,6 @@ Every rewrite replaces calls by others of the same meaning; ``fuse=False`` leave
 is the reference that tests compare with.
 """
 
-
 from .config import conv_algorithm
 from .fusion_pointwise import fuse_pointwise, remove_copies
 from .fusion_pooled import fuse_pool_backward, fuse_pool_forward
@@ -15,6 +14,7 @@ from .kernels.cpu.bfloat16 import (
     matrix_multiply_bfloat16_plan,
     rounding_pays,
 )
+from .kernels.cpu.column_sums import bias_add_backward_plan
 from .kernels.cpu.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
@@ -307,6 +307,7 @@ def specialise(program: Program, workspace: _Workspace) -> None:
         "dense.dense_forward": _dense_forward,
         "dense.dense_backward_data": _dense_backward_data,
         "dense.dense_backward_filter": _dense_backward_filter,
+        "dense.bias_add_backward": _bias_add_backward,
     }
     transposed: dict = {}
     first: list[Call] = []
@@ -519,6 +520,11 @@ def _dense_backward_filter(call: Call, context: _Context) -> Call:
     epilogue = "accumulate" if accumulate else "store"
     plan = matrix_multiply_transposed_plan(TYPICAL_ROWS * x.rows, *out.buffer.shape, x.dtype, epilogue)
     return _new(call, plan, x, dy, out, 0, out.buffer.shape[0])
+
+
+def _bias_add_backward(call: Call, context: _Context) -> Call:
+    dy, *others = call.arguments
+    return _new(call, bias_add_backward_plan(dy.dtype), dy, *others)
 
 
 def compute_in_update(program: Program) -> None:

@@ -455,6 +455,41 @@ def filter_tile(
     return _tile("filter", dtype, lanes, 9, emit, constants)
 
 
+def column_sum_tile(*, dtype, lanes, vectors, masked):
+    """out[j] = the sum over i of A[i, j], added to out[j] if ``accumulate``, for ``vectors`` vectors of columns.
+
+    Arguments: a, a_row, out, rows, columns, accumulate.  With ``masked``, columns from ``columns`` on are left alone.
+    """
+
+    def emit(e, a, a_row, out, rows, columns, accumulate):
+        builder, target = e.builder, e.pointer(out)
+        masks = [e.lane_mask(builder.sub(columns, _INT(v * lanes))) if masked else None for v in range(vectors)]
+
+        def load(pointer):
+            return [e.load(pointer, v * lanes, masks[v]) for v in range(vectors)]
+
+        def add(a, b):
+            return [builder.fadd(x, y) for x, y in zip(a, b, strict=True)]
+
+        def four_rows(carried):
+            pointers = [e.advance(carried[0], builder.mul(_INT(i), a_row)) for i in range(4)]
+            first, second, third, fourth = map(load, pointers)
+            total = add(add(first, second), add(third, fourth))
+            return [e.advance(pointers[3], a_row), *add(carried[1:], total)]
+
+        def row(carried):
+            return [e.advance(carried[0], a_row), *add(carried[1:], load(carried[0]))]
+
+        sums = [e.zero] * vectors
+        sums = e.loop(builder.zext(builder.icmp_signed("!=", accumulate, _INT(0)), _INT), sums, lambda _: load(target))
+        carried = e.loop(builder.sdiv(rows, _INT(4)), [e.pointer(a), *sums], four_rows)
+        carried = e.loop(builder.srem(rows, _INT(4)), carried, row)
+        for v, value in enumerate(carried[1:]):
+            e.store(value, target, v * lanes, masks[v])
+
+    return _tile("column_sum", dtype, lanes, 6, emit, dict(vectors=vectors, masked=masked))
+
+
 def transpose_tile(*, dtype, lanes):
     """C = A.T, ``lanes`` x ``lanes`` elements at a time.
 

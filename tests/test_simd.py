@@ -11,6 +11,7 @@ import pytest
 from naive import assert_close, draw
 
 from jitnet.kernels import specialise
+from jitnet.kernels.cpu.column_sums import bias_add_backward_plan
 from jitnet.kernels.cpu.matrix_multiply import (
     matrix_multiply_part_plan,
     matrix_multiply_plan,
@@ -90,6 +91,22 @@ def test_products_of_matrices(target, dtype, tolerance, planned):
         transpose(w.reshape(1, 1, *w.shape), transposed.reshape(-1), 1, 1)
         assert (transposed == w.T).all()
         assert intact()
+
+
+@targets
+@pytest.mark.parametrize("dtype,tolerance", [("float32", 1e-6), ("float64", 1e-14)])
+def test_sums_over_rows(target, dtype, tolerance):
+    sum_rows = bias_add_backward_plan(dtype, target).kernel()
+    shapes = [(1, 1), (0, 3), (3, 0), (1, 7), (5, 2), (130, 3), (37, 10), (9, 31), (6, 64), (7, 131), (2, 3, 5, 17)]
+    for shape in shapes:
+        dy = draw(*shape, dtype=dtype, seed=0)
+        start = draw(shape[-1], dtype=dtype, seed=1)
+        expected = dy.astype(float).sum(tuple(range(dy.ndim - 1)))
+        for accumulate in (False, True):
+            dbias, intact = guarded(start)
+            sum_rows(dy, dbias, accumulate)
+            assert_close(dbias, expected + accumulate * start, tolerance * (1 + dy.size // max(1, shape[-1])))
+            assert intact()
 
 
 @targets

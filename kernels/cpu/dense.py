@@ -1,7 +1,7 @@
 """Matrix products of dense layers, and bias: blocked loops that LLVM vectorises along the last axis."""
 
 from ._jit import kernel, kernel_attributes
-from .rows import fold, repeated, rows_together, scratch, zeros_for
+from .rows import repeated, rows_together, scratch
 
 
 @kernel
@@ -161,23 +161,10 @@ def parts_sum(parts, bias, y, relu):
 def bias_add_backward(dy, dbias, accumulate):
     """dbias = sum of dy over all but the last axis.  dy: (..., C), dbias: (C,)"""
     kernel_attributes()
-    if dbias.size == 0:
-        return
     if not accumulate:
         dbias[:] = 0
     dy = dy.reshape(-1)
-    times = rows_together(dy.size // dbias.size, dbias.size)
-    sums = zeros_for(dbias, times, scratch(dy.dtype))
-    width = sums.size
-    # four at a time: fewer loads and stores of the sums
-    four = dy.size - dy.size % (4 * width)
-    for first in range(0, four, 4 * width):
-        a, b = dy[first : first + width], dy[first + width : first + 2 * width]
-        c, d = dy[first + 2 * width : first + 3 * width], dy[first + 3 * width : first + 4 * width]
-        for j in range(width):
-            sums[j] += (a[j] + b[j]) + (c[j] + d[j])
-    for first in range(four, dy.size, width):
-        a = dy[first : first + width]
-        for j in range(a.size):
-            sums[j] += a[j]
-    fold(sums, times, dbias)
+    for first in range(0, dy.size, max(1, dbias.size)):
+        row = dy[first : first + dbias.size]
+        for c in range(row.size):
+            dbias[c] += row[c]
