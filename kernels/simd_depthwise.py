@@ -1,0 +1,222 @@
+"""Tiles of depthwise convolution: every channel is convolved by itself, so vectors run along the channels.
+
+A tile makes one row of the result, some neighbouring pixels at a time: what it reads of the source serves all taps.
+Where a column of the source is missing it reads zeros from a constant instead, so that the edges of an image take the
+same instructions as its inside.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from jitnet.kernels.simd import _INT, _tile_function
+
+
+def _depthwise_tile(name, target, arguments, emit, constants):
+    """Intrinsic ``tile(like, (argument, ...))`` of integers, for the element type of the array ``like``."""
+
+    @intrinsic
+    def tile(typingctx, like, values):
+        dtype = str(like.dtype)
+        lanes = target.lanes(dtype)
+
+        def codegen(context, builder, signature, packed):
+            function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants)
+            builder.call(function, [builder.extract_value(packed[1], i) for i in range(arguments)])
+            return context.get_dummy_value()
+
+        return types.void(like, types.UniTuple(types.intp, arguments)), codegen
+
+    return tile
+
+
+class _Columns:
+    """The columns of a source, ``distance`` elements apart, of which ``extent`` exist; the others are zero."""
+
+    def __init__(self, emitter, extent, distance):
+        self.e, self.extent, self.distance = emitter, extent, distance
+        name = f"jitnet_zeros_{emitter.lanes}_{emitter.itemsize}"
+        self.zeros = emitter.function.module.globals.get(name)
+        if self.zeros is None:
+            self.zeros = ir.GlobalVariable(emitter.function.module, emitter.vector, name)
+            self.zeros.initializer = emitter.zero
+            self.zeros.global_constant = True
+            self.zeros.linkage = "internal"
+
+    def pointer(self, base, index, exists=None):
+        """To column ``index`` counted from ``base``, or to zeros unless it ``exists``."""
+        pointer = self.e.advance(base, self.e.builder.mul(index, self.distance))
+        return pointer if exists is None else self.or_zeros(exists, pointer)
+
+    def exists(self, index):
+        return self.e.builder.icmp_unsigned("<", index, self.extent)
+
+    def or_zeros(self, condition, pointer):
+        return self.e.builder.select(condition, pointer, self.zeros)
+
+
+def weigh_tile(*, target, taps, stride, together, masked=False):
+    """result[i] (+)= sum over rows r and taps s of source[r, start + i * stride + s * step] * weights[r, s].
+
+    Arguments: source, source_row, extent, column; start, stride, step; weights, tap_row, tap_column, rows, taps;
+    result, result_pixel, pixels; blocks, add: addresses of column 0 of the first row, of its first weight and of the
+    first result; distances in elements; numbers of columns that exist, of rows, of taps, of results and of vectors of
+    channels, or with ``masked`` of channels in a single one.  ``taps`` and ``stride`` are literals, the former with
+    ``step`` 1 and the results ``together`` in registers, or both None.
+    """
+    factors_together = taps or 1
+
+    def emit(
+        e, source, source_row, extent, column, start, stride_now, step, weights, tap_row, tap_column, rows, taps_now,
+        result, result_pixel, pixels, blocks, add,
+    ):  # fmt: skip
+        builder = e.builder
+        columns = _Columns(e, extent, column)
+        adds = builder.icmp_signed("!=", add, _INT(0))
+        mask = e.lane_mask(blocks) if masked else None
+        readers = {}  # of each column of a tile: (tap, result)
+        for i in range(together):
+            for s in range(factors_together):
+                readers.setdefault(i * stride + s if taps else i, []).append((s, i))
+        if taps:
+            offsets, span = [_INT(c) for c in readers], _INT(len(readers))
+            stride_now = _INT(stride)
+        else:
+            offsets = [builder.mul(_INT(c), stride_now) for c in readers]
+            span = builder.add(builder.add(offsets[-1], builder.mul(builder.sub(taps_now, _INT(1)), step)), _INT(1))
+
+        def tile(first, index, edge):
+            there = [builder.icmp_signed("<", builder.add(first, _INT(i)), pixels) for i in range(together)]
+
+            def block(carried):
+                x, w, y = carried
+                places = [e.advance(y, builder.mul(_INT(i), result_pixel)) for i in range(together)]
+                reads = [builder.and_(adds, t) if edge else adds for t in there]
+                sums = [e.load(columns.or_zeros(r, place), 0, mask) for r, place in zip(reads, places, strict=True)]
+
+                def some_taps(carried):
+                    x_now, index_now, w_now, *sums = carried
+                    factors = [
+                        e.load(w_now, builder.mul(_INT(s), tap_column), mask) for s in range(factors_together)
+                    ]  # fmt: skip
+                    for offset, users in zip(offsets, readers.values(), strict=True):
+                        exists = columns.exists(builder.add(index_now, offset)) if edge else None
+                        value = e.load(columns.pointer(x_now, offset, exists), 0, mask)
+                        for s, i in users:
+                            sums[i] = e.multiply_add(value, factors[s], sums[i])
+                    x_next = e.advance(x_now, builder.mul(step, column))
+                    return [x_next, builder.add(index_now, step), e.advance(w_now, tap_column), *sums]
+
+                def row(carried):
+                    x_now, w_now, *sums = carried
+                    inner = [x_now, index, w_now, *sums]
+                    sums = (some_taps(inner) if taps else e.loop(taps_now, inner, some_taps))[3:]
+                    return [e.advance(x_now, source_row), e.advance(w_now, tap_row), *sums]
+
+                sums = e.loop(rows, [x, w, *sums], row)[2:]
+                for total, place, condition in zip(sums, places, there, strict=True):
+                    if edge:
+                        with builder.if_then(condition):
+                            e.store(total, place, 0, mask)
+                    else:
+                        e.store(total, place, 0, mask)
+                return [e.advance(pointer, e.lanes) for pointer in carried]
+
+            x = columns.pointer(e.pointer(source), index)
+            y = e.advance(e.pointer(result), builder.mul(first, result_pixel))
+            e.loop(1 if masked else blocks, [x, e.pointer(weights), y], block)
+
+        def tiles(carried):
+            first, index = carried
+            after = builder.add(first, _INT(together))
+            inside = builder.and_(
+                builder.icmp_signed(">=", index, _INT(0)),
+                builder.icmp_signed("<=", builder.add(index, span), extent),
+            )
+            whole = builder.icmp_signed("<=", after, pixels)
+            with builder.if_else(builder.and_(inside, whole)) as (interior, edge):
+                with interior:
+                    tile(first, index, False)
+                with edge:
+                    tile(first, index, True)
+            return [after, builder.add(index, builder.mul(_INT(together), stride_now))]
+
+        e.loop(builder.sdiv(builder.add(pixels, _INT(together - 1)), _INT(together)), [_INT(0), start], tiles)
+
+    constants = dict(taps=taps, stride=stride, together=together, masked=masked)
+    return _depthwise_tile("weigh", target, 17, emit, constants)
+
+
+def correlate_tile(*, target, rows, taps, stride, together, masked=False):
+    """sums[r, s] += sum over results i of source[r, start + i * stride + s] * other[i].
+
+    Arguments: source, source_row, extent, column; start, stride, first_row, end_row; other, other_pixel, before, tiles,
+    after; sums, tap_row, tap_column; blocks: as those of ``weigh_tile``.  Rows of the source before ``first_row`` and
+    from ``end_row`` on are missing.  ``before`` and ``after`` results may read what is missing, unlike the ``tiles`` of
+    ``together`` results between them.  All parameters are literals; only ``stride`` may be None.
+    """
+    size = rows * taps
+    copies = max(1, min(together, 8 // size))  # of few sums, to hide latency
+
+    def emit(
+        e, source, source_row, extent, column, start, stride_now, first_row, end_row, other, other_pixel, before, tiles,
+        after, sums, tap_row, tap_column, blocks,
+    ):  # fmt: skip
+        builder = e.builder
+        columns = _Columns(e, extent, column)
+        mask = e.lane_mask(blocks) if masked else None
+        stride_now = stride_now if stride is None else _INT(stride)
+        extents = []
+        for r in range(rows):
+            above, below = (builder.icmp_signed("<=", a, b) for a, b in ((first_row, _INT(r)), (end_row, _INT(r))))
+            extents.append(builder.select(builder.and_(above, builder.not_(below)), extent, _INT(0)))
+
+        def some(count, edge):
+            """Body of a loop that adds the products of ``count`` results."""
+
+            def body(carried):
+                x_now, other_now, index, *sums = carried
+                factors = [e.load(other_now, builder.mul(_INT(i), other_pixel), mask) for i in range(count)]
+                for r in range(rows):
+                    x_row = e.advance(x_now, builder.mul(_INT(r), source_row))
+                    values = {}
+                    for i in range(count):
+                        for s in range(taps):
+                            key = (i, s) if stride is None else i * stride + s
+                            if key not in values:
+                                offset = builder.add(builder.mul(_INT(i), stride_now), _INT(s))
+                                exists = None
+                                if edge:
+                                    exists = builder.icmp_unsigned("<", builder.add(index, offset), extents[r])
+                                values[key] = e.load(columns.pointer(x_row, offset, exists), 0, mask)
+                            at = i % copies * size + r * taps + s
+                            sums[at] = e.multiply_add(values[key], factors[i], sums[at])
+                step = builder.mul(_INT(count), stride_now)
+                x_now = columns.pointer(x_now, step)
+                other_now = e.advance(other_now, builder.mul(_INT(count), other_pixel))
+                return [x_now, other_now, builder.add(index, step), *sums]
+
+            return body
+
+        def block(carried):
+            x, other_now, sums_now = carried
+            places = [
+                e.advance(sums_now, builder.add(builder.mul(_INT(r), tap_row), builder.mul(_INT(s), tap_column)))
+                for r in range(rows) for s in range(taps)
+            ]  # fmt: skip
+            totals = [e.load(place, 0, mask) for place in places] + [e.zero] * (size * (copies - 1))
+            inner = e.loop(before, [x, other_now, start, *totals], some(1, True))
+            inner = e.loop(tiles, inner, some(together, False))
+            totals = e.loop(after, inner, some(1, True))[3:]
+            for at, place in enumerate(places):
+                total = totals[at]
+                for copy in range(1, copies):
+                    total = builder.fadd(total, totals[copy * size + at])
+                e.store(total, place, 0, mask)
+            return [e.advance(pointer, e.lanes) for pointer in carried]
+
+        x = columns.pointer(e.pointer(source), start)
+        e.loop(1 if masked else blocks, [x, e.pointer(other), e.pointer(sums)], block)
+
+    constants = dict(rows=rows, taps=taps, stride=stride, together=together, masked=masked)
+    return _depthwise_tile("correlate", target, 17, emit, constants)
