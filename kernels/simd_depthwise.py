@@ -5,6 +5,8 @@ Where a column of the source is missing it reads zeros from a constant instead, 
 same instructions as its inside.
 """
 
+import functools
+
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -55,50 +57,54 @@ class _Columns:
         return self.e.builder.select(condition, pointer, self.zeros)
 
 
-def weigh_tile(*, target, taps, stride, together, masked=False):
-    """result[i] (+)= sum over rows r and taps s of source[r, start + i * stride + s * step] * weights[r, s].
+def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
+    """result[i] (+)= sum over rows r and taps s of source[r, start + (i * stride + s * step) / apart] * weights[r, s].
 
+    Terms whose column is not a whole number are left out.
     Arguments: source, source_row, extent, column; start, stride, step; weights, tap_row, tap_column, rows, taps;
-    result, result_pixel, pixels; blocks, add: addresses of column 0 of the first row, of its first weight and of the
-    first result; distances in elements; numbers of columns that exist, of rows, of taps, of results and of vectors of
-    channels, or with ``masked`` of channels in a single one.  ``taps`` and ``stride`` are literals, the former with
-    ``step`` 1 and the results ``together`` in registers, or both None.
+    result, result_pixel, first, pixels; blocks, add: addresses of column 0 of the first row, of its first weight and of
+    result 0; distances in elements; numbers of columns that exist, of rows, of taps, of the result that reads
+    ``start``, of results, and of vectors of channels, or with ``masked`` of channels in a single one.
+    ``taps`` and ``stride`` are literals, with ``step`` 1, or both None.
     """
-    factors_together = taps or 1
+    taps_together = taps or 1
+    readers = {}  # of each column of a tile: (tap, result)
+    for i in range(together):
+        for s in range(taps_together):
+            place = i * stride + s if taps else i
+            if place % apart == 0:
+                readers.setdefault(place // apart, []).append((s, i))
 
     def emit(
         e, source, source_row, extent, column, start, stride_now, step, weights, tap_row, tap_column, rows, taps_now,
-        result, result_pixel, pixels, blocks, add,
+        result, result_pixel, first, pixels, blocks, add,
     ):  # fmt: skip
         builder = e.builder
         columns = _Columns(e, extent, column)
-        adds = builder.icmp_signed("!=", add, _INT(0))
         mask = e.lane_mask(blocks) if masked else None
-        readers = {}  # of each column of a tile: (tap, result)
-        for i in range(together):
-            for s in range(factors_together):
-                readers.setdefault(i * stride + s if taps else i, []).append((s, i))
+        adds = builder.zext(builder.icmp_signed("!=", add, _INT(0)), _INT)
         if taps:
-            offsets, span = [_INT(c) for c in readers], _INT(len(readers))
-            stride_now = _INT(stride)
+            offsets = [_INT(c) for c in readers]
+            span, advance = _INT(max(readers) + 1), _INT(together * stride // apart)
         else:
             offsets = [builder.mul(_INT(c), stride_now) for c in readers]
             span = builder.add(builder.add(offsets[-1], builder.mul(builder.sub(taps_now, _INT(1)), step)), _INT(1))
+            advance = builder.mul(_INT(together), stride_now)
 
         def tile(first, index, edge):
-            there = [builder.icmp_signed("<", builder.add(first, _INT(i)), pixels) for i in range(together)]
+            there = [builder.icmp_unsigned("<", builder.add(first, _INT(i)), pixels) for i in range(together)]
 
             def block(carried):
                 x, w, y = carried
                 places = [e.advance(y, builder.mul(_INT(i), result_pixel)) for i in range(together)]
-                reads = [builder.and_(adds, t) if edge else adds for t in there]
-                sums = [e.load(columns.or_zeros(r, place), 0, mask) for r, place in zip(reads, places, strict=True)]
+
+                def old(_):
+                    reads = [columns.or_zeros(t, p) if edge else p for t, p in zip(there, places, strict=True)]
+                    return [e.load(pointer, 0, mask) for pointer in reads]
 
                 def some_taps(carried):
                     x_now, index_now, w_now, *sums = carried
-                    factors = [
-                        e.load(w_now, builder.mul(_INT(s), tap_column), mask) for s in range(factors_together)
-                    ]  # fmt: skip
+                    factors = [e.load(w_now, builder.mul(_INT(s), tap_column), mask) for s in range(taps_together)]
                     for offset, users in zip(offsets, readers.values(), strict=True):
                         exists = columns.exists(builder.add(index_now, offset)) if edge else None
                         value = e.load(columns.pointer(x_now, offset, exists), 0, mask)
@@ -113,6 +119,7 @@ def weigh_tile(*, target, taps, stride, together, masked=False):
                     sums = (some_taps(inner) if taps else e.loop(taps_now, inner, some_taps))[3:]
                     return [e.advance(x_now, source_row), e.advance(w_now, tap_row), *sums]
 
+                sums = e.loop(adds, [e.zero] * together, old)
                 sums = e.loop(rows, [x, w, *sums], row)[2:]
                 for total, place, condition in zip(sums, places, there, strict=True):
                     if edge:
@@ -129,22 +136,24 @@ def weigh_tile(*, target, taps, stride, together, masked=False):
         def tiles(carried):
             first, index = carried
             after = builder.add(first, _INT(together))
-            inside = builder.and_(
+            conditions = [
+                builder.icmp_signed(">=", first, _INT(0)),
+                builder.icmp_signed("<=", after, pixels),
                 builder.icmp_signed(">=", index, _INT(0)),
                 builder.icmp_signed("<=", builder.add(index, span), extent),
-            )
-            whole = builder.icmp_signed("<=", after, pixels)
-            with builder.if_else(builder.and_(inside, whole)) as (interior, edge):
+            ]
+            with builder.if_else(functools.reduce(builder.and_, conditions)) as (interior, edge):
                 with interior:
                     tile(first, index, False)
                 with edge:
                     tile(first, index, True)
-            return [after, builder.add(index, builder.mul(_INT(together), stride_now))]
+            return [after, builder.add(index, advance)]
 
-        e.loop(builder.sdiv(builder.add(pixels, _INT(together - 1)), _INT(together)), [_INT(0), start], tiles)
+        count = builder.sdiv(builder.add(builder.sub(pixels, first), _INT(together - 1)), _INT(together))
+        e.loop(count, [first, start], tiles)
 
-    constants = dict(taps=taps, stride=stride, together=together, masked=masked)
-    return _depthwise_tile("weigh", target, 17, emit, constants)
+    constants = dict(taps=taps, stride=stride, together=together, apart=apart, masked=masked)
+    return _depthwise_tile("weigh", target, 18, emit, constants)
 
 
 def correlate_tile(*, target, rows, taps, stride, together, masked=False):
@@ -205,9 +214,13 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
                 for r in range(rows) for s in range(taps)
             ]  # fmt: skip
             totals = [e.load(place, 0, mask) for place in places] + [e.zero] * (size * (copies - 1))
-            inner = e.loop(before, [x, other_now, start, *totals], some(1, True))
-            inner = e.loop(tiles, inner, some(together, False))
-            totals = e.loop(after, inner, some(1, True))[3:]
+
+            def segment(carried):
+                edges, insides, *inner = carried
+                inner = e.loop(edges, inner, some(1, True))
+                return [after, _INT(0), *e.loop(insides, inner, some(together, False))]
+
+            totals = e.loop(2, [before, tiles, x, other_now, start, *totals], segment)[5:]
             for at, place in enumerate(places):
                 total = totals[at]
                 for copy in range(1, copies):

@@ -16,11 +16,12 @@ from .memory import view
 
 _TARGET = vector_target()
 _BYTES = _TARGET.bytes
-_weigh_2 = weigh_tile(target=_TARGET, taps=2, stride=1, together=8)
 _weigh_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8)
 _weigh_5 = weigh_tile(target=_TARGET, taps=5, stride=1, together=8)
 _weigh_3_stride_2 = weigh_tile(target=_TARGET, taps=3, stride=2, together=4)
 _weigh_5_stride_2 = weigh_tile(target=_TARGET, taps=5, stride=2, together=4)
+_weigh_3_apart_2 = weigh_tile(target=_TARGET, taps=3, stride=1, apart=2, together=8)
+_weigh_5_apart_2 = weigh_tile(target=_TARGET, taps=5, stride=1, apart=2, together=8)
 _weigh_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8)
 _weigh_any_masked = weigh_tile(target=_TARGET, taps=None, stride=None, together=8, masked=True)
 _ROWS_OF_5 = 5 if _TARGET.registers >= 32 else 1  # whose sums registers hold
@@ -35,9 +36,9 @@ _correlate_any_masked = correlate_tile(target=_TARGET, rows=1, taps=1, stride=No
 @scalar
 def _weigh_plain(channels, multiplier, spread, add, source, sources, weights, taps, target, targets):
     """``_weigh`` by its definition."""
-    first, source_row, rows, columns, start, stride, step = sources
+    first, source_row, rows, columns, start, stride, step, _ = sources
     first_tap, tap_row, tap_column, tap_columns = taps
-    first_target, target_pixel, pixels = targets
+    first_target, target_pixel, _, pixels = targets
     filters = channels * multiplier
     distance = channels if spread else filters
     for i in range(pixels):
@@ -62,27 +63,30 @@ def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, ta
     """target[i, channel] (+)= the sum over rows r and taps s of source[r, start + i * stride + s * step] * weight.
 
     sources: where the first row's column 0 lies, the distance of rows, the numbers of rows and of columns; start,
-    stride, step.  taps: where the first one lies, the distances of rows and columns, the number of columns.
-    targets: where the first pixel lies, the distance of pixels, their number.
+    stride, step, apart.  taps: where the first one lies, the distances of rows and columns, the number of columns.
+    targets: where pixel 0 lies, the distance of pixels, the pixel that reads ``start``, the number of pixels.
+    apart: 1, or 2 for pixels and taps half a column apart, see ``_pairs``; their pixels may be counted from -1.
     multiplier: filters per channel; with ``spread`` the target has them, without the source.
     """
     kernel_attributes()
     if multiplier != 1:
         _weigh_plain(channels, multiplier, spread, add, source, sources, weights, taps, target, targets)
         return
-    first, source_row, rows, columns, start, stride, step = sources
+    first, source_row, rows, columns, start, stride, step, apart = sources
     first_tap, tap_row, tap_column, tap_columns = taps
-    first_target, target_pixel, pixels = targets
+    first_target, target_pixel, result, pixels = targets
     lanes = _BYTES // source.itemsize
     blocks = channels // lanes
     added = 1 if add else 0
     arguments = (
         address(source, first), source_row, columns, channels, start, stride, step,
         address(weights, first_tap), tap_row, tap_column, rows, tap_columns,
-        address(target, first_target), target_pixel, pixels, blocks, added,
+        address(target, first_target), target_pixel, result, pixels, blocks, added,
     )  # fmt: skip
-    if step == 1 and stride == 1 and tap_columns == 2:
-        _weigh_2(source, arguments)
+    if apart == 2 and tap_columns == 3:
+        _weigh_3_apart_2(source, arguments)
+    elif apart == 2:
+        _weigh_5_apart_2(source, arguments)
     elif step == 1 and stride == 1 and tap_columns == 3:
         _weigh_3(source, arguments)
     elif step == 1 and stride == 1 and tap_columns == 5:
@@ -98,7 +102,7 @@ def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, ta
         _weigh_any_masked(source, (
             address(source, first + done), source_row, columns, channels, start, stride, step,
             address(weights, first_tap + done), tap_row, tap_column, rows, tap_columns,
-            address(target, first_target + done), target_pixel, pixels, channels - done, added,
+            address(target, first_target + done), target_pixel, result, pixels, channels - done, added,
         ))  # fmt: skip
 
 
@@ -214,6 +218,13 @@ def _origins(position, stride, dilation, taps):
 
 
 @scalar
+def _pairs(channels, multiplier, taps, stride, dilation, itemsize):
+    """Whether there is a tile for both kinds of pixels that a stride of 2 leaves going backward."""
+    whole = multiplier == 1 and channels * itemsize % _BYTES == 0
+    return whole and stride == 2 and dilation == 1 and (taps == 3 or taps == 5)
+
+
+@scalar
 def _clear(array):
     for i in range(array.size):
         array[i] = 0
@@ -241,10 +252,10 @@ def depthwise_conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left
             first, end = _inside(top, dilation_h, taps_h, height)
             sources = (
                 (n * height + top + first * dilation_h) * row, dilation_h * row, end - first, width,
-                -pad_left, stride_w, dilation_w,
+                -pad_left, stride_w, dilation_w, 1,
             )  # fmt: skip
             taps = (first * taps_w * filters, taps_w * filters, filters, taps_w)
-            targets = ((n * out_height + p) * out_width * filters, filters, out_width)
+            targets = ((n * out_height + p) * out_width * filters, filters, 0, out_width)
             _weigh(channels, multiplier, True, False, pixels, sources, weights, taps, out, targets)
 
 
@@ -261,20 +272,27 @@ def depthwise_conv2d_backward_data(
     weights = view(kernel, 0, (kernel.size,), kernel.dtype)
     out = view(dx, 0, (dx.size,), dx.dtype)
     row = out_width * filters
+    pairs = _pairs(channels, multiplier, taps_w, stride_w, dilation_w, dx.itemsize)
     for n in range(samples):
         for h in range(height):
             r, r_step, count, p, p_step = _origins(h + pad_top, stride_h, dilation_h, taps_h)
             first, end = _inside(p, p_step, count, out_height)
+            line, line_step, lines = (n * out_height + p + first * p_step) * row, p_step * row, end - first
+            r += first * r_step
+            pixel = (n * height + h) * width
+            if pairs:
+                # column (w + pad_left - s) / 2, where it is whole, in the order of rising columns
+                odd = (pad_left - taps_w + 1) % 2
+                sources = (line, line_step, lines, out_width, (pad_left - odd - taps_w + 1) // 2, 1, 1, 2)
+                taps = ((r * taps_w + taps_w - 1) * filters, r_step * taps_w * filters, -filters, taps_w)
+                targets = (pixel * channels, channels, -odd, width)
+                _weigh(channels, multiplier, False, accumulate, gradients, sources, weights, taps, out, targets)
+                continue
             for w in range(min(stride_w, width)):  # pixels this far apart have the same taps
                 s, s_step, columns, q, q_step = _origins(w + pad_left, stride_w, dilation_w, taps_w)
-                sources = (
-                    (n * out_height + p + first * p_step) * row, p_step * row, end - first, out_width, q, 1, q_step
-                )  # fmt: skip
-                taps = (
-                    ((r + first * r_step) * taps_w + s) * filters, r_step * taps_w * filters, s_step * filters, columns
-                )  # fmt: skip
-                pixels = (width - w - 1) // stride_w + 1
-                targets = (((n * height + h) * width + w) * channels, stride_w * channels, pixels)
+                sources = (line, line_step, lines, out_width, q, 1, q_step, 1)
+                taps = ((r * taps_w + s) * filters, r_step * taps_w * filters, s_step * filters, columns)
+                targets = ((pixel + w) * channels, stride_w * channels, 0, (width - w - 1) // stride_w + 1)
                 _weigh(channels, multiplier, False, accumulate, gradients, sources, weights, taps, out, targets)
 
 
