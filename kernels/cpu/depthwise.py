@@ -38,10 +38,10 @@ def _weigh_plain(channels, multiplier, spread, add, source, sources, weights, ta
     """``_weigh`` by its definition."""
     first, source_row, rows, columns, start, stride, step, _ = sources
     first_tap, tap_row, tap_column, tap_columns = taps
-    first_target, target_pixel, _, pixels = targets
+    first_target, target_pixel, begin, end = targets
     filters = channels * multiplier
     distance = channels if spread else filters
-    for i in range(pixels):
+    for i in range(begin, end):
         into = first_target + i * target_pixel
         if not add:
             for k in range(filters if spread else channels):
@@ -51,7 +51,7 @@ def _weigh_plain(channels, multiplier, spread, add, source, sources, weights, ta
             total = target[into + to]
             for r in range(rows):
                 for s in range(tap_columns):
-                    column = start + i * stride + s * step
+                    column = start + (i - begin) * stride + s * step
                     if 0 <= column < columns:
                         value = source[first + r * source_row + column * distance + of]
                         total += value * weights[first_tap + r * tap_row + s * tap_column + k]
@@ -60,12 +60,12 @@ def _weigh_plain(channels, multiplier, spread, add, source, sources, weights, ta
 
 @kernel
 def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, target, targets):
-    """target[i, channel] (+)= the sum over rows r and taps s of source[r, start + i * stride + s * step] * weight.
+    """target[begin + i, channel] (+)= the sum over rows r, taps s of source[r, start + i * stride + s * step] * weight.
 
     sources: where the first row's column 0 lies, the distance of rows, the numbers of rows and of columns; start,
     stride, step, apart.  taps: where the first one lies, the distances of rows and columns, the number of columns.
-    targets: where pixel 0 lies, the distance of pixels, the pixel that reads ``start``, the number of pixels.
-    apart: 1, or 2 for pixels and taps half a column apart, see ``_pairs``; their pixels may be counted from -1.
+    targets: where pixel 0 lies, the distance of pixels, the pixels to write: begin (the one that reads ``start``), end.
+    apart: 1, or 2 for pixels and taps half a column apart, see ``_pairs``, where begin may be -1.
     multiplier: filters per channel; with ``spread`` the target has them, without the source.
     """
     kernel_attributes()
@@ -74,14 +74,14 @@ def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, ta
         return
     first, source_row, rows, columns, start, stride, step, apart = sources
     first_tap, tap_row, tap_column, tap_columns = taps
-    first_target, target_pixel, result, pixels = targets
+    first_target, target_pixel, begin, end = targets
     lanes = _BYTES // source.itemsize
     blocks = channels // lanes
     added = 1 if add else 0
     arguments = (
         address(source, first), source_row, columns, channels, start, stride, step,
         address(weights, first_tap), tap_row, tap_column, rows, tap_columns,
-        address(target, first_target), target_pixel, result, pixels, blocks, added,
+        address(target, first_target), target_pixel, begin, end, blocks, added,
     )  # fmt: skip
     if apart == 2 and tap_columns == 3:
         _weigh_3_apart_2(source, arguments)
@@ -102,7 +102,7 @@ def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, ta
         _weigh_any_masked(source, (
             address(source, first + done), source_row, columns, channels, start, stride, step,
             address(weights, first_tap + done), tap_row, tap_column, rows, tap_columns,
-            address(target, first_target + done), target_pixel, result, pixels, channels - done, added,
+            address(target, first_target + done), target_pixel, begin, end, channels - done, added,
         ))  # fmt: skip
 
 
