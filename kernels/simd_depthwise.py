@@ -32,6 +32,12 @@ def _depthwise_tile(name, target, arguments, emit, constants):
     return tile
 
 
+def _opaque(emitter, pointer):
+    """``pointer``, of which LLVM knows no more: it would make each address of a loop a variable of its own."""
+    function_type = ir.FunctionType(pointer.type, [pointer.type])
+    return emitter.builder.asm(function_type, "", "=r,0", [pointer], False)
+
+
 class _Columns:
     """The columns of a source, ``distance`` elements apart, of which ``extent`` exist; the others are zero."""
 
@@ -104,6 +110,7 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
 
                 def some_taps(carried):
                     x_now, index_now, w_now, *sums = carried
+                    x_now, w_now = _opaque(e, x_now), _opaque(e, w_now)
                     factors = [e.load(w_now, builder.mul(_INT(s), tap_column), mask) for s in range(taps_together)]
                     for offset, users in zip(offsets, readers.values(), strict=True):
                         exists = columns.exists(builder.add(index_now, offset)) if edge else None
@@ -185,6 +192,7 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
 
             def body(carried):
                 x_now, other_now, index, *sums = carried
+                x_now, other_now = _opaque(e, x_now), _opaque(e, other_now)
                 factors = [e.load(other_now, builder.mul(_INT(i), other_pixel), mask) for i in range(count)]
                 for r in range(rows):
                     x_row = e.advance(x_now, builder.mul(_INT(r), source_row))
