@@ -38,6 +38,11 @@ def _opaque(emitter, pointer):
     return emitter.builder.asm(function_type, "", "=r,0", [pointer], False)
 
 
+def _blocks(emitter, channels):
+    """Vectors that hold ``channels``."""
+    return emitter.builder.sdiv(emitter.builder.add(channels, _INT(emitter.lanes - 1)), _INT(emitter.lanes))
+
+
 class _Columns:
     """The columns of a source, ``distance`` elements apart, of which ``extent`` exist; the others are zero."""
 
@@ -68,9 +73,9 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
 
     Terms whose column is not a whole number are left out.
     Arguments: source, source_row, extent, column; start, stride, step; weights, tap_row, tap_column, rows, taps;
-    result, result_pixel, first, pixels; blocks, add: addresses of column 0 of the first row, of its first weight and of
-    result 0; distances in elements; numbers of columns that exist, of rows, of taps, of the result that reads
-    ``start``, of results, and of vectors of channels, or with ``masked`` of channels in a single one.
+    result, result_pixel, first, pixels; channels, add: addresses of column 0 of the first row, of its first weight and
+    of result 0; distances in elements; numbers of columns that exist, of rows, of taps, of the result that reads
+    ``start``, of results, and of channels, which make up whole vectors unless ``masked``.
     ``taps`` and ``stride`` are literals, with ``step`` 1, or both None.
     """
     taps_together = taps or 1
@@ -83,11 +88,10 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
 
     def emit(
         e, source, source_row, extent, column, start, stride_now, step, weights, tap_row, tap_column, rows, taps_now,
-        result, result_pixel, first, pixels, blocks, add,
+        result, result_pixel, first, pixels, channels, add,
     ):  # fmt: skip
         builder = e.builder
         columns = _Columns(e, extent, column)
-        mask = e.lane_mask(blocks) if masked else None
         adds = builder.zext(builder.icmp_signed("!=", add, _INT(0)), _INT)
         if taps:
             offsets = [_INT(c) for c in readers]
@@ -101,7 +105,8 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
             there = [builder.icmp_unsigned("<", builder.add(first, _INT(i)), pixels) for i in range(together)]
 
             def block(carried):
-                x, w, y = carried
+                left, x, w, y = carried
+                mask = e.lane_mask(left) if masked else None
                 places = [e.advance(y, builder.mul(_INT(i), result_pixel)) for i in range(together)]
 
                 def old(_):
@@ -134,11 +139,11 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
                             e.store(total, place, 0, mask)
                     else:
                         e.store(total, place, 0, mask)
-                return [e.advance(pointer, e.lanes) for pointer in carried]
+                return [builder.sub(left, _INT(e.lanes)), *(e.advance(pointer, e.lanes) for pointer in (x, w, y))]
 
             x = columns.pointer(e.pointer(source), index)
             y = e.advance(e.pointer(result), builder.mul(first, result_pixel))
-            e.loop(1 if masked else blocks, [x, e.pointer(weights), y], block)
+            e.loop(_blocks(e, channels), [channels, x, e.pointer(weights), y], block)
 
         def tiles(carried):
             first, index = carried
@@ -167,7 +172,7 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
     """sums[r, s] += sum over results i of source[r, start + i * stride + s] * other[i].
 
     Arguments: source, source_row, extent, column; start, stride, first_row, end_row; other, other_pixel, before, tiles,
-    after; sums, tap_row, tap_column; blocks: as those of ``weigh_tile``.  Rows of the source before ``first_row`` and
+    after; sums, tap_row, tap_column; channels: as those of ``weigh_tile``.  Rows of the source before ``first_row`` and
     from ``end_row`` on are missing.  ``before`` and ``after`` results may read what is missing, unlike the ``tiles`` of
     ``together`` results between them.  All parameters are literals; only ``stride`` may be None.
     """
@@ -176,18 +181,17 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
 
     def emit(
         e, source, source_row, extent, column, start, stride_now, first_row, end_row, other, other_pixel, before, tiles,
-        after, sums, tap_row, tap_column, blocks,
+        after, sums, tap_row, tap_column, channels,
     ):  # fmt: skip
         builder = e.builder
         columns = _Columns(e, extent, column)
-        mask = e.lane_mask(blocks) if masked else None
         stride_now = stride_now if stride is None else _INT(stride)
         extents = []
         for r in range(rows):
             above, below = (builder.icmp_signed("<=", a, b) for a, b in ((first_row, _INT(r)), (end_row, _INT(r))))
             extents.append(builder.select(builder.and_(above, builder.not_(below)), extent, _INT(0)))
 
-        def some(count, edge):
+        def some(count, edge, mask):
             """Body of a loop that adds the products of ``count`` results."""
 
             def body(carried):
@@ -216,7 +220,8 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
             return body
 
         def block(carried):
-            x, other_now, sums_now = carried
+            left, x, other_now, sums_now = carried
+            mask = e.lane_mask(left) if masked else None
             places = [
                 e.advance(sums_now, builder.add(builder.mul(_INT(r), tap_row), builder.mul(_INT(s), tap_column)))
                 for r in range(rows) for s in range(taps)
@@ -225,8 +230,8 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
 
             def segment(carried):
                 edges, insides, *inner = carried
-                inner = e.loop(edges, inner, some(1, True))
-                return [after, _INT(0), *e.loop(insides, inner, some(together, False))]
+                inner = e.loop(edges, inner, some(1, True, mask))
+                return [after, _INT(0), *e.loop(insides, inner, some(together, False, mask))]
 
             totals = e.loop(2, [before, tiles, x, other_now, start, *totals], segment)[5:]
             for at, place in enumerate(places):
@@ -234,10 +239,11 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
                 for copy in range(1, copies):
                     total = builder.fadd(total, totals[copy * size + at])
                 e.store(total, place, 0, mask)
-            return [e.advance(pointer, e.lanes) for pointer in carried]
+            after_block = (e.advance(pointer, e.lanes) for pointer in (x, other_now, sums_now))
+            return [builder.sub(left, _INT(e.lanes)), *after_block]
 
         x = columns.pointer(e.pointer(source), start)
-        e.loop(1 if masked else blocks, [x, e.pointer(other), e.pointer(sums)], block)
+        e.loop(_blocks(e, channels), [channels, x, e.pointer(other), e.pointer(sums)], block)
 
     constants = dict(rows=rows, taps=taps, stride=stride, together=together, masked=masked)
     return _depthwise_tile("correlate", target, 17, emit, constants)

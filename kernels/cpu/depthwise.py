@@ -18,19 +18,30 @@ _TARGET = vector_target()
 _BYTES = _TARGET.bytes
 _weigh_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8)
 _weigh_5 = weigh_tile(target=_TARGET, taps=5, stride=1, together=8)
+_weigh_7 = weigh_tile(target=_TARGET, taps=7, stride=1, together=8)
 _weigh_3_stride_2 = weigh_tile(target=_TARGET, taps=3, stride=2, together=4)
 _weigh_5_stride_2 = weigh_tile(target=_TARGET, taps=5, stride=2, together=4)
 _weigh_3_apart_2 = weigh_tile(target=_TARGET, taps=3, stride=1, apart=2, together=8)
 _weigh_5_apart_2 = weigh_tile(target=_TARGET, taps=5, stride=1, apart=2, together=8)
 _weigh_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8)
-_weigh_any_masked = weigh_tile(target=_TARGET, taps=None, stride=None, together=8, masked=True)
+_weigh_rest_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8, masked=True)
+_weigh_rest_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8, masked=True)
 _ROWS_OF_5 = 5 if _TARGET.registers >= 32 else 1  # whose sums registers hold
 _correlate_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4)
 _correlate_5 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=1, together=2)
 _correlate_3_stride_2 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=2, together=4)
 _correlate_5_stride_2 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=2, together=2)
 _correlate_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8)
-_correlate_any_masked = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8, masked=True)
+_correlate_rest_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4, masked=True)
+_correlate_rest_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8, masked=True)
+
+
+@scalar
+def _part(channels, itemsize, rest):
+    """The first channel and the number of those that fill whole vectors, or of the ``rest``."""
+    lanes = _BYTES // itemsize
+    whole = channels // lanes * lanes
+    return (whole, channels - whole) if rest else (0, whole)
 
 
 @scalar
@@ -75,35 +86,36 @@ def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, ta
     first, source_row, rows, columns, start, stride, step, apart = sources
     first_tap, tap_row, tap_column, tap_columns = taps
     first_target, target_pixel, begin, end = targets
-    lanes = _BYTES // source.itemsize
-    blocks = channels // lanes
-    added = 1 if add else 0
-    arguments = (
-        address(source, first), source_row, columns, channels, start, stride, step,
-        address(weights, first_tap), tap_row, tap_column, rows, tap_columns,
-        address(target, first_target), target_pixel, begin, end, blocks, added,
-    )  # fmt: skip
-    if apart == 2 and tap_columns == 3:
-        _weigh_3_apart_2(source, arguments)
-    elif apart == 2:
-        _weigh_5_apart_2(source, arguments)
-    elif step == 1 and stride == 1 and tap_columns == 3:
-        _weigh_3(source, arguments)
-    elif step == 1 and stride == 1 and tap_columns == 5:
-        _weigh_5(source, arguments)
-    elif step == 1 and stride == 2 and tap_columns == 3:
-        _weigh_3_stride_2(source, arguments)
-    elif step == 1 and stride == 2 and tap_columns == 5:
-        _weigh_5_stride_2(source, arguments)
-    else:
-        _weigh_any(source, arguments)
-    done = blocks * lanes
-    if done < channels:
-        _weigh_any_masked(source, (
-            address(source, first + done), source_row, columns, channels, start, stride, step,
-            address(weights, first_tap + done), tap_row, tap_column, rows, tap_columns,
-            address(target, first_target + done), target_pixel, begin, end, channels - done, added,
-        ))  # fmt: skip
+    size = tap_columns if step == 1 else 0
+    for rest in range(2):
+        channel, count = _part(channels, source.itemsize, rest)
+        if count == 0:
+            continue
+        arguments = (
+            address(source, first + channel), source_row, columns, channels, start, stride, step,
+            address(weights, first_tap + channel), tap_row, tap_column, rows, tap_columns,
+            address(target, first_target + channel), target_pixel, begin, end, count, 1 if add else 0,
+        )  # fmt: skip
+        if rest and size == 3 and stride == 1:
+            _weigh_rest_3(source, arguments)
+        elif rest:
+            _weigh_rest_any(source, arguments)
+        elif size == 3 and apart == 2:
+            _weigh_3_apart_2(source, arguments)
+        elif size == 5 and apart == 2:
+            _weigh_5_apart_2(source, arguments)
+        elif size == 3 and stride == 1:
+            _weigh_3(source, arguments)
+        elif size == 5 and stride == 1:
+            _weigh_5(source, arguments)
+        elif size == 7 and stride == 1:
+            _weigh_7(source, arguments)
+        elif size == 3 and stride == 2:
+            _weigh_3_stride_2(source, arguments)
+        elif size == 5 and stride == 2:
+            _weigh_5_stride_2(source, arguments)
+        else:
+            _weigh_any(source, arguments)
 
 
 @scalar
@@ -145,48 +157,46 @@ def _correlate(channels, multiplier, source, sources, first_row, end_row, other,
     first, source_row, rows, columns, start, stride, step = sources
     first_other, other_pixel, pixels = others
     first_tap, tap_row, tap_column, tap_columns = taps
-    lanes = _BYTES // source.itemsize
-    blocks = channels // lanes
-    done = blocks * lanes
-    by_3 = step == 1 and stride <= 2 and rows == tap_columns == 3
-    by_5 = step == 1 and stride <= 2 and rows == tap_columns == 5
-    if by_3 or by_5:
-        group, together = (3, 4) if by_3 else (_ROWS_OF_5, 2)
-        for r in range(0, rows, group):
-            before, tiles, after = _middle(pixels, start, stride, tap_columns, columns, together)
-            if first_row > r or end_row < r + group:
-                before, tiles, after = pixels, 0, 0
-            arguments = (
-                address(source, first + r * source_row), source_row, columns, channels,
-                start, stride, first_row - r, end_row - r,
-                address(other, first_other), other_pixel, before, tiles, after,
-                address(sums, first_tap + r * tap_row), tap_row, tap_column, blocks,
-            )  # fmt: skip
-            if by_3 and stride == 1:
-                _correlate_3(source, arguments)
-            elif by_3:
-                _correlate_3_stride_2(source, arguments)
-            elif stride == 1:
-                _correlate_5(source, arguments)
-            else:
-                _correlate_5_stride_2(source, arguments)
-    for r in range(first_row, end_row):
-        for s in range(tap_columns):
-            place = start + s * step
-            before, tiles, after = _middle(pixels, place, stride, 1, columns, 8)
-            of, tap = first + r * source_row, first_tap + r * tap_row + s * tap_column
-            if blocks and not (by_3 or by_5):
-                _correlate_any(source, (
-                    address(source, of), source_row, columns, channels, place, stride, 0, 1,
-                    address(other, first_other), other_pixel, before, tiles, after,
-                    address(sums, tap), tap_row, tap_column, blocks,
-                ))  # fmt: skip
-            if done < channels:
-                _correlate_any_masked(source, (
-                    address(source, of + done), source_row, columns, channels, place, stride, 0, 1,
-                    address(other, first_other + done), other_pixel, before, tiles, after,
-                    address(sums, tap + done), tap_row, tap_column, channels - done,
-                ))  # fmt: skip
+    size = tap_columns if step == 1 and tap_columns == rows else 0
+    for rest in range(2):
+        channel, count = _part(channels, source.itemsize, rest)
+        if count == 0:
+            continue
+        # rows, columns and pixels of the tile
+        tap_group, column_group, together = 1, 1, 8
+        if size == 3 and stride <= (1 if rest else 2):
+            tap_group, column_group, together = 3, 3, 4
+        elif size == 5 and stride <= 2 and not rest:
+            tap_group, column_group, together = _ROWS_OF_5, 5, 2
+        for r in range(0, rows, tap_group):
+            top, bottom = first_row - r, end_row - r
+            if bottom <= 0 or top >= tap_group:
+                continue
+            for s in range(0, tap_columns, column_group):
+                place = start + s * step
+                before, tiles, after = _middle(pixels, place, stride, column_group, columns, together)
+                if top > 0 or bottom < tap_group:
+                    before, tiles, after = pixels, 0, 0
+                arguments = (
+                    address(source, first + channel + r * source_row), source_row, columns, channels,
+                    place, stride, top, bottom,
+                    address(other, first_other + channel), other_pixel, before, tiles, after,
+                    address(sums, first_tap + channel + r * tap_row + s * tap_column), tap_row, tap_column, count,
+                )  # fmt: skip
+                if column_group == 3 and rest:
+                    _correlate_rest_3(source, arguments)
+                elif rest:
+                    _correlate_rest_any(source, arguments)
+                elif column_group == 3 and stride == 1:
+                    _correlate_3(source, arguments)
+                elif column_group == 3:
+                    _correlate_3_stride_2(source, arguments)
+                elif column_group == 5 and stride == 1:
+                    _correlate_5(source, arguments)
+                elif column_group == 5:
+                    _correlate_5_stride_2(source, arguments)
+                else:
+                    _correlate_any(source, arguments)
 
 
 @scalar
