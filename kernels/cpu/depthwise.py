@@ -18,7 +18,7 @@ _TARGET = vector_target()
 _BYTES = _TARGET.bytes
 _weigh_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8)
 _weigh_5 = weigh_tile(target=_TARGET, taps=5, stride=1, together=8)
-_weigh_7 = weigh_tile(target=_TARGET, taps=7, stride=1, together=8)
+_weigh_7 = weigh_tile(target=_TARGET, taps=7, stride=1, together=7)  # its networks have rows of 7, 14, 28 and 56
 _weigh_3_stride_2 = weigh_tile(target=_TARGET, taps=3, stride=2, together=4)
 _weigh_5_stride_2 = weigh_tile(target=_TARGET, taps=5, stride=2, together=4)
 _weigh_3_apart_2 = weigh_tile(target=_TARGET, taps=3, stride=1, apart=2, together=8)
