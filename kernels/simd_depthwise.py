@@ -44,10 +44,10 @@ def _blocks(emitter, channels):
 
 
 class _Columns:
-    """The columns of a source, ``distance`` elements apart, of which ``extent`` exist; the others are zero."""
+    """The columns of a source, ``distance`` elements apart; those that don't exist are zero."""
 
-    def __init__(self, emitter, extent, distance):
-        self.e, self.extent, self.distance = emitter, extent, distance
+    def __init__(self, emitter, distance):
+        self.e, self.distance = emitter, distance
         name = f"jitnet_zeros_{emitter.lanes}_{emitter.itemsize}"
         self.zeros = emitter.function.module.globals.get(name)
         if self.zeros is None:
@@ -61,22 +61,19 @@ class _Columns:
         pointer = self.e.advance(base, self.e.builder.mul(index, self.distance))
         return pointer if exists is None else self.or_zeros(exists, pointer)
 
-    def exists(self, index):
-        return self.e.builder.icmp_unsigned("<", index, self.extent)
-
     def or_zeros(self, condition, pointer):
         return self.e.builder.select(condition, pointer, self.zeros)
 
 
 def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
-    """result[i] (+)= sum over rows r and taps s of source[r, start + (i * stride + s * step) / apart] * weights[r, s].
+    """result[first + i] (+)= sum over rows r, taps s of source[r, start + (i * stride + s * step) / apart] * weight[r, s].
 
     Terms whose column is not a whole number are left out.
     Arguments: source, source_row, extent, column; start, stride, step; weights, tap_row, tap_column, rows, taps;
     result, result_pixel, first, pixels; channels, add: addresses of column 0 of the first row, of its first weight and
-    of result 0; distances in elements; numbers of columns that exist, of rows, of taps, of the result that reads
-    ``start``, of results, and of channels, which make up whole vectors unless ``masked``.
-    ``taps`` and ``stride`` are literals, with ``step`` 1, or both None.
+    of result 0; distances in elements; numbers of columns that exist, of rows, of taps, of the first and of all
+    results, and of channels, which make up whole vectors unless ``masked``.  A ``first`` of -1 is not written.
+    ``taps`` and ``stride`` are literals, with ``step`` 1, or both None; ``together`` results are in registers at once.
     """
     taps_together = taps or 1
     readers = {}  # of each column of a tile: (tap, result)
@@ -91,7 +88,7 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
         result, result_pixel, first, pixels, channels, add,
     ):  # fmt: skip
         builder = e.builder
-        columns = _Columns(e, extent, column)
+        columns = _Columns(e, column)
         adds = builder.zext(builder.icmp_signed("!=", add, _INT(0)), _INT)
         if taps:
             offsets = [_INT(c) for c in readers]
@@ -118,7 +115,8 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
                     x_now, w_now = _opaque(e, x_now), _opaque(e, w_now)
                     factors = [e.load(w_now, builder.mul(_INT(s), tap_column), mask) for s in range(taps_together)]
                     for offset, users in zip(offsets, readers.values(), strict=True):
-                        exists = columns.exists(builder.add(index_now, offset)) if edge else None
+                        # unsigned, so that columns before the first are too large
+                        exists = builder.icmp_unsigned("<", builder.add(index_now, offset), extent) if edge else None
                         value = e.load(columns.pointer(x_now, offset, exists), 0, mask)
                         for s, i in users:
                             sums[i] = e.multiply_add(value, factors[s], sums[i])
@@ -184,12 +182,14 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
         after, sums, tap_row, tap_column, channels,
     ):  # fmt: skip
         builder = e.builder
-        columns = _Columns(e, extent, column)
+        columns = _Columns(e, column)
         stride_now = stride_now if stride is None else _INT(stride)
-        extents = []
+        extents = []  # a row that is missing has no columns
         for r in range(rows):
-            above, below = (builder.icmp_signed("<=", a, b) for a, b in ((first_row, _INT(r)), (end_row, _INT(r))))
-            extents.append(builder.select(builder.and_(above, builder.not_(below)), extent, _INT(0)))
+            exists = builder.and_(
+                builder.icmp_signed("<=", first_row, _INT(r)), builder.icmp_signed("<", _INT(r), end_row)
+            )  # fmt: skip
+            extents.append(builder.select(exists, extent, _INT(0)))
 
         def some(count, edge, mask):
             """Body of a loop that adds the products of ``count`` results."""
@@ -203,15 +203,15 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
                     values = {}
                     for i in range(count):
                         for s in range(taps):
-                            key = (i, s) if stride is None else i * stride + s
-                            if key not in values:
+                            read = (i, s) if stride is None else i * stride + s
+                            if read not in values:
                                 offset = builder.add(builder.mul(_INT(i), stride_now), _INT(s))
                                 exists = None
                                 if edge:
                                     exists = builder.icmp_unsigned("<", builder.add(index, offset), extents[r])
-                                values[key] = e.load(columns.pointer(x_row, offset, exists), 0, mask)
+                                values[read] = e.load(columns.pointer(x_row, offset, exists), 0, mask)
                             at = i % copies * size + r * taps + s
-                            sums[at] = e.multiply_add(values[key], factors[i], sums[at])
+                            sums[at] = e.multiply_add(values[read], factors[i], sums[at])
                 step = builder.mul(_INT(count), stride_now)
                 x_now = columns.pointer(x_now, step)
                 other_now = e.advance(other_now, builder.mul(_INT(count), other_pixel))

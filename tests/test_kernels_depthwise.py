@@ -125,9 +125,7 @@ def test_torch(case):
     weight = torch.tensor(kernel.reshape(case.grouped).transpose(3, 2, 0, 1), requires_grad=True)
     top, bottom, left, right = case.padding
     padded = torch.nn.functional.pad(image, (left, right, top, bottom))
-    out = torch.nn.functional.conv2d(
-        padded, weight, stride=case.strides, dilation=case.dilation, groups=case.x[3]
-    )
+    out = torch.nn.functional.conv2d(padded, weight, stride=case.strides, dilation=case.dilation, groups=case.x[3])
     out.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
     assert_close(y, out.detach().numpy().transpose(0, 2, 3, 1), 1e-5)
     assert_close(dx, image.grad.numpy().transpose(0, 2, 3, 1), 1e-5)

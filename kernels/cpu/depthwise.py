@@ -1,8 +1,8 @@
 """Depthwise convolution, NHWC: every channel is convolved by itself, so vectors run along the channels.
 
-All three passes go through the images by rows, with tiles of ``jitnet.kernels.simd_depthwise`` for the sizes of kernels
-that networks have (3 x 3 and 5 x 5 with a stride of 1 or 2) and one for all others.  Channels beyond the last whole
-vector take masked vectors.  Where a channel has several filters there are plain loops.
+All three passes go through the images by rows.  There are tiles of ``jitnet.kernels.simd_depthwise`` for the kernels
+that networks have (3 and 5 columns with a stride of 1 or 2, 7 columns) and one for all others.  Channels beyond the
+last whole vector take masked vectors.  Where a channel has several filters there are plain loops.
 
 Going backward, the outputs that a pixel went into lie at regular distances, like the pixels that went into an output.
 """
