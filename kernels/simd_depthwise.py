@@ -66,9 +66,9 @@ class _Columns:
 
 
 def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
-    """result[first + i] (+)= sum over rows r, taps s of source[r, start + (i * stride + s * step) / apart] * weight[r, s].
+    """result[first + i] (+)= sum of source[r, start + (i * stride + s * step) / apart] * weights[r, s].
 
-    Terms whose column is not a whole number are left out.
+    The sum is over rows r and taps s.  Terms whose column is not a whole number are left out.
     Arguments: source, source_row, extent, column; start, stride, step; weights, tap_row, tap_column, rows, taps;
     result, result_pixel, first, pixels; channels, add: addresses of column 0 of the first row, of its first weight and
     of result 0; distances in elements; numbers of columns that exist, of rows, of taps, of the first and of all
