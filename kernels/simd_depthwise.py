@@ -33,9 +33,12 @@ def _depthwise_tile(name, target, arguments, emit, constants):
 
 
 def _opaque(emitter, pointer):
-    """``pointer``, of which LLVM knows no more: it would make each address of a loop a variable of its own."""
+    """``pointer``, of which LLVM knows no more: it would make each address of a loop a variable of its own.
+
+    Nor does it load from here on any earlier, for which there would be too few registers.
+    """
     function_type = ir.FunctionType(pointer.type, [pointer.type])
-    return emitter.builder.asm(function_type, "", "=r,0", [pointer], False)
+    return emitter.builder.asm(function_type, "", "=r,0,~{memory}", [pointer], True)
 
 
 def _blocks(emitter, channels):
@@ -65,6 +68,16 @@ class _Columns:
         return self.e.builder.select(condition, pointer, self.zeros)
 
 
+def _readers(together, taps, stride, apart=1):
+    """For each column of a tile of ``together`` results: the taps and results (tap, result) that read it."""
+    readers = {}
+    for i in range(together):
+        for s in range(taps):
+            if (i * stride + s) % apart == 0:
+                readers.setdefault((i * stride + s) // apart, []).append((s, i))
+    return dict(sorted(readers.items()))
+
+
 def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
     """result[first + i] (+)= sum of source[r, start + (i * stride + s * step) / apart] * weights[r, s].
 
@@ -76,12 +89,7 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
     ``taps`` and ``stride`` are literals, with ``step`` 1, or both None; ``together`` results are in registers at once.
     """
     taps_together = taps or 1
-    readers = {}  # of each column of a tile: (tap, result)
-    for i in range(together):
-        for s in range(taps_together):
-            place = i * stride + s if taps else i
-            if place % apart == 0:
-                readers.setdefault(place // apart, []).append((s, i))
+    readers = _readers(together, taps_together, stride or 1, apart)
 
     def emit(
         e, source, source_row, extent, column, start, stride_now, step, weights, tap_row, tap_column, rows, taps_now,
@@ -199,19 +207,16 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
                 x_now, other_now = _opaque(e, x_now), _opaque(e, other_now)
                 factors = [e.load(other_now, builder.mul(_INT(i), other_pixel), mask) for i in range(count)]
                 for r in range(rows):
-                    x_row = e.advance(x_now, builder.mul(_INT(r), source_row))
-                    values = {}
-                    for i in range(count):
-                        for s in range(taps):
-                            read = (i, s) if stride is None else i * stride + s
-                            if read not in values:
-                                offset = builder.add(builder.mul(_INT(i), stride_now), _INT(s))
-                                exists = None
-                                if edge:
-                                    exists = builder.icmp_unsigned("<", builder.add(index, offset), extents[r])
-                                values[read] = e.load(columns.pointer(x_row, offset, exists), 0, mask)
+                    x_row = _opaque(e, e.advance(x_now, builder.mul(_INT(r), source_row)))
+                    for place, users in _readers(count, taps, stride or 1).items():
+                        offset = builder.mul(_INT(place), stride_now) if stride is None else _INT(place)
+                        exists = None
+                        if edge:
+                            exists = builder.icmp_unsigned("<", builder.add(index, offset), extents[r])
+                        value = e.load(columns.pointer(x_row, offset, exists), 0, mask)
+                        for s, i in users:
                             at = i % copies * size + r * taps + s
-                            sums[at] = e.multiply_add(values[read], factors[i], sums[at])
+                            sums[at] = e.multiply_add(value, factors[i], sums[at])
                 step = builder.mul(_INT(count), stride_now)
                 x_now = columns.pointer(x_now, step)
                 other_now = e.advance(other_now, builder.mul(_INT(count), other_pixel))
