@@ -26,11 +26,11 @@ _weigh_5_apart_2 = weigh_tile(target=_TARGET, taps=5, stride=1, apart=2, togethe
 _weigh_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8)
 _weigh_rest_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8, masked=True)
 _weigh_rest_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8, masked=True)
-_ROWS_OF_5 = 5 if _TARGET.registers >= 32 else 1  # whose sums registers hold
+_ROWS_OF_5 = 5 if _TARGET.registers >= 32 else 1  # whose sums registers hold, with no room for more than one pixel
 _correlate_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4)
-_correlate_5 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=1, together=2)
+_correlate_5 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=1, together=1)
 _correlate_3_stride_2 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=2, together=4)
-_correlate_5_stride_2 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=2, together=2)
+_correlate_5_stride_2 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=2, together=1)
 _correlate_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8)
 _correlate_rest_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4, masked=True)
 _correlate_rest_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8, masked=True)
@@ -167,7 +167,7 @@ def _correlate(channels, multiplier, source, sources, first_row, end_row, other,
         if size == 3 and stride <= (1 if rest else 2):
             tap_group, column_group, together = 3, 3, 4
         elif size == 5 and stride <= 2 and not rest:
-            tap_group, column_group, together = _ROWS_OF_5, 5, 2
+            tap_group, column_group, together = _ROWS_OF_5, 5, 1
         for r in range(0, rows, tap_group):
             top, bottom = first_row - r, end_row - r
             if bottom <= 0 or top >= tap_group:
