@@ -45,28 +45,41 @@ def _part(channels, itemsize, rest):
 
 
 @scalar
+def _inside(start, step, count, size):
+    """Range of i in [0, count) with 0 <= start + i * step < size."""
+    first = max(0, -(start // step))
+    end = min(count, -((start - size) // step))
+    return first, max(first, end)
+
+
+@scalar
 def _weigh_plain(channels, multiplier, spread, add, source, sources, weights, taps, target, targets):
     """``_weigh`` by its definition."""
     first, source_row, rows, columns, start, stride, step, _ = sources
     first_tap, tap_row, tap_column, tap_columns = taps
     first_target, target_pixel, begin, end = targets
     filters = channels * multiplier
-    distance = channels if spread else filters
+    size, distance = (filters, channels) if spread else (channels, filters)
     for i in range(begin, end):
-        into = first_target + i * target_pixel
+        into = target[first_target + i * target_pixel : first_target + i * target_pixel + size]
         if not add:
-            for k in range(filters if spread else channels):
-                target[into + k] = 0
-        for k in range(filters):
-            to, of = (k, k // multiplier) if spread else (k // multiplier, k)
-            total = target[into + to]
-            for r in range(rows):
-                for s in range(tap_columns):
-                    column = start + (i - begin) * stride + s * step
-                    if 0 <= column < columns:
-                        value = source[first + r * source_row + column * distance + of]
-                        total += value * weights[first_tap + r * tap_row + s * tap_column + k]
-            target[into + to] = total
+            for k in range(size):
+                into[k] = 0
+        place = start + (i - begin) * stride
+        first_column, end_column = _inside(place, step, tap_columns, columns)
+        for r in range(rows):
+            for s in range(first_column, end_column):
+                of = first + r * source_row + (place + s * step) * distance
+                values = source[of : of + distance]
+                tap = first_tap + r * tap_row + s * tap_column
+                factors = weights[tap : tap + filters]
+                for c in range(channels):
+                    for m in range(multiplier):
+                        k = c * multiplier + m
+                        if spread:
+                            into[k] += values[c] * factors[k]
+                        else:
+                            into[c] += values[k] * factors[k]
 
 
 @kernel
@@ -124,15 +137,21 @@ def _correlate_plain(channels, multiplier, source, sources, first_row, end_row, 
     first, source_row, _, columns, start, stride, step = sources
     first_other, other_pixel, pixels = others
     first_tap, tap_row, tap_column, tap_columns = taps
+    filters = channels * multiplier
     for i in range(pixels):
+        factors = other[first_other + i * other_pixel : first_other + i * other_pixel + filters]
+        place = start + i * stride
+        first_column, end_column = _inside(place, step, tap_columns, columns)
         for r in range(first_row, end_row):
-            for s in range(tap_columns):
-                column = start + i * stride + s * step
-                if 0 <= column < columns:
-                    of = first + r * source_row + column * channels
-                    tap = first_tap + r * tap_row + s * tap_column
-                    for k in range(channels * multiplier):
-                        sums[tap + k] += source[of + k // multiplier] * other[first_other + i * other_pixel + k]
+            for s in range(first_column, end_column):
+                of = first + r * source_row + (place + s * step) * channels
+                values = source[of : of + channels]
+                tap = first_tap + r * tap_row + s * tap_column
+                into = sums[tap : tap + filters]
+                for c in range(channels):
+                    for m in range(multiplier):
+                        k = c * multiplier + m
+                        into[k] += values[c] * factors[k]
 
 
 @scalar
@@ -197,14 +216,6 @@ def _correlate(channels, multiplier, source, sources, first_row, end_row, other,
                     _correlate_5_stride_2(source, arguments)
                 else:
                     _correlate_any(source, arguments)
-
-
-@scalar
-def _inside(start, step, count, size):
-    """Range of i in [0, count) with 0 <= start + i * step < size."""
-    first = max(0, -(start // step))
-    end = min(count, -((start - size) // step))
-    return first, max(first, end)
 
 
 @scalar
