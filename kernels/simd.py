@@ -145,25 +145,30 @@ class Emitter:
         return values
 
 
-def _tile(name, dtype, lanes, arguments, emit, constants):
-    """Intrinsic ``tile((argument, ...))`` of integers whose body is ``emit(emitter, *arguments)``."""
+def _tile_function(module, name, dtype, lanes, arguments, emit, constants):
+    """The function of ``module`` with ``arguments`` integers whose body is ``emit(emitter, *arguments)``."""
     digest = hashlib.sha256(repr((dtype, lanes, sorted(constants.items()))).encode()).hexdigest()[:16]
     symbol = f"jitnet_{name}_{digest}"
+    function = module.globals.get(symbol)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_INT] * arguments), symbol)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        function.attributes.add("nounwind")
+        # without it LLVM halves vectors of 64 bytes on processors whose clock they slow down
+        set.add(function.attributes, '"prefer-vector-width"="512"')
+        emitter = Emitter(function, dtype, lanes)
+        emit(emitter, *function.args)
+        emitter.builder.ret_void()
+    return function
+
+
+def _tile(name, dtype, lanes, arguments, emit, constants):
+    """Intrinsic ``tile((argument, ...))`` of integers whose body is ``emit(emitter, *arguments)``."""
     signature = types.void(types.UniTuple(types.intp, arguments))
 
     def codegen(context, builder, signature, packed):
-        function = builder.module.globals.get(symbol)
-        if function is None:
-            function_type = ir.FunctionType(ir.VoidType(), [_INT] * arguments)
-            function = ir.Function(builder.module, function_type, symbol)
-            function.linkage = "internal"
-            function.attributes.add("noinline")
-            function.attributes.add("nounwind")
-            # without it LLVM halves vectors of 64 bytes on processors whose clock they slow down
-            set.add(function.attributes, '"prefer-vector-width"="512"')
-            emitter = Emitter(function, dtype, lanes)
-            emit(emitter, *function.args)
-            emitter.builder.ret_void()
+        function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants)
         builder.call(function, [builder.extract_value(packed[0], i) for i in range(arguments)])
         return context.get_dummy_value()
 

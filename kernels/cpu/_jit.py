@@ -2,7 +2,8 @@
 
 Compiled code lives in the user's cache directory, in folders named by a hash of the sources that it is made of:
 Numba's own cache does not notice that an imported function changed, a new folder does.  So that the hash is complete,
-a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``.
+a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``;
+those in ``_GENERATED`` also from the generator of tiles.
 
 A kernel is compiled once and called through a symbol of its own.  Numba would otherwise copy it into each caller and
 optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
@@ -28,12 +29,14 @@ from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, register_jitable
 
 from jitnet._cache import cache_directory
+from jitnet.kernels.specialise import module_name, vector_target
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 _SHARED = ("_jit.py", "elementwise.py", "memory.py", "parallel.py", "rows.py", "vector_math.py")
+_GENERATED = ("depthwise.py",)  # modules that call the generator's tiles
 _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
 
 
@@ -45,6 +48,8 @@ def source_hash(module_file: str) -> str:
     shared = [cpu / name for name in _SHARED] + sorted((cpu.parent / "scalar").glob("*.py"))
     for path in [*shared, Path(module_file)]:
         digest.update(path.read_bytes())
+    if Path(module_file).name in _GENERATED:
+        digest.update(module_name(vector_target().name).encode())
     return digest.hexdigest()[:16]
 
 

@@ -1,382 +1,248 @@
 """Depthwise convolution, NHWC: every channel is convolved by itself, so vectors run along the channels.
 
-The taps that meet the image at one pixel are a rectangle, ``rows * columns`` of them at regular distances; so are,
-going backward, the outputs that a pixel of the image went into.  A *span* is a number of pixels at regular distances
-with the same rectangle.  Tiles keep the sums of _LANES channels in registers.  Channels beyond the last whole vector,
-and all of them where a channel has several filters, take plain loops.
+All three passes go through the images by rows.  There are tiles of ``jitnet.kernels.simd_depthwise`` for the kernels
+that networks have (3 and 5 columns with a stride of 1 or 2, 7 columns) and one for all others.  Channels beyond the
+last whole vector take masked vectors.  Where a channel has several filters there are plain loops.
+
+Going backward, the outputs that a pixel went into lie at regular distances, like the pixels that went into an output.
 """
 
-import functools
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from jitnet.kernels.simd import address
+from jitnet.kernels.simd_depthwise import correlate_tile, weigh_tile
+from jitnet.kernels.specialise import vector_target
 
 from ._jit import kernel, kernel_attributes, scalar
 from .memory import view
 
-_INT = ir.IntType(64)
-_LANES = 16  # one AVX-512 vector of float32; LLVM splits it where vectors are shorter
-
-
-class _Vectors:
-    """Emits a tile's loops, and loads and stores of its vectors."""
-
-    def __init__(self, builder, element):
-        self.builder, self.element = builder, element
-        self.vector = ir.VectorType(element, _LANES)
-        self.nothing = ir.Constant(self.vector, [element(0.0)] * _LANES)
-
-    def _pointer(self, data, index):
-        pointer = self.builder.gep(data, [index], source_etype=self.element)
-        return self.builder.bitcast(pointer, self.vector.as_pointer())
-
-    def load(self, data, index):
-        align = 4 if isinstance(self.element, ir.FloatType) else 8
-        return self.builder.load(self._pointer(data, index), typ=self.vector, align=align)
-
-    def store(self, value, data, index):
-        align = 4 if isinstance(self.element, ir.FloatType) else 8
-        self.builder.store(value, self._pointer(data, index), align=align)
-
-    def multiply_add(self, a, b, c):
-        return self.builder.fadd(self.builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])
-
-    def loop(self, count):
-        """Context of the numbers below ``count``."""
-        return cgutils.for_range_slice(self.builder, _INT(0), count, _INT(1))
-
-    def at(self, start, *terms):
-        """The index start + the sum of products."""
-        for number, step in terms:
-            factor = _INT(number) if isinstance(number, int) else number
-            start = self.builder.add(start, self.builder.mul(factor, step))
-        return start
-
-    def rectangle(self, start, row, column, rows, columns):
-        """The indices of all places in a rectangle."""
-        return [self.at(start, (r, row), (c, column)) for r in range(rows) for c in range(columns)]
-
-    def registers(self, count):
-        """Variables for vectors, which LLVM keeps in registers."""
-        return [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
-
-    def get(self, register):
-        return self.builder.load(register, typ=self.vector)
-
-
-def _call_tile(name, emit, context, builder, signature, arguments):
-    """Emit a call of a function of its own with the body ``emit(vectors, *values)``.
-
-    Arrays become pointers, tuples their elements; literals are constants of the body and no arguments.  Inlined, the
-    tiles would have too few registers left.
-    """
-    values, constants = [], []
-    for kind, value in zip(signature.args, arguments, strict=True):
-        if isinstance(kind, types.Literal):
-            constants.append(kind.literal_value)
-        elif isinstance(kind, types.Array):
-            element = context.get_data_type(kind.dtype)
-            values.append(make_array(kind)(context, builder, value).data)
-        elif isinstance(kind, types.UniTuple):
-            values += cgutils.unpack_tuple(builder, value)
-        else:
-            values.append(value)
-    symbol = "_".join(["depthwise", name, str(element), *map(str, constants)])
-    function = builder.module.globals.get(symbol)
-    if function is None:
-        function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [v.type for v in values]), symbol)
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        function.attributes.add("nounwind")
-        set.add(function.attributes, '"prefer-vector-width"="512"')
-        inner = ir.IRBuilder(function.append_basic_block("entry"))
-        emit(_Vectors(inner, element), *constants, *function.args)
-        inner.ret_void()
-    builder.call(function, values)
-    return context.get_dummy_value()
-
-
-_PLACES = types.UniTuple(types.intp, 4)
-
-
-def _emit_weigh(
-    vectors, pixels, add, blocks, rows, columns, source, source_first, source_row, source_column, source_pixel,
-    weights, tap_first, tap_row, tap_column, _, target, target_first, target_pixel,
-):  # fmt: skip
-    builder = vectors.builder
-    totals = vectors.registers(pixels)
-    distances = [vectors.at(_INT(0), (i, source_pixel)) for i in range(pixels)]
-    with vectors.loop(blocks) as (block, _):
-        channel = builder.mul(block, _INT(_LANES))
-        places = [vectors.at(target_first, (1, channel), (i, target_pixel)) for i in range(pixels)]
-        for total in totals:
-            builder.store(vectors.nothing, total)
-        with builder.if_then(add):
-            for total, place in zip(totals, places, strict=True):
-                builder.store(vectors.load(target, place), total)
-        with vectors.loop(rows) as (r, _), vectors.loop(columns) as (c, _):
-            factor = vectors.load(weights, vectors.at(tap_first, (r, tap_row), (c, tap_column), (1, channel)))
-            start = vectors.at(source_first, (r, source_row), (c, source_column), (1, channel))
-            for total, distance in zip(totals, distances, strict=True):
-                value = vectors.load(source, builder.add(start, distance))
-                builder.store(vectors.multiply_add(value, factor, vectors.get(total)), total)
-        for total, place in zip(totals, places, strict=True):
-            vectors.store(vectors.get(total), target, place)
-
-
-@intrinsic(prefer_literal=True)
-def _weigh_tile(typingctx, pixels, add, blocks, rows, columns, source, sources, weights, taps, target, targets):
-    """``_weigh_plain`` for a literal number of pixels, and whole vectors of channels."""
-    signature = types.void(pixels, types.boolean, *[types.intp] * 3, source, _PLACES, weights, _PLACES, target, targets)
-    return signature, functools.partial(_call_tile, "weigh", _emit_weigh)
-
-
-def _emit_weigh_3x3(
-    vectors, together, add, blocks, groups, source, source_first, source_row, source_column, source_pixel,
-    weights, tap_first, tap_row, tap_column, _, target, target_first, target_pixel,
-):  # fmt: skip
-    builder = vectors.builder
-    totals = vectors.registers(together)
-    with vectors.loop(blocks) as (block, _):
-        channel = builder.mul(block, _INT(_LANES))
-        taps = vectors.rectangle(builder.add(tap_first, channel), tap_row, tap_column, 3, 3)
-        factors = [vectors.load(weights, tap) for tap in taps]
-        columns = 2 + together
-        starts = vectors.rectangle(builder.add(source_first, channel), source_row, source_column, 3, columns)
-        with vectors.loop(groups) as (group, _):
-            pixel = builder.mul(group, _INT(together))
-            first = vectors.at(target_first, (1, channel), (pixel, target_pixel))
-            places = [vectors.at(first, (i, target_pixel)) for i in range(together)]
-            for total in totals:
-                builder.store(vectors.nothing, total)
-            with builder.if_then(add):
-                for total, place in zip(totals, places, strict=True):
-                    builder.store(vectors.load(target, place), total)
-            for r in range(3):
-                row = [
-                    vectors.load(source, vectors.at(start, (pixel, source_pixel)))
-                    for start in starts[r * columns : (r + 1) * columns]
-                ]
-                for c in range(3):
-                    for i, total in enumerate(totals):
-                        value = vectors.multiply_add(row[c + i], factors[3 * r + c], vectors.get(total))
-                        builder.store(value, total)
-            for total, place in zip(totals, places, strict=True):
-                vectors.store(vectors.get(total), target, place)
-
-
-@intrinsic(prefer_literal=True)
-def _weigh_3x3_tile(typingctx, together, add, blocks, groups, source, sources, weights, taps, target, targets):
-    """``_weigh_plain`` for a rectangle of 3 x 3, whose weights stay in registers, and whole vectors of channels.
-
-    together: a literal; so many pixels share what they read, if they are as far apart as the columns.
-    groups: of so many pixels.
-    """
-    signature = types.void(
-        together, types.boolean, *[types.intp] * 2, source, _PLACES, weights, _PLACES, target, targets
-    )  # fmt: skip
-    return signature, functools.partial(_call_tile, "weigh_3x3", _emit_weigh_3x3)
-
-
-def _emit_correlate(
-    vectors, rows, columns, together, blocks, groups, source, source_first, source_row, source_column, source_pixel,
-    other, other_first, other_pixel, sums, tap_first, tap_row, tap_column, _,
-):  # fmt: skip
-    builder = vectors.builder
-    totals = vectors.registers(rows * columns)
-    with vectors.loop(blocks) as (block, _):
-        channel = builder.mul(block, _INT(_LANES))
-        taps = vectors.rectangle(builder.add(tap_first, channel), tap_row, tap_column, rows, columns)
-        for total, tap in zip(totals, taps, strict=True):
-            builder.store(vectors.load(sums, tap), total)
-        wide = columns + together - 1
-        starts = vectors.rectangle(builder.add(source_first, channel), source_row, source_column, rows, wide)
-        with vectors.loop(groups) as (group, _):
-            pixel = builder.mul(group, _INT(together))
-            first = vectors.at(other_first, (1, channel), (pixel, other_pixel))
-            factors = [vectors.load(other, vectors.at(first, (i, other_pixel))) for i in range(together)]
-            for r in range(rows):
-                row = [
-                    vectors.load(source, vectors.at(start, (pixel, source_pixel)))
-                    for start in starts[r * wide : (r + 1) * wide]
-                ]
-                for i, factor in enumerate(factors):
-                    for c in range(columns):
-                        total = totals[r * columns + c]
-                        builder.store(vectors.multiply_add(row[c + i], factor, vectors.get(total)), total)
-        for total, tap in zip(totals, taps, strict=True):
-            vectors.store(vectors.get(total), sums, tap)
-
-
-@intrinsic(prefer_literal=True)
-def _correlate_tile(
-    typingctx, rows, columns, together, blocks, groups, source, sources, other, others, sums, taps
-):
-    """``_correlate_plain`` for literal numbers of rows and columns and whole vectors of channels.
-
-    together, groups: as in ``_weigh_3x3_tile``.
-    """
-    signature = types.void(
-        rows, columns, together, *[types.intp] * 2, source, _PLACES, other, others, sums, _PLACES
-    )  # fmt: skip
-    return signature, functools.partial(_call_tile, "correlate", _emit_correlate)
+_TARGET = vector_target()
+_BYTES = _TARGET.bytes
+_weigh_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8)
+_weigh_5 = weigh_tile(target=_TARGET, taps=5, stride=1, together=8)
+_weigh_7 = weigh_tile(target=_TARGET, taps=7, stride=1, together=7)  # its networks have rows of 7, 14, 28 and 56
+_weigh_3_stride_2 = weigh_tile(target=_TARGET, taps=3, stride=2, together=4)
+_weigh_5_stride_2 = weigh_tile(target=_TARGET, taps=5, stride=2, together=4)
+_weigh_3_apart_2 = weigh_tile(target=_TARGET, taps=3, stride=1, apart=2, together=8)
+_weigh_5_apart_2 = weigh_tile(target=_TARGET, taps=5, stride=1, apart=2, together=8)
+_weigh_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8)
+_weigh_rest_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8, masked=True)
+_weigh_rest_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8, masked=True)
+_ROWS_OF_5 = 5 if _TARGET.registers >= 32 else 1  # whose sums registers hold, with no room for more than one pixel
+_correlate_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4)
+_correlate_5 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=1, together=1)
+_correlate_3_stride_2 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=2, together=4)
+_correlate_5_stride_2 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=2, together=1)
+_correlate_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8)
+_correlate_rest_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4, masked=True)
+_correlate_rest_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8, masked=True)
 
 
 @scalar
-def _weigh_plain(
-    first, channels, multiplier, spread, add, rows, columns, pixels, source, sources, weights, taps, target, targets
-):
-    """target[pixel, channel] (+)= the sum over the rectangle of source * weight, for channels from ``first`` on.
-
-    sources, taps, targets: where element 0 lies, and the distances of rows, columns and pixels.
-    multiplier: filters per channel; with ``spread`` the target has them, without the source.
-    """
-    for i in range(pixels):
-        into = targets[0] + i * targets[1]
-        if not add:
-            for k in range(first, channels * multiplier if spread else channels):
-                target[into + k] = 0
-        for k in range(first, channels * multiplier):
-            to, of = (k, k // multiplier) if spread else (k // multiplier, k)
-            total = target[into + to]
-            for r in range(rows):
-                for c in range(columns):
-                    place = sources[0] + r * sources[1] + c * sources[2] + i * sources[3]
-                    total += source[place + of] * weights[taps[0] + r * taps[1] + c * taps[2] + k]
-            target[into + to] = total
-
-
-@kernel
-def _weigh(channels, multiplier, spread, add, rows, columns, pixels, source, sources, weights, taps, target, targets):
-    """``_weigh_plain``, by tiles where there are whole vectors of channels."""
-    kernel_attributes()
-    blocks = channels // _LANES if multiplier == 1 else 0
-    if blocks and rows == 3 and columns == 3:
-        s_first, s_row, s_column, s_pixel = sources
-        t_first, t_pixel = targets
-        groups = pixels // 4 if s_column == s_pixel else 0
-        _weigh_3x3_tile(4, add, blocks, groups, source, sources, weights, taps, target, targets)
-        rest = (s_first + 4 * groups * s_pixel, s_row, s_column, s_pixel)
-        into = (t_first + 4 * groups * t_pixel, t_pixel)
-        _weigh_3x3_tile(1, add, blocks, pixels - 4 * groups, source, rest, weights, taps, target, into)
-    elif blocks:
-        start, row, column, pixel = sources
-        into, out_pixel = targets
-        i = 0
-        while i < pixels:
-            here = (start + i * pixel, row, column, pixel)
-            there = (into + i * out_pixel, out_pixel)
-            if i + 8 <= pixels:
-                _weigh_tile(8, add, blocks, rows, columns, source, here, weights, taps, target, there)
-                i += 8
-            elif i + 4 <= pixels:
-                _weigh_tile(4, add, blocks, rows, columns, source, here, weights, taps, target, there)
-                i += 4
-            elif i + 2 <= pixels:
-                _weigh_tile(2, add, blocks, rows, columns, source, here, weights, taps, target, there)
-                i += 2
-            else:
-                _weigh_tile(1, add, blocks, rows, columns, source, here, weights, taps, target, there)
-                i += 1
-    first = blocks * _LANES
-    if first < channels:
-        _weigh_plain(
-            first, channels, multiplier, spread, add, rows, columns, pixels, source, sources, weights, taps, target,
-            targets,
-        )  # fmt: skip
+def _part(channels, itemsize, rest):
+    """The first channel and the number of those that fill whole vectors, or of the ``rest``."""
+    lanes = _BYTES // itemsize
+    whole = channels // lanes * lanes
+    return (whole, channels - whole) if rest else (0, whole)
 
 
 @scalar
-def _correlate_plain(
-    first, channels, multiplier, rows, columns, pixels, source, sources, other, others, sums, taps
-):
-    """sums[tap, channel] += the sum over the pixels of source * other, for channels from ``first`` on."""
-    for i in range(pixels):
-        for r in range(rows):
-            for c in range(columns):
-                place = sources[0] + r * sources[1] + c * sources[2] + i * sources[3]
-                tap = taps[0] + r * taps[1] + c * taps[2]
-                for k in range(first, channels * multiplier):
-                    sums[tap + k] += source[place + k // multiplier] * other[others[0] + i * others[1] + k]
-
-
-@kernel
-def _correlate(channels, multiplier, rows, columns, pixels, source, sources, other, others, sums, taps):
-    """``_correlate_plain`` by tiles where it can be."""
-    kernel_attributes()
-    blocks = channels // _LANES if multiplier == 1 else 0
-    s_first, s_row, s_column, s_pixel = sources
-    if blocks and rows == 3 and columns == 3:
-        o_first, o_pixel = others
-        groups = pixels // 4 if s_column == s_pixel else 0
-        _correlate_tile(3, 3, 4, blocks, groups, source, sources, other, others, sums, taps)
-        rest = (s_first + 4 * groups * s_pixel, s_row, s_column, s_pixel)
-        by = (o_first + 4 * groups * o_pixel, o_pixel)
-        _correlate_tile(3, 3, 1, blocks, pixels - 4 * groups, source, rest, other, by, sums, taps)
-    elif blocks:
-        t_first, t_row, t_column, _ = taps
-        for r in range(rows):
-            c = 0
-            while c < columns:
-                here = (s_first + r * s_row + c * s_column, s_row, s_column, s_pixel)
-                tap = (t_first + r * t_row + c * t_column, t_row, t_column, 0)
-                if c + 3 <= columns:
-                    _correlate_tile(1, 3, 1, blocks, pixels, source, here, other, others, sums, tap)
-                    c += 3
-                else:
-                    _correlate_tile(1, 1, 1, blocks, pixels, source, here, other, others, sums, tap)
-                    c += 1
-    first = blocks * _LANES
-    if first < channels:
-        _correlate_plain(first, channels, multiplier, rows, columns, pixels, source, sources, other, others, sums, taps)
-
-
-@scalar
-def _inside(start, dilation, taps, size):
-    """Range of t in [0, taps) with 0 <= start + t * dilation < size."""
-    first = max(0, -(start // dilation))
-    end = min(taps, -((start - size) // dilation))
+def _inside(start, step, count, size):
+    """Range of i in [0, count) with 0 <= start + i * step < size."""
+    first = max(0, -(start // step))
+    end = min(count, -((start - size) // step))
     return first, max(first, end)
 
 
 @scalar
-def _span(position, positions, start, stride, extent, size):
-    """How many outputs from ``position`` on see no padding; or 1, for one that does."""
-    if start < 0 or start + extent > size:
-        return 1
-    return min(positions - position, (size - extent - start) // stride + 1)
+def _weigh_plain(channels, multiplier, spread, add, source, sources, weights, taps, target, targets):
+    """``_weigh`` by its definition."""
+    first, source_row, rows, columns, start, stride, step, _ = sources
+    first_tap, tap_row, tap_column, tap_columns = taps
+    first_target, target_pixel, begin, end = targets
+    filters = channels * multiplier
+    size, distance = (filters, channels) if spread else (channels, filters)
+    for i in range(begin, end):
+        into = target[first_target + i * target_pixel : first_target + i * target_pixel + size]
+        if not add:
+            for k in range(size):
+                into[k] = 0
+        place = start + (i - begin) * stride
+        first_column, end_column = _inside(place, step, tap_columns, columns)
+        for r in range(rows):
+            for s in range(first_column, end_column):
+                of = first + r * source_row + (place + s * step) * distance
+                values = source[of : of + distance]
+                tap = first_tap + r * tap_row + s * tap_column
+                factors = weights[tap : tap + filters]
+                for c in range(channels):
+                    for m in range(multiplier):
+                        k = c * multiplier + m
+                        if spread:
+                            into[k] += values[c] * factors[k]
+                        else:
+                            into[c] += values[k] * factors[k]
+
+
+@kernel
+def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, target, targets):
+    """target[begin + i, channel] (+)= the sum over rows r, taps s of source[r, start + i * stride + s * step] * weight.
+
+    sources: where the first row's column 0 lies, the distance of rows, the numbers of rows and of columns; start,
+    stride, step, apart.  taps: where the first one lies, the distances of rows and columns, the number of columns.
+    targets: where pixel 0 lies, the distance of pixels, the pixels to write: begin (the one that reads ``start``), end.
+    apart: 1, or 2 for pixels and taps half a column apart, see ``_pairs``, where begin may be -1.
+    multiplier: filters per channel; with ``spread`` the target has them, without the source.
+    """
+    kernel_attributes()
+    if multiplier != 1:
+        _weigh_plain(channels, multiplier, spread, add, source, sources, weights, taps, target, targets)
+        return
+    first, source_row, rows, columns, start, stride, step, apart = sources
+    first_tap, tap_row, tap_column, tap_columns = taps
+    first_target, target_pixel, begin, end = targets
+    size = tap_columns if step == 1 else 0
+    for rest in range(2):
+        channel, count = _part(channels, source.itemsize, rest)
+        if count == 0:
+            continue
+        arguments = (
+            address(source, first + channel), source_row, columns, channels, start, stride, step,
+            address(weights, first_tap + channel), tap_row, tap_column, rows, tap_columns,
+            address(target, first_target + channel), target_pixel, begin, end, count, 1 if add else 0,
+        )  # fmt: skip
+        if rest and size == 3 and stride == 1:
+            _weigh_rest_3(source, arguments)
+        elif rest:
+            _weigh_rest_any(source, arguments)
+        elif size == 3 and apart == 2:
+            _weigh_3_apart_2(source, arguments)
+        elif size == 5 and apart == 2:
+            _weigh_5_apart_2(source, arguments)
+        elif size == 3 and stride == 1:
+            _weigh_3(source, arguments)
+        elif size == 5 and stride == 1:
+            _weigh_5(source, arguments)
+        elif size == 7 and stride == 1:
+            _weigh_7(source, arguments)
+        elif size == 3 and stride == 2:
+            _weigh_3_stride_2(source, arguments)
+        elif size == 5 and stride == 2:
+            _weigh_5_stride_2(source, arguments)
+        else:
+            _weigh_any(source, arguments)
 
 
 @scalar
-def _origins(position, stride, dilation, taps, outputs):
+def _correlate_plain(channels, multiplier, source, sources, first_row, end_row, other, others, sums, taps):
+    """``_correlate`` by its definition."""
+    first, source_row, _, columns, start, stride, step = sources
+    first_other, other_pixel, pixels = others
+    first_tap, tap_row, tap_column, tap_columns = taps
+    filters = channels * multiplier
+    for i in range(pixels):
+        factors = other[first_other + i * other_pixel : first_other + i * other_pixel + filters]
+        place = start + i * stride
+        first_column, end_column = _inside(place, step, tap_columns, columns)
+        for r in range(first_row, end_row):
+            for s in range(first_column, end_column):
+                of = first + r * source_row + (place + s * step) * channels
+                values = source[of : of + channels]
+                tap = first_tap + r * tap_row + s * tap_column
+                into = sums[tap : tap + filters]
+                for c in range(channels):
+                    for m in range(multiplier):
+                        k = c * multiplier + m
+                        into[k] += values[c] * factors[k]
+
+
+@scalar
+def _middle(pixels, start, stride, extent, columns, together):
+    """Of ``pixels`` that read ``extent`` columns each: how many before, tiles and after, where tiles miss no column."""
+    before = min(pixels, max(0, -(start // stride)))
+    end = min(pixels, (columns - extent - start) // stride + 1)
+    tiles = max(0, end - before) // together
+    return before, tiles, pixels - before - tiles * together
+
+
+@kernel
+def _correlate(channels, multiplier, source, sources, first_row, end_row, other, others, sums, taps):
+    """sums[r, s, channel] += the sum over i of source[r, start + i * stride + s * step] * other[i, channel].
+
+    Only rows from ``first_row`` to ``end_row`` exist.  sources, taps: as in ``_weigh``; others: like its targets.
+    """
+    kernel_attributes()
+    if multiplier != 1:
+        _correlate_plain(channels, multiplier, source, sources, first_row, end_row, other, others, sums, taps)
+        return
+    first, source_row, rows, columns, start, stride, step = sources
+    first_other, other_pixel, pixels = others
+    first_tap, tap_row, tap_column, tap_columns = taps
+    size = tap_columns if step == 1 and tap_columns == rows else 0
+    for rest in range(2):
+        channel, count = _part(channels, source.itemsize, rest)
+        if count == 0:
+            continue
+        # rows, columns and pixels of the tile
+        tap_group, column_group, together = 1, 1, 8
+        if size == 3 and stride <= (1 if rest else 2):
+            tap_group, column_group, together = 3, 3, 4
+        elif size == 5 and stride <= 2 and not rest:
+            tap_group, column_group, together = _ROWS_OF_5, 5, 1
+        for r in range(0, rows, tap_group):
+            top, bottom = first_row - r, end_row - r
+            if bottom <= 0 or top >= tap_group:
+                continue
+            for s in range(0, tap_columns, column_group):
+                place = start + s * step
+                before, tiles, after = _middle(pixels, place, stride, column_group, columns, together)
+                if top > 0 or bottom < tap_group:
+                    before, tiles, after = pixels, 0, 0
+                arguments = (
+                    address(source, first + channel + r * source_row), source_row, columns, channels,
+                    place, stride, top, bottom,
+                    address(other, first_other + channel), other_pixel, before, tiles, after,
+                    address(sums, first_tap + channel + r * tap_row + s * tap_column), tap_row, tap_column, count,
+                )  # fmt: skip
+                if column_group == 3 and rest:
+                    _correlate_rest_3(source, arguments)
+                elif rest:
+                    _correlate_rest_any(source, arguments)
+                elif column_group == 3 and stride == 1:
+                    _correlate_3(source, arguments)
+                elif column_group == 3:
+                    _correlate_3_stride_2(source, arguments)
+                elif column_group == 5 and stride == 1:
+                    _correlate_5(source, arguments)
+                elif column_group == 5:
+                    _correlate_5_stride_2(source, arguments)
+                else:
+                    _correlate_any(source, arguments)
+
+
+@scalar
+def _origins(position, stride, dilation, taps):
     """The outputs that a ``position`` of the padded image went into: (position - tap * dilation) / stride.
 
-    Returns the last such tap, the (negative) distance to the one before, their number, the last tap's output, the
-    distance to the next output, and for how many positions, ``stride`` apart, all this stays but for the output.
+    Returns the last such tap, the (negative) distance to the one before, their number, the last tap's output, which may
+    not exist, and the distance to the next output.
     """
-    first, step, count, whole, output, last, output_step = 0, 0, 0, 0, 0, 0, 0
+    last, step, count, output, output_step = 0, 0, 0, 0, 1
     for i in range(taps):
         tap = taps - 1 - i  # backwards, so that outputs follow each other as positions do
         distance = position - tap * dilation
         if distance % stride == 0:
-            whole += 1
-            last = distance // stride
-            if 0 <= last < outputs:
-                if count == 0:
-                    first, output = tap, last
-                elif count == 1:
-                    step, output_step = tap - first, last - output
-                count += 1
-    if whole == 0:
-        length = outputs + taps
-    elif count == whole:  # no output is missing, until the largest leaves the range
-        length = outputs - last
-    else:
-        length = 1
-    return first, step, count, output, output_step, length
+            if count == 0:
+                last, output = tap, distance // stride
+            elif count == 1:
+                step, output_step = tap - last, distance // stride - output
+            count += 1
+    return last, step, count, output, output_step
+
+
+@scalar
+def _pairs(channels, multiplier, taps, stride, dilation, itemsize):
+    """Whether there is a tile for both kinds of pixels that a stride of 2 leaves going backward."""
+    whole = multiplier == 1 and channels * itemsize % _BYTES == 0
+    return whole and stride == 2 and dilation == 1 and (taps == 3 or taps == 5)
 
 
 @scalar
@@ -397,30 +263,21 @@ def depthwise_conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left
     samples, height, width, channels = x.shape
     taps_h, taps_w, multiplier = kernel.shape[0], kernel.shape[1], kernel.shape[3]
     out_height, out_width, filters = y.shape[1], y.shape[2], y.shape[3]
-    extent = (taps_w - 1) * dilation_w + 1
     pixels = view(x, 0, (x.size,), x.dtype)
     weights = view(kernel, 0, (kernel.size,), kernel.dtype)
     out = view(y, 0, (y.size,), y.dtype)
+    row = width * channels
     for n in range(samples):
         for p in range(out_height):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, dilation_h, taps_h, height)
-            q = 0
-            while q < out_width:
-                left = q * stride_w - pad_left
-                s_first, s_end = _inside(left, dilation_w, taps_w, width)
-                span = _span(q, out_width, left, stride_w, extent, width)
-                start = (n * height + top + r_first * dilation_h) * width + left + s_first * dilation_w
-                sources = (
-                    start * channels, dilation_h * width * channels, dilation_w * channels, stride_w * channels
-                )  # fmt: skip
-                taps = ((r_first * taps_w + s_first) * filters, taps_w * filters, filters, 0)
-                targets = (((n * out_height + p) * out_width + q) * filters, filters)
-                _weigh(
-                    channels, multiplier, True, False, r_end - r_first, s_end - s_first, span,
-                    pixels, sources, weights, taps, out, targets,
-                )  # fmt: skip
-                q += span
+            first, end = _inside(top, dilation_h, taps_h, height)
+            sources = (
+                (n * height + top + first * dilation_h) * row, dilation_h * row, end - first, width,
+                -pad_left, stride_w, dilation_w, 1,
+            )  # fmt: skip
+            taps = (first * taps_w * filters, taps_w * filters, filters, taps_w)
+            targets = ((n * out_height + p) * out_width * filters, filters, 0, out_width)
+            _weigh(channels, multiplier, True, False, pixels, sources, weights, taps, out, targets)
 
 
 @kernel
@@ -435,27 +292,29 @@ def depthwise_conv2d_backward_data(
     gradients = view(dy, 0, (dy.size,), dy.dtype)
     weights = view(kernel, 0, (kernel.size,), kernel.dtype)
     out = view(dx, 0, (dx.size,), dx.dtype)
+    row = out_width * filters
+    pairs = _pairs(channels, multiplier, taps_w, stride_w, dilation_w, dx.itemsize)
     for n in range(samples):
         for h in range(height):
-            r, r_step, rows, p, p_step, _ = _origins(h + pad_top, stride_h, dilation_h, taps_h, out_height)
-            for phase in range(min(stride_w, width)):
-                w = phase
-                while w < width:
-                    s, s_step, columns, q, q_step, length = _origins(
-                        w + pad_left, stride_w, dilation_w, taps_w, out_width
-                    )
-                    span = min(length, (width - w - 1) // stride_w + 1)
-                    sources = (
-                        ((n * out_height + p) * out_width + q) * filters, p_step * out_width * filters,
-                        q_step * filters, filters,
-                    )  # fmt: skip
-                    taps = ((r * taps_w + s) * filters, r_step * taps_w * filters, s_step * filters, 0)
-                    targets = (((n * height + h) * width + w) * channels, stride_w * channels)
-                    _weigh(
-                        channels, multiplier, False, accumulate, rows, columns, span,
-                        gradients, sources, weights, taps, out, targets,
-                    )  # fmt: skip
-                    w += span * stride_w
+            r, r_step, count, p, p_step = _origins(h + pad_top, stride_h, dilation_h, taps_h)
+            first, end = _inside(p, p_step, count, out_height)
+            line, line_step, lines = (n * out_height + p + first * p_step) * row, p_step * row, end - first
+            r += first * r_step
+            pixel = (n * height + h) * width
+            if pairs:
+                # column (w + pad_left - s) / 2, where it is whole, in the order of rising columns
+                odd = (pad_left - taps_w + 1) % 2
+                sources = (line, line_step, lines, out_width, (pad_left - odd - taps_w + 1) // 2, 1, 1, 2)
+                taps = ((r * taps_w + taps_w - 1) * filters, r_step * taps_w * filters, -filters, taps_w)
+                targets = (pixel * channels, channels, -odd, width)
+                _weigh(channels, multiplier, False, accumulate, gradients, sources, weights, taps, out, targets)
+                continue
+            for w in range(min(stride_w, width)):  # pixels this far apart have the same taps
+                s, s_step, columns, q, q_step = _origins(w + pad_left, stride_w, dilation_w, taps_w)
+                sources = (line, line_step, lines, out_width, q, 1, q_step, 1)
+                taps = ((r * taps_w + s) * filters, r_step * taps_w * filters, s_step * filters, columns)
+                targets = ((pixel + w) * channels, stride_w * channels, 0, (width - w - 1) // stride_w + 1)
+                _weigh(channels, multiplier, False, accumulate, gradients, sources, weights, taps, out, targets)
 
 
 @kernel
@@ -467,29 +326,17 @@ def depthwise_conv2d_backward_filter(
     samples, height, width, channels = x.shape
     taps_h, taps_w, multiplier = dkernel.shape[0], dkernel.shape[1], dkernel.shape[3]
     out_height, out_width, filters = dy.shape[1], dy.shape[2], dy.shape[3]
-    extent = (taps_w - 1) * dilation_w + 1
     pixels = view(x, 0, (x.size,), x.dtype)
     gradients = view(dy, 0, (dy.size,), dy.dtype)
     out = view(dkernel, 0, (dkernel.size,), dkernel.dtype)
     if not accumulate:
         _clear(out)
+    row = width * channels
+    taps = (0, taps_w * filters, filters, taps_w)
     for n in range(samples):
         for p in range(out_height):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, dilation_h, taps_h, height)
-            q = 0
-            while q < out_width:
-                left = q * stride_w - pad_left
-                s_first, s_end = _inside(left, dilation_w, taps_w, width)
-                span = _span(q, out_width, left, stride_w, extent, width)
-                start = (n * height + top + r_first * dilation_h) * width + left + s_first * dilation_w
-                sources = (
-                    start * channels, dilation_h * width * channels, dilation_w * channels, stride_w * channels
-                )  # fmt: skip
-                taps = ((r_first * taps_w + s_first) * filters, taps_w * filters, filters, 0)
-                others = (((n * out_height + p) * out_width + q) * filters, filters)
-                _correlate(
-                    channels, multiplier, r_end - r_first, s_end - s_first, span,
-                    pixels, sources, gradients, others, out, taps,
-                )  # fmt: skip
-                q += span
+            first, end = _inside(top, dilation_h, taps_h, height)
+            sources = ((n * height + top) * row, dilation_h * row, taps_h, width, -pad_left, stride_w, dilation_w)
+            others = ((n * out_height + p) * out_width * filters, filters, out_width)
+            _correlate(channels, multiplier, pixels, sources, first, end, gradients, others, out, taps)
