@@ -25,11 +25,12 @@ from .kernels.cpu.convolution_rows import conv2d_row_forward_plan, row_weights_p
 from .kernels.cpu.matrix_multiply import (
     MatrixMultiply,
     MatrixMultiplyTransposed,
+    matrix_multiply_panels_plan,
     matrix_multiply_part_plan,
     matrix_multiply_plan,
     matrix_multiply_transposed_plan,
 )
-from .kernels.cpu.transpose import transpose_plan
+from .kernels.cpu.transpose import panels_plan, transpose_plan
 from .kernels.cpu.winograd import (
     winograd_backward_data_plan,
     winograd_backward_filter_plan,
@@ -41,6 +42,7 @@ from .plan import PARTS
 from .program import Buffer, Call, Expression, Out, Program, Split
 
 SPLIT_KERNEL = 1 << 16  # elements of a dense layer's weights from which a core should keep to its own part of them
+PANEL_KERNEL = 1 << 16  # elements of a dense layer's weights from which their transposed copy is made in panels
 SMALL_KERNEL = 4096  # elements of a dense layer's weights below which a gradient per chunk costs next to nothing
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
 
@@ -369,6 +371,11 @@ class _Context:
         kernel = self.program.reshaped(kernel, (plan.taps, plan.depth, plan.columns))
         return self._packed(kernel, plan.weights(), "bfloat16", plan.weight_elements, plan.padded)
 
+    def transposed_panels(self, kernel: Buffer, panel: int) -> Buffer:
+        """The transposed copy of a dense layer's weights, in panels of so many columns, likewise."""
+        plan = panels_plan(panel, kernel.dtype)
+        return self._packed(kernel, plan, "transposed", plan.elements(*kernel.shape))
+
     def _packed(self, kernel: Buffer, plan, suffix: str, elements: int, *arguments) -> Buffer:
         key = (kernel.root, plan, kernel.shape)
         if key not in self.transposed:
@@ -504,12 +511,16 @@ def _dense_backward_data(call: Call, context: _Context) -> Call:
     dy, kernel, out, accumulate = call.arguments
     columns, depth = kernel.shape
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
-    transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
     if call.bfloat16 and rounding_pays("dense", (1, 1, depth, columns)):
         plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
+        transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
         transposed = context.bfloat16_weights(transposed, plan)
+    elif kernel.size >= PANEL_KERNEL and columns >= 64:
+        plan = matrix_multiply_panels_plan(dy.dtype, epilogue)
+        transposed = context.transposed_panels(kernel, plan.panels)
     else:
         plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
+        transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
     workspace = context.workspace.get(dy.dtype, plan.workspace_elements)
     extra = () if call.extra is None else (_like(call.extra, out.buffer),)
     return _new(call, plan, dy, transposed, *extra, out, Out(workspace))

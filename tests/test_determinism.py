@@ -37,18 +37,19 @@ def test_any_number_of_threads_and_both_modes():
 
 
 def test_products_in_parts_give_the_same_bits_with_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(fusion, "SMALL_KERNEL", 1)
-    monkeypatch.setattr(fusion, "SPLIT_KERNEL", 1)
+    for threshold in ("SMALL_KERNEL", "SPLIT_KERNEL", "PANEL_KERNEL"):
+        monkeypatch.setattr(fusion, threshold, 1)
     digests = set()
     for mode, threads in itertools.product((False, True), (1, 2, 3)):
         jitnet.set_num_threads(threads)
         jitnet.utils.set_random_seed(5)
-        hidden = layers.Dense(33, "relu")
+        hidden = layers.Dense(67, "relu")
         model = jitnet.Sequential([jitnet.Input((6, 5, 2)), layers.Flatten(), hidden, layers.Dense(3)])
         model.compile("adam", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=mode)
         model.fit(X, Y, batch_size=8, epochs=2, verbose=0)
         digests.add(digest(model))
     assert "matrix_multiply_part(" in model.step_source()
+    assert "transpose_to_panels(" in model.step_source()
     assert len(digests) == 1
 
 

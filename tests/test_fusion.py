@@ -146,6 +146,20 @@ def test_products_with_large_weights_run_in_parts(batch, monkeypatch):
         assert fused_step.source.count(f"    {kernel}(") == count
 
 
+def test_large_transposed_weights_lie_in_panels(monkeypatch):
+    def network():
+        hidden = [layers.Dense(67, activation="relu"), layers.Dense(71, activation="tanh")]
+        return jitnet.Sequential([jitnet.Input((5, 3)), *hidden, layers.Flatten(), layers.Dense(5)])
+
+    monkeypatch.setattr(fusion, "PANEL_KERNEL", 1)
+    _, fused, fused_step = gradients(network, (5, 3), fuse=True)
+    _, unfused, _ = gradients(network, (5, 3), fuse=False)
+    for name, gradient in unfused.items():
+        np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * abs(gradient).max(), err_msg=name)
+    for kernel in ("transpose_to_panels", "matrix_multiply_panels", "matrix_multiply_panels_relu_mask"):
+        assert f"    {kernel}(" in fused_step.source
+
+
 def test_relu_moves_behind_max_pooling():
     _, _, step = gradients(lenet, (14, 13, 1), fuse=True)
     body = step.source[step.source.index("def ") :]

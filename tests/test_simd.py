@@ -13,11 +13,12 @@ from naive import assert_close, draw
 from jitnet.kernels import specialise
 from jitnet.kernels.cpu.column_sums import bias_add_backward_plan
 from jitnet.kernels.cpu.matrix_multiply import (
+    matrix_multiply_panels_plan,
     matrix_multiply_part_plan,
     matrix_multiply_plan,
     matrix_multiply_transposed_plan,
 )
-from jitnet.kernels.cpu.transpose import transpose_plan
+from jitnet.kernels.cpu.transpose import panels_plan, transpose_plan
 from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
 
 TARGETS = [
@@ -186,6 +187,26 @@ def test_packing_keeps_the_bits(epilogue):
         start = draw(rows, columns, dtype=np.float32, seed=3)
         expected = np.maximum(product + bias, 0) if extra else start + product
         assert_close(results[0], expected, 1e-5)
+
+
+@targets
+@pytest.mark.parametrize("dtype,epilogue", [("float32", "relu_mask"), ("float64", "accumulate")])
+def test_panels_keep_the_bits(target, dtype, epilogue):
+    plain = matrix_multiply_plan(1, 1, 100, dtype, epilogue, target)
+    panels = matrix_multiply_panels_plan(dtype, epilogue, target)
+    plan = panels_plan(panels.panels, dtype, target)
+    for rows, depth, columns in [(1, 1, 1), (3, 2, 70), (17, 33, 5), (9, 20, 131), (2, 7, 64)]:
+        dy, w = draw(rows, depth, dtype=dtype), draw(columns, depth, dtype=dtype)
+        start = draw(rows, columns, dtype=dtype)
+        copy, intact = guarded(np.full(plan.elements(*w.shape), np.nan, dtype))
+        for chunk in range(3):
+            plan.kernel()(w, copy, chunk, 3)
+        assert intact()
+        extra = [draw(rows, columns, dtype=dtype, seed=1)] if epilogue == "relu_mask" else []
+        expected, dx = start.copy(), start.copy()
+        plain.kernel()(dy, np.ascontiguousarray(w.T), *extra, expected, NO_WORKSPACE.astype(dtype))
+        panels.kernel()(dy, copy, *extra, dx, NO_WORKSPACE.astype(dtype))
+        assert (dx == expected).all()
 
 
 @targets

@@ -29,9 +29,9 @@ edge = matrix_tile(masked=True, unroll={edge_unroll}, **_constants)
 
 @kernel
 def {name}(a, b{extra_argument}, c, workspace):
-    """c = epilogue(a @ b).  a: (M, K), b: (K, N), c: (M, N){extra_shape}; workspace: not used"""
+    """c = epilogue(a @ b).  a: (M, K), b: {b_shape}, c: (M, N){extra_shape}; workspace: not used"""
     kernel_attributes()
-    a_row, b_row, c_row = a.strides[0] // ITEMSIZE, b.strides[0] // ITEMSIZE, c.strides[0] // ITEMSIZE
+    a_row, b_row, c_row = a.strides[0] // ITEMSIZE, {b_row}, c.strides[0] // ITEMSIZE
     {extra_row}
     height, width, depth = c.shape[0], c.shape[1], a.shape[1]
 {thin_loop}    # so many rows of a stay in the second-level cache while all columns of b go by
@@ -40,7 +40,7 @@ def {name}(a, b{extra_argument}, c, workspace):
         for column in range(0, width, COLUMNS):
             for row in range(first, min(first + some_rows, height), ROWS):
                 arguments = (
-                    address(a, row * a_row), a_row, 1, address(b, column), b_row,
+                    address(a, row * a_row), a_row, 1, address(b, {b_offset}), b_row,
                     address(c, row * c_row + column), c_row, depth, height - row, width - column, 0, 1,
                     {extra_at}, extra_row,
                 )
@@ -292,6 +292,7 @@ class _MatrixPlan:
     epilogue: str
     target: VectorTarget
     narrow: int  # 0, or lanes of the only vector of a row of the result
+    panels = 0  # columns of b that lie side by side, or 0 for all
 
     @property
     def name(self) -> str:
@@ -312,7 +313,7 @@ class _MatrixPlan:
         itemsize = 4 if self.dtype == "float32" else 8
         argument, shape, row, at = _EXTRA[self.epilogue]
         thin = dict.fromkeys(("thin_tile", "thin_loop"), "")
-        if self.epilogue in _THIN_EPILOGUES and not self.narrow:
+        if self.epilogue in _THIN_EPILOGUES and not self.narrow and not self.panels:
             columns = lanes * _THIN_VECTORS
             thin["thin_tile"] = _THIN_TILE.format(thin_columns=columns, thin_vectors=_THIN_VECTORS)
             thin["thin_loop"] = _THIN_LOOP.format(extra_at=at)
@@ -330,6 +331,9 @@ class _MatrixPlan:
             columns=lanes * vectors,
             masked=bool(self.narrow),
             narrow=self.narrow,
+            b_shape=f"(ceil(N / {lanes * vectors}), K, {lanes * vectors})" if self.panels else "(K, N)",
+            b_row="COLUMNS" if self.panels else "b.strides[0] // ITEMSIZE",
+            b_offset="column * depth" if self.panels else "column",
             edge_unroll=2 if self.narrow else 1,
             depth=_DEPTH,
             packed_row=_DEPTH + _ROW_GAP,
@@ -349,12 +353,18 @@ class _MatrixPlan:
 
 @dataclass(frozen=True)
 class MatrixMultiply(_MatrixPlan):
-    """``kernel(a, b[, bias or activation], c, workspace)``: c (M, N) = epilogue(a (M, K) @ b (K, N))."""
+    """``kernel(a, b[, bias or activation], c, workspace)``: c (M, N) = epilogue(a (M, K) @ b (K, N)).
+
+    With ``panels`` b lies in memory as ``transpose.panels_plan`` leaves it, so many columns side by side.
+    """
 
     workspace_elements: int  # 0: b is read in place; every chunk that runs at the same time needs its own
+    panels: int = 0
 
     @property
     def _prefix(self):
+        if self.panels:
+            return "matrix_multiply_panels"
         return "matrix_multiply_packed" if self.workspace_elements else "matrix_multiply"
 
     @property
@@ -382,7 +392,7 @@ class MatrixMultiplyTransposed(_MatrixPlan):
     @property
     def tile_rows(self) -> int:
         """Rows of dkernel that are computed together; parts of it should start at a multiple."""
-        return _tile_shape(self.target)[0]
+        return _SOME_ROWS // 2 if self.packed else _tile_shape(self.target)[0]
 
     @property
     def _template(self):
@@ -415,6 +425,13 @@ def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store"
         workspace = _DEPTH * vectors * target.lanes(dtype) + packed_rows * (_DEPTH + _ROW_GAP)
     narrow = 0 if workspace else _narrow(columns, dtype, target)
     return MatrixMultiply(dtype, epilogue, target, narrow, workspace)
+
+
+def matrix_multiply_panels_plan(dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
+    """The same product with b in panels: large weights are read from one end to the other."""
+    target = target or vector_target()
+    panels = _tile_shape(target)[1] * target.lanes(dtype)
+    return MatrixMultiply(dtype, epilogue, target, 0, 0, panels)
 
 
 def matrix_multiply_part_plan(dtype="float32", target=None) -> MatrixMultiplyPart:

@@ -41,6 +41,31 @@ def {name}(kernel, out, stride_h, stride_w):
 '''
 
 
+_PANELS = '''"""Transposed copies of weights in panels in {dtype}, written for {target} by jitnet."""
+
+from jitnet.kernels.cpu._jit import kernel, kernel_attributes
+from jitnet.kernels.simd import address, transpose_tile
+
+PANEL, LINE = {panel}, {line}
+transpose = transpose_tile(dtype={dtype!r}, lanes={lanes})
+
+
+@kernel
+def {name}(kernel, out, chunk, chunks):
+    """A part of: PANEL rows of ``kernel`` after the other as columns.
+
+    kernel: (K, N), out: (ceil(K / PANEL) * N * PANEL,)
+    """
+    kernel_attributes()
+    rows, columns = kernel.shape
+    panels = (rows + PANEL - 1) // PANEL
+    for row in range(panels * chunk // chunks * PANEL, min(panels * (chunk + 1) // chunks * PANEL, rows), PANEL):
+        for column in range(0, columns, LINE):
+            source, target = address(kernel, row * columns + column), address(out, row * columns + column * PANEL)
+            transpose((source, target, min(PANEL, rows - row), min(LINE, columns - column), columns, PANEL))
+'''
+
+
 @dataclass(frozen=True)
 class TransposePlan:
     """``kernel(kernel, out, stride_h, stride_w)``: what ``conv2d_backward_data`` reads.
@@ -60,15 +85,44 @@ class TransposePlan:
     @property
     def source(self) -> str:
         """The module that holds the kernel."""
-        lanes = self.target.lanes(self.dtype, 8)  # wider blocks take long to compile
-        return _SOURCE.format(
-            name=self.name, dtype=self.dtype, target=self.target.name, lanes=lanes, groups=self.groups,
-            line=16 if self.dtype == "float32" else 8,
-        )  # fmt: skip
+        return _SOURCE.format(name=self.name, groups=self.groups, **_constants(self.dtype, self.target))
 
     def kernel(self):
         """The compiled kernel (compiled or loaded from the cache on its first call)."""
         return getattr(specialised_module(self.source), self.name)
+
+
+@dataclass(frozen=True)
+class PanelsPlan:
+    """``kernel(kernel, out, chunk, chunks)``: transposed weights of a dense layer, ``panel`` columns side by side."""
+
+    dtype: str
+    target: VectorTarget
+    panel: int
+    name = "transpose_to_panels"
+
+    def elements(self, rows: int, columns: int) -> int:
+        """Size of ``out`` for weights (rows, columns)."""
+        return -(-rows // self.panel) * self.panel * columns
+
+    @property
+    def source(self) -> str:
+        """The module that holds the kernel."""
+        return _PANELS.format(name=self.name, panel=self.panel, **_constants(self.dtype, self.target))
+
+    def kernel(self):
+        """The compiled kernel (compiled or loaded from the cache on its first call)."""
+        return getattr(specialised_module(self.source), self.name)
+
+
+def _constants(dtype, target) -> dict:
+    lanes = target.lanes(dtype, 8)  # wider blocks take long to compile
+    return dict(dtype=dtype, target=target.name, lanes=lanes, line=16 if dtype == "float32" else 8)
+
+
+def panels_plan(panel, dtype="float32", target=None) -> PanelsPlan:
+    """Transposes of large dense weights of ``dtype``, for ``matrix_multiply_panels_plan``."""
+    return PanelsPlan(dtype, target or vector_target(), panel)
 
 
 def transpose_plan(dtype="float32", target=None, groups=1) -> TransposePlan:
