@@ -311,7 +311,7 @@ def specialise(program: Program, workspace: _Workspace) -> None:
         "dense.dense_backward_filter": _dense_backward_filter,
         "dense.bias_add_backward": _bias_add_backward,
     }
-    transposed: dict = {}
+    copies: dict = {}
     first: list[Call] = []
     result: list[Call] = []
     for call in program.calls:
@@ -322,7 +322,7 @@ def specialise(program: Program, workspace: _Workspace) -> None:
         if rewrite is None or not call.batched or not _specialised(call):
             result.append(call)
             continue
-        context = _Context(program, workspace, transposed, first, result)
+        context = _Context(program, workspace, copies, first, result)
         result.append(rewrite(call, context))
     program.calls = first + result
 
@@ -330,62 +330,53 @@ def specialise(program: Program, workspace: _Workspace) -> None:
 class _Context:
     """What the rewrites of one program share."""
 
-    def __init__(self, program, workspace, transposed, first, result):
+    def __init__(self, program, workspace, copies, first, result):
         self.program, self.workspace = program, workspace
-        self.transposed, self.first, self.result = transposed, first, result
+        self.copies, self.first, self.result = copies, first, result
         self.algorithm = conv_algorithm()
 
     def transposed_kernel(self, kernel: Buffer, stride, groups: int = 1) -> Buffer:
         """The transposed copy of weights, made once per step."""
-        key = (kernel.root, kernel.shape, stride, groups)
-        if key not in self.transposed:
-            copy = self.program.temporary(f"{kernel.name}_transposed", (kernel.size,), kernel.dtype, "whole")
-            shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
-            plan = transpose_plan(kernel.dtype, groups=groups)
-            source = self.program.reshaped(kernel, shape)
-            call = Call(plan.name, (source, Out(copy), *stride), False, plan=plan)
-            # weights don't change within a step, so their copies are made first
-            (self.first if kernel.root.kind == "variable" else self.result).append(call)
-            self.transposed[key] = copy
-        return self.transposed[key]
+        shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
+        source, plan = self.program.reshaped(kernel, shape), transpose_plan(kernel.dtype, groups=groups)
+        return self._copy(source, plan, f"{kernel.name}_transposed", kernel.size, False, *stride)
+
+    def transposed_matrix(self, kernel: Buffer) -> Buffer:
+        """The transposed copy of a dense layer's weights, likewise."""
+        return self.program.reshaped(self.transposed_kernel(kernel, (1, 1)), kernel.shape[::-1])
 
     def row_weights(self, kernel: Buffer, plan) -> Buffer:
-        """Weights transformed along rows, once per step."""
+        """Weights transformed along rows, likewise."""
         writer = row_weights_plan(kernel.dtype)
-        key = (kernel.root, writer)
-        if key not in self.transposed:
-            name = f"{kernel.name}_winograd_rows"
-            copy = self.program.temporary(name, (plan.weight_elements,), kernel.dtype, "whole")
-            call = Call(writer.name, (kernel, Out(copy)), False, plan=writer)
-            known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
-            (self.first if known else self.result).append(call)
-            self.transposed[key] = copy
-        return self.transposed[key]
+        return self._copy(kernel, writer, f"{kernel.name}_winograd_rows", plan.weight_elements, False)
 
     def winograd_weights(self, kernel: Buffer, plan) -> Buffer:
         """Weights transformed once per step, of which every chunk does a part."""
-        return self._packed(kernel, plan.weights(), "winograd", plan.weights().elements)
+        return self._copy(kernel, plan.weights(), f"{kernel.root.name}_winograd", plan.weights().elements, True)
 
     def bfloat16_weights(self, kernel: Buffer, plan) -> Buffer:
         """Weights rounded and packed in pairs, likewise."""
         kernel = self.program.reshaped(kernel, (plan.taps, plan.depth, plan.columns))
-        return self._packed(kernel, plan.weights(), "bfloat16", plan.weight_elements, plan.padded)
+        name = f"{kernel.root.name}_bfloat16"
+        return self._copy(kernel, plan.weights(), name, plan.weight_elements, True, plan.padded)
 
     def transposed_panels(self, kernel: Buffer, panel: int) -> Buffer:
         """The transposed copy of a dense layer's weights, in panels of so many columns, likewise."""
         plan = panels_plan(panel, kernel.dtype)
-        return self._packed(kernel, plan, "transposed", plan.elements(*kernel.shape))
+        return self._copy(kernel, plan, f"{kernel.root.name}_transposed", plan.elements(*kernel.shape), True)
 
-    def _packed(self, kernel: Buffer, plan, suffix: str, elements: int, *arguments) -> Buffer:
-        key = (kernel.root, plan, kernel.shape)
-        if key not in self.transposed:
-            copy = self.program.temporary(f"{kernel.root.name}_{suffix}", (elements,), kernel.dtype, "whole")
-            parts = Expression("chunk"), Expression("chunks")
-            call = Call(plan.name, (kernel, Out(copy), *arguments, *parts), True, plan=plan)
+    def _copy(self, kernel: Buffer, plan, name: str, elements: int, in_parts: bool, *arguments) -> Buffer:
+        """What the plan's kernel makes of weights, once per step; ``in_parts``: every chunk does a part."""
+        key = (kernel.root, kernel.shape, plan, arguments)
+        if key not in self.copies:
+            copy = self.program.temporary(name, (elements,), kernel.dtype, "whole")
+            parts = (Expression("chunk"), Expression("chunks")) if in_parts else ()
+            call = Call(plan.name, (kernel, Out(copy), *arguments, *parts), in_parts, plan=plan)
+            # weights don't change within a step, so their copies are made first
             known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
             (self.first if known else self.result).append(call)
-            self.transposed[key] = copy
-        return self.transposed[key]
+            self.copies[key] = copy
+        return self.copies[key]
 
 
 def _new(call: Call, plan, *arguments) -> Call:
@@ -513,14 +504,13 @@ def _dense_backward_data(call: Call, context: _Context) -> Call:
     epilogue = call.epilogue or ("accumulate" if accumulate else "store")
     if call.bfloat16 and rounding_pays("dense", (1, 1, depth, columns)):
         plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
-        transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
-        transposed = context.bfloat16_weights(transposed, plan)
+        transposed = context.bfloat16_weights(context.transposed_matrix(kernel), plan)
     elif kernel.size >= PANEL_KERNEL and columns >= 64:
         plan = matrix_multiply_panels_plan(dy.dtype, epilogue)
         transposed = context.transposed_panels(kernel, plan.panels)
     else:
         plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
-        transposed = context.program.reshaped(context.transposed_kernel(kernel, (1, 1)), (depth, columns))
+        transposed = context.transposed_matrix(kernel)
     workspace = context.workspace.get(dy.dtype, plan.workspace_elements)
     extra = () if call.extra is None else (_like(call.extra, out.buffer),)
     return _new(call, plan, dy, transposed, *extra, out, Out(workspace))
