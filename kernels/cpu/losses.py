@@ -31,16 +31,17 @@ def is_inside(p):
 
 
 @scalar
-def subtract_largest(x, shifted):
-    """shifted = x - max(x).
+def subtract_largest(x, shifted, classes):
+    """shifted = x - the largest of each row's ``classes``.  x, shifted: (rows, classes)
 
     Kept in memory: the compiler may reorder the terms of one expression, and large logits would swallow the rest.
     """
-    largest = x.dtype.type(-np.inf)
-    for c in range(x.size):
-        largest = x[c] if x[c] > largest else largest
-    for c in range(x.size):
-        shifted[c] = x[c] - largest
+    for r in range(x.shape[0]):
+        largest = x.dtype.type(-np.inf)
+        for c in range(classes):
+            largest = x[r, c] if x[r, c] > largest else largest
+        for c in range(classes):
+            shifted[r, c] = x[r, c] - largest
 
 
 @scalar
@@ -51,13 +52,16 @@ def exponentials(p):
 
 
 @scalar
-def normalise(p):
-    """p = p / sum(p).  Returns sum(p)."""
-    total = sum_of(p)
-    factor = p.dtype.type(1) / total
-    for c in range(p.size):
-        p[c] *= factor
-    return total
+def normalise(p, first, totals, classes):
+    """p = p / its rows' sums, which are left in totals, for as many rows from ``first`` on.  p: (rows, classes)"""
+    for i in range(totals.size):
+        total = p.dtype.type(0)
+        for c in range(classes):
+            total += p[first + i, c]
+        totals[i] = total
+        factor = p.dtype.type(1) / total
+        for c in range(classes):
+            p[first + i, c] *= factor
 
 
 @scalar
@@ -77,26 +81,15 @@ def sum_of(row):
 
 @scalar
 def _sparse_softmax_cross_entropy(logits, labels, values, probabilities, classes):
+    subtract_largest(logits, probabilities, classes)
     for r in range(values.size):
-        largest = logits.dtype.type(-np.inf)
-        for c in range(classes):
-            largest = logits[r, c] if logits[r, c] > largest else largest
-        for c in range(classes):
-            probabilities[r, c] = logits[r, c] - largest
         label = labels[r]
         values[r] = probabilities[r, label] if 0 <= label < classes else values.dtype.type(np.nan)
     exponentials(probabilities.reshape(-1))
     space = scratch(probabilities.dtype)
     for first in range(0, values.size, SCRATCH):
         totals = space[: min(SCRATCH, values.size - first)]
-        for i in range(totals.size):
-            total = probabilities.dtype.type(0)
-            for c in range(classes):
-                total += probabilities[first + i, c]
-            totals[i] = total
-            factor = probabilities.dtype.type(1) / total
-            for c in range(classes):
-                probabilities[first + i, c] *= factor
+        normalise(probabilities, first, totals, classes)
         logarithms(totals)
         for i in range(totals.size):
             values[first + i] = totals[i] - values[first + i]
@@ -139,28 +132,25 @@ def softmax_cross_entropy_forward(logits, targets, values, probabilities):
     """values = -sum(targets log(softmax(logits))); probabilities = softmax(logits).  targets: (rows, classes)"""
     kernel_attributes()
     classes = logits.shape[-1]
-    logits = logits.reshape(-1)
-    targets = targets.reshape(-1)
-    probabilities = probabilities.reshape(-1)
+    logits = logits.reshape(values.size, classes)
+    targets = targets.reshape(values.size, classes)
+    probabilities = probabilities.reshape(values.size, classes)
+    subtract_largest(logits, probabilities, classes)
+    zero = probabilities.dtype.type(0)
     for r in range(values.size):
-        p = probabilities[r * classes : (r + 1) * classes]
-        t = targets[r * classes : (r + 1) * classes]
-        subtract_largest(logits[r * classes : (r + 1) * classes], p)
-        chosen = p.dtype.type(0)
+        chosen = zero
         for c in range(classes):
             # a target of 0 counts nothing, even where the logarithm is infinite
-            chosen += t[c] * p[c] if t[c] != p.dtype.type(0) else p.dtype.type(0)
+            chosen += targets[r, c] * probabilities[r, c] if targets[r, c] != zero else zero
         values[r] = chosen
-    exponentials(probabilities)
+    exponentials(probabilities.reshape(-1))
     space = scratch(probabilities.dtype)
     for first in range(0, values.size, SCRATCH):
         totals = space[: min(SCRATCH, values.size - first)]
-        for i in range(totals.size):
-            totals[i] = normalise(probabilities[(first + i) * classes : (first + i + 1) * classes])
+        normalise(probabilities, first, totals, classes)
         logarithms(totals)
         for i in range(totals.size):
-            weight = sum_of(targets[(first + i) * classes : (first + i + 1) * classes])
-            values[first + i] = totals[i] * weight - values[first + i]
+            values[first + i] = totals[i] * sum_of(targets[first + i]) - values[first + i]
 
 
 @kernel
