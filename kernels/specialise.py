@@ -177,3 +177,11 @@ def specialised_module(source: str):
         del sys.modules[name]
         raise
     return module
+
+
+class GeneratedKernel:
+    """What plans share, which have the ``name`` of a kernel and the ``source`` of the module that holds it."""
+
+    def kernel(self):
+        """The compiled kernel (compiled or loaded from the cache on its first call)."""
+        return getattr(specialised_module(self.source), self.name)

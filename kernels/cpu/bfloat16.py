@@ -10,7 +10,7 @@ over the rows of taps; backward to the weights is a product of the transposed im
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import BFloat16Target, bfloat16_target, specialised_module
+from jitnet.kernels.specialise import BFloat16Target, GeneratedKernel, bfloat16_target
 
 _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
@@ -273,14 +273,10 @@ def _steps(target: BFloat16Target, size: int, repeats: int = 1) -> tuple[int, in
 
 
 @dataclass(frozen=True)
-class BFloat16Plan:
-    """What all plans share: ``name``, ``source`` and ``kernel()``."""
+class BFloat16Plan(GeneratedKernel):
+    """What all plans share."""
 
     target: BFloat16Target
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
 
     @property
     def _target_values(self) -> dict:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_target
 
 _VECTORS = 4  # chains of additions that hide one another's latency
 
@@ -48,7 +48,7 @@ def bias_add_backward(dy, dbias, accumulate):
 
 
 @dataclass(frozen=True)
-class BiasGradientPlan:
+class BiasGradientPlan(GeneratedKernel):
     """``kernel(dy, dbias, accumulate)``, for arrays of any size."""
 
     dtype: str
@@ -62,10 +62,6 @@ class BiasGradientPlan:
         return _SOURCE.format(
             dtype=self.dtype, target=self.target.name, lanes=lanes, vectors=_VECTORS, columns=lanes * _VECTORS
         )
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
 
 
 def bias_add_backward_plan(dtype="float32", target=None) -> BiasGradientPlan:

@@ -15,7 +15,7 @@ place, otherwise each image is copied into ``workspace`` first.  A halo above or
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_target
 
 _PADDED = """        if padded:
             before = min(max(0, -left), span) * CHANNELS
@@ -241,7 +241,7 @@ def _even(count: int, most: int) -> int:
 
 
 @dataclass(frozen=True)
-class ConvolutionPlan:
+class ConvolutionPlan(GeneratedKernel):
     """One pass of one convolution.  ``kind``: forward, backward_data or backward_filter.
 
     edges: (pad_left, columns of the image), promised for every call whose buffers have no halo; with them a kernel
@@ -320,10 +320,6 @@ class ConvolutionPlan:
             firsts.append(first)
             ends.append(first + count - 1 + (phase_taps - 1) * dilation + 1)
         return min(firsts), max(ends)
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
 
     @cached_property
     def source(self) -> str:

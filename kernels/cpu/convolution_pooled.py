@@ -8,7 +8,7 @@ a filter's window, on the tiles of ``jitnet.kernels.simd_pooled``.  That suits f
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_target
 
 _FILTER = '''"""{title}, written for {target} by jitnet."""
 
@@ -197,7 +197,7 @@ def _largest_divisor(number: int, most: int) -> int:
 
 
 @dataclass(frozen=True)
-class PooledConvolutionPlan:
+class PooledConvolutionPlan(GeneratedKernel):
     """One backward pass.  ``kind``: backward_data or backward_filter.
 
     width: of the convolution's input; pooled_width: of the pooled result.
@@ -292,10 +292,6 @@ class PooledConvolutionPlan:
         """backward_data writes every column of dx; backward_filter reads the image in place if it has no padding."""
         return self.kind == "backward_data" or (self.pad_left == 0 and columns <= self.width)
 
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
-
     @cached_property
     def source(self) -> str:
         """The module that holds the kernel."""
@@ -361,7 +357,7 @@ def conv2d_pooled_backward_filter_plan(
 
 
 @dataclass(frozen=True)
-class PooledForwardPlan:
+class PooledForwardPlan(GeneratedKernel):
     """Convolution of one channel with at most 16 filters, bias, max pooling, and perhaps ReLU.
 
     size: height and width of x; pooled: of y; padding: top and left.
@@ -424,10 +420,6 @@ class PooledForwardPlan:
         full = pixels / (-(-pixels // self._lanes) * self._lanes)
         return channels == 1 and filters <= 16 and filters / (-(-filters // wide) * wide) < full
 
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
-
     @cached_property
     def source(self) -> str:
         """The module that holds the kernel."""
@@ -463,7 +455,7 @@ def conv2d_pooled_forward_plan(
 
 
 @dataclass(frozen=True)
-class PooledWeightsPlan:
+class PooledWeightsPlan(GeneratedKernel):
     """``kernel(kernel, out, weight_row)``: the weights as ``conv2d_pooled_backward_data`` reads them."""
 
     dtype: str
@@ -474,10 +466,6 @@ class PooledWeightsPlan:
     def source(self) -> str:
         """The module that holds the kernel."""
         return _WEIGHTS.format(dtype=self.dtype, target=self.target.name)
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return specialised_module(self.source).pooled_weights
 
 
 def pooled_weights_plan(dtype="float32", target=None) -> PooledWeightsPlan:

@@ -7,7 +7,7 @@ filters.
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_target
 
 PRODUCTS, TAPS = 6, 5  # of two outputs, and of a row
 LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as long as the row
@@ -76,7 +76,7 @@ def row_weights(kernel, out):
 
 
 @dataclass(frozen=True)
-class RowConvolutionPlan:
+class RowConvolutionPlan(GeneratedKernel):
     """y = epilogue(convolution of x).  width: of x; outputs: columns of y; epilogue: store, bias or bias_relu."""
 
     kernel_shape: tuple[int, int, int, int]
@@ -124,10 +124,6 @@ class RowConvolutionPlan:
         rows, _, channels, filters = self.kernel_shape
         return rows * channels * PRODUCTS * filters
 
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
-
     @cached_property
     def source(self) -> str:
         """The module that holds the kernel."""
@@ -169,7 +165,7 @@ def conv2d_row_forward_plan(
 
 
 @dataclass(frozen=True)
-class RowWeightsPlan:
+class RowWeightsPlan(GeneratedKernel):
     """``kernel(kernel, out)``: the transformed weights that the convolution along rows reads."""
 
     dtype: str
@@ -180,10 +176,6 @@ class RowWeightsPlan:
     def source(self) -> str:
         """The module that holds the kernel."""
         return _WEIGHTS.format(dtype=self.dtype, target=self.target.name)
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return specialised_module(self.source).row_weights
 
 
 def row_weights_plan(dtype="float32", target=None) -> RowWeightsPlan:

@@ -7,7 +7,7 @@ count is a run-time argument, so one kernel per plan's type serves all dense lay
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_target
 
 _CACHED_BYTES = 1 << 19  # what a kernel may take for granted of the second-level cache
 _DEPTH = 256  # steps of a sum in one part: a panel of B and some rows of A stay in the first-level cache
@@ -287,7 +287,7 @@ def _tile_shape(target: VectorTarget) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class _MatrixPlan:
+class _MatrixPlan(GeneratedKernel):
     dtype: str
     epilogue: str
     target: VectorTarget
@@ -345,10 +345,6 @@ class _MatrixPlan:
             extra_row=row,
             extra_at=at,
         )
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import specialised_module
+from jitnet.kernels.specialise import GeneratedKernel
 
 _LONGEST_NAME = 60
 
@@ -25,7 +25,7 @@ def {name}({arguments}):
 
 
 @dataclass(frozen=True)
-class PointwisePlan:
+class PointwisePlan(GeneratedKernel):
     """``kernel(*arrays, *singles, *scalars)`` does ``statements`` for every element i.
 
     functions: names of the scalar functions of ``jitnet.kernels.cpu.elementwise`` that the statements call, in order.
@@ -44,10 +44,6 @@ class PointwisePlan:
         """Name of the kernel, as the step's source shows it."""
         name = f"pointwise_{'_'.join(dict.fromkeys(self.functions) or ['copy'])}"
         return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}_and_so_on"
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
 
     @cached_property
     def source(self) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_target
 
 _SOURCE = '''"""Transposed copies of weights in {dtype}, written for {target} by jitnet."""
 
@@ -67,7 +67,7 @@ def {name}(kernel, out, chunk, chunks):
 
 
 @dataclass(frozen=True)
-class TransposePlan:
+class TransposePlan(GeneratedKernel):
     """``kernel(kernel, out, stride_h, stride_w)``: what ``conv2d_backward_data`` reads.
 
     For a dense layer pass its kernel as (1, 1, K, N) and strides of 1: ``out`` is the (N, K) transposed matrix.
@@ -87,13 +87,9 @@ class TransposePlan:
         """The module that holds the kernel."""
         return _SOURCE.format(name=self.name, groups=self.groups, **_constants(self.dtype, self.target))
 
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
-
 
 @dataclass(frozen=True)
-class PanelsPlan:
+class PanelsPlan(GeneratedKernel):
     """``kernel(kernel, out, chunk, chunks)``: transposed weights of a dense layer, ``panel`` columns side by side."""
 
     dtype: str
@@ -109,10 +105,6 @@ class PanelsPlan:
     def source(self) -> str:
         """The module that holds the kernel."""
         return _PANELS.format(name=self.name, panel=self.panel, **_constants(self.dtype, self.target))
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
 
 
 def _constants(dtype, target) -> dict:

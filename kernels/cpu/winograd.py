@@ -14,7 +14,7 @@ transformed, and a workspace whatever the halo.
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_target
 
 _CACHED_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
 _MOST_TILES = 16
@@ -219,7 +219,7 @@ _EXTRA["bias_add_relu"] = _EXTRA["bias_add"]
 
 
 @dataclass(frozen=True)
-class _WinogradPlan:
+class _WinogradPlan(GeneratedKernel):
     outputs: int  # of a tile, along each axis
     channels: int
     filters: int
@@ -270,10 +270,6 @@ class _WinogradPlan:
             channels=self.channels,
             filters=self.filters,
         )
-
-    def kernel(self):
-        """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
 
 
 class WinogradWeights(_WinogradPlan):
