@@ -102,6 +102,23 @@ class Emitter:
             order = ir.Constant(ir.VectorType(_INDEX, self.lanes), order)
             yield self.builder.shuffle_vector(loaded, ir.Constant(self.vector, ir.Undefined), order)
 
+    def transposed(self, values):
+        """The rows of the matrix whose columns are ``values``, at most as many as lanes: as many vectors as lanes."""
+        size, distance = values[0].type.count, 1
+        rows = list(values) + [ir.Constant(values[0].type, ir.Undefined)] * (size - len(values))
+        while distance < size:  # swap the off-diagonal blocks of size 1, 2, 4, ...
+            high = [bool(j & distance) for j in range(size)]
+            first = [j + size - distance if high[j] else j for j in range(size)]
+            second = [j + size if high[j] else j + distance for j in range(size)]
+            for i in range(size):
+                if not i & distance:
+                    pair = rows[i], rows[i + distance]
+                    for at, order in ((i, first), (i + distance, second)):
+                        order = ir.Constant(ir.VectorType(_INDEX, size), [_INDEX(j) for j in order])
+                        rows[at] = self.builder.shuffle_vector(*pair, order)
+            distance *= 2
+        return rows
+
     def lane_mask(self, count):
         """Mask of the first ``count`` lanes (none if negative, all if there are no more lanes)."""
         indices = ir.VectorType(_INT, self.lanes)
@@ -294,26 +311,6 @@ def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contig
     return _tile("matrix", dtype, lanes, 14, emit, constants)
 
 
-def panel_tile(*, dtype, lanes, vectors):
-    """Copies ``rows`` rows of ``vectors`` vectors, of which ``columns`` elements exist, to contiguous memory.
-
-    Arguments: source, source_row, target, rows, columns.
-    """
-
-    def emit(e, source, source_row, target, rows, columns):
-        masks = [e.lane_mask(e.builder.sub(columns, _INT(v * lanes))) for v in range(vectors)]
-
-        def row(carried):
-            source_now, target_now = carried
-            for v in range(vectors):
-                e.store(e.load(source_now, v * lanes, masks[v]), target_now, v * lanes)
-            return [e.advance(source_now, source_row), e.advance(target_now, vectors * lanes)]
-
-        e.loop(rows, [e.pointer(source), e.pointer(target)], row)
-
-    return _tile("panel", dtype, lanes, 5, emit, dict(vectors=vectors))
-
-
 def _uses(pixels, taps, stride, dilation, edges=None):
     """Columns of input that ``pixels`` outputs read, each with the (tap, pixel) pairs that read it.
 
@@ -493,85 +490,6 @@ def column_sum_tile(*, dtype, lanes, vectors, masked):
             e.store(value, target, v * lanes, masks[v])
 
     return _tile("column_sum", dtype, lanes, 6, emit, dict(vectors=vectors, masked=masked))
-
-
-def transpose_tile(*, dtype, lanes):
-    """C = A.T, ``lanes`` x ``lanes`` elements at a time.
-
-    Arguments: a, c, rows, columns, a_row, c_row: addresses, the size of A, distances between rows in elements.
-    """
-
-    def emit(e, a, c, rows, columns, a_row, c_row):
-        builder = e.builder
-        indices = ir.VectorType(_INDEX, lanes)
-
-        def block(carried):
-            a_now, c_now = carried
-            values = [e.load(e.advance(a_now, builder.mul(_INT(i), a_row))) for i in range(lanes)]
-            distance = 1
-            while distance < lanes:  # swap the off-diagonal blocks of size 1, 2, 4, ...
-                high = [bool(j & distance) for j in range(lanes)]
-                first = [j + lanes - distance if high[j] else j for j in range(lanes)]
-                second = [j + lanes if high[j] else j + distance for j in range(lanes)]
-                for i in range(lanes):
-                    if not i & distance:
-                        pair = values[i], values[i + distance]
-                        for at, order in ((i, first), (i + distance, second)):
-                            order = ir.Constant(indices, [_INDEX(j) for j in order])
-                            values[at] = builder.shuffle_vector(*pair, order)
-                distance *= 2
-            for j, value in enumerate(values):
-                e.store(value, e.advance(c_now, builder.mul(_INT(j), c_row)))
-            return [e.advance(a_now, lanes), e.advance(c_now, builder.mul(_INT(lanes), c_row))]
-
-        def element(carried):
-            a_now, c_now = carried
-            builder.store(builder.load(a_now, typ=e.element, align=e.itemsize), c_now, align=e.itemsize)
-            return [e.advance(a_now, 1), e.advance(c_now, c_row)]
-
-        def row(carried):
-            e.loop(rest_columns, carried, element)
-            return [e.advance(carried[0], a_row), e.advance(carried[1], 1)]
-
-        def rows_of_blocks(carried):
-            e.loop(lanes, e.loop(whole_columns, carried, block), row)
-            return [e.advance(carried[0], builder.mul(_INT(lanes), a_row)), e.advance(carried[1], lanes)]
-
-        whole_columns = builder.sdiv(columns, _INT(lanes))
-        rest_columns = builder.srem(columns, _INT(lanes))
-        carried = [e.pointer(a), e.pointer(c)]
-        carried = e.loop(builder.sdiv(rows, _INT(lanes)), carried, rows_of_blocks)
-        rest_columns = columns
-        e.loop(builder.srem(rows, _INT(lanes)), carried, row)
-
-    return _tile("transpose", dtype, lanes, 6, emit, {})
-
-
-def pad_rows_tile(*, dtype):
-    """Copies ``rows`` rows into wider ones and zeroes what is left and right of them.
-
-    Arguments: source, source_row, target, target_row, rows, before, count: addresses, and numbers of elements.
-    """
-
-    def emit(e, source, source_row, target, target_row, rows, before, count):
-        builder = e.builder
-        size = _INT(e.itemsize)
-        byte = ir.IntType(8)
-        clear = e._external("llvm.memset.p0.i64", ir.VoidType(), [_POINTER, byte, _INT, _BIT])
-        copy = e._external("llvm.memcpy.p0.p0.i64", ir.VoidType(), [_POINTER, _POINTER, _INT, _BIT])
-        after = builder.sub(builder.sub(target_row, before), count)
-
-        def row(carried):
-            source_now, target_now = carried
-            middle = e.advance(target_now, before)
-            builder.call(clear, [target_now, byte(0), builder.mul(before, size), _BIT(0)])
-            builder.call(copy, [middle, source_now, builder.mul(count, size), _BIT(0)])
-            builder.call(clear, [e.advance(middle, count), byte(0), builder.mul(after, size), _BIT(0)])
-            return [e.advance(source_now, source_row), e.advance(target_now, target_row)]
-
-        e.loop(rows, [e.pointer(source), e.pointer(target)], row)
-
-    return _tile("pad_rows", dtype, 1, 7, emit, {})
 
 
 @intrinsic

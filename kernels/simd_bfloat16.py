@@ -208,18 +208,7 @@ def transpose_tile(*, target):
 
         def block(carried):
             index, source_now, now = carried
-            values = [load_pair(index, source_now, i) for i in range(LANES)]
-            distance = 1
-            while distance < LANES:  # swap the off-diagonal blocks of size 1, 2, 4, 8
-                high = [bool(j & distance) for j in range(LANES)]
-                first = _order([j + LANES - distance if high[j] else j for j in range(LANES)])
-                second = _order([j + LANES if high[j] else j + distance for j in range(LANES)])
-                for i in range(LANES):
-                    if not i & distance:
-                        both = values[i], values[i + distance]
-                        values[i] = builder.shuffle_vector(*both, first)
-                        values[i + distance] = builder.shuffle_vector(*both, second)
-                distance *= 2
+            values = e.transposed([load_pair(index, source_now, i) for i in range(LANES)])
             for i, value in enumerate(values):
                 builder.store(value, _halves_on(e, now, builder.mul(_INT(i), destination_row)), align=2)
             return next_to(carried, 2 * LANES)

@@ -7,7 +7,7 @@ channels, neighbours in memory.
 
 from llvmlite import ir
 
-from jitnet.kernels.simd import _BIT, _INDEX, _INT, _POINTER, _tile
+from jitnet.kernels.simd import _INDEX, _INT, _tile
 
 _BYTE = ir.IntType(8)
 
@@ -111,32 +111,6 @@ def pooled_data_tile(*, dtype, lanes, rows, vectors, table_rows, dx_row, channel
     return _tile("pooled_data", dtype, lanes, 5, emit, constants)
 
 
-def copy_rows_tile(*, dtype, lanes, count):
-    """Copies rows of ``count`` elements.  Arguments: source, source_row, target, target_row, rows."""
-
-    def emit(e, source, source_row, target, target_row, rows):
-        builder = e.builder
-
-        def vector(carried):
-            source_now, target_now = carried
-            e.store(e.load(source_now), target_now)
-            return [e.advance(source_now, lanes), e.advance(target_now, lanes)]
-
-        def row(carried):
-            if count < lanes:
-                for i in range(count):
-                    value = builder.load(e.advance(carried[0], i), typ=e.element, align=e.itemsize)
-                    builder.store(value, e.advance(carried[1], i), align=e.itemsize)
-            else:
-                e.loop(count // lanes, carried, vector)
-                e.store(e.load(carried[0], count - lanes), carried[1], count - lanes)
-            return [e.advance(carried[0], source_row), e.advance(carried[1], target_row)]
-
-        e.loop(rows, [e.pointer(source), e.pointer(target)], row)
-
-    return _tile("copy_rows", dtype, lanes, 5, emit, dict(count=count))
-
-
 def phases_tile(*, dtype, lanes, row, taps, columns, plane, rows):
     """Copies an image of one channel to ``taps + 1`` times 2 planes, so that pooled pixels are neighbours in each.
 
@@ -165,24 +139,6 @@ def phases_tile(*, dtype, lanes, row, taps, columns, plane, rows):
 
     constants = dict(row=row, taps=taps, columns=columns, plane=plane, rows=rows)
     return _tile("phases", dtype, lanes, 2, emit, constants)
-
-
-def _transposed(e, values):
-    """The rows of the matrix whose columns are ``values``, at most as many as lanes: as many vectors as lanes."""
-    rows = list(values) + [ir.Constant(values[0].type, ir.Undefined)] * (values[0].type.count - len(values))
-    size, distance = len(rows), 1
-    while distance < size:  # swap the off-diagonal blocks of size 1, 2, 4, ...
-        high = [bool(j & distance) for j in range(size)]
-        first = [j + size - distance if high[j] else j for j in range(size)]
-        second = [j + size if high[j] else j + distance for j in range(size)]
-        for i in range(size):
-            if not i & distance:
-                pair = rows[i], rows[i + distance]
-                for at, order in ((i, first), (i + distance, second)):
-                    order = ir.Constant(ir.VectorType(_INDEX, size), [_INDEX(j) for j in order])
-                    rows[at] = e.builder.shuffle_vector(*pair, order)
-        distance *= 2
-    return rows
 
 
 def _first_maximum(e, values):
@@ -244,8 +200,8 @@ def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns
                 rows, marks = [], []
                 for first in range(0, filters, width):
                     members = slice(first, first + width)
-                    rows.append(_transposed(e, [part(value, at) for value, _ in results[members]]))
-                    marks.append(_transposed(e, [part(winner, at) for winner in winners[members]]))
+                    rows.append(e.transposed([part(value, at) for value, _ in results[members]]))
+                    marks.append(e.transposed([part(winner, at) for winner in winners[members]]))
                 for i in range(width):
                     for j, first in enumerate(range(0, filters, width)):
                         offset = (at + i) * filters + first
@@ -261,13 +217,3 @@ def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns
         group=group, tap_rows=tap_rows, taps=taps, filters=filters, columns=columns, plane=plane, relu=relu
     )  # fmt: skip
     return _tile("pooled_forward", dtype, lanes, 6, emit, constants)
-
-
-def copy_bytes_tile():
-    """Copies memory.  Arguments: source, target, bytes."""
-
-    def emit(e, source, target, count):
-        copy = e._external("llvm.memcpy.p0.p0.i64", ir.VoidType(), [_POINTER, _POINTER, _INT, _BIT])
-        e.builder.call(copy, [e.pointer(target), e.pointer(source), count, _BIT(0)])
-
-    return _tile("copy_bytes", "float32", 1, 3, emit, {})

@@ -41,7 +41,8 @@ _GROUPED_BLOCKS = """for part in range(GROUPS // TOGETHER * BLOCKS):
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, convolution_tile, pad_rows_tile
+from jitnet.kernels.simd import address, convolution_tile
+from jitnet.kernels.simd_copies import pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = {stride_h}, {stride_w}, {dilation_h}, {dilation_w}
@@ -89,7 +90,8 @@ def {name}(
 _PHASED = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, convolution_tile, pad_rows_tile
+from jitnet.kernels.simd import address, convolution_tile
+from jitnet.kernels.simd_copies import pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
 STRIDE_H, STRIDE_W = {stride_h}, {stride_w}  # outputs this far apart share their taps: one phase
@@ -157,7 +159,8 @@ def {name}(
 _FILTER = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, filter_tile, pad_rows_tile
+from jitnet.kernels.simd import address, filter_tile
+from jitnet.kernels.simd_copies import pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = {stride_h}, {stride_w}, {dilation_h}, {dilation_w}

@@ -14,7 +14,8 @@ _FILTER = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 from jitnet.kernels.simd import address
-from jitnet.kernels.simd_pooled import copy_rows_tile, pooled_filter_tile
+from jitnet.kernels.simd_copies import copy_rows_tile
+from jitnet.kernels.simd_pooled import pooled_filter_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS = {kernel_shape}
 WIDTH, COLUMNS, PAD_LEFT, X_ROW, ITEMSIZE = {width}, {pooled_width}, {pad_left}, {x_row}, {itemsize}
@@ -68,7 +69,8 @@ _FORWARD = '''"""Convolution of one channel and max pooling, {dtype}, written fo
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 from jitnet.kernels.simd import address
-from jitnet.kernels.simd_pooled import copy_bytes_tile, copy_rows_tile, phases_tile, pooled_forward_tile
+from jitnet.kernels.simd_copies import copy_bytes_tile, copy_rows_tile
+from jitnet.kernels.simd_pooled import phases_tile, pooled_forward_tile
 
 TAP_ROWS, TAPS, _, FILTERS = {kernel_shape}
 HEIGHT, WIDTH, ROWS, COLUMNS, PAD_TOP, PAD_LEFT = {height}, {width}, {pooled_height}, {columns}, {pad_top}, {pad_left}

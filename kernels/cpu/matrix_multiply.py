@@ -53,7 +53,8 @@ def {name}(a, b{extra_argument}, c, workspace):
 _PACKED = '''"""Product of large matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, matrix_tile, pad_rows_tile, panel_tile
+from jitnet.kernels.simd import address, matrix_tile
+from jitnet.kernels.simd_copies import pad_rows_tile, panel_tile
 
 COLUMNS, ROWS, DEPTH, A_ROW, ITEMSIZE = {columns}, {rows}, {depth}, {packed_row}, {itemsize}
 _constants = dict(
@@ -207,7 +208,8 @@ import numpy as np
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
 from jitnet.kernels.cpu.rows import stack_array
-from jitnet.kernels.simd import address, matrix_tile, panel_tile
+from jitnet.kernels.simd import address, matrix_tile
+from jitnet.kernels.simd_copies import panel_tile
 
 COLUMNS, ROWS, SOME_ROWS, DEPTH, ITEMSIZE = {columns}, {rows}, {some_rows}, {depth}, {itemsize}
 _constants = dict(

@@ -7,7 +7,8 @@ from jitnet.kernels.specialise import GeneratedKernel, VectorTarget, vector_targ
 _SOURCE = '''"""Transposed copies of weights in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, transpose_tile
+from jitnet.kernels.simd import address
+from jitnet.kernels.simd_copies import transpose_tile
 
 GROUPS, LINE = {groups}, {line}
 transpose = transpose_tile(dtype={dtype!r}, lanes={lanes})
@@ -44,7 +45,8 @@ def {name}(kernel, out, stride_h, stride_w):
 _PANELS = '''"""Transposed copies of weights in panels in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu._jit import kernel, kernel_attributes
-from jitnet.kernels.simd import address, transpose_tile
+from jitnet.kernels.simd import address
+from jitnet.kernels.simd_copies import transpose_tile
 
 PANEL, LINE = {panel}, {line}
 transpose = transpose_tile(dtype={dtype!r}, lanes={lanes})
