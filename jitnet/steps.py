@@ -16,10 +16,9 @@ UPDATE_WORK = 20  # per parameter, memory traffic included
 # names that the generated source uses itself
 RESERVED = (
     "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
-    "size",
-    "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
+    "size", "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
     "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
-    "step", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
+    "compile_part", "step", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
     "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 

@@ -1,9 +1,10 @@
 """The generator of vector micro-kernels: register tiles written as LLVM IR, called from Numba as intrinsics.
 
 A *tile* is a small function that keeps a block of the result in vector registers while it runs over the reduction.
-There are three: ``matrix_tile`` (products of matrices), ``convolution_tile`` (convolution forward, and backward to its
-input) and ``filter_tile`` (convolution backward to its weights).  Tiles take addresses and element counts as integers;
-what is a constant is said by the keyword arguments that make the tile.  The loops around a tile are Numba code.
+Here are ``matrix_tile`` (products of matrices), ``convolution_tile`` (convolution forward, and backward to its input),
+``filter_tile`` (convolution backward to its weights) and ``column_sum_tile``; others lie in ``simd_*.py``.  Tiles take
+addresses and element counts as integers; what is a constant is said by the keyword arguments that make the tile.  The
+loops around a tile are Numba code.
 
 Sums run over the reduction in one order that does not depend on a tile's size or place, so a result's bits do not
 depend on how the work is split.
