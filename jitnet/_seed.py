@@ -4,6 +4,7 @@ A random number of jitnet is a pure function of (seed, stream, step, element).  
 takes the global seed and the next stream; stream 0 is left to those that have a seed.
 """
 
+import copy
 import itertools
 import operator
 import os
@@ -47,6 +48,17 @@ def global_seed() -> int:
 def next_stream() -> int:
     """The next unused stream of the global seed: 1, 2, 3, ... from the last ``set_random_seed`` on."""
     return next(_streams)
+
+
+def streams():
+    """Where the streams stand, for ``set_streams``."""
+    return copy.copy(_streams)
+
+
+def set_streams(before) -> None:
+    """Let the streams go on from where they stood."""
+    global _streams
+    _streams = before
 
 
 def checked_seed(seed, largest: int = 2**63 - 1) -> int:

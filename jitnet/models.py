@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from . import _registry, data, graph, saving
+from . import _registry, _schema, data, graph, saving
 from ._errors import invalid
 from .graph import SymbolicTensor, Value
 from .layers.base import REGISTRY, Layer, Node, unique_layer_name
@@ -218,6 +218,7 @@ class Model(Trainer, Layer):
     def from_config(cls, config):
         if "nodes" not in config:
             return cls(**config)
+        _schema.functional(config, cls.__name__)
         from . import operations as package  # noqa: F401
         from .layers import Input
 
@@ -362,6 +363,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config):
+        _schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
         if config["input"] is not None:
             start = config["input"]

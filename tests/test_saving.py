@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 
 import jitnet
-from jitnet import layers, models, ops, saving
+from jitnet import _atomic, layers, models, ops, saving
 from jitnet.layers.base import clear_names
 
 GENERATOR = np.random.default_rng(5)
@@ -414,7 +414,7 @@ def test_the_old_file_survives(tmp_path, monkeypatch, function, error, expected,
 
     model.layers[0].bias.assign(np.ones(4))
     with monkeypatch.context() as patched:
-        patched.setattr(saving.os, function, fail)
+        patched.setattr(os, function, fail)
         with pytest.raises(expected, match=message) as raised:
             model.save(path)
     if expected is OSError:
@@ -446,7 +446,7 @@ def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     def refuse(path, mode):
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(saving, "open", refuse, raising=False)
+    monkeypatch.setattr(_atomic, "open", refuse, raising=False)
     with pytest.raises(PermissionError, match="change its permissions") as raised:
         small_model().save(tmp_path / "model")
     assert raised.value.filename == str(tmp_path / "model")

@@ -1,5 +1,6 @@
 """The base of all layers."""
 
+import copy
 import functools
 import inspect
 import itertools
@@ -7,7 +8,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from .. import _registry, graph, initializers, regularizers
+from .. import _limits, _registry, graph, initializers, regularizers
 from .._errors import invalid
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
@@ -20,6 +21,17 @@ REGISTRY: dict[str, type] = {}
 def clear_names() -> None:
     """Start the automatic layer names anew: dense, dense_1, ..."""
     _counters.clear()
+
+
+def used_names() -> dict:
+    """Where the automatic names stand, for ``set_used_names``."""
+    return copy.deepcopy(dict(_counters))
+
+
+def set_used_names(before: dict) -> None:
+    """Let the automatic names go on from where they stood."""
+    _counters.clear()
+    _counters.update(before)
 
 
 def unique_layer_name(base: str) -> str:
@@ -130,6 +142,7 @@ class Layer:
         ``jitnet.regularizers``; trainable=False: a state that the optimizer leaves alone.
         """
         initializer = initializers.get(initializer)
+        _limits.count_weight(f"{self.name}/{name}", tuple(shape))
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
         variable = Variable(value, f"{self.name}/{name}", trainable, regularizers.get(regularizer))
         variable.requested_trainable = trainable
