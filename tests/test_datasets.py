@@ -410,7 +410,7 @@ def test_cifar_download(server, places, batches, monkeypatch):
     ("change", "message"),
     [
         (lambda files: b"not an archive", "whole tar archive"),
-        (lambda files: tar_bytes(files)[:3000], "whole tar archive"),
+        (lambda files: tar_bytes(files)[:3000], "whole gzip file"),
         (lambda files: tar_bytes(files, folder="elsewhere"), "Received: no data_batch_1.bin"),
         (lambda files: tar_bytes(files | {"data_batch_4.bin": b"\0"}), "data_batch_4.bin: truncated.*Received: 1$"),
         (lambda files: tar_bytes(files | {"data_batch_4.bin": bytes(10_000)}), "data_batch_4.bin: bytes after"),
