@@ -6,7 +6,7 @@ import math
 import numbers
 
 # in models within models that share layers the operations double at every level; a step of so many could not be run
-LARGEST_GRAPH = 100_000
+LARGEST_GRAPH = 20_000
 
 _limits: contextvars.ContextVar["_Limits | None"] = contextvars.ContextVar("limits", default=None)
 _counting: contextvars.ContextVar[bool] = contextvars.ContextVar("counting", default=True)

@@ -111,7 +111,7 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
     if inputs is not None and model._graph_inputs is None:
         # a subclass with its own call is built by its first input, as it was before
         model._build_from_tensors([placeholder(x["name"], x["shape"], x["dtype"]) for x in inputs])
-    variables = _assign(model, path, tensors, description["weights"])
+    variables = _assign(model, path, tensors, description)
     for layer, stream in zip(_random_layers(model), description["random_streams"], strict=True):
         layer._stream = stream
     if compile and description["compile"] is not None:
@@ -139,7 +139,7 @@ def load_weights(model, filepath) -> None:
             f"The model {model.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), or "
             "call it on data once, before loading weights."
         )
-    _assign(model, path, tensors, description["weights"])
+    _assign(model, path, tensors, description)
 
 
 # ---- what is saved
@@ -258,9 +258,9 @@ def _optimizer_state(tensors, variables) -> dict:
     return state
 
 
-def _assign(model, path, tensors, saved_names) -> dict:
+def _assign(model, path, tensors, description) -> dict:
     """Set the model's weights, all or none; returns {name in the file: variable}."""
-    names = _weight_names(model)
+    names, saved_names = _weight_names(model), description["weights"]
     if len(names) != len(saved_names):
         missing = [n for n in names.values() if n not in saved_names]
         surplus = [n for n in saved_names if n not in names.values()]
@@ -269,9 +269,14 @@ def _assign(model, path, tensors, saved_names) -> dict:
             f"Only in the model: {_few(missing)}; only in the file: {_few(surplus)}. "
             f"Received: {len(saved_names)} weights"
         )
-    # layers that a user's own layer makes get other automatic names every time: then the order counts
-    sources = names.values() if set(names.values()) == set(saved_names) else saved_names
-    variables = dict(zip(sources, names, strict=True))
+    if set(names.values()) == set(saved_names):
+        variables = {name: variable for variable, name in names.items()}
+    else:
+        # layers that a user's own layer makes get other automatic names every time: then the order counts
+        order = list(names)
+        if description["format_version"] == 1:  # there, moving statistics and the like came after all others
+            order.sort(key=lambda variable: not variable.requested_trainable)
+        variables = dict(zip(saved_names, order, strict=True))
     for source, variable in variables.items():
         value = tensors[f"weights/{source}"]
         if value.shape != variable.shape:

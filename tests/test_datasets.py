@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -288,6 +289,33 @@ def test_own_files_are_validated(places, name, data, message):
         mnist.load_data()
 
 
+def test_no_more_is_unpacked_than_is_needed(places):
+    """A gzipped megabyte of zeros is a kilobyte: 200 of them in a file must not be 200 MB of memory."""
+    files, _ = idx_files()
+    name = "train-images-idx3-ubyte"
+    bomb = gzip.compress(files[name] + bytes(1 << 20), mtime=0) + gzip.compress(bytes(1 << 20), mtime=0) * 200
+    lies = {
+        "bytes after the data": bomb,
+        "truncated": files[name][:4] + b"\xff" * 4 + files[name][8:],
+        "truncated.*": gzip.compress(files[name][:4] + b"\xff" * 12, mtime=0),
+    }
+    for expected, content in lies.items():
+        write(places / "data" / "mnist", files | {name: content})
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError, match=f"{name}: {expected}"):
+                mnist.load_data()
+            assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_mirror_that_never_ends(server, published, monkeypatch):
+    monkeypatch.setattr(_files, "_LARGEST_DOWNLOAD", 3)
+    with pytest.raises(OSError, match="more than 3 bytes"):
+        mnist.load_data()
+
+
 # Formats
 
 GOOD = idx_bytes(np.arange(6).reshape(3, 2, 1))
@@ -421,6 +449,21 @@ def test_cifar_archive_errors(places, batches, change, message):
     write(places / "data" / "cifar10", {"cifar-10-binary.tar.gz": change(files)})
     with pytest.raises(ValueError, match=f"cifar-10-binary.tar.gz: .*{message}"):
         cifar10.load_data()
+
+
+def test_cifar_archive_that_leads_back(places, batches):
+    """A negative size of a member, which an older tarfile follows back for ever."""
+    files, _, _ = batches
+    for size in ("-512", "-1024", "-1536", "-9999"):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for name, data in files.items():
+                member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+                member.size, member.pax_headers = len(data), {"size": size}
+                archive.addfile(member, io.BytesIO(data))
+        write(places / "data" / "cifar10", {"cifar-10-binary.tar": stream.getvalue()})
+        with pytest.raises(ValueError, match="whole tar archive"):
+            cifar10.load_data()
 
 
 def test_cifar_links_in_the_archive_are_not_followed(places, batches):

@@ -87,6 +87,9 @@ class Layer:
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
         self._trainable = bool(trainable)
         check_policy(dtype)
+        if dtype not in (None, "float32", "float64", graph.MIXED):
+            expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{graph.MIXED}" or None.'
+            raise invalid(expected, dtype=dtype)
         self._policy = dtype
         self._built_policy = None
         self.built = False

@@ -16,7 +16,7 @@ class InputLayer(Layer):
     """
 
     def __init__(self, shape=None, batch_size=None, dtype=None, **kwargs):
-        super().__init__(dtype=dtype, **kwargs)
+        super().__init__(**kwargs)
         try:
             shape = tuple(int(s) for s in shape)
         except TypeError:
@@ -25,6 +25,7 @@ class InputLayer(Layer):
             raise invalid("Input expects positive sizes.", shape=shape)
         self.shape = shape
         self.built = True
+        self._policy = dtype
         tensor = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
         self._first_node = tensor.history = Node(self, [], [tensor])
 
