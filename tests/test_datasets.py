@@ -454,16 +454,17 @@ def test_cifar_archive_errors(places, batches, change, message):
 def test_cifar_archive_that_leads_back(places, batches):
     """A negative size of a member, which an older tarfile follows back for ever."""
     files, _, _ = batches
-    for size in ("-512", "-1024", "-1536", "-9999"):
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for name, data in files.items():
-                member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
-                member.size, member.pax_headers = len(data), {"size": size}
-                archive.addfile(member, io.BytesIO(data))
-        write(places / "data" / "cifar10", {"cifar-10-binary.tar": stream.getvalue()})
-        with pytest.raises(ValueError, match="whole tar archive"):
-            cifar10.load_data()
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(data)
+            if name == "data_batch_2.bin":
+                member.pax_headers = {"size": "-1536"}  # as long as its headers
+            archive.addfile(member, io.BytesIO(data))
+    write(places / "data" / "cifar10", {"cifar-10-binary.tar": stream.getvalue()})
+    with pytest.raises(ValueError, match="whole tar archive"):
+        cifar10.load_data()
 
 
 def test_cifar_links_in_the_archive_are_not_followed(places, batches):
