@@ -5,6 +5,7 @@ import numpy as np
 from . import codegen, fusion, plan
 from .config import conv_algorithm
 from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
+from .literals import literal
 from .program import Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads
 
@@ -18,7 +19,7 @@ RESERVED = (
     "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
     "size", "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
     "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
-    "compile_part", "step", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
+    "compile_part", "step", "step_compiled", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
     "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 
@@ -216,11 +217,12 @@ class Step:
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
             program.call("training.weighted_total", buffer, weights, Out(total))
             # results are divided by the number of samples when they are read
-            factor = float(weight) if mean else Expression(f"{float(weight)} * batch")
+            weight = literal(float(weight))
+            factor = Expression(weight if mean else f"{weight} * batch")
             program.call("training.add_result", total, Expression("results"), 0, factor)
             if values in program.differentiated:
                 target = program.gradient_target(values, batched=True)
-                scale = Expression(f"{float(weight)} / batch" if mean else f"{float(weight)}")
+                scale = Expression(f"{weight} / batch" if mean else weight)
                 program.call("training.loss_gradient", weights, target, scale, target.accumulate)
         for index, values in enumerate(records, start=1):
             buffer = program.buffer(values)
