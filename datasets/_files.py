@@ -104,6 +104,7 @@ def fetch(dataset: str, name: str, sha256: str, mirrors: tuple[str, ...]) -> Pat
 def _download(url: str, target: Path, sha256: str) -> None:
     # A name of its own for every attempt: several processes may fetch the same file, and the last rename wins.
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    _atomic.sweep(target.parent, r".+\.[0-9a-f]{32}\.part")
     digest = hashlib.sha256()
     try:
         with temporary.open("xb") as file:

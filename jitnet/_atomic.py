@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 
-_TEMPORARY = re.compile(r"\.jitnet-[0-9a-f]{16}\.tmp")
+_TEMPORARY = r"\.jitnet-[0-9a-f]{16}\.tmp"
 _OLD_SECONDS = 24 * 60 * 60  # no saving takes a day: its process was killed
 _WAITS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds between attempts
 
@@ -29,7 +29,7 @@ def write(path: str, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.remove(temporary)
-    _sweep(directory)
+    sweep(directory, _TEMPORARY)
 
 
 def replace(source, target) -> None:
@@ -46,11 +46,14 @@ def replace(source, target) -> None:
     os.replace(source, target)
 
 
-def _sweep(directory: str) -> None:
-    """Remove the temporary files of processes that were killed while they wrote."""
+def sweep(directory, pattern: str) -> None:
+    """Remove the temporary files of processes that were killed while they wrote.
+
+    pattern: a regular expression for the whole of their names.
+    """
     with contextlib.suppress(OSError), os.scandir(directory or ".") as entries:
         for entry in entries:
-            if _TEMPORARY.fullmatch(entry.name):
+            if re.fullmatch(pattern, entry.name):
                 with contextlib.suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
                     if entry.is_file(follow_symlinks=False) and status.st_mtime < time.time() - _OLD_SECONDS:

@@ -136,7 +136,7 @@ def read(filepath) -> tuple[str, dict, dict]:
     if not os.path.isfile(path):
         raise ValueError(f"{path} is not a file. Expected {_EXPECTED}.")
     metadata, tensors = _read_tensors(path)
-    if not isinstance(metadata.get(_KEY), str):
+    if _KEY not in metadata:
         raise ValueError(
             f"{path} is a safetensors file, but not from jitnet: its metadata lack the entry {_KEY!r}. "
             f"Expected {_EXPECTED}."
@@ -179,7 +179,7 @@ def _read_tensors(path: str) -> tuple[dict, dict]:
         with safetensors.safe_open(path, framework="numpy") as file:
             tensors = {}
             metadata = file.metadata() or {}
-            for name in file.keys():  # noqa: SIM118
+            for name in file.keys() if _KEY in metadata else ():
                 stored = file.get_slice(name)
                 if stored.get_dtype() not in _DTYPES or len(stored.get_shape()) > _LARGEST_RANK:
                     raise ValueError(f"{name!r} is of dtype {stored.get_dtype()} and rank {len(stored.get_shape())}")

@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-PREDICT_EVERY = 100  # models that load
+PREDICT_EVERY = 20  # models that load
 MARK = "a_payload_ran"
 PAYLOADS = [
     f'm"""\nimport pathlib; pathlib.Path("{MARK}").touch()\n"""',
@@ -161,12 +161,13 @@ class Models(Reader):
         else:
             for _ in range(rng.choice([1, 1, 1, 2, 4])):
                 changed(rng, description)
-        text = json.dumps(description)
-        if kind > 0.95:
-            text = damaged(rng, text.encode()).decode("utf-8", "replace")
-        elif kind > 0.93:
-            text = text.replace('"units": ', '"units": ' + rng.choice(["[" * 100_000, "9" * 10_000, '1, "units": ']), 1)
-        with contextlib.suppress(UnicodeEncodeError):
+        with contextlib.suppress(UnicodeEncodeError, RecursionError):
+            text = json.dumps(description)
+            if kind > 0.95:
+                text = damaged(rng, text.encode()).decode("utf-8", "replace")
+            elif kind > 0.93:
+                odd = rng.choice(["[" * 100_000, "9" * 10_000, '1, "units": '])
+                text = text.replace('"units": ', f'"units": {odd}', 1)
             return _written(text, tensors)
         return damaged(rng, data)
 
@@ -205,8 +206,11 @@ class Models(Reader):
         if self._loaded % PREDICT_EVERY == 0 and max(sizes, default=1) < 1000 and len(sizes) < 30:
             import numpy as np
 
-            model.predict([np.zeros((2, *x.shape[1:]), x.dtype) for x in model.inputs], verbose=0)
-            outcome = "loaded, predicted"
+            try:
+                model.predict([np.zeros((2, *x.shape[1:]), x.dtype) for x in model.inputs], verbose=0)
+                outcome = "loaded, predicted"
+            except MemoryError:  # what lies between small inputs and outputs may be as large as a file says
+                outcome = "loaded, too large to predict"
         if Path(MARK).exists():
             raise AssertionError("a payload ran")
         return outcome

@@ -300,7 +300,7 @@ def test_memory_that_does_not_suffice(capsys, monkeypatch):
         (b'dataset = "digits"\nmodel = 3', "Unknown configuration key 'model'"),
         (b'dataset = "digits"\n[model]\nname = {a = 1}', "Unknown configuration key 'model.name.a'"),
         (b'dataset = "digits"\n[model]\nname = "mlp"\nunits = [99999999999]', "list of positive integers"),
-        (b'dataset = "digits" # ' + b"x" * 70_000, "more than 65536 bytes"),
+        (b'dataset = "digits" # ' + b"x" * 20_000, "more than 16384 bytes"),
         (b'dataset = "dig\xffits"', "not a TOML file"),
     ],
     ids=range(13),

@@ -158,7 +158,7 @@ def test_weights_of_the_first_format_in_its_order(tmp_path):
 
 
 def ask_for_units(description):
-    description["model"]["config"]["layers"][0]["config"]["units"] = 2**35
+    description["model"]["config"]["layers"][0]["config"]["units"] = 2**31 - 1
 
 
 def ask_for_inputs(description):

@@ -205,6 +205,17 @@ def test_damaged_cache_is_fetched_again(server, published, places):
     assert server.requests[4:] == ["/good/t10k-labels-idx1-ubyte.gz"]
 
 
+def test_leftovers_of_killed_downloads_are_removed(server, published, places):
+    folder = places / "cache" / "datasets" / "mnist"
+    folder.mkdir(parents=True)
+    names = [f"t10k-images-idx3-ubyte.gz.{digit * 32}.part" for digit in "ab"]
+    for name in names:
+        (folder / name).write_bytes(b"a part")
+    os.utime(folder / names[0], (0, 0))
+    mnist.load_data()
+    assert cached(places) == sorted([*mnist.SHA256, names[1]])
+
+
 def test_a_failed_write_is_not_blamed_on_a_mirror(server, published, places, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")

@@ -1,10 +1,9 @@
 """The base of all layers."""
 
-import copy
 import functools
 import inspect
-import itertools
 import re
+import threading
 from collections import defaultdict
 
 import numpy as np
@@ -15,7 +14,8 @@ from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
 
-_counters: dict = defaultdict(itertools.count)
+_counters: dict[str, int] = defaultdict(int)
+_counting = threading.Lock()
 REGISTRY: dict[str, type] = {}
 
 
@@ -26,7 +26,7 @@ def clear_names() -> None:
 
 def used_names() -> dict:
     """Where the automatic names stand, for ``set_used_names``."""
-    return copy.deepcopy(dict(_counters))
+    return dict(_counters)
 
 
 def set_used_names(before: dict) -> None:
@@ -36,7 +36,9 @@ def set_used_names(before: dict) -> None:
 
 
 def unique_layer_name(base: str) -> str:
-    number = next(_counters[base])
+    with _counting:
+        number = _counters[base]
+        _counters[base] += 1
     return base if number == 0 else f"{base}_{number}"
 
 
