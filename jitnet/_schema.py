@@ -130,6 +130,7 @@ def functional(config, place: str) -> None:
     for index, node in enumerate(config["nodes"]):
         at = f"{place}.nodes[{index}]"
         record(inputs=lambda value, place, known=index: references(value, place, known))(node, at)
+        optional(flag)(node.get("training"), f"{at}.training")
         if "layer" in node:
             whole(0, layers - 1)(node["layer"], f"{at}.layer")
         else:

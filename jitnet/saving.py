@@ -269,14 +269,12 @@ def _assign(model, path, tensors, description) -> dict:
             f"Only in the model: {_few(missing)}; only in the file: {_few(surplus)}. "
             f"Received: {len(saved_names)} weights"
         )
-    if set(names.values()) == set(saved_names):
-        variables = {name: variable for variable, name in names.items()}
-    else:
-        # layers that a user's own layer makes get other automatic names every time: then the order counts
-        order = list(names)
-        if description["format_version"] == 1:  # there, moving statistics and the like came after all others
-            order.sort(key=lambda variable: not variable.requested_trainable)
-        variables = dict(zip(saved_names, order, strict=True))
+    # layers that a user's own layer makes get other automatic names every time: then the order counts
+    sources = names.values() if set(names.values()) == set(saved_names) else saved_names
+    order = list(names)
+    if sources is saved_names and description["format_version"] < 2:
+        order.sort(key=lambda variable: not variable.requested_trainable)
+    variables = dict(zip(sources, order, strict=True))
     for source, variable in variables.items():
         value = tensors[f"weights/{source}"]
         if value.shape != variable.shape:

@@ -124,36 +124,6 @@ def test_files_of_the_first_format(tmp_path):
         jitnet.load_model(path)
 
 
-class Twice(layers.Layer):
-    """Layers of automatic names: weights are matched by their order."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.parts = [layers.BatchNormalization(), layers.BatchNormalization()]
-
-    def call(self, inputs):
-        for part in self.parts:
-            inputs = part(inputs)
-        return inputs
-
-
-def test_weights_of_the_first_format_in_its_order(tmp_path):
-    """Format 1 lists what the optimizer trains before all else."""
-    path = tmp_path / "model"
-    first, second = (models.Sequential([layers.Input((3,)), Twice(name="twice")]) for _ in range(2))
-    for number, part in enumerate(first.layers[0].parts):
-        for place, name in enumerate(("gamma", "beta", "moving_mean", "moving_variance")):
-            getattr(part, name).assign(np.full(3, 10 * number + place))
-    first.save_weights(path)
-    tensors, description = file_mutants._parts(path.read_bytes())
-    description["weights"].sort(key=lambda name: "moving" in name)
-    path.write_bytes(file_mutants._as_format_1(file_mutants._written(json.dumps(description), tensors)))
-    second.load_weights(path)
-    for ours, theirs in zip(first.layers[0].parts, second.layers[0].parts, strict=True):
-        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            np.testing.assert_array_equal(getattr(ours, name).numpy(), getattr(theirs, name).numpy())
-
-
 # ---- descriptions that ask for too much
 
 
