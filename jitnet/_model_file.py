@@ -6,8 +6,8 @@ The tensors are ``weights/<layer>/<weight>`` and ``optimizer/<slot>/<layer>/<wei
                      "floatx", "inputs" and "random_streams"
   "jitnet_checksum"  CRC-32 over the bytes of that JSON, and over the tensors' names, dtypes, shapes and values
 
-Format 1 (jitnet 0.1 before its release) has no "jitnet_checksum": its JSON holds a "checksum" over the values alone.  Its
-"weights" are those that can be trained before all others, not layer by layer.
+Format 1 (jitnet 0.1 before its release) has no "jitnet_checksum": its JSON holds a "checksum" over the values alone.
+Its "weights" are those that can be trained before all others, not layer by layer.
 The checksum is against damage; who wants to can write a file with the right one, so nothing that follows relies on it.
 """
 

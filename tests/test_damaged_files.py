@@ -222,6 +222,7 @@ WRONG = [
     (at("floatx", value="float16"), "floatx must be one of"),
     (at("random_streams", value=[1]), "cannot be made"),
     (at("random_streams", value=[-1]), r"random_streams\[0\] must be a whole number"),
+    (at("random_streams", value=[2**32]), r"random_streams\[0\] must be a whole number"),
     (at("iterations", value=-1), "iterations must be a whole number from 0"),
     (at("iterations", value=2**60), "iterations must be a whole number from 0"),
     (at("iterations", value=True), "iterations must be a whole number from 0"),
