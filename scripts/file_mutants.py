@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -274,7 +275,51 @@ def _models() -> list:
         double = compiled(jitnet.Sequential(perceptron(), name="double"), "categorical_crossentropy", jit_compile=True)
     finally:
         jitnet.set_floatx("float32")
-    return [first, images, graph, compiled(small, "mse"), double]
+    own = _own_class()(4, name="own")
+    own(np.zeros((1, 5), "float32"))
+    return [first, images, graph, compiled(small, "mse"), double, compiled(own, "mse")]
+
+
+@functools.cache
+def _own_class():
+    """A user's model with a call of its own, and a layer of the user's in it."""
+    import jitnet
+    from jitnet import layers
+
+    register = jitnet.saving.register_keras_serializable(package="Fuzz")
+
+    @register
+    class Scale(layers.Layer):
+        def __init__(self, factor, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = {"two": 2.0}[factor]
+
+        def build(self, input_shape):
+            self.weight = self.add_weight((input_shape[-1],), "uniform", name="weight")
+
+        def call(self, inputs):
+            return inputs * self.weight * self.factor
+
+        def get_config(self):
+            return {**super().get_config(), "factor": "two"}
+
+    @register
+    class Pair(jitnet.Model):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+            self.hidden = [layers.Dense(units), Scale("two"), layers.Dropout(0.5)]
+            self.last = jitnet.Sequential([layers.Input((units,)), layers.Dense(1)])
+
+        def call(self, inputs):
+            for layer in self.hidden:
+                inputs = layer(inputs)
+            return self.last(inputs)
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+    return Pair
 
 
 def _parts(data: bytes):
