@@ -4,17 +4,18 @@ A random number of jitnet is a pure function of (seed, stream, step, element).  
 takes the global seed and the next stream; stream 0 is left to those that have a seed.
 """
 
-import itertools
 import operator
 import os
 import random
+import threading
 
 import numpy as np
 
 from jitnet._errors import invalid
 
 _seed: int | None = None
-_streams = itertools.count(1)
+_next_stream = 1
+_lock = threading.Lock()
 
 
 def set_random_seed(seed: int) -> None:
@@ -28,12 +29,12 @@ def set_random_seed(seed: int) -> None:
     Raises:
         ValueError: ``seed`` is not such an integer.
     """
-    global _seed, _streams
+    global _seed, _next_stream
     seed = checked_seed(seed, 2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     _seed = seed
-    _streams = itertools.count(1)
+    _next_stream = 1
 
 
 def global_seed() -> int:
@@ -46,7 +47,21 @@ def global_seed() -> int:
 
 def next_stream() -> int:
     """The next unused stream of the global seed: 1, 2, 3, ... from the last ``set_random_seed`` on."""
-    return next(_streams)
+    global _next_stream
+    with _lock:
+        _next_stream += 1
+        return _next_stream - 1
+
+
+def streams() -> int:
+    """Where the streams stand, for ``set_streams``."""
+    return _next_stream
+
+
+def set_streams(before: int) -> None:
+    """Let the streams go on from where they stood."""
+    global _next_stream
+    _next_stream = before
 
 
 def checked_seed(seed, largest: int = 2**63 - 1) -> int:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from . import _limits
+
 MIXED = "mixed_bfloat16"
 
 _policy = "float32"
@@ -244,6 +246,7 @@ def as_value(x, dtype=None) -> Value:
 
 def apply(operation, *inputs):
     """Add ``operation`` to the graph; the symbolic result (a tensor, or a tuple for several)."""
+    _limits.count_operation()
     partners = [x for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")]
     dtype = partners[0].dtype if partners else None
     inputs = tuple(as_value(x, dtype) for x in inputs)

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 
-from . import _registry, data, graph, saving
+from . import _registry, _schema, data, graph, saving
 from ._errors import invalid
 from .graph import SymbolicTensor, Value
 from .layers.base import REGISTRY, Layer, Node, unique_layer_name
 from .layers.input import InputLayer
+from .operations.base import REGISTRY as OPERATIONS
 from .operations.base import Operation, display
 from .steps import placeholder
 from .training import Trainer
@@ -194,7 +195,7 @@ class Model(Trainer, Layer):
         for index, node in enumerate(self._nodes):
             entry = {"inputs": described(node.inputs)}
             if isinstance(node.layer, Operation):
-                entry["operation"] = {"class_name": type(node.layer).__name__, "config": node.layer.get_config()}
+                entry["operation"] = _registry.serialize(node.layer)
             else:
                 if node.layer not in places:
                     places[node.layer] = len(places)
@@ -218,7 +219,7 @@ class Model(Trainer, Layer):
     def from_config(cls, config):
         if "nodes" not in config:
             return cls(**config)
-        from . import operations as package  # noqa: F401
+        _schema.functional(config, cls.__name__)
         from .layers import Input
 
         inputs = [Input(tuple(x["shape"]), dtype=x["dtype"], name=x["name"]) for x in config["inputs"]]
@@ -238,7 +239,7 @@ class Model(Trainer, Layer):
             if "layer" in node:
                 results.append(_flatten(layers[node["layer"]](arguments)))
             else:
-                operation = _operation(node["operation"])
+                operation = _registry.deserialize(node["operation"], OPERATIONS, kind="operation")
                 results.append(_flatten(operation(*arguments)))
         outputs = [rebuilt(x) for x in config["outputs"]]
         several_inputs, several_outputs = config["several"]
@@ -362,6 +363,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config):
+        _schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
         if config["input"] is not None:
             start = config["input"]
@@ -435,17 +437,6 @@ def _nodes_between(inputs, outputs) -> tuple[list, list]:
         first.setdefault(node.layer, len(first))
     ordered = sorted((x for x in first if isinstance(x, Layer)), key=lambda x: (-layers.get(x, 0), first[x]))
     return [node for node in finished if all(made_by[x] is not node for x in inputs)], ordered
-
-
-def _operation(config: dict) -> Operation:
-    """An operation from its configuration."""
-    pending = [Operation]
-    while pending:
-        for cls in pending.pop().__subclasses__():
-            if cls.__name__ == config["class_name"]:
-                return cls(**config["config"])
-            pending.append(cls)
-    raise invalid("The model uses an operation that this version of jitnet does not have.", **config)
 
 
 load_model = saving.load_model

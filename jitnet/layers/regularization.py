@@ -1,7 +1,6 @@
 """Dropout."""
 
-from .. import _seed
-from .._errors import invalid
+from .. import _checks, _seed
 from ..operations.random import Dropout as DropoutOperation
 from .base import Layer
 
@@ -21,9 +20,7 @@ class Dropout(Layer):
 
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise invalid("Dropout expects a rate from 0 up to, not including, 1.", rate=rate)
-        self.rate = float(rate)
+        self.rate = _checks.number("Dropout", "rate", rate, least=0, below=1)
         self.seed = None if seed is None else _seed.checked_seed(seed)
         self._stream = _seed.next_stream() if seed is None else 0
 
