@@ -20,6 +20,7 @@ import llvmlite.binding
 
 from jitnet import literals
 from jitnet._cache import cache_directory
+from jitnet.kernels import processor
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class VectorTarget:
     name: str
     bytes: int
     registers: int
+
+    @property
+    def hardware_masks(self) -> bool:
+        """Whether there are instructions that read or write some of a vector's lanes."""
+        return self.bytes > 16
 
     def lanes(self, dtype: str, count: int | None = None) -> int:
         """Elements in a vector of ``dtype``; no more than ``count`` elements need (a power of two, at least 4)."""
@@ -51,25 +57,24 @@ _TARGETS = {
 
 
 @functools.cache
-def _host_target() -> str:
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f") and features.get("avx512vl"):
+def _target_of(*settings) -> str:
+    if processor.is_arm64():
+        return "neon"
+    if processor.has("avx512f", "avx512vl"):
         return "avx512"
-    if features.get("avx2") and features.get("fma"):
+    if processor.has("avx2", "fma"):
         return "avx2"
-    return "neon" if features.get("neon") else "plain"
+    return "neon" if processor.has("neon") else "plain"
 
 
 def host_has_amx() -> bool:
     """Whether the processor multiplies tiles of bfloat16; the operating system must let a process use them as well."""
-    features = llvmlite.binding.get_host_cpu_features()
-    return bool(features.get("amx-tile") and features.get("amx-bf16"))
+    return processor.has("amx-tile", "amx-bf16")
 
 
 def host_has_avx512_bf16() -> bool:
     """Whether the processor multiplies vectors of bfloat16."""
-    features = llvmlite.binding.get_host_cpu_features()
-    return bool(features.get("avx512bf16") and features.get("avx512vl") and features.get("avx512bw"))
+    return processor.has("avx512bf16", "avx512vl", "avx512bw")
 
 
 @functools.cache
@@ -125,11 +130,12 @@ def bfloat16_target() -> BFloat16Target | None:
 
 
 def vector_target() -> VectorTarget:
-    """The host's vectors, or those that the environment variable ``JITNET_SIMD`` names (avx512, avx2, neon, plain).
+    """Vectors of the processor that Numba compiles for, or those that the environment variable ``JITNET_SIMD`` names
+    (avx512, avx2, neon, plain).
 
     Raises ValueError if the variable names no target.
     """
-    name = os.environ.get("JITNET_SIMD") or _host_target()
+    name = os.environ.get("JITNET_SIMD") or _target_of(*processor.settings())
     if name not in _TARGETS:
         raise ValueError(f"JITNET_SIMD must be one of {', '.join(_TARGETS)}. Received: JITNET_SIMD={name}")
     return _TARGETS[name]
@@ -144,8 +150,8 @@ def _generator_hash() -> bytes:
     for path in sorted(Path(__file__).parent.glob("simd*.py")):
         digest.update(path.read_bytes())
     digest.update(f"numba {version('numba')} llvmlite {llvmlite.__version__}".encode())
-    digest.update(llvmlite.binding.get_host_cpu_name().encode())
-    digest.update(llvmlite.binding.get_host_cpu_features().flatten().encode())
+    digest.update(processor.name().encode())
+    digest.update(processor.feature_text().encode())
     return digest.digest()
 
 
