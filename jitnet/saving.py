@@ -275,12 +275,8 @@ def _few(names) -> str:
 
 @contextlib.contextmanager
 def _floatx(dtype: str):
-    before = graph.policy()
-    graph.set_floatx(dtype)
-    try:
+    with graph.floatx_here(dtype):
         yield
-    finally:
-        graph.set_policy(before)
 
 
 # ---- the file
