@@ -1,6 +1,7 @@
 """Steps: a traced computation, planned, written out, loaded, and bound to arrays."""
 
 import contextlib
+import re
 
 import numpy as np
 
@@ -279,7 +280,9 @@ class Step:
         if self._module is None:
             with building:
                 if self._module is None:
-                    self._module = codegen.load(self.source, self._functions, self._generated)
+                    module = codegen.load(self.source, self._functions, self._generated)
+                    self._compile_functions(module)
+                    self._module = module
         return self._module
 
     @contextlib.contextmanager
@@ -365,13 +368,36 @@ class Step:
 
         name = raised_by()
         if name in self._functions:
-            function = self._functions[name].py_func
-            operation, _, role = name.rpartition("_")
-            place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
-            operation = f"{function.__name__!r}, the {role} function of CustomOperation {operation!r}"
-            error.add_note(f"Raised by {operation} ({place}).")
+            error.add_note(f"Raised by {self._described(name)}.")
         elif name is not None:
             error.add_note(f"Raised by the kernel {name!r}.")
+
+    def _described(self, name: str) -> str:
+        """A user's own function, by its name in the source."""
+        found = re.fullmatch(r"(.*)_(forward|backward)(_\d+)?", name)
+        role, operation = (found[2], found[1]) if found else ("own", name)
+        function = self._functions[name].py_func
+        place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+        return f"{function.__name__!r}, the {role} function of CustomOperation {operation!r} ({place})"
+
+    def _compile_functions(self, module) -> None:
+        """Compile users' own functions, so that what is wrong with one is said of it alone."""
+        if not self._functions:
+            return
+        from numba.core.errors import NumbaError
+
+        from .kernels.cpu._jit import array_type
+
+        for name, *arguments in self._kernel_calls:
+            if name in self._functions:
+                given = tuple(array_type(dtype, axes) for dtype, axes in arguments)
+                try:
+                    getattr(module, name).compile(given)
+                except NumbaError as error:
+                    received = ", ".join(map(str, given))
+                    raise TypeError(
+                        f"Numba cannot compile {self._described(name)}:\n{error}\nReceived: {received}"
+                    ) from None
 
     def _compile_once(self, arguments) -> None:
         """Before the first run: what is not in the cache yet is compiled by several processes."""

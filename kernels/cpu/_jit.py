@@ -22,6 +22,7 @@ from pathlib import Path
 
 import llvmlite.binding
 import numba
+import numpy
 from numba import types
 from numba.core import cgutils, sigutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
@@ -235,9 +236,17 @@ def _kernel(function, options):
 
 
 def user_kernel(dispatcher, name: str):
-    """A user's own ``@njit`` function as a kernel, with the user's options; ``name``: what the step calls it."""
-    options = {key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}
+    """A user's own ``@njit`` function as a kernel; ``name``: what the step calls it.
+
+    The user's options count, and ours where the user gives none.
+    """
+    options = {**OPTIONS, **{key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}}
     return _called_by_symbol(numba.njit(**options)(dispatcher.py_func), name, next(_USERS))
+
+
+def array_type(dtype: str, axes: int):
+    """Numba's type of a C-contiguous array."""
+    return types.Array(numba.from_dtype(numpy.dtype(dtype)), axes, "C")
 
 
 def compile_function(function):
