@@ -20,12 +20,18 @@ def _of_scalar(name: str):
     return activation
 
 
+def gelu(x, approximate=False):
+    """x * Phi(x) (Hendrycks and Gimpel 2016), exactly, as Keras's activation is; ``approximate``: the tanh form."""
+    return ops.gelu(x, approximate)
+
+
 KNOWN = {name: _of_scalar(name) for name in NAMES if not parameters(name)}
 KNOWN.update(
     linear=linear,
     elu=ops.elu,
     exponential=KNOWN["exp"],
-    gelu=ops.gelu,
+    gelu=gelu,
+    gelu_tanh=ops.gelu,
     leaky_relu=ops.leaky_relu,
     log_softmax=ops.log_softmax,
     relu6=ops.relu6,

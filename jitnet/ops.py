@@ -12,7 +12,7 @@ from .operations.base import normalize_axis
 from .operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from .operations.custom import CustomOperation
 from .operations.dense import BiasAdd, Matmul
-from .operations.elementwise import Binary, Unary
+from .operations.elementwise import Binary, Cast, Unary
 from .operations.reduction import Reduction
 from .operations.shape import Concatenate, Pad2D, Reshape, Slice, Transpose
 from .operations.softmax import LogSoftmax, Softmax
@@ -187,9 +187,19 @@ def transpose(x, axes):
 
 
 @_public
-def concatenate(xs, axis=-1):
-    """Tensors side by side along ``axis``."""
+def concatenate(xs, axis=0):
+    """Tensors side by side along ``axis``; the batch axis, 0, is for arrays and weights only."""
+    if not any(isinstance(x, Value) for x in xs):
+        arrays = [np.asarray(x) for x in xs]
+        if axis in (0, -arrays[0].ndim):
+            return _apply(Concatenate(1), *(a[None] for a in arrays))[0]
     return _apply(Concatenate(axis), *xs)
+
+
+@_public
+def cast(x, dtype):
+    """x as "float32", "float64", "int32" or "int64"; towards integers, what is after the point is cut off."""
+    return _apply(Cast(dtype), x)
 
 
 @_public

@@ -102,6 +102,10 @@ class Optimizer:
         other._forget_state()
         return other
 
+    def __getstate__(self) -> dict:
+        # a copy, also a pickled one, keeps its state for the variables that are copied with it
+        return {**vars(self), "_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
+
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""
         found = {key: value.copy() for key, value in self._waiting.items()}

@@ -26,7 +26,7 @@ __all__ = [
     "custom_object_scope", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
 ]  # fmt: skip
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: weights that can be trained before all others, not layer by layer
 _KEY = "jitnet"  # of the JSON in the file's metadata
 
 
@@ -99,7 +99,7 @@ def load_model(filepath, custom_objects=None, compile=True):
         if inputs is not None and model._graph_inputs is None:
             # a subclass with its own call is built by its first input, as it was before
             model._build_from_tensors([placeholder(x["name"], x["shape"], x["dtype"]) for x in inputs])
-        variables = _assign(model, path, tensors, description["weights"])
+        variables = _assign(model, path, tensors, description)
         for layer, stream in zip(_random_layers(model), description["random_streams"], strict=True):
             layer._stream = stream
         if compile and description["compile"] is not None:
@@ -124,7 +124,7 @@ def load_weights(model, filepath) -> None:
             f"The model {model.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), or "
             "call it on data once, before loading weights."
         )
-    _assign(model, path, tensors, description["weights"])
+    _assign(model, path, tensors, description)
 
 
 # ---- what is saved
@@ -149,7 +149,7 @@ def _random_layers(model):
 def _weight_names(model) -> dict:
     """{variable: name in the file} in the order of ``get_weights``; a name that is taken gets a number."""
     names, taken = {}, set()
-    for variable in model._weight_order():
+    for variable in model.weights:
         name, number = variable.name, 1
         while name in taken:
             number += 1
@@ -243,9 +243,9 @@ def _optimizer_state(tensors, variables) -> dict:
     return state
 
 
-def _assign(model, path, tensors, saved_names) -> dict:
+def _assign(model, path, tensors, description) -> dict:
     """Set the model's weights, all or none; returns {name in the file: variable}."""
-    names = _weight_names(model)
+    names, saved_names = _weight_names(model), description["weights"]
     if len(names) != len(saved_names):
         missing = [n for n in names.values() if n not in saved_names]
         surplus = [n for n in saved_names if n not in names.values()]
@@ -256,7 +256,10 @@ def _assign(model, path, tensors, saved_names) -> dict:
         )
     # layers that a user's own layer makes get other automatic names every time: then the order counts
     sources = names.values() if set(names.values()) == set(saved_names) else saved_names
-    variables = dict(zip(sources, names, strict=True))
+    order = list(names)
+    if sources is saved_names and description["format_version"] < 2:
+        order.sort(key=lambda variable: not variable.requested_trainable)
+    variables = dict(zip(sources, order, strict=True))
     for source, variable in variables.items():
         shape = tensors[f"weights/{source}"].shape
         if shape != variable.shape:

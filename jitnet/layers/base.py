@@ -73,7 +73,7 @@ class Layer:
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise invalid(f"{type(self).__name__} expects a name without '/'.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
-        self._trainable = bool(trainable)
+        self._trainable = checked_trainable(type(self).__name__, trainable)
         check_policy(dtype)
         self._policy = dtype
         self._built_policy = None
@@ -132,7 +132,6 @@ class Layer:
         initializer = initializers.get(initializer)
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
         variable = Variable(value, f"{self.name}/{name}", trainable, regularizers.get(regularizer))
-        variable.requested_trainable = trainable
         variable.trainable = trainable and self.trainable
         self._weights.append(variable)
         return variable
@@ -149,25 +148,21 @@ class Layer:
 
     @property
     def weights(self) -> list[Variable]:
-        """All weights: the trainable ones first, then the others."""
-        return self.trainable_weights + self.non_trainable_weights
-
-    variables = weights
-
-    def _all_weights(self) -> list[Variable]:
-        found = list(self._weights)
+        """All weights, layer by layer: a layer's own trainable ones, its own others, then those of layers in it."""
+        found = sorted(self._weights, key=lambda v: not v.requested_trainable)
         for layer in self.sublayers():
-            found.extend(layer._all_weights())
+            found.extend(layer.weights)
         return list(dict.fromkeys(found))
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        return [v for v in self._all_weights() if v.trainable]
+        return [v for v in self.weights if v.trainable]
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        return [v for v in self._all_weights() if not v.trainable]
+        return [v for v in self.weights if not v.trainable]
 
+    variables = weights
     trainable_variables = trainable_weights
     non_trainable_variables = non_trainable_weights
 
@@ -184,20 +179,14 @@ class Layer:
         for layer in self.sublayers():
             layer.trainable = value
 
-    def _weight_order(self) -> list[Variable]:
-        """Keras's order for get_weights: trainable by request first, so that freezing doesn't reorder."""
-        found = self._all_weights()
-        asked = [v for v in found if getattr(v, "requested_trainable", True)]
-        return asked + [v for v in found if not getattr(v, "requested_trainable", True)]
-
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, in Keras's order."""
-        return [v.numpy() for v in self._weight_order()]
+        """Copies of all weights, in the order of ``weights``."""
+        return [v.numpy() for v in self.weights]
 
     def set_weights(self, weights) -> None:
         """Overwrite all weights, in the order of ``get_weights``."""
         weights = [np.asarray(w) for w in weights]
-        variables = self._weight_order()
+        variables = self.weights
         if len(weights) != len(variables):
             hint = "" if self.built else " (the layer is not built yet: call it or its model once)"
             raise ValueError(
@@ -213,7 +202,18 @@ class Layer:
 
     def count_params(self) -> int:
         """The number of weights' elements."""
-        return sum(v.size for v in self._all_weights())
+        return sum(v.size for v in self.weights)
+
+    # ---- copies, also pickled ones: attributes, and with them layers and weights, each once, as they are
+
+    _not_copied: tuple = ("_first_node",)  # names of attributes; models link uses of layers again
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name not in self._not_copied}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        vars(self).setdefault("_first_node", None)
 
     # ---- calling
 
@@ -224,16 +224,19 @@ class Layer:
             self.built = True
 
     def __call__(self, inputs, training=None):
-        """Apply to symbolic tensors (adds to the graph) or to NumPy arrays (computes at once)."""
+        """Apply to symbolic tensors (adds to the graph) or to NumPy arrays (computes at once).
+
+        training: whether the layer, and everything in it that is not told otherwise, behaves as in training; None: as
+            the layer or model that calls it does.
+        """
         flat = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
         if not any(isinstance(x, Value) for x in flat):
-            return self._call_on_arrays(inputs, bool(training))
+            return self._call_on_arrays(inputs, training)
         shapes = [x.shape for x in flat]
         shapes = shapes if isinstance(inputs, list | tuple) else shapes[0]
-        arguments = {}
-        if self._accepts_training():
-            arguments["training"] = graph.is_training() if training is None else bool(training)
-        with graph.scope(self.name, self.dtype_policy):
+        mode = self._mode(training)
+        arguments = {"training": mode} if self._accepts_training() else {}
+        with graph.training_mode(mode), graph.scope(self.name, self.dtype_policy):
             try:
                 self._build_once(shapes)
                 outputs = self.call(inputs, **arguments)
@@ -251,7 +254,7 @@ class Layer:
                 )
             # a layer that passes its input on gives it a new name, so that it shows in the model
             results.append(Reshape(output.shape[1:])(output) if any(output is x for x in flat) else output)
-        node = Node(self, inputs, results, training)
+        node = Node(self, inputs, results, None if training is None else bool(training))
         if self._first_node is None:
             self._first_node = node
         for output in results:
@@ -277,7 +280,16 @@ class Layer:
     def _accepts_training(self) -> bool:
         return "training" in inspect.signature(self.call).parameters
 
-    def _call_on_arrays(self, inputs, training: bool):
+    def _mode(self, training) -> bool | None:
+        """``training`` as given, else of whoever calls this layer, else by default of ``call``."""
+        if training is None:
+            training = graph.is_training()
+        if training is None and self._accepts_training():
+            default = inspect.signature(self.call).parameters["training"].default
+            training = False if default is inspect.Parameter.empty else default
+        return None if training is None else bool(training)
+
+    def _call_on_arrays(self, inputs, training):
         from ..eager import evaluate_function
 
         several = isinstance(inputs, list | tuple)
@@ -298,7 +310,6 @@ class Layer:
 
     def __setattr__(self, name, value):
         if isinstance(value, Variable) and hasattr(self, "_weights") and all(v is not value for v in self._weights):
-            value.requested_trainable = value.trainable
             self._weights.append(value)
         super().__setattr__(name, value)
 
@@ -338,6 +349,12 @@ def positive_integer(layer: str, argument: str, value) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise invalid(f"{layer} expects {argument} to be a positive integer.", **{argument: value})
     return int(value)
+
+
+def checked_trainable(layer: str, value) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise invalid(f"{layer} expects trainable to be True or False.", trainable=value)
+    return bool(value)
 
 
 def serialize(layer: Layer) -> dict:

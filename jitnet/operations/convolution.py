@@ -2,6 +2,7 @@
 
 import math
 
+from ..graph import REFUSED
 from ..program import Out
 from .base import Operation, display, require_rank
 
@@ -54,6 +55,8 @@ class Conv2D(Windowed):
     """
 
     name = "conv2d"
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1), groups=1):
         self.strides = tuple(strides)
@@ -121,6 +124,8 @@ class DepthwiseConv2D(Windowed):
     """
 
     name = "depthwise_conv2d"
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1)):
         self.strides = tuple(strides)
@@ -197,6 +202,7 @@ class MaxPool2D(Pool2D):
     """The maximum of each window; the first maximum wins and receives the gradient."""
 
     name = "max_pool2d"
+    integers = REFUSED
 
     def _halves(self, x) -> bool:
         """Whether windows of 2 x 2 lie side by side, for which there are faster kernels."""
@@ -261,6 +267,7 @@ class GlobalMaxPool2D(Operation):
     """The maximum over height and width: (N, H, W, C) to (N, C); the first maximum receives the gradient."""
 
     name = "global_max_pool2d"
+    integers = REFUSED
     infer = GlobalAveragePool2D.infer
 
     def forward(self, program, lowered):

@@ -1,5 +1,6 @@
 """An operation given by a user as two ``@njit`` functions."""
 
+from ..graph import Value, as_value
 from ..program import Out
 from .base import Operation
 
@@ -44,6 +45,11 @@ class CustomOperation(Operation):
     @property
     def name(self):
         return self._name
+
+    def prepare(self, inputs):
+        # what a user's functions make of integers is theirs to know
+        dtype = next((x.dtype for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")), None)
+        return tuple(as_value(x, dtype) for x in inputs)
 
     def infer(self, *inputs):
         shapes = [x.shape for x in inputs]

@@ -2,10 +2,14 @@
 
 import math
 
+from ..graph import CONVERTED, KEPT, REFUSED
+from .._errors import invalid
 from ..kernels.scalar.activations import NAMES, derivative_arguments
 from ..kernels.scalar.broadcasting import canonical
 from ..program import Expression, Out
 from .base import Operation, display
+
+CAST_DTYPES = ("float32", "float64", "int32", "int64")
 
 
 class Unary(Operation):
@@ -20,6 +24,10 @@ class Unary(Operation):
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return KEPT if self.function in ("absolute", "negative", "relu", "sign", "square") else CONVERTED
 
     def infer(self, x):
         return [(x.shape, x.dtype)]
@@ -42,6 +50,27 @@ class Unary(Operation):
         )  # fmt: skip
 
 
+class Cast(Operation):
+    """The same numbers as ``dtype``; towards integers, what is after the point is cut off."""
+
+    integers = KEPT
+
+    def __init__(self, dtype: str):
+        if dtype not in CAST_DTYPES:
+            raise invalid(f"cast expects one of {', '.join(CAST_DTYPES)}.", dtype=dtype)
+        self.dtype = dtype
+
+    def infer(self, x):
+        return [(x.shape, self.dtype)]
+
+    def forward(self, program, lowered):
+        program.call("shape.copy_forward", lowered.inputs[0], Out(lowered.output))
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        program.call("shape.copy_backward", lowered.d_output, dx, dx.accumulate)
+
+
 def _split(x):
     return (x.shape[1:], True) if x.batched else (x.shape, False)
 
@@ -49,12 +78,18 @@ def _split(x):
 class Binary(Operation):
     """``function`` of two values with NumPy's broadcasting; gradients are summed over broadcast axes."""
 
+    broadcasts = True
+
     def __init__(self, function: str):
         self.function = function
 
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return {"divide": CONVERTED, "power": REFUSED}.get(self.function, KEPT)
 
     def _canonical(self, a, b):
         # a batched operand of lower rank lines up from the right only when the ranks agree

@@ -11,6 +11,8 @@ class BatchNorm(Operation):
     moving = moving * momentum + batch * (1 - momentum).  Otherwise the moving ones are used as constants.
     """
 
+    whole_inputs = (1, 2, 3, 4)
+
     def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, training: bool = False):
         self.momentum = momentum
         self.epsilon = epsilon

@@ -16,6 +16,10 @@ class Dropout(Operation):
         self.seed = seed
         self.stream = stream
 
+    @property
+    def random(self) -> bool:
+        return self.rate > 0
+
     def infer(self, x):
         return [(x.shape, x.dtype)]
 

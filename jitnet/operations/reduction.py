@@ -1,5 +1,6 @@
 """Sums, means and maxima along axes."""
 
+from ..graph import CONVERTED, KEPT, REFUSED
 from ..program import Out
 from .base import Operation, canonical_axis, normalize_axis
 
@@ -15,6 +16,10 @@ class Reduction(Operation):
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return {"sum": KEPT, "mean": CONVERTED, "max": REFUSED}[self.function]
 
     def infer(self, x):
         axis = normalize_axis(self.function, self.axis, x)

@@ -1,11 +1,14 @@
 """Operations that move elements without changing them."""
 
+from ..graph import KEPT
 from ..program import Out
 from .base import Operation, display, elements, normalize_axis, require_rank
 
 
 class Reshape(Operation):
     """The same elements under another shape; ``shape`` is without the batch axis, one entry may be -1."""
+
+    integers = KEPT
 
     def __init__(self, shape):
         self.shape = tuple(int(s) for s in shape)
@@ -37,6 +40,8 @@ class Reshape(Operation):
 
 class Concatenate(Operation):
     """Tensors side by side along ``axis``."""
+
+    integers = KEPT
 
     def __init__(self, axis: int = -1):
         self.axis = axis
@@ -83,6 +88,8 @@ class Concatenate(Operation):
 class Slice(Operation):
     """Elements ``start`` to ``stop`` along ``axis``."""
 
+    integers = KEPT
+
     def __init__(self, axis: int, start: int, stop: int):
         self.axis, self.start, self.stop = axis, start, stop
 
@@ -112,6 +119,8 @@ class Slice(Operation):
 
 class Transpose(Operation):
     """Axes in another order; the batch axis stays first."""
+
+    integers = KEPT
 
     def __init__(self, axes):
         self.axes = tuple(axes)
@@ -149,6 +158,7 @@ class Pad2D(Operation):
     """Zeros around height and width of x (N, H, W, C); padding: ((top, bottom), (left, right))."""
 
     name = "pad2d"
+    integers = KEPT
 
     def __init__(self, padding):
         self.padding = tuple(tuple(side) for side in padding)
