@@ -2,7 +2,7 @@
 
 A random number of jitnet is a pure function of (seed, stream, step, element).  Whoever is given no seed of its own
 takes the global seed and the next stream; stream 0 is left to those that have a seed.  In training the step is the
-optimizer's; whatever draws without one (a prediction with dropout) takes the next of the steps that no training reaches.
+optimizer's; whatever draws without one (a prediction with dropout) takes the next of steps that no training reaches.
 """
 
 import itertools

@@ -1,6 +1,7 @@
 """Activations by name: every scalar function of kernels/scalar/activations.py, softmax, and users' functions."""
 
 from . import _registry, ops
+from ._errors import missing_name
 from .kernels.scalar.activations import NAMES, parameters
 from .operations.elementwise import Unary
 
@@ -43,7 +44,7 @@ KNOWN.update(
 def __getattr__(name):
     if name in KNOWN:
         return KNOWN[name]
-    raise AttributeError(f"module 'jitnet.activations' has no attribute {name!r}")
+    raise missing_name(__name__, "activation", name, KNOWN)
 
 
 def get(identifier):

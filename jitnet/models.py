@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from . import _registry, data, graph, saving
-from ._errors import invalid
+from ._errors import invalid, module_getattr
 from .graph import Application, SymbolicTensor, Value, Variable
 from .layers.base import REGISTRY, Layer, Node, checked_trainable, unique_layer_name
 from .layers.input import InputLayer
@@ -546,3 +546,6 @@ def _new_input(tensor) -> SymbolicTensor:
 
 
 load_model = saving.load_model
+
+
+__getattr__ = module_getattr(__name__, "name")

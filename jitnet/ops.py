@@ -6,7 +6,7 @@ they compute at once.
 
 import numpy as np
 
-from ._errors import invalid
+from ._errors import invalid, module_getattr
 from .graph import Value
 from .operations.base import normalize_axis
 from .operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
@@ -262,3 +262,6 @@ def average_pool(inputs, pool_size, strides=None, padding="valid"):
     """The mean of each window of inputs (N, H, W, C), padding not counted."""
     size = _pair(pool_size)
     return _apply(AveragePool2D(size, size if strides is None else _pair(strides), padding), inputs)
+
+
+__getattr__ = module_getattr(__name__, "function")

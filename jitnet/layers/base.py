@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 
 from .. import _registry, graph, initializers, regularizers
-from .._errors import invalid
+from .._errors import NamesArguments, invalid, unknown_arguments
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
@@ -48,7 +48,7 @@ class Node:
         self.training = training  # as given by the caller; None: as the model is run
 
 
-class Layer:
+class Layer(NamesArguments):
     """A part of a model: weights and a function of tensors.
 
     A subclass creates weights in ``build(input_shape)`` with ``add_weight`` and composes operations of ``jitnet.ops``
@@ -66,10 +66,7 @@ class Layer:
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
         if unknown:
-            raise TypeError(
-                f"{type(self).__name__} got arguments it does not know: {', '.join(sorted(unknown))}. "
-                f"Received: {', '.join(f'{k}={v!r}' for k, v in unknown.items())}"
-            )
+            raise unknown_arguments(type(self).__name__, unknown, _constructor_arguments(type(self)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise invalid(f"{type(self).__name__} expects a name without '/'.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
@@ -315,6 +312,12 @@ class Layer:
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _constructor_arguments(cls: type) -> set[str]:
+    """The names that ``cls`` and its bases take."""
+    parameters = [p for base in cls.__mro__ for p in inspect.signature(base.__init__).parameters.values()]
+    return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
 
 
 def pair(layer: str, argument: str, value, least: int = 1) -> tuple[int, int]:

@@ -38,6 +38,6 @@ class InputLayer(Layer):
         return {**super().get_config(), "shape": self.shape}
 
 
-def Input(shape=None, batch_size=None, dtype=None, *, name=None) -> SymbolicTensor:
+def Input(shape=None, batch_size=None, dtype=None, *, name=None, **unknown) -> SymbolicTensor:
     """A symbolic input of a model; shape: without the batch axis."""
-    return InputLayer(shape, batch_size, dtype, name=name or unique_layer_name("input")).output
+    return InputLayer(shape, batch_size, dtype, name=name or unique_layer_name("input"), **unknown).output

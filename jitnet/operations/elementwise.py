@@ -2,8 +2,8 @@
 
 import math
 
-from ..graph import CONVERTED, KEPT, REFUSED
 from .._errors import invalid
+from ..graph import CONVERTED, KEPT, REFUSED
 from ..kernels.scalar.activations import NAMES, derivative_arguments
 from ..kernels.scalar.broadcasting import canonical
 from ..program import Expression, Out
