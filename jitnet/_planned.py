@@ -15,7 +15,8 @@ LOSSES = (
 )  # fmt: skip
 METRICS = (
     "Accuracy", "AUC", "CosineSimilarity", "F1Score", "FalseNegatives", "FalsePositives", "Mean", "MeanIoU",
-    "Precision", "R2Score", "Recall", "RootMeanSquaredError", "Sum", "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives",
+    "Precision", "R2Score", "Recall", "RootMeanSquaredError", "Sum", "TopKCategoricalAccuracy", "TrueNegatives",
+    "TruePositives",
 )  # fmt: skip
 CALLBACKS = ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")
 FUNCTIONS = (

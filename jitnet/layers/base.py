@@ -306,8 +306,18 @@ class Layer(NamesArguments):
         return self(tensors if isinstance(input_shape, list) else tensors[0]).shape
 
     def __setattr__(self, name, value):
+        earlier = vars(self).get(name)
+        if isinstance(earlier, Variable) and isinstance(value, np.ndarray | np.number | float):
+            raise TypeError(
+                f"{name} of the layer {self.name!r} is a weight: overwrite it with {name}.assign(...). "
+                f"Received: {name}={type(value).__name__}"
+            )
         if isinstance(value, Variable) and hasattr(self, "_weights") and all(v is not value for v in self._weights):
-            self._weights.append(value)
+            places = [i for i, v in enumerate(self._weights) if v is earlier]
+            if places:  # what is no longer used is no longer shown
+                self._weights[places[0]] = value
+            else:
+                self._weights.append(value)
         super().__setattr__(name, value)
 
     def __repr__(self):

@@ -80,8 +80,8 @@ def normalize_axis(operation: str, axis: int, x) -> int:
     given, axis = axis, axis % x.ndim
     if axis == 0 and x.batched:
         raise ValueError(
-            f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}: pass another one, such as "
-            f"axis=-1. Received: axis={given}"
+            f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}: pass another one, such "
+            f"as axis=-1. Received: axis={given}"
         )
     return axis
 
