@@ -168,11 +168,18 @@ class Model(Trainer, Layer):
 
     _not_copied = (*Layer._not_copied, "_steps", "_quick")
 
+    def __getstate__(self):
+        first = [node for node in self._nodes if vars(node.layer).get("_first_node") is node]
+        return {**super().__getstate__(), "_first_nodes": first}
+
     def __setstate__(self, state):
+        first = state.pop("_first_nodes")
         super().__setstate__(state)
         self._forget_steps()
         for node in self._nodes:
             _link(node)
+        for node in first:
+            node.layer._first_node = node
 
     def _trace(self, training: bool):
         """New placeholders, and the outputs computed from them: (inputs, outputs)."""
