@@ -268,7 +268,8 @@ def as_value(x, dtype=None) -> Value:
     return Constant(array.astype(dtype or floatx()))
 
 
-def _is_integer(x) -> bool:
+def is_integer(x) -> bool:
+    """Whether a value, an array or a number is one of integers."""
     return not x.dtype.startswith("float") if isinstance(x, Value) else np.asarray(x).dtype.kind in "iub"
 
 
@@ -281,7 +282,7 @@ def _common_dtype(operation, inputs) -> str:
     floats = [dtype for dtype in dtypes if dtype.startswith("float")]
     if floats:
         return floats[0]
-    if operation.integers == CONVERTED or not all(map(_is_integer, inputs)):
+    if operation.integers == CONVERTED or not all(map(is_integer, inputs)):
         return floatx()
     if operation.integers == REFUSED:
         raise TypeError(

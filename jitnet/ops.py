@@ -7,7 +7,7 @@ they compute at once.
 import numpy as np
 
 from ._errors import invalid, module_getattr
-from .graph import Value
+from .graph import Value, is_integer
 from .operations.base import normalize_axis
 from .operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from .operations.custom import CustomOperation
@@ -117,7 +117,7 @@ minimum = _binary("minimum", "The smaller of x1 and x2")
 @_public
 def power(x1, x2):
     """x1 to the power x2, element by element, with NumPy's broadcasting."""
-    if isinstance(x2, int | float) and x2 == 2:
+    if isinstance(x2, int | float) and x2 == 2 and (isinstance(x2, int) or not is_integer(x1)):
         return square(x1)
     return _apply(Binary("power"), x1, x2)
 
