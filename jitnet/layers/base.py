@@ -275,14 +275,14 @@ class Layer(NamesArguments):
         return self._first_node
 
     def _accepts_training(self) -> bool:
-        return "training" in inspect.signature(self.call).parameters
+        return _training_parameter(getattr(self.call, "__func__", self.call)) is not None
 
     def _mode(self, training) -> bool | None:
         """``training`` as given, else of whoever calls this layer, else by default of ``call``."""
         if training is None:
             training = graph.is_training()
         if training is None and self._accepts_training():
-            default = inspect.signature(self.call).parameters["training"].default
+            default = _training_parameter(getattr(self.call, "__func__", self.call)).default
             training = False if default is inspect.Parameter.empty else default
         return None if training is None else bool(training)
 
@@ -322,6 +322,11 @@ class Layer(NamesArguments):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+@functools.lru_cache(1024)
+def _training_parameter(call) -> inspect.Parameter | None:
+    return inspect.signature(call).parameters.get("training")
 
 
 def _constructor_arguments(cls: type) -> set[str]:
