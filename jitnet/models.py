@@ -6,10 +6,11 @@ import numpy as np
 
 from . import _registry, data, graph, saving
 from ._errors import invalid, module_getattr
-from .graph import Application, SymbolicTensor, Value, Variable
+from .graph import Application, SymbolicTensor, Value, Variable, is_integer
 from .layers.base import REGISTRY, Layer, Node, checked_trainable, unique_layer_name
 from .layers.input import InputLayer
 from .operations.base import Operation, display
+from .operations.elementwise import Cast
 from .steps import placeholder
 from .training import Trainer
 
@@ -125,6 +126,11 @@ class Model(Trainer, Layer):
             self._build_from_arrays(data.as_arrays(inputs))
         return super().__call__(inputs, training)
 
+    def _of_input_dtypes(self, arrays):
+        if len(arrays) != len(self._graph_inputs):
+            return arrays  # for ``call`` to refuse
+        return [a.astype(x.dtype) for a, x in zip(arrays, self._graph_inputs, strict=True)]
+
     def call(self, inputs, training=None):
         """Apply the graph of layers to new inputs; ``training`` is for layers that were not told when it was made."""
         given = _flatten(inputs)
@@ -136,6 +142,12 @@ class Model(Trainer, Layer):
                 raise ValueError(
                     f"{self.name} expects an input of shape {display(expected.shape)}. "
                     f"Received: shape={display(x.shape)}"
+                )
+            if is_integer(x) and not is_integer(expected):
+                x = Cast(expected.dtype)(x)
+            if x.dtype != expected.dtype:
+                raise ValueError(
+                    f"{self.name} expects an input of dtype {expected.dtype}. Received: dtype={x.dtype}"
                 )
             values[expected] = x
 

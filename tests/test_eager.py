@@ -243,3 +243,21 @@ def test_a_model_with_integers(tmp_path):
     assert model.train_on_batch(small, np.zeros((4, 2))) == pytest.approx((prediction**2).mean(), rel=1e-5)
     expected = before[0] - 0.01 * (small * 3 - 1).T @ (2 * prediction / 8)
     np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_called_on_other_types():
+    model = models.Sequential([jitnet.Input((3,)), layers.ReLU(), layers.Dense(2)])
+    x = np.arange(-6, 6).reshape(4, 3)
+    expected = model.predict(x, verbose=0)
+    for given in (x, x.astype("float64"), x.astype("uint8").view("int8")):
+        result = model(given)
+        assert result.dtype == np.float32
+        np.testing.assert_array_equal(result, expected)
+    assert model(of("int64", 3)).dtype == "float32"
+    whole = models.Model(x := jitnet.Input((3,), dtype="int64", name="x"), x + 1, name="whole")
+    with pytest.raises(ValueError, match=r"whole expects an input of dtype int64\. Received: dtype=float32"):
+        whole(of("float32", 3))
+    jitnet.set_floatx("float64")
+    wide = models.Sequential([jitnet.Input((3,)), layers.Dense(2)])
+    jitnet.set_floatx("float32")
+    assert wide(np.ones((4, 3), "float32")).dtype == np.float64

@@ -290,14 +290,16 @@ class Layer(NamesArguments):
         from ..eager import evaluate_function
 
         several = isinstance(inputs, list | tuple)
-        arrays = [np.asarray(x) for x in (inputs if several else [inputs])]
-        if any(a.dtype.kind == "f" for a in arrays):
-            arrays = [a.astype(self.dtype) if a.dtype.kind in "fiub" else a for a in arrays]
+        arrays = self._of_input_dtypes([np.asarray(x) for x in (inputs if several else [inputs])])
 
         def function(*tensors):
             return self(list(tensors) if several else tensors[0], training=training)
 
         return evaluate_function(function, *arrays)
+
+    def _of_input_dtypes(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """The arrays that the layer is called on, in the dtypes that it computes with; integers stay integers."""
+        return [a.astype(self.dtype) if a.dtype.kind == "f" else a for a in arrays]
 
     def compute_output_shape(self, input_shape):
         """The output's shape for an input shape with None for the batch."""
