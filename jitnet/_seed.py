@@ -5,7 +5,6 @@ takes the global seed and the next stream; stream 0 is left to those that have a
 optimizer's; whatever draws without one (a prediction with dropout) takes the next of steps that no training reaches.
 """
 
-import itertools
 import operator
 import os
 import random
@@ -18,7 +17,7 @@ from jitnet._errors import invalid
 FIRST_DRAW = 2**40  # of the 2**47 steps that the generator tells apart
 
 _seed: int | None = None
-_streams = itertools.count(1)
+_next_stream = 1
 _draws = 0
 _lock = threading.Lock()
 
@@ -34,12 +33,12 @@ def set_random_seed(seed: int) -> None:
     Raises:
         ValueError: ``seed`` is not such an integer.
     """
-    global _seed, _streams, _draws
+    global _seed, _next_stream, _draws
     seed = checked_seed(seed, 2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     _seed = seed
-    _streams = itertools.count(1)
+    _next_stream = 1
     _draws = 0
 
 
@@ -53,7 +52,21 @@ def global_seed() -> int:
 
 def next_stream() -> int:
     """The next unused stream of the global seed: 1, 2, 3, ... from the last ``set_random_seed`` on."""
-    return next(_streams)
+    global _next_stream
+    with _lock:
+        _next_stream += 1
+        return _next_stream - 1
+
+
+def streams() -> int:
+    """Where the streams stand, for ``set_streams``."""
+    return _next_stream
+
+
+def set_streams(before: int) -> None:
+    """Let the streams go on from where they stood."""
+    global _next_stream
+    _next_stream = before
 
 
 def next_draws(count: int = 1) -> int:

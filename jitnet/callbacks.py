@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jitnet._callback import Callback, CallbackList, History, ProgbarLogger
 from jitnet._errors import invalid, module_getattr, unknown_name
+from jitnet._model_file import check_suffix
 
 __all__ = [
     "CSVLogger",
@@ -169,7 +170,8 @@ class ModelCheckpoint(_Monitor):
         initial_value_threshold: a value that the first save must improve on, or None.
 
     Raises:
-        ValueError: another ``mode`` or ``save_freq``, or ``"auto"`` with a name that doesn't tell.
+        ValueError: another ``mode`` or ``save_freq``, ``"auto"`` with a name that doesn't tell, or a suffix that
+            ``model.save`` refuses.
     """
 
     def __init__(
@@ -188,6 +190,7 @@ class ModelCheckpoint(_Monitor):
         whole = isinstance(save_freq, numbers.Integral) and not isinstance(save_freq, bool) and save_freq > 0
         if save_freq != "epoch" and not whole:
             raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
+        check_suffix(filepath)  # now, not when an epoch was trained
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only

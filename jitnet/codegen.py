@@ -13,6 +13,8 @@ import tempfile
 
 from ._cache import cache_directory
 from .kernels.specialise import module_name, specialised_module
+from .literals import docstring, identifier, literal
+from .literals import name as checked_name
 from .plan import ALIGNMENT, Plan, Section
 from .program import ITEMSIZE, Buffer, Call, Expression, Out, Split
 
@@ -55,41 +57,50 @@ class StepWriter:
     def __init__(self, plan: Plan, title: str, arguments, storage_names, constant_offsets, hyperparameters, update):
         self.plan = plan
         self.title = title
-        self.arguments = list(arguments)
+        self.arguments = [checked_name(a) for a in arguments]
         self.storage_names = storage_names
         self.constant_offsets = constant_offsets
-        self.hyperparameters = list(hyperparameters)
+        self.hyperparameters = [checked_name(n) for n in hyperparameters]
         self.update = update  # None, or the optimizer's (kernel, slot names, scalar arguments)
-        self.kernels: dict[str, str] = {}  # function name -> module
+        self.kernels: dict[str, tuple] = {}  # name in the source -> (module, function)
         self.functions: dict[str, object] = {}  # users' own @njit functions
         self.generated: dict[str, object] = {}  # plans of generated kernels by name
         self.kernel_calls: dict[tuple, None] = {}  # (name, what decides the type of each argument), in order
         self.function_calls: list[tuple] = []  # (name, argument names) of the functions that the step calls
-        calls = [*plan.program.calls, *plan.program.products, *plan.program.deferred]
-        self.kernel_names = {call.kernel.rpartition(".")[2] for call in calls}  # not available to buffers
+        self._name_sections()
+        own = [*plan.program.reserved, *self.arguments, *self.hyperparameters, "block_gradients"]
+        own += [f"block_{slot}" for slot in (update[1] if update else ())]
+        functions = [section.name for section in plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
+        own += [*functions, *(f"{function}_chunk" for function in functions)]
+        self._names: dict[str, object] = {name: name for name in own}  # name in the source -> what has it
+        sections = [call for section in plan.sections for call in section.calls]
+        for call in [*sections, *plan.program.products, *plan.program.deferred]:
+            self._kernel(call)  # before the buffers get their names
+        self.kernel_names = set(self._names).difference(own)
 
     # ---- one buffer, one argument, one call
 
     def _place(self, buffer: Buffer, serial: bool) -> tuple[str, str, tuple]:
         """(argument that holds it, byte offset, shape with the batch axis), as source."""
         memory, root = self.plan.memory, buffer.root
-        shape, dtype = buffer.shape or (1,), buffer.dtype  # kernels take arrays of at least one axis
+        sizes, dtype = tuple(map(literal, buffer.shape)), buffer.dtype
+        shape = sizes or ("1",)  # kernels take arrays of at least one axis
         if buffer.kind in ("batch", "external"):
             samples = "batch" if serial else "n"
-            shape = (samples if buffer.rows == 1 else f"{samples} * {buffer.rows}", *buffer.shape)
+            shape = (samples if buffer.rows == 1 else f"{samples} * {literal(buffer.rows)}", *sizes)
         if buffer.kind == "batch" and root.in_one_piece:
             offset = f"{memory.whole} + {memory.offsets[root]} * batch"
             return "arena", offset if serial else f"{offset} + begin * {root.nbytes}", shape
         if buffer.kind == "batch":
             return "arena", f"base + {memory.offsets[root]} * capacity", shape
         if buffer.kind == "external":
-            return root.name, "0" if serial else f"begin * {root.nbytes}", shape
+            return checked_name(root.name), "0" if serial else f"begin * {root.nbytes}", shape
         if buffer.kind == "whole":
             return "arena", f"{memory.offsets[root]}", shape
         if buffer.kind == "chunk":
             offset = f"{self._after_whole()} + {memory.offsets[root]} * chunks"
             if serial:
-                return "arena", offset, ("chunks", *buffer.shape)
+                return "arena", offset, ("chunks", *sizes)
             return "arena", f"{offset} + chunk * {root.nbytes}", shape
         if buffer.kind == "variable":
             variable = buffer.source
@@ -103,8 +114,8 @@ class StepWriter:
 
     def _view(self, buffer: Buffer, serial: bool) -> str:
         base, offset, shape = self._place(buffer, serial)
-        inside = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        return f"view({base}, {offset}, ({inside}), {buffer.dtype})"
+        inside = ", ".join(shape) + ("," if len(shape) == 1 else "")
+        return f"view({base}, {offset}, ({inside}), {checked_name(buffer.dtype)})"
 
     def _after_whole(self) -> str:
         """Where the part of the arena starts that depends on the number of chunks."""
@@ -118,27 +129,40 @@ class StepWriter:
             return self._name(argument)
         if isinstance(argument, Expression):
             return argument.source
-        return repr(argument)
+        return literal(argument)
 
     def _name(self, buffer: Buffer) -> str:
-        return f"{buffer.name}_values" if buffer.name in self.kernel_names else buffer.name
+        """Buffers of one name are told apart by what they view."""
+        wanted = identifier(buffer.name)
+        wanted = f"{wanted}_values" if wanted in self.kernel_names else wanted
+        return _unique(self._names, wanted, (buffer.root, buffer.shape, buffer.rows, buffer.dtype))
 
     def _kernel(self, call: Call) -> str:
+        """The name of what a call calls, which is imported or defined under it."""
         if call.function is not None:
-            return _unique(self.functions, call.kernel, call.function)
-        if call.plan is not None:
-            return _unique(self.generated, call.plan.name, call.plan)
-        module, name = call.kernel.split(".")
-        self.kernels[name] = module
+            name = _unique(self._names, identifier(call.kernel), call.function)
+            self.functions[name] = call.function
+        elif call.plan is not None:
+            name = _unique(self._names, checked_name(call.plan.name), call.plan)
+            self.generated[name] = call.plan
+        else:
+            name = self._library_kernel(call.kernel)
+        return name
+
+    def _library_kernel(self, kernel: str) -> str:
+        module, function = map(checked_name, kernel.split("."))
+        name = _unique(self._names, function, (module, function))
+        self.kernels[name] = module, function
         return name
 
     def _calls(self, calls: list[Call], serial: bool) -> list[str]:
         lines, seen = [], set()
         for call in calls:
             for buffer in call.buffers:
-                if buffer.name not in seen:
-                    seen.add(buffer.name)
-                    lines.append(f"    {self._name(buffer)} = {self._view(buffer, serial)}")
+                name = self._name(buffer)
+                if name not in seen:
+                    seen.add(name)
+                    lines.append(f"    {name} = {self._view(buffer, serial)}")
             arguments = [self._argument(a) for a in call.arguments]
             name = self._kernel(call)
             lines += _wrapped(name, arguments, "", "    ")
@@ -231,15 +255,14 @@ class StepWriter:
                 ]
             body.append(f"    block_gradients = {block('gradients', piece.gradient)}")
             if sums and piece.product is None:
-                self.kernels["sum_gradients"] = "training"
-                body.append(f"    sum_gradients(chunk_gradients, {piece.partial} + begin, block_gradients)")
-                self.kernel_calls["sum_gradients", (dtype, 2), "begin", (dtype, 1)] = None
+                function = self._library_kernel("training.sum_gradients")
+                body.append(f"    {function}(chunk_gradients, {piece.partial} + begin, block_gradients)")
+                self.kernel_calls[function, (dtype, 2), "begin", (dtype, 1)] = None
             if optimizer:
                 kernel, slots, scalars = self.update
                 body.append(f"    block = {block(piece.storage, piece.start)}")
                 body += [f"    block_{slot} = {block(slot, piece.gradient)}" for slot in slots]
-                module, function = kernel.split(".")
-                self.kernels[function] = module
+                function = self._library_kernel(kernel)
                 names = [f"block_{slot}" for slot in slots]
                 scalars = [self._argument(s) for s in scalars]
                 body += _wrapped(function, ["block", "block_gradients", *names, *scalars], "", "    ")
@@ -261,7 +284,6 @@ class StepWriter:
             functions.extend(part[0])
             step.append(part[1])
 
-        self._name_sections()
         for section in self.plan.sections:
             write = self._region if section.batched else self._split if section.split else self._serial
             add(write(section))
@@ -284,8 +306,8 @@ class StepWriter:
         decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
         decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
         modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": ["parallel_for"]}
-        for function, module in self.kernels.items():
-            modules.setdefault(module, []).append(function)
+        for name, (module, function) in self.kernels.items():
+            modules.setdefault(module, []).append(function if name == function else f"{function} as {name}")
         for module, names in sorted(modules.items()):
             imports.append(f"from jitnet.kernels.cpu.{module} import {', '.join(sorted(set(names)))}")
         for name, plan in sorted(self.generated.items()):
@@ -295,15 +317,15 @@ class StepWriter:
         from .kernels.cpu._jit import module_hash
 
         hashes = ", ".join(f"{m} {module_hash(m)}" for m in sorted(modules))
-        return "\n".join([f'"""{self.title}"""', f"# kernels: {hashes}", "", *imports, "", "", body]) + "\n"
+        return "\n".join([docstring(self.title), f"# kernels: {hashes}", "", *imports, "", "", body]) + "\n"
 
     def _name_sections(self):
         sections = self.plan.sections
         if not self.plan.regions:
             # one call each: named by what it computes
             for number, section in enumerate(sections, start=1):
-                call = section.calls[0]
-                section.name = f"call_{number}_{call.kernel.rpartition('.')[2]}"
+                kernel = section.calls[0].kernel.rpartition(".")[2]
+                section.name = f"call_{number}_{identifier(kernel)}"
             return
         regions = [s for s in sections if s.batched]
         whole = "forward_backward" if self.plan.layout.size else "forward"

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from . import _limits
+
 MIXED = "mixed_bfloat16"
 
 _policy = "float32"
@@ -314,6 +316,7 @@ def converted(operation, inputs) -> tuple:
 
 def apply(operation, *inputs):
     """Add ``operation`` to the graph; the symbolic result (a tensor, or a tuple for several)."""
+    _limits.count_operation()
     inputs = operation.prepare(inputs)
     name, policy = current_scope()
     application = Application(operation, inputs, name, policy == MIXED)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import _registry, ops
+from . import _checks, _registry, ops
 from ._errors import NamesArguments, invalid, module_getattr
 from .graph import SymbolicTensor
 from .operations import losses as operations
@@ -24,7 +24,7 @@ class Loss(NamesArguments):
     def __init__(self, name=None, reduction="sum_over_batch_size"):
         if reduction not in ("sum_over_batch_size", "mean", "sum"):
             raise invalid('A loss expects reduction "sum_over_batch_size" or "sum".', reduction=reduction)
-        self.name = name or _registry.snake_case(type(self).__name__)
+        self.name = _checks.text("A loss", "name", name or _registry.snake_case(type(self).__name__))
         self.reduction = "sum_over_batch_size" if reduction == "mean" else reduction
 
     def call(self, y_true, y_pred):
@@ -104,7 +104,7 @@ class SparseCategoricalCrossentropy(Loss):
 
     def __init__(self, from_logits=False, name="sparse_categorical_crossentropy", reduction="sum_over_batch_size"):
         super().__init__(name, reduction)
-        self.from_logits = from_logits
+        self.from_logits = _checks.boolean("SparseCategoricalCrossentropy", "from_logits", from_logits)
 
     def call(self, y_true, y_pred):
         logits = y_pred if self.from_logits else logits_of(y_pred, Softmax)
@@ -127,10 +127,9 @@ class CategoricalCrossentropy(Loss):
         self, from_logits=False, label_smoothing=0.0, name="categorical_crossentropy", reduction="sum_over_batch_size"
     ):
         super().__init__(name, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise invalid("label_smoothing is from 0 to 1.", label_smoothing=label_smoothing)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
+        kind = type(self).__name__
+        self.from_logits = _checks.boolean(kind, "from_logits", from_logits)
+        self.label_smoothing = _checks.number(kind, "label_smoothing", label_smoothing, least=0, most=1)
 
     def call(self, y_true, y_pred):
         if self.label_smoothing:
@@ -155,10 +154,9 @@ class BinaryCrossentropy(Loss):
         self, from_logits=False, label_smoothing=0.0, name="binary_crossentropy", reduction="sum_over_batch_size"
     ):
         super().__init__(name, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise invalid("label_smoothing is from 0 to 1.", label_smoothing=label_smoothing)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
+        kind = type(self).__name__
+        self.from_logits = _checks.boolean(kind, "from_logits", from_logits)
+        self.label_smoothing = _checks.number(kind, "label_smoothing", label_smoothing, least=0, most=1)
 
     def call(self, y_true, y_pred):
         if self.label_smoothing:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from . import _registry, losses
-from ._errors import NamesArguments, invalid, module_getattr
+from . import _checks, _registry, losses
+from ._errors import NamesArguments, module_getattr
 from .losses import per_sample
 from .operations.losses import Accuracy as AccuracyOperation
 
@@ -17,7 +17,7 @@ class Metric(NamesArguments):
     sparse = False  # y_true holds integer labels
 
     def __init__(self, name=None):
-        self.name = name or _registry.snake_case(type(self).__name__)
+        self.name = _checks.text("A metric", "name", name or _registry.snake_case(type(self).__name__))
         self.reset_state()
 
     def values(self, y_true, y_pred):
@@ -75,9 +75,7 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     def __init__(self, k=5, name="sparse_top_k_categorical_accuracy"):
         super().__init__(name)
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise invalid("SparseTopKCategoricalAccuracy expects k to be a positive integer.", k=k)
-        self.k = k
+        self.k = _checks.integer("SparseTopKCategoricalAccuracy", "k", k, least=1)
 
     def values(self, y_true, y_pred):
         return AccuracyOperation("sparse_top_k_categorical_accuracy", (self.k,))(y_pred, y_true)
@@ -101,10 +99,10 @@ class BinaryAccuracy(Metric):
 
     def __init__(self, name="binary_accuracy", threshold=0.5):
         super().__init__(name)
-        self.threshold = threshold
+        self.threshold = _checks.number("BinaryAccuracy", "threshold", threshold, finite=False)
 
     def values(self, y_true, y_pred):
-        return AccuracyOperation("binary_accuracy", (float(self.threshold),))(y_pred, y_true)
+        return AccuracyOperation("binary_accuracy", (self.threshold,))(y_pred, y_true)
 
     def get_config(self):
         return {**super().get_config(), "threshold": self.threshold}

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 
-from . import _registry, data, graph, saving
+from . import _registry, _schema, data, graph, saving
 from ._errors import invalid, module_getattr
 from .graph import Application, SymbolicTensor, Value, Variable, is_integer
 from .layers.base import REGISTRY, Layer, Node, checked_trainable, unique_layer_name
 from .layers.input import InputLayer
+from .operations.base import REGISTRY as OPERATIONS
 from .operations.base import Operation, display
 from .operations.elementwise import Cast
 from .steps import placeholder
@@ -233,7 +234,7 @@ class Model(Trainer, Layer):
         for index, node in enumerate(self._nodes):
             entry = {"inputs": described(node.inputs)}
             if isinstance(node.layer, Operation):
-                entry["operation"] = {"class_name": type(node.layer).__name__, "config": node.layer.get_config()}
+                entry["operation"] = _registry.serialize(node.layer)
             else:
                 if node.layer not in places:
                     places[node.layer] = len(places)
@@ -259,7 +260,7 @@ class Model(Trainer, Layer):
     def from_config(cls, config):
         if "nodes" not in config:
             return cls(**config)
-        from . import operations as package  # noqa: F401
+        _schema.functional(config, cls.__name__)
         from .layers import Input
 
         inputs = [Input(tuple(x["shape"]), dtype=x["dtype"], name=x["name"]) for x in config["inputs"]]
@@ -280,7 +281,7 @@ class Model(Trainer, Layer):
             if "layer" in node:
                 results.append(_flatten(layers[node["layer"]](arguments, training=node.get("training"))))
             else:
-                operation = _operation(node["operation"])
+                operation = _registry.deserialize(node["operation"], OPERATIONS, kind="operation")
                 results.append(_flatten(operation(*arguments)))
         outputs = [rebuilt(x) for x in config["outputs"]]
         several_inputs, several_outputs = config["several"]
@@ -406,6 +407,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config):
+        _schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
         if config["input"] is not None:
             start = config["input"]
@@ -493,17 +495,6 @@ def _nodes_between(inputs, outputs) -> tuple[list, list]:
         first.setdefault(node.layer, len(first))
     ordered = sorted((x for x in first if isinstance(x, Layer)), key=lambda x: (-layers.get(x, 0), first[x]))
     return [node for node in finished if all(made_by[x] is not node for x in inputs)], ordered
-
-
-def _operation(config: dict) -> Operation:
-    """An operation from its configuration."""
-    pending = [Operation]
-    while pending:
-        for cls in pending.pop().__subclasses__():
-            if cls.__name__ == config["class_name"]:
-                return cls(**config["config"])
-            pending.append(cls)
-    raise invalid("The model uses an operation that this version of jitnet does not have.", **config)
 
 
 def clone_model(model, input_tensors=None, clone_function=None) -> Model:

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from . import _registry, schedules
+from . import _checks, _registry, schedules
 from ._errors import NamesArguments, module_getattr, unknown_arguments
 from .program import Expression
 
@@ -30,7 +30,7 @@ class Optimizer(NamesArguments):
     hyperparameter_names: tuple = ()
 
     def __init__(self, name: str | None = None, **hyperparameters):
-        self.name = name or type(self).__name__.lower()
+        self.name = _checks.text(type(self).__name__, "name", name or type(self).__name__.lower())
         self.iterations = 0  # steps taken
         self._hyperparameters = {}
         unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
@@ -157,7 +157,7 @@ class SGD(Optimizer):
     """
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD"):
-        self.nesterov = bool(nesterov)
+        self.nesterov = _checks.boolean("SGD", "nesterov", nesterov)
         self._plain = True  # no velocity is kept until there is momentum; a schedule may leave zero later
         super().__init__(name=name, learning_rate=learning_rate, momentum=momentum)
 

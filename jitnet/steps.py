@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from . import codegen, fusion, plan
+from . import _checks, codegen, fusion, plan
+from ._errors import invalid
 from .config import conv_algorithm
 from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
-from .program import Buffer, Expression, Out, Program, dependents
+from .literals import identifier, literal
+from .program import ITEMSIZE, Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads
 
 # operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
@@ -19,7 +21,7 @@ RESERVED = (
     "size", "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
     "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
     "compile_part", "step", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
-    "float32", "float64", "int32", "int64", "uint8",
+    "step_compiled", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 
 
@@ -90,7 +92,12 @@ class Step:
         self.layout = plan.gradient_layout(self.trainable, self.storage_names)
 
         wanted = dependents(applications, [*self.trainable, *wanted_inputs])
-        names = [*RESERVED, *self.inputs, *(optimizer.hyperparameter_names if optimizer else ())]
+        names = [*RESERVED, *self.inputs]
+        for own in (*optimizer.hyperparameter_names, *optimizer.slot_names) if optimizer else ():
+            if own in names or identifier(own) != own:
+                kind = type(optimizer).__name__
+                raise invalid(f"{kind} needs names of its own for hyperparameters and slots: identifiers.", name=own)
+            names.append(own)
         program = Program(wanted, names, layer_names)
         self.program = program
         names = list(self.inputs)
@@ -215,11 +222,12 @@ class Step:
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
             program.call("training.weighted_total", buffer, weights, Out(total))
             # results are divided by the number of samples when they are read
-            factor = float(weight) if mean else Expression(f"{float(weight)} * batch")
+            weight = literal(float(weight))
+            factor = Expression(weight if mean else f"{weight} * batch")
             program.call("training.add_result", total, Expression("results"), 0, factor)
             if values in program.differentiated:
                 target = program.gradient_target(values, batched=True)
-                scale = Expression(f"{float(weight)} / batch" if mean else f"{float(weight)}")
+                scale = Expression(f"{weight} / batch" if mean else weight)
                 program.call("training.loss_gradient", weights, target, scale, target.accumulate)
         for index, values in enumerate(records, start=1):
             buffer = program.buffer(values)
@@ -400,4 +408,5 @@ def _pack_constants(constants):
 
 def placeholder(name: str, shape, dtype=None) -> SymbolicTensor:
     """A symbolic input; ``shape`` is without the batch axis."""
-    return SymbolicTensor((None, *shape), dtype or floatx(), name)
+    dtype = _checks.one_of("an input", "dtype", dtype or floatx(), ITEMSIZE)
+    return SymbolicTensor((None, *_checks.sizes("An input", "shape", shape, least=0)), dtype, name)

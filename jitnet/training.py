@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from . import _seed, data, losses, optimizers
+from . import _checks, _seed, data, losses, optimizers
 from . import metrics as metrics_module
 from ._errors import invalid
 from ._registry import snake_case
@@ -60,7 +60,7 @@ class Trainer:
         self._compiled = {
             "losses": [losses.get(x) for x in (loss if several else [loss])],
             "metrics": list(metrics or []),
-            "loss_weights": None if loss_weights is None else [float(w) for w in loss_weights],
+            "loss_weights": None if loss_weights is None else [_weight(w) for w in loss_weights],
             "jit_compile": jit_compile,
         }
         if any(x is None for x in self._compiled["losses"]):
@@ -567,6 +567,10 @@ def _as_metric_target(metric, loss, target, output):
             f'{loss.name!r} takes integer labels. Use metrics=["accuracy"]. Received: metric={metric.name!r}'
         )
     return target
+
+
+def _weight(value) -> float:
+    return _checks.number("compile", "loss_weights", value)
 
 
 def _checked_values(kind: str, name: str, values):

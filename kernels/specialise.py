@@ -4,6 +4,7 @@ Imports neither Numba nor the generator, so that a plan can be made without them
 """
 
 import ctypes
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -17,6 +18,7 @@ from pathlib import Path
 import llvmlite
 import llvmlite.binding
 
+from jitnet import literals
 from jitnet._cache import cache_directory
 
 
@@ -179,8 +181,26 @@ def specialised_module(source: str):
     return module
 
 
+def _check_part(value) -> None:
+    """Raise unless ``value`` can be part of a source as it is."""
+    if type(value) is tuple:
+        for part in value:
+            _check_part(part)
+    elif isinstance(value, str):
+        literals.name(value)
+    elif value is not None and not dataclasses.is_dataclass(value):
+        literals.literal(value)
+
+
 class GeneratedKernel:
-    """What plans share, which have the ``name`` of a kernel and the ``source`` of the module that holds it."""
+    """What plans share, which have the ``name`` of a kernel and the ``source`` of the module that holds it.
+
+    Their fields are written into the source: numbers, names, and tuples of them.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check_part(getattr(self, field.name))
 
     def kernel(self):
         """The compiled kernel (compiled or loaded from the cache on its first call)."""

@@ -198,7 +198,7 @@ def test_arguments_by_position():
     assert layers.Dropout(0.5, None, 3).seed == 3
     with pytest.raises(ValueError, match=r"noise_shape must be None\. Received: noise_shape=3"):
         layers.Dropout(0.5, 3)
-    with pytest.raises(ValueError, match=r"Input expects dtype to be one of .* Received: dtype='float16'"):
+    with pytest.raises(ValueError, match=r"Unknown dtype of Input 'float16'\. Did you mean .* Received: "):
         jitnet.Input((3,), None, "float16")
 
 

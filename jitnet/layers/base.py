@@ -2,18 +2,20 @@
 
 import functools
 import inspect
-import itertools
+import re
+import threading
 from collections import defaultdict
 
 import numpy as np
 
-from .. import _registry, graph, initializers, regularizers
+from .. import _checks, _limits, _registry, graph, initializers, regularizers
 from .._errors import NamesArguments, invalid, unknown_arguments
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
 
-_counters: dict = defaultdict(itertools.count)
+_counters: dict[str, int] = defaultdict(int)
+_counting = threading.Lock()
 REGISTRY: dict[str, type] = {}
 
 
@@ -22,8 +24,21 @@ def clear_names() -> None:
     _counters.clear()
 
 
+def used_names() -> dict:
+    """Where the automatic names stand, for ``set_used_names``."""
+    return dict(_counters)
+
+
+def set_used_names(before: dict) -> None:
+    """Let the automatic names go on from where they stood."""
+    _counters.clear()
+    _counters.update(before)
+
+
 def unique_layer_name(base: str) -> str:
-    number = next(_counters[base])
+    with _counting:
+        number = _counters[base]
+        _counters[base] += 1
     return base if number == 0 else f"{base}_{number}"
 
 
@@ -69,13 +84,20 @@ class Layer(NamesArguments):
             raise unknown_arguments(type(self).__name__, unknown, _constructor_arguments(type(self)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise invalid(f"{type(self).__name__} expects a name without '/'.", name=name)
+        if name is not None and re.search("[\ud800-\udfff]", name):
+            # half of a character: no file can hold it
+            raise invalid(f"{type(self).__name__} expects a name of whole Unicode characters.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
         self._trainable = checked_trainable(type(self).__name__, trainable)
         check_policy(dtype)
+        if dtype not in (None, "float32", "float64", graph.MIXED):
+            expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{graph.MIXED}" or None.'
+            raise invalid(expected, dtype=dtype)
         self._policy = dtype
         self._built_policy = None
         self.built = False
-        self.input_spec_shape = None if input_shape is None else tuple(input_shape)
+        kind = type(self).__name__
+        self.input_spec_shape = None if input_shape is None else _checks.sizes(kind, "input_shape", input_shape)
         self._weights: list[Variable] = []
         self._first_node: Node | None = None
 
@@ -127,6 +149,7 @@ class Layer(NamesArguments):
         ``jitnet.regularizers``; trainable=False: a state that the optimizer leaves alone.
         """
         initializer = initializers.get(initializer)
+        _limits.count_weight(f"{self.name}/{name}", tuple(shape))
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
         variable = Variable(value, f"{self.name}/{name}", trainable, regularizers.get(regularizer))
         variable.trainable = trainable and self.trainable
@@ -337,38 +360,12 @@ def _constructor_arguments(cls: type) -> set[str]:
     return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
 
 
-def pair(layer: str, argument: str, value, least: int = 1) -> tuple[int, int]:
-    """An int or a pair of ints as a pair, checked."""
-    values = (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
-    try:
-        values = tuple(values)
-    except TypeError:
-        values = ()
-    if len(values) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in values):
-        expected = f"{layer} expects {argument} to be an integer from {least} up or a pair of them."
-        raise invalid(expected, **{argument: value})
-    return tuple(int(v) for v in values)
-
-
-def check_padding(layer: str, padding) -> str:
-    """ "valid" or "same", checked."""
-    if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
-        raise invalid(f'{layer} expects padding "valid" or "same".', padding=padding)
-    return padding.lower()
-
-
 def check_channels_last(layer: str, data_format) -> None:
     if data_format not in (None, "channels_last"):
         raise invalid(
             f'{layer} takes tensors as (batch, height, width, channels): data_format="channels_last".',
             data_format=data_format,
         )
-
-
-def positive_integer(layer: str, argument: str, value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise invalid(f"{layer} expects {argument} to be a positive integer.", **{argument: value})
-    return int(value)
 
 
 def checked_trainable(layer: str, value) -> bool:

@@ -1,7 +1,6 @@
 """Input."""
 
-from .. import graph
-from .._errors import invalid
+from .. import _checks, graph
 from ..graph import SymbolicTensor
 from ..operations.elementwise import CAST_DTYPES
 from .base import Layer, Node, unique_layer_name
@@ -18,17 +17,9 @@ class InputLayer(Layer):
 
     def __init__(self, shape=None, batch_size=None, dtype=None, **kwargs):
         super().__init__(**kwargs)
-        if dtype not in (None, *CAST_DTYPES):
-            raise invalid(f"Input expects dtype to be one of {', '.join(CAST_DTYPES)}, or None.", dtype=dtype)
-        try:
-            shape = tuple(int(s) for s in shape)
-        except TypeError:
-            raise invalid("Input expects a shape of fixed sizes, without the batch axis.", shape=shape) from None
-        if any(s < 1 for s in shape):
-            raise invalid("Input expects positive sizes.", shape=shape)
-        self.shape = shape
+        self._policy = None if dtype is None else _checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
+        self.shape = shape = _checks.sizes("Input", "shape", shape)
         self.built = True
-        self._policy = dtype
         tensor = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
         self._first_node = tensor.history = Node(self, [], [tensor])
 

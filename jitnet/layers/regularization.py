@@ -1,6 +1,6 @@
 """Dropout."""
 
-from .. import _seed
+from .. import _checks, _seed
 from .._errors import invalid
 from ..operations.random import Dropout as DropoutOperation
 from .base import Layer
@@ -24,9 +24,7 @@ class Dropout(Layer):
         super().__init__(**kwargs)
         if noise_shape is not None:
             raise invalid("Dropout drops every element by itself: noise_shape must be None.", noise_shape=noise_shape)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise invalid("Dropout expects a rate from 0 up to, not including, 1.", rate=rate)
-        self.rate = float(rate)
+        self.rate = _checks.number("Dropout", "rate", rate, least=0, below=1)
         self.noise_shape = None
         self.seed = None if seed is None else _seed.checked_seed(seed)
         self._stream = _seed.next_stream() if seed is None else 0

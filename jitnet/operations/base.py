@@ -4,6 +4,8 @@ import re
 
 from ..graph import CONVERTED, apply, converted
 
+REGISTRY: dict[str, type] = {}  # jitnet's own operations by class name: what a saved model may hold
+
 
 class Operation:
     """One differentiable step of a graph.
@@ -11,6 +13,9 @@ class Operation:
     A subclass gives ``infer`` (shapes and dtypes of the outputs, and the errors that a user should see), ``forward``
     (kernel calls) and ``backward`` (kernel calls that add to the gradients of the inputs).  Constructor arguments are
     kept under their own names, so that ``get_config`` finds them.
+
+    A file may hold any arguments, and they reach kernels: the constructor checks each of them (see ``_checks``), and
+    ``infer`` every input's shape.  ``registered=False``: not to be made from a file, being no operation by itself.
     """
 
     differentiable = True
@@ -20,8 +25,10 @@ class Operation:
     labels: tuple = ()  # indices of inputs that are integers by their meaning
     integers = CONVERTED  # what becomes of inputs that are all integers: KEPT, CONVERTED to floatx first, or REFUSED
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, registered: bool = True, **kwargs):
         super().__init_subclass__(**kwargs)
+        if registered and cls.__module__.partition(".")[0] == "jitnet":
+            REGISTRY[cls.__name__] = cls
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 

@@ -1,11 +1,14 @@
 """An operation given by a user as two ``@njit`` functions."""
 
+from .. import _checks
+from .._errors import invalid
 from ..graph import Value, as_value
+from ..literals import identifier
 from ..program import Out
 from .base import Operation
 
 
-class CustomOperation(Operation):
+class CustomOperation(Operation, registered=False):
     """A user's own operation: ``forward`` and ``backward`` compiled by Numba.
 
     forward(x1, ..., xk, y) writes the output y; backward(x1, ..., xk, y, dy, dx1, ..., dxk) writes the gradients of
@@ -15,6 +18,7 @@ class CustomOperation(Operation):
 
     forward, backward: functions decorated with ``numba.njit``; ``backward=None``: no gradient flows.
     output_shape: a function from the input shapes to the output's, None for the batch axis; default: the first input's.
+    name: a string, for the step's source and for errors.
 
     Example::
 
@@ -36,10 +40,12 @@ class CustomOperation(Operation):
                 raise TypeError(
                     f"CustomOperation expects {role} to be decorated with numba.njit. Received: {role}={function!r}"
                 )
+        if output_shape is not None and not callable(output_shape):
+            raise invalid("CustomOperation expects output_shape to be a function or None.", output_shape=output_shape)
         self.forward_function = forward
         self.backward_function = backward
         self.output_shape = output_shape
-        self._name = name
+        self._name = _checks.text("CustomOperation", "name", name)
         self.differentiable = backward is not None
 
     @property
@@ -57,7 +63,8 @@ class CustomOperation(Operation):
         return [(shape, inputs[0].dtype)]
 
     def _call(self, program, role, function, arguments):
-        program.call(f"{self._name}_{role}", *arguments, function=function)
+        # an identifier has no dot: no name makes it one of jitnet's kernels
+        program.call(identifier(f"{self._name}_{role}"), *arguments, function=function)
 
     def forward(self, program, lowered):
         self._call(program, "forward", self.forward_function, [*lowered.inputs, Out(lowered.output)])

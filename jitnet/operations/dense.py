@@ -54,9 +54,10 @@ class BiasAdd(Operation):
     integers = REFUSED
 
     def infer(self, x, bias):
-        if bias.ndim != 1 or x.shape[-1] != bias.shape[0]:
+        if x.ndim < 1 + x.batched or bias.batched or bias.shape != x.shape[-1:]:
+            expected = f"({x.shape[-1]},)" if x.ndim > x.batched else "(channels,)"
             raise ValueError(
-                f"bias_add expects a bias of shape ({x.shape[-1]},) for an input of shape {display(x.shape)}. "
+                f"bias_add expects a bias of shape {expected} for an input of shape {display(x.shape)}. "
                 f"Received: bias shape={display(bias.shape)}"
             )
         return [(x.shape, x.dtype)]

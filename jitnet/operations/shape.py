@@ -1,5 +1,7 @@
 """Operations that move elements without changing them."""
 
+from .. import _checks
+from .._errors import invalid
 from ..graph import KEPT
 from ..program import Out
 from .base import Operation, display, elements, normalize_axis, require_rank
@@ -11,13 +13,13 @@ class Reshape(Operation):
     integers = KEPT
 
     def __init__(self, shape):
-        self.shape = tuple(int(s) for s in shape)
+        self.shape = _checks.sizes("reshape", "shape", shape, least=-1)
+        if self.shape.count(-1) > 1:
+            raise invalid("reshape takes sizes and at most one -1.", shape=self.shape)
 
     def infer(self, x):
         shape = list(self.shape)
         size = elements(x.shape)
-        if shape.count(-1) > 1 or any(s < -1 for s in shape):
-            raise ValueError(f"reshape takes non-negative sizes and at most one -1. Received: shape={self.shape}")
         if -1 in shape:
             known = elements([s for s in shape if s != -1])
             shape[shape.index(-1)] = size // known if known else 0
@@ -44,9 +46,11 @@ class Concatenate(Operation):
     integers = KEPT
 
     def __init__(self, axis: int = -1):
-        self.axis = axis
+        self.axis = _checks.integer("concatenate", "axis", axis)
 
     def infer(self, *tensors):
+        if not tensors:
+            raise ValueError("concatenate expects at least one tensor. Received: none")
         first = tensors[0]
         axis = normalize_axis("concatenate", self.axis, first)
         for x in tensors[1:]:
@@ -91,7 +95,9 @@ class Slice(Operation):
     integers = KEPT
 
     def __init__(self, axis: int, start: int, stop: int):
-        self.axis, self.start, self.stop = axis, start, stop
+        self.axis = _checks.integer("slice", "axis", axis)
+        self.start = _checks.integer("slice", "start", start, least=0)
+        self.stop = _checks.integer("slice", "stop", stop, least=1)
 
     def infer(self, x):
         axis = normalize_axis("slice", self.axis, x)
@@ -123,7 +129,7 @@ class Transpose(Operation):
     integers = KEPT
 
     def __init__(self, axes):
-        self.axes = tuple(axes)
+        self.axes = _checks.sizes("transpose", "axes", axes, least=0)
 
     def infer(self, x):
         if sorted(self.axes) != list(range(x.ndim)):
@@ -161,7 +167,7 @@ class Pad2D(Operation):
     integers = KEPT
 
     def __init__(self, padding):
-        self.padding = tuple(tuple(side) for side in padding)
+        self.padding = _checks.margins("pad2d", "padding", padding)
 
     def infer(self, x):
         require_rank("pad2d", x, 4, "(batch, height, width, channels)")
