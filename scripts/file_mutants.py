@@ -264,7 +264,7 @@ def _models() -> list:
     nested = jitnet.Sequential([layers.Input((4,), name="n"), layers.Dense(4, name="inner")], name="nested")
     joined = layers.Add(name="add")([shared(a) * 2.0, nested(shared(a))])
     wide = ops.transpose(b, (0, 2, 1)) + np.ones((4, 3), "float32")
-    cut = ops.slice_axis(ops.concatenate([joined, ops.mean(wide, axis=-1)]), 1, 1, 7)
+    cut = ops.slice_axis(ops.concatenate([joined, ops.mean(wide, axis=-1)], axis=-1), 1, 1, 7)
     tail = layers.Softmax(name="softmax")(ops.maximum(cut, 0.5) / 2.0)
     graph = jitnet.Model([a, b], [tail, layers.Dense(1, "sigmoid", name="last")(ops.reshape(cut, (-1, 2, 3)))])
     graph.compile("sgd", ["mse", "mae"], loss_weights=[1.0, 0.5])

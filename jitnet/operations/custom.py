@@ -4,6 +4,7 @@ import inspect
 
 from .. import _checks
 from .._errors import invalid
+from ..graph import Value, as_value
 from ..literals import identifier
 from ..program import Out
 from .base import Operation
@@ -54,6 +55,11 @@ class CustomOperation(Operation, registered=False):
     @property
     def name(self):
         return self._name
+
+    def prepare(self, inputs):
+        # what a user's functions make of integers is theirs to know
+        dtype = next((x.dtype for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")), None)
+        return tuple(as_value(x, dtype) for x in inputs)
 
     def infer(self, *inputs):
         self._check_parameters("forward", self.forward_function, ["x"] * len(inputs), ["y"])
