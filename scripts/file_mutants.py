@@ -269,12 +269,16 @@ def _models() -> list:
     graph.compile("sgd", ["mse", "mae"], loss_weights=[1.0, 0.5])
     pooled = layers.GlobalAveragePooling2D(name="pooled")
     small = jitnet.Sequential([layers.Input((4, 4, 3), name="x"), pooled, layers.Dense(2, name="output")], name="small")
+    whole = layers.Input((3,), dtype="int64", name="whole")
+    normal = layers.BatchNormalization(name="normal")(layers.Dense(2, name="told")(whole * 3 - 1), training=False)
+    dropped = layers.Dropout(0.5, name="dropped")(normal, training=True)
+    integers = jitnet.Model(whole, [whole + 1, dropped], name="integers")
     jitnet.set_floatx("float64")
     try:
         double = compiled(jitnet.Sequential(perceptron(), name="double"), "categorical_crossentropy", jit_compile=True)
     finally:
         jitnet.set_floatx("float32")
-    return [first, images, graph, compiled(small, "mse"), double]
+    return [first, images, graph, integers, compiled(small, "mse"), double]
 
 
 def _parts(data: bytes):
