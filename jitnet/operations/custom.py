@@ -67,7 +67,7 @@ class CustomOperation(Operation):
             signature.bind(*expected)
         except TypeError:
             raise TypeError(
-                f"CustomOperation {self._name!r} expects {role}({', '.join(expected)}), for {len(inputs)} tensors given. "
+                f"CustomOperation {self._name!r} expects {role}({', '.join(expected)}) for {len(inputs)} inputs. "
                 f"Received: {role}={function.py_func.__name__}{signature}"
             ) from None
 
