@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from ._exclusive import trains
 from .steps import aligned_zeros
 from .training import _batch_size
 
 
+@trains
 def warmup(model, batch_size: int = 32, training: bool = True) -> None:
     """Compile what a model needs, so that neither it nor a later process with such a model waits for it.
 

@@ -186,17 +186,23 @@ class StepWriter:
         words = set(re.findall(r"\w+", "\n".join(lines)))
         return [f"    {n} = hyperparameters[{i}]" for i, n in enumerate(self.hyperparameters) if n in words]
 
-    def _chunked(self, name: str, head: list[str], body: list[str], counts: tuple) -> tuple[list[str], str]:
-        """A function over chunks, its launcher, and the line of the step that calls the launcher."""
+    def _chunked(
+        self, name: str, head: list[str], body: list[str], counts: tuple, after=()
+    ) -> tuple[list[str], str]:
+        """A function over chunks, its launcher, and the line of the step that calls the launcher.
+
+        after: what the launcher does when all chunks have run.
+        """
         lines = self._hyperparameters(body) + head + body
         used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "parts", "threads", "update_threads")]
         source = ["@compile_part"]
         source += _wrapped(f"def {name}_chunk", ["chunk", "chunks", *used], ":", "")
         source += [*lines, "", "", "@compile_function"]
-        source += _wrapped(f"def {name}", ["chunks", "threads", *used], ":", "")
+        whole = [*used, *(a for a in self._used(after) if a not in used)]
+        source += _wrapped(f"def {name}", ["chunks", "threads", *whole], ":", "")
         source += _wrapped("arguments = ", used, "", "    ")
-        source += [f"    parallel_for({name}_chunk, chunks, threads, arguments)", "", ""]
-        return source, self._step_line(name, [*counts, *used])
+        source += [f"    parallel_for({name}_chunk, chunks, threads, arguments)", *after, "", ""]
+        return source, self._step_line(name, [*counts, *whole])
 
     def _step_line(self, name: str, arguments: list[str]) -> str:
         """The line of the step that calls one of its functions."""
@@ -232,7 +238,8 @@ class StepWriter:
         lines = self._calls(section.calls, serial=True)
         lines = self._hyperparameters(lines) + lines
         used = self._used(lines)
-        source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", ""), *lines, "", ""]
+        source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", "")]
+        source += ["    flush_denormals()", *lines, "", ""]
         return source, self._step_line(section.name, used)
 
     def _update(self, name: str, sums: bool, optimizer: bool) -> tuple[list[str], str]:
@@ -267,7 +274,9 @@ class StepWriter:
                 scalars = [self._argument(s) for s in scalars]
                 body += _wrapped(function, ["block", "block_gradients", *names, *scalars], "", "    ")
                 self.kernel_calls[function, *[(dtype, 1)] * (2 + len(slots)), *scalars] = None
-        return self._chunked(name, [], body, ("blocks", "update_threads"))
+        # counted here, so that no interruption comes between the weights and their count
+        after = ["    iterations[0] += 1"] if optimizer else []
+        return self._chunked(name, [], body, ("blocks", "update_threads"), after)
 
     def _product(self, call: Call, compute: bool) -> list[str]:
         """Which rows of a weight's gradient make the block, and the call that computes them."""
@@ -305,7 +314,8 @@ class StepWriter:
         imports = [f"from numpy import {', '.join(dtypes)}", ""] if dtypes else []
         decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
         decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
-        modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": ["parallel_for"]}
+        parallel = [name for name in ("flush_denormals", "parallel_for") if name in used]
+        modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": parallel}
         for name, (module, function) in self.kernels.items():
             modules.setdefault(module, []).append(function if name == function else f"{function} as {name}")
         for module, names in sorted(modules.items()):
@@ -382,6 +392,6 @@ def load(source: str, functions: dict, plans) -> object:
         from .kernels.cpu._jit import user_kernel
 
         for function_name, function in functions.items():
-            setattr(module, function_name, user_kernel(function))
+            setattr(module, function_name, user_kernel(function, function_name))
     _MODULES[key] = module
     return module

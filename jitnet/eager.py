@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _seed
-from .graph import SymbolicTensor, Variable, floatx
+from .graph import SymbolicTensor, Variable, building, floatx
 from .steps import Step, placeholder
 
 
@@ -18,8 +18,8 @@ def _prepare(array):
 
 def _run(step: Step, batch: int, arrays: dict) -> None:
     seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
-    arguments = step.bind(batch, **arrays, seed=seed, t=t, results=np.zeros(step.results))
-    step.module.step(*arguments)
+    with step.workspace() as workspace, step.explained():
+        step.module.step(*step.bind(workspace, batch, **arrays, seed=seed, t=t, results=np.zeros(step.results)))
 
 
 def vector_jacobian_product(function, arrays, output_gradient=None, variables=()):
@@ -33,7 +33,8 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     """
     arrays = [_prepare(a) for a in arrays]
     inputs = {f"x_{i}": placeholder(f"x_{i}", a.shape[1:], str(a.dtype)) for i, a in enumerate(arrays)}
-    output = function(*inputs.values())
+    with building:
+        output = function(*inputs.values())
     if not isinstance(output, SymbolicTensor) or not output.batched:
         raise TypeError(f"The function must return one tensor with a batch axis. Received: {output!r}")
     batch = len(arrays[0])

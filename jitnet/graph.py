@@ -6,7 +6,9 @@ every batch size.  Tensors without a batch axis (a penalty, a normalised weight)
 
 import itertools
 import math
+import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -15,22 +17,37 @@ from . import _limits
 MIXED = "mixed_bfloat16"
 
 _policy = "float32"
+_policy_here: ContextVar[str | None] = ContextVar("policy", default=None)  # instead of _policy
+
+# held while layers are built, traced and their steps written and compiled: one thread at a time changes the graph
+building = threading.RLock()
 
 
 def floatx() -> str:
     """The dtype of new weights and activations: ``"float32"`` (default) or ``"float64"``."""
-    return "float32" if _policy == MIXED else _policy
+    found = policy()
+    return "float32" if found == MIXED else found
 
 
 def policy() -> str:
     """The dtype policy of new layers: the name of their float type, or "mixed_bfloat16"."""
-    return _policy
+    return _policy_here.get() or _policy
 
 
 def set_policy(policy: str) -> None:
-    """Set the policy, which ``config.set_dtype_policy`` has checked."""
+    """Set the policy of all threads, which ``config.set_dtype_policy`` has checked."""
     global _policy
     _policy = policy
+
+
+@contextmanager
+def floatx_here(dtype: str):
+    """``set_floatx`` for what is inside and for this thread alone."""
+    token = _policy_here.set(_checked_floatx(dtype))
+    try:
+        yield
+    finally:
+        _policy_here.reset(token)
 
 
 def set_floatx(dtype: str) -> None:
@@ -38,9 +55,13 @@ def set_floatx(dtype: str) -> None:
 
     dtype: "float32", or "float64" for gradient checks.
     """
+    set_policy(_checked_floatx(dtype))
+
+
+def _checked_floatx(dtype: str) -> str:
     if dtype not in ("float32", "float64"):
         raise ValueError(f'set_floatx expects "float32" or "float64". Received: dtype={dtype!r}')
-    set_policy(dtype)
+    return dtype
 
 
 class Value:
@@ -223,41 +244,40 @@ class Application:
         return any(value.batched for value in [*self.inputs, *self.outputs])
 
 
-class _Trace:
-    """What layers may ask while they are traced."""
-
-    training: bool | None = None  # None: nobody has said
-    scopes: tuple = ()  # (name, policy) of each
+# what layers may ask while they are traced, each thread its own
+_training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
+_scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
 
 
 @contextmanager
 def training_mode(training: bool | None):
     """Trace with layers behaving as in training (dropout, batch statistics), as in inference, or (None) by default."""
-    before, _Trace.training = _Trace.training, training
+    token = _training.set(training)
     try:
         yield
     finally:
-        _Trace.training = before
+        _training.reset(token)
 
 
 @contextmanager
 def scope(name: str, policy: str = "float32"):
     """Operations applied inside belong to the layer ``name``, whose dtype policy is ``policy``."""
-    before, _Trace.scopes = _Trace.scopes, (*_Trace.scopes, (name, policy))
+    token = _scopes.set((*_scopes.get(), (name, policy)))
     try:
         yield
     finally:
-        _Trace.scopes = before
+        _scopes.reset(token)
 
 
 def is_training() -> bool | None:
     """What ``training`` is for whoever is called without it; None where no caller has said."""
-    return _Trace.training
+    return _training.get()
 
 
 def current_scope() -> tuple[str, str]:
     """Name and policy of the layer that is traced."""
-    return _Trace.scopes[-1] if _Trace.scopes else ("", "float32")
+    scopes = _scopes.get()
+    return scopes[-1] if scopes else ("", "float32")
 
 
 def as_value(x, dtype=None) -> Value:

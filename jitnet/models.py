@@ -55,13 +55,13 @@ class Model(Trainer, Layer):
     def _connect(self, inputs, outputs) -> None:
         self._several_inputs = isinstance(inputs, list | tuple)
         self._several_outputs = isinstance(outputs, list | tuple)
-        self._graph_inputs = _flatten(inputs)
-        self._graph_outputs = _flatten(outputs)
-        for x in [*self._graph_inputs, *self._graph_outputs]:
+        graph_inputs, self._graph_outputs = _flatten(inputs), _flatten(outputs)
+        for x in [*graph_inputs, *self._graph_outputs]:
             if not isinstance(x, SymbolicTensor):
                 raise TypeError(f"Model expects tensors made by Input and by layers. Received: {x!r}")
-        self._nodes, self._ordered_layers = _nodes_between(self._graph_inputs, self._graph_outputs)
+        self._nodes, self._ordered_layers = _nodes_between(graph_inputs, self._graph_outputs)
         self._connected = self.built = True
+        self._graph_inputs = graph_inputs  # last: with it the model is ready for other threads
 
     @property
     def layers(self) -> list[Layer]:
@@ -124,7 +124,7 @@ class Model(Trainer, Layer):
 
     def __call__(self, inputs, training=None):
         if not any(isinstance(x, Value) for x in _flatten(inputs)):
-            self._build_from_arrays(data.as_arrays(inputs))
+            self._build_once_from(data.as_arrays(inputs))
         return super().__call__(inputs, training)
 
     def _of_input_dtypes(self, arrays):

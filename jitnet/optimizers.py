@@ -31,7 +31,6 @@ class Optimizer(NamesArguments):
 
     def __init__(self, name: str | None = None, **hyperparameters):
         self.name = _checks.text(type(self).__name__, "name", name or type(self).__name__.lower())
-        self.iterations = 0  # steps taken
         self._hyperparameters = {}
         unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
         if unknown:
@@ -40,7 +39,17 @@ class Optimizer(NamesArguments):
             self._set(key, hyperparameters[key])
         self._forget_state()
 
+    @property
+    def iterations(self) -> int:
+        """Steps taken: the compiled step counts them as it updates the weights."""
+        return int(self._iterations[0])
+
+    @iterations.setter
+    def iterations(self, value) -> None:
+        self._iterations[0] = value
+
     def _forget_state(self):
+        self._iterations = np.zeros(1, np.int64)
         self._slots: dict[str, np.ndarray] = {}
         self._layout = None
         self._variables: list = []
@@ -88,8 +97,11 @@ class Optimizer(NamesArguments):
 
     # ---- state
 
-    def slot_arrays(self, layout, variables) -> dict[str, np.ndarray]:
-        """The flat slot arrays for a gradient layout; earlier state follows its variables into a new layout."""
+    def state_arguments(self, layout, variables) -> dict[str, np.ndarray]:
+        """What a step changes, by its arguments' names: the flat slots for a gradient layout, and the count of steps.
+
+        Earlier state follows its variables into a new layout.
+        """
         known = self._layout is not None and self._layout.offsets == layout.offsets
         if not known or tuple(self._slots) != tuple(self.slot_names):
             from .steps import aligned_zeros
@@ -98,7 +110,7 @@ class Optimizer(NamesArguments):
             self._slots = {name: aligned_zeros(layout.size, layout.dtype) for name in self.slot_names}
             self._layout, self._variables = layout, list(variables)
             self.set_state(earlier)
-        return self._slots
+        return {**self._slots, "iterations": self._iterations}
 
     def without_state(self) -> "Optimizer":
         """An optimizer with the same hyperparameters that has not updated anything."""
@@ -108,7 +120,8 @@ class Optimizer(NamesArguments):
 
     def __getstate__(self) -> dict:
         # a copy, also a pickled one, keeps its state for the variables that are copied with it
-        return {**vars(self), "_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
+        started = {"_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
+        return {**vars(self), **started, "_iterations": self._iterations.copy()}
 
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""

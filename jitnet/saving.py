@@ -310,9 +310,5 @@ def _restored_on_failure():
 
 @contextlib.contextmanager
 def _floatx(dtype: str):
-    before = graph.policy()
-    graph.set_floatx(dtype)
-    try:
+    with graph.floatx_here(dtype):
         yield
-    finally:
-        graph.set_policy(before)

@@ -10,10 +10,11 @@ import numpy as np
 from . import _checks, _seed, data, losses, optimizers
 from . import metrics as metrics_module
 from ._errors import invalid
+from ._exclusive import trained_here, trains
 from ._registry import snake_case
 from .callbacks import CallbackList
 from .config import conv_algorithm
-from .graph import SymbolicTensor, training_mode
+from .graph import SymbolicTensor, building, training_mode
 from .losses import per_sample
 from .operations.base import display
 from .steps import QuickPrediction, Step, placeholder
@@ -91,9 +92,12 @@ class Trainer:
         trainable = tuple(v for v in self.trainable_weights)
         kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
         key = (mode, trainable, target_shapes, fuse, regions, kernel, conv_algorithm())
-        if key not in self._steps:
-            self._steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
-        return self._steps[key]
+        steps = self._steps
+        if key not in steps:
+            with building:
+                if key not in steps:
+                    steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
+        return steps[key]
 
     def _make_step(self, mode, trainable, target_shapes, options) -> Step:
         training = mode == "train"
@@ -201,6 +205,7 @@ class Trainer:
             self._require_compiled("step_source")
         return self._step(modes[mode], fuse=fuse).source
 
+    @trains
     def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
         """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
 
@@ -228,7 +233,6 @@ class Trainer:
             t = self.optimizer.iterations
             table = self.optimizer.hyperparameter_table(t, 1)
             step.run(batch, 1, {**values, "t": t, "hyperparameters": table}, False)
-            self.optimizer.iterations += 1
 
         run_once()  # compiles
         try:
@@ -250,10 +254,16 @@ class Trainer:
 
     # ---- data
 
+    def _build_once_from(self, arrays) -> None:
+        """Build the model from its first data, in whichever thread comes first."""
+        if self._graph_inputs is None:
+            with building:
+                self._build_from_arrays(arrays)
+
     def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x"):
         """Checked arrays: ({argument: array}, number of samples, target shapes)."""
         arrays = data.as_arrays(x, what)
-        self._build_from_arrays(arrays)
+        self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, arrays, self._input_tensors(), what)
         samples = len(inputs[0])
         outputs = self._graph_outputs
@@ -305,8 +315,6 @@ class Trainer:
             step.run(batch, count, values, compiled)
             if done:  # the first call may compile
                 step.seconds_per_step = (time.perf_counter() - start) / count
-            if step.optimizer is not None:
-                self.optimizer.iterations += count
             done += count
             if on_progress is not None and on_progress(done, end):
                 break
@@ -317,6 +325,7 @@ class Trainer:
         choice = self._compiled["jit_compile"]
         return step.work(batch_size) < AUTO_COMPILED_WORK if choice == "auto" else choice
 
+    @trains
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
         validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0,
@@ -336,7 +345,10 @@ class Trainer:
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 
         A callback that sets ``model.stop_training`` ends the training after the epoch, or from a batch-level hook after
-        the batch.  Ctrl-C leaves the model as the last step left it.
+        the batch.  Ctrl-C leaves the model as the last step left it; ``optimizer.iterations`` says which that was.
+
+        Raises RuntimeError while another thread trains this model, or one that shares weights or the optimizer with it.
+        Other threads may predict and evaluate meanwhile: they see the weights as they are.
         """
         self._require_compiled("fit")
         batch_size = self._last_batch_size = _batch_size(batch_size)
@@ -437,8 +449,6 @@ class Trainer:
         step.run(batch_size, count * steps, {**values, "hyperparameters": table}, True, steps)
         if first:
             step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
-        if step.optimizer is not None:
-            self.optimizer.iterations += count * steps
         names = self._record_names()
         for row in results:
             logs = _means(names, row, size)
@@ -457,7 +467,7 @@ class Trainer:
         warnings.warn(
             f"The loss became {logs['loss']} in {place}. Lower the learning rate, or check the targets and the loss.",
             RuntimeWarning,
-            stacklevel=4 if step is None else 5,  # where fit was called
+            stacklevel=5 if step is None else 6,  # where fit was called
         )
 
     def _order(self, samples: int, iterations: int | None = None) -> np.ndarray:
@@ -505,7 +515,7 @@ class Trainer:
     def predict(self, x, batch_size=None, verbose="auto", callbacks=None):
         """The model's outputs for x (samples, ...): an array, or a list for several outputs."""
         arrays = data.as_arrays(x)
-        self._build_from_arrays(arrays)
+        self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, arrays, self._input_tensors())
         samples = len(inputs[0])
         batch_size = min(_batch_size(batch_size), samples)
@@ -546,7 +556,8 @@ class Trainer:
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
         step = self._step("train", shapes)
         results = np.zeros(step.results)
-        self._run_batches(step, arrays, np.arange(samples), samples, results)
+        with trained_here(self, step.trainable):
+            self._run_batches(step, arrays, np.arange(samples), samples, results)
         return _returned(_means(self._record_names(), results, samples), return_dict)
 
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):

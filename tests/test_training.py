@@ -748,6 +748,7 @@ def test_compiled_code_allocates_nothing_itself(steps):
     finally:
         memsys_disable_stats()
     # one small record for every array argument of the one call, however many steps it takes
-    arrays = sum(isinstance(a, np.ndarray) for a in step.bind(61, True, **values))
+    with step.workspace() as workspace:
+        arrays = sum(isinstance(a, np.ndarray) for a in step.bind(workspace, 61, True, **values))
     assert after.alloc - before.alloc <= arrays
     assert after.free - before.free == after.alloc - before.alloc

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import hashlib
 import importlib
+import itertools
 import os
 import pickle
 import re
@@ -21,23 +22,29 @@ from pathlib import Path
 
 import llvmlite.binding
 import numba
+import numpy
 from numba import types
 from numba.core import cgutils, sigutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, register_jitable
 
 from jitnet._cache import cache_directory
+from jitnet.kernels.cpu import exceptions
 from jitnet.kernels.specialise import module_name, vector_target
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
-_SHARED = ("_jit.py", "elementwise.py", "memory.py", "parallel.py", "rows.py", "vector_math.py")
+_SHARED = ("_jit.py", "elementwise.py", "exceptions.py", "memory.py", "parallel.py", "rows.py", "vector_math.py")
 _GENERATED = ("depthwise.py",)  # modules that call the generator's tiles
 _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
+_NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
+_USERS = itertools.count()  # numbers of users' functions
+
 
 
 @functools.cache
@@ -154,12 +161,12 @@ class _Cache(FunctionCache):
 # ---- kernels as symbols
 
 
-def _publish(dispatcher, arguments, in_cache: bool) -> None:
+def _publish(dispatcher, arguments, name: str, user: int | None) -> None:
     """Give an overload of a kernel its symbol, and let callers call that."""
     compiled = dispatcher.overloads[arguments]
     function = dispatcher.py_func
     identity = f"{function.__module__} {function.__qualname__} {arguments} "
-    identity += source_hash(function.__code__.co_filename) if in_cache else str(id(dispatcher))
+    identity += source_hash(function.__code__.co_filename) if user is None else str(user)
     symbol = f"jitnet_kernel_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
     if symbol in _KERNELS:
         return
@@ -167,11 +174,13 @@ def _publish(dispatcher, arguments, in_cache: bool) -> None:
     address = compiled.library.get_pointer_to_function(descriptor.llvm_func_name)
     llvmlite.binding.add_symbol(symbol, address)
     _KERNELS[symbol] = (function.__module__, function.__name__, arguments)
+    _NUMBERS[exceptions.number_of(symbol)] = name
 
     def call_symbol(context, builder, sig, args):
         function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
         target = cgutils.get_or_insert_function(builder.module, function_type, symbol)
-        context.call_conv.call_function(builder, target, descriptor.restype, descriptor.argtypes, args)
+        status, _ = context.call_conv.call_function(builder, target, descriptor.restype, descriptor.argtypes, args)
+        exceptions.propagate(context, builder, status, symbol)
         return context.get_dummy_value()
 
     call_symbol.signature = make_signature(descriptor.restype, *descriptor.argtypes)
@@ -182,13 +191,21 @@ def _publish(dispatcher, arguments, in_cache: bool) -> None:
     selector.append(call_symbol, call_symbol.signature.args)
 
 
-def _called_by_symbol(dispatcher, in_cache: bool):
+def raised_by() -> str | None:
+    """The name of the kernel that raised the last exception in this thread, once."""
+    return _NUMBERS.get(exceptions.take_last())
+
+
+def _called_by_symbol(dispatcher, name: str, user: int | None = None):
+    """name: what steps call the kernel; user: the number of a user's function, which isn't in the cache."""
     compile_overload = dispatcher.compile
 
     def compile(signature):
-        entry_point = compile_overload(signature)
-        arguments, _ = sigutils.normalize_signature(signature)
-        _publish(dispatcher, arguments, in_cache)
+        # another thread would copy the kernel into its caller if it came in between
+        with global_compiler_lock:
+            entry_point = compile_overload(signature)
+            arguments, _ = sigutils.normalize_signature(signature)
+            _publish(dispatcher, arguments, name, user)
         return entry_point
 
     call_template = dispatcher.get_call_template
@@ -215,13 +232,21 @@ def exact_kernel(function):
 def _kernel(function, options):
     dispatcher = numba.njit(**options)(function)
     dispatcher._cache = _Cache(function)
-    return _called_by_symbol(dispatcher, in_cache=True)
+    return _called_by_symbol(dispatcher, function.__name__)
 
 
-def user_kernel(dispatcher):
-    """A user's own ``@njit`` function as a kernel, with the user's options."""
-    options = {key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}
-    return _called_by_symbol(numba.njit(**options)(dispatcher.py_func), in_cache=False)
+def user_kernel(dispatcher, name: str):
+    """A user's own ``@njit`` function as a kernel; ``name``: what the step calls it.
+
+    The user's options count, and ours where the user gives none.
+    """
+    options = {**OPTIONS, **{key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}}
+    return _called_by_symbol(numba.njit(**options)(dispatcher.py_func), name, next(_USERS))
+
+
+def array_type(dtype: str, axes: int):
+    """Numba's type of a C-contiguous array."""
+    return types.Array(numba.from_dtype(numpy.dtype(dtype)), axes, "C")
 
 
 def compile_function(function):
