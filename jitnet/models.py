@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
-from . import _registry, _schema, data, graph, saving
+from . import _checks, _registry, _schema, data, graph, saving
 from ._errors import invalid, module_getattr
 from .graph import Application, SymbolicTensor, Value, Variable, is_integer
-from .layers.base import REGISTRY, Layer, Node, checked_trainable, unique_layer_name
+from .layers.base import REGISTRY, Layer, Node, unique_layer_name
 from .layers.input import InputLayer
 from .operations.base import REGISTRY as OPERATIONS
 from .operations.base import Operation, display
@@ -37,7 +37,7 @@ class Model(Trainer, Layer):
     """
 
     def __init__(self, inputs=None, outputs=None, name=None, *, trainable=True, **kwargs):
-        trainable = checked_trainable(type(self).__name__, trainable)
+        trainable = _checks.boolean(type(self).__name__, "trainable", trainable)
         super().__init__(name=name or unique_layer_name("functional" if inputs is not None else "model"), **kwargs)
         self._graph_inputs = None
         self._nodes = []
@@ -317,7 +317,7 @@ class Sequential(Model):
     """
 
     def __init__(self, layers=None, trainable=True, name=None):
-        trainable = checked_trainable("Sequential", trainable)
+        trainable = _checks.boolean("Sequential", "trainable", trainable)
         super().__init__(name=name or unique_layer_name("sequential"))
         self._sequence: list[Layer] = []
         self._start: SymbolicTensor | None = None

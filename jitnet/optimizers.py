@@ -120,7 +120,8 @@ class Optimizer(NamesArguments):
 
     def __getstate__(self) -> dict:
         # a copy, also a pickled one, keeps its state for the variables that are copied with it
-        return {**vars(self), "_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
+        started = {"_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
+        return {**vars(self), **started, "_iterations": self._iterations.copy()}
 
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""

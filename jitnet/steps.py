@@ -159,6 +159,8 @@ class Step:
             self.gradient_arguments = []
         if fuse:
             fusion.optimise(program)
+        written = {b.source: None for call in program.calls for b in call.writes if b.kind == "variable"}
+        self._states = list(written) if optimizer else []  # what a training step changes besides what it trains
         self.plan = plan.Plan(program, self.layout, fuse if regions is None else regions)
 
         self._constants, constant_offsets = _pack_constants(constants)
@@ -361,13 +363,24 @@ class Step:
         step = self.module.step
         places = {name: i for i, name in enumerate(self.arguments)}
         first = arrays["t"]
+        states = [v.value for v in self._states]
+        before = [value.copy() for value in states]
         for i in range(count):
             if self.gathered:
                 arguments[places["order"]] = arrays["order"][i * batch : (i + 1) * batch]
             if self.optimizer is not None:
                 arguments[places["hyperparameters"]] = arrays["hyperparameters"][i]
             arguments[places["t"]] = first + i
-            step(*arguments)
+            for copy, value in zip(before, states, strict=True):
+                np.copyto(copy, value)
+            counted = self.optimizer.iterations if states else None
+            try:
+                step(*arguments)
+            except BaseException:  # Ctrl-C among them: moving statistics belong to the steps that are counted
+                if states and self.optimizer.iterations == counted:
+                    for copy, value in zip(before, states, strict=True):
+                        np.copyto(value, copy)
+                raise
 
     def explain(self, error: Exception) -> None:
         """Note at an exception that compiled code raised which kernel it was."""

@@ -270,6 +270,10 @@ def _models() -> list:
     graph.compile("sgd", ["mse", "mae"], loss_weights=[1.0, 0.5])
     pooled = layers.GlobalAveragePooling2D(name="pooled")
     small = jitnet.Sequential([layers.Input((4, 4, 3), name="x"), pooled, layers.Dense(2, name="output")], name="small")
+    whole = layers.Input((3,), dtype="int64", name="whole")
+    normal = layers.BatchNormalization(name="normal")(layers.Dense(2, name="told")(whole * 3 - 1), training=False)
+    dropped = layers.Dropout(0.5, name="dropped")(normal, training=True)
+    integers = jitnet.Model(whole, [whole + 1, dropped], name="integers")
     jitnet.set_floatx("float64")
     try:
         double = compiled(jitnet.Sequential(perceptron(), name="double"), "categorical_crossentropy", jit_compile=True)
@@ -277,7 +281,7 @@ def _models() -> list:
         jitnet.set_floatx("float32")
     own = _own_class()(4, name="own")
     own(np.zeros((1, 5), "float32"))
-    return [first, images, graph, compiled(small, "mse"), double, compiled(own, "mse")]
+    return [first, images, graph, integers, compiled(small, "mse"), double, compiled(own, "mse")]
 
 
 @functools.cache

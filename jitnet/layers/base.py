@@ -88,7 +88,7 @@ class Layer(NamesArguments):
             # half of a character: no file can hold it
             raise invalid(f"{type(self).__name__} expects a name of whole Unicode characters.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
-        self._trainable = checked_trainable(type(self).__name__, trainable)
+        self._trainable = _checks.boolean(type(self).__name__, "trainable", trainable)
         check_policy(dtype)
         if dtype not in (None, "float32", "float64", graph.MIXED):
             expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{graph.MIXED}" or None.'
@@ -366,12 +366,6 @@ def check_channels_last(layer: str, data_format) -> None:
             f'{layer} takes tensors as (batch, height, width, channels): data_format="channels_last".',
             data_format=data_format,
         )
-
-
-def checked_trainable(layer: str, value) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise invalid(f"{layer} expects trainable to be True or False.", trainable=value)
-    return bool(value)
 
 
 def serialize(layer: Layer) -> dict:

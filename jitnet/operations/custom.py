@@ -79,7 +79,7 @@ class CustomOperation(Operation, registered=False):
             signature.bind(*expected)
         except TypeError:
             raise TypeError(
-                f"CustomOperation {self._name!r} expects {role}({', '.join(expected)}) for {len(inputs)} tensors. "
+                f"CustomOperation {self._name!r} expects {role}({', '.join(expected)}) for {len(inputs)} inputs. "
                 f"Received: {role}={function.py_func.__name__}{signature}"
             ) from None
 

@@ -50,7 +50,11 @@ def propagate(context, builder, status, symbol: str | None = None) -> None:
             code = builder.select(status.is_user_exc, errcode_t(number_of(symbol)), code)
         function_type = ir.FunctionType(ir.VoidType(), [errcode_t])
         builder.call(cgutils.get_or_insert_function(builder.module, function_type, _REPORT), [code])
-        context.call_conv.return_status_propagate(builder, status._replace(code=code))
+        # not Numba's return_status_propagate: without the mark, arrays would stay in memory and the usual path count
+        # references; and generated code has no ``try``
+        store = builder.store(status.excinfoptr, context.call_conv._get_excinfo_argument(builder.function))
+        store.set_metadata("numba_exception_output", builder.module.add_metadata([ir.IntType(1)(1)]))
+        builder.ret(code)
 
 
 # ---- several chunks, of which more than one may raise
