@@ -6,6 +6,8 @@ import shutil
 import sys
 import time
 
+from jitnet._errors import NamesArguments
+
 _BATCH_HOOKS = (
     "on_batch_begin",
     "on_batch_end",
@@ -18,7 +20,7 @@ _BATCH_HOOKS = (
 )
 
 
-class Callback:
+class Callback(NamesArguments):
     """Base class; every hook does nothing.
 
     ``epoch`` and ``batch`` count from 0.  ``logs`` maps names of the loss and metrics to floats; at the end of an epoch

@@ -1,7 +1,8 @@
 """The global seed, and the streams that unseeded random things take from it.
 
 A random number of jitnet is a pure function of (seed, stream, step, element).  Whoever is given no seed of its own
-takes the global seed and the next stream; stream 0 is left to those that have a seed.
+takes the global seed and the next stream; stream 0 is left to those that have a seed.  In training the step is the
+optimizer's; whatever draws without one (a prediction with dropout) takes the next of steps that no training reaches.
 """
 
 import operator
@@ -13,13 +14,16 @@ import numpy as np
 
 from jitnet._errors import invalid
 
+FIRST_DRAW = 2**40  # of the 2**47 steps that the generator tells apart
+
 _seed: int | None = None
 _next_stream = 1
+_draws = 0
 _lock = threading.Lock()
 
 
 def set_random_seed(seed: int) -> None:
-    """Set the seed of all randomness that has no seed of its own, and restart its streams.
+    """Set the seed of all randomness that has no seed of its own, and restart its streams and draws.
 
     As in Keras 3, Python's ``random`` and NumPy's global generator are seeded too.
 
@@ -29,12 +33,13 @@ def set_random_seed(seed: int) -> None:
     Raises:
         ValueError: ``seed`` is not such an integer.
     """
-    global _seed, _next_stream
+    global _seed, _next_stream, _draws
     seed = checked_seed(seed, 2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     _seed = seed
     _next_stream = 1
+    _draws = 0
 
 
 def global_seed() -> int:
@@ -62,6 +67,14 @@ def set_streams(before: int) -> None:
     """Let the streams go on from where they stood."""
     global _next_stream
     _next_stream = before
+
+
+def next_draws(count: int = 1) -> int:
+    """The first of the next ``count`` steps for random numbers that belong to no training step."""
+    global _draws
+    with _lock:
+        first, _draws = _draws, _draws + count
+    return FIRST_DRAW + first
 
 
 def checked_seed(seed, largest: int = 2**63 - 1) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jitnet._callback import Callback, CallbackList, History, ProgbarLogger
-from jitnet._errors import invalid, unknown_name
+from jitnet._errors import invalid, module_getattr, unknown_name
 from jitnet._model_file import check_suffix
 
 __all__ = [
@@ -438,3 +438,6 @@ class LambdaCallback(Callback):
                 raise unknown_name("hook", name, known)
             if function is not None:
                 setattr(self, name, function)
+
+
+__getattr__ = module_getattr(__name__, "callback")

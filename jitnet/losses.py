@@ -3,14 +3,14 @@
 import numpy as np
 
 from . import _checks, _registry, ops
-from ._errors import invalid
+from ._errors import NamesArguments, invalid, module_getattr
 from .graph import SymbolicTensor
 from .operations import losses as operations
 from .operations.elementwise import Unary
 from .operations.softmax import Softmax
 
 
-class Loss:
+class Loss(NamesArguments):
     """Base of all losses.
 
     A subclass gives ``call(y_true, y_pred)``, made of jitnet.ops: symbolic tensors in, values (batch,) or
@@ -237,3 +237,6 @@ def get(identifier):
     if found is None or isinstance(found, Loss):
         return found
     return FunctionLoss(found)
+
+
+__getattr__ = module_getattr(__name__, "loss")

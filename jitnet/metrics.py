@@ -3,11 +3,12 @@
 import numpy as np
 
 from . import _checks, _registry, losses
+from ._errors import NamesArguments, module_getattr
 from .losses import per_sample
 from .operations.losses import Accuracy as AccuracyOperation
 
 
-class Metric:
+class Metric(NamesArguments):
     """Base of the metrics that are a mean over samples.
 
     A subclass gives ``values(y_true, y_pred)``, made of jitnet.ops: symbolic tensors in, values (batch, ...) out.
@@ -181,3 +182,6 @@ def get(identifier, loss=None, prediction_shape=None) -> Metric:
 def serialize(metric) -> dict | str:
     """A name as it is, a metric as ``{"class_name": ..., "config": {...}}``."""
     return metric if isinstance(metric, str) else _registry.serialize(metric)
+
+
+__getattr__ = module_getattr(__name__, "metric")

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from . import _checks, _registry, schedules
+from ._errors import NamesArguments, module_getattr, unknown_arguments
 from .program import Expression
 
 # Keras's name of the module of schedules, importable although this is no package
@@ -17,7 +18,7 @@ sys.modules[f"{__name__}.schedules"] = schedules
 __all__ = ["SGD", "Adam", "Optimizer", "deserialize", "get", "schedules", "serialize"]
 
 
-class Optimizer:
+class Optimizer(NamesArguments):
     """Base of all optimizers.
 
     A subclass names its kernel, its slots (arrays of the parameters' size that it keeps between steps) and its
@@ -32,6 +33,9 @@ class Optimizer:
         self.name = _checks.text(type(self).__name__, "name", name or type(self).__name__.lower())
         self.iterations = 0  # steps taken
         self._hyperparameters = {}
+        unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
+        if unknown:
+            raise unknown_arguments(type(self).__name__, unknown, ["name", *self.hyperparameter_names])
         for key in self.hyperparameter_names:
             self._set(key, hyperparameters[key])
         self._forget_state()
@@ -101,6 +105,10 @@ class Optimizer:
         other = copy.copy(self)
         other._forget_state()
         return other
+
+    def __getstate__(self) -> dict:
+        # a copy, also a pickled one, keeps its state for the variables that are copied with it
+        return {**vars(self), "_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
 
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""
@@ -215,3 +223,6 @@ def deserialize(config: dict, custom_objects: dict | None = None) -> Optimizer:
 def get(identifier) -> Optimizer:
     """An optimizer from an instance, a class, a config or a name such as "adam"."""
     return _registry.get(identifier, _KNOWN, kind="optimizer", base=Optimizer)
+
+
+__getattr__ = module_getattr(__name__, "optimizer")

@@ -9,10 +9,10 @@ import numbers
 import numpy as np
 
 from jitnet import _registry
-from jitnet._errors import invalid
+from jitnet._errors import NamesArguments, invalid, module_getattr
 
 
-class Regularizer:
+class Regularizer(NamesArguments):
     """Base class: the penalty ``l1 * sum(|w|) + l2 * sum(w**2)``.
 
     Args:
@@ -115,3 +115,6 @@ def serialize(regularizer: Regularizer | None) -> dict | None:
 def deserialize(config: dict, custom_objects: dict | None = None) -> Regularizer:
     """The regularizer that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
     return _registry.deserialize(config, KNOWN, custom_objects, "regularizer")
+
+
+__getattr__ = module_getattr(__name__, "regularizer")

@@ -164,7 +164,7 @@ def _random_layers(model):
 def _weight_names(model) -> dict:
     """{variable: name in the file} in the order of ``get_weights``; a name that is taken gets a number."""
     names, taken = {}, set()
-    for variable in model._weight_order():
+    for variable in model.weights:
         name, number = variable.name, 1
         while name in taken:
             number += 1

@@ -45,9 +45,7 @@ def pack(variables) -> None:
             storage = aligned_zeros(sum(map(plan.padded_elements, members)), dtype)
             offset = 0
             for variable in members:
-                view = storage[offset : offset + variable.size].reshape(variable.shape)
-                view[...] = variable.value
-                variable.value, variable.storage, variable.storage_offset = view, storage, offset
+                variable.move(storage, offset)
                 offset += plan.padded_elements(variable)
 
 
@@ -83,6 +81,7 @@ class Step:
         applications = topological_order(roots)
         if fuse:
             applications = fusion.pool_before_relu(applications, roots)
+        self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
         variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + self.trainable))
         constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
@@ -377,9 +376,12 @@ class QuickPrediction:
 
     @classmethod
     def of(cls, step: Step, result) -> "QuickPrediction | None":
-        """For batches of the size of ``result``; None where Python's share of the time doesn't matter."""
+        """For batches of the size of ``result``; None where Python's share of the time doesn't matter.
+
+        None also where every call draws new random numbers.
+        """
         small = isinstance(result, np.ndarray) and len(step.inputs) == 1 and step.work(len(result)) < PARALLEL_WORK
-        return cls(step, result) if small and len(result) else None
+        return cls(step, result) if small and len(result) and not step.random else None
 
     def takes(self, x) -> bool:
         """Whether x needs neither a check nor a conversion."""

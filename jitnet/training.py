@@ -295,8 +295,10 @@ class Trainer:
             else:
                 count = min(count, max(1, int(PROGRESS_SECONDS / step.seconds_per_step)))
             begin, end = done * batch_size, done * batch_size + count * batch
-            values = {**arrays, "order": order[begin:end], "seed": seed, "t": 0, "results": results}
-            if step.optimizer is not None:
+            values = {**arrays, "order": order[begin:end], "seed": seed, "results": results}
+            if step.optimizer is None:
+                values["t"] = _seed.next_draws(count) if step.random else 0
+            else:
                 values["t"] = self.optimizer.iterations
                 values["hyperparameters"] = self.optimizer.hyperparameter_table(self.optimizer.iterations, count)
             start = time.perf_counter()
@@ -518,7 +520,8 @@ class Trainer:
             end = min(begin + batch_size, samples)
             values = {name: a[begin:end] for name, a in zip(names, inputs, strict=True)}
             values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
-            step.run(end - begin, 1, {**values, "seed": 0, "t": 0, "results": results}, compiled=False)
+            values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
+            step.run(end - begin, 1, {**values, "results": results}, compiled=False)
             hooks.on_predict_batch_end(number)
             if hooks.progbar is not None:
                 hooks.progbar.update(number + 1)

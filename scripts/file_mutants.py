@@ -265,12 +265,16 @@ def _models() -> list:
     nested = jitnet.Sequential([layers.Input((4,), name="n"), layers.Dense(4, name="inner")], name="nested")
     joined = layers.Add(name="add")([shared(a) * 2.0, nested(shared(a))])
     wide = ops.transpose(b, (0, 2, 1)) + np.ones((4, 3), "float32")
-    cut = ops.slice_axis(ops.concatenate([joined, ops.mean(wide, axis=-1)]), 1, 1, 7)
+    cut = ops.slice_axis(ops.concatenate([joined, ops.mean(wide, axis=-1)], axis=-1), 1, 1, 7)
     tail = layers.Softmax(name="softmax")(ops.maximum(cut, 0.5) / 2.0)
     graph = jitnet.Model([a, b], [tail, layers.Dense(1, "sigmoid", name="last")(ops.reshape(cut, (-1, 2, 3)))])
     graph.compile("sgd", ["mse", "mae"], loss_weights=[1.0, 0.5])
     pooled = layers.GlobalAveragePooling2D(name="pooled")
     small = jitnet.Sequential([layers.Input((4, 4, 3), name="x"), pooled, layers.Dense(2, name="output")], name="small")
+    whole = layers.Input((3,), dtype="int64", name="whole")
+    normal = layers.BatchNormalization(name="normal")(layers.Dense(2, name="told")(whole * 3 - 1), training=False)
+    dropped = layers.Dropout(0.5, name="dropped")(normal, training=True)
+    integers = jitnet.Model(whole, [whole + 1, dropped], name="integers")
     jitnet.set_floatx("float64")
     try:
         double = compiled(jitnet.Sequential(perceptron(), name="double"), "categorical_crossentropy", jit_compile=True)
@@ -278,7 +282,7 @@ def _models() -> list:
         jitnet.set_floatx("float32")
     own = _own_class()(4, name="own")
     own(np.zeros((1, 5), "float32"))
-    return [first, images, graph, compiled(small, "mse"), double, compiled(own, "mse")]
+    return [first, images, graph, integers, compiled(small, "mse"), double, compiled(own, "mse")]
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from .. import _checks
 from .._errors import invalid
+from ..graph import Value, as_value
 from ..literals import identifier
 from ..program import Out
 from .base import Operation
@@ -50,6 +51,11 @@ class CustomOperation(Operation, registered=False):
     @property
     def name(self):
         return self._name
+
+    def prepare(self, inputs):
+        # what a user's functions make of integers is theirs to know
+        dtype = next((x.dtype for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")), None)
+        return tuple(as_value(x, dtype) for x in inputs)
 
     def infer(self, *inputs):
         shapes = [x.shape for x in inputs]
