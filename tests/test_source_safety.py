@@ -474,7 +474,7 @@ NUMBERS = {
     "Conv2D alone": {"strides": [0, -1], "dilation": [0], "groups": [0, -1], "constant": [[1.0]]},
     "Pad2D alone": {"padding": [-1]},
     "Slice alone": {"start": [-1, 3], "stop": [0, 99]},
-    "Transpose alone": {"axes": [0, -1, 7]},
+    "Transpose alone": {"axes": [-1, 7, 1.5]},
     "BatchNorm alone": {"constant": [[1.0], [1.0] * 2, 1.0], "momentum": [2]},
     "BiasAdd alone": {"constant": [[1.0], [1.0] * 4]},
     "Accuracy alone": {"kernel": ["first_largest"], "parameters": ["x"]},
