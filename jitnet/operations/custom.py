@@ -59,8 +59,12 @@ class CustomOperation(Operation, registered=False):
 
     def infer(self, *inputs):
         shapes = [x.shape for x in inputs]
-        shape = shapes[0] if self.output_shape is None else tuple(self.output_shape(*shapes))
-        return [(shape, inputs[0].dtype)]
+        if self.output_shape is None:
+            return [(shapes[0], inputs[0].dtype)]
+        shape = tuple(self.output_shape(*shapes))
+        batch = shape[:1] if shape[:1] == (None,) else ()
+        sizes = _checks.sizes(f"The custom operation {self._name!r}", "output_shape", shape[len(batch) :], least=0)
+        return [((*batch, *sizes), inputs[0].dtype)]
 
     def _call(self, program, role, function, arguments):
         # an identifier has no dot: no name makes it one of jitnet's kernels
