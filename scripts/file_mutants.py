@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import copy
 import functools
 import gzip
 import io
@@ -73,7 +74,7 @@ def places(tree) -> list[tuple]:
 
 
 def deep(rng: random.Random):
-    value = rng.choice(VALUES)
+    value = copy.deepcopy(rng.choice(VALUES))
     for _ in range(rng.choice([5, 100, 400])):
         value = [value] if rng.random() < 0.5 else {"config": value, "class_name": "Sequential"}
     return value
@@ -92,7 +93,7 @@ def changed(rng: random.Random, tree) -> None:
         alike = [v for v in VALUES if type(v) is type(container[key])]
         container[key] = rng.choice([*alike, *(c[k] for c, k in simple if type(c[k]) is type(container[key]))])
     elif kind < 5:
-        container[key] = rng.choice(VALUES)
+        container[key] = copy.deepcopy(rng.choice(VALUES))
     elif kind == 5:
         del container[key]
     elif kind == 6:

@@ -181,7 +181,11 @@ class Headless(models.Model):
 
     def __init__(self, units=2000, **kwargs):
         super().__init__(**kwargs)
+        self.units = units
         self.part = models.Sequential([layers.Input((5,)), layers.Dense(3), layers.Dense(units)]).layers[0]
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
 
     def call(self, inputs):
         return self.part(inputs)
@@ -193,6 +197,9 @@ def test_constructors_of_users_may_make_more(tmp_path):
     model.compute_output_shape((None, 5))
     model.save(path)
     assert len(jitnet.load_model(path, {"Headless": Headless}).get_weights()) == 2
+    rewritten(path, at("model", "config", "units", value=2**30), model)
+    with pytest.raises(ValueError, match="weights have 18 elements in all, fewer than the model"):
+        jitnet.load_model(path, {"Headless": Headless})
 
 
 # ---- descriptions that are wrong
