@@ -17,7 +17,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from . import __version__, _registry, graph, losses, metrics, optimizers
+from . import __version__, _compilation, _registry, graph, losses, metrics, optimizers
 from ._registry import custom_object_scope, register_keras_serializable
 from .layers.base import REGISTRY, Layer
 from .steps import placeholder
@@ -192,9 +192,9 @@ def _described_inputs(model):
 
 
 def _described_compilation(model):
-    compiled = model._compiled
-    if compiled is None:
+    if model._compiled is None:
         return None
+    compiled = _compilation.as_lists(model._compiled, model)
 
     def described_metric(metric):
         if isinstance(metric, list | tuple):

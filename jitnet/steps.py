@@ -240,6 +240,11 @@ class Step:
     # ---- running
 
     @property
+    def has_run(self) -> bool:
+        """Whether it was loaded, in order to run."""
+        return self._module is not None
+
+    @property
     def module(self):
         """The loaded module of the step."""
         if self._module is None:
@@ -278,7 +283,7 @@ class Step:
             self._bound[key] = fixed
         if self.optimizer is not None:
             # another step may have moved the optimizer's state
-            arrays = {**arrays, **self.optimizer.slot_arrays(self.layout, self.trainable)}
+            arrays = {**arrays, **self.optimizer.slot_arrays(self.layout, self.trainable, self.variables)}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
     def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:

@@ -278,7 +278,7 @@ def distance(y_true, y_pred):
 
 def test_custom_objects(tmp_path):
     model = models.Sequential([layers.Input((5,)), layers.Dense(5, activation=ops.tanh), Scale(2.0)])
-    model.compile("sgd", distance, [distance])
+    model.compile("sgd", distance, metrics=[distance])
     model.fit(X, X, verbose=0)
     model.save(tmp_path / "model")
     with pytest.raises(ValueError, match=r"custom_objects={'Scale': Scale}"):

@@ -447,10 +447,10 @@ def test_several_outputs_and_loss_weights():
     ours, probabilities = forward(kernel)
     expected = {
         "loss": 0.5 * first + 2 * second,
-        "output_1_loss": first,
-        "output_2_loss": second,
-        "output_1_mean_absolute_error": np.abs(ours - sizes).mean(),
-        "output_2_accuracy": (probabilities.argmax(axis=1) == Y).mean(),
+        "size_loss": first,
+        "kind_loss": second,
+        "size_mae": np.abs(ours - sizes).mean(),
+        "kind_accuracy": (probabilities.argmax(axis=1) == Y).mean(),
     }
     found = model.evaluate(X, [sizes, Y], verbose=0, return_dict=True)
     assert list(found) == list(expected)
@@ -618,7 +618,7 @@ def test_a_model_with_nothing_to_train():
     for mode in (False, True):
         model = perceptron(jit_compile=mode)
         model.trainable = False
-        model.compile(momentum(), "sparse_categorical_crossentropy", ["accuracy"], jit_compile=mode)
+        model.compile(momentum(), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=mode)
         losses = model.fit(x, y, BATCH, epochs=3, verbose=0).history["loss"]
         np.testing.assert_allclose(losses, [Reference().losses(x, y)[0].mean()] * 3, rtol=2e-5)
         assert_weights(model, initial_weights(), rtol=1e-7)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _registry, graph, initializers, regularizers
 from .._errors import invalid
+from .._fixed import Fixed
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
@@ -48,7 +49,7 @@ class Node:
         self.training = training  # as given by the caller; None: as the model is run
 
 
-class Layer:
+class Layer(Fixed):
     """A part of a model: weights and a function of tensors.
 
     A subclass creates weights in ``build(input_shape)`` with ``add_weight`` and composes operations of ``jitnet.ops``
@@ -297,10 +298,10 @@ class Layer:
         return self(tensors if isinstance(input_shape, list) else tensors[0]).shape
 
     def __setattr__(self, name, value):
+        super().__setattr__(name, value)
         if isinstance(value, Variable) and hasattr(self, "_weights") and all(v is not value for v in self._weights):
             value.requested_trainable = value.trainable
             self._weights.append(value)
-        super().__setattr__(name, value)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
