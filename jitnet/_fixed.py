@@ -1,5 +1,6 @@
 """Attributes that are written into steps: assigning one later would do nothing, so it is an error."""
 
+import gc
 import weakref
 
 from ._errors import invalid
@@ -31,21 +32,32 @@ def fix(model, parts) -> None:
 
 
 def _check(part, name: str, value) -> None:
+    if _user(part, name, value) is None:
+        return
+    gc.collect()  # models that are gone count no more, though they lie in cycles
+    model = _user(part, name, value)
+    if model is not None:
+        owner = f" of the layer {part.name!r}" if hasattr(part, "sublayers") and part is not model else ""
+        raise invalid(
+            f"{type(part).__name__}.{name}{owner} is written into the steps of the model {model.name!r}, which have "
+            "run: assigned now, it would change nothing. Call the model's compile again first, then assign: the next "
+            "step is made with the new value. (Weights stay, and so does the state of an optimizer that is passed to "
+            "compile again.)",
+            **{name: value},
+        )
+
+
+def _user(part, name: str, value):
+    """A model with a step that has run and that another value would contradict."""
     for reference in _models.valuerefs():
         model = reference()
         if model is None or name not in model._written_from.get(id(part), (part, ()))[1]:
             continue
-        if not any(step.has_run for step in model._steps.values()):
+        if not any(step.has_run for step in list(model._steps.values())):
             model._forget_steps()  # they were only looked at
         elif not _same(vars(part).get(name), value):
-            owner = f" of the layer {part.name!r}" if hasattr(part, "sublayers") and part is not model else ""
-            raise invalid(
-                f"{type(part).__name__}.{name}{owner} is written into the steps of the model {model.name!r}, which "
-                "have run: assigned now, it would change nothing. Call the model's compile again first, then assign: "
-                "the next step is made with the new value. (Weights stay, and so does the state of an optimizer that "
-                "is passed to compile again.)",
-                **{name: value},
-            )
+            return model
+    return None
 
 
 def _same(before, value) -> bool:

@@ -135,7 +135,8 @@ class Trainer:
         """The step of a mode: "train", "evaluate" or "predict"."""
         trainable = tuple(v for v in self.trainable_weights)
         kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
-        key = (mode, trainable, target_shapes, fuse, regions, kernel, conv_algorithm())
+        penalties = tuple(v.regularizer for v in trainable)
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm())
         if key not in self._steps:
             self._steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
         return self._steps[key]

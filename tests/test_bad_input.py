@@ -272,7 +272,7 @@ def test_layers_that_do_not_fit_their_input(shape, layer, expected):
 
 def test_compile():
     rejects(lambda: perceptron(jit_compile="yes"), 'jit_compile to be True, False or "auto".', "jit_compile='yes'")
-    rejects(lambda: perceptron(metrics="accuracy"), "compile expects a list of metrics, or a dict", "metrics='accuracy'")
+    rejects(lambda: perceptron(metrics="accuracy"), "compile expects a list of metrics", "metrics='accuracy'")
     rejects(lambda: perceptron(run_eagerly=True), "run_eagerly must be False.", "run_eagerly=True")
     rejects(lambda: perceptron(loss_weights=[1, 2]).fit(X, Y), "loss_weights needs 1 numbers", "[1, 2]")
     rejects(lambda: perceptron(loss=["mse", "mse"]).fit(X, Y), "The model has 1 outputs.", "2 losses")
