@@ -46,12 +46,11 @@ def _training_step(model) -> str:
     batch, limit = model._last_batch_size, AUTO_COMPILED_WORK / 1e6
     if batch is None:
         largest = int((AUTO_COMPILED_WORK - step.work(0)) / (step.work(1) - step.work(0))) + 1
-        while largest and not model._runs_compiled(step, largest):
+        while largest > 0 and not model._runs_compiled(step, largest):
             largest -= 1
-        reason = f'(jit_compile="auto": compiled below {limit:,.0f} MFLOP a step)'
-        if not largest:
-            return f"{_MODES[False]} {reason}"
-        return f"{_MODES[True]}, in batches of up to {largest:,}; {_MODES[False]}, in larger ones {reason}"
+        if largest <= 0:
+            return f'{_MODES[False]} (jit_compile="auto": at least {limit:,.0f} MFLOP in any batch)'
+        return f'{_MODES[True]}, in batches of up to {largest:,}, else {_MODES[False]} (jit_compile="auto")'
     work = step.work(batch) / 1e6
     shown = f"{work:,.0f}" if work >= 10 else f"{work:.2g}"
     compiled = model._runs_compiled(step, batch)
