@@ -4,6 +4,9 @@ import numpy as np
 
 from . import losses, metrics
 from ._errors import invalid, unknown_name
+from .graph import SymbolicTensor
+from .losses import per_sample
+from .operations.base import display
 
 
 def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
@@ -29,11 +32,7 @@ def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
     for x in found.values() if isinstance(found, dict) else found:
         if x is None:
             raise invalid("compile expects a loss for every output; loss_weights may be 0.", loss=loss)
-        if x.reduction == "none":
-            raise invalid(
-                f'A model trains on one number: the loss {x.name!r} needs reduction "sum_over_batch_size" or "sum".',
-                reduction=x.reduction,
-            )
+        _check_reduction(x)
     return {
         "losses": found,
         "metrics": given_metrics if isinstance(given_metrics, dict) else list(given_metrics or []),
@@ -49,6 +48,14 @@ def _leaves(structure) -> list:
     if isinstance(structure, list | tuple):
         return [leaf for item in structure for leaf in _leaves(item)]
     return [] if structure is None else [structure]
+
+
+def _check_reduction(loss) -> None:
+    if loss.reduction not in ("sum_over_batch_size", "sum"):
+        raise invalid(
+            f'A model trains on one number: the loss {loss.name!r} needs reduction "sum_over_batch_size" or "sum".',
+            reduction=loss.reduction,
+        )
 
 
 def _copied(loss_weights):
@@ -89,6 +96,8 @@ def losses_by_output(compiled: dict, names: list[str]) -> list:
         found = found * len(names)
     if len(found) != len(names):
         raise ValueError(f"The model has {len(names)} outputs. Received: {len(found)} losses")
+    for loss in found:
+        _check_reduction(loss)  # it may have been assigned since compile
     return found
 
 
@@ -165,3 +174,33 @@ def distinct(names: list[str]) -> list[str]:
             unique = f"{name}_{number}"
         found.append(unique)
     return found
+
+
+# ---- in a step
+
+
+def as_metric_target(metric, loss, target, output):
+    """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows."""
+    if metric.sparse and not loss.sparse:
+        raise ValueError(
+            f"The metric {metric.name!r} expects integer labels, but the loss {loss.name!r} takes one target per "
+            f'class. Use metrics=["accuracy"], or a loss for integer labels. Received: metric={metric.name!r}'
+        )
+    if loss.sparse and not metric.sparse:
+        raise ValueError(
+            f"The metric {metric.name!r} expects targets of shape {display(output.shape)}, but the loss "
+            f'{loss.name!r} takes integer labels. Use metrics=["accuracy"]. Received: metric={metric.name!r}'
+        )
+    return target
+
+
+def checked_values(kind: str, name: str, values):
+    """What a loss or a metric returned, as one value per sample."""
+    if not isinstance(values, SymbolicTensor):
+        raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
+    if not values.batched:
+        raise ValueError(
+            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
+            f"is taken by jitnet. Received: shape={display(values.shape)}"
+        )
+    return per_sample(values)

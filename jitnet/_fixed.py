@@ -1,11 +1,15 @@
 """Attributes that are written into steps: assigning one later would do nothing, so it is an error."""
 
+import contextlib
 import gc
+import threading
 import weakref
 
+from . import graph
 from ._errors import invalid
 
 _models = weakref.WeakValueDictionary()  # those with steps, by their id
+_thread = threading.local()  # its ``tracing``: whether a step is being traced
 _FREE = {"name", "built", "stop_training", "history", "iterations"}  # what no step is written from, or every run reads
 
 
@@ -21,6 +25,16 @@ class Fixed:
         super().__setattr__(name, value)
 
 
+@contextlib.contextmanager
+def tracing():
+    """Within the block, a part may assign its attributes: what it remembers of a call."""
+    before, _thread.tracing = getattr(_thread, "tracing", False), True
+    try:
+        yield
+    finally:
+        _thread.tracing = before
+
+
 def fix(model, parts) -> None:
     """From now on ``model`` has a step that was written from the attributes of ``parts``."""
     for part in parts:
@@ -32,7 +46,7 @@ def fix(model, parts) -> None:
 
 
 def _check(part, name: str, value) -> None:
-    if _user(part, name, value) is None:
+    if _user(part, name, value) is None or getattr(_thread, "tracing", False) or graph.current_scope()[0]:
         return
     gc.collect()  # models that are gone count no more, though they lie in cycles
     model = _user(part, name, value)

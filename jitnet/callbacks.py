@@ -370,8 +370,14 @@ class ReduceLROnPlateau(_Monitor):
         self.cooldown_counter = 0
 
     def on_train_begin(self, logs=None):
-        """Forget what an earlier training left."""
+        """Forget what an earlier training left.
+
+        Raises:
+            TypeError: a schedule governs the optimizer's learning rate.
+        """
         self._reset()
+        optimizer = self.model.optimizer
+        optimizer.learning_rate = float(optimizer.learning_rate)  # raises now rather than after hours
 
     def on_epoch_end(self, epoch, logs=None):
         """Compare, reduce the learning rate if patience is over, and add it (as it was) to the logs."""

@@ -9,12 +9,12 @@ import numpy as np
 
 from . import _compilation, _seed, data, optimizers
 from ._errors import invalid
-from ._fixed import fix
+from ._fixed import fix, tracing
 from ._registry import snake_case
 from .callbacks import CallbackList
 from .config import conv_algorithm
-from .graph import SymbolicTensor, training_mode
-from .losses import per_sample
+from .graph import training_mode
+from .metrics import LossMetric
 from .operations.base import display
 from .steps import QuickPrediction, Step, placeholder
 
@@ -138,7 +138,8 @@ class Trainer:
         penalties = tuple(v.regularizer for v in trainable)
         key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm())
         if key not in self._steps:
-            self._steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
+            with tracing():
+                self._steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
         return self._steps[key]
 
     def _make_step(self, mode, trainable, target_shapes, options) -> Step:
@@ -169,15 +170,16 @@ class Trainer:
         with training_mode(training):
             values = []
             for loss, target, output in zip(used, targets, outputs, strict=True):
-                values.append(_checked_values("loss", loss.name, loss.call(target, output)))
+                values.append(_compilation.checked_values("loss", loss.name, loss.call(target, output)))
             records = list(values) if len(values) > 1 else []
             for metric, i, _ in metrics:
-                target = _as_metric_target(metric, used[i], targets[i], outputs[i])
-                records.append(_checked_values("metric", metric.name, metric.values(target, outputs[i])))
+                target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
+                records.append(_compilation.checked_values("metric", metric.name, metric.values(target, outputs[i])))
         # of what is trained, as in Keras
         penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
         penalties = [(variable, regularizer.l1, regularizer.l2) for variable, regularizer in penalised]
         parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
+        parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
         fix(self, parts + [self.optimizer] if training else parts)
         return Step(
             title, arguments, losses=list(zip(values, weights, strict=True)), records=records,
@@ -623,33 +625,6 @@ class Trainer:
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
         return self.evaluate(x, y, len(data.as_arrays(x)[0]), 0, sample_weight, return_dict=return_dict)
-
-
-def _as_metric_target(metric, loss, target, output):
-    """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows."""
-    if metric.sparse and not loss.sparse:
-        raise ValueError(
-            f"The metric {metric.name!r} expects integer labels, but the loss {loss.name!r} takes one target per "
-            f'class. Use metrics=["accuracy"], or a loss for integer labels. Received: metric={metric.name!r}'
-        )
-    if loss.sparse and not metric.sparse:
-        raise ValueError(
-            f"The metric {metric.name!r} expects targets of shape {display(output.shape)}, but the loss "
-            f'{loss.name!r} takes integer labels. Use metrics=["accuracy"]. Received: metric={metric.name!r}'
-        )
-    return target
-
-
-def _checked_values(kind: str, name: str, values):
-    """What a loss or a metric returned, as one value per sample."""
-    if not isinstance(values, SymbolicTensor):
-        raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
-    if not values.batched:
-        raise ValueError(
-            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
-            f"is taken by jitnet. Received: shape={display(values.shape)}"
-        )
-    return per_sample(values)
 
 
 def _returned(logs: dict, return_dict: bool):

@@ -103,6 +103,10 @@ def test_a_loss_without_reduction():
         np.testing.assert_allclose(loss(y, p), [0.25, 4.0])
         np.testing.assert_allclose(loss(y, p, sample_weight=[2, 1]), [0.5, 4.0])
         rejects(lambda loss=loss: perceptron(loss=loss), "A model trains on one number", "reduction='none'")
+    loss = losses.MeanSquaredError()
+    model = perceptron(loss=loss, metrics=None)
+    loss.reduction = "none"
+    rejects(lambda: model.fit(X, np.eye(3)[Y]), "A model trains on one number")
     assert losses.MeanSquaredError("sum")(y, p) == 4.25
     assert losses.MeanSquaredError("mean")(y, p) == losses.MeanSquaredError()(y, p) == 2.125
 
@@ -194,6 +198,11 @@ def test_a_number_cannot_replace_a_schedule():
     for assign in (optimizer.learning_rate.assign, lambda value: setattr(optimizer, "learning_rate", value)):
         with pytest.raises(TypeError, match=r"made with a schedule for learning_rate.* Received: learning_rate=0\.1"):
             assign(0.1)
+    # at the start of a training, not when the plateau is there
+    model = perceptron(optimizer)
+    for callback in (callbacks.ReduceLROnPlateau("loss"), callbacks.LearningRateScheduler(lambda epoch: 0.1)):
+        with pytest.raises(TypeError, match="made with a schedule for learning_rate"):
+            model.fit(X, Y, verbose=0, callbacks=callback)
     optimizer.iterations = 1
     assert optimizer.learning_rate == 0.25
     optimizer.learning_rate = optimizers.schedules.ExponentialDecay(0.25, 1, 0.5)

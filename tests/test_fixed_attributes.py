@@ -22,14 +22,14 @@ def everything():
         "dropout": layers.Dropout(0.25, name="dropout"),
         "loss": losses.CategoricalCrossentropy(label_smoothing=0.1),
         "metric": metrics.BinaryAccuracy(threshold=0.25),
-        "squared": metrics.LossMetric(losses.MeanSquaredError()),
+        "other": losses.CategoricalCrossentropy(label_smoothing=0.2),
         "optimizer": optimizers.SGD(0.1, momentum=0.9),
     }
     chain = [parts[name] for name in ("dense", "normalisation", "relu", "dropout")]
     model = jitnet.Sequential(
         [jitnet.Input((FEATURES,)), *chain, layers.Dense(3, "softmax", name="probabilities")], name="everything"
     )
-    given = [parts["metric"], parts["squared"]]
+    given = [parts["metric"], parts["other"]]
     model.compile(parts["optimizer"], parts["loss"], metrics=given)
     return model, {**parts, "model": model, "regularizer": parts["dense"].kernel_regularizer}
 
@@ -41,7 +41,7 @@ FIXED = {
     "dropout": {"rate": 0.5, "seed": 3},
     "loss": {"label_smoothing": 0.3, "from_logits": True, "reduction": "sum"},
     "metric": {"threshold": 0.75},
-    "squared": {"loss": losses.MeanAbsoluteError()},
+    "other": {"label_smoothing": 0.3},
     "optimizer": {"nesterov": True},
     "regularizer": {"l1": 0.5, "l2": 0.5},
     "model": {"optimizer": optimizers.SGD(0.5)},
@@ -112,16 +112,20 @@ def test_a_layer_of_the_users_own():
             super().__init__(**kwargs)
             self.factor = factor
             self.uses = 0
-            self._uses = 0
 
         def call(self, inputs):
-            self._uses += 1
+            self.uses += 1  # what a layer remembers of a call
             return inputs * self.factor
 
     layer = Scaled(2.0, name="scaled")
     model = jitnet.Sequential([jitnet.Input((FEATURES,)), layer], name="scaling")
     layer.factor = 3.0
     np.testing.assert_allclose(model.predict(X, verbose=0), X * 3)
+    traced = layer.uses
+    layer(X), layer(jitnet.Input((FEATURES,)))
+    model.compile("sgd", "mse")
+    model.predict(X, verbose=0), model.evaluate(X, X, verbose=0)
+    assert layer.uses == traced + 4
     with pytest.raises(ValueError, match=r"Scaled.factor of the layer 'scaled' is written into the steps of the model"):
         layer.factor = 4.0
     np.testing.assert_allclose(model.predict(X, verbose=0), X * 3)
