@@ -80,6 +80,19 @@ def test_several_outputs_are_logged_by_the_names_of_their_layers(tmp_path, capsy
     assert list(model.evaluate(*validation, verbose=0, return_dict=True)) == names
 
 
+def test_sums_of_several_outputs():
+    """A loss that is a sum is logged as the mean over the batches of their sums, weighted by their sizes."""
+    model = two_outputs(loss=[losses.MeanSquaredError("sum"), losses.SparseCategoricalCrossentropy(reduction="sum")])
+    size, kind = model.predict(X, verbose=0)
+    expected = {"size_loss": 0.0, "kind_loss": 0.0}
+    for batch in (slice(0, 4), slice(4, 8), slice(8, 9)):
+        samples = batch.stop - batch.start
+        expected["size_loss"] += samples * ((size - SIZES)[batch] ** 2).sum() / SAMPLES
+        expected["kind_loss"] -= samples * np.log(kind[np.arange(SAMPLES), Y])[batch].sum() / SAMPLES
+    found = model.evaluate(X, [SIZES, Y], 4, verbose=0, return_dict=True)
+    assert found == pytest.approx({"loss": sum(expected.values()), **expected}, rel=2e-5)
+
+
 def test_names_of_outputs():
     x, other = jitnet.Input((FEATURES,)), jitnet.Input((FEATURES,))
     shared = layers.Dense(2, name="shared")
