@@ -150,6 +150,8 @@ def prepare_weights(sample_weight, samples: int, dtype) -> np.ndarray:
     if sample_weight is None:
         return np.ones(samples, dtype)
     given = as_numbers(sample_weight, "sample_weight")
+    if given.shape == (samples, 1):
+        given = given.reshape(samples)
     if given.shape != (samples,):
         raise ValueError(f"sample_weight expects shape ({samples},). Received: shape={given.shape}")
     given = _converted(given, dtype)

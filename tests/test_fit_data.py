@@ -33,6 +33,8 @@ def test_class_weight_is_for_training_alone(jit_compile):
         assert history["val_accuracy"] == pytest.approx([RIGHT[KEPT:].mean()])
     history = model.fit(X, Y, verbose=0, validation_data=(X, Y), class_weight=by_class).history
     np.testing.assert_allclose(history["val_loss"], [VALUES.mean()], rtol=2e-5)
+    column = frozen().fit(X, Y, verbose=0, sample_weight=weights[:, None]).history
+    np.testing.assert_allclose(column["loss"], [(VALUES * weights).mean()], rtol=2e-5)
     # the same as giving the two parts
     split, given = perceptron(), perceptron()
     first = split.fit(X, Y, 4, epochs=2, verbose=0, validation_split=0.3, class_weight=by_class)
