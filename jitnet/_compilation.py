@@ -35,7 +35,7 @@ def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
         _check_reduction(x)
     return {
         "losses": found,
-        "metrics": given_metrics if isinstance(given_metrics, dict) else list(given_metrics or []),
+        "metrics": _copied(given_metrics or []),
         "loss_weights": loss_weights,
         "weights_were": _copied(loss_weights),
         "jit_compile": jit_compile,
@@ -58,10 +58,10 @@ def _check_reduction(loss) -> None:
         )
 
 
-def _copied(loss_weights):
-    if isinstance(loss_weights, dict):
-        return dict(loss_weights)
-    return list(loss_weights) if isinstance(loss_weights, list | tuple) else loss_weights
+def _copied(structure):
+    if isinstance(structure, dict):
+        return {name: _copied(item) for name, item in structure.items()}
+    return [_copied(item) for item in structure] if isinstance(structure, list | tuple) else structure
 
 
 def _check_weights(loss_weights) -> None:

@@ -20,7 +20,7 @@ class Fixed:
     """
 
     def __setattr__(self, name, value):
-        if not name.startswith("_"):
+        if not name.startswith("_") and not getattr(_thread, "tracing", False) and not graph.current_scope()[0]:
             _check(self, name, value)
         super().__setattr__(name, value)
 
@@ -46,7 +46,7 @@ def fix(model, parts) -> None:
 
 
 def _check(part, name: str, value) -> None:
-    if _user(part, name, value) is None or getattr(_thread, "tracing", False) or graph.current_scope()[0]:
+    if _user(part, name, value) is None:
         return
     gc.collect()  # models that are gone count no more, though they lie in cycles
     model = _user(part, name, value)

@@ -43,7 +43,7 @@ class Hyperparameter(float):
         setattr(self._optimizer, self._key, value)
 
     def numpy(self) -> np.ndarray:
-        """The value as an array of shape ()."""
+        """The value as a NumPy number."""
         return np.float64(self)
 
     def _delegated(name):
@@ -168,7 +168,7 @@ class Optimizer(Fixed):
             raise invalid(
                 f"This {type(self).__name__} has trained other weights, which its state belongs to. Make a new one for "
                 f"each model, for example optimizers.{type(self).__name__}.from_config(optimizer.get_config()).",
-                optimizer=self,
+                optimizer=self.name,
             )
 
     def without_state(self) -> "Optimizer":

@@ -41,6 +41,13 @@ def test_a_metric_is_logged_as_it_was_asked_for():
     squared, absolute = np.mean(difference**2), np.mean(np.abs(difference))
     for name, value in found.items():
         assert value == pytest.approx(squared if name in ("loss", "mse") or "quared" in name else absolute, rel=2e-5)
+    # what is added to the list afterwards does not count
+    asked = ["mae"]
+    model = regression(asked)
+    asked.append("mse")
+    assert list(model.evaluate(X, SIZES, verbose=0, return_dict=True)) == model.metrics_names == ["loss", "mae"]
+    model = regression(list(given.values()))
+    found = model.evaluate(X, SIZES, verbose=0, return_dict=True)
     # a list in the order in which they were given
     assert model.evaluate(X, SIZES, verbose=0) == list(found.values())
     history = model.fit(X, SIZES, verbose=0, validation_split=0.3).history
