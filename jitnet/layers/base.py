@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _checks, _limits, _registry, graph, initializers, regularizers
 from .._errors import NamesArguments, invalid, unknown_arguments
+from .._fixed import Fixed
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
@@ -63,7 +64,7 @@ class Node:
         self.training = training  # as given by the caller; None: as the model is run
 
 
-class Layer(NamesArguments):
+class Layer(Fixed, NamesArguments):
     """A part of a model: weights and a function of tensors.
 
     A subclass creates weights in ``build(input_shape)`` with ``add_weight`` and composes operations of ``jitnet.ops``
