@@ -1,18 +1,13 @@
-"""The step as source: a plan written out as one Python module, and that module loaded from the user's cache.
+"""The step as source: a plan written out as one Python module, and that module made.
 
 The same source runs in both modes: *plain*, where Python calls one compiled function per section, and *compiled*,
 where ``run_steps`` is compiled as a whole and runs many minibatches in one call.
 """
 
 import hashlib
-import importlib.util
-import os
 import re
-import sys
-import tempfile
 
-from ._cache import cache_directory
-from .kernels.specialise import module_name, specialised_module
+from .kernels.specialise import generated_module, module_name, specialised_module
 from .plan import ALIGNMENT, Plan, Section
 from .program import ITEMSIZE, Buffer, Call, Expression, Out, Split
 
@@ -332,7 +327,7 @@ class StepWriter:
 
 
 def load(source: str, functions: dict, plans) -> object:
-    """The module of ``source``, from a file in the user's cache so that Numba can cache what it compiles.
+    """The module of ``source``; what Numba compiles of it is kept in the user's cache.
 
     functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
     """
@@ -342,20 +337,7 @@ def load(source: str, functions: dict, plans) -> object:
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
     if key in _MODULES:
         return _MODULES[key]
-    folder = cache_directory() / "steps"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step_{digest}.py"
-    if not path.is_file() or path.read_text() != source:
-        # another process may write the same file: only a complete one ever gets the final name
-        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(source)
-        os.replace(temporary, path)
-    name = f"jitnet_step_{digest}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
+    module = generated_module(f"jitnet_step_{digest}", source)
     if functions:
         from .kernels.cpu._jit import user_kernel
 

@@ -9,26 +9,25 @@ A kernel is compiled once and called through a symbol of its own.  Numba would o
 optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
 """
 
-import contextlib
 import functools
 import hashlib
 import importlib
-import os
 import pickle
 import re
-import threading
+import sys
 from pathlib import Path
 
 import llvmlite.binding
 import numba
 from numba import types
 from numba.core import cgutils, sigutils
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, register_jitable
 
-from jitnet._cache import cache_directory
+from jitnet.kernels import cache
 from jitnet.kernels.specialise import module_name, vector_target
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
@@ -41,13 +40,21 @@ _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
 
 
 @functools.cache
-def source_hash(module_file: str) -> str:
-    """Hash of a module of kernels, of all that it may import, and of Numba's version."""
+def _shared_hash():
+    """Hash of what every module of kernels may import, and of Numba's version."""
     cpu = Path(__file__).parent
     digest = hashlib.sha256(numba.__version__.encode())
-    shared = [cpu / name for name in _SHARED] + sorted((cpu.parent / "scalar").glob("*.py"))
-    for path in [*shared, Path(module_file)]:
+    for path in [*(cpu / name for name in _SHARED), *sorted((cpu.parent / "scalar").glob("*.py"))]:
         digest.update(path.read_bytes())
+    return digest
+
+
+@functools.cache
+def source_hash(module_file: str) -> str:
+    """Hash of a module of kernels and of all that its compiled code depends on."""
+    digest = _shared_hash().copy()
+    # a generated module has no file: its name is a hash of its source
+    digest.update(module_file.encode() if module_file.startswith("<") else Path(module_file).read_bytes())
     if Path(module_file).name in _GENERATED:
         digest.update(module_name(vector_target().name).encode())
     return digest.hexdigest()[:16]
@@ -61,33 +68,31 @@ def module_hash(module: str) -> str:
 # ---- cache
 
 
-class _Locator(_CacheLocator):
-    """Puts the compiled code of a function into ``<user cache>/kernels/<module>-<source hash>/``."""
+class _Locator:
+    """Where Numba's messages say that a function is; the files are ``_OverloadFiles``'s business."""
 
-    def __init__(self, py_func, py_file):
-        self._py_file = py_file
-        self._line = py_func.__code__.co_firstlineno
+    def __init__(self, function):
+        self._py_file = function.__code__.co_filename
 
     def ensure_cache_path(self):
-        with contextlib.suppress(OSError):  # without a cache everything is compiled anew
-            os.makedirs(self.get_cache_path(), exist_ok=True)
+        """The folder is made with its first file."""
 
     def get_cache_path(self):
-        return str(cache_directory() / "kernels" / f"{Path(self._py_file).stem}-{source_hash(self._py_file)}")
+        return f"kernels/{Path(self._py_file.strip('<>')).stem}-{source_hash(self._py_file)}"
 
     def get_source_stamp(self):
         return source_hash(self._py_file)
 
-    def get_disambiguator(self):
-        return str(self._line)
-
-    @classmethod
-    def from_function(cls, py_func, py_file):
-        return cls(py_func, py_file)
-
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes = (_Locator,)
+    """Names the files by the function and its line; Numba's own constructor would ask the environment for places."""
+
+    def __init__(self, function):
+        self._locator = _Locator(function)
+        self._lineno = function.__code__.co_firstlineno
+        module = Path(self._locator._py_file.strip("<>")).stem
+        version = f"py{sys.version_info.major}{sys.version_info.minor}{getattr(sys, 'abiflags', '')}"
+        self._filename_base = f"{module}.{re.sub('[<>]', '', function.__qualname__)}-{self._lineno}.{version}"
 
 
 class _OverloadFiles:
@@ -97,16 +102,19 @@ class _OverloadFiles:
     """
 
     def __init__(self, folder: str, base: str):
-        self._folder, self._base = Path(folder), base
+        self._prefix = f"{folder}/{base}"
         self.calls: dict[str, tuple] = {}  # of the overload that is saved next
 
-    def _path(self, key) -> Path:
-        return self._folder / f"{self._base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+    def _name(self, key) -> str:
+        return f"{self._prefix}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
 
     def load(self, key):
+        content = cache.read(self._name(key))
+        if content is None:
+            return None
         try:
-            text, calls, data = pickle.loads(self._path(key).read_bytes())
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError, AttributeError, ImportError):
+            text, calls, data = pickle.loads(content)
+        except Exception:  # what another version wrote may fail in any way; it is compiled anew
             return None
         # machine code from the disk is linked when it is loaded: its kernels must have their symbols by then
         for symbol, (module, function, arguments) in calls.items():
@@ -115,20 +123,10 @@ class _OverloadFiles:
         return data if text == repr(key) and calls.keys() <= _KERNELS.keys() else None
 
     def save(self, key, data) -> None:
-        path = self._path(key)
-        temporary = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-        try:
-            temporary.write_bytes(dumps((repr(key), self.calls, data)))
-            os.replace(temporary, path)
-        except OSError:
-            temporary.unlink(missing_ok=True)  # a full disk costs only the next process its compilation
+        cache.write(self._name(key), dumps((repr(key), self.calls, data)))
 
     def contains(self, key) -> bool:
-        return self._path(key).is_file()
-
-    def flush(self) -> None:
-        for path in self._folder.glob(f"{self._base}.*.nbc"):
-            path.unlink(missing_ok=True)
+        return cache.contains(self._name(key))
 
 
 class _Cache(FunctionCache):
@@ -186,9 +184,11 @@ def _called_by_symbol(dispatcher, in_cache: bool):
     compile_overload = dispatcher.compile
 
     def compile(signature):
-        entry_point = compile_overload(signature)
-        arguments, _ = sigutils.normalize_signature(signature)
-        _publish(dispatcher, arguments, in_cache)
+        # another thread's caller finds the kernel with its symbol or not at all
+        with global_compiler_lock:
+            entry_point = compile_overload(signature)
+            arguments, _ = sigutils.normalize_signature(signature)
+            _publish(dispatcher, arguments, in_cache)
         return entry_point
 
     call_template = dispatcher.get_call_template
