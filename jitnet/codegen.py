@@ -5,13 +5,16 @@ where ``run_steps`` is compiled as a whole and runs many minibatches in one call
 """
 
 import hashlib
+import linecache
 import re
+import sys
+import weakref
 
 from .kernels.specialise import generated_module, module_name, specialised_module
 from .plan import ALIGNMENT, Plan, Section
 from .program import ITEMSIZE, Buffer, Call, Expression, Out, Split
 
-_MODULES: dict = {}
+_MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 LINE = 118
 
 
@@ -335,13 +338,31 @@ def load(source: str, functions: dict, plans) -> object:
         specialised_module(plan.source)
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
-    if key in _MODULES:
-        return _MODULES[key]
-    module = generated_module(f"jitnet_step_{digest}", source)
-    if functions:
-        from .kernels.cpu._jit import user_kernel
+    module = _MODULES.get(key)
+    if module is None:
+        module = generated_module(f"jitnet_step_{digest}", source)
+        if functions:
+            from .kernels.cpu._jit import user_kernel
 
-        for function_name, function in functions.items():
-            setattr(module, function_name, user_kernel(function))
-    _MODULES[key] = module
+            module.functions = functions  # whose identities are in the key
+            for function_name, function in functions.items():
+                setattr(module, function_name, user_kernel(function))
+        _end_with_last_use(module)
+        _MODULES[key] = module
     return module
+
+
+def _end_with_last_use(module) -> None:
+    """Let ``sys.modules``, where Numba looks, not keep a module alive."""
+    from .kernels.cpu._jit import forget_functions
+
+    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, weakref.proxy(module)
+
+    def forget():
+        if sys.modules.get(name) is weak:
+            del sys.modules[name]
+            linecache.cache.pop(file, None)
+        forget_functions(contents)
+
+    sys.modules[name] = weak
+    weakref.finalize(module, forget).atexit = False

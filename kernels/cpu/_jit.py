@@ -23,6 +23,7 @@ from numba import types
 from numba.core import cgutils, sigutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, register_jitable
@@ -128,6 +129,9 @@ class _OverloadFiles:
     def contains(self, key) -> bool:
         return cache.contains(self._name(key))
 
+    def flush(self) -> None:
+        """What ``recompile`` wants gone; a file of that name would be the same again."""
+
 
 class _Cache(FunctionCache):
     """Numba's cache of one function on files of ours."""
@@ -147,6 +151,70 @@ class _Cache(FunctionCache):
         if called <= _KERNELS.keys():
             self._cache_file.calls = {symbol: _KERNELS[symbol] for symbol in called}
             super().save_overload(sig, data)
+
+
+# ---- memory
+
+
+def _keep_one_function_pass_manager() -> None:
+    """Make Numba use one pass manager for all functions, not one for each: llvmlite loses 16 KiB or more with each.
+
+    That is 9 MiB for a small network.  It keeps nothing from one function to the next.
+    """
+    codegen = cpu_target.target_context.codegen()
+    codegen._function_pass_manager = functools.cache(codegen._function_pass_manager)
+
+
+_keep_one_function_pass_manager()
+
+
+def _forget_intermediate_code(dispatcher, arguments, linked: bool) -> None:
+    """Free what Numba needed to compile a function; its machine code stays as long as the process.
+
+    linked: whether what calls it may yet copy its code, which is then kept in LLVM's compact form.
+    """
+    compiled = dispatcher.overloads[arguments]
+    library = compiled.library
+    if library._shared_module is None and library._final_module is None:
+        return
+    dispatcher.overloads[arguments] = compiled._replace(type_annotation="", metadata=None, call_helper=None)
+    parts = [other for other in library._linking_libraries if getattr(other, "belongs_to_caller", False)]
+    for other, keep in [(library, linked), *((part, False) for part in parts)]:
+        if keep:
+            bitcode = other._get_module_for_linking().as_bitcode()
+            other._get_module_for_linking = functools.partial(llvmlite.binding.parse_bitcode, bitcode)
+        final, shared = other._final_module, other._shared_module
+        other._final_module = other._shared_module = other._compiled_object = None
+        other._disable_inspection = True
+        other._linking_libraries.clear()
+        if final is not None:
+            other.codegen._engine._ee.remove_module(final)  # machine code that was made stays
+            final.close()
+        if shared is not None and shared is not final:
+            shared.close()
+
+
+def forget_functions(contents: dict) -> None:
+    """Break what Numba ties to a generated module that has ended: its functions would hold each other for ever."""
+    for value in list(contents.values()):
+        if getattr(getattr(value, "py_func", None), "__globals__", None) is contents:
+            value._make_finalizer()()
+            value.overloads.clear()
+
+
+def _forgetful(dispatcher):
+    """A dispatcher that keeps no intermediate code but what callers link."""
+    compile_overload = dispatcher.compile
+
+    def compile(signature):
+        with global_compiler_lock:
+            entry_point = compile_overload(signature)
+            arguments, _ = sigutils.normalize_signature(signature)
+            _forget_intermediate_code(dispatcher, arguments, linked=True)
+        return entry_point
+
+    dispatcher.compile = compile
+    return dispatcher
 
 
 # ---- kernels as symbols
@@ -189,6 +257,7 @@ def _called_by_symbol(dispatcher, in_cache: bool):
             entry_point = compile_overload(signature)
             arguments, _ = sigutils.normalize_signature(signature)
             _publish(dispatcher, arguments, in_cache)
+            _forget_intermediate_code(dispatcher, arguments, linked=False)
         return entry_point
 
     call_template = dispatcher.get_call_template
@@ -228,17 +297,27 @@ def compile_function(function):
     """Generated code that calls kernels: ``@njit`` with jitnet's options and disk cache."""
     dispatcher = numba.njit(**OPTIONS)(function)
     dispatcher._cache = _Cache(function)
-    return dispatcher
+    return _forgetful(dispatcher)
 
 
 def compile_uncached(function):
     """The same without the disk cache, for generated code that calls a user's own functions."""
-    return numba.njit(**OPTIONS)(function)
+    return _forgetful(numba.njit(**OPTIONS)(function))
 
 
 def compile_part(function):
     """Generated code that becomes part of its only caller: neither Python nor the disk cache meets it."""
-    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    dispatcher = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    compile_overload = dispatcher.compile
+
+    def compile(signature):
+        entry_point = compile_overload(signature)
+        for compiled in dispatcher.overloads.values():
+            compiled.library.belongs_to_caller = True
+        return entry_point
+
+    dispatcher.compile = compile
+    return dispatcher
 
 
 @intrinsic
