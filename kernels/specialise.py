@@ -1,4 +1,4 @@
-"""Which vectors this machine has, and modules of kernels written for one purpose and kept in the user's cache.
+"""Which vectors this machine has, and modules of kernels written for one purpose.
 
 Imports neither Numba nor the generator, so that a plan can be made without them.
 """
@@ -7,11 +7,12 @@ import ctypes
 import dataclasses
 import functools
 import hashlib
-import importlib.util
+import linecache
 import os
 import platform
 import sys
-import tempfile
+import threading
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,6 @@ import llvmlite
 import llvmlite.binding
 
 from jitnet import literals
-from jitnet._cache import cache_directory
 from jitnet.kernels import processor
 
 
@@ -160,29 +160,25 @@ def module_name(source: str) -> str:
     return "k_" + hashlib.sha256(_generator_hash() + source.encode()).hexdigest()[:24]
 
 
-def specialised_module(source: str):
-    """The module with this ``source``, imported from the cache directory, where it is written if it is new.
+_loading = threading.RLock()
 
-    Its kernels find their compiled code next to it, because its name is a hash of all that the code depends on.
-    Several processes may do this at once: the file appears whole or not at all.
+
+def generated_module(name: str, source: str) -> types.ModuleType:
+    """A new module of this ``source`` in ``sys.modules``, made in memory: no file, which could hold something else.
+
+    Tracebacks and debuggers show its lines; its file is called ``<name>``.  The name is a hash of all that the
+    compiled code depends on, so that the code is found in the cache.
     """
-    name = module_name(source)
-    if name in sys.modules:
-        return sys.modules[name]
-    path = cache_directory() / "simd" / f"{name}.py"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(source)
-        os.replace(temporary, path)
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
+    file = f"<{name}>"
+    module = types.ModuleType(name)
+    module.__file__ = file
+    code = compile(source, file, "exec", dont_inherit=True)
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
     sys.modules[name] = module
     try:
-        specification.loader.exec_module(module)
+        exec(code, module.__dict__)
     except BaseException:
-        del sys.modules[name]
+        del sys.modules[name], linecache.cache[file]
         raise
     return module
 
@@ -196,6 +192,19 @@ def _check_part(value) -> None:
         literals.name(value)
     elif value is not None and not dataclasses.is_dataclass(value):
         literals.literal(value)
+
+
+def source_of(name: str) -> str | None:
+    """The source of a generated module by its name; None for any other module."""
+    entry = linecache.cache.get(f"<{name}>")
+    return "".join(entry[2]) if entry else None
+
+
+def specialised_module(source: str) -> types.ModuleType:
+    """The module of kernels with this ``source``: the same one for the same source."""
+    name = module_name(source)
+    with _loading:  # not by two threads
+        return sys.modules.get(name) or generated_module(name, source)
 
 
 class GeneratedKernel:
