@@ -6,7 +6,7 @@ import numpy as np
 import safetensors
 
 import jitnet
-from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, saving, schedules
+from jitnet import _model_file, initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet.graph import Constant
 from jitnet.layers.base import REGISTRY as LAYERS
 from jitnet.layers.base import clear_names
@@ -59,6 +59,7 @@ def operations():
         "LogSoftmax": ([(3,)], ops.log_softmax),
         "Conv2D": ([IMAGE], lambda x: ops.conv(x, ones((3, 3, 2, 1)), padding="same")),
         "DepthwiseConv2D": ([IMAGE], lambda x: ops.depthwise_conv(x, ones((3, 3, 2, 1)), strides=2)),
+        "Cast": ([(3,)], lambda x: ops.cast(x, "int64")),
         "MaxPool2D": ([IMAGE], lambda x: ops.max_pool(x, 2)),
         "AveragePool2D": ([IMAGE], lambda x: ops.average_pool(x, 2, 1, padding="same")),
         "GlobalAveragePool2D": ([IMAGE], GlobalAveragePool2D()),
@@ -128,7 +129,7 @@ def read(path) -> tuple[dict, dict]:
 
 def write(path, tensors: dict, description: dict) -> None:
     """A file as ``save_model`` would write it, checksum and all, of any description."""
-    saving._write(str(path), tensors, description)
+    _model_file.write(str(path), tensors, description)
 
 
 def fields(part, path=()):
