@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _checks, _registry, losses
+from ._errors import invalid
 from .losses import per_sample
 from .operations.losses import Accuracy as AccuracyOperation
 
@@ -173,7 +174,9 @@ def get(identifier, loss=None, prediction_shape=None) -> Metric:
         return LossMetric(identifier)
     known = {**KNOWN, **dict.fromkeys(_ACCURACY)}
     found = _registry.get(identifier, known, kind="metric")
-    if found is None or isinstance(found, Metric):
+    if found is None:
+        raise invalid("Expected a metric: its name, its config, a class or an instance.", metric=identifier)
+    if isinstance(found, Metric):
         return found
     return LossMetric(found, getattr(found, "__name__", None))
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from . import _registry, data, graph, saving
+from . import _checks, _registry, data, graph, saving
 from ._errors import invalid
 from .graph import SymbolicTensor, Value
 from .layers.base import REGISTRY, Layer, Node, unique_layer_name
@@ -248,7 +248,7 @@ class Model(Trainer, Layer):
             name=config["name"],
         )
         # the layers know for themselves whether they are trainable
-        model._trainable = config["trainable"]
+        model._trainable = _checks.boolean("A model", "trainable", config["trainable"])
         return model
 
     def to_json(self) -> str:
@@ -370,7 +370,7 @@ class Sequential(Model):
             model._append(_registry.deserialize(layer, REGISTRY, kind="layer"))
         model._rebuild()
         # the layers know for themselves whether they are trainable
-        model._trainable = config["trainable"]
+        model._trainable = _checks.boolean("A model", "trainable", config["trainable"])
         return model
 
 

@@ -53,7 +53,7 @@ class Trainer:
         if loss_weights is not None and not isinstance(loss_weights, list | tuple):
             raise invalid("compile expects a list of loss_weights, one per output.", loss_weights=loss_weights)
         for metric in metrics or []:
-            if isinstance(metric, str):
+            if isinstance(metric, str) or metric is None:
                 metrics_module.get(metric)  # an unknown name is reported here, not at the first step
         self.optimizer = optimizers.get(optimizer)
         several = isinstance(loss, list | tuple)

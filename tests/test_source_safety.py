@@ -456,7 +456,10 @@ NUMBERS = {
     "ZeroPadding2D": {"padding": [-1, 1.5, 2**40]},
     "BatchNormalization": {"momentum": [7, -1, "x"], "epsilon": [-1, "x"], "axis": [1, "x", 0.5], "scale": ["x"]},
     "Dropout": {"rate": [1, -1, "x"], "seed": [-1, "x", 0.5]},
-    "Dense": {"units": [0, -1, "x", 2**40], "first_decay_steps": [0, -1, "x"], "t_mul": [0.5, "x"], "alpha": ["x"]},
+    "Dense": {
+        "units": [0, -1, "x", 2**40], "first_decay_steps": [0, -1, "x"], "t_mul": [0.5, "x"], "alpha": ["x"],
+        "trainable": ["x", 3, None], "metrics": [[None], [["mae", None]]], "loss_weights": [["x"], [None]],
+    },
     "Reshape": {"target_shape": [-2, "x", 2**40]},
     "Concatenate": {"axis": [0, 5, "x", 1.5]},
     "Softmax": {"axis": [0, 5, "x"]},
@@ -480,7 +483,7 @@ NUMBERS = {
 @pytest.mark.parametrize("part", range(2))
 def test_numbers_of_a_file_are_checked_as_a_users(folder, part):
     models = saved_models.models()
-    words = {"constant": "shape", "parameters": "threshold"}
+    words = {"constant": "shape", "parameters": "threshold", "metrics": "metric"}
     for name in list(NUMBERS)[part::2]:
         tensors, description = described(models[name], folder)
         for key, values in NUMBERS[name].items():

@@ -77,7 +77,7 @@ class Layer:
             # half of a character: no file can hold it
             raise invalid(f"{type(self).__name__} expects a name of whole Unicode characters.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
-        self._trainable = bool(trainable)
+        self._trainable = _checks.boolean(type(self).__name__, "trainable", trainable)
         check_policy(dtype)
         self._policy = dtype
         self._built_policy = None
