@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from ._exclusive import trains
 from .steps import aligned_zeros
 from .training import _batch_size
 
 
+@trains
 def warmup(model, batch_size: int = 32, training: bool = True) -> None:
     """Compile what a model needs, so that neither it nor a later process with such a model waits for it.
 
@@ -22,7 +24,7 @@ def warmup(model, batch_size: int = 32, training: bool = True) -> None:
     outputs = model.outputs
     if training:
         model._require_compiled("warmup")
-        losses = model._loss_list(len(outputs))
+        losses = model._loss_list()
         shapes = tuple(model._target_shape(loss, o) for loss, o in zip(losses, outputs, strict=True))
         for mode in ("train", "evaluate"):
             step = model._step(mode, shapes)

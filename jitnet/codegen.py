@@ -1,24 +1,22 @@
-"""The step as source: a plan written out as one Python module, and that module loaded from the user's cache.
+"""The step as source: a plan written out as one Python module, and that module made.
 
 The same source runs in both modes: *plain*, where Python calls one compiled function per section, and *compiled*,
 where ``run_steps`` is compiled as a whole and runs many minibatches in one call.
 """
 
 import hashlib
-import importlib.util
-import os
+import linecache
 import re
 import sys
-import tempfile
+import weakref
 
-from ._cache import cache_directory
-from .kernels.specialise import module_name, specialised_module
+from .kernels.specialise import generated_module, module_name, specialised_module
 from .literals import docstring, identifier, literal
 from .literals import name as checked_name
 from .plan import ALIGNMENT, Plan, Section
 from .program import ITEMSIZE, Buffer, Call, Expression, Out, Split
 
-_MODULES: dict = {}
+_MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 LINE = 118
 
 
@@ -190,17 +188,23 @@ class StepWriter:
         words = set(re.findall(r"\w+", "\n".join(lines)))
         return [f"    {n} = hyperparameters[{i}]" for i, n in enumerate(self.hyperparameters) if n in words]
 
-    def _chunked(self, name: str, head: list[str], body: list[str], counts: tuple) -> tuple[list[str], str]:
-        """A function over chunks, its launcher, and the line of the step that calls the launcher."""
+    def _chunked(
+        self, name: str, head: list[str], body: list[str], counts: tuple, after=()
+    ) -> tuple[list[str], str]:
+        """A function over chunks, its launcher, and the line of the step that calls the launcher.
+
+        after: what the launcher does when all chunks have run.
+        """
         lines = self._hyperparameters(body) + head + body
         used = [a for a in self._used(lines) if a not in ("chunks", "blocks", "parts", "threads", "update_threads")]
         source = ["@compile_part"]
         source += _wrapped(f"def {name}_chunk", ["chunk", "chunks", *used], ":", "")
         source += [*lines, "", "", "@compile_function"]
-        source += _wrapped(f"def {name}", ["chunks", "threads", *used], ":", "")
+        whole = [*used, *(a for a in self._used(after) if a not in used)]
+        source += _wrapped(f"def {name}", ["chunks", "threads", *whole], ":", "")
         source += _wrapped("arguments = ", used, "", "    ")
-        source += [f"    parallel_for({name}_chunk, chunks, threads, arguments)", "", ""]
-        return source, self._step_line(name, [*counts, *used])
+        source += [f"    parallel_for({name}_chunk, chunks, threads, arguments)", *after, "", ""]
+        return source, self._step_line(name, [*counts, *whole])
 
     def _step_line(self, name: str, arguments: list[str]) -> str:
         """The line of the step that calls one of its functions."""
@@ -236,7 +240,8 @@ class StepWriter:
         lines = self._calls(section.calls, serial=True)
         lines = self._hyperparameters(lines) + lines
         used = self._used(lines)
-        source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", ""), *lines, "", ""]
+        source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", "")]
+        source += ["    flush_denormals()", *lines, "", ""]
         return source, self._step_line(section.name, used)
 
     def _update(self, name: str, sums: bool, optimizer: bool) -> tuple[list[str], str]:
@@ -271,7 +276,9 @@ class StepWriter:
                 scalars = [self._argument(s) for s in scalars]
                 body += _wrapped(function, ["block", "block_gradients", *names, *scalars], "", "    ")
                 self.kernel_calls[function, *[(dtype, 1)] * (2 + len(slots)), *scalars] = None
-        return self._chunked(name, [], body, ("blocks", "update_threads"))
+        # counted here, so that no interruption comes between the weights and their count
+        after = ["    iterations[0] += 1"] if optimizer else []
+        return self._chunked(name, [], body, ("blocks", "update_threads"), after)
 
     def _product(self, call: Call, compute: bool) -> list[str]:
         """Which rows of a weight's gradient make the block, and the call that computes them."""
@@ -309,7 +316,8 @@ class StepWriter:
         imports = [f"from numpy import {', '.join(dtypes)}", ""] if dtypes else []
         decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
         decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
-        modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": ["parallel_for"]}
+        parallel = [name for name in ("flush_denormals", "parallel_for") if name in used]
+        modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": parallel}
         for name, (module, function) in self.kernels.items():
             modules.setdefault(module, []).append(function if name == function else f"{function} as {name}")
         for module, names in sorted(modules.items()):
@@ -358,7 +366,7 @@ class StepWriter:
 
 
 def load(source: str, functions: dict, plans) -> object:
-    """The module of ``source``, from a file in the user's cache so that Numba can cache what it compiles.
+    """The module of ``source``; what Numba compiles of it is kept in the user's cache.
 
     functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
     """
@@ -366,26 +374,31 @@ def load(source: str, functions: dict, plans) -> object:
         specialised_module(plan.source)
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
-    if key in _MODULES:
-        return _MODULES[key]
-    folder = cache_directory() / "steps"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step_{digest}.py"
-    if not path.is_file() or path.read_text() != source:
-        # another process may write the same file: only a complete one ever gets the final name
-        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(source)
-        os.replace(temporary, path)
-    name = f"jitnet_step_{digest}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    if functions:
-        from .kernels.cpu._jit import user_kernel
+    module = _MODULES.get(key)
+    if module is None:
+        module = generated_module(f"jitnet_step_{digest}", source)
+        if functions:
+            from .kernels.cpu._jit import user_kernel
 
-        for function_name, function in functions.items():
-            setattr(module, function_name, user_kernel(function))
-    _MODULES[key] = module
+            module.functions = functions  # whose identities are in the key
+            for function_name, function in functions.items():
+                setattr(module, function_name, user_kernel(function, function_name))
+        _end_with_last_use(module)
+        _MODULES[key] = module
     return module
+
+
+def _end_with_last_use(module) -> None:
+    """Let ``sys.modules``, where Numba looks, not keep a module alive."""
+    from .kernels.cpu._jit import forget_functions
+
+    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, weakref.proxy(module)
+
+    def forget():
+        if sys.modules.get(name) is weak:
+            del sys.modules[name]
+            linecache.cache.pop(file, None)
+        forget_functions(contents)
+
+    sys.modules[name] = weak
+    weakref.finalize(module, forget).atexit = False

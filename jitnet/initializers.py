@@ -10,14 +10,14 @@ import operator
 import numpy as np
 
 from jitnet import _checks, _registry, _seed
-from jitnet._errors import invalid
+from jitnet._errors import NamesArguments, invalid, module_getattr
 from jitnet.graph import floatx
 
 # standard deviation of a standard normal distribution truncated to [-2, 2]
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer:
+class Initializer(NamesArguments):
     """Base class.  A subclass defines ``__call__``, and ``get_config`` if it has arguments.
 
     Example:
@@ -459,3 +459,6 @@ def serialize(initializer) -> dict | str | None:
 def deserialize(config: dict, custom_objects: dict | None = None):
     """The initializer that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
     return _registry.deserialize(config, KNOWN, custom_objects, "initializer")
+
+
+__getattr__ = module_getattr(__name__, "initializer")

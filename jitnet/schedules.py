@@ -10,10 +10,10 @@ import numbers
 import numpy as np
 
 from jitnet import _checks, _registry
-from jitnet._errors import invalid
+from jitnet._errors import NamesArguments, invalid, module_getattr
 
 
-class Schedule:
+class Schedule(NamesArguments):
     """Base class of schedules.  A subclass defines ``__call__(step)``, and ``get_config`` in order to be saved.
 
     Example:
@@ -328,3 +328,6 @@ def serialize(learning_rate_schedule: Schedule) -> dict:
 def deserialize(config: dict, custom_objects: dict | None = None) -> Schedule:
     """The schedule that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
     return _registry.deserialize(config, KNOWN, custom_objects, "schedule")
+
+
+__getattr__ = module_getattr(__name__, "schedule")

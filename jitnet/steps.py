@@ -1,11 +1,14 @@
 """Steps: a traced computation, planned, written out, loaded, and bound to arrays."""
 
+import contextlib
+import re
+
 import numpy as np
 
 from . import _checks, codegen, fusion, plan
 from ._errors import invalid
 from .config import conv_algorithm
-from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
+from .graph import Constant, SymbolicTensor, Variable, building, floatx, topological_order
 from .literals import identifier, literal
 from .program import ITEMSIZE, Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads
@@ -18,10 +21,10 @@ UPDATE_WORK = 20  # per parameter, memory traffic included
 # names that the generated source uses itself
 RESERVED = (
     "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
-    "size", "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "seed", "t",
-    "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for", "compile_function",
-    "compile_part", "step", "run_steps", "steps_per_result", "first", "last", "update", "count", "i", "arguments",
-    "step_compiled", "float32", "float64", "int32", "int64", "uint8",
+    "size", "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "iterations",
+    "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
+    "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
+    "first", "last", "update", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 
 
@@ -36,8 +39,14 @@ def aligned_zeros(count: int, dtype) -> np.ndarray:
 def pack(variables) -> None:
     """Move variables that have no flat storage yet into one: trainable ones together, the others together.
 
-    Variables that another model packed stay where they are, so that models can share layers.
+    Variables that another model packed stay where they are, so that models can share layers, and that steps which
+    other threads are running keep their memory.
     """
+    with building:
+        _pack(variables)
+
+
+def _pack(variables) -> None:
     for trainable in (True, False):
         group = [v for v in variables if v.storage is None and v.trainable == trainable]
         for dtype in sorted({v.dtype for v in group}):
@@ -45,14 +54,41 @@ def pack(variables) -> None:
             storage = aligned_zeros(sum(map(plan.padded_elements, members)), dtype)
             offset = 0
             for variable in members:
-                view = storage[offset : offset + variable.size].reshape(variable.shape)
-                view[...] = variable.value
-                variable.value, variable.storage, variable.storage_offset = view, storage, offset
+                variable.move(storage, offset)
                 offset += plan.padded_elements(variable)
 
 
+class Workspace:
+    """The memory that a step computes in: between two runs nothing in it counts but the last run's gradients.
+
+    A step has as many as threads have run it at once.  A run takes one and gives it back, so that threads share the
+    step and never its memory; taking and giving back are single operations on a list, and need no lock.
+
+    arena, gradients, chunk_gradients: what the step's arguments of these names are; enough for ``capacity`` samples.
+    bound: arguments that don't change from run to run, by what they depend on.
+    """
+
+    def __init__(self):
+        self.capacity = 0
+        self.arena = self.gradients = self.chunk_gradients = None
+        self.bound: dict = {}
+
+    def reserve(self, step: "Step", batch: int) -> None:
+        """Have room for ``batch`` samples."""
+        if batch > self.capacity:
+            self.arena = aligned_zeros(step.plan.arena_bytes(batch), np.uint8)
+            self.capacity = batch
+            self.bound = {}
+            if step.trainable:
+                dtype = step.layout.dtype
+                self.gradients = aligned_zeros(step.layout.size, dtype)
+                chunks = step.plan.chunks(batch)
+                flat = aligned_zeros(chunks * step.plan.partial_size, dtype)
+                self.chunk_gradients = flat.reshape(chunks, step.plan.partial_size)
+
+
 class Step:
-    """A computation over a batch, ready to run.
+    """A computation over a batch, ready to run, by several threads at once.
 
     title: the first line of the generated source.
     inputs: {argument name: symbolic tensor}.  With ``gathered`` the arguments are whole datasets and ``order`` says
@@ -83,6 +119,7 @@ class Step:
         applications = topological_order(roots)
         if fuse:
             applications = fusion.pool_before_relu(applications, roots)
+        self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
         variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + self.trainable))
         constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
@@ -122,6 +159,8 @@ class Step:
             self.gradient_arguments = []
         if fuse:
             fusion.optimise(program)
+        written = {b.source: None for call in program.calls for b in call.writes if b.kind == "variable"}
+        self._states = list(written) if optimizer else []  # what a training step changes besides what it trains
         self.plan = plan.Plan(program, self.layout, fuse if regions is None else regions)
 
         self._constants, constant_offsets = _pack_constants(constants)
@@ -135,7 +174,7 @@ class Step:
         self.arguments += slots
         self.arguments += ["gradients", "chunk_gradients"] if self.trainable else []
         self.arguments += ["arena"] + (["constants"] if constants else [])
-        self.arguments += ["hyperparameters"] if optimizer else []
+        self.arguments += ["hyperparameters", "iterations"] if optimizer else []
         self.arguments += ["seed", "t", "results"]
         update = (optimizer.kernel, slots, optimizer.update_arguments) if optimizer else None
         hyperparameters = optimizer.hyperparameter_names if optimizer else []
@@ -148,10 +187,7 @@ class Step:
         self._generated = list(writer.generated.values())
         self._module = None
         self._compiled = False
-        self._arena = None
-        self._capacity = 0
-        self._bound = {}
-        self._gradients = None
+        self.free: list[Workspace] = []  # those that no thread is using
         self.seconds_per_step = 0.01  # a guess before the first run, so that a run returns often enough
 
     # ---- tracing to calls
@@ -216,8 +252,8 @@ class Step:
 
     def _emit_results(self, program, losses, records, penalties, sample_weight, reductions):
         """Emit the sums that are reported, and seed the gradients of the losses."""
-        for index, (values, weight) in enumerate(losses):
-            mean = not reductions or reductions[index] == "sum_over_batch_size"
+        means = [reduction == "sum_over_batch_size" for reduction in reductions] or [True] * len(losses)
+        for (values, weight), mean in zip(losses, means, strict=True):
             buffer = program.buffer(values)
             weights = program.buffer(sample_weight)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
@@ -233,11 +269,14 @@ class Step:
         for index, values in enumerate(records, start=1):
             buffer = program.buffer(values)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
-            if any(values is value for value, _ in losses):  # the loss of one of several outputs
+            # the loss of one of several outputs
+            mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
+            if mean is not None:
                 program.call("training.weighted_total", buffer, program.buffer(sample_weight), Out(total))
             else:
                 program.call("training.total", buffer, Out(total))
-            program.call("training.add_result", total, Expression("results"), index, 1.0)
+            factor = Expression("1.0 * batch") if mean is False else 1.0
+            program.call("training.add_result", total, Expression("results"), index, factor)
         for variable, l1, l2 in penalties:
             program.call(
                 "training.l1_l2_penalty", program.buffer(variable), l1, l2, Expression("results"), 0,
@@ -248,45 +287,54 @@ class Step:
     # ---- running
 
     @property
+    def has_run(self) -> bool:
+        """Whether it was loaded, in order to run."""
+        return self._module is not None
+
+    @property
     def module(self):
         """The loaded module of the step."""
         if self._module is None:
-            self._module = codegen.load(self.source, self._functions, self._generated)
+            with building:
+                if self._module is None:
+                    module = codegen.load(self.source, self._functions, self._generated)
+                    self._compile_functions(module)
+                    self._module = module
         return self._module
 
-    def _allocate(self, batch: int) -> None:
-        if batch > self._capacity:
-            self._arena = aligned_zeros(self.plan.arena_bytes(batch), np.uint8)
-            self._capacity = batch
-            self._bound = {}
-            if self.trainable:
-                dtype = self.layout.dtype
-                self._gradients = aligned_zeros(self.layout.size, dtype)
-                chunks = self.plan.chunks(batch)
-                flat = aligned_zeros(chunks * self.plan.partial_size, dtype)
-                self._chunk_gradients = flat.reshape(chunks, self.plan.partial_size)
+    @contextlib.contextmanager
+    def workspace(self):
+        """A workspace that no other thread uses meanwhile."""
+        try:
+            taken = self.free.pop()
+        except IndexError:
+            taken = Workspace()
+        try:
+            yield taken
+        finally:
+            self.free.append(taken)
 
-    def bind(self, batch: int, compiled: bool = False, **arrays) -> list:
+    def bind(self, workspace: Workspace, batch: int, compiled: bool = False, **arrays) -> list:
         """The step's positional arguments for a batch size; ``arrays`` are the data arguments by name."""
-        self._allocate(batch)
+        workspace.reserve(self, batch)
         threads, update_threads = self._threads(batch, compiled)
         key = (batch, threads, update_threads)
-        fixed = self._bound.get(key)
+        fixed = workspace.bound.get(key)
         if fixed is None:
             chunks = self.plan.chunks(batch)
             fixed = {"batch": batch, "chunks": chunks, "threads": threads}
             fixed.update(blocks=self.plan.blocks(), parts=plan.PARTS, update_threads=update_threads)
-            fixed["arena"] = self._arena
+            fixed["arena"] = workspace.arena
             fixed["constants"] = self._constants
             for storage_id, name in self.storage_names.items():
                 fixed[name] = self.storages[storage_id]
             if self.trainable:
-                fixed["gradients"] = self._gradients
-                fixed["chunk_gradients"] = self._chunk_gradients[:chunks]
-            self._bound[key] = fixed
+                fixed["gradients"] = workspace.gradients
+                fixed["chunk_gradients"] = workspace.chunk_gradients[:chunks]
+            workspace.bound[key] = fixed
         if self.optimizer is not None:
             # another step may have moved the optimizer's state
-            arrays = {**arrays, **self.optimizer.slot_arrays(self.layout, self.trainable)}
+            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable, self.variables)}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
     def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:
@@ -296,34 +344,99 @@ class Step:
         """
         from .kernels.cpu import workers
 
-        arguments = self.bind(batch, compiled, **arrays)
-        self._compile_in_parallel(arguments)
-        with workers.running(max(self._threads(batch, compiled))):
+        threads = max(self._threads(batch, compiled))
+        with self.workspace() as workspace, self.explained():
+            arguments = self.bind(workspace, batch, compiled, **arrays)
+            self._compile_once(arguments)
             if compiled and self.gathered:
                 at = self.arguments.index("results")
                 arguments[at] = np.atleast_2d(arguments[at])
-                self.module.run_steps(count, steps_per_result or count, *arguments)
+                with workers.running(threads):
+                    self.module.run_steps(count, steps_per_result or count, *arguments)
             else:
-                self._run_plain(batch, count, arrays, arguments)
+                with workers.running(threads):
+                    self._run_plain(batch, count, arrays, arguments)
+
+    @contextlib.contextmanager
+    def explained(self):
+        """An exception that a kernel raises inside says which one it was."""
+        try:
+            yield
+        except Exception as error:
+            self.explain(error)
+            raise
 
     def _run_plain(self, batch: int, count: int, arrays: dict, arguments: list) -> None:
         """Call the functions of the step one after the other from Python."""
         step = self.module.step
         places = {name: i for i, name in enumerate(self.arguments)}
         first = arrays["t"]
+        states = [v.value for v in self._states]
+        before = [value.copy() for value in states]
         for i in range(count):
             if self.gathered:
                 arguments[places["order"]] = arrays["order"][i * batch : (i + 1) * batch]
             if self.optimizer is not None:
                 arguments[places["hyperparameters"]] = arrays["hyperparameters"][i]
             arguments[places["t"]] = first + i
-            step(*arguments)
+            for copy, value in zip(before, states, strict=True):
+                np.copyto(copy, value)
+            counted = self.optimizer.iterations if states else None
+            try:
+                step(*arguments)
+            except BaseException:  # Ctrl-C among them: moving statistics belong to the steps that are counted
+                if states and self.optimizer.iterations == counted:
+                    for copy, value in zip(before, states, strict=True):
+                        np.copyto(value, copy)
+                raise
 
-    def _compile_in_parallel(self, arguments) -> None:
+    def explain(self, error: Exception) -> None:
+        """Note at an exception that compiled code raised which kernel it was."""
+        from .kernels.cpu._jit import raised_by
+
+        name = raised_by()
+        if name in self._functions:
+            error.add_note(f"Raised by {self._described(name)}.")
+        elif name is not None:
+            error.add_note(f"Raised by the kernel {name!r}.")
+
+    def _described(self, name: str) -> str:
+        """A user's own function, by its name in the source."""
+        found = re.fullmatch(r"(.*)_(forward|backward)(_\d+)?", name)
+        role, operation = (found[2], found[1]) if found else ("own", name)
+        function = self._functions[name].py_func
+        place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+        return f"{function.__name__!r}, the {role} function of CustomOperation {operation!r} ({place})"
+
+    def _compile_functions(self, module) -> None:
+        """Compile users' own functions, so that what is wrong with one is said of it alone."""
+        if not self._functions:
+            return
+        from numba.core.errors import NumbaError
+
+        from .kernels.cpu._jit import array_type
+
+        for name, *arguments in self._kernel_calls:
+            if name in self._functions:
+                given = tuple(array_type(dtype, axes) for dtype, axes in arguments)
+                try:
+                    getattr(module, name).compile(given)
+                except NumbaError as error:
+                    received = ", ".join(map(str, given))
+                    raise TypeError(
+                        f"Numba cannot compile {self._described(name)}:\n{error}\nReceived: {received}"
+                    ) from None
+
+    def _compile_once(self, arguments) -> None:
         """Before the first run: what is not in the cache yet is compiled by several processes."""
         if self._compiled:
             return
-        self._compiled = True
+        with building:
+            if not self._compiled:
+                self._compile(arguments)
+                self._compiled = True
+
+    def _compile(self, arguments) -> None:
         from .kernels.cpu import precompile
 
         # names that kernels' arguments use, with values of the right type
@@ -357,7 +470,8 @@ class Step:
         found = {}
         for variable in self.trainable:
             start = self.layout.offsets[variable]
-            found[variable] = self._gradients[start : start + variable.size].reshape(variable.shape)
+            # the workspace that was given back last
+            found[variable] = self.free[-1].gradients[start : start + variable.size].reshape(variable.shape)
         return found
 
 
@@ -369,26 +483,46 @@ class QuickPrediction:
         batch = len(result)
         self._input = (batch, *value.shape[1:]), np.dtype(value.dtype), conv_algorithm()
         self._output = result.shape, result.dtype
-        values = dict(x=None, seed=0, t=0, results=np.zeros(step.results), predictions=None)
-        arguments = step.bind(batch, **values)
-        at = step.arguments.index("x")  # "predictions" comes next
-        self._before, self._after = tuple(arguments[:at]), tuple(arguments[at + 2 :])
+        self._step, self._free = step, step.free
         self._function = step.module.step_compiled
 
     @classmethod
     def of(cls, step: Step, result) -> "QuickPrediction | None":
-        """For batches of the size of ``result``; None where Python's share of the time doesn't matter."""
+        """For batches of the size of ``result``; None where Python's share of the time doesn't matter.
+
+        None also where every call draws new random numbers.
+        """
         small = isinstance(result, np.ndarray) and len(step.inputs) == 1 and step.work(len(result)) < PARALLEL_WORK
-        return cls(step, result) if small and len(result) else None
+        return cls(step, result) if small and len(result) and not step.random else None
 
     def takes(self, x) -> bool:
         """Whether x needs neither a check nor a conversion."""
         return type(x) is np.ndarray and (x.shape, x.dtype, conv_algorithm()) == self._input and x.flags.carray
 
     def __call__(self, x):
-        result = np.empty(*self._output)
-        self._function(*self._before, x, result, *self._after)
+        try:
+            workspace = self._free.pop()
+        except IndexError:
+            workspace = Workspace()
+        try:
+            before, after = workspace.bound.get(self) or self._bind(workspace)
+            result = np.empty(*self._output)
+            self._function(*before, x, result, *after)
+        except Exception as error:
+            self._step.explain(error)
+            raise
+        finally:
+            self._free.append(workspace)
         return result
+
+    def _bind(self, workspace: Workspace) -> tuple:
+        """The arguments before and after the input and the output."""
+        step = self._step
+        values = dict(x=None, seed=0, t=0, results=np.zeros(step.results), predictions=None)
+        arguments = step.bind(workspace, self._output[0][0], **values)
+        at = step.arguments.index("x")  # "predictions" comes next
+        bound = workspace.bound[self] = tuple(arguments[:at]), tuple(arguments[at + 2 :])
+        return bound
 
 
 def _pack_constants(constants):

@@ -6,7 +6,7 @@ import numpy as np
 import safetensors
 
 import jitnet
-from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, saving, schedules
+from jitnet import _model_file, initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet.graph import Constant
 from jitnet.layers.base import REGISTRY as LAYERS
 from jitnet.layers.base import clear_names
@@ -48,6 +48,7 @@ def operations():
     ones = np.ones
     return {
         "Unary": ([(3,)], lambda x: ops.leaky_relu(ops.tanh(x))),
+        "Cast": ([(3,)], lambda x: ops.cast(ops.cast(x, "int64"), "float32")),
         "Binary": ([(3,), (3,)], lambda x, y: ops.maximum(x, y) * 2.0),
         "Reduction": ([(3, 2)], lambda x: ops.max(x, 1, keepdims=True)),
         "Reshape": ([(3, 2)], lambda x: ops.reshape(x, (-1, 6))),
@@ -128,7 +129,7 @@ def read(path) -> tuple[dict, dict]:
 
 def write(path, tensors: dict, description: dict) -> None:
     """A file as ``save_model`` would write it, checksum and all, of any description."""
-    saving._write(str(path), tensors, description)
+    _model_file.write(str(path), tensors, description)
 
 
 def fields(part, path=()):

@@ -34,8 +34,6 @@ PAYLOADS = [
     ");import os#",
     '__import__("pathlib").Path("x").touch()',
 ]
-# what load_model raises for a description that it cannot use
-REFUSED = (ValueError, TypeError, LookupError)
 
 NAMES = [
     '"', 'a"""b', "\\x", "\\0", "a\\d", "a\nb", "\0", "²", "class", "match", "batch", "min", "step", "range", "float32",
@@ -46,7 +44,9 @@ NAMES = [
 
 # ---- the source, word by word
 
-STATEMENTS = (ast.ImportFrom, ast.alias, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.Expr, ast.For)
+STATEMENTS = (
+    ast.ImportFrom, ast.alias, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AugAssign, ast.Expr, ast.For,
+)  # fmt: skip
 EXPRESSIONS = (
     ast.Call, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Tuple, ast.Subscript, ast.Slice, ast.BinOp, ast.Add,
     ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.UnaryOp, ast.USub,
@@ -138,7 +138,7 @@ def test_no_string_of_a_file_becomes_code(folder, part):
                 texts += 1
                 try:
                     found = loaded(folder, tensors, changed(description, path, payload))
-                except REFUSED:
+                except ValueError:  # all that load_model may raise
                     continue
                 loads += 1
                 for source in sources(found):
@@ -320,8 +320,8 @@ def image():
     return SymbolicTensor((None, 4, 6, 2), "float32", "x")
 
 
-def row(*sizes, dtype="float32"):
-    return SymbolicTensor((None, *sizes), dtype, "x")
+def row(*sizes):
+    return SymbolicTensor((None, *sizes), "float32", "x")
 
 
 NO_INTEGER = [1.5, "1", None, True, [1], 2**40, np.nan]
@@ -338,6 +338,7 @@ ARGUMENTS = {
         {"function": "elu", "parameters": (1.0,)},
         {"function": NO_NAME, "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), (True,), 1.0, "1", None, {0: 1}]},
     ),
+    elementwise.Cast: ({"dtype": "int64"}, {"dtype": ["int8", "", "float99", PAYLOADS[0], None, 3, float]}),
     elementwise.Binary: ({"function": "add"}, {"function": NO_NAME}),
     reduction.Reduction: (
         {"function": "sum", "axis": 1}, {"function": NO_NAME, "axis": NO_INTEGER, "keepdims": NO_BOOLEAN},
@@ -422,9 +423,6 @@ WRONG_SHAPES = {
     "bias with a batch": (lambda: ops.bias_add(row(), row()), "bias of shape"),
     "no tensors": (lambda: shape.Concatenate()(), "at least one tensor"),
     "labels that are no integers": (lambda: losses_operations.SparseCrossEntropy()(row(3), row()), "dtype int64"),
-    "targets that are integers": (
-        lambda: losses_operations.CrossEntropy()(row(3), row(3, dtype="int64")), "targets of dtype float32",
-    ),
 }  # fmt: skip
 
 
@@ -458,7 +456,7 @@ NUMBERS = {
     "Dropout": {"rate": [1, -1, "x"], "seed": [-1, "x", 0.5]},
     "Dense": {
         "units": [0, -1, "x", 2**40], "first_decay_steps": [0, -1, "x"], "t_mul": [0.5, "x"], "alpha": ["x"],
-        "trainable": ["x", 3, None], "metrics": [[None], [["mae", None]]], "loss_weights": [["x"], [None]],
+        "trainable": ["x", 3, None], "loss_weights": [["x"], [[0.5]]],
     },
     "Reshape": {"target_shape": [-2, "x", 2**40]},
     "Concatenate": {"axis": [0, 5, "x", 1.5]},
@@ -483,7 +481,7 @@ NUMBERS = {
 @pytest.mark.parametrize("part", range(2))
 def test_numbers_of_a_file_are_checked_as_a_users(folder, part):
     models = saved_models.models()
-    words = {"constant": "shape", "parameters": "threshold", "metrics": "metric"}
+    words = {"constant": "shape", "parameters": "threshold"}
     for name in list(NUMBERS)[part::2]:
         tensors, description = described(models[name], folder)
         for key, values in NUMBERS[name].items():

@@ -9,8 +9,8 @@ from .base import Layer, check_channels_last
 class _Pooling2D(Layer):
     operation: type
 
-    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
         kind = type(self).__name__
         check_channels_last(kind, data_format)
         self.pool_size = _checks.pair(kind, "pool_size", pool_size)

@@ -2,7 +2,7 @@
 
 import re
 
-from ..graph import apply
+from ..graph import CONVERTED, apply, converted
 
 REGISTRY: dict[str, type] = {}  # jitnet's own operations by class name: what a saved model may hold
 
@@ -19,6 +19,11 @@ class Operation:
     """
 
     differentiable = True
+    random = False  # whether it draws random numbers
+    whole_inputs: tuple = ()  # indices of inputs that have no batch axis, such as weights
+    broadcasts = False  # whether inputs are repeated along missing axes, by NumPy's rules
+    labels: tuple = ()  # indices of inputs that are integers by their meaning
+    integers = CONVERTED  # what becomes of inputs that are all integers: KEPT, CONVERTED to floatx first, or REFUSED
 
     def __init_subclass__(cls, registered: bool = True, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -30,6 +35,10 @@ class Operation:
     def __call__(self, *inputs):
         """Apply to symbolic tensors, variables, arrays or numbers: a symbolic tensor (or a tuple of them)."""
         return apply(self, *inputs)
+
+    def prepare(self, inputs) -> tuple:
+        """What it is applied to as values of one dtype, by Keras's rules of promotion."""
+        return converted(self, inputs)
 
     def infer(self, *inputs) -> list[tuple]:
         """``[(shape, dtype), ...]`` of the outputs; raises ValueError for inputs that don't fit."""
@@ -75,9 +84,12 @@ def normalize_axis(operation: str, axis: int, x) -> int:
     """A non-negative axis, checked; the batch axis is not allowed."""
     if not isinstance(axis, int) or isinstance(axis, bool) or not -x.ndim <= axis < x.ndim:
         raise ValueError(f"{operation} expects an axis from {-x.ndim} to {x.ndim - 1}. Received: axis={axis!r}")
-    axis %= x.ndim
+    given, axis = axis, axis % x.ndim
     if axis == 0 and x.batched:
-        raise ValueError(f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}.")
+        raise ValueError(
+            f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}: pass another one, such "
+            f"as axis=-1. Received: axis={given}"
+        )
     return axis
 
 

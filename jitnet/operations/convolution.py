@@ -3,6 +3,7 @@
 import math
 
 from .. import _checks
+from ..graph import REFUSED
 from ..program import Out
 from .base import Operation, display, require_rank
 
@@ -64,6 +65,8 @@ class Conv2D(Windowed):
     """
 
     name = "conv2d"
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1), groups=1):
         self.strides = _checks.pair(self.name, "strides", strides)
@@ -131,6 +134,8 @@ class DepthwiseConv2D(Windowed):
     """
 
     name = "depthwise_conv2d"
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1)):
         self.strides = _checks.pair(self.name, "strides", strides)
@@ -207,6 +212,7 @@ class MaxPool2D(Pool2D):
     """The maximum of each window; the first maximum wins and receives the gradient."""
 
     name = "max_pool2d"
+    integers = REFUSED
 
     def _halves(self, x) -> bool:
         """Whether windows of 2 x 2 lie side by side, for which there are faster kernels."""
@@ -271,6 +277,7 @@ class GlobalMaxPool2D(Operation):
     """The maximum over height and width: (N, H, W, C) to (N, C); the first maximum receives the gradient."""
 
     name = "global_max_pool2d"
+    integers = REFUSED
     infer = GlobalAveragePool2D.infer
 
     def forward(self, program, lowered):

@@ -1,7 +1,10 @@
 """An operation given by a user as two ``@njit`` functions."""
 
+import inspect
+
 from .. import _checks
 from .._errors import invalid
+from ..graph import Value, as_value
 from ..literals import identifier
 from ..program import Out
 from .base import Operation
@@ -13,7 +16,9 @@ class CustomOperation(Operation, registered=False):
     forward(x1, ..., xk, y) writes the output y; backward(x1, ..., xk, y, dy, dx1, ..., dxk) writes the gradients of
     all inputs.  All arrays start with the batch axis, a chunk of the batch; inputs without one (weights) come whole,
     and their gradients are those of the chunk.  The functions are called from several threads at once, each with its
-    own chunk, and must not allocate.
+    own chunk, and must not allocate.  What they raise reaches the caller of fit or predict, with a note that names the
+    operation; of several chunks that raise, the first counts.  Where ``njit`` isn't told otherwise, dividing by zero
+    gives inf or NaN, as in NumPy.
 
     forward, backward: functions decorated with ``numba.njit``; ``backward=None``: no gradient flows.
     output_shape: a function from the input shapes to the output's, None for the batch axis; default: the first input's.
@@ -51,7 +56,14 @@ class CustomOperation(Operation, registered=False):
     def name(self):
         return self._name
 
+    def prepare(self, inputs):
+        # what a user's functions make of integers is theirs to know
+        dtype = next((x.dtype for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")), None)
+        return tuple(as_value(x, dtype) for x in inputs)
+
     def infer(self, *inputs):
+        self._check_parameters("forward", self.forward_function, ["x"] * len(inputs), ["y"])
+        self._check_parameters("backward", self.backward_function, ["x"] * len(inputs), ["y", "dy"], ["dx"])
         shapes = [x.shape for x in inputs]
         if self.output_shape is None:
             return [(shapes[0], inputs[0].dtype)]
@@ -59,6 +71,21 @@ class CustomOperation(Operation, registered=False):
         batch = shape[:1] if shape[:1] == (None,) else ()
         sizes = _checks.sizes(f"The custom operation {self._name!r}", "output_shape", shape[len(batch) :], least=0)
         return [((*batch, *sizes), inputs[0].dtype)]
+
+    def _check_parameters(self, role, function, inputs, outputs, gradients=()) -> None:
+        """Raise TypeError if a function doesn't take the arrays that it will be given."""
+        if function is None:
+            return
+        several = [[f"{n}{i + 1}" for i, n in enumerate(x)] for x in (inputs, [*gradients] * len(inputs))]
+        expected = [*several[0], *outputs, *several[1]]
+        signature = inspect.signature(function.py_func)
+        try:
+            signature.bind(*expected)
+        except TypeError:
+            raise TypeError(
+                f"CustomOperation {self._name!r} expects {role}({', '.join(expected)}) for {len(inputs)} inputs. "
+                f"Received: {role}={function.py_func.__name__}{signature}"
+            ) from None
 
     def _call(self, program, role, function, arguments):
         # an identifier has no dot: no name makes it one of jitnet's kernels

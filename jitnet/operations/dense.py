@@ -2,12 +2,16 @@
 
 import math
 
+from ..graph import REFUSED
 from ..program import Out
 from .base import Operation, display
 
 
 class Matmul(Operation):
     """x (..., K) times kernel (K, N): (..., N); every leading axis of x, the batch included, is a row."""
+
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def infer(self, x, kernel):
         if kernel.ndim != 2 or kernel.batched:
@@ -45,6 +49,9 @@ class Matmul(Operation):
 
 class BiasAdd(Operation):
     """x (..., C) plus bias (C,)."""
+
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def infer(self, x, bias):
         if x.ndim < 1 + x.batched or bias.batched or bias.shape != x.shape[-1:]:

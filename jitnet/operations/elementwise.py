@@ -2,10 +2,13 @@
 
 from .. import _checks
 from .._errors import invalid
+from ..graph import CONVERTED, KEPT, REFUSED
 from ..kernels.scalar import activations, arithmetic
 from ..kernels.scalar.broadcasting import canonical
 from ..program import Out
 from .base import Operation, display
+
+CAST_DTYPES = ("float32", "float64", "int32", "int64")
 
 
 class Unary(Operation):
@@ -22,6 +25,10 @@ class Unary(Operation):
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return KEPT if self.function in ("absolute", "negative", "relu", "sign", "square") else CONVERTED
 
     def infer(self, x):
         return [(x.shape, x.dtype)]
@@ -40,6 +47,25 @@ class Unary(Operation):
         )  # fmt: skip
 
 
+class Cast(Operation):
+    """The same numbers as ``dtype``; towards integers, what is after the point is cut off."""
+
+    integers = KEPT
+
+    def __init__(self, dtype: str):
+        self.dtype = _checks.one_of("cast", "dtype", dtype, CAST_DTYPES)
+
+    def infer(self, x):
+        return [(x.shape, self.dtype)]
+
+    def forward(self, program, lowered):
+        program.call("shape.copy_forward", lowered.inputs[0], Out(lowered.output))
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        program.call("shape.copy_backward", lowered.d_output, dx, dx.accumulate)
+
+
 def _split(x):
     return (x.shape[1:], True) if x.batched else (x.shape, False)
 
@@ -47,12 +73,18 @@ def _split(x):
 class Binary(Operation):
     """``function`` of two values with NumPy's broadcasting; gradients are summed over broadcast axes."""
 
+    broadcasts = True
+
     def __init__(self, function: str):
         self.function = _checks.one_of("Binary", "function", function, arithmetic.NAMES)
 
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return {"divide": CONVERTED, "power": REFUSED}.get(self.function, KEPT)
 
     def _canonical(self, a, b):
         # a batched operand of lower rank lines up from the right only when the ranks agree

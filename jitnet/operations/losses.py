@@ -24,6 +24,10 @@ class RowLoss(Operation, registered=False):
     sparse = False  # targets are labels (...,) instead of (..., C)
     keeps_probabilities = False  # the backward pass reads softmax probabilities instead of the predictions
 
+    @property
+    def labels(self) -> tuple:
+        return (1,) if self.sparse else ()
+
     def infer(self, predictions, targets):
         expected = predictions.shape[:-1] if self.sparse else predictions.shape
         if predictions.ndim < 2 or targets.shape != expected:
@@ -129,6 +133,7 @@ class Accuracy(Operation):
     def sparse(self):
         return self.kernel.startswith("sparse")
 
+    labels = RowLoss.labels
     infer = RowLoss.infer
     _rows = RowLoss._rows
 

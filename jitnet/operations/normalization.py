@@ -12,6 +12,8 @@ class BatchNorm(Operation):
     moving = moving * momentum + batch * (1 - momentum).  Otherwise the moving ones are used as constants.
     """
 
+    whole_inputs = (1, 2, 3, 4)
+
     def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, training: bool = False):
         self.momentum = _checks.number("batch_norm", "momentum", momentum, least=0, most=1)
         self.epsilon = _checks.number("batch_norm", "epsilon", epsilon, least=0)

@@ -17,6 +17,10 @@ class Dropout(Operation):
         self.seed = None if seed is None else _seed.checked_seed(seed)
         self.stream = _checks.integer("dropout", "stream", stream, least=0, most=2**32 - 1)
 
+    @property
+    def random(self) -> bool:
+        return self.rate > 0
+
     def infer(self, x):
         return [(x.shape, x.dtype)]
 

@@ -1,6 +1,7 @@
 """Sums, means and maxima along axes."""
 
 from .. import _checks
+from ..graph import CONVERTED, KEPT, REFUSED
 from ..program import Out
 from .base import Operation, canonical_axis, normalize_axis
 
@@ -18,6 +19,10 @@ class Reduction(Operation):
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return {"sum": KEPT, "mean": CONVERTED, "max": REFUSED}[self.function]
 
     def infer(self, x):
         axis = normalize_axis(self.function, self.axis, x)

@@ -2,12 +2,15 @@
 
 from .. import _checks
 from .._errors import invalid
+from ..graph import KEPT
 from ..program import Out
 from .base import Operation, display, elements, normalize_axis, require_rank
 
 
 class Reshape(Operation):
     """The same elements under another shape; ``shape`` is without the batch axis, one entry may be -1."""
+
+    integers = KEPT
 
     def __init__(self, shape):
         self.shape = _checks.sizes("reshape", "shape", shape, least=-1)
@@ -39,6 +42,8 @@ class Reshape(Operation):
 
 class Concatenate(Operation):
     """Tensors side by side along ``axis``."""
+
+    integers = KEPT
 
     def __init__(self, axis: int = -1):
         self.axis = _checks.integer("concatenate", "axis", axis)
@@ -87,6 +92,8 @@ class Concatenate(Operation):
 class Slice(Operation):
     """Elements ``start`` to ``stop`` along ``axis``."""
 
+    integers = KEPT
+
     def __init__(self, axis: int, start: int, stop: int):
         self.axis = _checks.integer("slice", "axis", axis)
         self.start = _checks.integer("slice", "start", start, least=0)
@@ -118,6 +125,8 @@ class Slice(Operation):
 
 class Transpose(Operation):
     """Axes in another order; the batch axis stays first."""
+
+    integers = KEPT
 
     def __init__(self, axes):
         self.axes = _checks.sizes("transpose", "axes", axes, least=0)
@@ -155,6 +164,7 @@ class Pad2D(Operation):
     """Zeros around height and width of x (N, H, W, C); padding: ((top, bottom), (left, right))."""
 
     name = "pad2d"
+    integers = KEPT
 
     def __init__(self, padding):
         self.padding = _checks.margins("pad2d", "padding", padding)

@@ -9,6 +9,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from . import exceptions
+
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
 _FLUSH_TO_ZERO, _DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the MXCSR register
@@ -209,6 +211,27 @@ def work_for_others(typingctx, number):
 
 
 @intrinsic
+def flush_denormals(typingctx):
+    """Denormal numbers count as zero from here until the function returns, be it by an exception (on x86-64).
+
+    The caller's setting is restored then.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        restore = _flush_denormals(builder)
+        leave = builder.ret
+
+        def restore_and_leave(value):
+            restore()
+            return leave(value)
+
+        builder.ret = restore_and_leave  # every return of the function is emitted by this builder
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
 def parallel_for(typingctx, function, chunks, threads, arguments):
     """Call ``function(chunk, chunks, *arguments)`` for every chunk in ``range(chunks)``.
 
@@ -223,6 +246,8 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
 
     Numba's own ``prange`` costs seconds of compilation for a body of this size, and its regions end when the last
     thread of the pool has come and gone, which takes a scheduler's time slice when a core is busy.
+
+    An exception in a chunk is raised when all chunks have run; of several, that of the lowest chunk.
     """
     call_signature = function.get_call_type(typingctx, (types.intp, types.intp, *arguments), {})
     signature = types.void(function, types.intp, types.intp, arguments)
@@ -232,8 +257,9 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         compiled = function.dispatcher.overloads[tuple(call_signature.args)]
         context.add_linking_libs([compiled.library])
 
-        # what every thread needs, as one record on the stack: (chunks, threads, next chunk of each share, arguments)
-        record_type = ir.LiteralStructType([_INT, _INT, _POINTER, packed.type])
+        # what every thread needs, as one record on the stack: (chunks, threads, next chunk of each share,
+        # the exception to be raised, arguments)
+        record_type = ir.LiteralStructType([_INT, _INT, _POINTER, exceptions.FAILURE.as_pointer(), packed.type])
         record = cgutils.alloca_once(builder, record_type)
 
         outlined = ir.Function(builder.module, _WORK, f"chunks_of_{compiled.fndesc.mangled_name}")
@@ -242,7 +268,7 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         restore = _flush_denormals(inner)
         worker = outlined.args[0]
         loaded = inner.load(outlined.args[1], typ=record_type)
-        total, shares, following, tuple_value = (inner.extract_value(loaded, i) for i in range(4))
+        total, shares, following, failure, tuple_value = (inner.extract_value(loaded, i) for i in range(5))
         values = [inner.extract_value(tuple_value, i) for i in range(len(arguments))]
         with cgutils.for_range(inner, shares) as loop:
             share = inner.urem(inner.add(worker, loop.index), shares)
@@ -254,7 +280,9 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
             chunk = inner.atomic_rmw("add", counter, _INT(1), "monotonic")
             inner.cbranch(inner.icmp_signed("<", chunk, end), body, after)
             inner.position_at_end(body)
-            context.call_internal_no_propagate(inner, compiled.fndesc, call_signature, [chunk, total, *values])
+            chunk_arguments = [chunk, total, *values]
+            status, _ = context.call_internal_no_propagate(inner, compiled.fndesc, call_signature, chunk_arguments)
+            exceptions.keep_first(context, inner, failure, chunk, status)
             inner.branch(condition)
             inner.position_at_end(after)
         restore()
@@ -265,8 +293,9 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         with cgutils.for_range(builder, threads) as loop:
             start = _share_start(builder, chunks, loop.index, threads)
             builder.store(start, _counter(builder, following, loop.index))
+        failure = exceptions.no_failure(builder, chunks)
         value = ir.Constant(record_type, ir.Undefined)
-        for i, part in enumerate((chunks, threads, following, packed)):
+        for i, part in enumerate((chunks, threads, following, failure, packed)):
             value = builder.insert_value(value, part, i)
         builder.store(value, record)
 
@@ -276,6 +305,7 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
                 builder.call(_launch_function(builder.module), [outlined, record, workers])
             with serial:
                 builder.call(outlined, [_INT(0), record])
+        exceptions.propagate_first(context, builder, failure)
         return context.get_dummy_value()
 
     return signature, codegen

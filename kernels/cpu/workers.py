@@ -14,6 +14,7 @@ from ._jit import compile_function
 from .parallel import RUNNING, STOP, state, work_for_others
 
 _workers: list["_Worker"] = []
+_lock = threading.Lock()  # of the list of workers and of state[RUNNING]
 
 
 @compile_function
@@ -50,6 +51,11 @@ class _Worker:
             self._awake.clear()
 
 
+def count() -> int:
+    """How many workers there are, asleep or not."""
+    return len(_workers)
+
+
 @contextlib.contextmanager
 def running(threads: int):
     """Have ``threads - 1`` workers look out for regions meanwhile."""
@@ -58,16 +64,21 @@ def running(threads: int):
         return
     if len(_workers) < threads - 1:
         serve.compile((types.intp,))
-    while len(_workers) < threads - 1:
-        _workers.append(_Worker(len(_workers) + 1))
-    state[RUNNING] += 1
-    for worker in _workers[: threads - 1]:
-        if worker.asleep:
-            worker.wake()
+    counted = False
     try:
+        with _lock:
+            while len(_workers) < threads - 1:
+                _workers.append(_Worker(len(_workers) + 1))
+            state[RUNNING] += 1
+            counted = True
+        for worker in _workers[: threads - 1]:
+            if worker.asleep:
+                worker.wake()
         yield
     finally:
-        state[RUNNING] -= 1
+        if counted:
+            with _lock:
+                state[RUNNING] -= 1
 
 
 @atexit.register
@@ -79,6 +90,8 @@ def _stop() -> None:
 
 def _forget() -> None:
     """In a copy of the process there are no workers."""
+    global _lock
+    _lock = threading.Lock()  # another thread may have held it
     _workers.clear()
     state[:] = 0
 
