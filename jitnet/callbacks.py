@@ -268,10 +268,10 @@ class CSVLogger(Callback):
         """Open the file."""
         self._names = None
         if self.append and os.path.exists(self.filename):
-            with open(self.filename, newline="") as file:
+            with open(self.filename, newline="", encoding="utf-8") as file:
                 header = next(csv.reader(file, delimiter=self.separator), None)
             self._names = header[1:] if header else None
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
+        self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the epoch's line; "NA" stands for a value that is not in the logs."""
