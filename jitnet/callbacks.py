@@ -276,12 +276,12 @@ class CSVLogger(Callback):
         self._names = None
         if self.append and os.path.exists(self.filename):
             try:
-                with open(self.filename, newline="") as file:
+                with open(self.filename, newline="", encoding="utf-8") as file:
                     header = next(csv.reader(file, delimiter=self.separator), None)
             except (csv.Error, UnicodeDecodeError) as error:
                 raise ValueError(f"{self.filename} is not a CSV file that could be added to: {error}") from None
             self._names = header[1:] if header else None
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
+        self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the epoch's line; "NA" stands for a value that is not in the logs."""

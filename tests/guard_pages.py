@@ -18,21 +18,22 @@ from numba.core.dispatcher import Dispatcher
 from jitnet.kernels.specialise import GeneratedKernel
 
 _PAGE = mmap.PAGESIZE
-_mprotect = ctypes.CDLL(None, use_errno=True).mprotect
-_mprotect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-
 called: set[str] = set()
 _plans: dict[int, str] = {}
 _call, _kernel = Dispatcher.__call__, GeneratedKernel.kernel
 
 
 def beside_forbidden_page(array, at_end):
-    """A copy of a C-contiguous ``array`` between forbidden pages, without a gap at its end or else its beginning."""
+    """A copy of a C-contiguous ``array`` between forbidden pages, without a gap at its end or else its beginning.
+
+    Where there is no mprotect (Windows), the pages are not forbidden.
+    """
     size = -(-max(array.nbytes, 1) // _PAGE) * _PAGE
     memory = mmap.mmap(-1, size + 2 * _PAGE)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    for page in (start, start + _PAGE + size):
-        if _mprotect(page, _PAGE, 0):
+    system = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    for page in (start, start + _PAGE + size) if system else ():
+        if system.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(_PAGE), 0):
             raise OSError(ctypes.get_errno(), "mprotect")
     offset = _PAGE + (size - array.nbytes if at_end else 0)
     copy = np.ndarray(array.shape, array.dtype, memory, offset)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import naive.conv as naive
 import numpy as np
@@ -174,8 +175,10 @@ def test_nothing_around_the_arrays_is_used_or_changed(case):
 
 OTHER_TARGET = """
 import sys
+import guard_pages
 import numpy as np
 from jitnet.kernels.cpu import depthwise
+guard_pages.install()
 arrays = np.load(sys.argv[1])
 for i in range(int(arrays["cases"])):
     x, kernel, dy, geometry = (arrays[f"{name}{i}"] for name in ("x", "kernel", "dy", "geometry"))
@@ -202,7 +205,9 @@ def test_vectors_of_other_machines_give_the_same(target, tmp_path):
         arrays |= {f"{name}{i}": array for name, array in case_arrays.items()}
     np.savez(tmp_path / "arrays.npz", **arrays)
     arguments = [sys.executable, "-c", OTHER_TARGET, str(tmp_path / "arrays.npz"), target]
-    result = subprocess.run(arguments, env={**os.environ, "JITNET_SIMD": target}, capture_output=True, text=True)
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "JITNET_SIMD": target, "PYTHONPATH": path}
+    result = subprocess.run(arguments, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
 
