@@ -81,8 +81,9 @@ def _compile(tasks) -> None:
         try:
             for _ in range(1, processes):
                 others.append(_Copy(missing, reader) if copied else _Afresh(missing, reader, stack))
-            _work(missing, reader)
-            _wait(others, PATIENCE + 2 * (time.monotonic() - start))
+            done = _work(missing, reader)
+            theirs = [task for number, task in enumerate(missing) if number not in done]
+            _wait(theirs, others, PATIENCE + 2 * (time.monotonic() - start))
         finally:
             for process in others:
                 process.end()
@@ -107,18 +108,24 @@ def _can_start_afresh(tasks: int) -> bool:
     return os.name == "posix" and tasks >= LEAST_AFRESH and bool(sys.executable) and not hasattr(sys, "frozen")
 
 
-def _work(tasks, reader: int) -> None:
+def _work(tasks, reader: int) -> set[int]:
+    """Compile what nobody else has begun; returns the numbers of these tasks."""
+    done = set()
     while (number := next_task(reader)) is not None:
         dispatcher, arguments = tasks[number]
         # what can't be compiled says so when it is called
         with contextlib.suppress(NumbaError):
             dispatcher.compile(arguments)
+        done.add(number)
+    return done
 
 
-def _wait(processes, seconds: float) -> None:
-    """Until all are done, or too much time has passed."""
+def _wait(tasks, processes, seconds: float) -> None:
+    """Until the tasks that other processes have taken are done, or too much time has passed."""
     end = time.monotonic() + seconds
     while any(process.is_running() for process in processes) and time.monotonic() < end:
+        if all(_is_there(*task) for task in tasks):
+            return
         time.sleep(0.002)
 
 
