@@ -48,7 +48,6 @@ def operations():
     ones = np.ones
     return {
         "Unary": ([(3,)], lambda x: ops.leaky_relu(ops.tanh(x))),
-        "Cast": ([(3,)], lambda x: ops.cast(ops.cast(x, "int64"), "float32")),
         "Binary": ([(3,), (3,)], lambda x, y: ops.maximum(x, y) * 2.0),
         "Reduction": ([(3, 2)], lambda x: ops.max(x, 1, keepdims=True)),
         "Reshape": ([(3, 2)], lambda x: ops.reshape(x, (-1, 6))),
