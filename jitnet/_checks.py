@@ -23,7 +23,7 @@ def integer(owner: str, argument: str, value, least: int = -LARGEST, most: int =
     except TypeError:
         number = None
     if number is None or not least <= number <= most:
-        if most < LARGEST or (number is not None and number > most):
+        if most != LARGEST or (number is not None and number > most):
             kind = f"an integer from {least} to {most}"
         else:
             kinds = {1: "a positive integer", -LARGEST: "an integer"}

@@ -8,19 +8,28 @@ import numbers
 # in models within models that share layers the operations double at every level; a step of so many could not be run
 LARGEST_GRAPH = 20_000
 
+# a user's own class may make more than is saved, such as a whole network of which it keeps a part
+_USERS_TIMES = 32
+_USERS_LEAST = 1 << 24
+
 _limits: contextvars.ContextVar["_Limits | None"] = contextvars.ContextVar("limits", default=None)
-_counting: contextvars.ContextVar[bool] = contextvars.ContextVar("counting", default=True)
+_own: contextvars.ContextVar[bool] = contextvars.ContextVar("own", default=True)
 
 
 class _Limits:
     def __init__(self, elements: int):
         self.elements = elements
-        self.left = {"elements": elements, "operations": LARGEST_GRAPH}
+        # of weights, by whether they are made outside of the constructors of users' classes
+        self.left = {True: elements, False: max(_USERS_TIMES * elements, _USERS_LEAST)}
+        self.operations_left = LARGEST_GRAPH
 
 
 @contextlib.contextmanager
 def limited_to(elements: int):
-    """Within the ``with`` block no more weights are made than have ``elements`` elements, nor a larger graph."""
+    """Within the ``with`` block no more weights are made than have ``elements`` elements, nor a larger graph.
+
+    In the constructors of users' classes a multiple of that is allowed.
+    """
     token = _limits.set(_Limits(elements))
     try:
         yield
@@ -29,23 +38,27 @@ def limited_to(elements: int):
 
 
 @contextlib.contextmanager
-def counting(enabled: bool):
-    """Within the ``with`` block limits hold, or not: the constructors of users' own classes may make what they like."""
-    token = _counting.set(enabled)
+def constructing(own: bool):
+    """Within the ``with`` block an object is made from its description.
+
+    own: whether its class is jitnet's.
+    """
+    token = _own.set(own)
     try:
         yield
     finally:
-        _counting.reset(token)
+        _own.reset(token)
 
 
 def count_weight(name: str, shape: tuple) -> None:
     """Raise ValueError if the weights, this one included, are more than the file holds."""
     limits = _limits.get()
-    if limits is None or not _counting.get():
+    if limits is None:
         return
     # a size that is no number is the initializer's to refuse
-    limits.left["elements"] -= math.prod(int(size) for size in shape if isinstance(size, numbers.Integral))
-    if limits.left["elements"] < 0:
+    elements = math.prod(int(size) for size in shape if isinstance(size, numbers.Integral))
+    limits.left[_own.get()] -= elements
+    if limits.left[_own.get()] < 0:
         raise ValueError(
             f"The file's weights have {limits.elements:,} elements in all, fewer than the model that it describes: the "
             f"description is damaged, or the file is. Received: {name} of shape={shape}"
@@ -55,8 +68,8 @@ def count_weight(name: str, shape: tuple) -> None:
 def count_operation() -> None:
     """Raise ValueError if the operations, this one included, are more than a model may have."""
     limits = _limits.get()
-    if limits is None or not _counting.get():
+    if limits is None:
         return
-    limits.left["operations"] -= 1
-    if limits.left["operations"] < 0:
+    limits.operations_left -= 1
+    if limits.operations_left < 0:
         raise ValueError(f"The file describes a model of more than {LARGEST_GRAPH:,} operations.")

@@ -214,19 +214,20 @@ def _sound(version: int, metadata: dict, description: dict, tensors: dict) -> bo
 def _metric(value, place):
     if isinstance(value, list):
         _schema.items(_metric)(value, place)
-    elif not isinstance(value, str):
+    elif not isinstance(value, str | None):  # a name, or no metric of an output
         _schema.described(value, place)
 
 
 def _loss(value, place):
-    if not isinstance(value, str):  # a function's name
+    if not isinstance(value, str | None):  # a function's name, or no loss of an output
         _schema.described(value, place)
 
 
 def _loss_weights(value, place):
-    if isinstance(value, dict):
-        value = list(value.values())
-    _schema.items(_schema.number)(value, place)
+    if isinstance(value, list):
+        _schema.items(_schema.optional(_schema.number))(value, place)
+    else:
+        _schema.number(value, place)
 
 
 def _jit_compile(value, place):

@@ -127,7 +127,7 @@ def resolve(given: dict, settings: dict) -> dict:
             given = {key: value for key, value in given.items() if not key.startswith(f"{part}.")}
     for key, value in {**given, **settings}.items():
         if key not in known:
-            raise unknown_name("configuration key", key, known)
+            raise unknown_name("configuration key", key if len(key) < 100 else f"{key[:100]}...", known)
         known[key] = _checked(key, value, known[key])
     _chosen("device", known, {}, None, _DEVICES)
     _chosen("optimizer.schedule", known, {}, None, _SCHEDULES)

@@ -111,7 +111,7 @@ def deserialize(
         found = _look_up(name, known, kind)
         if not inspect.isclass(found):
             return found
-        stack.enter_context(_limits.counting(_is_own(found)))
+        stack.enter_context(_limits.constructing(_is_own(found)))
         try:
             if isinstance(config, str) or not hasattr(found, "from_config"):
                 return found(**arguments)

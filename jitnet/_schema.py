@@ -90,7 +90,9 @@ def record(**fields):
 # ---- what saved models consist of
 
 described = record(class_name=text)
-tensor = record(name=text, shape=items(whole(1, 2**31 - 1)), dtype=text)
+tensor = record(
+    name=text, shape=items(whole(1, 2**31 - 1)), dtype=one_of("float32", "float64", "int32", "int64")
+)
 sequential = record(name=optional(text), trainable=flag, input=optional(tensor), layers=items(described))
 _functional = record(
     name=optional(text), trainable=flag, inputs=items(tensor), layers=items(described), nodes=items(record()),

@@ -268,11 +268,18 @@ class CSVLogger(Callback):
         self._names = None
 
     def on_train_begin(self, logs=None):
-        """Open the file."""
+        """Open the file.
+
+        Raises:
+            ValueError: the file to append to is no CSV file.
+        """
         self._names = None
         if self.append and os.path.exists(self.filename):
-            with open(self.filename, newline="") as file:
-                header = next(csv.reader(file, delimiter=self.separator), None)
+            try:
+                with open(self.filename, newline="") as file:
+                    header = next(csv.reader(file, delimiter=self.separator), None)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise ValueError(f"{self.filename} is not a CSV file that could be added to: {error}") from None
             self._names = header[1:] if header else None
         self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
 

@@ -73,6 +73,7 @@ class StepWriter:
         functions = [section.name for section in plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
         own += [*functions, *(f"{function}_chunk" for function in functions)]
         self._names: dict[str, object] = {name: name for name in own}  # name in the source -> what has it
+        self._buffer_names: dict[Buffer, str] = {}
         sections = [call for section in plan.sections for call in section.calls]
         for call in [*sections, *plan.program.products, *plan.program.deferred]:
             self._kernel(call)  # before the buffers get their names
@@ -133,9 +134,12 @@ class StepWriter:
 
     def _name(self, buffer: Buffer) -> str:
         """Buffers of one name are told apart by what they view."""
-        wanted = identifier(buffer.name)
-        wanted = f"{wanted}_values" if wanted in self.kernel_names else wanted
-        return _unique(self._names, wanted, (buffer.root, buffer.shape, buffer.rows, buffer.dtype))
+        if buffer not in self._buffer_names:
+            wanted = identifier(buffer.name)
+            wanted = f"{wanted}_values" if wanted in self.kernel_names else wanted
+            view = buffer.root, buffer.shape, buffer.rows, buffer.dtype
+            self._buffer_names[buffer] = _unique(self._names, wanted, view)
+        return self._buffer_names[buffer]
 
     def _kernel(self, call: Call) -> str:
         """The name of what a call calls, which is imported or defined under it."""

@@ -6,6 +6,7 @@ identifier, a literal or a docstring, or they are refused; so no text can become
 
 import ast
 import builtins
+import functools
 import hashlib
 import keyword
 import math
@@ -82,6 +83,7 @@ def literal(value) -> str:
     return repr(value)
 
 
+@functools.lru_cache(256)  # a step has few different ones
 def expression(text: str) -> str:
     """``text`` itself, which jitnet wrote: arithmetic over names and numbers, or a slice of a name.
 

@@ -2,6 +2,8 @@
 
 import ast
 import contextlib
+import copy
+import functools
 import gzip
 import io
 import json
@@ -72,7 +74,7 @@ def places(tree) -> list[tuple]:
 
 
 def deep(rng: random.Random):
-    value = rng.choice(VALUES)
+    value = copy.deepcopy(rng.choice(VALUES))
     for _ in range(rng.choice([5, 100, 400])):
         value = [value] if rng.random() < 0.5 else {"config": value, "class_name": "Sequential"}
     return value
@@ -91,7 +93,7 @@ def changed(rng: random.Random, tree) -> None:
         alike = [v for v in VALUES if type(v) is type(container[key])]
         container[key] = rng.choice([*alike, *(c[k] for c, k in simple if type(c[k]) is type(container[key]))])
     elif kind < 5:
-        container[key] = rng.choice(VALUES)
+        container[key] = copy.deepcopy(rng.choice(VALUES))
     elif kind == 5:
         del container[key]
     elif kind == 6:
@@ -278,7 +280,51 @@ def _models() -> list:
         double = compiled(jitnet.Sequential(perceptron(), name="double"), "categorical_crossentropy", jit_compile=True)
     finally:
         jitnet.set_floatx("float32")
-    return [first, images, graph, integers, compiled(small, "mse"), double]
+    own = _own_class()(4, name="own")
+    own(np.zeros((1, 5), "float32"))
+    return [first, images, graph, integers, compiled(small, "mse"), double, compiled(own, "mse")]
+
+
+@functools.cache
+def _own_class():
+    """A user's model with a call of its own, and a layer of the user's in it."""
+    import jitnet
+    from jitnet import layers
+
+    register = jitnet.saving.register_keras_serializable(package="Fuzz")
+
+    @register
+    class Scale(layers.Layer):
+        def __init__(self, factor, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = {"two": 2.0}[factor]
+
+        def build(self, input_shape):
+            self.weight = self.add_weight((input_shape[-1],), "uniform", name="weight")
+
+        def call(self, inputs):
+            return inputs * self.weight * self.factor
+
+        def get_config(self):
+            return {**super().get_config(), "factor": "two"}
+
+    @register
+    class Pair(jitnet.Model):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+            self.hidden = [layers.Dense(units), Scale("two"), layers.Dropout(0.5)]
+            self.last = jitnet.Sequential([layers.Input((units,)), layers.Dense(1)])
+
+        def call(self, inputs):
+            for layer in self.hidden:
+                inputs = layer(inputs)
+            return self.last(inputs)
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+    return Pair
 
 
 def _parts(data: bytes):

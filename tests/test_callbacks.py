@@ -369,6 +369,15 @@ def test_csv_append_keeps_the_header(tmp_path):
     assert rows(path) == [["epoch", "loss", "accuracy"], ["0", "0.5", "1.0"], ["0", "0.5", "1.0"], ["0", "2.0", "0.0"]]
 
 
+def test_csv_append_to_another_kind_of_file(tmp_path):
+    path = tmp_path / "log.csv"
+    for content in (b"\xff\xfe\x00loss", b"x" * 200_000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"log\.csv is not a CSV file"):
+            fit([{"loss": 0.5}], callbacks.CSVLogger(path, append=True))
+        assert path.read_bytes() == content
+
+
 def test_csv_is_written_after_every_epoch(tmp_path):
     path = tmp_path / "log.csv"
     seen = []

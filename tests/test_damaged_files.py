@@ -46,6 +46,7 @@ def rewritten(path, change, model=None):
     path.write_bytes(file_mutants._written(json.dumps(description), tensors))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the script waits for its processes as POSIX does")
 def test_mutants(tmp_path):
     """A few of what ``scripts/fuzz_files.py`` makes; run that with more after changes to what is read."""
     command = [sys.executable, SCRIPTS / "fuzz_files.py", "--mutants", "300", "--others", "100", "--out", tmp_path]
@@ -181,7 +182,11 @@ class Headless(models.Model):
 
     def __init__(self, units=2000, **kwargs):
         super().__init__(**kwargs)
+        self.units = units
         self.part = models.Sequential([layers.Input((5,)), layers.Dense(3), layers.Dense(units)]).layers[0]
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
 
     def call(self, inputs):
         return self.part(inputs)
@@ -193,6 +198,9 @@ def test_constructors_of_users_may_make_more(tmp_path):
     model.compute_output_shape((None, 5))
     model.save(path)
     assert len(jitnet.load_model(path, {"Headless": Headless}).get_weights()) == 2
+    rewritten(path, at("model", "config", "units", value=2**30), model)
+    with pytest.raises(ValueError, match="weights have 18 elements in all, fewer than the model"):
+        jitnet.load_model(path, {"Headless": Headless})
 
 
 # ---- descriptions that are wrong
@@ -222,6 +230,7 @@ WRONG = [
     (at("floatx", value="float16"), "floatx must be one of"),
     (at("random_streams", value=[1]), "cannot be made"),
     (at("random_streams", value=[-1]), r"random_streams\[0\] must be a whole number"),
+    (at("random_streams", value=[2**32]), r"random_streams\[0\] must be a whole number"),
     (at("iterations", value=-1), "iterations must be a whole number from 0"),
     (at("iterations", value=2**60), "iterations must be a whole number from 0"),
     (at("iterations", value=True), "iterations must be a whole number from 0"),

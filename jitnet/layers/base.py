@@ -103,7 +103,8 @@ class Layer(NamesArguments):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if cls.__module__.partition(".")[0] == "jitnet":
+        # bases that several layers share are no layers by themselves
+        if cls.__module__.partition(".")[0] == "jitnet" and not cls.__name__.startswith("_"):
             REGISTRY[cls.__name__] = cls
         if "build" in cls.__dict__:
             cls.build = _marks_built(cls.build)

@@ -65,8 +65,12 @@ class CustomOperation(Operation, registered=False):
         self._check_parameters("forward", self.forward_function, ["x"] * len(inputs), ["y"])
         self._check_parameters("backward", self.backward_function, ["x"] * len(inputs), ["y", "dy"], ["dx"])
         shapes = [x.shape for x in inputs]
-        shape = shapes[0] if self.output_shape is None else tuple(self.output_shape(*shapes))
-        return [(shape, inputs[0].dtype)]
+        if self.output_shape is None:
+            return [(shapes[0], inputs[0].dtype)]
+        shape = tuple(self.output_shape(*shapes))
+        batch = shape[:1] if shape[:1] == (None,) else ()
+        sizes = _checks.sizes(f"The custom operation {self._name!r}", "output_shape", shape[len(batch) :], least=0)
+        return [((*batch, *sizes), inputs[0].dtype)]
 
     def _check_parameters(self, role, function, inputs, outputs, gradients=()) -> None:
         """Raise TypeError if a function doesn't take the arrays that it will be given."""

@@ -15,7 +15,7 @@ class Dropout(Operation):
     def __init__(self, rate: float, seed: int | None = None, stream: int = 0):
         self.rate = _checks.number("dropout", "rate", rate, least=0, below=1)
         self.seed = None if seed is None else _seed.checked_seed(seed)
-        self.stream = _checks.integer("dropout", "stream", stream, least=0)
+        self.stream = _checks.integer("dropout", "stream", stream, least=0, most=2**32 - 1)
 
     @property
     def random(self) -> bool:
