@@ -279,7 +279,8 @@ class ProgbarLogger(Callback):
             from tqdm import tqdm
 
             steps = self.params.get("steps")
-            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, ncols=_columns())
+            # tqdm hides a bar where the terminal has no rows, and some say that they have none: there is but one bar
+            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, ncols=_columns(), nrows=24)
 
     def _finish(self, logs):
         verbose = self.params.get("verbose", "auto")

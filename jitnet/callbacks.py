@@ -380,8 +380,14 @@ class ReduceLROnPlateau(_Monitor):
         self.cooldown_counter = 0
 
     def on_train_begin(self, logs=None):
-        """Forget what an earlier training left."""
+        """Forget what an earlier training left.
+
+        Raises:
+            TypeError: a schedule governs the optimizer's learning rate.
+        """
         self._reset()
+        optimizer = self.model.optimizer
+        optimizer.learning_rate = float(optimizer.learning_rate)  # raises now rather than after hours
 
     def on_epoch_end(self, epoch, logs=None):
         """Compare, reduce the learning rate if patience is over, and add it (as it was) to the logs."""
@@ -409,12 +415,22 @@ class ReduceLROnPlateau(_Monitor):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training after a batch at which the loss is NaN or infinite."""
+    """Stops training after a batch at which the loss is NaN or infinite.
+
+    Args:
+        raise_error: whether to raise ``RuntimeError`` instead.
+    """
+
+    def __init__(self, raise_error=False):
+        super().__init__()
+        self.raise_error = raise_error
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at the loss."""
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
+            if self.raise_error:
+                raise RuntimeError(f"Batch {batch}: the loss is {loss}")
             print(f"Batch {batch}: the loss is {loss}, training stops")
             self.model.stop_training = True
 
@@ -423,15 +439,32 @@ class LambdaCallback(Callback):
     """A callback made of functions.
 
     Args:
-        **hooks: functions by the names of hooks, with the hooks' arguments:
+        on_epoch_begin, on_epoch_end, ..., **hooks: functions by the names of hooks, with the hooks' arguments:
             ``LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))``.
 
     Raises:
         ValueError: a name that no hook has.
     """
 
-    def __init__(self, **hooks):
+    def __init__(
+        self,
+        on_epoch_begin=None,
+        on_epoch_end=None,
+        on_train_begin=None,
+        on_train_end=None,
+        on_train_batch_begin=None,
+        on_train_batch_end=None,
+        **hooks,
+    ):
         super().__init__()
+        hooks.update(
+            on_epoch_begin=on_epoch_begin,
+            on_epoch_end=on_epoch_end,
+            on_train_begin=on_train_begin,
+            on_train_end=on_train_end,
+            on_train_batch_begin=on_train_batch_begin,
+            on_train_batch_end=on_train_batch_end,
+        )
         known = [name for name in vars(Callback) if name.startswith("on_")]
         for name, function in hooks.items():
             if name not in known:

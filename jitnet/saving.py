@@ -8,7 +8,7 @@ import inspect
 
 import numpy as np
 
-from . import _limits, _model_file, _registry, _seed, graph, losses, metrics, optimizers
+from . import _compilation, _limits, _model_file, _registry, _seed, graph, losses, metrics, optimizers
 from ._registry import custom_object_scope, register_keras_serializable
 from .layers import base
 from .layers.base import REGISTRY, Layer
@@ -207,9 +207,9 @@ def _described_inputs(model):
 
 
 def _described_compilation(model):
-    compiled = model._compiled
-    if compiled is None:
+    if model._compiled is None:
         return None
+    compiled = _compilation.as_lists(model._compiled, model)
 
     def described_metric(metric):
         if isinstance(metric, list | tuple):

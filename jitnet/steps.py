@@ -252,8 +252,8 @@ class Step:
 
     def _emit_results(self, program, losses, records, penalties, sample_weight, reductions):
         """Emit the sums that are reported, and seed the gradients of the losses."""
-        for index, (values, weight) in enumerate(losses):
-            mean = not reductions or reductions[index] == "sum_over_batch_size"
+        means = [reduction == "sum_over_batch_size" for reduction in reductions] or [True] * len(losses)
+        for (values, weight), mean in zip(losses, means, strict=True):
             buffer = program.buffer(values)
             weights = program.buffer(sample_weight)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
@@ -269,11 +269,14 @@ class Step:
         for index, values in enumerate(records, start=1):
             buffer = program.buffer(values)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
-            if any(values is value for value, _ in losses):  # the loss of one of several outputs
+            # the loss of one of several outputs
+            mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
+            if mean is not None:
                 program.call("training.weighted_total", buffer, program.buffer(sample_weight), Out(total))
             else:
                 program.call("training.total", buffer, Out(total))
-            program.call("training.add_result", total, Expression("results"), index, 1.0)
+            factor = Expression("1.0 * batch") if mean is False else 1.0
+            program.call("training.add_result", total, Expression("results"), index, factor)
         for variable, l1, l2 in penalties:
             program.call(
                 "training.l1_l2_penalty", program.buffer(variable), l1, l2, Expression("results"), 0,
@@ -282,6 +285,11 @@ class Step:
         return 1 + len(records)
 
     # ---- running
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it was loaded, in order to run."""
+        return self._module is not None
 
     @property
     def module(self):
@@ -326,7 +334,7 @@ class Step:
             workspace.bound[key] = fixed
         if self.optimizer is not None:
             # another step may have moved the optimizer's state
-            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable)}
+            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable, self.variables)}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
     def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:

@@ -41,6 +41,17 @@ def perceptron(optimizer="sgd", jit_compile=False, regularizers=(None, None), **
     return model
 
 
+def two_outputs(optimizer="sgd", jit_compile=False, **arguments):
+    """4 inputs, 3 linear units, of these a number ("size") and a softmax of 3 ("kind")."""
+    x = jitnet.Input((FEATURES,), name="features")
+    hidden = layers.Dense(3, name="hidden")(x)
+    outputs = [layers.Dense(1, name="size")(hidden), layers.Dense(CLASSES, "softmax", name="kind")(hidden)]
+    model = jitnet.Model(x, outputs, name="two_outputs")
+    arguments = {"loss": ["mse", "sparse_categorical_crossentropy"], **arguments}
+    model.compile(optimizer, jit_compile=jit_compile, **arguments)
+    return model
+
+
 class Reference:
     """The perceptron in NumPy, in float64."""
 

@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -192,6 +194,30 @@ def test_progress_bar_on_a_terminal(verbose, monkeypatch):
     assert lines[0].startswith("Epoch 1/2: 100%") and "2/2" in lines[0]
     assert "loss: 0.5000 - accuracy: 0.2500" in lines[0]
     assert lines[1].startswith("Epoch 2/2: 100%") and "loss: 1.0000e-05 - accuracy: 1.0000" in lines[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("rows, columns", [(0, 0), (24, 0), (0, 100), (24, 100)])
+def test_progress_bar_on_a_terminal_without_a_size(rows, columns):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    script = (
+        "from jitnet import callbacks\n"
+        "bar = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=1, steps=2)\n"
+        "bar.on_epoch_begin(0)\n"
+        "bar.on_epoch_end(0, {'loss': 0.5})\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "wb", buffering=0) as screen:
+        subprocess.run([sys.executable, "-c", script], stdout=screen, env={**environment, "COLUMNS": "0"}, check=True)
+        shown = terminal.read(10_000).decode()
+    last = shown.rstrip().split("\r")[-1]
+    assert last.startswith("Epoch 1/1: 100%") and "2/2" in last and "loss: 0.5000" in last
 
 
 def test_verbose_2_has_no_bar_on_a_terminal(monkeypatch):

@@ -485,19 +485,24 @@ def test_summary_says_how_training_runs_and_why():
     assert lines_of(model)[-1] == 'Training step: chosen when the input shape is known (jit_compile="auto")'
     model.build((None, 500))
     # two products, forward and to the weights: 2 * 2 * 500 * 1000 operations a sample; 20 a weight for its update
-    reason = 'compiled, many to a call (jit_compile="auto": 74 MFLOP in a batch of 32, assumed, less than 100)'
-    assert lines_of(model)[-1] == f"Training step: {reason}"
+    both = "compiled, many to a call, in batches of up to 44, else plain, a call per region"
+    assert lines_of(model)[-1] == f'Training step: {both} (jit_compile="auto")'
     x, y = np.zeros((70, 500)), np.zeros((70, 1000))
-    model.fit(x, y, batch_size=70, verbose=0)
+    model.fit(x, y, batch_size=256, verbose=0)
     reason = 'plain, a call per region (jit_compile="auto": 150 MFLOP in a batch of 70, at least 100)'
     assert lines_of(model)[-1] == f"Training step: {reason}"
     assert model._runs_compiled(model._step("train"), 44)
     assert not model._runs_compiled(model._step("train"), 45)
+    model = models.Sequential([layers.Input((4000,)), layers.Dense(10_000, use_bias=False)])
+    model.compile("sgd", "mse")
+    reason = 'plain, a call per region (jit_compile="auto": at least 100 MFLOP in any batch)'
+    assert lines_of(model)[-1] == f"Training step: {reason}"
 
 
 def test_summary_of_a_model_that_cannot_be_trained():
-    model = frozen_model()
+    model = models.Sequential([layers.Dense(1)])
     model.compile("sgd", ["mse", "mse"])
+    model.build((None, 2))
     assert lines_of(model)[-1].startswith("Training step: not possible: The model has 1 outputs.")
 
 

@@ -47,7 +47,7 @@ def compiled_model(jit_compile=False):
     model.compile(
         jitnet.optimizers.Adam(jitnet.optimizers.schedules.ExponentialDecay(0.05, 3, 0.5), beta_1=0.8),
         "sparse_categorical_crossentropy",
-        ["accuracy"],
+        metrics=["accuracy"],
         jit_compile=jit_compile,
     )
     return model
@@ -126,8 +126,8 @@ def test_arguments_of_compile_come_back(tmp_path):
     model.compile(
         jitnet.optimizers.SGD(0.5, momentum=0.75, nesterov=True),
         jitnet.losses.CategoricalCrossentropy(label_smoothing=0.25),
+        [0.5],
         ["accuracy", jitnet.metrics.BinaryAccuracy(threshold=0.25), jitnet.losses.MeanSquaredError()],
-        loss_weights=[0.5],
         jit_compile=True,
     )
     model.save(tmp_path / "model")
@@ -282,7 +282,7 @@ def distance(y_true, y_pred):
 
 def test_custom_objects(tmp_path):
     model = models.Sequential([layers.Input((5,)), layers.Dense(5, activation=ops.tanh), Scale(2.0)])
-    model.compile("sgd", distance, [distance])
+    model.compile("sgd", distance, metrics=[distance])
     model.fit(X, X, verbose=0)
     model.save(tmp_path / "model")
     with pytest.raises(ValueError, match=r"custom_objects={'Scale': Scale}"):

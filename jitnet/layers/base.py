@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _checks, _limits, _registry, graph, initializers, regularizers
 from .._errors import NamesArguments, invalid, unknown_arguments
+from .._fixed import Fixed
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
@@ -63,7 +64,7 @@ class Node:
         self.training = training  # as given by the caller; None: as the model is run
 
 
-class Layer(NamesArguments):
+class Layer(Fixed, NamesArguments):
     """A part of a model: weights and a function of tensors.
 
     A subclass creates weights in ``build(input_shape)`` with ``add_weight`` and composes operations of ``jitnet.ops``
@@ -338,13 +339,13 @@ class Layer(NamesArguments):
                 f"{name} of the layer {self.name!r} is a weight: overwrite it with {name}.assign(...). "
                 f"Received: {name}={type(value).__name__}"
             )
+        super().__setattr__(name, value)
         if isinstance(value, Variable) and hasattr(self, "_weights") and all(v is not value for v in self._weights):
             places = [i for i, v in enumerate(self._weights) if v is earlier]
             if places:  # what is no longer used is no longer shown
                 self._weights[places[0]] = value
             else:
                 self._weights.append(value)
-        super().__setattr__(name, value)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
