@@ -314,21 +314,19 @@ def info(options) -> int:
     import platform
     from importlib.metadata import version
 
-    import llvmlite.binding as llvm
-
     from jitnet import threads
     from jitnet._cache import cache_directory
+    from jitnet.kernels import processor
     from jitnet.kernels.specialise import bfloat16_target
 
-    features = llvm.get_host_cpu_features()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
-    vectors = [name for name in _VECTOR_FEATURES if features.get(name)]
+    vectors = [name for name in _VECTOR_FEATURES if processor.has(name)]
     target = bfloat16_target()
     lines = {
         "jitnet": f"{__version__} in {Path(__file__).parent}",
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "packages": packages,
-        "CPU": f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores",
+        "CPU": f"{processor.name()}, {_cores(threads.usable_cores())}",
         "vector features": ", ".join(vectors) or "none that jitnet knows",
         "threads": f"{threads.get_num_threads()} of jitnet's own pool",
         "mixed_bfloat16": f"with {target.name}" if target else "no: neither AMX nor AVX512-BF16",
@@ -339,6 +337,12 @@ def info(options) -> int:
     for name, value in lines.items():
         print(f"{name + ':':<17}{value}")
     return 0
+
+
+def _cores(usable: int) -> str:
+    """The machine's cores, and how many of them the process may use."""
+    cores = os.cpu_count() or usable
+    return f"{cores} cores" if usable == cores else f"{usable} of {cores} cores"
 
 
 _VECTOR_FEATURES = (

@@ -1,24 +1,22 @@
-"""The step as source: a plan written out as one Python module, and that module loaded from the user's cache.
+"""The step as source: a plan written out as one Python module, and that module made.
 
 The same source runs in both modes: *plain*, where Python calls one compiled function per section, and *compiled*,
 where ``run_steps`` is compiled as a whole and runs many minibatches in one call.
 """
 
 import hashlib
-import importlib.util
-import os
+import linecache
 import re
 import sys
-import tempfile
+import weakref
 
-from ._cache import cache_directory
-from .kernels.specialise import module_name, specialised_module
+from .kernels.specialise import generated_module, module_name, specialised_module
 from .literals import docstring, identifier, literal
 from .literals import name as checked_name
 from .plan import ALIGNMENT, Plan, Section
 from .program import ITEMSIZE, Buffer, Call, Expression, Out, Split
 
-_MODULES: dict = {}
+_MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 LINE = 118
 
 
@@ -368,7 +366,7 @@ class StepWriter:
 
 
 def load(source: str, functions: dict, plans) -> object:
-    """The module of ``source``, from a file in the user's cache so that Numba can cache what it compiles.
+    """The module of ``source``; what Numba compiles of it is kept in the user's cache.
 
     functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
     """
@@ -376,26 +374,31 @@ def load(source: str, functions: dict, plans) -> object:
         specialised_module(plan.source)
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
-    if key in _MODULES:
-        return _MODULES[key]
-    folder = cache_directory() / "steps"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step_{digest}.py"
-    if not path.is_file() or path.read_text() != source:
-        # another process may write the same file: only a complete one ever gets the final name
-        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(source)
-        os.replace(temporary, path)
-    name = f"jitnet_step_{digest}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    if functions:
-        from .kernels.cpu._jit import user_kernel
+    module = _MODULES.get(key)
+    if module is None:
+        module = generated_module(f"jitnet_step_{digest}", source)
+        if functions:
+            from .kernels.cpu._jit import user_kernel
 
-        for function_name, function in functions.items():
-            setattr(module, function_name, user_kernel(function, function_name))
-    _MODULES[key] = module
+            module.functions = functions  # whose identities are in the key
+            for function_name, function in functions.items():
+                setattr(module, function_name, user_kernel(function, function_name))
+        _end_with_last_use(module)
+        _MODULES[key] = module
     return module
+
+
+def _end_with_last_use(module) -> None:
+    """Let ``sys.modules``, where Numba looks, not keep a module alive."""
+    from .kernels.cpu._jit import forget_functions
+
+    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, weakref.proxy(module)
+
+    def forget():
+        if sys.modules.get(name) is weak:
+            del sys.modules[name]
+            linecache.cache.pop(file, None)
+        forget_functions(contents)
+
+    sys.modules[name] = weak
+    weakref.finalize(module, forget).atexit = False

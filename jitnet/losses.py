@@ -118,7 +118,7 @@ class SparseCategoricalCrossentropy(Loss):
         if ignore_class is not None:
             hint = "Give the samples of the class a sample_weight of 0 instead."
             raise invalid(f"SparseCategoricalCrossentropy counts every class. {hint}", ignore_class=ignore_class)
-        self.from_logits = _checks.boolean("SparseCategoricalCrossentropy", "from_logits", from_logits)
+        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
         _check_axis(axis)
 
     def call(self, y_true, y_pred):
@@ -144,9 +144,10 @@ class CategoricalCrossentropy(Loss):
         name="categorical_crossentropy", dtype=None,
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
-        kind = type(self).__name__
-        self.from_logits = _checks.boolean(kind, "from_logits", from_logits)
-        self.label_smoothing = _checks.number(kind, "label_smoothing", label_smoothing, least=0, most=1)
+        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        self.label_smoothing = _checks.number(
+            type(self).__name__, "label_smoothing", label_smoothing, least=0, most=1
+        )
         _check_axis(axis)
 
     def call(self, y_true, y_pred):
@@ -174,9 +175,10 @@ class BinaryCrossentropy(Loss):
         name="binary_crossentropy", dtype=None,
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
-        kind = type(self).__name__
-        self.from_logits = _checks.boolean(kind, "from_logits", from_logits)
-        self.label_smoothing = _checks.number(kind, "label_smoothing", label_smoothing, least=0, most=1)
+        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        self.label_smoothing = _checks.number(
+            type(self).__name__, "label_smoothing", label_smoothing, least=0, most=1
+        )
         _check_axis(axis)
 
     def call(self, y_true, y_pred):

@@ -161,6 +161,7 @@ class Optimizer(Fixed, NamesArguments):
         """What a step changes, by its arguments' names: the flat slots for a gradient layout, and the count of steps.
 
         Earlier state follows its variables into a new layout.
+
         trainable: the variables in the layout; variables: all of the model, which may be trained later.
         """
         known = self._layout is not None and self._layout.offsets == layout.offsets

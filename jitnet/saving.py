@@ -88,7 +88,7 @@ def load_model(filepath, custom_objects=None, compile=True):
         with (
             _restored_on_failure(),
             custom_object_scope(custom_objects),
-            _floatx(description["floatx"]),
+            graph.floatx_here(description["floatx"]),
             _limits.limited_to(elements),
         ):
             return _made(path, tensors, description, compile)
@@ -306,9 +306,3 @@ def _restored_on_failure():
         base.set_used_names(names)
         _seed.set_streams(streams)
         raise
-
-
-@contextlib.contextmanager
-def _floatx(dtype: str):
-    with graph.floatx_here(dtype):
-        yield

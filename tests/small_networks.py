@@ -114,3 +114,22 @@ def convolutional(jit_compile=False, optimizer="adam"):
 def digest(model) -> str:
     """A hash of all weights' bits."""
     return hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
+
+
+def separable(jit_compile=False):
+    """A layer of each kind whose kernels depend on the machine's vectors, of sizes that no vector divides."""
+    model = jitnet.Sequential(
+        [
+            jitnet.Input((6, 5, 2), name="images"),
+            layers.Conv2D(10, 3, padding="same", name="convolution"),
+            layers.BatchNormalization(momentum=0.9, name="normalisation"),
+            layers.ReLU(name="relu"),
+            layers.DepthwiseConv2D(3, padding="same", name="depthwise"),
+            layers.MaxPooling2D(2, name="pooling"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(CLASSES, "softmax", name="probabilities"),
+        ],
+        name="separable",
+    )
+    model.compile(jitnet.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    return model
