@@ -339,13 +339,13 @@ class Layer(Fixed, NamesArguments):
                 f"{name} of the layer {self.name!r} is a weight: overwrite it with {name}.assign(...). "
                 f"Received: {name}={type(value).__name__}"
             )
+        super().__setattr__(name, value)
         if isinstance(value, Variable) and hasattr(self, "_weights") and all(v is not value for v in self._weights):
             places = [i for i, v in enumerate(self._weights) if v is earlier]
             if places:  # what is no longer used is no longer shown
                 self._weights[places[0]] = value
             else:
                 self._weights.append(value)
-        super().__setattr__(name, value)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
