@@ -227,7 +227,7 @@ def _models() -> list:
     def compiled(model, loss, **arguments):
         schedule = jitnet.optimizers.schedules.CosineDecay(0.05, 100)
         optimizer = jitnet.optimizers.Adam(schedule)
-        model.compile(optimizer, loss, ["accuracy", jitnet.metrics.MeanSquaredError()], **arguments)
+        model.compile(optimizer, loss, metrics=["accuracy", jitnet.metrics.MeanSquaredError()], **arguments)
         weights = model.trainable_weights
         optimizer.set_state({(slot, v): np.ones(v.shape, v.dtype) for slot in ("m", "v") for v in weights})
         optimizer.iterations = 3

@@ -59,7 +59,6 @@ def operations():
         "LogSoftmax": ([(3,)], ops.log_softmax),
         "Conv2D": ([IMAGE], lambda x: ops.conv(x, ones((3, 3, 2, 1)), padding="same")),
         "DepthwiseConv2D": ([IMAGE], lambda x: ops.depthwise_conv(x, ones((3, 3, 2, 1)), strides=2)),
-        "Cast": ([(3,)], lambda x: ops.cast(x, "int64")),
         "MaxPool2D": ([IMAGE], lambda x: ops.max_pool(x, 2)),
         "AveragePool2D": ([IMAGE], lambda x: ops.average_pool(x, 2, 1, padding="same")),
         "GlobalAveragePool2D": ([IMAGE], GlobalAveragePool2D()),

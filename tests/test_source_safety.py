@@ -340,7 +340,6 @@ ARGUMENTS = {
     ),
     elementwise.Cast: ({"dtype": "int64"}, {"dtype": ["int8", "", "float99", PAYLOADS[0], None, 3, float]}),
     elementwise.Binary: ({"function": "add"}, {"function": NO_NAME}),
-    elementwise.Cast: ({"dtype": "float32"}, {"dtype": NO_NAME}),
     reduction.Reduction: (
         {"function": "sum", "axis": 1}, {"function": NO_NAME, "axis": NO_INTEGER, "keepdims": NO_BOOLEAN},
     ),
