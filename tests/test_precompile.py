@@ -110,6 +110,10 @@ def children():
     return True
 """
 SHARED = """
+import tqdm
+bar = tqdm.tqdm(total=1, file=open(os.devnull, "w"))  # has a thread of its own, that does no harm
+assert tqdm.tqdm.monitor.is_alive() and precompile._can_copy() == (KIND == "copy")
+
 def leave_some(tasks, reader):
     if os.getpid() == main:
         until(lambda: any(precompile._is_there(*task) for task in tasks))

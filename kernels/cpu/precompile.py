@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 
@@ -95,12 +96,14 @@ def _is_there(dispatcher, arguments) -> bool:
 
 
 def _can_copy() -> bool:
-    """Whether no thread can hold a lock but this one and the pool's, which hold none."""
+    """Whether no thread can hold a lock that a copy needs."""
     if sys.platform != "linux" or any(name in sys.modules for name in _FOREIGN):
         return False
     from . import workers
 
-    return len(sys._current_frames()) == 1 + workers.count()
+    # the pool's threads hold none, and progress bars' thread none but those of tqdm
+    bars = sum(type(thread).__module__ == "tqdm._monitor" for thread in threading.enumerate())
+    return len(sys._current_frames()) == 1 + workers.count() + bars
 
 
 def _can_start_afresh(tasks: int) -> bool:
