@@ -8,6 +8,7 @@ import itertools
 import operator
 import os
 import random
+import threading
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from jitnet._errors import invalid
 
 _seed: int | None = None
 _streams = itertools.count(1)
+_drawing = threading.Lock()
 
 
 def set_random_seed(seed: int) -> None:
@@ -39,9 +41,10 @@ def set_random_seed(seed: int) -> None:
 def global_seed() -> int:
     """The global seed: as set by ``set_random_seed``, else drawn once per process from the operating system."""
     global _seed
-    if _seed is None:
-        _seed = int.from_bytes(os.urandom(4), "little")
-    return _seed
+    with _drawing:
+        if _seed is None:
+            _seed = int.from_bytes(os.urandom(4), "little")
+        return _seed
 
 
 def next_stream() -> int:
