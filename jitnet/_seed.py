@@ -45,9 +45,10 @@ def set_random_seed(seed: int) -> None:
 def global_seed() -> int:
     """The global seed: as set by ``set_random_seed``, else drawn once per process from the operating system."""
     global _seed
-    if _seed is None:
-        _seed = int.from_bytes(os.urandom(4), "little")
-    return _seed
+    with _lock:
+        if _seed is None:
+            _seed = int.from_bytes(os.urandom(4), "little")
+        return _seed
 
 
 def next_stream() -> int:

@@ -1,80 +1,204 @@
-"""How many threads: what the process is bound to and what its control group allows, not what the machine has."""
+"""Several threads over one model, and over models of their own: right numbers, and clear refusals."""
 
-import math
-import os
-import subprocess
-import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from small_networks import CLASSES, FEATURES, convolutional, data, digest, images, perceptron
 
-from jitnet import threads
-from jitnet.cli import main
+import jitnet
+from jitnet import graph, layers
+from jitnet.kernels.cpu import workers
+from jitnet.kernels.cpu.parallel import RUNNING, state
 
-VERSION_2 = "0::/a/b\n"
-VERSION_1 = "5:memory:/a\n4:cpu,cpuacct:/a/b\n1:name=systemd:/x\n"
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process can't be bound to cores here")
-def test_a_process_bound_to_one_core_has_one_thread():
-    core = min(os.sched_getaffinity(0))
-    code = (
-        f"import os; os.sched_setaffinity(0, {{{core}}})\n"
-        "import jitnet; assert jitnet.get_num_threads() == 1, jitnet.get_num_threads()\n"
-        "jitnet.set_num_threads(3); assert jitnet.get_num_threads() == 3"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+THREADS = 4
 
 
-@pytest.fixture
-def control_groups(tmp_path, monkeypatch):
-    """A function that makes a process a member of groups: (text of /proc/self/cgroup, {file: text})."""
+def at_once(function, arguments) -> list:
+    """The results of ``function`` for each argument, called by as many threads that start together."""
+    start = threading.Barrier(len(arguments))
 
-    def make(membership, files):
-        (tmp_path / "membership").write_text(membership)
-        for name, text in files.items():
-            path = tmp_path / "groups" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+    def run(argument):
+        start.wait()
+        return function(argument)
 
-    monkeypatch.setattr(threads, "_MEMBERSHIP", tmp_path / "membership")
-    monkeypatch.setattr(threads, "_CGROUPS", tmp_path / "groups")
-    return make
+    with ThreadPoolExecutor(len(arguments)) as pool:
+        return list(pool.map(run, arguments))
 
 
-@pytest.mark.parametrize(
-    ("membership", "files", "cores"),
-    [
-        (VERSION_2, {"a/b/cpu.max": "200000 100000\n"}, 2),
-        (VERSION_2, {"a/b/cpu.max": "150000 100000\n"}, 1.5),
-        (VERSION_2, {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "30000 10000\n"}, 3),  # the group above limits, too
-        (VERSION_2, {"a/b/cpu.max": "max 100000\n"}, math.inf),
-        (VERSION_2, {"cpu.max": "50000 100000\n"}, 0.5),  # in a container, which sees its group as the root
-        (VERSION_2, {"a/b/cpu.max": "nonsense"}, math.inf),
-        (VERSION_2, {"a/b/cpu.max": "1 0"}, math.inf),
-        (VERSION_2, {}, math.inf),
-        (VERSION_1, {"cpu/a/b/cpu.cfs_quota_us": "250000\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"}, 2.5),
-        (VERSION_1, {"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        (VERSION_1, {"cpu/a/b/cpu.cfs_quota_us": "-1\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"}, math.inf),
-        ("", {"cpu.max": "100000 100000"}, math.inf),
-    ],
-)
-def test_quota(control_groups, membership, files, cores):
-    control_groups(membership, files)
-    assert threads._quota() == cores
-    monkeyed = 8
-    with pytest.MonkeyPatch.context() as patch:
-        name = next(n for n in ("process_cpu_count", "sched_getaffinity", "cpu_count") if hasattr(os, n))
-        patch.setattr(os, name, (lambda pid: set(range(monkeyed))) if name == "sched_getaffinity" else lambda: monkeyed)
-        patch.setattr(threads, "_threads", None)
-        assert threads.get_num_threads() == max(1, math.ceil(min(cores, monkeyed)))
+@pytest.mark.parametrize("parallel", [False, True])
+def test_threads_that_predict_with_one_model_get_their_own_numbers(parallel, monkeypatch):
+    if parallel:
+        monkeypatch.setattr(jitnet.steps, "PARALLEL_WORK", 0)
+        monkeypatch.setattr(jitnet.plan, "SINGLE_CHUNK_WORK", 0)
+    model = convolutional()
+    x, y = images(64)
+    expected = model.predict(x, verbose=0)
+    losses = [model.evaluate(x[: 8 + i], y[: 8 + i], 4, verbose=0) for i in range(THREADS)]
+
+    def run(thread):
+        wrong = 0
+        for i in range(300):
+            one = (thread + THREADS * i) % 64
+            wrong += not np.array_equal(model.predict_on_batch(x[one : one + 1]), expected[one : one + 1])
+            if i % 10 == 0:
+                size = 1 + (i + thread) % 60  # also larger than any before
+                wrong += not np.array_equal(model.predict(x[:size], 16, verbose=0), expected[:size])
+                wrong += model.evaluate(x[: 8 + thread], y[: 8 + thread], 4, verbose=0) != losses[thread]
+        return wrong
+
+    assert at_once(run, range(THREADS)) == [0] * THREADS
+    for step in model._steps.values():
+        assert 1 <= len(step.free) <= THREADS
+    assert state[RUNNING] == 0
 
 
-def test_info_tells_the_usable_cores(control_groups, capsys, monkeypatch):
-    control_groups(VERSION_2, {"a/b/cpu.max": "10000 100000\n"})
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(threads, "_threads", None)
-    assert main(["info"]) == 0
-    said = capsys.readouterr().out
-    assert ", 1 of 4 cores\n" in said
-    assert "1 of jitnet's own pool" in said
+def test_one_thread_has_one_workspace():
+    model = convolutional("auto")
+    x, y = images()
+    for batch in (4, 16, 1):
+        model.fit(x, y, batch, verbose=0)
+        model.predict(x, batch, verbose=0)
+        model.predict_on_batch(x[:batch])
+        model.predict_on_batch(x[:batch])
+    assert [len(step.free) for step in model._steps.values()] == [1, 1]
+    assert {step.free[0].capacity for step in model._steps.values()} == {16}
+
+
+class Pause(jitnet.callbacks.Callback):
+    """Stops a training before its first batch until it may go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside, self.go_on = threading.Event(), threading.Event()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.inside.set()
+        assert self.go_on.wait(60)
+
+
+def test_one_thread_trains_a_model_at_a_time():
+    model = perceptron("adam")
+    x, y = data()
+    expected = model.predict(x, verbose=0)
+    model.train_on_batch(x, y)
+    model.set_weights(perceptron().get_weights())
+    # models that share a weight, the optimizer, or nothing that is trained
+    sharing = jitnet.Sequential([jitnet.Input((FEATURES,)), model.get_layer("hidden"), layers.Dense(CLASSES)])
+    sharing.compile("sgd", "sparse_categorical_crossentropy")
+    same_optimizer = perceptron(model.optimizer)
+    free = perceptron("adam")
+    pause = Pause()
+    training = threading.Thread(target=model.fit, args=(x, y), kwargs=dict(callbacks=[pause], verbose=0))
+    training.start()
+    try:
+        assert pause.inside.wait(60)
+        for call in (model.fit, model.train_on_batch):
+            with pytest.raises(RuntimeError, match="Another thread is training the model 'perceptron'"):
+                call(x, y)
+        with pytest.raises(RuntimeError, match="model 'perceptron', which shares the weight 'hidden/kernel"):
+            sharing.fit(x, y, verbose=0)
+        with pytest.raises(RuntimeError, match="'perceptron', which shares the optimizer"):
+            same_optimizer.train_on_batch(x, y)
+        np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
+        model.evaluate(x, y, verbose=0)
+        free.fit(x, y, verbose=0)
+    finally:
+        pause.go_on.set()
+        training.join()
+    # and afterwards everything may be trained, also from within a training by the same thread
+    sharing.fit(x, y, verbose=0)
+    same_optimizer.train_on_batch(x, y)
+    nested = jitnet.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.train_on_batch(x, y))
+    model.fit(x, y, verbose=0, callbacks=[nested], epochs=2)
+
+
+def test_models_trained_by_threads_at_once_are_as_trained_alone(monkeypatch):
+    monkeypatch.setattr(jitnet.steps, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(jitnet.plan, "SINGLE_CHUNK_WORK", 0)
+    x, y = images()
+
+    def build(mode):
+        jitnet.utils.set_random_seed(3)
+        return convolutional(mode)
+
+    def fit(model):
+        model.fit(x, y, 8, epochs=20, verbose=0)
+        return digest(model)
+
+    modes = (False, True, False, True)
+    assert len(set([fit(build(False)), *at_once(fit, [build(mode) for mode in modes])])) == 1
+
+
+def test_threads_that_build_and_first_use_one_model_build_it_once():
+    for _ in range(5):
+        model = jitnet.Sequential([layers.Dense(5, "tanh"), layers.Dense(3)])
+        x = data()[0]
+        results = at_once(lambda _, model=model, x=x: model.predict(x, verbose=0), range(THREADS))
+        assert all(np.array_equal(result, results[0]) for result in results)
+        assert len(model.weights) == 4 and len(model._steps) == 1
+
+
+# ---- what is global
+
+
+@jitnet.saving.register_keras_serializable("threads")
+class Slow(layers.Layer):
+    """A layer that takes its time to come from a file."""
+
+    started, go_on = threading.Event(), threading.Event()
+
+    def call(self, x):
+        return x * 2.0
+
+    @classmethod
+    def from_config(cls, config):
+        cls.started.set()
+        assert cls.go_on.wait(60)
+        return cls(**config)
+
+
+def test_loading_a_float64_model_concerns_no_other_thread(tmp_path):
+    jitnet.set_floatx("float64")
+    model = jitnet.Sequential([jitnet.Input((FEATURES,)), Slow(), layers.Dense(2)])
+    model.save(tmp_path / "double.safetensors")
+    jitnet.set_floatx("float32")
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(jitnet.load_model, tmp_path / "double.safetensors")
+        try:
+            assert Slow.started.wait(60)
+            assert jitnet.config.floatx() == "float32"
+            single = jitnet.Sequential([jitnet.Input((FEATURES,)), layers.Dense(2)])
+            assert {w.dtype for w in single.weights} == {"float32"}
+            jitnet.set_floatx("float64")  # of all threads, and not undone by the other
+        finally:
+            Slow.go_on.set()
+        assert {w.dtype for w in loading.result().weights} == {"float64"}
+        assert jitnet.config.floatx() == "float64" == pool.submit(jitnet.config.floatx).result()
+        assert loading.result().predict(data()[0], verbose=0).dtype == "float64"
+
+
+def test_tracing_in_training_mode_concerns_no_other_thread():
+    with graph.training_mode(True), graph.scope("layer", graph.MIXED):
+        assert graph.is_training() and graph.current_scope() == ("layer", graph.MIXED)
+        with ThreadPoolExecutor(1) as pool:
+            assert not pool.submit(graph.is_training).result()
+            assert pool.submit(graph.current_scope).result() == ("", "float32")
+    assert not graph.is_training() and graph.current_scope() == ("", "float32")
+
+
+def test_the_global_seed_is_drawn_once(monkeypatch):
+    monkeypatch.setattr(jitnet._seed, "_seed", None)
+    assert len(set(at_once(lambda _: jitnet._seed.global_seed(), range(16)))) == 1
+
+
+def test_runs_are_counted_by_all_threads():
+    def run(_):
+        for _ in range(3000):
+            with workers.running(2):
+                pass
+
+    at_once(run, range(THREADS))
+    assert state[RUNNING] == 0
+    assert len(workers._workers) == len({worker.number for worker in workers._workers})
