@@ -179,7 +179,7 @@ class Model(Trainer, Layer):
 
     # ---- copies
 
-    _not_copied = (*Layer._not_copied, "_steps", "_quick")
+    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from")
 
     def __getstate__(self):
         first = [node for node in self._nodes if vars(node.layer).get("_first_node") is node]

@@ -443,7 +443,7 @@ class Trainer:
                 warnings.warn(
                     f"{samples} samples make {steps} steps of {batch_size}: that is all an epoch has. "
                     f"Received: steps_per_epoch={steps_per_epoch}",
-                    stacklevel=2,
+                    stacklevel=3,  # where fit was called
                 )
             steps = min(steps, steps_per_epoch)
         self.stop_training = False
