@@ -133,7 +133,8 @@ class Optimizer(Fixed, NamesArguments):
         if key not in type(self).hyperparameter_names:
             made = "_hyperparameters" in vars(self) and type(self).__module__ == __name__
             if made and not key.startswith("_") and key not in vars(self) and not hasattr(type(self), key):
-                known = [*self.hyperparameter_names, *(name for name in vars(self) if not name.startswith("_"))]
+                public = [name for name in vars(self) if not name.startswith("_")]
+                known = [*self.hyperparameter_names, "iterations", *public]
                 raise AttributeError(str(unknown_name(f"attribute of {type(self).__name__}", key, known)))
             super().__setattr__(key, value)
         elif isinstance(self._hyperparameters[key], float) or callable(value):

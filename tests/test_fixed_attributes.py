@@ -75,9 +75,13 @@ def test_every_attribute_that_a_step_is_written_from_is_fixed_once_it_has_run():
     parts["dense"].trainable = False
     parts["dense"]._note = parts["dense"].note = "mine"
     model.stop_training = True
-    # a copy is nobody's yet
+    # a copy's steps have not run
     copied = copy.copy(parts["loss"])
     copied.label_smoothing = 0.7
+    copied = copy.deepcopy(model)
+    copied.get_layer("dropout").rate = copied.loss.label_smoothing = 0.125
+    copied.optimizer.nesterov = True
+    assert "0.125" in copied.step_source() and parts["dropout"].rate == 0.25
     # after compile, all of them may be assigned, and count
     model.compile(parts["optimizer"], parts["loss"])
     parts["dropout"].rate = 0.75
