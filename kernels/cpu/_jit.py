@@ -173,30 +173,43 @@ def _keep_one_function_pass_manager() -> None:
 _keep_one_function_pass_manager()
 
 
+_ended = []  # libraries of generated modules that have ended, perhaps in the middle of a compilation
+
+
 def _forget_intermediate_code(dispatcher, arguments, linked: bool) -> None:
     """Free what Numba needed to compile a function; its machine code stays as long as the process.
 
     linked: whether what calls it may yet copy its code, which is then kept in LLVM's compact form.
     """
-    compiled = dispatcher.overloads[arguments]
+    while _ended:
+        _free_modules(_ended.pop())
+    compiled = dispatcher.overloads.get(arguments)
+    if compiled is None:  # kept under other types than it was asked for
+        return
     library = compiled.library
     if library._shared_module is None and library._final_module is None:
         return
     dispatcher.overloads[arguments] = compiled._replace(type_annotation="", metadata=None, call_helper=None)
-    parts = [other for other in library._linking_libraries if getattr(other, "belongs_to_caller", False)]
-    for other, keep in [(library, linked), *((part, False) for part in parts)]:
-        if keep:
-            bitcode = other._get_module_for_linking().as_bitcode()
-            other._get_module_for_linking = functools.partial(llvmlite.binding.parse_bitcode, bitcode)
-        final, shared = other._final_module, other._shared_module
-        other._final_module = other._shared_module = other._compiled_object = None
-        other._disable_inspection = True
-        other._linking_libraries.clear()
-        if final is not None:
-            other.codegen._engine._ee.remove_module(final)  # machine code that was made stays
-            final.close()
-        if shared is not None and shared is not final:
-            shared.close()
+    if linked:
+        bitcode = library._get_module_for_linking().as_bitcode()
+        library._get_module_for_linking = functools.partial(llvmlite.binding.parse_bitcode, bitcode)
+    _free_modules(library)
+
+
+def _free_modules(library) -> None:
+    """Free LLVM's modules of a library, and of the parts that belong to it alone."""
+    for other in library._linking_libraries:
+        if getattr(other, "belongs_to_caller", False):
+            _free_modules(other)
+    final, shared = library._final_module, library._shared_module
+    library._final_module = library._shared_module = library._compiled_object = None
+    library._disable_inspection = True
+    library._linking_libraries.clear()
+    if final is not None:
+        library.codegen._engine._ee.remove_module(final)  # machine code that was made stays
+        final.close()
+    if shared is not None and shared is not final:
+        shared.close()
 
 
 def forget_functions(contents: dict) -> None:
@@ -204,6 +217,7 @@ def forget_functions(contents: dict) -> None:
     for value in list(contents.values()):
         if getattr(getattr(value, "py_func", None), "__globals__", None) is contents:
             value._make_finalizer()()
+            _ended.extend(compiled.library for compiled in value.overloads.values())
             value.overloads.clear()
 
 
@@ -322,8 +336,8 @@ def compile_function(function):
 
 
 def compile_uncached(function):
-    """The same without the disk cache, for generated code that calls a user's own functions."""
-    return _forgetful(numba.njit(**OPTIONS)(function))
+    """The same without the disk cache, for generated code that calls a user's own functions; it can be inspected."""
+    return numba.njit(**OPTIONS)(function)
 
 
 def compile_part(function):
