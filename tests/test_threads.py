@@ -80,6 +80,7 @@ class Pause(jitnet.callbacks.Callback):
 
 def test_one_thread_trains_a_model_at_a_time():
     model = perceptron("adam")
+    same_optimizer = perceptron(model.optimizer)
     x, y = data()
     expected = model.predict(x, verbose=0)
     model.train_on_batch(x, y)
@@ -87,7 +88,6 @@ def test_one_thread_trains_a_model_at_a_time():
     # models that share a weight, the optimizer, or nothing that is trained
     sharing = jitnet.Sequential([jitnet.Input((FEATURES,)), model.get_layer("hidden"), layers.Dense(CLASSES)])
     sharing.compile("sgd", "sparse_categorical_crossentropy")
-    same_optimizer = perceptron(model.optimizer)
     free = perceptron("adam")
     pause = Pause()
     training = threading.Thread(target=model.fit, args=(x, y), kwargs=dict(callbacks=[pause], verbose=0))
@@ -107,9 +107,10 @@ def test_one_thread_trains_a_model_at_a_time():
     finally:
         pause.go_on.set()
         training.join()
-    # and afterwards everything may be trained, also from within a training by the same thread
+    # and afterwards all that has an optimizer of its own may be trained, also from within a training by the same thread
     sharing.fit(x, y, verbose=0)
-    same_optimizer.train_on_batch(x, y)
+    with pytest.raises(ValueError, match="has trained other weights"):
+        same_optimizer.train_on_batch(x, y)
     nested = jitnet.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.train_on_batch(x, y))
     model.fit(x, y, verbose=0, callbacks=[nested], epochs=2)
 
