@@ -11,6 +11,7 @@ from . import _compilation, _seed, data, optimizers
 from ._errors import invalid
 from ._exclusive import trained_here, trains
 from ._fixed import fix, tracing
+from ._profile import profile
 from ._registry import snake_case
 from .callbacks import CallbackList
 from .config import conv_algorithm
@@ -250,6 +251,7 @@ class Trainer:
         return self._step(modes[mode], fuse=fuse).source
 
     @trains
+    @trains
     def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
         """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
 
@@ -260,41 +262,14 @@ class Trainer:
         arrays, samples, shapes = self._prepare(x, y)
         batch = min(_batch_size(batch_size), samples)
         step = self._step("train", shapes, regions=False)
-        module, spent = step.module, {}
-
-        def timed(name, function):
-            def run(*arguments):
-                start = time.perf_counter()
-                function(*arguments)
-                spent.setdefault(name, []).append(time.perf_counter() - start)
-
-            return run
-
-        names = [s.name for s in step.plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
-        functions = {name: getattr(module, name) for name in names if hasattr(module, name)}
         values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
+
         def run_once():
             t = self.optimizer.iterations
             table = self.optimizer.hyperparameter_table(t, 1)
             step.run(batch, 1, {**values, "t": t, "hyperparameters": table}, False)
 
-        run_once()  # compiles
-        try:
-            for name, function in functions.items():
-                setattr(module, name, timed(name, function))
-            for _ in range(repeat):
-                run_once()
-        finally:
-            for name, function in functions.items():
-                setattr(module, name, function)
-        work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched or s.split}
-        rows = [(name, float(np.median(times)), work.get(name, 0.0)) for name, times in spent.items()]
-        rows = sorted(((n, t, w / t / 1e9) for n, t, w in rows), key=lambda row: -row[1])
-        total = sum(t for _, t, _ in rows)
-        for name, seconds, rate in rows:
-            print_fn(f"{seconds * 1e6:9.1f} us {100 * seconds / total:5.1f} % {rate:7.1f} GFLOP/s  {name}")
-        print_fn(f"{total * 1e6:9.1f} us in all, batch {batch}")
-        return rows
+        return profile(step, run_once, batch, repeat, print_fn)
 
     # ---- data
 

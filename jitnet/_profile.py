@@ -1,0 +1,41 @@
+"""Where the time of a step goes."""
+
+import time
+
+import numpy as np
+
+
+def profile(step, run_once, batch: int, repeat: int, print_fn) -> list[tuple]:
+    """[(function of the step, seconds, GFLOP/s)], the slowest first, also printed: medians of ``repeat`` runs.
+
+    run_once: runs ``step``, which has no regions, for a batch of ``batch`` samples.
+    """
+    run_once()  # compiles
+    module, spent = step.module, {}
+
+    def timed(name, function):
+        def run(*arguments):
+            start = time.perf_counter()
+            function(*arguments)
+            spent.setdefault(name, []).append(time.perf_counter() - start)
+
+        return run
+
+    names = [s.name for s in step.plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
+    functions = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    try:
+        for name, function in functions.items():
+            setattr(module, name, timed(name, function))
+        for _ in range(repeat):
+            run_once()
+    finally:
+        for name, function in functions.items():
+            setattr(module, name, function)
+    work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched or s.split}
+    rows = [(name, float(np.median(times)), work.get(name, 0.0)) for name, times in spent.items()]
+    rows = sorted(((n, t, w / t / 1e9) for n, t, w in rows), key=lambda row: -row[1])
+    total = sum(t for _, t, _ in rows)
+    for name, seconds, rate in rows:
+        print_fn(f"{seconds * 1e6:9.1f} us {100 * seconds / total:5.1f} % {rate:7.1f} GFLOP/s  {name}")
+    print_fn(f"{total * 1e6:9.1f} us in all, batch {batch}")
+    return rows
