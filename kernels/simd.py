@@ -400,10 +400,9 @@ def matrix_tile(
         elif in_parts:
             sums = e.loop(builder.zext(builder.icmp_signed("!=", resume, _INT(0)), _INT), sums, lambda _: old())
         carried = [_INT(0), e.pointer(b), *sums]
-        first = [None] * vectors
         if masked and not hardware_masks:
             whole = builder.sdiv(e.rows_read_whole(depth, b_row, vectors, valid_columns), _INT(unroll))
-            carried = e.loop(whole, carried, lambda values: multiply(values, unroll, first))
+            carried = e.loop(whole, carried, lambda values: multiply(values, unroll, [None] * vectors))
             rest = builder.sub(depth, builder.mul(whole, _INT(unroll)))
             carried = e.loop(rest, carried, lambda values: multiply(values, 1, masks))
         elif unroll > 1:
