@@ -13,10 +13,11 @@ import threading
 import numpy as np
 
 from jitnet._errors import invalid
+from jitnet._locks import across_forks
 
 _seed: int | None = None
 _streams = itertools.count(1)
-_drawing = threading.Lock()
+_drawing = across_forks(threading.Lock())
 
 
 def set_random_seed(seed: int) -> None:

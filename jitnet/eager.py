@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .graph import SymbolicTensor, Variable, building, floatx
+from ._locks import building
+from .graph import SymbolicTensor, Variable, floatx
 from .steps import Step, placeholder
 
 

@@ -6,8 +6,9 @@ import re
 import numpy as np
 
 from . import codegen, fusion, plan
+from ._locks import building
 from .config import conv_algorithm
-from .graph import Constant, SymbolicTensor, Variable, building, floatx, topological_order
+from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
 from .program import Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads
 

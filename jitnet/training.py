@@ -11,10 +11,11 @@ from . import _seed, data, losses, optimizers
 from . import metrics as metrics_module
 from ._errors import invalid
 from ._exclusive import trained_here, trains
+from ._locks import building
 from ._registry import snake_case
 from .callbacks import CallbackList
 from .config import conv_algorithm
-from .graph import SymbolicTensor, building, training_mode
+from .graph import SymbolicTensor, training_mode
 from .losses import per_sample
 from .operations.base import display
 from .steps import QuickPrediction, Step, placeholder
