@@ -64,6 +64,11 @@ def test_one_thread_has_one_workspace():
         model.predict(x, batch, verbose=0)
         model.predict_on_batch(x[:batch])
         model.predict_on_batch(x[:batch])
+    bound = [len(step.free[0].bound) for step in model._steps.values()]
+    for i in range(6):
+        model.predict_on_batch(x[: 1 + i % 2])
+        model.predict_on_batch(x[: 1 + i % 2])
+    assert [len(step.free[0].bound) for step in model._steps.values()] == [bound[0], bound[1] + 2], "not one per call"
     assert [len(step.free) for step in model._steps.values()] == [1, 1]
     assert {step.free[0].capacity for step in model._steps.values()} == {16}
 
