@@ -5,8 +5,10 @@ import functools
 import os
 import threading
 
+from ._locks import across_forks
+
 _trained: dict = {}  # a model, an optimizer or a variable -> (thread that trains it, name of the model)
-_lock = threading.Lock()
+_lock = across_forks(threading.Lock())
 
 
 @contextlib.contextmanager
@@ -57,8 +59,6 @@ def _occupied(model, part, name: str) -> str:
 
 def _forget() -> None:
     """In a copy of the process no other thread trains."""
-    global _lock
-    _lock = threading.Lock()
     thread = threading.get_ident()
     for part in [part for part, (owner, _) in _trained.items() if owner != thread]:
         del _trained[part]

@@ -13,13 +13,14 @@ import threading
 import numpy as np
 
 from jitnet._errors import invalid
+from jitnet._locks import across_forks
 
 FIRST_DRAW = 2**40  # of the 2**47 steps that the generator tells apart
 
 _seed: int | None = None
 _next_stream = 1
 _draws = 0
-_lock = threading.Lock()
+_lock = across_forks(threading.Lock())
 
 
 def set_random_seed(seed: int) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from . import _seed
-from .graph import SymbolicTensor, Variable, building, floatx
+from ._locks import building
+from .graph import SymbolicTensor, Variable, floatx
 from .steps import Step, placeholder
 
 

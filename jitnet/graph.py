@@ -6,7 +6,6 @@ every batch size.  Tensors without a batch axis (a penalty, a normalised weight)
 
 import itertools
 import math
-import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -18,9 +17,6 @@ MIXED = "mixed_bfloat16"
 
 _policy = "float32"
 _policy_here: ContextVar[str | None] = ContextVar("policy", default=None)  # instead of _policy
-
-# held while layers are built, traced and their steps written and compiled: one thread at a time changes the graph
-building = threading.RLock()
 
 
 def floatx() -> str:

@@ -7,8 +7,9 @@ import numpy as np
 
 from . import _checks, codegen, fusion, plan
 from ._errors import invalid
+from ._locks import building
 from .config import conv_algorithm
-from .graph import Constant, SymbolicTensor, Variable, building, floatx, topological_order
+from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
 from .literals import identifier, literal
 from .program import ITEMSIZE, Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads
@@ -483,6 +484,7 @@ class QuickPrediction:
         batch = len(result)
         self._input = (batch, *value.shape[1:]), np.dtype(value.dtype), conv_algorithm()
         self._output = result.shape, result.dtype
+        self._batch = batch
         self._step, self._free = step, step.free
         self._function = step.module.step_compiled
 
@@ -505,7 +507,7 @@ class QuickPrediction:
         except IndexError:
             workspace = Workspace()
         try:
-            before, after = workspace.bound.get(self) or self._bind(workspace)
+            before, after = workspace.bound.get(self._batch) or self._bind(workspace)
             result = np.empty(*self._output)
             self._function(*before, x, result, *after)
         except Exception as error:
@@ -519,9 +521,9 @@ class QuickPrediction:
         """The arguments before and after the input and the output."""
         step = self._step
         values = dict(x=None, seed=0, t=0, results=np.zeros(step.results), predictions=None)
-        arguments = step.bind(workspace, self._output[0][0], **values)
+        arguments = step.bind(workspace, self._batch, **values)
         at = step.arguments.index("x")  # "predictions" comes next
-        bound = workspace.bound[self] = tuple(arguments[:at]), tuple(arguments[at + 2 :])
+        bound = workspace.bound[self._batch] = tuple(arguments[:at]), tuple(arguments[at + 2 :])
         return bound
 
 

@@ -11,11 +11,12 @@ from . import _compilation, _seed, data, optimizers
 from ._errors import invalid
 from ._exclusive import trained_here, trains
 from ._fixed import fix, tracing
+from ._locks import building
 from ._profile import profile
 from ._registry import snake_case
 from .callbacks import CallbackList
 from .config import conv_algorithm
-from .graph import building, training_mode
+from .graph import training_mode
 from .metrics import LossMetric
 from .operations.base import display
 from .steps import QuickPrediction, Step, placeholder

@@ -20,6 +20,7 @@ import llvmlite
 import llvmlite.binding
 
 from jitnet import literals
+from jitnet._locks import across_forks
 from jitnet.kernels import processor
 
 
@@ -160,7 +161,7 @@ def module_name(source: str) -> str:
     return "k_" + hashlib.sha256(_generator_hash() + source.encode()).hexdigest()[:24]
 
 
-_loading = threading.RLock()
+_loading = across_forks(threading.RLock())
 
 
 def generated_module(name: str, source: str) -> types.ModuleType:

@@ -11,12 +11,13 @@ import numpy as np
 from .. import _checks, _limits, _registry, graph, initializers, regularizers
 from .._errors import NamesArguments, invalid, unknown_arguments
 from .._fixed import Fixed
+from .._locks import across_forks
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
 
 _counters: dict[str, int] = defaultdict(int)
-_counting = threading.Lock()
+_counting = across_forks(threading.Lock())
 REGISTRY: dict[str, type] = {}
 
 

@@ -30,6 +30,7 @@ from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, register_jitable
 
+from jitnet._locks import across_forks
 from jitnet.kernels import cache
 from jitnet.kernels.cpu import exceptions
 from jitnet.kernels.specialise import module_name, vector_target
@@ -42,6 +43,7 @@ _SHARED = ("_jit.py", "elementwise.py", "exceptions.py", "memory.py", "parallel.
 _GENERATED = ("depthwise.py",)  # modules that call the generator's tiles
 _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
+across_forks(global_compiler_lock)
 _USERS = itertools.count()  # numbers of users' functions
 
 

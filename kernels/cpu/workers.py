@@ -10,11 +10,13 @@ import threading
 
 from numba import types
 
+from jitnet._locks import across_forks
+
 from ._jit import compile_function
 from .parallel import RUNNING, STOP, state, work_for_others
 
 _workers: list["_Worker"] = []
-_lock = threading.Lock()  # of the list of workers and of state[RUNNING]
+_lock = across_forks(threading.Lock())  # of the list of workers and of state[RUNNING]
 
 
 @compile_function
@@ -90,8 +92,6 @@ def _stop() -> None:
 
 def _forget() -> None:
     """In a copy of the process there are no workers."""
-    global _lock
-    _lock = threading.Lock()  # another thread may have held it
     _workers.clear()
     state[:] = 0
 

@@ -1,5 +1,7 @@
 """Several threads over one model, and over models of their own: right numbers, and clear refusals."""
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +10,7 @@ import pytest
 from small_networks import CLASSES, FEATURES, convolutional, data, digest, images, perceptron
 
 import jitnet
-from jitnet import graph, layers
+from jitnet import _locks, graph, layers
 from jitnet.kernels.cpu import workers
 from jitnet.kernels.cpu.parallel import RUNNING, state
 
@@ -62,6 +64,11 @@ def test_one_thread_has_one_workspace():
         model.predict(x, batch, verbose=0)
         model.predict_on_batch(x[:batch])
         model.predict_on_batch(x[:batch])
+    bound = [len(step.free[0].bound) for step in model._steps.values()]
+    for i in range(6):
+        model.predict_on_batch(x[: 1 + i % 2])
+        model.predict_on_batch(x[: 1 + i % 2])
+    assert [len(step.free[0].bound) for step in model._steps.values()] == [bound[0], bound[1] + 2], "not one per call"
     assert [len(step.free) for step in model._steps.values()] == [1, 1]
     assert {step.free[0].capacity for step in model._steps.values()} == {16}
 
@@ -187,6 +194,34 @@ def test_tracing_in_training_mode_concerns_no_other_thread():
             assert not pool.submit(graph.is_training).result()
             assert pool.submit(graph.current_scope).result() == ("", "float32")
     assert not graph.is_training() and graph.current_scope() == ("", "float32")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a fork while there are threads
+def test_a_copy_of_the_process_finds_no_lock_taken():
+    from numba.core.compiler_lock import global_compiler_lock
+
+    for lock in (global_compiler_lock, _locks.building):
+        holding, go_on = threading.Event(), threading.Event()
+
+        def hold(lock=lock, holding=holding, go_on=go_on):
+            with lock:
+                holding.set()
+                go_on.wait(60)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert holding.wait(60)
+        threading.Timer(0.1, go_on.set).start()
+        child = os.fork()  # waits for the other thread
+        if child == 0:
+            signal.alarm(30)
+            with lock:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        thread.join()
+        with lock:
+            pass
 
 
 def test_the_global_seed_is_drawn_once(monkeypatch):
