@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_networks import data, perceptron
 
 import jitnet
 from jitnet import layers, models, ops
@@ -525,3 +526,15 @@ def test_step_source():
     assert model.step_source(fuse=False) != sources["train"]
     with pytest.raises(ValueError, match=r'"train", "evaluate" or "infer"\..* mode='):
         model.step_source("test")
+
+
+def test_profile():
+    model = perceptron("adam")
+    x, y = data()
+    lines = []
+    rows = model.profile(x, y, batch_size=8, repeat=3, print_fn=lines.append)
+    assert model.optimizer.iterations == 4  # one that compiles, and three
+    names = [name for name, *_ in rows]
+    assert "update" in names and any("matrix_multiply" in name for name in names)
+    assert all(seconds > 0 and rate >= 0 for _, seconds, rate in rows)
+    assert len(lines) == len(rows) + 1 and lines[-1].endswith("in all, batch 8")

@@ -49,7 +49,7 @@ def compile_kernels(module, calls, scope: dict) -> None:
         if isinstance(argument, tuple):
             dtype, axes = argument
             return types.Array(numba.from_dtype(np.dtype(dtype)), axes, "C")
-        return numba.typeof(eval(argument, {}, scope))
+        return numba.typeof(eval(argument, {"__builtins__": {}}, scope))
 
     _compile((getattr(module, name), tuple(map(type_of, arguments))) for name, *arguments in calls)
 
