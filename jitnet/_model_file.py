@@ -236,7 +236,7 @@ def _jit_compile(value, place):
 
 
 _compile = _schema.record(
-    optimizer=_schema.described, losses=_schema.items(_loss), metrics=_schema.items(_metric),
+    optimizer=_schema.optional(_schema.described), losses=_schema.items(_loss), metrics=_schema.items(_metric),
     loss_weights=_schema.optional(_loss_weights), jit_compile=_jit_compile,
 )  # fmt: skip
 _weights = _schema.record(weights=_schema.items(_schema.text))
@@ -269,5 +269,5 @@ def _check_description(description: dict, tensors: dict) -> None:
             raise ValueError(f"it holds {name!r} of shape={tensor.shape}, which belongs to none of its weights")
     if "model" in description:
         _whole_model(description, "description")
-        if description["compile"] is not None:
+        if description["compile"] is not None and description["compile"]["optimizer"] is not None:
             _iterations(description, "description")

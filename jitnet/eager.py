@@ -26,7 +26,7 @@ def _run(step: Step, batch: int, arrays: dict) -> None:
 def vector_jacobian_product(function, arrays, output_gradient=None, variables=()):
     """Outputs of ``function`` on ``arrays``, and gradients of sum(output * output_gradient).
 
-    function: takes symbolic tensors, one per array, and returns one.
+    function: takes symbolic tensors, one per array, and returns one; a list of them only without ``output_gradient``.
     arrays: each with the batch as its first axis.
     output_gradient: array of the output's shape; None computes the output only.
     variables: Variables that the function reads.
@@ -36,8 +36,11 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     inputs = {f"x_{i}": placeholder(f"x_{i}", a.shape[1:], str(a.dtype)) for i, a in enumerate(arrays)}
     with building:
         output = function(*inputs.values())
-    if not isinstance(output, SymbolicTensor) or not output.batched:
-        raise TypeError(f"The function must return one tensor with a batch axis. Received: {output!r}")
+    several = output_gradient is None and isinstance(output, list | tuple)
+    outputs = list(output) if several else [output]
+    for tensor in outputs:
+        if not isinstance(tensor, SymbolicTensor) or not tensor.batched:
+            raise TypeError(f"The function must return one tensor with a batch axis. Received: {output!r}")
     batch = len(arrays[0])
     data = dict(zip(inputs, arrays, strict=True))
     seeds, wanted = None, ()
@@ -48,14 +51,15 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
         data["output_gradient"] = np.ascontiguousarray(output_gradient, output.dtype)
         inputs = {**inputs, "output_gradient": gradient}
     step = Step(
-        "An operation evaluated at once.", inputs, outputs=[output], seeds=seeds,
+        "An operation evaluated at once.", inputs, outputs=outputs, seeds=seeds,
         trainable=variables if seeds else (), wanted_inputs=wanted, fuse=False, regions=True,
     )  # fmt: skip
-    predictions = np.empty((batch, *output.shape[1:]), output.dtype)
-    data["predictions"] = predictions
+    predictions = [np.empty((batch, *tensor.shape[1:]), tensor.dtype) for tensor in outputs]
+    data.update(zip(step.output_arguments, predictions, strict=True))
     gradients = [np.empty_like(data[v.name]) for v in wanted]
     data.update(zip(step.gradient_arguments, gradients, strict=True))
     _run(step, batch, data)
+    predictions = predictions if several else predictions[0]
     if seeds is None:
         return predictions, [], []
     found = step.variable_gradients()

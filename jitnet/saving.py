@@ -116,6 +116,8 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
         layer._stream = stream
     if compile and description["compile"] is not None:
         _compile(model, description["compile"])
+        if model.optimizer is None:
+            return model
         model.optimizer.iterations = description["iterations"]
         model.optimizer.set_state(_optimizer_state(tensors, variables))
     return model
@@ -240,7 +242,7 @@ def _compile(model, config) -> None:
 
     found = [losses.deserialize(loss) for loss in config["losses"]]
     model.compile(
-        optimizers.deserialize(config["optimizer"]),
+        optimizers.get(config["optimizer"]),
         loss=found[0] if len(found) == 1 else (found or None),
         metrics=metric(config["metrics"]),
         loss_weights=config["loss_weights"],

@@ -128,6 +128,8 @@ def test_several_inputs_and_outputs_with_a_shared_layer():
     assert len(model.weights) == 1
     kernel = model.get_weights()[0]
     total, both = model.predict([X, X + 1])
+    for found, expected in zip(model([X, X + 1]), (total, both), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(total, 2 * (X @ kernel) + (X + 1) @ kernel, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(both, np.concatenate([X @ kernel, (X + 1) @ kernel], 1), rtol=1e-5, atol=1e-5)
     assert_round_trip(model, [X, X + 1])

@@ -701,3 +701,11 @@ def test_the_order_of_weights_of_earlier_files(tmp_path, version):
         safetensors.numpy.save_file(tensors, path, metadata={"jitnet": json.dumps(described)})
     other.load_weights(path)
     assert_same_weights(other, model)
+
+
+def test_a_model_without_an_optimizer(tmp_path):
+    model = small_model()
+    model.compile(None, "sparse_categorical_crossentropy")
+    model.save(tmp_path / "model.safetensors")
+    loaded = jitnet.load_model(tmp_path / "model.safetensors")
+    assert loaded.optimizer is None and loaded.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
