@@ -8,12 +8,14 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from jitnet import _atomic
 from jitnet._cache import cache_directory
 
 TIMEOUT_SECONDS = 30
 """How long a mirror may stay silent before the next one is tried."""
 
 _CHUNK_BYTES = 1 << 18
+_LARGEST_DOWNLOAD = 1 << 28  # bytes; the largest file is CIFAR-10's, of 170 million
 
 
 class _MirrorFailure(Exception):
@@ -45,15 +47,32 @@ def find_user_files(dataset: str, names: list[str], folder: str = "") -> dict[st
     return found or None
 
 
-def read_unzipped(path: Path) -> bytes:
-    """The contents of a file, decompressed if it is gzipped (told by its first bytes, not by its name)."""
-    data = path.read_bytes()
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: expected a whole gzip file. Received: {len(data)} bytes ({error})") from error
+def read_unzipped(path: Path, largest: int) -> bytes:
+    """The contents of a file, decompressed if it is gzipped (told by its first bytes, not by its name).
+
+    Of contents longer than ``largest`` bytes, one byte more than that is returned: a few compressed bytes can stand for
+    any number, and who asks knows how many there should be.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            file.seek(0)
+            return _read_up_to(file, largest + 1)
+        file.seek(0)
+        try:
+            with gzip.GzipFile(fileobj=file) as unzipped:
+                return _read_up_to(unzipped, largest + 1)
+        except (EOFError, OSError, zlib.error) as error:
+            size = os.fstat(file.fileno()).st_size
+            raise ValueError(f"{path}: expected a whole gzip file. Received: {size} bytes ({error})") from error
+
+
+def _read_up_to(file, count: int) -> bytes:
+    # in pieces, because read(count) asks for all the memory at once, and count may come from a header that lies
+    pieces = []
+    while count > 0 and (piece := file.read(min(count, _CHUNK_BYTES))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
 
 
 def fetch(dataset: str, name: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
@@ -85,6 +104,7 @@ def fetch(dataset: str, name: str, sha256: str, mirrors: tuple[str, ...]) -> Pat
 def _download(url: str, target: Path, sha256: str) -> None:
     # A name of its own for every attempt: several processes may fetch the same file, and the last rename wins.
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    _atomic.sweep(target.parent, r".+\.[0-9a-f]{32}\.part")
     digest = hashlib.sha256()
     try:
         with temporary.open("xb") as file:
@@ -95,7 +115,7 @@ def _download(url: str, target: Path, sha256: str) -> None:
             os.fsync(file.fileno())
         if digest.hexdigest() != sha256:
             raise _MirrorFailure(f"wrong checksum: expected SHA-256 {sha256}, received {digest.hexdigest()}")
-        os.replace(temporary, target)
+        _atomic.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -117,6 +137,8 @@ def _chunks(url: str, name: str) -> Iterator[bytes]:
             with tqdm(total=expected, desc=name, unit="B", unit_scale=True, disable=None) as progress:
                 while chunk := response.read(_CHUNK_BYTES):
                     received += len(chunk)
+                    if received > _LARGEST_DOWNLOAD:
+                        raise _MirrorFailure(f"more than {_LARGEST_DOWNLOAD} bytes")
                     progress.update(len(chunk))
                     yield chunk
             if expected is not None and received != expected:

@@ -43,9 +43,9 @@ def parse_idx(data: bytes, rank: int, source: Path | str) -> np.ndarray:
     expected = math.prod(shape)
     found = len(data) - header_bytes
     if found != expected:
-        problem = "truncated" if found < expected else "bytes after the data"
+        problem, more = ("truncated", "") if found < expected else ("bytes after the data", " or more")
         raise ValueError(
-            f"{source}: {problem}, the header's shape {shape} needs {expected} bytes of data. Received: {found}"
+            f"{source}: {problem}, the header's shape {shape} needs {expected} bytes of data. Received: {found}{more}"
         )
     # A copy: an array over the file's bytes would be read-only.
     return np.frombuffer(data, np.uint8, offset=header_bytes).reshape(shape).copy()
@@ -67,8 +67,8 @@ def load_idx_dataset(dataset: str, checksums: dict[str, str], mirrors: tuple[str
 
 
 def _read_pair(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
-    images = parse_idx(read_unzipped(image_path), 3, image_path)
-    labels = parse_idx(read_unzipped(label_path), 1, label_path)
+    images = _read_idx(image_path, 3)
+    labels = _read_idx(label_path, 1)
     if images.shape[1:] != _IMAGE_SHAPE or not len(images):
         raise ValueError(f"{image_path}: expected one or more images of 28x28. Received: shape {images.shape}")
     if len(images) != len(labels):
@@ -78,3 +78,13 @@ def _read_pair(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarr
         )
     check_labels(labels, label_path)
     return images, labels
+
+
+def _read_idx(path: Path, rank: int) -> np.ndarray:
+    """The array in an IDX file, gzipped or not; no more of it is unpacked than its header says."""
+    header_bytes = 4 + 4 * rank
+    header = read_unzipped(path, header_bytes)[:header_bytes]
+    shape = [int.from_bytes(header[start : start + 4], "big") for start in range(4, header_bytes, 4)]
+    # a header that is wrong in its first four bytes is refused whatever its numbers are
+    right = header.startswith(bytes([0, 0, _UNSIGNED_BYTE, rank]))
+    return parse_idx(read_unzipped(path, header_bytes + (math.prod(shape) if right else 0)), rank, path)

@@ -14,10 +14,10 @@ def parse_records(data: bytes, count: int, image_bytes: int, source: Path | str)
     """
     expected = count * (1 + image_bytes)
     if len(data) != expected:
-        problem = "truncated" if len(data) < expected else "bytes after the last record"
+        problem, more = ("truncated", "") if len(data) < expected else ("bytes after the last record", " or more")
         raise ValueError(
             f"{source}: {problem}, {count} records of 1 + {image_bytes} bytes are {expected} bytes. "
-            f"Received: {len(data)}"
+            f"Received: {len(data)}{more}"
         )
     records = np.frombuffer(data, np.uint8).reshape(count, 1 + image_bytes)
     check_labels(records[:, 0], source)

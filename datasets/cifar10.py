@@ -5,8 +5,8 @@ Toronto; https://www.cs.toronto.edu/~kriz/cifar.html, the binary version. The au
 cited.
 """
 
+import io
 import tarfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ def load_data():
     """
     loose = find_user_files("cifar10", _BATCHES) or find_user_files("cifar10", _BATCHES, _FOLDER)
     if loose:
-        batches = [_parse_batch(read_unzipped(loose[name]), loose[name]) for name in _BATCHES]
+        batches = [_parse_batch(read_unzipped(loose[name], _batch_bytes()), loose[name]) for name in _BATCHES]
     else:
         archive = find_user_files("cifar10", [_ARCHIVE])
         path = archive[_ARCHIVE] if archive else fetch("cifar10", f"{_ARCHIVE}.gz", SHA256, MIRRORS)
@@ -51,20 +51,32 @@ def load_data():
 
 def _read_archive(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """The six batches, by their names inside the archive; nothing is extracted and other members are ignored."""
-    found = {}
+    contents = {}
     wanted = {f"{_FOLDER}/{name}": name for name in _BATCHES}
+    # the published archive has the six batches, three small files, and headers
+    unpacked = read_unzipped(path, 2 * len(_BATCHES) * _batch_bytes() + (1 << 20))
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
+            end = -1
             for member in archive:
+                if member.offset <= end:  # a negative size leads back
+                    raise tarfile.ReadError(f"the member {member.name!r} lies before its predecessor")
+                end = member.offset
                 name = wanted.get(member.name)
                 if name and member.isreg():
-                    found[name] = _parse_batch(archive.extractfile(member).read(), f"{path}: {member.name}")
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: expected a whole tar archive, gzipped or not. Received: {error}") from error
+                    contents[name] = archive.extractfile(member).read(_batch_bytes() + 1)
+    except Exception as error:
+        # tarfile raises whatever its arithmetic on damaged headers does
+        raise ValueError(f"{path}: expected a whole tar archive, gzipped or not. Received: {error!r}") from error
+    found = {name: _parse_batch(data, f"{path}: {_FOLDER}/{name}") for name, data in contents.items()}
     missing = [name for name in _BATCHES if name not in found]
     if missing:
         raise ValueError(f"{path}: expected {_FOLDER}/ with {', '.join(_BATCHES)}. Received: no {', '.join(missing)}")
     return [found[name] for name in _BATCHES]
+
+
+def _batch_bytes() -> int:
+    return _RECORDS * (1 + _IMAGE_BYTES)
 
 
 def _parse_batch(data: bytes, source: Path | str) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,9 @@ def __getattr__(name):
         return importlib.import_module(f"jitnet.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"jitnet.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'jitnet' has no attribute {name!r}")
+    from ._errors import missing_name
+
+    raise missing_name(__name__, "name", name, [*_MODULES, *_NAMES])
 
 
 def __dir__():

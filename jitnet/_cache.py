@@ -1,51 +1,37 @@
-"""Where jitnet keeps files of its own for a user: compiled kernels, generated steps, downloaded data."""
+"""What jitnet keeps in its cache directory, for a look and for clearing it; ``jitnet.kernels.cache`` writes it."""
 
 import contextlib
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-
-def cache_directory() -> Path:
-    """The per-user cache directory: ``JITNET_CACHE_DIR`` if set, else the platform's usual place."""
-    chosen = os.environ.get("JITNET_CACHE_DIR")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "jitnet"
-
+from jitnet.kernels.cache import UNFINISHED, cache_directory
 
 _HASH = "[0-9a-f]{%d}"
-# of what jitnet writes: kind -> (pattern of the folder below the cache directory, pattern of the file).  What has
-# another name, downloaded datasets among it, is not in here and is never removed.
-_TEMPORARY = r"\w+\.tmp"
-_OVERLOAD = r"\.(nbc|\d+\.\d+)"  # the latter while it is written
+# of what jitnet writes: kind -> patterns of files, as paths below the cache directory.  What has another name,
+# downloaded datasets among it, is not in here and is never removed.
 _LAYOUT = {
-    "compiled kernels": (rf"kernels/(?!step_|k_)\w+-{_HASH % 16}", rf".+{_OVERLOAD}"),
-    "compiled generated kernels": (rf"kernels/k_{_HASH % 24}-{_HASH % 16}", rf".+{_OVERLOAD}"),
-    "compiled steps": (rf"kernels/step_{_HASH % 20}-{_HASH % 16}", rf".+{_OVERLOAD}"),
-    "Numba indexes": (rf"kernels/\w+-{_HASH % 16}", r".+\.nbi"),
-    "sources of generated kernels": ("simd(/__pycache__)?", rf"k_{_HASH % 24}\..+|{_TEMPORARY}"),
-    "sources of steps": ("steps(/__pycache__)?", rf"step_{_HASH % 20}\..+|{_TEMPORARY}"),
+    "compiled kernels": [rf"kernels/(?!step_|jitnet_step_|k_)\w+-{_HASH % 16}/[^/]+\.nbc"],
+    "compiled generated kernels": [rf"kernels/k_{_HASH % 24}-{_HASH % 16}/[^/]+\.nbc"],
+    "compiled steps": [rf"kernels/(jitnet_)?step_{_HASH % 20}-{_HASH % 16}/[^/]+\.nbc"],
+    "files of killed processes": [rf"{UNFINISHED}/\w+\.tmp"],
+    "files of earlier versions": [
+        rf"kernels/\w+-{_HASH % 16}/[^/]+\.(nbi|\d+\.\d+)",
+        rf"simd/(__pycache__/)?(k_{_HASH % 24}\.[^/]+|\w+\.tmp)",
+        rf"steps/(__pycache__/)?(step_{_HASH % 20}\.[^/]+|\w+\.tmp)",
+    ],
 }
 
 
 def cached_files() -> dict[str, list[Path]]:
-    """The compiled code and generated sources in the cache directory, by kind; every kind is there."""
+    """The files of compiled code in the cache directory, by kind; every kind is there."""
     found = {kind: [] for kind in _LAYOUT}
     root = cache_directory()
-    for top in ("kernels", "simd", "steps"):
+    for top in ("kernels", UNFINISHED, "simd", "steps"):
         for path in _files(root / top):
-            folder, name = path.parent.relative_to(root).as_posix(), path.name
-            for kind, (folder_pattern, name_pattern) in _LAYOUT.items():
-                if re.fullmatch(folder_pattern, folder) and re.fullmatch(name_pattern, name):
+            name = path.relative_to(root).as_posix()
+            for kind, patterns in _LAYOUT.items():
+                if any(re.fullmatch(pattern, name) for pattern in patterns):
                     found[kind].append(path)
                     break
     return found

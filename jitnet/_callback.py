@@ -6,6 +6,8 @@ import shutil
 import sys
 import time
 
+from jitnet._errors import NamesArguments
+
 _BATCH_HOOKS = (
     "on_batch_begin",
     "on_batch_end",
@@ -18,7 +20,7 @@ _BATCH_HOOKS = (
 )
 
 
-class Callback:
+class Callback(NamesArguments):
     """Base class; every hook does nothing.
 
     ``epoch`` and ``batch`` count from 0.  ``logs`` maps names of the loss and metrics to floats; at the end of an epoch
@@ -277,7 +279,8 @@ class ProgbarLogger(Callback):
             from tqdm import tqdm
 
             steps = self.params.get("steps")
-            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, ncols=_columns())
+            # tqdm hides a bar where the terminal has no rows, and some say that they have none: there is but one bar
+            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, ncols=_columns(), nrows=24)
 
     def _finish(self, logs):
         verbose = self.params.get("verbose", "auto")

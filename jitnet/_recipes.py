@@ -5,6 +5,8 @@ the resolved configuration alone.
 """
 
 import math
+import reprlib
+import sys
 import tomllib
 from pathlib import Path
 
@@ -55,6 +57,9 @@ _LARGEST_PIXEL = {"digits": 16, "mnist": 255, "fashion_mnist": 255, "cifar10": 2
 _SCHEDULES = ("constant", "cosine")
 _DEVICES = ("cpu", "cuda")
 
+_LARGEST_CONFIG = 1 << 14  # bytes; the parser's time grows with the square of a dotted key's length
+_LARGEST_INTEGER = 2**32 - 1  # of seeds; more than anything else needs
+
 # the smallest value of each integer, and the range of each number with one
 _LEAST = {"seed": 0, "epochs": 1, "batch_size": 1, "threads": 0}
 _FRACTIONS = ("model.dropout", "validation_split", "optimizer.momentum", "optimizer.beta_1", "optimizer.beta_2")
@@ -67,9 +72,15 @@ def read_config(path: Path) -> dict:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no configuration file {path}.")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_CONFIG + 1)
+    if len(content) > _LARGEST_CONFIG:
+        raise ValueError(f"{path} is not a configuration: it has more than {_LARGEST_CONFIG} bytes.")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(content.decode())
+    except RecursionError:
+        raise ValueError(f"{path} is not a configuration: its values are nested too deep.") from None
+    except ValueError as error:  # of the decoder, of TOML, or a number of thousands of digits
         raise ValueError(f"{path} is not a TOML file: {error}") from None
 
 
@@ -82,6 +93,8 @@ def parse_setting(text: str) -> tuple[str, object]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()
+    except (RecursionError, ValueError) as error:
+        raise invalid(f"--set {key.strip()} expects a simple value ({error}).", length=len(value)) from None
 
 
 def resolve(given: dict, settings: dict) -> dict:
@@ -114,7 +127,7 @@ def resolve(given: dict, settings: dict) -> dict:
             given = {key: value for key, value in given.items() if not key.startswith(f"{part}.")}
     for key, value in {**given, **settings}.items():
         if key not in known:
-            raise unknown_name("configuration key", key, known)
+            raise unknown_name("configuration key", key if len(key) < 100 else f"{key[:100]}...", known)
         known[key] = _checked(key, value, known[key])
     _chosen("device", known, {}, None, _DEVICES)
     _chosen("optimizer.schedule", known, {}, None, _SCHEDULES)
@@ -126,8 +139,10 @@ def _chosen(key, given, settings, default, known) -> str:
     name = settings.get(key, given.get(key, default))
     if name is None:
         raise ValueError(f"The configuration has no {key}. Known: {', '.join(known)}.")
-    if not isinstance(name, str) or name not in known:
-        raise unknown_name(key.removesuffix(".name").rpartition(".")[2], str(name), known)
+    if not isinstance(name, str):
+        raise _wrong(f"{key} must be one of {', '.join(known)}.", key, name)
+    if name not in known:
+        raise unknown_name(key.removesuffix(".name").rpartition(".")[2], name, known)
     return name
 
 
@@ -135,41 +150,58 @@ def _checked(key, value, default):
     """``value`` as the kind of value that ``default`` is."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise invalid(f"{key} must be true or false.", **{key: value})
+            raise _wrong(f"{key} must be true or false.", key, value)
     elif isinstance(default, int):
         least = _LEAST[key]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise invalid(f"{key} must be a whole number from {least} up.", **{key: value})
+            raise _wrong(f"{key} must be a whole number from {least} up.", key, value)
+        if value > _LARGEST_INTEGER:
+            raise _wrong(f"{key} must be at most {_LARGEST_INTEGER}.", key, value)
     elif isinstance(default, float):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise invalid(f"{key} must be a number.", **{key: value})
+        # compared, because an integer may be too large to become a float
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            raise _wrong(f"{key} must be a number.", key, value)
         if not 0 <= value < (1 if key in _FRACTIONS else math.inf):
             bounds = "from 0 to below 1" if key in _FRACTIONS else "not negative"
-            raise invalid(f"{key} must be {bounds}.", **{key: value})
+            raise _wrong(f"{key} must be {bounds}.", key, value)
         return float(value)
     elif isinstance(default, str):
         if not isinstance(value, str):
-            raise invalid(f"{key} must be a string.", **{key: value})
+            raise _wrong(f"{key} must be a string.", key, value)
     elif key == "model.filters":
         if not isinstance(value, list) or not value or not all(_positive_integers(block) and block for block in value):
-            raise invalid(f"{key} must be a list of blocks, as in [[32, 32], [64]].", **{key: value})
+            raise _wrong(f"{key} must be a list of blocks, as in [[32, 32], [64]].", key, value)
     elif not _positive_integers(value):
-        raise invalid(f"{key} must be a list of positive integers.", **{key: value})
+        raise _wrong(f"{key} must be a list of positive integers.", key, value)
     return value
 
 
 def _positive_integers(value) -> bool:
-    return isinstance(value, list) and all(type(item) is int and item > 0 for item in value)
+    return isinstance(value, list) and all(type(item) is int and 0 < item <= _LARGEST_INTEGER for item in value)
+
+
+def _wrong(expected: str, key: str, value) -> ValueError:
+    # a value may be as long or as deep as it likes
+    return ValueError(f"{expected} Received: {key}={_shortened(value)}")
+
+
+def _shortened(value) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return f"{type(value).__name__} with an integer of more digits than Python writes"
 
 
 def _flat(table: dict) -> dict:
     """{"optimizer": {"name": "adam"}} as {"optimizer.name": "adam"}."""
-    found = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found.update((f"{key}.{inner}", item) for inner, item in _flat(value).items())
-        else:
-            found[key] = value
+    found, pending = {}, [("", table)]
+    while pending:  # no recursion: tables may be nested as deep as they like
+        prefix, table = pending.pop()
+        for key, value in table.items():
+            if isinstance(value, dict):
+                pending.append((f"{prefix}{key}.", value))
+            else:
+                found[f"{prefix}{key}"] = value
     return found
 
 

@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from jitnet import _limits
 from jitnet._errors import invalid, unknown_name
 
 _DEFAULT_PACKAGE = "Custom"
@@ -106,10 +107,11 @@ def deserialize(
         name, arguments = config["class_name"], config.get("config") or {}
     else:
         raise invalid(f"The config of {_a(kind)} must be a dict with 'class_name' and 'config'.", config=config)
-    with custom_object_scope(custom_objects):
+    with custom_object_scope(custom_objects), contextlib.ExitStack() as stack:
         found = _look_up(name, known, kind)
         if not inspect.isclass(found):
             return found
+        stack.enter_context(_limits.constructing(_is_own(found)))
         try:
             if isinstance(config, str) or not hasattr(found, "from_config"):
                 return found(**arguments)
@@ -183,8 +185,12 @@ def _look_up(name: str, known: Mapping[str, object], kind: str):
 def _saved_name(target) -> str:
     if target in _registered_names:
         return _registered_names[target]
-    own = (getattr(target, "__module__", None) or "").partition(".")[0] == "jitnet"
-    return target.__name__ if own else f"{_DEFAULT_PACKAGE}>{target.__name__}"
+    return target.__name__ if _is_own(target) else f"{_DEFAULT_PACKAGE}>{target.__name__}"
+
+
+def _is_own(target) -> bool:
+    """Whether a class or function is jitnet's."""
+    return (getattr(target, "__module__", None) or "").partition(".")[0] == "jitnet"
 
 
 def _origin(target) -> tuple[str, str]:

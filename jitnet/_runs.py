@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import shutil
 import signal
@@ -198,6 +199,8 @@ def _report(model, test) -> None:
 def evaluate(options) -> int:
     """Print loss and accuracy of a run's model on its dataset's test set."""
     config, model = _load(options.run)
+    if model.optimizer is None or len(model._record_names()) != 2:
+        raise ValueError(f"{Path(options.run) / WEIGHTS} was not compiled with one loss and the accuracy.")
     _, _, test = _recipes.load_data({**config, "shift": False})
     _report(model, test)
     return 0
@@ -232,19 +235,21 @@ def _load(run: str):
             raise FileNotFoundError(f"{folder} is no folder of a finished run: it has no {name}.")
     config = _recipes.resolve(_recipes.read_config(folder / CONFIG), {})
     _use_threads(config)
-    return config, jitnet.load_model(folder / WEIGHTS)
+    model = jitnet.load_model(folder / WEIGHTS)
+    expected = (None, *_recipes.IMAGE_SHAPES[config["dataset"]]), (None, 10)
+    if model._graph_inputs is None or (model.input_shape, model.output_shape) != expected:
+        raise ValueError(
+            f"{folder / WEIGHTS} must be a model from shape {expected[0]} to {expected[1]}, as {config['dataset']} "
+            f"needs it. Received: {model!r}"
+        )
+    return config, model
 
 
 def _read_images(path: Path, dataset: str, expected: tuple):
     """The images in a .npy file, as the model takes them."""
     import numpy as np
 
-    try:
-        images = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a .npy file of numbers: {error}") from None
-    if not isinstance(images, np.ndarray) or images.dtype.kind not in "buif":
-        raise ValueError(f"{path} must hold one array of numbers. Received: {getattr(images, 'dtype', type(images))}")
+    images = _read_npy(path)
     if images.shape in (expected, expected[:2]):
         images = images[None]
     # a grey image may come without the axis of its one channel
@@ -253,14 +258,52 @@ def _read_images(path: Path, dataset: str, expected: tuple):
         raise ValueError(f"{path} must hold images of shape (N, {shape}), or one. Received: shape={images.shape}")
     if not len(images):
         raise ValueError(f"{path} holds no images. Received: shape={images.shape}")
-    low, high = images.min(), images.max()
     # NaN is left to the model's own check, which says where it is
+    with np.errstate(invalid="ignore"):
+        low, high = np.fmin.reduce(images, axis=None), np.fmax.reduce(images, axis=None)
     if low < 0 or high > _recipes.largest_pixel(dataset):
         raise ValueError(
             f"{path} must hold pixel values from 0 to {_recipes.largest_pixel(dataset)}, as {dataset} has them. "
             f"Received: values from {low} to {high}"
         )
     return _recipes.scaled(images, dataset)
+
+
+def _read_npy(path: Path):
+    """The array of numbers in a .npy file.
+
+    Raises OSError if the file cannot be read, ValueError if it is anything else than one whole array of numbers.  Its
+    header is compared with the file's size before any memory is asked for.
+    """
+    import warnings
+
+    import numpy as np
+
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the parser, about headers of Python 2 and odd escapes
+                shape, fortran_order, dtype = readers[version](file)
+        except OSError:
+            raise
+        except Exception as error:
+            # the header is a Python literal, and its parser raises whatever a Python parser can
+            raise ValueError(f"{path} is not a .npy file of numbers: {error or type(error).__name__}") from None
+        if dtype.kind not in "buif":
+            raise ValueError(f"{path} is not a .npy file of numbers: expected one array of numbers. Received: {dtype}")
+        found = os.fstat(file.fileno()).st_size - file.tell()
+        if any(isinstance(size, bool) or size < 0 for size in shape) or len(shape) > 32:
+            raise ValueError(f"{path} is not a .npy file of numbers. Received: shape={shape}")
+        needed = math.prod(shape) * dtype.itemsize
+        if needed != found:
+            problem = "truncated" if found < needed else "bytes after the array"
+            raise ValueError(
+                f"{path} is damaged: {problem}, {dtype} of shape {shape} takes {needed} bytes. Received: {found}"
+            )
+        values = np.frombuffer(file.read(), dtype)
+    return values.reshape(shape, order="F" if fortran_order else "C")
 
 
 # ---- jitnet info
@@ -271,21 +314,19 @@ def info(options) -> int:
     import platform
     from importlib.metadata import version
 
-    import llvmlite.binding as llvm
-
     from jitnet import threads
     from jitnet._cache import cache_directory
+    from jitnet.kernels import processor
     from jitnet.kernels.specialise import bfloat16_target
 
-    features = llvm.get_host_cpu_features()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
-    vectors = [name for name in _VECTOR_FEATURES if features.get(name)]
+    vectors = [name for name in _VECTOR_FEATURES if processor.has(name)]
     target = bfloat16_target()
     lines = {
         "jitnet": f"{__version__} in {Path(__file__).parent}",
         "Python": f"{platform.python_version()} on {platform.platform()}",
         "packages": packages,
-        "CPU": f"{llvm.get_host_cpu_name()}, {os.cpu_count()} cores",
+        "CPU": f"{processor.name()}, {_cores(threads.usable_cores())}",
         "vector features": ", ".join(vectors) or "none that jitnet knows",
         "threads": f"{threads.get_num_threads()} of jitnet's own pool",
         "mixed_bfloat16": f"with {target.name}" if target else "no: neither AMX nor AVX512-BF16",
@@ -296,6 +337,12 @@ def info(options) -> int:
     for name, value in lines.items():
         print(f"{name + ':':<17}{value}")
     return 0
+
+
+def _cores(usable: int) -> str:
+    """The machine's cores, and how many of them the process may use."""
+    cores = os.cpu_count() or usable
+    return f"{cores} cores" if usable == cores else f"{usable} of {cores} cores"
 
 
 _VECTOR_FEATURES = (

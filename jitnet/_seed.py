@@ -1,10 +1,10 @@
 """The global seed, and the streams that unseeded random things take from it.
 
 A random number of jitnet is a pure function of (seed, stream, step, element).  Whoever is given no seed of its own
-takes the global seed and the next stream; stream 0 is left to those that have a seed.
+takes the global seed and the next stream; stream 0 is left to those that have a seed.  In training the step is the
+optimizer's; whatever draws without one (a prediction with dropout) takes the next of steps that no training reaches.
 """
 
-import itertools
 import operator
 import os
 import random
@@ -15,13 +15,16 @@ import numpy as np
 from jitnet._errors import invalid
 from jitnet._locks import across_forks
 
+FIRST_DRAW = 2**40  # of the 2**47 steps that the generator tells apart
+
 _seed: int | None = None
-_streams = itertools.count(1)
-_drawing = across_forks(threading.Lock())
+_next_stream = 1
+_draws = 0
+_lock = across_forks(threading.Lock())
 
 
 def set_random_seed(seed: int) -> None:
-    """Set the seed of all randomness that has no seed of its own, and restart its streams.
+    """Set the seed of all randomness that has no seed of its own, and restart its streams and draws.
 
     As in Keras 3, Python's ``random`` and NumPy's global generator are seeded too.
 
@@ -31,18 +34,19 @@ def set_random_seed(seed: int) -> None:
     Raises:
         ValueError: ``seed`` is not such an integer.
     """
-    global _seed, _streams
+    global _seed, _next_stream, _draws
     seed = checked_seed(seed, 2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     _seed = seed
-    _streams = itertools.count(1)
+    _next_stream = 1
+    _draws = 0
 
 
 def global_seed() -> int:
     """The global seed: as set by ``set_random_seed``, else drawn once per process from the operating system."""
     global _seed
-    with _drawing:
+    with _lock:
         if _seed is None:
             _seed = int.from_bytes(os.urandom(4), "little")
         return _seed
@@ -50,7 +54,29 @@ def global_seed() -> int:
 
 def next_stream() -> int:
     """The next unused stream of the global seed: 1, 2, 3, ... from the last ``set_random_seed`` on."""
-    return next(_streams)
+    global _next_stream
+    with _lock:
+        _next_stream += 1
+        return _next_stream - 1
+
+
+def streams() -> int:
+    """Where the streams stand, for ``set_streams``."""
+    return _next_stream
+
+
+def set_streams(before: int) -> None:
+    """Let the streams go on from where they stood."""
+    global _next_stream
+    _next_stream = before
+
+
+def next_draws(count: int = 1) -> int:
+    """The first of the next ``count`` steps for random numbers that belong to no training step."""
+    global _draws
+    with _lock:
+        first, _draws = _draws, _draws + count
+    return FIRST_DRAW + first
 
 
 def checked_seed(seed, largest: int = 2**63 - 1) -> int:

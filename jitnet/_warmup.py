@@ -24,7 +24,7 @@ def warmup(model, batch_size: int = 32, training: bool = True) -> None:
     outputs = model.outputs
     if training:
         model._require_compiled("warmup")
-        losses = model._loss_list(len(outputs))
+        losses = model._loss_list()
         shapes = tuple(model._target_shape(loss, o) for loss, o in zip(losses, outputs, strict=True))
         for mode in ("train", "evaluate"):
             step = model._step(mode, shapes)

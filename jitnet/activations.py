@@ -1,6 +1,7 @@
 """Activations by name: every scalar function of kernels/scalar/activations.py, softmax, and users' functions."""
 
 from . import _registry, ops
+from ._errors import missing_name
 from .kernels.scalar.activations import NAMES, parameters
 from .operations.elementwise import Unary
 
@@ -20,12 +21,18 @@ def _of_scalar(name: str):
     return activation
 
 
+def gelu(x, approximate=False):
+    """x * Phi(x) (Hendrycks and Gimpel 2016), exactly, as Keras's activation is; ``approximate``: the tanh form."""
+    return ops.gelu(x, approximate)
+
+
 KNOWN = {name: _of_scalar(name) for name in NAMES if not parameters(name)}
 KNOWN.update(
     linear=linear,
     elu=ops.elu,
     exponential=KNOWN["exp"],
-    gelu=ops.gelu,
+    gelu=gelu,
+    gelu_tanh=ops.gelu,
     leaky_relu=ops.leaky_relu,
     log_softmax=ops.log_softmax,
     relu6=ops.relu6,
@@ -37,7 +44,7 @@ KNOWN.update(
 def __getattr__(name):
     if name in KNOWN:
         return KNOWN[name]
-    raise AttributeError(f"module 'jitnet.activations' has no attribute {name!r}")
+    raise missing_name(__name__, "activation", name, KNOWN)
 
 
 def get(identifier):

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jitnet._callback import Callback, CallbackList, History, ProgbarLogger
-from jitnet._errors import invalid, unknown_name
+from jitnet._errors import invalid, module_getattr, unknown_name
+from jitnet._model_file import check_suffix
 
 __all__ = [
     "CSVLogger",
@@ -169,7 +170,8 @@ class ModelCheckpoint(_Monitor):
         initial_value_threshold: a value that the first save must improve on, or None.
 
     Raises:
-        ValueError: another ``mode`` or ``save_freq``, or ``"auto"`` with a name that doesn't tell.
+        ValueError: another ``mode`` or ``save_freq``, ``"auto"`` with a name that doesn't tell, or a suffix that
+            ``model.save`` refuses.
     """
 
     def __init__(
@@ -188,6 +190,7 @@ class ModelCheckpoint(_Monitor):
         whole = isinstance(save_freq, numbers.Integral) and not isinstance(save_freq, bool) and save_freq > 0
         if save_freq != "epoch" and not whole:
             raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
+        check_suffix(filepath)  # now, not when an epoch was trained
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
@@ -265,11 +268,18 @@ class CSVLogger(Callback):
         self._names = None
 
     def on_train_begin(self, logs=None):
-        """Open the file."""
+        """Open the file.
+
+        Raises:
+            ValueError: the file to append to is no CSV file.
+        """
         self._names = None
         if self.append and os.path.exists(self.filename):
-            with open(self.filename, newline="") as file:
-                header = next(csv.reader(file, delimiter=self.separator), None)
+            try:
+                with open(self.filename, newline="") as file:
+                    header = next(csv.reader(file, delimiter=self.separator), None)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise ValueError(f"{self.filename} is not a CSV file that could be added to: {error}") from None
             self._names = header[1:] if header else None
         self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
 
@@ -370,8 +380,14 @@ class ReduceLROnPlateau(_Monitor):
         self.cooldown_counter = 0
 
     def on_train_begin(self, logs=None):
-        """Forget what an earlier training left."""
+        """Forget what an earlier training left.
+
+        Raises:
+            TypeError: a schedule governs the optimizer's learning rate.
+        """
         self._reset()
+        optimizer = self.model.optimizer
+        optimizer.learning_rate = float(optimizer.learning_rate)  # raises now rather than after hours
 
     def on_epoch_end(self, epoch, logs=None):
         """Compare, reduce the learning rate if patience is over, and add it (as it was) to the logs."""
@@ -399,12 +415,22 @@ class ReduceLROnPlateau(_Monitor):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training after a batch at which the loss is NaN or infinite."""
+    """Stops training after a batch at which the loss is NaN or infinite.
+
+    Args:
+        raise_error: whether to raise ``RuntimeError`` instead.
+    """
+
+    def __init__(self, raise_error=False):
+        super().__init__()
+        self.raise_error = raise_error
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at the loss."""
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
+            if self.raise_error:
+                raise RuntimeError(f"Batch {batch}: the loss is {loss}")
             print(f"Batch {batch}: the loss is {loss}, training stops")
             self.model.stop_training = True
 
@@ -413,18 +439,38 @@ class LambdaCallback(Callback):
     """A callback made of functions.
 
     Args:
-        **hooks: functions by the names of hooks, with the hooks' arguments:
+        on_epoch_begin, on_epoch_end, ..., **hooks: functions by the names of hooks, with the hooks' arguments:
             ``LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))``.
 
     Raises:
         ValueError: a name that no hook has.
     """
 
-    def __init__(self, **hooks):
+    def __init__(
+        self,
+        on_epoch_begin=None,
+        on_epoch_end=None,
+        on_train_begin=None,
+        on_train_end=None,
+        on_train_batch_begin=None,
+        on_train_batch_end=None,
+        **hooks,
+    ):
         super().__init__()
+        hooks.update(
+            on_epoch_begin=on_epoch_begin,
+            on_epoch_end=on_epoch_end,
+            on_train_begin=on_train_begin,
+            on_train_end=on_train_end,
+            on_train_batch_begin=on_train_batch_begin,
+            on_train_batch_end=on_train_batch_end,
+        )
         known = [name for name in vars(Callback) if name.startswith("on_")]
         for name, function in hooks.items():
             if name not in known:
                 raise unknown_name("hook", name, known)
             if function is not None:
                 setattr(self, name, function)
+
+
+__getattr__ = module_getattr(__name__, "callback")

@@ -125,6 +125,8 @@ def main(arguments: list[str] | None = None) -> int:
         return getattr(_runs, options.command)(options)
     except (ValueError, OSError) as error:
         return _failed(options.command, error, 2)
+    except MemoryError as error:
+        return _failed(options.command, f"the memory of this machine does not suffice. {error}", 2)
     except KeyboardInterrupt:
         return _failed(options.command, "interrupted", 130)
 

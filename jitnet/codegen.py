@@ -1,22 +1,22 @@
-"""The step as source: a plan written out as one Python module, and that module loaded from the user's cache.
+"""The step as source: a plan written out as one Python module, and that module made.
 
 The same source runs in both modes: *plain*, where Python calls one compiled function per section, and *compiled*,
 where ``run_steps`` is compiled as a whole and runs many minibatches in one call.
 """
 
 import hashlib
-import importlib.util
-import os
+import linecache
 import re
 import sys
-import tempfile
+import weakref
 
-from ._cache import cache_directory
-from .kernels.specialise import module_name, specialised_module
+from .kernels.specialise import generated_module, module_name, specialised_module
+from .literals import docstring, identifier, literal
+from .literals import name as checked_name
 from .plan import ALIGNMENT, Plan, Section
 from .program import ITEMSIZE, Buffer, Call, Expression, Out, Split
 
-_MODULES: dict = {}
+_MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 LINE = 118
 
 
@@ -55,41 +55,51 @@ class StepWriter:
     def __init__(self, plan: Plan, title: str, arguments, storage_names, constant_offsets, hyperparameters, update):
         self.plan = plan
         self.title = title
-        self.arguments = list(arguments)
+        self.arguments = [checked_name(a) for a in arguments]
         self.storage_names = storage_names
         self.constant_offsets = constant_offsets
-        self.hyperparameters = list(hyperparameters)
+        self.hyperparameters = [checked_name(n) for n in hyperparameters]
         self.update = update  # None, or the optimizer's (kernel, slot names, scalar arguments)
-        self.kernels: dict[str, str] = {}  # function name -> module
+        self.kernels: dict[str, tuple] = {}  # name in the source -> (module, function)
         self.functions: dict[str, object] = {}  # users' own @njit functions
         self.generated: dict[str, object] = {}  # plans of generated kernels by name
         self.kernel_calls: dict[tuple, None] = {}  # (name, what decides the type of each argument), in order
         self.function_calls: list[tuple] = []  # (name, argument names) of the functions that the step calls
-        calls = [*plan.program.calls, *plan.program.products, *plan.program.deferred]
-        self.kernel_names = {call.kernel.rpartition(".")[2] for call in calls}  # not available to buffers
+        self._name_sections()
+        own = [*plan.program.reserved, *self.arguments, *self.hyperparameters, "block_gradients"]
+        own += [f"block_{slot}" for slot in (update[1] if update else ())]
+        functions = [section.name for section in plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
+        own += [*functions, *(f"{function}_chunk" for function in functions)]
+        self._names: dict[str, object] = {name: name for name in own}  # name in the source -> what has it
+        self._buffer_names: dict[Buffer, str] = {}
+        sections = [call for section in plan.sections for call in section.calls]
+        for call in [*sections, *plan.program.products, *plan.program.deferred]:
+            self._kernel(call)  # before the buffers get their names
+        self.kernel_names = set(self._names).difference(own)
 
     # ---- one buffer, one argument, one call
 
     def _place(self, buffer: Buffer, serial: bool) -> tuple[str, str, tuple]:
         """(argument that holds it, byte offset, shape with the batch axis), as source."""
         memory, root = self.plan.memory, buffer.root
-        shape, dtype = buffer.shape or (1,), buffer.dtype  # kernels take arrays of at least one axis
+        sizes, dtype = tuple(map(literal, buffer.shape)), buffer.dtype
+        shape = sizes or ("1",)  # kernels take arrays of at least one axis
         if buffer.kind in ("batch", "external"):
             samples = "batch" if serial else "n"
-            shape = (samples if buffer.rows == 1 else f"{samples} * {buffer.rows}", *buffer.shape)
+            shape = (samples if buffer.rows == 1 else f"{samples} * {literal(buffer.rows)}", *sizes)
         if buffer.kind == "batch" and root.in_one_piece:
             offset = f"{memory.whole} + {memory.offsets[root]} * batch"
             return "arena", offset if serial else f"{offset} + begin * {root.nbytes}", shape
         if buffer.kind == "batch":
             return "arena", f"base + {memory.offsets[root]} * capacity", shape
         if buffer.kind == "external":
-            return root.name, "0" if serial else f"begin * {root.nbytes}", shape
+            return checked_name(root.name), "0" if serial else f"begin * {root.nbytes}", shape
         if buffer.kind == "whole":
             return "arena", f"{memory.offsets[root]}", shape
         if buffer.kind == "chunk":
             offset = f"{self._after_whole()} + {memory.offsets[root]} * chunks"
             if serial:
-                return "arena", offset, ("chunks", *buffer.shape)
+                return "arena", offset, ("chunks", *sizes)
             return "arena", f"{offset} + chunk * {root.nbytes}", shape
         if buffer.kind == "variable":
             variable = buffer.source
@@ -103,8 +113,8 @@ class StepWriter:
 
     def _view(self, buffer: Buffer, serial: bool) -> str:
         base, offset, shape = self._place(buffer, serial)
-        inside = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        return f"view({base}, {offset}, ({inside}), {buffer.dtype})"
+        inside = ", ".join(shape) + ("," if len(shape) == 1 else "")
+        return f"view({base}, {offset}, ({inside}), {checked_name(buffer.dtype)})"
 
     def _after_whole(self) -> str:
         """Where the part of the arena starts that depends on the number of chunks."""
@@ -118,27 +128,43 @@ class StepWriter:
             return self._name(argument)
         if isinstance(argument, Expression):
             return argument.source
-        return repr(argument)
+        return literal(argument)
 
     def _name(self, buffer: Buffer) -> str:
-        return f"{buffer.name}_values" if buffer.name in self.kernel_names else buffer.name
+        """Buffers of one name are told apart by what they view."""
+        if buffer not in self._buffer_names:
+            wanted = identifier(buffer.name)
+            wanted = f"{wanted}_values" if wanted in self.kernel_names else wanted
+            view = buffer.root, buffer.shape, buffer.rows, buffer.dtype
+            self._buffer_names[buffer] = _unique(self._names, wanted, view)
+        return self._buffer_names[buffer]
 
     def _kernel(self, call: Call) -> str:
+        """The name of what a call calls, which is imported or defined under it."""
         if call.function is not None:
-            return _unique(self.functions, call.kernel, call.function)
-        if call.plan is not None:
-            return _unique(self.generated, call.plan.name, call.plan)
-        module, name = call.kernel.split(".")
-        self.kernels[name] = module
+            name = _unique(self._names, identifier(call.kernel), call.function)
+            self.functions[name] = call.function
+        elif call.plan is not None:
+            name = _unique(self._names, checked_name(call.plan.name), call.plan)
+            self.generated[name] = call.plan
+        else:
+            name = self._library_kernel(call.kernel)
+        return name
+
+    def _library_kernel(self, kernel: str) -> str:
+        module, function = map(checked_name, kernel.split("."))
+        name = _unique(self._names, function, (module, function))
+        self.kernels[name] = module, function
         return name
 
     def _calls(self, calls: list[Call], serial: bool) -> list[str]:
         lines, seen = [], set()
         for call in calls:
             for buffer in call.buffers:
-                if buffer.name not in seen:
-                    seen.add(buffer.name)
-                    lines.append(f"    {self._name(buffer)} = {self._view(buffer, serial)}")
+                name = self._name(buffer)
+                if name not in seen:
+                    seen.add(name)
+                    lines.append(f"    {name} = {self._view(buffer, serial)}")
             arguments = [self._argument(a) for a in call.arguments]
             name = self._kernel(call)
             lines += _wrapped(name, arguments, "", "    ")
@@ -238,15 +264,14 @@ class StepWriter:
                 ]
             body.append(f"    block_gradients = {block('gradients', piece.gradient)}")
             if sums and piece.product is None:
-                self.kernels["sum_gradients"] = "training"
-                body.append(f"    sum_gradients(chunk_gradients, {piece.partial} + begin, block_gradients)")
-                self.kernel_calls["sum_gradients", (dtype, 2), "begin", (dtype, 1)] = None
+                function = self._library_kernel("training.sum_gradients")
+                body.append(f"    {function}(chunk_gradients, {piece.partial} + begin, block_gradients)")
+                self.kernel_calls[function, (dtype, 2), "begin", (dtype, 1)] = None
             if optimizer:
                 kernel, slots, scalars = self.update
                 body.append(f"    block = {block(piece.storage, piece.start)}")
                 body += [f"    block_{slot} = {block(slot, piece.gradient)}" for slot in slots]
-                module, function = kernel.split(".")
-                self.kernels[function] = module
+                function = self._library_kernel(kernel)
                 names = [f"block_{slot}" for slot in slots]
                 scalars = [self._argument(s) for s in scalars]
                 body += _wrapped(function, ["block", "block_gradients", *names, *scalars], "", "    ")
@@ -270,7 +295,6 @@ class StepWriter:
             functions.extend(part[0])
             step.append(part[1])
 
-        self._name_sections()
         for section in self.plan.sections:
             write = self._region if section.batched else self._split if section.split else self._serial
             add(write(section))
@@ -294,8 +318,8 @@ class StepWriter:
         decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
         parallel = [name for name in ("flush_denormals", "parallel_for") if name in used]
         modules: dict[str, list] = {"_jit": decorators, "memory": ["view"], "parallel": parallel}
-        for function, module in self.kernels.items():
-            modules.setdefault(module, []).append(function)
+        for name, (module, function) in self.kernels.items():
+            modules.setdefault(module, []).append(function if name == function else f"{function} as {name}")
         for module, names in sorted(modules.items()):
             imports.append(f"from jitnet.kernels.cpu.{module} import {', '.join(sorted(set(names)))}")
         for name, plan in sorted(self.generated.items()):
@@ -305,15 +329,15 @@ class StepWriter:
         from .kernels.cpu._jit import module_hash
 
         hashes = ", ".join(f"{m} {module_hash(m)}" for m in sorted(modules))
-        return "\n".join([f'"""{self.title}"""', f"# kernels: {hashes}", "", *imports, "", "", body]) + "\n"
+        return "\n".join([docstring(self.title), f"# kernels: {hashes}", "", *imports, "", "", body]) + "\n"
 
     def _name_sections(self):
         sections = self.plan.sections
         if not self.plan.regions:
             # one call each: named by what it computes
             for number, section in enumerate(sections, start=1):
-                call = section.calls[0]
-                section.name = f"call_{number}_{call.kernel.rpartition('.')[2]}"
+                kernel = section.calls[0].kernel.rpartition(".")[2]
+                section.name = f"call_{number}_{identifier(kernel)}"
             return
         regions = [s for s in sections if s.batched]
         whole = "forward_backward" if self.plan.layout.size else "forward"
@@ -342,7 +366,7 @@ class StepWriter:
 
 
 def load(source: str, functions: dict, plans) -> object:
-    """The module of ``source``, from a file in the user's cache so that Numba can cache what it compiles.
+    """The module of ``source``; what Numba compiles of it is kept in the user's cache.
 
     functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
     """
@@ -350,26 +374,31 @@ def load(source: str, functions: dict, plans) -> object:
         specialised_module(plan.source)
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
-    if key in _MODULES:
-        return _MODULES[key]
-    folder = cache_directory() / "steps"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step_{digest}.py"
-    if not path.is_file() or path.read_text() != source:
-        # another process may write the same file: only a complete one ever gets the final name
-        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(source)
-        os.replace(temporary, path)
-    name = f"jitnet_step_{digest}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    if functions:
-        from .kernels.cpu._jit import user_kernel
+    module = _MODULES.get(key)
+    if module is None:
+        module = generated_module(f"jitnet_step_{digest}", source)
+        if functions:
+            from .kernels.cpu._jit import user_kernel
 
-        for function_name, function in functions.items():
-            setattr(module, function_name, user_kernel(function, function_name))
-    _MODULES[key] = module
+            module.functions = functions  # whose identities are in the key
+            for function_name, function in functions.items():
+                setattr(module, function_name, user_kernel(function, function_name))
+        _end_with_last_use(module)
+        _MODULES[key] = module
     return module
+
+
+def _end_with_last_use(module) -> None:
+    """Let ``sys.modules``, where Numba looks, not keep a module alive."""
+    from .kernels.cpu._jit import forget_functions
+
+    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, weakref.proxy(module)
+
+    def forget():
+        if sys.modules.get(name) is weak:
+            del sys.modules[name]
+            linecache.cache.pop(file, None)
+        forget_functions(contents)
+
+    sys.modules[name] = weak
+    weakref.finalize(module, forget).atexit = False

@@ -25,14 +25,14 @@ def set_dtype_policy(policy: str) -> None:
 
     Raises ValueError for any other, and for "mixed_bfloat16" where the processor lacks it.
     """
-    check_policy(policy)
-    if policy not in ("float32", "float64", MIXED):
+    if policy is None:
         raise invalid('set_dtype_policy expects "float32", "float64" or "mixed_bfloat16".', policy=policy)
+    check_policy(policy)
     graph.set_policy(policy)
 
 
 def check_policy(policy) -> None:
-    """Raise ValueError for a policy of half precision, or of mixed precision that this machine lacks."""
+    """Raise ValueError for a policy that there isn't (None is no choice), or that this machine lacks."""
     if policy == MIXED:
         from .kernels.specialise import bfloat16_target
 
@@ -46,6 +46,8 @@ def check_policy(policy) -> None:
         raise invalid('Weights are float32 or float64. Use "mixed_bfloat16", with float32 weights.', policy=policy)
     if policy in ("mixed_float16", "float16"):
         raise invalid(f'The policy {policy!r} is for GPUs: jitnet computes in "float32" or "float64".', policy=policy)
+    if policy not in (None, "float32", "float64", MIXED):
+        raise invalid('A dtype policy is "float32", "float64" or "mixed_bfloat16".', policy=policy)
 
 
 def conv_algorithm() -> str:

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 
 from . import losses
-from ._errors import invalid
+from ._errors import invalid, unknown_name
 from .operations.base import display
 
 CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for NaN
@@ -132,29 +132,38 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
     return y
 
 
-def prepare_weights(sample_weight, class_weight, targets, predictions) -> np.ndarray:
-    """One weight per sample, from ``sample_weight``, ``class_weight`` or both.
+def by_output(y, names: list[str]) -> list:
+    """Targets as a list, one array per output of a model; ``y`` may be a dict by their names."""
+    if isinstance(y, dict):
+        for name in y:
+            if name not in names:
+                raise unknown_name("output", name, names)
+        missing = [name for name in names if name not in y]
+        if missing:
+            raise ValueError(f"y lacks targets for {', '.join(map(repr, missing))}. Received: y for {', '.join(y)}")
+        return [y[name] for name in names]
+    return list(y) if len(names) > 1 and isinstance(y, list | tuple) else [y]
 
-    targets: the prepared targets, one array per output; predictions: the symbolic outputs.
+
+def prepare_weights(sample_weight, samples: int, dtype) -> np.ndarray:
+    """One weight per sample."""
+    if sample_weight is None:
+        return np.ones(samples, dtype)
+    given = as_numbers(sample_weight, "sample_weight")
+    if given.shape == (samples, 1):
+        given = given.reshape(samples)
+    if given.shape != (samples,):
+        raise ValueError(f"sample_weight expects shape ({samples},). Received: shape={given.shape}")
+    given = _converted(given, dtype)
+    check_finite(given, "sample_weight")
+    return writeable(given)
+
+
+def class_weights(class_weight, y, prediction) -> np.ndarray:
+    """The weight of each sample's class; classes that are not in ``class_weight`` have weight 1.
+
+    y: the prepared targets; prediction: the symbolic output.
     """
-    samples, dtype = len(targets[0]), predictions[0].dtype
-    weights = np.ones(samples, dtype)
-    if sample_weight is not None:
-        given = as_numbers(sample_weight, "sample_weight")
-        if given.shape != (samples,):
-            raise ValueError(f"sample_weight expects shape ({samples},). Received: shape={given.shape}")
-        given = _converted(given, dtype)
-        check_finite(given, "sample_weight")
-        weights *= given
-    if class_weight is not None:
-        if len(targets) > 1:
-            raise ValueError(f"class_weight needs a model with one output. Received: {len(targets)} outputs")
-        weights *= _class_weights(class_weight, targets[0], predictions[0]).astype(dtype)
-    return weights
-
-
-def _class_weights(class_weight, y, prediction) -> np.ndarray:
-    """The weight of each sample's class; classes that are not in ``class_weight`` have weight 1."""
     classes = max(prediction.shape[-1], 2)  # one output stands for two classes
     if not isinstance(class_weight, dict):
         raise invalid("class_weight is a dict {label: weight}.", class_weight=class_weight)
@@ -169,7 +178,7 @@ def _class_weights(class_weight, y, prediction) -> np.ndarray:
         y = y.argmax(axis=-1) if y.shape[-1] > 1 else y[..., 0]
     if y.ndim != 1 or not np.isin(y, np.arange(classes)).all():
         raise ValueError(f"class_weight needs targets with one class per sample. Received: shape of y={y.shape}")
-    return table[y.astype(np.int64)]
+    return table[y.astype(np.int64)].astype(prediction.dtype)
 
 
 def split(arrays, fraction: float):

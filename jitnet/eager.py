@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from . import _seed
 from ._locks import building
 from .graph import SymbolicTensor, Variable, floatx
 from .steps import Step, placeholder
@@ -17,8 +18,9 @@ def _prepare(array):
 
 
 def _run(step: Step, batch: int, arrays: dict) -> None:
+    seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
     with step.workspace() as workspace, step.explained():
-        step.module.step(*step.bind(workspace, batch, **arrays, seed=0, t=0, results=np.zeros(step.results)))
+        step.module.step(*step.bind(workspace, batch, **arrays, seed=seed, t=t, results=np.zeros(step.results)))
 
 
 def vector_jacobian_product(function, arrays, output_gradient=None, variables=()):
@@ -66,25 +68,24 @@ def evaluate_function(function, *arrays):
 
 
 def evaluate(operation, *inputs):
-    """An operation on arrays: a leading batch axis on the first; others are constants when their length differs."""
+    """An operation on arrays whose first axis is the batch, but for those that it takes whole, such as weights."""
     arrays = [np.asarray(x) for x in inputs]
+    # as in symbolic calls, Python's numbers take on the type of the arrays
+    floats = [x.dtype for x in inputs if isinstance(x, np.ndarray | np.generic) and x.dtype in (np.float32, np.float64)]
+    dtype = str(np.result_type(*floats)) if floats else floatx()
+    arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
+    if operation.broadcasts:
+        arrays = np.broadcast_arrays(*arrays)
     if arrays[0].ndim == 0:
         return evaluate(operation, *(a.reshape(1) for a in arrays)).reshape(())
-    batch = arrays[0].shape[0]
-    constant = type(operation).__name__ in ("Matmul", "BiasAdd", "Conv2D")
-    batched = [
-        i == 0 or (not constant and a.ndim == arrays[0].ndim and a.shape[0] == batch) for i, a in enumerate(arrays)
-    ]
-    dtype = next((str(a.dtype) for a in arrays if a.dtype in (np.float32, np.float64)), floatx())
 
     def function(*tensors):
         remaining = iter(tensors)
         return operation(
             *(
-                next(remaining) if is_batched else Variable(np.asarray(a, dtype), trainable=False)
-                for a, is_batched in zip(arrays, batched, strict=True)
+                Variable(_prepare(a), trainable=False) if i in operation.whole_inputs else next(remaining)
+                for i, a in enumerate(arrays)
             )
         )
 
-    given = [np.asarray(a, dtype) for a, is_batched in zip(arrays, batched, strict=True) if is_batched]
-    return evaluate_function(function, *given)
+    return evaluate_function(function, *(a for i, a in enumerate(arrays) if i not in operation.whole_inputs))

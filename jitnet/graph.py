@@ -11,6 +11,8 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from . import _limits
+
 MIXED = "mixed_bfloat16"
 
 _policy = "float32"
@@ -133,6 +135,11 @@ class SymbolicTensor(_Operators, Value):
         self.producer = producer
         self.history = None  # the layers.base.Node of the layer that returned it; how Model finds its layers
 
+    def __getstate__(self) -> dict:
+        # a copy is linked again by the model that it belongs to: chains of producers may be longer than the stack
+        is_input = self.history is not None and self.history.inputs == []
+        return {**vars(self), "producer": None, "history": self.history if is_input else None}
+
     def __repr__(self):
         return f"<SymbolicTensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
 
@@ -153,16 +160,18 @@ class Constant(Value):
 class Variable(_Operators, Value):
     """A weight or a state: a NumPy array with a name.
 
-    ``value`` is the array itself.  Once a plan was made it is a view into one flat storage array, so that the optimizer
-    updates all parameters in one pass; the array's identity may change then, its contents do not.
+    ``value`` is a view of the memory that steps read and write; assigning to it writes there, as ``assign`` does.  Once
+    a plan was made that memory is part of one flat storage array, so that the optimizer updates all parameters in one
+    pass.  A copy, also a pickled one, has memory of its own.
     """
 
     def __init__(self, value, name="variable", trainable=True, regularizer=None):
-        self.value = np.array(value, order="C")
-        self.shape = self.value.shape
-        self.dtype = str(self.value.dtype)
+        self._value = np.array(value, order="C")
+        self.shape = self._value.shape
+        self.dtype = str(self._value.dtype)
         self.name = name
         self.trainable = trainable
+        self.requested_trainable = trainable  # what ``trainable`` returns to when its layer is no longer frozen
         self.regularizer = regularizer
         self.storage = None  # the flat array that ``value`` is a view of
         self.storage_offset = 0  # in elements
@@ -175,22 +184,42 @@ class Variable(_Operators, Value):
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def value(self) -> np.ndarray:
+        """The current value, not a copy."""
+        return self._value
+
+    @value.setter
+    def value(self, value) -> None:
+        self.assign(value)
+
+    def move(self, storage: np.ndarray, offset: int) -> None:
+        """Let the value live in ``storage``, a flat array, from element ``offset`` on."""
+        view = storage[offset : offset + self.size].reshape(self.shape)
+        view[...] = self._value
+        self._value, self.storage, self.storage_offset = view, storage, offset
+
     def numpy(self) -> np.ndarray:
         """A copy of the current value."""
-        return self.value.copy()
+        return self._value.copy()
 
     def assign(self, value) -> None:
-        """Overwrite the value; the shape must match."""
+        """Overwrite the value; the shape must match, the dtype becomes the variable's."""
         value = np.asarray(value)
+        if value.dtype.kind not in "fiub":
+            raise TypeError(f"Variable {self.name!r} holds numbers. Received: dtype={value.dtype}")
         if value.shape != self.shape:
             raise ValueError(f"Variable {self.name!r} has shape {self.shape}. Received: shape={value.shape}")
-        self.value[...] = value
+        self._value[...] = value
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_value": self.numpy(), "storage": None, "storage_offset": 0}
 
     def __repr__(self):
         return f"<Variable {self.name}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self.value, dtype=dtype)
+        return np.array(self._value, dtype=dtype)
 
 
 class Application:
@@ -212,13 +241,13 @@ class Application:
 
 
 # what layers may ask while they are traced, each thread its own
-_training: ContextVar[bool] = ContextVar("training", default=False)
+_training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
 _scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
 
 
 @contextmanager
-def training_mode(training: bool):
-    """Trace with layers behaving as in training (dropout, batch statistics) or as in inference."""
+def training_mode(training: bool | None):
+    """Trace with layers behaving as in training (dropout, batch statistics), as in inference, or (None) by default."""
     token = _training.set(training)
     try:
         yield
@@ -236,7 +265,8 @@ def scope(name: str, policy: str = "float32"):
         _scopes.reset(token)
 
 
-def is_training() -> bool:
+def is_training() -> bool | None:
+    """What ``training`` is for whoever is called without it; None where no caller has said."""
     return _training.get()
 
 
@@ -251,23 +281,59 @@ def as_value(x, dtype=None) -> Value:
     if isinstance(x, Value):
         return x
     array = np.asarray(x)
-    if array.dtype == object:
+    if array.dtype.kind not in "fiub":
         raise TypeError(f"An operation takes symbolic tensors, arrays and numbers. Received: {x!r}")
-    if array.dtype.kind in "fiub":
-        array = array.astype(dtype or floatx())
-    return Constant(array)
+    return Constant(array.astype(dtype or floatx()))
+
+
+def is_integer(x) -> bool:
+    """Whether a value, an array or a number is one of integers."""
+    return not x.dtype.startswith("float") if isinstance(x, Value) else np.asarray(x).dtype.kind in "iub"
+
+
+CONVERTED, KEPT, REFUSED = "converted", "kept", "refused"  # what an operation does with integers alone
+
+
+def _common_dtype(operation, inputs) -> str:
+    """The dtype in which ``operation`` computes: as in Keras, a float type unless all are integers that may stay so."""
+    dtypes = dict.fromkeys(x.dtype for x in inputs if isinstance(x, Value))
+    floats = [dtype for dtype in dtypes if dtype.startswith("float")]
+    if floats:
+        return floats[0]
+    if operation.integers == CONVERTED or not all(map(is_integer, inputs)):
+        return floatx()
+    if operation.integers == REFUSED:
+        raise TypeError(
+            f"{operation.name} needs a tensor of floating-point numbers: turn one into them with "
+            f"jitnet.ops.cast(x, {floatx()!r}). Received: dtype={', '.join(dtypes)}"
+        )
+    return next(iter(dtypes)) if len(dtypes) == 1 else "int64"
+
+
+def converted(operation, inputs) -> tuple:
+    """``inputs`` as values of one dtype; labels as integers."""
+    from .operations.elementwise import Cast
+
+    dtype = _common_dtype(operation, [x for i, x in enumerate(inputs) if i not in operation.labels])
+    found = []
+    for i, x in enumerate(inputs):
+        wanted = "int64" if i in operation.labels else dtype
+        value = as_value(x, wanted)
+        if value.dtype != wanted and not value.dtype.startswith("float"):
+            value = Cast(wanted)(value)
+        found.append(value)
+    for x in found:
+        if x.dtype.startswith("float") and x.dtype != dtype:
+            raise TypeError(
+                f"{operation.name} mixes {dtype} and {x.dtype} ({x!r}). Build all layers under one jitnet.set_floatx."
+            )
+    return tuple(found)
 
 
 def apply(operation, *inputs):
     """Add ``operation`` to the graph; the symbolic result (a tensor, or a tuple for several)."""
-    partners = [x for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")]
-    dtype = partners[0].dtype if partners else None
-    inputs = tuple(as_value(x, dtype) for x in inputs)
-    for x in inputs:
-        if x.dtype.startswith("float") and dtype is not None and x.dtype != dtype:
-            raise TypeError(
-                f"{operation.name} mixes {dtype} and {x.dtype} ({x!r}). Build all layers under one jitnet.set_floatx."
-            )
+    _limits.count_operation()
+    inputs = operation.prepare(inputs)
     name, policy = current_scope()
     application = Application(operation, inputs, name, policy == MIXED)
     specifications = operation.infer(*inputs)

@@ -9,15 +9,15 @@ import operator
 
 import numpy as np
 
-from jitnet import _registry, _seed
-from jitnet._errors import invalid
+from jitnet import _checks, _registry, _seed
+from jitnet._errors import NamesArguments, invalid, module_getattr
 from jitnet.graph import floatx
 
 # standard deviation of a standard normal distribution truncated to [-2, 2]
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer:
+class Initializer(NamesArguments):
     """Base class.  A subclass defines ``__call__``, and ``get_config`` if it has arguments.
 
     Example:
@@ -97,6 +97,12 @@ class Constant(_Filling):
     """
 
     def __init__(self, value=0.0):
+        try:
+            kind = np.asarray(value).dtype.kind
+        except ValueError:  # a nested list whose parts differ in length
+            kind = "O"
+        if kind not in "biuf":
+            raise invalid("`Constant` expects a number, or an array of numbers.", value=value)
         self.value = value
 
     def _fill(self, out):
@@ -119,7 +125,7 @@ class Identity(_Filling):
     """
 
     def __init__(self, gain=1.0):
-        self.gain = gain
+        self.gain = _checks.number("Identity", "gain", gain)
 
     def _fill(self, out):
         if out.ndim != 2:
@@ -173,10 +179,9 @@ class RandomNormal(_Random):
 
     def __init__(self, mean=0.0, stddev=0.05, seed=None):
         super().__init__(seed)
-        if not stddev >= 0:
-            raise invalid("`stddev` must be at least 0.", stddev=stddev)
-        self.mean = float(mean)
-        self.stddev = float(stddev)
+        kind = type(self).__name__
+        self.mean = _checks.number(kind, "mean", mean)
+        self.stddev = _checks.number(kind, "stddev", stddev, least=0)
 
     def _fill(self, out):
         self._draw("normal", out, self.mean, self.stddev)
@@ -218,10 +223,10 @@ class RandomUniform(_Random):
 
     def __init__(self, minval=-0.05, maxval=0.05, seed=None):
         super().__init__(seed)
-        if not minval <= maxval:
+        self.minval = _checks.number("RandomUniform", "minval", minval)
+        self.maxval = _checks.number("RandomUniform", "maxval", maxval)
+        if self.minval > self.maxval:
             raise invalid("`maxval` must not be below `minval`.", minval=minval, maxval=maxval)
-        self.minval = float(minval)
-        self.maxval = float(maxval)
 
     def _fill(self, out):
         self._draw("uniform", out, self.minval, self.maxval)
@@ -250,8 +255,7 @@ class VarianceScaling(_Random):
 
     def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
         super().__init__(seed)
-        if not scale > 0:
-            raise invalid("`scale` must be above 0.", scale=scale)
+        scale = _checks.positive(type(self).__name__, "scale", scale)
         if mode not in ("fan_in", "fan_out", "fan_avg"):
             raise invalid("`mode` must be 'fan_in', 'fan_out' or 'fan_avg'.", mode=mode)
         if distribution == "normal":
@@ -261,7 +265,7 @@ class VarianceScaling(_Random):
                 "`distribution` must be 'truncated_normal', 'untruncated_normal' or 'uniform'.",
                 distribution=distribution,
             )
-        self.scale = float(scale)
+        self.scale = scale
         self.mode = mode
         self.distribution = distribution
 
@@ -371,7 +375,7 @@ class Orthogonal(_Random):
 
     def __init__(self, gain=1.0, seed=None):
         super().__init__(seed)
-        self.gain = float(gain)
+        self.gain = _checks.number("Orthogonal", "gain", gain)
 
     def _fill(self, out):
         if out.ndim < 2:
@@ -455,3 +459,6 @@ def serialize(initializer) -> dict | str | None:
 def deserialize(config: dict, custom_objects: dict | None = None):
     """The initializer that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
     return _registry.deserialize(config, KNOWN, custom_objects, "initializer")
+
+
+__getattr__ = module_getattr(__name__, "initializer")

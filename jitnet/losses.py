@@ -2,36 +2,41 @@
 
 import numpy as np
 
-from . import _registry, ops
-from ._errors import invalid
+from . import _checks, _registry, ops
+from ._errors import NamesArguments, invalid, module_getattr
+from ._fixed import Fixed
 from .graph import SymbolicTensor
 from .operations import losses as operations
 from .operations.elementwise import Unary
 from .operations.softmax import Softmax
 
 
-class Loss:
+class Loss(Fixed, NamesArguments):
     """Base of all losses.
 
     A subclass gives ``call(y_true, y_pred)``, made of jitnet.ops: symbolic tensors in, values (batch,) or
     (batch, ...) out.
 
-    reduction: "sum_over_batch_size" (the mean over all values) or "sum".
+    reduction: "sum_over_batch_size" or "mean" (the mean over all values), "sum", or "none" or None: one value per
+        sample, for calls on arrays only, because a model trains on one number.
+    dtype: accepted for Keras's sake; must be None: a loss is computed in its model's dtype.
     """
 
     sparse = False  # y_true holds integer labels, without the class axis
 
-    def __init__(self, name=None, reduction="sum_over_batch_size"):
-        if reduction not in ("sum_over_batch_size", "mean", "sum"):
-            raise invalid('A loss expects reduction "sum_over_batch_size" or "sum".', reduction=reduction)
-        self.name = name or _registry.snake_case(type(self).__name__)
-        self.reduction = "sum_over_batch_size" if reduction == "mean" else reduction
+    def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
+        if reduction is not None and reduction not in ("sum_over_batch_size", "mean", "sum", "none"):
+            raise invalid('A loss expects reduction "sum_over_batch_size", "sum" or "none".', reduction=reduction)
+        if dtype is not None:
+            raise invalid(f"{type(self).__name__} is computed in its model's dtype: dtype must be None.", dtype=dtype)
+        self.name = _checks.text("A loss", "name", name or _registry.snake_case(type(self).__name__))
+        self.reduction = {"mean": "sum_over_batch_size", None: "none"}.get(reduction, reduction)
 
     def call(self, y_true, y_pred):
         raise TypeError(f"{type(self).__name__} lacks a call method")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        """The loss of arrays, as a float; of symbolic tensors, values (batch,)."""
+        """The loss of arrays, as a float, or as (batch,) without a reduction; of symbolic tensors, values (batch,)."""
         if isinstance(y_pred, SymbolicTensor):
             return per_sample(self.call(y_true, y_pred))
         from .eager import evaluate_function
@@ -42,6 +47,8 @@ class Loss:
         values = values.astype(np.float64)
         if sample_weight is not None:
             values = values * np.asarray(sample_weight, np.float64)
+        if self.reduction == "none":
+            return values
         return float(values.sum() if self.reduction == "sum" else values.mean())
 
     def get_config(self) -> dict:
@@ -98,13 +105,21 @@ class SparseCategoricalCrossentropy(Loss):
 
     from_logits: predictions are logits; otherwise probabilities.  Where the predictions come straight from a softmax,
     softmax and cross-entropy are computed together, which is exact for any logits.
+    ignore_class: accepted for Keras's sake; must be None.  axis: of the classes; must be -1.
     """
 
     sparse = True
 
-    def __init__(self, from_logits=False, name="sparse_categorical_crossentropy", reduction="sum_over_batch_size"):
-        super().__init__(name, reduction)
-        self.from_logits = from_logits
+    def __init__(
+        self, from_logits=False, ignore_class=None, reduction="sum_over_batch_size", axis=-1,
+        name="sparse_categorical_crossentropy", dtype=None,
+    ):  # fmt: skip
+        super().__init__(name, reduction, dtype)
+        if ignore_class is not None:
+            hint = "Give the samples of the class a sample_weight of 0 instead."
+            raise invalid(f"SparseCategoricalCrossentropy counts every class. {hint}", ignore_class=ignore_class)
+        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        _check_axis(axis)
 
     def call(self, y_true, y_pred):
         logits = y_pred if self.from_logits else logits_of(y_pred, Softmax)
@@ -121,16 +136,19 @@ class CategoricalCrossentropy(Loss):
 
     from_logits: as of SparseCategoricalCrossentropy.
     label_smoothing: from 0 to 1; targets become y * (1 - s) + s / classes (Szegedy et al. 2016).
+    axis: of the classes; must be -1.
     """
 
     def __init__(
-        self, from_logits=False, label_smoothing=0.0, name="categorical_crossentropy", reduction="sum_over_batch_size"
-    ):
-        super().__init__(name, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise invalid("label_smoothing is from 0 to 1.", label_smoothing=label_smoothing)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
+        self, from_logits=False, label_smoothing=0.0, axis=-1, reduction="sum_over_batch_size",
+        name="categorical_crossentropy", dtype=None,
+    ):  # fmt: skip
+        super().__init__(name, reduction, dtype)
+        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        self.label_smoothing = _checks.number(
+            type(self).__name__, "label_smoothing", label_smoothing, least=0, most=1
+        )
+        _check_axis(axis)
 
     def call(self, y_true, y_pred):
         if self.label_smoothing:
@@ -149,16 +167,19 @@ class BinaryCrossentropy(Loss):
 
     from_logits: predictions are logits; otherwise probabilities.
     label_smoothing: targets become t * (1 - s) + s / 2.
+    axis: over which the mean is taken; must be -1.
     """
 
     def __init__(
-        self, from_logits=False, label_smoothing=0.0, name="binary_crossentropy", reduction="sum_over_batch_size"
-    ):
-        super().__init__(name, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise invalid("label_smoothing is from 0 to 1.", label_smoothing=label_smoothing)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
+        self, from_logits=False, label_smoothing=0.0, axis=-1, reduction="sum_over_batch_size",
+        name="binary_crossentropy", dtype=None,
+    ):  # fmt: skip
+        super().__init__(name, reduction, dtype)
+        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        self.label_smoothing = _checks.number(
+            type(self).__name__, "label_smoothing", label_smoothing, least=0, most=1
+        )
+        _check_axis(axis)
 
     def call(self, y_true, y_pred):
         if self.label_smoothing:
@@ -175,8 +196,8 @@ class BinaryCrossentropy(Loss):
 class MeanSquaredError(Loss):
     """mean((y_true - y_pred)^2) over the last axis."""
 
-    def __init__(self, name="mean_squared_error", reduction="sum_over_batch_size"):
-        super().__init__(name, reduction)
+    def __init__(self, reduction="sum_over_batch_size", name="mean_squared_error", dtype=None):
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true, y_pred):
         return operations.MeanSquaredError()(y_pred, y_true)
@@ -185,8 +206,8 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """mean(|y_true - y_pred|) over the last axis."""
 
-    def __init__(self, name="mean_absolute_error", reduction="sum_over_batch_size"):
-        super().__init__(name, reduction)
+    def __init__(self, reduction="sum_over_batch_size", name="mean_absolute_error", dtype=None):
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true, y_pred):
         return operations.MeanAbsoluteError()(y_pred, y_true)
@@ -201,6 +222,11 @@ class FunctionLoss(Loss):
 
     def call(self, y_true, y_pred):
         return self.function(y_true, y_pred)
+
+
+def _check_axis(axis) -> None:
+    if axis != -1:
+        raise invalid("jitnet's losses take the last axis: axis must be -1.", axis=axis)
 
 
 def logits_of(probabilities, operation: type, function: str | None = None):
@@ -239,3 +265,6 @@ def get(identifier):
     if found is None or isinstance(found, Loss):
         return found
     return FunctionLoss(found)
+
+
+__getattr__ = module_getattr(__name__, "loss")

@@ -2,22 +2,27 @@
 
 import numpy as np
 
-from . import _registry, losses
-from ._errors import invalid
+from . import _checks, _registry, losses
+from ._errors import NamesArguments, invalid, module_getattr
+from ._fixed import Fixed
 from .losses import per_sample
 from .operations.losses import Accuracy as AccuracyOperation
 
 
-class Metric:
+class Metric(Fixed, NamesArguments):
     """Base of the metrics that are a mean over samples.
 
     A subclass gives ``values(y_true, y_pred)``, made of jitnet.ops: symbolic tensors in, values (batch, ...) out.
+
+    dtype: accepted for Keras's sake; must be None: a metric is computed in its model's dtype.
     """
 
     sparse = False  # y_true holds integer labels
 
-    def __init__(self, name=None):
-        self.name = name or _registry.snake_case(type(self).__name__)
+    def __init__(self, dtype=None, name=None):
+        if dtype is not None:
+            raise invalid(f"{type(self).__name__} is computed in its model's dtype: dtype must be None.", dtype=dtype)
+        self.name = _checks.text("A metric", "name", name or _registry.snake_case(type(self).__name__))
         self.reset_state()
 
     def values(self, y_true, y_pred):
@@ -61,23 +66,26 @@ class SparseCategoricalAccuracy(Metric):
 
     sparse = True
 
-    def __init__(self, name="sparse_categorical_accuracy"):
-        super().__init__(name)
+    def __init__(self, name="sparse_categorical_accuracy", dtype=None):
+        super().__init__(dtype, name)
 
     def values(self, y_true, y_pred):
         return AccuracyOperation("sparse_categorical_accuracy")(y_pred, y_true)
 
 
 class SparseTopKCategoricalAccuracy(Metric):
-    """How often the integer label is among the k largest predictions."""
+    """How often the integer label is among the k largest predictions.
+
+    from_sorted_ids: accepted for Keras's sake; must be False.
+    """
 
     sparse = True
 
-    def __init__(self, k=5, name="sparse_top_k_categorical_accuracy"):
-        super().__init__(name)
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise invalid("SparseTopKCategoricalAccuracy expects k to be a positive integer.", k=k)
-        self.k = k
+    def __init__(self, k=5, name="sparse_top_k_categorical_accuracy", dtype=None, from_sorted_ids=False):
+        super().__init__(dtype, name)
+        if from_sorted_ids:
+            raise invalid("Predictions are scores, not sorted ids.", from_sorted_ids=from_sorted_ids)
+        self.k = _checks.integer("SparseTopKCategoricalAccuracy", "k", k, least=1)
 
     def values(self, y_true, y_pred):
         return AccuracyOperation("sparse_top_k_categorical_accuracy", (self.k,))(y_pred, y_true)
@@ -89,8 +97,8 @@ class SparseTopKCategoricalAccuracy(Metric):
 class CategoricalAccuracy(Metric):
     """How often the largest prediction is where the largest target is; both (batch, classes)."""
 
-    def __init__(self, name="categorical_accuracy"):
-        super().__init__(name)
+    def __init__(self, name="categorical_accuracy", dtype=None):
+        super().__init__(dtype, name)
 
     def values(self, y_true, y_pred):
         return AccuracyOperation("categorical_accuracy")(y_pred, y_true)
@@ -99,12 +107,12 @@ class CategoricalAccuracy(Metric):
 class BinaryAccuracy(Metric):
     """How often a prediction is on the target's side of ``threshold``, mean over the last axis."""
 
-    def __init__(self, name="binary_accuracy", threshold=0.5):
-        super().__init__(name)
-        self.threshold = threshold
+    def __init__(self, name="binary_accuracy", dtype=None, threshold=0.5):
+        super().__init__(dtype, name)
+        self.threshold = _checks.number("BinaryAccuracy", "threshold", threshold, finite=False)
 
     def values(self, y_true, y_pred):
-        return AccuracyOperation("binary_accuracy", (float(self.threshold),))(y_pred, y_true)
+        return AccuracyOperation("binary_accuracy", (self.threshold,))(y_pred, y_true)
 
     def get_config(self):
         return {**super().get_config(), "threshold": self.threshold}
@@ -113,9 +121,9 @@ class BinaryAccuracy(Metric):
 class LossMetric(Metric):
     """A loss, or a user's function (y_true, y_pred), as a metric."""
 
-    def __init__(self, loss, name=None):
+    def __init__(self, loss, name=None, dtype=None):
         self.loss = losses.get(loss)
-        super().__init__(name or self.loss.name)
+        super().__init__(dtype, name or self.loss.name)
 
     @property
     def sparse(self):
@@ -132,8 +140,8 @@ def _loss_metric(loss: type):
     class LossAsMetric(LossMetric):
         __doc__ = loss.__doc__
 
-        def __init__(self, name=None):
-            super().__init__(loss(), name)
+        def __init__(self, name=None, dtype=None):
+            super().__init__(loss(), name, dtype)
 
         def get_config(self):
             return {"name": self.name}
@@ -184,3 +192,6 @@ def get(identifier, loss=None, prediction_shape=None) -> Metric:
 def serialize(metric) -> dict | str:
     """A name as it is, a metric as ``{"class_name": ..., "config": {...}}``."""
     return metric if isinstance(metric, str) else _registry.serialize(metric)
+
+
+__getattr__ = module_getattr(__name__, "metric")

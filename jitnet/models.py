@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 
-from . import _registry, data, graph, saving
-from ._errors import invalid
-from .graph import SymbolicTensor, Value
+from . import _checks, _registry, _schema, data, graph, saving
+from ._errors import invalid, module_getattr
+from .graph import Application, SymbolicTensor, Value, Variable, is_integer
 from .layers.base import REGISTRY, Layer, Node, unique_layer_name
 from .layers.input import InputLayer
+from .operations.base import REGISTRY as OPERATIONS
 from .operations.base import Operation, display
+from .operations.elementwise import Cast
 from .steps import placeholder
 from .training import Trainer
 
@@ -34,7 +36,8 @@ class Model(Trainer, Layer):
         model = jitnet.Model(x, y)
     """
 
-    def __init__(self, inputs=None, outputs=None, name=None, trainable=True, **kwargs):
+    def __init__(self, inputs=None, outputs=None, name=None, *, trainable=True, **kwargs):
+        trainable = _checks.boolean(type(self).__name__, "trainable", trainable)
         super().__init__(name=name or unique_layer_name("functional" if inputs is not None else "model"), **kwargs)
         self._graph_inputs = None
         self._nodes = []
@@ -124,8 +127,13 @@ class Model(Trainer, Layer):
             self._build_once_from(data.as_arrays(inputs))
         return super().__call__(inputs, training)
 
-    def call(self, inputs):
-        """Apply the graph of layers to new inputs."""
+    def _of_input_dtypes(self, arrays):
+        if len(arrays) != len(self._graph_inputs):
+            return arrays  # for ``call`` to refuse
+        return [a.astype(x.dtype) for a, x in zip(arrays, self._graph_inputs, strict=True)]
+
+    def call(self, inputs, training=None):
+        """Apply the graph of layers to new inputs; ``training`` is for layers that were not told when it was made."""
         given = _flatten(inputs)
         if len(given) != len(self._graph_inputs):
             raise ValueError(f"{self.name} has {len(self._graph_inputs)} inputs. Received: {len(given)} tensors")
@@ -136,7 +144,23 @@ class Model(Trainer, Layer):
                     f"{self.name} expects an input of shape {display(expected.shape)}. "
                     f"Received: shape={display(x.shape)}"
                 )
+            if is_integer(x) and not is_integer(expected):
+                x = Cast(expected.dtype)(x)
+            if x.dtype != expected.dtype:
+                raise ValueError(
+                    f"{self.name} expects an input of dtype {expected.dtype}. Received: dtype={x.dtype}"
+                )
             values[expected] = x
+
+        self._apply_nodes(values, training)
+        outputs = [values[x] for x in self._graph_outputs]
+        return outputs if self._several_outputs else outputs[0]
+
+    def _apply_nodes(self, values: dict, training=None, layers=None) -> None:
+        """Add to ``values``, {tensor of this model: its new counterpart}, all that depend on the inputs.
+
+        layers: {layer: what is used in its place}; None: the layers themselves.
+        """
 
         def replaced(structure):
             if isinstance(structure, list | tuple):
@@ -148,11 +172,27 @@ class Model(Trainer, Layer):
             if isinstance(node.layer, Operation):
                 results = node.layer(*arguments)
             else:
-                results = node.layer(arguments, training=node.training)
+                layer = node.layer if layers is None else layers[node.layer]
+                results = layer(arguments, training=training if node.training is None else node.training)
             for old, new in zip(node.outputs, _flatten(results), strict=True):
                 values[old] = new
-        outputs = [values[x] for x in self._graph_outputs]
-        return outputs if self._several_outputs else outputs[0]
+
+    # ---- copies
+
+    _not_copied = (*Layer._not_copied, "_steps", "_quick")
+
+    def __getstate__(self):
+        first = [node for node in self._nodes if vars(node.layer).get("_first_node") is node]
+        return {**super().__getstate__(), "_first_nodes": first}
+
+    def __setstate__(self, state):
+        first = state.pop("_first_nodes")
+        super().__setstate__(state)
+        self._forget_steps()
+        for node in self._nodes:
+            _link(node)
+        for node in first:
+            node.layer._first_node = node
 
     def _trace(self, training: bool):
         """New placeholders, and the outputs computed from them: (inputs, outputs)."""
@@ -194,11 +234,13 @@ class Model(Trainer, Layer):
         for index, node in enumerate(self._nodes):
             entry = {"inputs": described(node.inputs)}
             if isinstance(node.layer, Operation):
-                entry["operation"] = {"class_name": type(node.layer).__name__, "config": node.layer.get_config()}
+                entry["operation"] = _registry.serialize(node.layer)
             else:
                 if node.layer not in places:
                     places[node.layer] = len(places)
                 entry["layer"] = places[node.layer]
+                if node.training is not None:
+                    entry["training"] = node.training
             nodes.append(entry)
             for number, output in enumerate(node.outputs):
                 tensors[output] = ["node", index, number]
@@ -218,7 +260,7 @@ class Model(Trainer, Layer):
     def from_config(cls, config):
         if "nodes" not in config:
             return cls(**config)
-        from . import operations as package  # noqa: F401
+        _schema.functional(config, cls.__name__)
         from .layers import Input
 
         inputs = [Input(tuple(x["shape"]), dtype=x["dtype"], name=x["name"]) for x in config["inputs"]]
@@ -229,16 +271,17 @@ class Model(Trainer, Layer):
             if isinstance(structure, list):
                 return [rebuilt(item) for item in structure]
             if "constant" in structure:
-                return graph.Constant(np.asarray(structure["constant"], graph.floatx()))
+                array = np.asarray(structure["constant"])
+                return graph.Constant(array.astype("int64" if array.dtype.kind == "i" else graph.floatx()))
             kind, *place = structure["tensor"]
             return inputs[place[0]] if kind == "input" else results[place[0]][place[1]]
 
         for node in config["nodes"]:
             arguments = rebuilt(node["inputs"])
             if "layer" in node:
-                results.append(_flatten(layers[node["layer"]](arguments)))
+                results.append(_flatten(layers[node["layer"]](arguments, training=node.get("training"))))
             else:
-                operation = _operation(node["operation"])
+                operation = _registry.deserialize(node["operation"], OPERATIONS, kind="operation")
                 results.append(_flatten(operation(*arguments)))
         outputs = [rebuilt(x) for x in config["outputs"]]
         several_inputs, several_outputs = config["several"]
@@ -270,9 +313,11 @@ class Sequential(Model):
 
     Arguments:
         layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
+        trainable: False freezes all layers.
     """
 
-    def __init__(self, layers=None, name=None, trainable=True):
+    def __init__(self, layers=None, trainable=True, name=None):
+        trainable = _checks.boolean("Sequential", "trainable", trainable)
         super().__init__(name=name or unique_layer_name("sequential"))
         self._sequence: list[Layer] = []
         self._start: SymbolicTensor | None = None
@@ -362,6 +407,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config):
+        _schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
         if config["input"] is not None:
             start = config["input"]
@@ -387,6 +433,20 @@ class _OperationNode:
         self.layer = application.operation
         self.inputs = list(application.inputs)
         self.outputs = application.outputs
+
+
+def _link(node) -> None:
+    """Let the outputs of a copied node know where they come from."""
+    if isinstance(node.layer, Operation):
+        application = Application(node.layer, tuple(node.inputs), "")
+        application.outputs = node.outputs
+        for output in node.outputs:
+            output.producer = output.producer or application
+        return
+    for output in node.outputs:
+        output.history = output.history or node
+    if vars(node.layer).get("_first_node") is None:
+        node.layer._first_node = node
 
 
 def _nodes_between(inputs, outputs) -> tuple[list, list]:
@@ -437,15 +497,65 @@ def _nodes_between(inputs, outputs) -> tuple[list, list]:
     return [node for node in finished if all(made_by[x] is not node for x in inputs)], ordered
 
 
-def _operation(config: dict) -> Operation:
-    """An operation from its configuration."""
-    pending = [Operation]
-    while pending:
-        for cls in pending.pop().__subclasses__():
-            if cls.__name__ == config["class_name"]:
-                return cls(**config["config"])
-            pending.append(cls)
-    raise invalid("The model uses an operation that this version of jitnet does not have.", **config)
+def clone_model(model, input_tensors=None, clone_function=None) -> Model:
+    """A model of the same architecture, with layers and weights of its own, which start anew; it is not compiled.
+
+    input_tensors: a tensor made by ``Input``, or a list of them, to build the new model on; by default new ones.
+    clone_function: a function from a layer to the one that takes its place; by default a new one of the same
+        configuration.  A layer that is used several times is cloned once.
+    For a model with a ``call`` of its own neither is possible: it is made anew from its configuration, and not built.
+
+    Raises:
+        TypeError: ``model`` is no model, or ``clone_function`` returned no layer.
+        ValueError: the arguments don't fit the model.
+
+    Source: ``keras.models.clone_model``.
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"clone_model expects a model. Received: {model!r}")
+    sequential = isinstance(model, Sequential)
+    if not model._connected and not sequential:
+        if input_tensors is not None or clone_function is not None:
+            raise invalid(
+                f"The model {model.name!r} has a call of its own: it is cloned from its configuration alone.",
+                input_tensors=input_tensors, clone_function=clone_function,
+            )  # fmt: skip
+        return type(model).from_config(model.get_config())
+
+    def cloned(layer):
+        new = type(layer).from_config(layer.get_config()) if clone_function is None else clone_function(layer)
+        if not isinstance(new, Layer):
+            raise TypeError(f"clone_function must return a layer. Received: {new!r} for {layer.name!r}")
+        return new
+
+    used = model._sequence if sequential else [n.layer for n in model._nodes if isinstance(n.layer, Layer)]
+    layers = {layer: cloned(layer) for layer in dict.fromkeys(used)}
+    given = None if input_tensors is None else _flatten(input_tensors)
+    if sequential:
+        start = [] if model._start is None else [_new_input(model._start)]
+        clone = Sequential([*(start if given is None else given), *(layers[layer] for layer in used)], name=model.name)
+    else:
+        if any(isinstance(x, Variable) for node in model._nodes for x in _flatten(node.inputs)):
+            raise ValueError(f"The model {model.name!r} cannot be cloned: it uses a weight outside of its layer.")
+        inputs = [_new_input(x) for x in model._graph_inputs] if given is None else given
+        if len(inputs) != len(model._graph_inputs):
+            raise ValueError(f"{model.name} has {len(model._graph_inputs)} inputs. Received: {len(inputs)} tensors")
+        values = dict(zip(model._graph_inputs, inputs, strict=True))
+        model._apply_nodes(values, layers=layers)
+        outputs = [values[x] for x in model._graph_outputs]
+        clone = Model(
+            inputs if model._several_inputs else inputs[0], outputs if model._several_outputs else outputs[0],
+            name=model.name,
+        )  # fmt: skip
+    clone._trainable = model.trainable  # the layers know for themselves
+    return clone
+
+
+def _new_input(tensor) -> SymbolicTensor:
+    return InputLayer(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name).output
 
 
 load_model = saving.load_model
+
+
+__getattr__ = module_getattr(__name__, "name")

@@ -6,13 +6,13 @@ they compute at once.
 
 import numpy as np
 
-from ._errors import invalid
-from .graph import Value
+from ._errors import invalid, module_getattr
+from .graph import Value, is_integer
 from .operations.base import normalize_axis
 from .operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from .operations.custom import CustomOperation
 from .operations.dense import BiasAdd, Matmul
-from .operations.elementwise import Binary, Unary
+from .operations.elementwise import Binary, Cast, Unary
 from .operations.reduction import Reduction
 from .operations.shape import Concatenate, Pad2D, Reshape, Slice, Transpose
 from .operations.softmax import LogSoftmax, Softmax
@@ -117,7 +117,7 @@ minimum = _binary("minimum", "The smaller of x1 and x2")
 @_public
 def power(x1, x2):
     """x1 to the power x2, element by element, with NumPy's broadcasting."""
-    if isinstance(x2, int | float) and x2 == 2:
+    if isinstance(x2, int | float) and x2 == 2 and (isinstance(x2, int) or not is_integer(x1)):
         return square(x1)
     return _apply(Binary("power"), x1, x2)
 
@@ -187,9 +187,19 @@ def transpose(x, axes):
 
 
 @_public
-def concatenate(xs, axis=-1):
-    """Tensors side by side along ``axis``."""
+def concatenate(xs, axis=0):
+    """Tensors side by side along ``axis``; the batch axis, 0, is for arrays and weights only."""
+    if not any(isinstance(x, Value) for x in xs):
+        arrays = [np.asarray(x) for x in xs]
+        if axis in (0, -arrays[0].ndim):
+            return _apply(Concatenate(1), *(a[None] for a in arrays))[0]
     return _apply(Concatenate(axis), *xs)
+
+
+@_public
+def cast(x, dtype):
+    """x as "float32", "float64", "int32" or "int64"; towards integers, what is after the point is cut off."""
+    return _apply(Cast(dtype), x)
 
 
 @_public
@@ -252,3 +262,6 @@ def average_pool(inputs, pool_size, strides=None, padding="valid"):
     """The mean of each window of inputs (N, H, W, C), padding not counted."""
     size = _pair(pool_size)
     return _apply(AveragePool2D(size, size if strides is None else _pair(strides), padding), inputs)
+
+
+__getattr__ = module_getattr(__name__, "function")

@@ -8,7 +8,9 @@ import sys
 
 import numpy as np
 
-from . import _registry, schedules
+from . import _checks, _registry, schedules
+from ._errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
+from ._fixed import Fixed
 from .program import Expression
 
 # Keras's name of the module of schedules, importable although this is no package
@@ -17,11 +19,57 @@ sys.modules[f"{__name__}.schedules"] = schedules
 __all__ = ["SGD", "Adam", "Optimizer", "deserialize", "get", "schedules", "serialize"]
 
 
-class Optimizer:
+class Hyperparameter(float):
+    """A hyperparameter as a number, with Keras's ``assign`` and ``numpy``.
+
+    What is computed with it follows later changes, as with Keras's variable; C code that takes the number out itself,
+    such as ``json.dumps``, finds it as it was when it was asked for.
+    """
+
+    def __new__(cls, optimizer, key):
+        return super().__new__(cls, optimizer._value(key))
+
+    def __init__(self, optimizer, key):
+        self._optimizer, self._key = optimizer, key
+
+    def __reduce__(self):
+        return float, (float(self),)
+
+    def assign(self, value) -> None:
+        """Set the optimizer's hyperparameter.
+
+        Raises TypeError if a schedule governs it.
+        """
+        setattr(self._optimizer, self._key, value)
+
+    def numpy(self) -> np.ndarray:
+        """The value as a NumPy number."""
+        return np.float64(self)
+
+    def _delegated(name):
+        def method(self, *others):
+            return getattr(self._optimizer._value(self._key), name)(*others)
+
+        return method
+
+    for _name in (
+        "__abs__", "__add__", "__bool__", "__ceil__", "__divmod__", "__eq__", "__float__", "__floor__", "__floordiv__",
+        "__format__", "__ge__", "__gt__", "__hash__", "__int__", "__le__", "__lt__", "__mod__", "__mul__", "__ne__",
+        "__neg__", "__pos__", "__pow__", "__radd__", "__rdivmod__", "__repr__", "__rfloordiv__", "__rmod__", "__rmul__",
+        "__round__", "__rpow__", "__rsub__", "__rtruediv__", "__str__", "__sub__", "__truediv__", "__trunc__",
+    ):  # fmt: skip
+        locals()[_name] = _delegated(_name)
+    del _name, _delegated
+
+
+class Optimizer(Fixed, NamesArguments):
     """Base of all optimizers.
 
     A subclass names its kernel, its slots (arrays of the parameters' size that it keeps between steps) and its
     hyperparameters, all of which the kernel takes as scalars.
+
+    An optimizer belongs to the model that it first trains: weights of another one are refused, as in Keras, because
+    the steps taken and the slots say nothing about them.
     """
 
     kernel: str
@@ -29,8 +77,11 @@ class Optimizer:
     hyperparameter_names: tuple = ()
 
     def __init__(self, name: str | None = None, **hyperparameters):
-        self.name = name or type(self).__name__.lower()
+        self.name = _checks.text(type(self).__name__, "name", name or type(self).__name__.lower())
         self._hyperparameters = {}
+        unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
+        if unknown:
+            raise unknown_arguments(type(self).__name__, unknown, ["name", *self.hyperparameter_names])
         for key in self.hyperparameter_names:
             self._set(key, hyperparameters[key])
         self._forget_state()
@@ -49,6 +100,7 @@ class Optimizer:
         self._slots: dict[str, np.ndarray] = {}
         self._layout = None
         self._variables: list = []
+        self._owned: set = set()  # all variables, frozen ones too, of the model that it trains
         self._waiting: dict = {}  # state of variables that the layout does not have: not yet, or not while frozen
 
     def _set(self, key, value):
@@ -68,17 +120,29 @@ class Optimizer:
         self._hyperparameters[key] = value
 
     def __getattr__(self, key):
-        hyperparameters = self.__dict__.get("_hyperparameters", {})
-        if key in hyperparameters:
-            value = hyperparameters[key]
-            return value if isinstance(value, float) else float(value(self.iterations))
+        if key in self.__dict__.get("_hyperparameters", {}):
+            return Hyperparameter(self, key)
         raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
 
+    def _value(self, key) -> float:
+        """A hyperparameter at the next step."""
+        value = self._hyperparameters[key]
+        return value if isinstance(value, float) else float(value(self.iterations))
+
     def __setattr__(self, key, value):
-        if key in type(self).hyperparameter_names:
+        if key not in type(self).hyperparameter_names:
+            made = "_hyperparameters" in vars(self) and type(self).__module__ == __name__
+            if made and not key.startswith("_") and key not in vars(self) and not hasattr(type(self), key):
+                known = [*self.hyperparameter_names, *(name for name in vars(self) if not name.startswith("_"))]
+                raise AttributeError(str(unknown_name(f"attribute of {type(self).__name__}", key, known)))
+            super().__setattr__(key, value)
+        elif isinstance(self._hyperparameters[key], float) or callable(value):
             self._set(key, value)
         else:
-            super().__setattr__(key, value)
+            raise TypeError(
+                f"{type(self).__name__} was made with a schedule for {key}, which a number cannot replace: make the "
+                f"optimizer with a number, or assign another schedule. Received: {key}={value!r}"
+            )
 
     @property
     def update_arguments(self) -> list:
@@ -93,26 +157,44 @@ class Optimizer:
 
     # ---- state
 
-    def state_arguments(self, layout, variables) -> dict[str, np.ndarray]:
+    def state_arguments(self, layout, trainable, variables) -> dict[str, np.ndarray]:
         """What a step changes, by its arguments' names: the flat slots for a gradient layout, and the count of steps.
 
         Earlier state follows its variables into a new layout.
+
+        trainable: the variables in the layout; variables: all of the model, which may be trained later.
         """
         known = self._layout is not None and self._layout.offsets == layout.offsets
         if not known or tuple(self._slots) != tuple(self.slot_names):
             from .steps import aligned_zeros
 
+            self.check_owner(trainable)
+            self._owned.update(variables)
             earlier = self.state()
             self._slots = {name: aligned_zeros(layout.size, layout.dtype) for name in self.slot_names}
-            self._layout, self._variables = layout, list(variables)
+            self._layout, self._variables = layout, list(trainable)
             self.set_state(earlier)
         return {**self._slots, "iterations": self._iterations}
+
+    def check_owner(self, trainable) -> None:
+        """Raise ValueError if it has trained a model that lacks some of these variables."""
+        if self._owned and not self._owned.issuperset(trainable):
+            raise invalid(
+                f"This {type(self).__name__} has trained other weights, which its state belongs to. Make a new one for "
+                f"each model, for example optimizers.{type(self).__name__}.from_config(optimizer.get_config()).",
+                optimizer=self.name,
+            )
 
     def without_state(self) -> "Optimizer":
         """An optimizer with the same hyperparameters that has not updated anything."""
         other = copy.copy(self)
         other._forget_state()
         return other
+
+    def __getstate__(self) -> dict:
+        # a copy, also a pickled one, keeps its state for the variables that are copied with it
+        started = {"_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
+        return {**vars(self), **started, "_iterations": self._iterations.copy()}
 
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""
@@ -160,8 +242,8 @@ class SGD(Optimizer):
     learning_rate, momentum: numbers or schedules.
     """
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD"):
-        self.nesterov = bool(nesterov)
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, *, name="SGD"):
+        self.nesterov = _checks.boolean("SGD", "nesterov", nesterov)
         self._plain = True  # no velocity is kept until there is momentum; a schedule may leave zero later
         super().__init__(name=name, learning_rate=learning_rate, momentum=momentum)
 
@@ -203,7 +285,7 @@ class Adam(Optimizer):
     slot_names = ("m", "v")
     hyperparameter_names = ("learning_rate", "beta_1", "beta_2", "epsilon")
 
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="adam"):
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, *, name="adam"):
         super().__init__(name=name, learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
     @property
@@ -227,3 +309,6 @@ def deserialize(config: dict, custom_objects: dict | None = None) -> Optimizer:
 def get(identifier) -> Optimizer:
     """An optimizer from an instance, a class, a config or a name such as "adam"."""
     return _registry.get(identifier, _KNOWN, kind="optimizer", base=Optimizer)
+
+
+__getattr__ = module_getattr(__name__, "optimizer")

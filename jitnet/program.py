@@ -5,10 +5,10 @@ order backward; nothing here knows about Numba.
 """
 
 import math
-import re
 from dataclasses import dataclass, field
 
 from .graph import Application, Constant, SymbolicTensor, Variable
+from .literals import expression, identifier
 
 ITEMSIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
 
@@ -63,9 +63,15 @@ class Out:
 
 @dataclass(frozen=True)
 class Expression:
-    """A scalar argument known when the step runs, as Python source over the step's names (``batch``, ``t``, ...)."""
+    """A scalar argument known when the step runs, as Python source over the step's names (``batch``, ``t``, ...).
+
+    Written by jitnet alone: arithmetic, into which numbers come by ``literals.literal``.
+    """
 
     source: str
+
+    def __post_init__(self):
+        expression(self.source)
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ class Program:
     """Kernel calls in order.
 
     differentiated: values whose gradient is wanted, and all values between them and the loss (see ``dependents``).
-    taken: names that buffers must not have.
+    taken: names that buffers must not have, kept as ``reserved``.
     layer_names: {name of a layer: how the source calls it}.
     """
 
@@ -194,6 +200,7 @@ class Program:
         self.gradients: dict = {}
         self.partial_gradients: dict = {}
         self._buffers: dict = {}
+        self.reserved = tuple(taken)
         self._names: set = set(taken)
         self._layer_names: dict = layer_names or {}
         self._views: dict = {}
@@ -202,9 +209,8 @@ class Program:
     # ---- buffers
 
     def unique_name(self, wanted: str) -> str:
-        wanted = re.sub(r"\W", "_", wanted).strip("_") or "value"
-        if wanted[0].isdigit():
-            wanted = f"v_{wanted}"
+        """A name for a buffer that reads like ``wanted`` and that no other has."""
+        wanted = identifier(wanted)
         name, number = wanted, 1
         while name in self._names:
             number += 1

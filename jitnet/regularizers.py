@@ -9,10 +9,11 @@ import numbers
 import numpy as np
 
 from jitnet import _registry
-from jitnet._errors import invalid
+from jitnet._errors import NamesArguments, invalid, module_getattr
+from jitnet._fixed import Fixed
 
 
-class Regularizer:
+class Regularizer(Fixed, NamesArguments):
     """Base class: the penalty ``l1 * sum(|w|) + l2 * sum(w**2)``.
 
     Args:
@@ -24,8 +25,11 @@ class Regularizer:
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0):
-        self.l1 = _factor("l1", l1)
-        self.l2 = _factor("l2", l2)
+        self.l1 = l1
+        self.l2 = l2
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, _factor(name, value) if name in ("l1", "l2") else value)
 
     def __call__(self, x) -> float:
         """The penalty of the array ``x``, of any shape, summed in float64."""
@@ -115,3 +119,6 @@ def serialize(regularizer: Regularizer | None) -> dict | None:
 def deserialize(config: dict, custom_objects: dict | None = None) -> Regularizer:
     """The regularizer that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
     return _registry.deserialize(config, KNOWN, custom_objects, "regularizer")
+
+
+__getattr__ = module_getattr(__name__, "regularizer")

@@ -1,24 +1,16 @@
 """Models and weights on disk: one safetensors file each, never pickle.
 
-The tensors are ``weights/<layer>/<weight>`` and ``optimizer/<slot>/<layer>/<weight>``.  The file's metadata holds JSON
-under "jitnet": the format's version, the weights' names in the order of ``get_weights``, a checksum and, for a whole
-model, its configuration, how it was compiled, and where its optimizer and its random streams stand.
+Here is what of a model is saved, and how a model is made of it again; ``_model_file`` has the file and its checks.
 """
 
 import contextlib
-import errno
 import inspect
-import json
-import os
-import secrets
-import zlib
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
-from . import __version__, _registry, graph, losses, metrics, optimizers
+from . import _compilation, _limits, _model_file, _registry, _seed, graph, losses, metrics, optimizers
 from ._registry import custom_object_scope, register_keras_serializable
+from .layers import base
 from .layers.base import REGISTRY, Layer
 from .steps import placeholder
 
@@ -26,23 +18,20 @@ __all__ = [
     "custom_object_scope", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
 ]  # fmt: skip
 
-FORMAT_VERSION = 1
-_KEY = "jitnet"  # of the JSON in the file's metadata
-
-
 def save_model(model, filepath, overwrite=True) -> None:
     """Write a model's weights, configuration, optimizer state and the arguments of ``compile`` into one file.
 
-    filepath: of the safetensors file.  It is replaced at once when the new one is complete: whatever fails before
-        leaves an earlier file as it was.
+    filepath: of the safetensors file, by convention with the suffix .safetensors.  An earlier file is replaced at once
+        when the new one is complete: whatever fails before leaves it as it was.
     overwrite: False raises if the file exists.
 
     Raises:
         FileExistsError: the file exists and ``overwrite`` is False.
         OSError: the file cannot be written.
-        ValueError: a part of the model cannot be described, such as a lambda as a loss.
+        ValueError: a part of the model cannot be described, such as a lambda as a loss; or the suffix is that of a
+            format of Keras's (.keras, .h5).
     """
-    path = _target(filepath, overwrite)
+    path = _model_file.target(filepath, overwrite)
     for layer in _walk(model):
         _check_config(layer)
     names = _weight_names(model)
@@ -59,17 +48,17 @@ def save_model(model, filepath, overwrite=True) -> None:
         for (slot, variable), value in model.optimizer.state().items():
             if variable in names:
                 tensors[f"optimizer/{slot}/{names[variable]}"] = value
-    _write(path, tensors, {"weights": list(names.values()), **description})
+    _model_file.write(path, tensors, {"weights": list(names.values()), **description})
 
 
 def save_weights(model, filepath, overwrite=True) -> None:
     """Write a model's weights alone; arguments and errors as of ``save_model``."""
-    path = _target(filepath, overwrite)
+    path = _model_file.target(filepath, overwrite)
     names = _weight_names(model)
     if not names:
         hint = "" if model.built else ": it is not built yet, because its input shape is unknown"
         raise ValueError(f"The model {model.name!r} has no weights to save{hint}.")
-    _write(path, _weight_tensors(names), {"weights": list(names.values())})
+    _model_file.write(path, _weight_tensors(names), {"weights": list(names.values())})
 
 
 def load_model(filepath, custom_objects=None, compile=True):
@@ -78,34 +67,57 @@ def load_model(filepath, custom_objects=None, compile=True):
     custom_objects: {name: class or function} for layers, losses, metrics and other parts of your own.
     compile: False leaves the losses, the metrics and the optimizer aside.
 
+    A file holds no code, and makes jitnet ask for no more memory than in proportion to its size.  Whatever fails, the
+    names, the random streams and the dtype policy of the process are as before.
+
     Raises:
         FileNotFoundError: there is no such file.
+        OSError: it cannot be read.
         ValueError: the file is damaged or not from jitnet, holds weights alone, comes from a newer version of jitnet,
-            or names something unknown.
+            names something unknown, or describes a model that cannot be made.  What a class of your own raised is the
+            error's ``__cause__``.
     """
-    from .models import Model
-
-    path, tensors, description = _read(filepath)
+    path, tensors, description = _model_file.read(filepath)
     if "model" not in description:
         raise ValueError(
             f"{path} holds weights alone, without the model's configuration. Build the model and call "
             f"model.load_weights({path!r}), or save it with model.save."
         )
-    with custom_object_scope(custom_objects), _floatx(description["floatx"]):
-        model = _registry.deserialize(description["model"], REGISTRY, kind="model")
-        if not isinstance(model, Model):
-            raise ValueError(f"{path} does not describe a model. Received: {model!r}")
-        inputs = description["inputs"]
-        if inputs is not None and model._graph_inputs is None:
-            # a subclass with its own call is built by its first input, as it was before
-            model._build_from_tensors([placeholder(x["name"], x["shape"], x["dtype"]) for x in inputs])
-        variables = _assign(model, path, tensors, description["weights"])
-        for layer, stream in zip(_random_layers(model), description["random_streams"], strict=True):
-            layer._stream = stream
-        if compile and description["compile"] is not None:
-            _compile(model, description["compile"])
-            model.optimizer.iterations = description["iterations"]
-            model.optimizer.set_state(_optimizer_state(tensors, variables))
+    elements = sum(tensors[f"weights/{name}"].size for name in description["weights"])
+    try:
+        with (
+            _restored_on_failure(),
+            custom_object_scope(custom_objects),
+            graph.floatx_here(description["floatx"]),
+            _limits.limited_to(elements),
+        ):
+            return _made(path, tensors, description, compile)
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:
+        # a class is made from arguments that the file names: whatever it raises, they were wrong for it
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{path} describes a model that cannot be made. {kind}{error}") from error
+
+
+def _made(path: str, tensors: dict, description: dict, compile: bool):
+    """The model of a file."""
+    from .models import Model
+
+    model = _registry.deserialize(description["model"], REGISTRY, kind="model")
+    if not isinstance(model, Model):
+        raise ValueError(f"What it describes is no model: {model!r}")
+    inputs = description["inputs"]
+    if inputs is not None and model._graph_inputs is None:
+        # a subclass with its own call is built by its first input, as it was before
+        model._build_from_tensors([placeholder(x["name"], x["shape"], x["dtype"]) for x in inputs])
+    variables = _assign(model, path, tensors, description)
+    for layer, stream in zip(_random_layers(model), description["random_streams"], strict=True):
+        layer._stream = stream
+    if compile and description["compile"] is not None:
+        _compile(model, description["compile"])
+        model.optimizer.iterations = description["iterations"]
+        model.optimizer.set_state(_optimizer_state(tensors, variables))
     return model
 
 
@@ -116,15 +128,18 @@ def load_weights(model, filepath) -> None:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or not from jitnet, or its weights don't fit the model; nothing is changed then.
+        OSError: it cannot be read.
+        ValueError: the file is damaged or not from jitnet, or its weights don't fit the model.
+
+    Whatever fails, nothing is changed.
     """
-    path, tensors, description = _read(filepath)
+    path, tensors, description = _model_file.read(filepath)
     if not model.built and not model.weights:
         raise ValueError(
             f"The model {model.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), or "
             "call it on data once, before loading weights."
         )
-    _assign(model, path, tensors, description["weights"])
+    _assign(model, path, tensors, description)
 
 
 # ---- what is saved
@@ -149,7 +164,7 @@ def _random_layers(model):
 def _weight_names(model) -> dict:
     """{variable: name in the file} in the order of ``get_weights``; a name that is taken gets a number."""
     names, taken = {}, set()
-    for variable in model._weight_order():
+    for variable in model.weights:
         name, number = variable.name, 1
         while name in taken:
             number += 1
@@ -192,9 +207,9 @@ def _described_inputs(model):
 
 
 def _described_compilation(model):
-    compiled = model._compiled
-    if compiled is None:
+    if model._compiled is None:
         return None
+    compiled = _compilation.as_lists(model._compiled, model)
 
     def described_metric(metric):
         if isinstance(metric, list | tuple):
@@ -243,9 +258,9 @@ def _optimizer_state(tensors, variables) -> dict:
     return state
 
 
-def _assign(model, path, tensors, saved_names) -> dict:
+def _assign(model, path, tensors, description) -> dict:
     """Set the model's weights, all or none; returns {name in the file: variable}."""
-    names = _weight_names(model)
+    names, saved_names = _weight_names(model), description["weights"]
     if len(names) != len(saved_names):
         missing = [n for n in names.values() if n not in saved_names]
         surplus = [n for n in saved_names if n not in names.values()]
@@ -256,13 +271,21 @@ def _assign(model, path, tensors, saved_names) -> dict:
         )
     # layers that a user's own layer makes get other automatic names every time: then the order counts
     sources = names.values() if set(names.values()) == set(saved_names) else saved_names
-    variables = dict(zip(sources, names, strict=True))
+    order = list(names)
+    if sources is saved_names and description["format_version"] < 2:
+        order.sort(key=lambda variable: not variable.requested_trainable)
+    variables = dict(zip(sources, order, strict=True))
     for source, variable in variables.items():
-        shape = tensors[f"weights/{source}"].shape
-        if shape != variable.shape:
+        value = tensors[f"weights/{source}"]
+        if value.shape != variable.shape:
             raise ValueError(
                 f"{variable.name} of the model {model.name!r} expects shape {variable.shape}. "
-                f"Received: {source} in {path} with shape={shape}"
+                f"Received: {source} in {path} with shape={value.shape}"
+            )
+        if not np.can_cast(value.dtype, variable.dtype, "same_kind"):
+            raise ValueError(
+                f"{variable.name} of the model {model.name!r} expects values of dtype {variable.dtype}. "
+                f"Received: {source} in {path} with dtype={value.dtype}"
             )
     for source, variable in variables.items():
         variable.assign(tensors[f"weights/{source}"])
@@ -274,116 +297,12 @@ def _few(names) -> str:
 
 
 @contextlib.contextmanager
-def _floatx(dtype: str):
-    with graph.floatx_here(dtype):
+def _restored_on_failure():
+    """A load that fails takes no automatic names and no random streams from what is made after it."""
+    names, streams = base.used_names(), _seed.streams()
+    try:
         yield
-
-
-# ---- the file
-
-
-def _target(filepath, overwrite: bool) -> str:
-    """The path to write to, links followed, so that a link stays one."""
-    path = os.path.realpath(os.fspath(filepath))
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, "A model is saved into a file, and this is a directory: add a name", path)
-    if not overwrite and os.path.exists(path):
-        raise FileExistsError(errno.EEXIST, "The file exists: choose another name or pass overwrite=True", path)
-    return path
-
-
-def _write(path: str, tensors: dict, description: dict) -> None:
-    description = {
-        "format_version": FORMAT_VERSION,
-        "jitnet_version": __version__,
-        "checksum": _checksum(tensors),
-        **description,
-    }
-    try:
-        text = json.dumps(description, default=_plain)
-    except TypeError as error:
-        raise ValueError(
-            f"The model's configuration must consist of numbers, strings, lists and dicts: {error}. Correct the "
-            "get_config of your own layers."
-        ) from None
-    content = safetensors.numpy.save(tensors, metadata={_KEY: text})
-    # in the same directory, because only within a file system one file can replace another at once
-    temporary = os.path.join(os.path.dirname(path), f".jitnet-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, _advice(error, path), path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-
-
-def _plain(value):
-    """NumPy's numbers and arrays as Python's, for JSON."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{value!r} of type {type(value).__name__} has no place in JSON")
-
-
-def _advice(error: OSError, path: str) -> str:
-    directory = os.path.dirname(path)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        problem = f"no space is left in {directory}: free some, or save elsewhere"
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        problem = f"{directory} cannot be written to: change its permissions, or save elsewhere"
-    elif error.errno in (errno.ENOENT, errno.ENOTDIR):
-        problem = f"the directory {directory} does not exist: make it first"
-    else:
-        problem = f"{error.strerror or error}"
-    return f"Saving failed, {problem}. An earlier file is unchanged"
-
-
-def _checksum(tensors: dict) -> int:
-    """CRC-32 over all values, in the order of the names."""
-    value = 0
-    for name in sorted(tensors):
-        value = zlib.crc32(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8), value)
-    return value
-
-
-def _read(filepath) -> tuple[str, dict, dict]:
-    """(path, tensors, description) of a file, checked."""
-    path = os.fspath(filepath)
-    expected = "a safetensors file written by jitnet's model.save or model.save_weights"
-    if not os.path.exists(path):
-        raise FileNotFoundError(errno.ENOENT, f"There is no such file; expected {expected}", path)
-    if not os.path.isfile(path):
-        raise ValueError(f"{path} is not a file. Expected {expected}.")
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()} if _KEY in metadata else {}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"{path} is damaged or of another format. Expected {expected}. "
-            f"Received: {os.path.getsize(path)} bytes ({error})"
-        ) from None
-    if _KEY not in metadata:
-        raise ValueError(
-            f"{path} is a safetensors file, but not from jitnet: its metadata lack the entry {_KEY!r}. "
-            f"Expected {expected}."
-        )
-    try:
-        description = json.loads(metadata[_KEY])
-        version = description["format_version"]
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise ValueError(
-                f"{path} was written by jitnet {description.get('jitnet_version')} in format {version}; this is jitnet "
-                f"{__version__}, which reads formats up to {FORMAT_VERSION}. Upgrade jitnet."
-            )
-        complete = all(f"weights/{name}" in tensors for name in description["weights"])
-        sound = complete and description["checksum"] == _checksum(tensors)
-    except (json.JSONDecodeError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise ValueError(f"{path} is damaged: its values do not match their checksum. Expected {expected}.")
-    return path, tensors, description
+    except BaseException:
+        base.set_used_names(names)
+        _seed.set_streams(streams)
+        raise

@@ -9,11 +9,11 @@ import numbers
 
 import numpy as np
 
-from jitnet import _registry
-from jitnet._errors import invalid
+from jitnet import _checks, _registry
+from jitnet._errors import NamesArguments, invalid, module_getattr
 
 
-class Schedule:
+class Schedule(NamesArguments):
     """Base class of schedules.  A subclass defines ``__call__(step)``, and ``get_config`` in order to be saved.
 
     Example:
@@ -52,6 +52,9 @@ class _Formula(Schedule):
     def _values(self, step: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
+    def _number(self, argument: str, value, **bounds) -> float:
+        return _checks.number(type(self).__name__, argument, value, **bounds)
+
     def get_config(self) -> dict:
         """The arguments that make an equal schedule."""
         return dict(vars(self))
@@ -72,11 +75,11 @@ class ExponentialDecay(_Formula):
     """
 
     def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive(decay_steps=decay_steps)
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.decay_rate = self._number("decay_rate", decay_rate)
+        self.staircase = _checks.boolean(type(self).__name__, "staircase", staircase)
+        self.name = _checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         periods = step / self.decay_steps
@@ -97,13 +100,16 @@ class PiecewiseConstantDecay(_Formula):
 
     def __init__(self, boundaries, values, name="PiecewiseConstant"):
         boundaries, values = list(boundaries), list(values)
+        for argument, numbers_given in (("boundaries", boundaries), ("values", values)):
+            for value in numbers_given:
+                self._number(argument, value)
         if len(values) != len(boundaries) + 1:
             raise invalid("`values` must be one longer than `boundaries`.", boundaries=boundaries, values=values)
         if any(low >= high for low, high in itertools.pairwise(boundaries)):
             raise invalid("`boundaries` must be strictly increasing.", boundaries=boundaries)
         self.boundaries = boundaries
         self.values = values
-        self.name = name
+        self.name = _checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         return np.asarray(self.values, dtype=np.float64)[np.searchsorted(self.boundaries, step, side="left")]
@@ -136,12 +142,12 @@ class PolynomialDecay(_Formula):
         cycle=False,
         name="PolynomialDecay",
     ):
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive(decay_steps=decay_steps)
-        self.end_learning_rate = end_learning_rate
-        self.power = power
-        self.cycle = cycle
-        self.name = name
+        self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.end_learning_rate = self._number("end_learning_rate", end_learning_rate)
+        self.power = self._number("power", power)
+        self.cycle = _checks.boolean(type(self).__name__, "cycle", cycle)
+        self.name = _checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         if self.cycle:
@@ -168,11 +174,11 @@ class InverseTimeDecay(_Formula):
     """
 
     def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"):
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive(decay_steps=decay_steps)
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.decay_rate = self._number("decay_rate", decay_rate)
+        self.staircase = _checks.boolean(type(self).__name__, "staircase", staircase)
+        self.name = _checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         periods = step / self.decay_steps
@@ -203,14 +209,12 @@ class CosineDecay(_Formula):
     def __init__(
         self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0
     ):
-        if warmup_steps < 0:
-            raise invalid("`warmup_steps` must be at least 0.", warmup_steps=warmup_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive(decay_steps=decay_steps)
-        self.alpha = alpha
-        self.name = name
-        self.warmup_target = warmup_target
-        self.warmup_steps = warmup_steps
+        self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.alpha = self._number("alpha", alpha)
+        self.name = _checks.text(type(self).__name__, "name", name)
+        self.warmup_target = None if warmup_target is None else self._number("warmup_target", warmup_target)
+        self.warmup_steps = self._number("warmup_steps", warmup_steps, least=0)
 
     def _values(self, step):
         if self.warmup_target is None:
@@ -247,14 +251,12 @@ class CosineDecayRestarts(_Formula):
     """
 
     def __init__(self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"):
-        if not t_mul >= 1:
-            raise invalid("`t_mul` must be at least 1.", t_mul=t_mul)
-        self.initial_learning_rate = initial_learning_rate
-        self.first_decay_steps = _positive(first_decay_steps=first_decay_steps)
-        self.t_mul = t_mul
-        self.m_mul = m_mul
-        self.alpha = alpha
-        self.name = name
+        self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
+        self.first_decay_steps = _checks.positive(type(self).__name__, "first_decay_steps", first_decay_steps)
+        self.t_mul = self._number("t_mul", t_mul, least=1)
+        self.m_mul = self._number("m_mul", m_mul)
+        self.alpha = self._number("alpha", alpha)
+        self.name = _checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         done = step / self.first_decay_steps
@@ -305,13 +307,6 @@ def evaluate(schedule: Schedule | float, steps) -> np.ndarray:
     return values
 
 
-def _positive(**argument):
-    ((name, value),) = argument.items()
-    if not value > 0:
-        raise invalid(f"`{name}` must be above 0.", **argument)
-    return value
-
-
 KNOWN = {
     schedule.__name__: schedule
     for schedule in (
@@ -333,3 +328,6 @@ def serialize(learning_rate_schedule: Schedule) -> dict:
 def deserialize(config: dict, custom_objects: dict | None = None) -> Schedule:
     """The schedule that ``serialize`` wrote as ``config``; users' classes are looked up in ``custom_objects``."""
     return _registry.deserialize(config, KNOWN, custom_objects, "schedule")
+
+
+__getattr__ = module_getattr(__name__, "schedule")

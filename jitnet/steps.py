@@ -5,11 +5,13 @@ import re
 
 import numpy as np
 
-from . import codegen, fusion, plan
+from . import _checks, codegen, fusion, plan
+from ._errors import invalid
 from ._locks import building
 from .config import conv_algorithm
 from .graph import Constant, SymbolicTensor, Variable, floatx, topological_order
-from .program import Buffer, Expression, Out, Program, dependents
+from .literals import identifier, literal
+from .program import ITEMSIZE, Buffer, Expression, Out, Program, dependents
 from .threads import get_num_threads
 
 # operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
@@ -22,8 +24,8 @@ RESERVED = (
     "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
     "size", "block", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "iterations",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
-    "flush_denormals", "compile_function", "compile_part", "step", "run_steps", "steps_per_result", "first", "last",
-    "update", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
+    "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
+    "first", "last", "update", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 
 
@@ -53,9 +55,7 @@ def _pack(variables) -> None:
             storage = aligned_zeros(sum(map(plan.padded_elements, members)), dtype)
             offset = 0
             for variable in members:
-                view = storage[offset : offset + variable.size].reshape(variable.shape)
-                view[...] = variable.value
-                variable.value, variable.storage, variable.storage_offset = view, storage, offset
+                variable.move(storage, offset)
                 offset += plan.padded_elements(variable)
 
 
@@ -120,6 +120,7 @@ class Step:
         applications = topological_order(roots)
         if fuse:
             applications = fusion.pool_before_relu(applications, roots)
+        self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
         variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + self.trainable))
         constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
@@ -130,7 +131,12 @@ class Step:
         self.layout = plan.gradient_layout(self.trainable, self.storage_names)
 
         wanted = dependents(applications, [*self.trainable, *wanted_inputs])
-        names = [*RESERVED, *self.inputs, *(optimizer.hyperparameter_names if optimizer else ())]
+        names = [*RESERVED, *self.inputs]
+        for own in (*optimizer.hyperparameter_names, *optimizer.slot_names) if optimizer else ():
+            if own in names or identifier(own) != own:
+                kind = type(optimizer).__name__
+                raise invalid(f"{kind} needs names of its own for hyperparameters and slots: identifiers.", name=own)
+            names.append(own)
         program = Program(wanted, names, layer_names)
         self.program = program
         names = list(self.inputs)
@@ -247,27 +253,31 @@ class Step:
 
     def _emit_results(self, program, losses, records, penalties, sample_weight, reductions):
         """Emit the sums that are reported, and seed the gradients of the losses."""
-        for index, (values, weight) in enumerate(losses):
-            mean = not reductions or reductions[index] == "sum_over_batch_size"
+        means = [reduction == "sum_over_batch_size" for reduction in reductions] or [True] * len(losses)
+        for (values, weight), mean in zip(losses, means, strict=True):
             buffer = program.buffer(values)
             weights = program.buffer(sample_weight)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
             program.call("training.weighted_total", buffer, weights, Out(total))
             # results are divided by the number of samples when they are read
-            factor = float(weight) if mean else Expression(f"{float(weight)} * batch")
+            weight = literal(float(weight))
+            factor = Expression(weight if mean else f"{weight} * batch")
             program.call("training.add_result", total, Expression("results"), 0, factor)
             if values in program.differentiated:
                 target = program.gradient_target(values, batched=True)
-                scale = Expression(f"{float(weight)} / batch" if mean else f"{float(weight)}")
+                scale = Expression(f"{weight} / batch" if mean else weight)
                 program.call("training.loss_gradient", weights, target, scale, target.accumulate)
         for index, values in enumerate(records, start=1):
             buffer = program.buffer(values)
             total = program.temporary(f"{buffer.name}_total", (1,), "float64", "chunk")
-            if any(values is value for value, _ in losses):  # the loss of one of several outputs
+            # the loss of one of several outputs
+            mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
+            if mean is not None:
                 program.call("training.weighted_total", buffer, program.buffer(sample_weight), Out(total))
             else:
                 program.call("training.total", buffer, Out(total))
-            program.call("training.add_result", total, Expression("results"), index, 1.0)
+            factor = Expression("1.0 * batch") if mean is False else 1.0
+            program.call("training.add_result", total, Expression("results"), index, factor)
         for variable, l1, l2 in penalties:
             program.call(
                 "training.l1_l2_penalty", program.buffer(variable), l1, l2, Expression("results"), 0,
@@ -276,6 +286,11 @@ class Step:
         return 1 + len(records)
 
     # ---- running
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it was loaded, in order to run."""
+        return self._module is not None
 
     @property
     def module(self):
@@ -320,7 +335,7 @@ class Step:
             workspace.bound[key] = fixed
         if self.optimizer is not None:
             # another step may have moved the optimizer's state
-            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable)}
+            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable, self.variables)}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
     def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:
@@ -475,9 +490,12 @@ class QuickPrediction:
 
     @classmethod
     def of(cls, step: Step, result) -> "QuickPrediction | None":
-        """For batches of the size of ``result``; None where Python's share of the time doesn't matter."""
+        """For batches of the size of ``result``; None where Python's share of the time doesn't matter.
+
+        None also where every call draws new random numbers.
+        """
         small = isinstance(result, np.ndarray) and len(step.inputs) == 1 and step.work(len(result)) < PARALLEL_WORK
-        return cls(step, result) if small and len(result) else None
+        return cls(step, result) if small and len(result) and not step.random else None
 
     def takes(self, x) -> bool:
         """Whether x needs neither a check nor a conversion."""
@@ -524,4 +542,5 @@ def _pack_constants(constants):
 
 def placeholder(name: str, shape, dtype=None) -> SymbolicTensor:
     """A symbolic input; ``shape`` is without the batch axis."""
-    return SymbolicTensor((None, *shape), dtype or floatx(), name)
+    dtype = _checks.one_of("an input", "dtype", dtype or floatx(), ITEMSIZE)
+    return SymbolicTensor((None, *_checks.sizes("An input", "shape", shape, least=0)), dtype, name)

@@ -43,12 +43,19 @@ def _training_step(model) -> str:
         step = model._step("train")
     except (TypeError, ValueError) as error:  # fit will raise it; a summary helps to find out why
         return f"not possible: {error}"
-    batch, assumed = (32, ", assumed") if model._last_batch_size is None else (model._last_batch_size, "")
-    work, limit = step.work(batch) / 1e6, AUTO_COMPILED_WORK / 1e6
+    batch, limit = model._last_batch_size, AUTO_COMPILED_WORK / 1e6
+    if batch is None:
+        largest = int((AUTO_COMPILED_WORK - step.work(0)) / (step.work(1) - step.work(0))) + 1
+        while largest > 0 and not model._runs_compiled(step, largest):
+            largest -= 1
+        if largest <= 0:
+            return f'{_MODES[False]} (jit_compile="auto": at least {limit:,.0f} MFLOP in any batch)'
+        return f'{_MODES[True]}, in batches of up to {largest:,}, else {_MODES[False]} (jit_compile="auto")'
+    work = step.work(batch) / 1e6
     shown = f"{work:,.0f}" if work >= 10 else f"{work:.2g}"
     compiled = model._runs_compiled(step, batch)
     return (
-        f'{_MODES[compiled]} (jit_compile="auto": {shown} MFLOP in a batch of {batch}{assumed}, '
+        f'{_MODES[compiled]} (jit_compile="auto": {shown} MFLOP in a batch of {batch}, '
         f"{'less than' if compiled else 'at least'} {limit:,.0f})"
     )
 

@@ -7,16 +7,16 @@ import warnings
 
 import numpy as np
 
-from . import _seed, data, losses, optimizers
-from . import metrics as metrics_module
+from . import _compilation, _seed, data, optimizers
 from ._errors import invalid
 from ._exclusive import trained_here, trains
+from ._fixed import fix, tracing
 from ._locks import building
 from ._registry import snake_case
 from .callbacks import CallbackList
 from .config import conv_algorithm
-from .graph import SymbolicTensor, training_mode
-from .losses import per_sample
+from .graph import training_mode
+from .metrics import LossMetric
 from .operations.base import display
 from .steps import QuickPrediction, Step, placeholder
 
@@ -31,53 +31,92 @@ class Trainer:
     optimizer = None
     stop_training = False
     _compiled: dict | None = None
-    _last_batch_size: int | None = None  # of fit
+    _last_batch_size: int | None = None  # that fit used
 
     def compile(
-        self, optimizer="sgd", loss=None, metrics=None, loss_weights=None, jit_compile="auto", run_eagerly=False
-    ):
+        self, optimizer="sgd", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
+        steps_per_execution=1, jit_compile="auto", auto_scale_loss=True,
+    ):  # fmt: skip
         """Choose how to train.
 
-        optimizer: a name or an object of ``jitnet.optimizers``.
-        loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred), or a list, one per output.
-        metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred).
-        loss_weights: a list of numbers, one per output.
+        optimizer: a name or an object of ``jitnet.optimizers`` (Keras's default, RMSprop, is not there yet).  An
+            object keeps its state when its model is compiled with it again; another model's is refused.
+        loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list or as a
+            dict by the names of the outputs' layers.
+        loss_weights: a number per output, as a list or a dict.
+        metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
+            list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with
+            ``_1``, ``_2``, ... where names repeat, after ``{name of the output}_`` where there are several outputs.
+        weighted_metrics: accepted for Keras's sake; must be None or empty.
+        run_eagerly: accepted for Keras's sake; must be False.
+        steps_per_execution: accepted for Keras's sake: jitnet chooses how many steps run in one call.
         jit_compile: True: many minibatches run in one compiled call; False: one call per part of each step; "auto":
             jitnet chooses.  All give the same bits.
-        run_eagerly: accepted for Keras's sake; must be False.
+        auto_scale_loss: accepted for Keras's sake: no dtype of jitnet needs a scaled loss.
+
+        Raises ValueError for what is unknown or doesn't fit the model's outputs.
         """
         if run_eagerly:
             raise invalid("jitnet always compiles its kernels: run_eagerly must be False.", run_eagerly=run_eagerly)
-        if jit_compile not in (True, False, "auto"):
-            raise invalid('compile expects jit_compile to be True, False or "auto".', jit_compile=jit_compile)
-        if metrics is not None and not isinstance(metrics, list | tuple):
-            raise invalid("compile expects a list of metrics.", metrics=metrics)
-        if loss_weights is not None and not isinstance(loss_weights, list | tuple):
-            raise invalid("compile expects a list of loss_weights, one per output.", loss_weights=loss_weights)
-        for metric in metrics or []:
-            if isinstance(metric, str):
-                metrics_module.get(metric)  # an unknown name is reported here, not at the first step
-        self.optimizer = optimizers.get(optimizer)
-        several = isinstance(loss, list | tuple)
-        self._compiled = {
-            "losses": [losses.get(x) for x in (loss if several else [loss])],
-            "metrics": list(metrics or []),
-            "loss_weights": None if loss_weights is None else [float(w) for w in loss_weights],
-            "jit_compile": jit_compile,
-        }
-        if any(x is None for x in self._compiled["losses"]):
-            self._compiled["losses"] = []
+        if weighted_metrics:
+            raise invalid("jitnet's metrics take no sample weights: use metrics.", weighted_metrics=weighted_metrics)
+        _check_integer("steps_per_execution", steps_per_execution, 1)
+        compiled = _compilation.check(loss, loss_weights, metrics, jit_compile)
+        optimizer = optimizers.get(optimizer)
+        if self._graph_inputs is not None:
+            if optimizer is not None:
+                optimizer.check_owner(self.trainable_weights)
+            names = self.output_names
+            if compiled["losses"]:
+                used = _compilation.losses_by_output(compiled, names)
+                _compilation.metrics_by_output(compiled, names, used, self._graph_outputs)
+            _compilation.weights_by_output(compiled, names)
         self._forget_steps()
+        self.optimizer = optimizer
+        self._compiled = compiled
 
     @property
     def loss(self):
-        """The loss that the model was compiled with."""
+        """The loss that the model was compiled with: an object, or a list or dict of them; ``compile`` sets it."""
         found = self._compiled["losses"] if self._compiled else []
-        return found[0] if len(found) == 1 else (found or None)
+        return found[0] if isinstance(found, list) and len(found) == 1 else (found or None)
+
+    @loss.setter
+    def loss(self, value):
+        raise invalid("compile sets the loss: call it again.", loss=value)
+
+    @property
+    def loss_weights(self):
+        """The loss weights as ``compile`` was given them."""
+        return self._compiled["loss_weights"] if self._compiled else None
+
+    @loss_weights.setter
+    def loss_weights(self, value):
+        raise invalid("compile sets the loss weights: call it again.", loss_weights=value)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, by which losses, metrics, their weights and targets can be given, as in logs.
+
+        They are those of the layers that return them, with ``_1``, ``_2``, ... where they repeat; ``output_1``,
+        ``output_2``, ... of a model with a call of its own.
+        """
+        self._input_tensors()  # raises if the model is not built
+        names = []
+        for number, tensor in enumerate(self._graph_outputs, start=1):
+            layer = None if tensor.history is None else tensor.history.layer
+            names.append(tensor.name if layer is None else f"output_{number}" if layer is self else layer.name)
+        return _compilation.distinct(names)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """What ``evaluate`` returns, by name."""
+        return self._record_names() if self._compiled and self._compiled["losses"] and self.built else []
 
     def _forget_steps(self) -> None:
         self._steps = {}
         self._quick = None
+        self._written_from = {}
 
     # ---- steps
 
@@ -87,15 +126,22 @@ class Trainer:
                 f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss). "
                 "Received: loss=None"
             )
+        _compilation.check_weights_unchanged(self._compiled)
+        if self.optimizer is None and method != "evaluate":
+            raise ValueError(
+                f"The model {self.name!r} needs an optimizer before {method}: call model.compile(optimizer, loss). "
+                "Received: optimizer=None"
+            )
 
     def _step(self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None) -> Step:
         """The step of a mode: "train", "evaluate" or "predict"."""
         trainable = tuple(v for v in self.trainable_weights)
         kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
-        key = (mode, trainable, target_shapes, fuse, regions, kernel, conv_algorithm())
+        penalties = tuple(v.regularizer for v in trainable)
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm())
         steps = self._steps
         if key not in steps:
-            with building:
+            with building, tracing():
                 if key not in steps:
                     steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
         return steps[key]
@@ -103,6 +149,7 @@ class Trainer:
     def _make_step(self, mode, trainable, target_shapes, options) -> Step:
         training = mode == "train"
         inputs, outputs = self._trace(training)
+        parts = self._parts()
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
         arguments = dict(zip(names, inputs, strict=True))
         kind = type(self).__name__
@@ -111,8 +158,9 @@ class Trainer:
         name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
         title = f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
         if mode == "predict":
+            fix(self, parts)
             return Step(title, arguments, outputs=outputs, layer_names=layer_names, **options)
-        used = self._loss_list(len(outputs))
+        used = self._loss_list()
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
             name = "y" if len(outputs) == 1 else f"y_{i + 1}"
@@ -121,22 +169,22 @@ class Trainer:
             arguments[name] = target
             targets.append(target)
         sample_weight = placeholder("sample_weight", (), outputs[0].dtype)
-        weights = self._compiled["loss_weights"] or [1.0] * len(outputs)
-        if len(weights) != len(outputs):
-            raise ValueError(f"loss_weights needs {len(outputs)} numbers, one per output. Received: {weights}")
+        weights = _compilation.weights_by_output(self._compiled, self.output_names)
+        metrics = self._metric_list(used)
         with training_mode(training):
             values = []
             for loss, target, output in zip(used, targets, outputs, strict=True):
-                values.append(_checked_values("loss", loss.name, loss.call(target, output)))
+                values.append(_compilation.checked_values("loss", loss.name, loss.call(target, output)))
             records = list(values) if len(values) > 1 else []
-            for metric, i in self._metric_list(used, outputs):
-                target = _as_metric_target(metric, used[i], targets[i], outputs[i])
-                records.append(_checked_values("metric", metric.name, metric.values(target, outputs[i])))
-        penalties = []
-        for variable in self.weights:
-            regularizer = variable.regularizer
-            if regularizer is not None:
-                penalties.append((variable, float(regularizer.l1), float(regularizer.l2)))
+            for metric, i, _ in metrics:
+                target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
+                records.append(_compilation.checked_values("metric", metric.name, metric.values(target, outputs[i])))
+        # of what is trained, as in Keras
+        penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
+        penalties = [(variable, regularizer.l1, regularizer.l2) for variable, regularizer in penalised]
+        parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
+        parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
+        fix(self, parts + [self.optimizer] if training else parts)
         return Step(
             title, arguments, losses=list(zip(values, weights, strict=True)), records=records,
             reductions=[loss.reduction for loss in used],
@@ -144,6 +192,16 @@ class Trainer:
             penalties=penalties, gathered=True, sample_weight=sample_weight,
             layer_names=layer_names, **options,
         )  # fmt: skip
+
+    def _parts(self) -> list:
+        """The model and all layers in it."""
+        found, pending = {}, [self]
+        while pending:
+            layer = pending.pop()
+            if layer not in found:
+                found[layer] = None
+                pending.extend(layer.sublayers())
+        return list(found)
 
     def _names_in_source(self) -> dict:
         """Names of layers as the step's source has them: automatic ones are counted from the model's start.
@@ -160,38 +218,24 @@ class Trainer:
             pending = layer.sublayers() + pending
         return names
 
-    def _loss_list(self, outputs: int) -> list:
-        found = self._compiled["losses"]
-        if len(found) == 1 and outputs > 1:
-            found = found * outputs
-        if len(found) != outputs:
-            raise ValueError(f"The model has {outputs} outputs. Received: {len(found)} losses")
-        return found
+    def _loss_list(self) -> list:
+        """The loss of every output."""
+        return _compilation.losses_by_output(self._compiled, self.output_names)
 
     @staticmethod
     def _target_shape(loss, output) -> tuple:
         return output.shape[1:-1] if loss.sparse else output.shape[1:]
 
-    def _metric_list(self, used, outputs) -> list[tuple]:
-        """[(metric, index of its output)]; a flat list of metrics counts for the first output of one-output models."""
-        given = self._compiled["metrics"]
-        nested = len(outputs) > 1 and all(isinstance(m, list | tuple) for m in given) and len(given) == len(outputs)
-        found = []
-        for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
-            for identifier in given[i] if nested else given:
-                found.append((metrics_module.get(identifier, loss, output.shape), i))
-        return found
+    def _metric_list(self, used) -> list[tuple]:
+        """[(metric, index of its output, its name in the logs)]; used: the losses."""
+        return _compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs)
 
     def _record_names(self) -> list[str]:
-        outputs = self._graph_outputs
-        used = self._loss_list(len(outputs))
-        names = ["loss"]
-        several = len(outputs) > 1
+        """Names of the results in logs."""
+        names, several = ["loss"], len(self._graph_outputs) > 1
         if several:
-            names += [f"output_{i + 1}_loss" for i in range(len(outputs))]
-        for metric, i in self._metric_list(used, outputs):
-            names.append(f"output_{i + 1}_{metric.name}" if several else metric.name)
-        return names
+            names += [f"{name}_loss" for name in self.output_names]
+        return _compilation.distinct(names + [name for _, _, name in self._metric_list(self._loss_list())])
 
     def step_source(self, mode: str = "train", fuse: bool = True) -> str:
         """The Python source of the step that runs.
@@ -268,20 +312,31 @@ class Trainer:
         inputs = data.prepare_inputs(self.name, arrays, self._input_tensors(), what)
         samples = len(inputs[0])
         outputs = self._graph_outputs
-        used = self._loss_list(len(outputs))
+        used = self._loss_list()
         if y is None:
             raise invalid("y is missing: the targets to compare the predictions with.", y=y)
-        ys = list(y) if len(outputs) > 1 and isinstance(y, list | tuple) else [y]
+        ys = data.by_output(y, self.output_names)
         if len(ys) != len(outputs):
             raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
         targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
-        weights = data.prepare_weights(sample_weight, class_weight, targets, outputs)
+        weights = data.prepare_weights(sample_weight, samples, outputs[0].dtype)
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
         found = dict(zip(names, inputs, strict=True))
         for i, target in enumerate(targets):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         found["sample_weight"] = weights
+        if class_weight is not None:
+            self._weigh_classes(found, class_weight)
         return found, samples, tuple(t.shape[1:] for t in targets)
+
+    def _weigh_classes(self, arrays: dict, class_weight) -> None:
+        """Multiply the samples' weights with those of their classes."""
+        if len(self._graph_outputs) > 1:
+            raise ValueError(
+                f"class_weight needs a model with one output. Received: {len(self._graph_outputs)} outputs"
+            )
+        weights = data.class_weights(class_weight, arrays["y"], self._graph_outputs[0])
+        arrays["sample_weight"] = arrays["sample_weight"] * weights
 
     # ---- running steps
 
@@ -306,8 +361,10 @@ class Trainer:
             else:
                 count = min(count, max(1, int(PROGRESS_SECONDS / step.seconds_per_step)))
             begin, end = done * batch_size, done * batch_size + count * batch
-            values = {**arrays, "order": order[begin:end], "seed": seed, "t": 0, "results": results}
-            if step.optimizer is not None:
+            values = {**arrays, "order": order[begin:end], "seed": seed, "results": results}
+            if step.optimizer is None:
+                values["t"] = _seed.next_draws(count) if step.random else 0
+            else:
                 values["t"] = self.optimizer.iterations
                 values["hyperparameters"] = self.optimizer.hyperparameter_table(self.optimizer.iterations, count)
             start = time.perf_counter()
@@ -328,19 +385,21 @@ class Trainer:
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
         validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0,
-        steps_per_epoch=None, validation_batch_size=None, validation_freq=1,
+        steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1,
     ):  # fmt: skip
         """Train for a number of epochs; returns the History callback.
 
-        x: array (samples, ...), or a list for several inputs; y: targets.
+        x: array (samples, ...), or a list for several inputs; y: targets, for several outputs a list or a dict by their
+            names.
         batch_size: samples per step (32); the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
         verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
             epoch.
         validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
         shuffle: a new order of the samples in every epoch.
-        class_weight: {label: weight}; sample_weight: (samples,).
-        steps_per_epoch: stop each epoch after so many steps.
+        class_weight: {label: weight}, for training alone; sample_weight: (samples,), which validation_split divides
+            like the data.
+        steps_per_epoch: stop each epoch after so many steps; validation_steps: each validation.
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 
         A callback that sets ``model.stop_training`` ends the training after the epoch, or from a batch-level hook after
@@ -350,16 +409,18 @@ class Trainer:
         Other threads may predict and evaluate meanwhile: they see the weights as they are.
         """
         self._require_compiled("fit")
-        batch_size = self._last_batch_size = _batch_size(batch_size)
+        batch_size = _batch_size(batch_size)
         _check_integer("epochs", epochs, 0)
         _check_integer("initial_epoch", initial_epoch, 0)
         _check_integer("validation_freq", validation_freq, 1)
         if steps_per_epoch is not None:
             _check_integer("steps_per_epoch", steps_per_epoch, 1)
+        if validation_steps is not None:
+            _check_integer("validation_steps", validation_steps, 1)
         if validation_batch_size is None:
             validation_batch_size = batch_size
         _check_integer("validation_batch_size", validation_batch_size, 1)
-        arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
+        arrays, samples, shapes = self._prepare(x, y, sample_weight)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
@@ -373,10 +434,18 @@ class Trainer:
             kept, held = data.split(list(arrays.values()), validation_split)
             validation = (dict(zip(arrays, held, strict=True)), len(held[0]), shapes)
             arrays, samples = dict(zip(arrays, kept, strict=True)), len(kept[0])
+        if class_weight is not None:
+            self._weigh_classes(arrays, class_weight)
         step = self._step("train", shapes)
-        batch_size = min(batch_size, samples)
+        batch_size = self._last_batch_size = min(batch_size, samples)
         steps = math.ceil(samples / batch_size)
         if steps_per_epoch is not None:
+            if steps_per_epoch > steps:
+                warnings.warn(
+                    f"{samples} samples make {steps} steps of {batch_size}: that is all an epoch has. "
+                    f"Received: steps_per_epoch={steps_per_epoch}",
+                    stacklevel=2,
+                )
             steps = min(steps, steps_per_epoch)
         self.stop_training = False
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
@@ -413,7 +482,7 @@ class Trainer:
                 seen = self._run_batches(step, arrays, order, batch_size, results, on_progress, on_begin)
                 logs = _means(names, results, seen)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
-                    found = self._evaluate(*validation, validation_batch_size, hooks)
+                    found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
                     logs.update({f"val_{name}": value for name, value in found.items()})
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -478,7 +547,9 @@ class Trainer:
         random_permutation(order, self._seed(), SHUFFLE_STREAM, step)
         return order
 
-    def _evaluate(self, arrays, samples, shapes, batch_size, hooks, progbar=None) -> dict:
+    def _evaluate(self, arrays, samples, shapes, batch_size, hooks, steps=None, progbar=None) -> dict:
+        if steps is not None:
+            samples = min(samples, steps * batch_size)
         step = self._step("evaluate", shapes)
         names = self._record_names()
         results = np.zeros(step.results)
@@ -499,25 +570,31 @@ class Trainer:
         return logs
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, callbacks=None, return_dict=False
-    ):
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None,
+        return_dict=False,
+    ):  # fmt: skip
         """Loss and metrics on data: a float, a list [loss, metrics...], or a dict with ``return_dict``.
 
-        Arguments as of ``fit``.
+        steps: stop after so many batches; other arguments as of ``fit``.  ``metrics_names`` has the names.
         """
         self._require_compiled("evaluate")
         batch_size = _batch_size(batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight)
-        hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
-        return _returned(self._evaluate(arrays, samples, shapes, batch_size, hooks, hooks.progbar), return_dict)
+        hooks = self._hooks(callbacks, verbose, _steps(samples, batch_size, steps))
+        found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
+        return _returned(found, return_dict)
 
-    def predict(self, x, batch_size=None, verbose="auto", callbacks=None):
-        """The model's outputs for x (samples, ...): an array, or a list for several outputs."""
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """The model's outputs for x (samples, ...): an array, or a list for several outputs.
+
+        steps: stop after so many batches.
+        """
         arrays = data.as_arrays(x)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, arrays, self._input_tensors())
         samples = len(inputs[0])
         batch_size = min(_batch_size(batch_size), samples)
+        samples = min(samples, batch_size * _steps(samples, batch_size, steps))
         step = self._step("predict")
         outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._graph_outputs]
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
@@ -529,7 +606,8 @@ class Trainer:
             end = min(begin + batch_size, samples)
             values = {name: a[begin:end] for name, a in zip(names, inputs, strict=True)}
             values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
-            step.run(end - begin, 1, {**values, "seed": 0, "t": 0, "results": results}, compiled=False)
+            values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
+            step.run(end - begin, 1, {**values, "results": results}, compiled=False)
             hooks.on_predict_batch_end(number)
             if hooks.progbar is not None:
                 hooks.progbar.update(number + 1)
@@ -563,33 +641,6 @@ class Trainer:
         return self.evaluate(x, y, len(data.as_arrays(x)[0]), 0, sample_weight, return_dict=return_dict)
 
 
-def _as_metric_target(metric, loss, target, output):
-    """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows."""
-    if metric.sparse and not loss.sparse:
-        raise ValueError(
-            f"The metric {metric.name!r} expects integer labels, but the loss {loss.name!r} takes one target per "
-            f'class. Use metrics=["accuracy"], or a loss for integer labels. Received: metric={metric.name!r}'
-        )
-    if loss.sparse and not metric.sparse:
-        raise ValueError(
-            f"The metric {metric.name!r} expects targets of shape {display(output.shape)}, but the loss "
-            f'{loss.name!r} takes integer labels. Use metrics=["accuracy"]. Received: metric={metric.name!r}'
-        )
-    return target
-
-
-def _checked_values(kind: str, name: str, values):
-    """What a loss or a metric returned, as one value per sample."""
-    if not isinstance(values, SymbolicTensor):
-        raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
-    if not values.batched:
-        raise ValueError(
-            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
-            f"is taken by jitnet. Received: shape={display(values.shape)}"
-        )
-    return per_sample(values)
-
-
 def _returned(logs: dict, return_dict: bool):
     """Logs as ``evaluate`` returns them."""
     values = list(logs.values())
@@ -606,6 +657,14 @@ def _batch_size(batch_size) -> int:
         return 32
     _check_integer("batch_size", batch_size, 1)
     return int(batch_size)
+
+
+def _steps(samples: int, batch_size: int, most: int | None) -> int:
+    """The number of batches, ``most`` at most."""
+    if most is not None:
+        _check_integer("steps", most, 1)
+    steps = math.ceil(samples / batch_size)
+    return steps if most is None else min(steps, most)
 
 
 def _check_integer(name: str, value, least: int) -> None:

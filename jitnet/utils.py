@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jitnet._errors import invalid
+from jitnet._errors import invalid, module_getattr
 from jitnet._registry import custom_object_scope, register_keras_serializable
 from jitnet._seed import set_random_seed
 
@@ -49,3 +49,6 @@ def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
     out = np.zeros((labels.size, num_classes))
     out[np.arange(labels.size), labels.ravel()] = 1
     return out.reshape(*labels.shape, num_classes)
+
+
+__getattr__ = module_getattr(__name__, "function")

@@ -6,11 +6,18 @@ Here are ``matrix_tile`` (products of matrices), ``convolution_tile`` (convoluti
 addresses and element counts as integers; what is a constant is said by the keyword arguments that make the tile.  The
 loops around a tile are Numba code.
 
+Where a row ends within a vector, vectors of 32 and 64 bytes take instructions with a mask.  Those of 16 bytes have none
+(``hardware_masks`` is False): LLVM would make a branch for each lane.  There such a vector is read and written in parts
+whose sizes are constants or, where the row's length is not one, lane by lane at addresses that never lie past the last
+element.  Inside loops over the rows of a matrix even that is left to the last rows: what a vector reads past the end of
+any other is the beginning of the next one, and belongs to lanes that are never written.
+
 Sums run over the reduction in one order that does not depend on a tile's size or place, so a result's bits do not
 depend on how the work is split.
 """
 
 import hashlib
+from dataclasses import dataclass
 
 import llvmlite.binding
 from llvmlite import ir
@@ -28,13 +35,25 @@ def _integer(value):
     return value if isinstance(value, ir.Value) else ir.Constant(_INT, value)
 
 
+@dataclass(frozen=True)
+class _FirstLanes:
+    """The mask of the first lanes without instructions that take one.
+
+    count: how many, if that is a constant; places: else where each lane lies, those past the last one where it does.
+    """
+
+    count: int | None
+    places: tuple = ()
+
+
 class Emitter:
     """Writes the body of one function over vectors of ``lanes`` elements of ``dtype`` (float32 or float64)."""
 
-    def __init__(self, function, dtype, lanes):
+    def __init__(self, function, dtype, lanes, hardware_masks=True):
         self.function = function
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.lanes = lanes
+        self.hardware_masks = hardware_masks
         self.element, self.itemsize = {"float32": (ir.FloatType(), 4), "float64": (ir.DoubleType(), 8)}[dtype]
         self.vector = ir.VectorType(self.element, lanes)
         self.zero = ir.Constant(self.vector, [self.element(0.0)] * lanes)
@@ -56,6 +75,8 @@ class Emitter:
         pointer = self.advance(pointer, offset)
         if mask is None:
             return self.builder.load(pointer, typ=self.vector, align=self.itemsize)
+        if isinstance(mask, _FirstLanes):
+            return self._load_lanes(pointer, mask)
         # masked off lanes are not touched, so a tail never reads past the end of an array
         if llvmlite.binding.llvm_version_info[0] >= 22:
             types_, extra = [_POINTER, mask.type, self.vector], []
@@ -69,12 +90,62 @@ class Emitter:
         if mask is None:
             self.builder.store(value, pointer, align=self.itemsize)
             return
+        if isinstance(mask, _FirstLanes):
+            self._store_lanes(value, pointer, mask)
+            return
         if llvmlite.binding.llvm_version_info[0] >= 22:
             types_, extra = [self.vector, _POINTER, mask.type], []
         else:
             types_, extra = [self.vector, _POINTER, _INDEX, mask.type], [_INDEX(self.itemsize)]
         function = self._external(f"llvm.masked.store.{self._suffix}.p0", ir.VoidType(), types_)
         self.builder.call(function, [value, pointer, *extra, mask])
+
+    def _pieces(self, count):
+        """(first lane, lanes) of the largest vectors that make up the first ``count`` lanes."""
+        first = 0
+        while count:
+            size = 1 << (count.bit_length() - 1)
+            yield first, size
+            first, count = first + size, count - size
+
+    def _load_lanes(self, pointer, mask):
+        builder, value = self.builder, self.zero
+        if mask.count is None:
+            for lane, place in enumerate(mask.places):
+                element = builder.load(self.advance(pointer, place), typ=self.element, align=self.itemsize)
+                value = builder.insert_element(value, element, _INDEX(lane))
+            return value
+        for first, size in self._pieces(mask.count):
+            part = ir.VectorType(self.element, size)
+            piece = builder.load(self.advance(pointer, first), typ=part, align=self.itemsize)
+            # as wide as the others, then in its place
+            order = ir.VectorType(_INDEX, self.lanes)
+            wide = [_INDEX(min(i, size - 1)) for i in range(self.lanes)]
+            piece = builder.shuffle_vector(piece, ir.Constant(part, ir.Undefined), ir.Constant(order, wide))
+            lanes = range(first, first + size)
+            place = [_INDEX(self.lanes + i - first if i in lanes else i) for i in range(self.lanes)]
+            value = builder.shuffle_vector(value, piece, ir.Constant(order, place))
+        return value
+
+    def _store_lanes(self, value, pointer, mask):
+        builder = self.builder
+        if mask.count is None:
+            # the last lane first: what lanes that do not exist leave in the last place that does is overwritten
+            for lane, place in reversed(list(enumerate(mask.places))):
+                element = builder.extract_element(value, _INDEX(lane))
+                builder.store(element, self.advance(pointer, place), align=self.itemsize)
+            return
+        for first, size in self._pieces(mask.count):
+            order = ir.Constant(ir.VectorType(_INDEX, size), [_INDEX(first + i) for i in range(size)])
+            piece = builder.shuffle_vector(value, value, order)
+            builder.store(piece, self.advance(pointer, first), align=self.itemsize)
+
+    def store_row(self, values, pointer, masks):
+        """Store neighbouring vectors, of which the last ones may exist in part or not at all."""
+        row = list(enumerate(zip(values, masks, strict=True)))
+        # without hardware masks those that do not exist leave traces in the last element that does
+        for v, (value, mask) in row if self.hardware_masks else reversed(row):
+            self.store(value, pointer, v * self.lanes, mask)
 
     def splat(self, value, type_):
         undefined = ir.Constant(type_, ir.Undefined)
@@ -96,8 +167,7 @@ class Emitter:
                 yield self.broadcast(pointer, offset + channel)
             return
         existing = (together - 1) * depth + count
-        mask = ir.Constant(ir.VectorType(_BIT, self.lanes), [_BIT(i < existing) for i in range(self.lanes)])
-        loaded = self.load(pointer, offset, None if existing == self.lanes else mask)
+        loaded = self.load(pointer, offset, None if existing == self.lanes else self.constant_mask(existing))
         for channel in range(count):
             order = [_INDEX(min(lane // filters, together - 1) * depth + channel) for lane in range(self.lanes)]
             order = ir.Constant(ir.VectorType(_INDEX, self.lanes), order)
@@ -121,10 +191,50 @@ class Emitter:
         return rows
 
     def lane_mask(self, count):
-        """Mask of the first ``count`` lanes (none if negative, all if there are no more lanes)."""
+        """Mask of the first ``count`` lanes (none if negative, all if there are no more lanes).
+
+        Without hardware masks an element before the first lane must exist if ``count`` is not positive.
+        """
+        if not self.hardware_masks:
+            last = self.builder.sub(count, _INT(1))
+            return _FirstLanes(None, tuple(self.minimum(_INT(i), last) for i in range(self.lanes)))
         indices = ir.VectorType(_INT, self.lanes)
         numbers = ir.Constant(indices, [_INT(i) for i in range(self.lanes)])
         return self.builder.icmp_signed("<", numbers, self.splat(count, indices))
+
+    def constant_mask(self, count):
+        """Mask of the first ``count`` lanes, a constant."""
+        if not self.hardware_masks:
+            return _FirstLanes(count)
+        return ir.Constant(ir.VectorType(_BIT, self.lanes), [_BIT(i < count) for i in range(self.lanes)])
+
+    def over_masks(self, vectors, valid, size, body):
+        """``body(masks)`` for ``vectors`` vectors of a row of ``size`` elements, of which ``valid`` are left."""
+        rest, block = size % self.lanes, vectors * self.lanes
+        if size % block == 0:
+            body([None] * vectors)
+        elif self.hardware_masks:
+            last = self.lane_mask(self.builder.sub(valid, _INT((vectors - 1) * self.lanes)))
+            body([None] * (vectors - 1) + [last])
+        elif size < block:
+            body([None] * (vectors - 1) + [self.constant_mask(rest)])
+        else:
+            with self.builder.if_else(self.builder.icmp_signed(">=", valid, _INT(block))) as (whole, end):
+                with whole:
+                    body([None] * vectors)
+                with end:
+                    body([None] * (vectors - 1) + [self.constant_mask(rest)])
+
+    def rows_read_whole(self, rows, row, vectors, valid):
+        """How many of ``rows`` rows, ``row`` elements apart, go on for ``vectors`` vectors or are followed by others.
+
+        The array ends ``valid`` elements after the last row's beginning.
+        """
+        builder = self.builder
+        missing = self.maximum(builder.sub(_INT(vectors * self.lanes), valid), _INT(0))
+        row = self.maximum(row, _INT(1))  # of a single row, any number
+        others = builder.sdiv(builder.add(missing, builder.sub(row, _INT(1))), row)
+        return self.maximum(builder.sub(rows, others), _INT(0))
 
     def multiply_add(self, a, b, c):
         # fmuladd, not fma: without hardware support the latter would be a library call
@@ -139,6 +249,9 @@ class Emitter:
 
     def minimum(self, a, b):
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
+
+    def maximum(self, a, b):
+        return self.builder.select(self.builder.icmp_signed(">", a, b), a, b)
 
     def loop(self, count, carried, body):
         """``count`` times ``carried = body(carried)``; returns the last ``carried`` (values, as a list)."""
@@ -163,9 +276,9 @@ class Emitter:
         return values
 
 
-def _tile_function(module, name, dtype, lanes, arguments, emit, constants):
+def _tile_function(module, name, dtype, lanes, arguments, emit, constants, hardware_masks=True):
     """The function of ``module`` with ``arguments`` integers whose body is ``emit(emitter, *arguments)``."""
-    digest = hashlib.sha256(repr((dtype, lanes, sorted(constants.items()))).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr((dtype, lanes, hardware_masks, sorted(constants.items()))).encode()).hexdigest()[:16]
     symbol = f"jitnet_{name}_{digest}"
     function = module.globals.get(symbol)
     if function is None:
@@ -175,18 +288,18 @@ def _tile_function(module, name, dtype, lanes, arguments, emit, constants):
         function.attributes.add("nounwind")
         # without it LLVM halves vectors of 64 bytes on processors whose clock they slow down
         set.add(function.attributes, '"prefer-vector-width"="512"')
-        emitter = Emitter(function, dtype, lanes)
+        emitter = Emitter(function, dtype, lanes, hardware_masks)
         emit(emitter, *function.args)
         emitter.builder.ret_void()
     return function
 
 
-def _tile(name, dtype, lanes, arguments, emit, constants):
+def _tile(name, dtype, lanes, arguments, emit, constants, hardware_masks=True):
     """Intrinsic ``tile((argument, ...))`` of integers whose body is ``emit(emitter, *arguments)``."""
     signature = types.void(types.UniTuple(types.intp, arguments))
 
     def codegen(context, builder, signature, packed):
-        function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants)
+        function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants, hardware_masks)
         builder.call(function, [builder.extract_value(packed[0], i) for i in range(arguments)])
         return context.get_dummy_value()
 
@@ -237,11 +350,12 @@ def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
     if epilogue in ("bias_relu", "bias_add_relu"):
         results = [[emitter.relu(value) for value in row] for row in results]
     for pointer, row in zip(pointers, results, strict=True):
-        for v, value in enumerate(row):
-            emitter.store(value, pointer, offsets[v], masks[v])
+        emitter.store_row(row, pointer, masks)
 
 
-def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contiguous, in_parts=False):
+def matrix_tile(
+    *, dtype, lanes, hardware_masks, rows, vectors, masked, epilogue, unroll, contiguous, in_parts=False
+):  # fmt: skip
     """C[i, j] = epilogue(sum over k of A[i, k] B[k, j]) for ``rows`` rows and ``vectors`` vectors of columns.
 
     Arguments: a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, resume, finish, extra,
@@ -264,7 +378,7 @@ def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contig
             masks = [e.lane_mask(builder.sub(valid_columns, _INT(v * e.lanes))) for v in range(vectors)]
         step = _INT(1) if contiguous else a_step
 
-        def multiply(carried, count):
+        def multiply(carried, count, masks):
             offset, b_now, *sums = carried
             for _ in range(count):
                 b_values = [e.load(b_now, v * e.lanes, masks[v]) for v in range(vectors)]
@@ -286,11 +400,17 @@ def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contig
         elif in_parts:
             sums = e.loop(builder.zext(builder.icmp_signed("!=", resume, _INT(0)), _INT), sums, lambda _: old())
         carried = [_INT(0), e.pointer(b), *sums]
-        if unroll > 1:
-            carried = e.loop(builder.sdiv(depth, _INT(unroll)), carried, lambda values: multiply(values, unroll))
-            carried = e.loop(builder.srem(depth, _INT(unroll)), carried, lambda values: multiply(values, 1))
+        first = [None] * vectors
+        if masked and not hardware_masks:
+            whole = builder.sdiv(e.rows_read_whole(depth, b_row, vectors, valid_columns), _INT(unroll))
+            carried = e.loop(whole, carried, lambda values: multiply(values, unroll, first))
+            rest = builder.sub(depth, builder.mul(whole, _INT(unroll)))
+            carried = e.loop(rest, carried, lambda values: multiply(values, 1, masks))
+        elif unroll > 1:
+            carried = e.loop(builder.sdiv(depth, _INT(unroll)), carried, lambda values: multiply(values, unroll, masks))
+            carried = e.loop(builder.srem(depth, _INT(unroll)), carried, lambda values: multiply(values, 1, masks))
         else:
-            carried = e.loop(depth, carried, lambda values: multiply(values, 1))
+            carried = e.loop(depth, carried, lambda values: multiply(values, 1, masks))
         sums = carried[2:]
         results = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
         extra_pointers = [e.advance(e.pointer(extra), builder.mul(i, extra_row)) for i in index]
@@ -309,7 +429,7 @@ def matrix_tile(*, dtype, lanes, rows, vectors, masked, epilogue, unroll, contig
         rows=rows, vectors=vectors, masked=masked, epilogue=epilogue, unroll=unroll, contiguous=contiguous,
         in_parts=in_parts,
     )  # fmt: skip
-    return _tile("matrix", dtype, lanes, 14, emit, constants)
+    return _tile("matrix", dtype, lanes, 14, emit, constants, hardware_masks)
 
 
 def _uses(pixels, taps, stride, dilation, edges=None):
@@ -328,8 +448,8 @@ def _uses(pixels, taps, stride, dilation, edges=None):
 
 
 def convolution_tile(
-    *, dtype, lanes, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue, edges=None,
-    groups=1, together=1,
+    *, dtype, lanes, hardware_masks, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue,
+    edges=None, groups=1, together=1,
 ):  # fmt: skip
     """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
 
@@ -342,14 +462,9 @@ def convolution_tile(
     Of ``groups`` of channels and filters the tile computes one, or ``together`` in one vector.
     """
     depth, group_filters = channels // groups, filters // groups
-    masked = together * group_filters % (lanes * vectors) != 0
 
     def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, beside):
-        masks = [None] * vectors
-        if masked:
-            masks[-1] = e.lane_mask(e.builder.sub(valid_filters, _INT((vectors - 1) * lanes)))
-
-        def tile(count):
+        def tile(count, masks):
             def channel(carried):
                 x_now, kernel_now, *sums = carried
                 weights = [
@@ -383,20 +498,23 @@ def convolution_tile(
 
             return body
 
-        carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(beside)], tile(pixels))
-        if narrow:
-            e.loop(narrow_tiles, carried, tile(pixels - 1))
+        def row(masks):
+            carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(beside)], tile(pixels, masks))
+            if narrow:
+                e.loop(narrow_tiles, carried, tile(pixels - 1, masks))
+
+        e.over_masks(vectors, valid_filters, together * group_filters, row)
 
     constants = dict(
         pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
         filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges, groups=groups, together=together,
     )  # fmt: skip
-    return _tile("convolution", dtype, lanes, 10, emit, constants)
+    return _tile("convolution", dtype, lanes, 10, emit, constants, hardware_masks)
 
 
 def filter_tile(
-    *, dtype, lanes, share, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies, groups=1,
-    together=1,
+    *, dtype, lanes, hardware_masks, share, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies,
+    groups=1, together=1,
 ):  # fmt: skip
     """Adds one image's share to the gradient of one row of taps: ``share`` channels, ``vectors`` vectors of filters.
 
@@ -406,16 +524,12 @@ def filter_tile(
     ``groups`` and ``together`` are those of ``convolution_tile``.
     """
     depth, group_filters = channels // groups, filters // groups
-    masked = together * group_filters % (lanes * vectors) != 0
 
     def emit(e, x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters):
-        masks = [None] * vectors
-        if masked:
-            masks[-1] = e.lane_mask(e.builder.sub(valid_filters, _INT((vectors - 1) * lanes)))
         places = [(c, s, v) for c in range(share) for s in range(taps) for v in range(vectors)]
         offsets = [s * depth * filters + c * filters + v * lanes for c, s, v in places]
 
-        def block(count):
+        def block(count, masks):
             def body(carried):
                 x_now, dy_now, *sums = carried
                 gradients = {}
@@ -435,30 +549,33 @@ def filter_tile(
 
             return body
 
-        def row(carried):
-            inside = e.loop(blocks, carried, block(pixels))
-            if narrow:
-                inside = e.loop(narrow_blocks, inside, block(pixels - 1))
-            return [e.advance(carried[0], x_row), e.advance(carried[1], dy_row), *inside[2:]]
+        def image(masks):
+            def row(carried):
+                inside = e.loop(blocks, carried, block(pixels, masks))
+                if narrow:
+                    inside = e.loop(narrow_blocks, inside, block(pixels - 1, masks))
+                return [e.advance(carried[0], x_row), e.advance(carried[1], dy_row), *inside[2:]]
 
-        target = e.pointer(dkernel)
-        sums = [e.load(target, offset, masks[v]) for offset, (_, _, v) in zip(offsets, places, strict=True)]
-        sums += [e.zero] * (len(places) * (copies - 1))
-        sums = e.loop(rows, [e.pointer(x), e.pointer(dy), *sums], row)[2:]
-        for at, (offset, (_, _, v)) in enumerate(zip(offsets, places, strict=True)):
-            total = sums[at]
-            for copy in range(1, copies):
-                total = e.builder.fadd(total, sums[at + copy * len(places)])
-            e.store(total, target, offset, masks[v])
+            target = e.pointer(dkernel)
+            sums = [e.load(target, offset, masks[v]) for offset, (_, _, v) in zip(offsets, places, strict=True)]
+            sums += [e.zero] * (len(places) * (copies - 1))
+            sums = e.loop(rows, [e.pointer(x), e.pointer(dy), *sums], row)[2:]
+            for at, (offset, (_, _, v)) in enumerate(zip(offsets, places, strict=True)):
+                total = sums[at]
+                for copy in range(1, copies):
+                    total = e.builder.fadd(total, sums[at + copy * len(places)])
+                e.store(total, target, offset, masks[v])
+
+        e.over_masks(vectors, valid_filters, together * group_filters, image)
 
     constants = dict(
         share=share, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
         filters=filters, pixels=pixels, narrow=narrow, copies=copies, groups=groups, together=together,
     )  # fmt: skip
-    return _tile("filter", dtype, lanes, 9, emit, constants)
+    return _tile("filter", dtype, lanes, 9, emit, constants, hardware_masks)
 
 
-def column_sum_tile(*, dtype, lanes, vectors, masked):
+def column_sum_tile(*, dtype, lanes, hardware_masks, vectors, masked):
     """out[j] = the sum over i of A[i, j], added to out[j] if ``accumulate``, for ``vectors`` vectors of columns.
 
     Arguments: a, a_row, out, rows, columns, accumulate.  With ``masked``, columns from ``columns`` on are left alone.
@@ -468,15 +585,15 @@ def column_sum_tile(*, dtype, lanes, vectors, masked):
         builder, target = e.builder, e.pointer(out)
         masks = [e.lane_mask(builder.sub(columns, _INT(v * lanes))) if masked else None for v in range(vectors)]
 
-        def load(pointer):
+        def load(pointer, masks=masks):
             return [e.load(pointer, v * lanes, masks[v]) for v in range(vectors)]
 
         def add(a, b):
             return [builder.fadd(x, y) for x, y in zip(a, b, strict=True)]
 
-        def four_rows(carried):
+        def four_rows(carried, masks=masks):
             pointers = [e.advance(carried[0], builder.mul(_INT(i), a_row)) for i in range(4)]
-            first, second, third, fourth = map(load, pointers)
+            first, second, third, fourth = (load(pointer, masks) for pointer in pointers)
             total = add(add(first, second), add(third, fourth))
             return [e.advance(pointers[3], a_row), *add(carried[1:], total)]
 
@@ -485,12 +602,16 @@ def column_sum_tile(*, dtype, lanes, vectors, masked):
 
         sums = [e.zero] * vectors
         sums = e.loop(builder.zext(builder.icmp_signed("!=", accumulate, _INT(0)), _INT), sums, lambda _: load(target))
-        carried = e.loop(builder.sdiv(rows, _INT(4)), [e.pointer(a), *sums], four_rows)
+        fours, carried = builder.sdiv(rows, _INT(4)), [e.pointer(a), *sums]
+        if masked and not hardware_masks:
+            whole = builder.sdiv(e.rows_read_whole(rows, a_row, vectors, columns), _INT(4))
+            carried = e.loop(whole, carried, lambda values: four_rows(values, [None] * vectors))
+            fours = builder.sub(fours, whole)
+        carried = e.loop(fours, carried, four_rows)
         carried = e.loop(builder.srem(rows, _INT(4)), carried, row)
-        for v, value in enumerate(carried[1:]):
-            e.store(value, target, v * lanes, masks[v])
+        e.store_row(carried[1:], target, masks)
 
-    return _tile("column_sum", dtype, lanes, 6, emit, dict(vectors=vectors, masked=masked))
+    return _tile("column_sum", dtype, lanes, 6, emit, dict(vectors=vectors, masked=masked), hardware_masks)
 
 
 @intrinsic

@@ -5,24 +5,30 @@ from llvmlite import ir
 from jitnet.kernels.simd import _BIT, _INT, _POINTER, _tile
 
 
-def panel_tile(*, dtype, lanes, vectors):
+def panel_tile(*, dtype, lanes, hardware_masks, vectors):
     """Copies ``rows`` rows of ``vectors`` vectors, of which ``columns`` elements exist, to contiguous memory.
 
-    Arguments: source, source_row, target, rows, columns.
+    Arguments: source, source_row, target, rows, columns.  Elements of the target that none of the source's goes to get
+    any value.
     """
 
     def emit(e, source, source_row, target, rows, columns):
         masks = [e.lane_mask(e.builder.sub(columns, _INT(v * lanes))) for v in range(vectors)]
 
-        def row(carried):
+        def row(carried, masks=masks):
             source_now, target_now = carried
             for v in range(vectors):
                 e.store(e.load(source_now, v * lanes, masks[v]), target_now, v * lanes)
             return [e.advance(source_now, source_row), e.advance(target_now, vectors * lanes)]
 
-        e.loop(rows, [e.pointer(source), e.pointer(target)], row)
+        carried = [e.pointer(source), e.pointer(target)]
+        if not hardware_masks:
+            whole = e.rows_read_whole(rows, source_row, vectors, columns)
+            carried = e.loop(whole, carried, lambda values: row(values, [None] * vectors))
+            rows = e.builder.sub(rows, whole)
+        e.loop(rows, carried, row)
 
-    return _tile("panel", dtype, lanes, 5, emit, dict(vectors=vectors))
+    return _tile("panel", dtype, lanes, 5, emit, dict(vectors=vectors), hardware_masks)
 
 
 def transpose_tile(*, dtype, lanes):

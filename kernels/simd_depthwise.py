@@ -23,7 +23,8 @@ def _depthwise_tile(name, target, arguments, emit, constants):
         lanes = target.lanes(dtype)
 
         def codegen(context, builder, signature, packed):
-            function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants)
+            masks = target.hardware_masks
+            function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants, masks)
             builder.call(function, [builder.extract_value(packed[1], i) for i in range(arguments)])
             return context.get_dummy_value()
 

@@ -6,7 +6,7 @@ rows of taps are summed like channels.  Its rounding error is about that of a di
 
 from fractions import Fraction
 
-from jitnet.kernels.simd import _INT, _finish, _tile
+from jitnet.kernels.simd import _finish, _tile
 from jitnet.kernels.simd_winograd import _MATRICES, _multiply
 
 PRODUCTS = 6  # of two outputs
@@ -21,14 +21,14 @@ WEIGHTS = tuple(
 ) + ((0.0, 0.0, 0.0, 0.0, 1.0),)
 
 
-def row_input_tile(*, dtype, lanes, channels, width, pad_left, pairs):
+def row_input_tile(*, dtype, lanes, hardware_masks, channels, width, pad_left, pairs):
     """Transforms rows of an image: ``PRODUCTS`` vectors of channels for each of the ``pairs`` of outputs.
 
     Arguments: x, transformed, rows.  ``width``: columns of the image, of which ``pad_left`` are missing before.
     """
 
     def emit(e, x, transformed, rows):
-        mask = e.lane_mask(_INT(channels)) if channels < lanes else None
+        mask = e.constant_mask(channels) if channels < lanes else None
 
         def row(carried):
             x_now, out = carried
@@ -42,22 +42,22 @@ def row_input_tile(*, dtype, lanes, channels, width, pad_left, pairs):
         e.loop(rows, [e.pointer(x), e.pointer(transformed)], row)
 
     constants = dict(channels=channels, width=width, pad_left=pad_left, pairs=pairs)
-    return _tile("row_input", dtype, lanes, 3, emit, constants)
+    return _tile("row_input", dtype, lanes, 3, emit, constants, hardware_masks)
 
 
-def row_output_tile(*, dtype, lanes, pairs, together, input_lanes, channels, filters, outputs, epilogue):
+def row_output_tile(
+    *, dtype, lanes, hardware_masks, pairs, together, input_lanes, channels, filters, outputs, epilogue
+):  # fmt: skip
     """One row of ``outputs`` outputs of one vector of filters, ``together`` pairs at a time.
 
     Arguments: transformed, kernel, tap_rows, y, valid_filters, extra: addresses of the first row of transformed inputs,
     of transformed weights (tap rows, channels, ``PRODUCTS``, filters), of the output and of the bias.
     """
-    masked = filters % lanes != 0
 
     def emit(e, transformed, kernel, tap_rows, y, valid_filters, extra):
-        masks = [e.lane_mask(valid_filters) if masked else None]
-        first, out, bias = e.pointer(transformed), e.pointer(y), e.pointer(extra)
+        bias = e.pointer(extra)
 
-        def some(start, first, out, count):
+        def some(masks, start, first, out, count):
             """``count`` pairs from ``start`` on, if that is known; else no output is missing."""
 
             def channel(carried):
@@ -81,19 +81,22 @@ def row_output_tile(*, dtype, lanes, pairs, together, input_lanes, channels, fil
             pointers = [e.advance(out, i * filters) for i in range(len(results))]
             _finish(e, [[value] for value in results], epilogue, pointers, bias, pointers, masks)
 
-        def body(carried):
-            some(None, *carried, together)
-            step = together * PRODUCTS * input_lanes
-            return [e.advance(carried[0], step), e.advance(carried[1], 2 * together * filters)]
+        def row(masks):
+            def body(carried):
+                some(masks, None, *carried, together)
+                step = together * PRODUCTS * input_lanes
+                return [e.advance(carried[0], step), e.advance(carried[1], 2 * together * filters)]
 
-        # the last ones apart: there may be fewer, and the last of them may have one output only
-        whole = (pairs - 1) // together
-        if whole:
-            first, out = e.loop(whole, [first, out], body)
-        some(whole * together, first, out, pairs - whole * together)
+            # the last ones apart: there may be fewer, and the last of them may have one output only
+            whole, places = (pairs - 1) // together, [e.pointer(transformed), e.pointer(y)]
+            if whole:
+                places = e.loop(whole, places, body)
+            some(masks, whole * together, *places, pairs - whole * together)
+
+        e.over_masks(1, valid_filters, filters, row)
 
     constants = dict(
         pairs=pairs, together=together, input_lanes=input_lanes, channels=channels, filters=filters, outputs=outputs,
         epilogue=epilogue,
     )  # fmt: skip
-    return _tile("row_output", dtype, lanes, 6, emit, constants)
+    return _tile("row_output", dtype, lanes, 6, emit, constants, hardware_masks)

@@ -89,8 +89,24 @@ def _multiply_both_sides(e, matrix, values):
     return [value for row in rows for value in row]
 
 
-def _over_vectors(e, most, masked, valid, body):
-    """``body(offset, mask)`` for ``valid`` elements, but no more than ``most`` vectors."""
+def _over_vectors(e, most, masked, size, valid, body):
+    """``body(offset, mask)`` for ``valid`` elements, up to the last of ``size``, but no more than ``most`` vectors."""
+    if not e.hardware_masks:
+        whole = e.minimum(e.builder.sdiv(valid, _INT(e.lanes)), _INT(most))
+
+        def vectors(first, count, mask):
+            def vector(carried):
+                body(carried[0], mask)
+                return [e.builder.add(carried[0], _INT(e.lanes))]
+
+            return e.loop(count, [first], vector)[0]
+
+        offset = vectors(_INT(0), whole, None)
+        if size % e.lanes:
+            end = e.minimum(valid, _INT(most * e.lanes))
+            there = e.builder.zext(e.builder.icmp_signed("<", offset, end), _INT)
+            vectors(offset, there, e.constant_mask(size % e.lanes))
+        return
     count = e.builder.sdiv(e.builder.add(valid, _INT(e.lanes - 1)), _INT(e.lanes))
 
     def vector(carried):
@@ -122,7 +138,7 @@ def _pixels(e, first, row, column, size, rows, columns, otherwise):
     return pointers
 
 
-def image_tile(*, dtype, lanes, outputs, gradient, channels, pitch, vectors):
+def image_tile(*, dtype, lanes, hardware_masks, outputs, gradient, channels, pitch, vectors):
     """B^T d B of one tile of inputs or, as ``gradient``, A d A^T of one tile of outputs' gradients.
 
     Arguments: x, x_row, first_row, end_row, first_column, end_column, zeros, target, valid: the address of the tile's
@@ -143,13 +159,13 @@ def image_tile(*, dtype, lanes, outputs, gradient, channels, pitch, vectors):
             for position, result in enumerate(results):
                 e.store(result, target_now, position * pitch, mask)
 
-        _over_vectors(e, vectors, channels % lanes != 0, valid, body)
+        _over_vectors(e, vectors, channels % lanes != 0, channels, valid, body)
 
     constants = dict(outputs=outputs, gradient=gradient, channels=channels, pitch=pitch, vectors=vectors)
-    return _tile("winograd_image", dtype, lanes, 9, emit, constants)
+    return _tile("winograd_image", dtype, lanes, 9, emit, constants, hardware_masks)
 
 
-def output_tile(*, dtype, lanes, outputs, filters, pitch, vectors, epilogue):
+def output_tile(*, dtype, lanes, hardware_masks, outputs, filters, pitch, vectors, epilogue):
     """A^T M A of one tile, for ``vectors`` vectors of filters, and what is fused into the store.
 
     Arguments: source, y, y_row, rows, columns, nowhere, valid_filters, bias, beside, beside_row: the addresses of the
@@ -175,13 +191,13 @@ def output_tile(*, dtype, lanes, outputs, filters, pitch, vectors, epilogue):
             beside_here = [e.advance(pointer, offset) for pointer in beside_pointers]
             _finish(e, results, epilogue, here, e.advance(bias, offset), beside_here, [mask])
 
-        _over_vectors(e, vectors, filters % lanes != 0, valid_filters, body)
+        _over_vectors(e, vectors, filters % lanes != 0, filters, valid_filters, body)
 
     constants = dict(outputs=outputs, filters=filters, pitch=pitch, vectors=vectors, epilogue=epilogue)
-    return _tile("winograd_output", dtype, lanes, 10, emit, constants)
+    return _tile("winograd_output", dtype, lanes, 10, emit, constants, hardware_masks)
 
 
-def weight_tile(*, dtype, lanes, outputs, channels, filters, columns):
+def weight_tile(*, dtype, lanes, hardware_masks, outputs, channels, filters, columns):
     """G g G^T of some channels, for ``columns`` filters from one on; zeros take the place of filters that don't exist.
 
     Arguments: kernel, target, count, valid_filters: the addresses of the first of the weights and of the results, and
@@ -199,16 +215,16 @@ def weight_tile(*, dtype, lanes, outputs, channels, filters, columns):
                 for position, result in enumerate(_multiply_both_sides(e, _MATRICES[outputs][1], taps)):
                     e.store(result, there, position * channels * columns)
 
-            _over_vectors(e, columns // lanes, filters % columns != 0, valid_filters, body)
+            _over_vectors(e, columns // lanes, filters % columns != 0, filters, valid_filters, body)
             return [e.advance(kernel_now, filters), e.advance(target_now, columns)]
 
         e.loop(count, [e.pointer(kernel), e.pointer(target)], channel)
 
     constants = dict(outputs=outputs, channels=channels, filters=filters, columns=columns)
-    return _tile("winograd_weight", dtype, lanes, 4, emit, constants)
+    return _tile("winograd_weight", dtype, lanes, 4, emit, constants, hardware_masks)
 
 
-def filter_result_tile(*, dtype, lanes, outputs, channels, filters, pitch, vectors):
+def filter_result_tile(*, dtype, lanes, hardware_masks, outputs, channels, filters, pitch, vectors):
     """Adds G^T P G to the gradient of the weights of some channels, for ``vectors`` vectors of filters.
 
     Arguments: source, dkernel, count, valid_filters: the addresses of the first channel's sums, whose positions lie
@@ -227,10 +243,10 @@ def filter_result_tile(*, dtype, lanes, outputs, channels, filters, pitch, vecto
                 places = [e.advance(there, tap * channels * filters) for tap in range(9)]
                 _finish(e, results, "accumulate", places, None, None, [mask])
 
-            _over_vectors(e, vectors, filters % lanes != 0, valid_filters, body)
+            _over_vectors(e, vectors, filters % lanes != 0, filters, valid_filters, body)
             return [e.advance(source_now, vectors * lanes), e.advance(target_now, filters)]
 
         e.loop(count, [e.pointer(source), e.pointer(dkernel)], channel)
 
     constants = dict(outputs=outputs, channels=channels, filters=filters, pitch=pitch, vectors=vectors)
-    return _tile("winograd_filter_result", dtype, lanes, 4, emit, constants)
+    return _tile("winograd_filter_result", dtype, lanes, 4, emit, constants, hardware_masks)

@@ -1,23 +1,26 @@
-"""Which vectors this machine has, and modules of kernels written for one purpose and kept in the user's cache.
+"""Which vectors this machine has, and modules of kernels written for one purpose.
 
 Imports neither Numba nor the generator, so that a plan can be made without them.
 """
 
 import ctypes
+import dataclasses
 import functools
 import hashlib
-import importlib.util
+import linecache
 import os
 import platform
 import sys
-import tempfile
+import threading
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
 import llvmlite
 import llvmlite.binding
 
-from jitnet._cache import cache_directory
+from jitnet import literals
+from jitnet.kernels import processor
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class VectorTarget:
     name: str
     bytes: int
     registers: int
+
+    @property
+    def hardware_masks(self) -> bool:
+        """Whether there are instructions that read or write some of a vector's lanes."""
+        return self.bytes > 16
 
     def lanes(self, dtype: str, count: int | None = None) -> int:
         """Elements in a vector of ``dtype``; no more than ``count`` elements need (a power of two, at least 4)."""
@@ -49,25 +57,24 @@ _TARGETS = {
 
 
 @functools.cache
-def _host_target() -> str:
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f") and features.get("avx512vl"):
+def _target_of(*settings) -> str:
+    if processor.is_arm64():
+        return "neon"
+    if processor.has("avx512f", "avx512vl"):
         return "avx512"
-    if features.get("avx2") and features.get("fma"):
+    if processor.has("avx2", "fma"):
         return "avx2"
-    return "neon" if features.get("neon") else "plain"
+    return "neon" if processor.has("neon") else "plain"
 
 
 def host_has_amx() -> bool:
     """Whether the processor multiplies tiles of bfloat16; the operating system must let a process use them as well."""
-    features = llvmlite.binding.get_host_cpu_features()
-    return bool(features.get("amx-tile") and features.get("amx-bf16"))
+    return processor.has("amx-tile", "amx-bf16")
 
 
 def host_has_avx512_bf16() -> bool:
     """Whether the processor multiplies vectors of bfloat16."""
-    features = llvmlite.binding.get_host_cpu_features()
-    return bool(features.get("avx512bf16") and features.get("avx512vl") and features.get("avx512bw"))
+    return processor.has("avx512bf16", "avx512vl", "avx512bw")
 
 
 @functools.cache
@@ -123,11 +130,12 @@ def bfloat16_target() -> BFloat16Target | None:
 
 
 def vector_target() -> VectorTarget:
-    """The host's vectors, or those that the environment variable ``JITNET_SIMD`` names (avx512, avx2, neon, plain).
+    """Vectors of the processor that Numba compiles for, or those that the environment variable ``JITNET_SIMD`` names
+    (avx512, avx2, neon, plain).
 
     Raises ValueError if the variable names no target.
     """
-    name = os.environ.get("JITNET_SIMD") or _host_target()
+    name = os.environ.get("JITNET_SIMD") or _target_of(*processor.settings())
     if name not in _TARGETS:
         raise ValueError(f"JITNET_SIMD must be one of {', '.join(_TARGETS)}. Received: JITNET_SIMD={name}")
     return _TARGETS[name]
@@ -142,8 +150,8 @@ def _generator_hash() -> bytes:
     for path in sorted(Path(__file__).parent.glob("simd*.py")):
         digest.update(path.read_bytes())
     digest.update(f"numba {version('numba')} llvmlite {llvmlite.__version__}".encode())
-    digest.update(llvmlite.binding.get_host_cpu_name().encode())
-    digest.update(llvmlite.binding.get_host_cpu_features().flatten().encode())
+    digest.update(processor.name().encode())
+    digest.update(processor.feature_text().encode())
     return digest.digest()
 
 
@@ -152,35 +160,62 @@ def module_name(source: str) -> str:
     return "k_" + hashlib.sha256(_generator_hash() + source.encode()).hexdigest()[:24]
 
 
-def specialised_module(source: str):
-    """The module with this ``source``, imported from the cache directory, where it is written if it is new.
+_loading = threading.RLock()
 
-    Its kernels find their compiled code next to it, because its name is a hash of all that the code depends on.
-    Several processes may do this at once: the file appears whole or not at all.
+
+def generated_module(name: str, source: str) -> types.ModuleType:
+    """A new module of this ``source`` in ``sys.modules``, made in memory: no file, which could hold something else.
+
+    Tracebacks and debuggers show its lines; its file is called ``<name>``.  The name is a hash of all that the
+    compiled code depends on, so that the code is found in the cache.
     """
-    name = module_name(source)
-    if name in sys.modules:
-        return sys.modules[name]
-    path = cache_directory() / "simd" / f"{name}.py"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(source)
-        os.replace(temporary, path)
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
+    file = f"<{name}>"
+    module = types.ModuleType(name)
+    module.__file__ = file
+    code = compile(source, file, "exec", dont_inherit=True)
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
     sys.modules[name] = module
     try:
-        specification.loader.exec_module(module)
+        exec(code, module.__dict__)
     except BaseException:
-        del sys.modules[name]
+        del sys.modules[name], linecache.cache[file]
         raise
     return module
 
 
+def _check_part(value) -> None:
+    """Raise unless ``value`` can be part of a source as it is."""
+    if type(value) is tuple:
+        for part in value:
+            _check_part(part)
+    elif isinstance(value, str):
+        literals.name(value)
+    elif value is not None and not dataclasses.is_dataclass(value):
+        literals.literal(value)
+
+
+def source_of(name: str) -> str | None:
+    """The source of a generated module by its name; None for any other module."""
+    entry = linecache.cache.get(f"<{name}>")
+    return "".join(entry[2]) if entry else None
+
+
+def specialised_module(source: str) -> types.ModuleType:
+    """The module of kernels with this ``source``: the same one for the same source."""
+    name = module_name(source)
+    with _loading:  # not by two threads
+        return sys.modules.get(name) or generated_module(name, source)
+
+
 class GeneratedKernel:
-    """What plans share, which have the ``name`` of a kernel and the ``source`` of the module that holds it."""
+    """What plans share, which have the ``name`` of a kernel and the ``source`` of the module that holds it.
+
+    Their fields are written into the source: numbers, names, and tuples of them.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check_part(getattr(self, field.name))
 
     def kernel(self):
         """The compiled kernel (compiled or loaded from the cache on its first call)."""

@@ -297,7 +297,7 @@ add("shape", "transpose of two axes", lambda x: ops.transpose(x, (0, 2, 1)), nor
 add(
     "shape",
     "concatenate",
-    lambda a, b, c: ops.concatenate([a, b, c]),
+    lambda a, b, c: ops.concatenate([a, b, c], axis=-1),
     (normal(3, 1), normal(3, 4), normal(3, 2)),
     torch=lambda t, *xs: t.cat(xs, -1),
 )
@@ -311,7 +311,7 @@ add(
 add(
     "shape",
     "concatenate with itself",
-    lambda x: ops.concatenate([x, ops.multiply(x, x), x]),
+    lambda x: ops.concatenate([x, ops.multiply(x, x), x], axis=-1),
     normal(1, 3),
     torch=lambda t, x: t.cat([x, x * x, x], -1),
 )
@@ -329,6 +329,14 @@ add(
     lambda x: ops.pad(x, ((0, 0), (1, 0), (2, 3), (0, 0))),
     normal(3, 2, 2),
     torch=lambda t, x: t.nn.functional.pad(x, (0, 0, 2, 3, 1, 0)),
+)
+
+add(
+    "shape",
+    "cast",
+    lambda x, i: x * ops.cast(i, x.dtype),
+    (normal(3), labels(5, 3)),
+    torch=lambda t, x, i: x * i,
 )
 
 # ---- windows

@@ -41,6 +41,17 @@ def perceptron(optimizer="sgd", jit_compile=False, regularizers=(None, None), **
     return model
 
 
+def two_outputs(optimizer="sgd", jit_compile=False, **arguments):
+    """4 inputs, 3 linear units, of these a number ("size") and a softmax of 3 ("kind")."""
+    x = jitnet.Input((FEATURES,), name="features")
+    hidden = layers.Dense(3, name="hidden")(x)
+    outputs = [layers.Dense(1, name="size")(hidden), layers.Dense(CLASSES, "softmax", name="kind")(hidden)]
+    model = jitnet.Model(x, outputs, name="two_outputs")
+    arguments = {"loss": ["mse", "sparse_categorical_crossentropy"], **arguments}
+    model.compile(optimizer, jit_compile=jit_compile, **arguments)
+    return model
+
+
 class Reference:
     """The perceptron in NumPy, in float64."""
 
@@ -103,3 +114,22 @@ def convolutional(jit_compile=False, optimizer="adam"):
 def digest(model) -> str:
     """A hash of all weights' bits."""
     return hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
+
+
+def separable(jit_compile=False):
+    """A layer of each kind whose kernels depend on the machine's vectors, of sizes that no vector divides."""
+    model = jitnet.Sequential(
+        [
+            jitnet.Input((6, 5, 2), name="images"),
+            layers.Conv2D(10, 3, padding="same", name="convolution"),
+            layers.BatchNormalization(momentum=0.9, name="normalisation"),
+            layers.ReLU(name="relu"),
+            layers.DepthwiseConv2D(3, padding="same", name="depthwise"),
+            layers.MaxPooling2D(2, name="pooling"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(CLASSES, "softmax", name="probabilities"),
+        ],
+        name="separable",
+    )
+    model.compile(jitnet.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    return model

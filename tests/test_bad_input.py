@@ -151,7 +151,7 @@ def test_sample_weight():
         return lambda: perceptron().fit(X, Y, sample_weight=weights)
 
     rejects(fit(np.ones(8)), "sample_weight expects shape (9,).", "shape=(8,)")
-    rejects(fit(np.ones((9, 1))), "sample_weight expects shape (9,).", "shape=(9, 1)")
+    rejects(fit(np.ones((9, 2))), "sample_weight expects shape (9,).", "shape=(9, 2)")
     rejects(fit(labels(np.nan)), "sample_weight contains nan at index (6,)", "shape=(9,)")
     rejects(fit(labels(1e39)), "sample_weight contains inf at index (6,)", "shape=(9,)")
     rejects(fit(["a"] * 9), "sample_weight must hold numbers.", "dtype=<U1")
@@ -225,9 +225,9 @@ def test_unknown_names(make, kind, given, nearest):
         (lambda: layers.Conv2D(3, 3, groups=2), "Conv2D expects filters to be a multiple of groups=2.", "filters=3"),
         (lambda: layers.MaxPooling2D(0), "MaxPooling2D expects pool_size", "pool_size=0"),
         (lambda: layers.MaxPooling2D(2, strides=0), "MaxPooling2D expects strides", "strides=0"),
-        (lambda: layers.Dropout(1), "Dropout expects a rate from 0 up to, not including, 1.", "rate=1"),
-        (lambda: layers.Dropout(-0.1), "Dropout expects a rate from 0 up to, not including, 1.", "rate=-0.1"),
-        (lambda: layers.Dropout(float("nan")), "Dropout expects a rate", "rate=nan"),
+        (lambda: layers.Dropout(1), "Dropout expects rate to be a finite number from 0 up to,", "rate=1"),
+        (lambda: layers.Dropout(-0.1), "Dropout expects rate to be a finite number from 0 up to,", "rate=-0.1"),
+        (lambda: layers.Dropout(float("nan")), "Dropout expects rate", "rate=nan"),
         (lambda: layers.BatchNormalization(momentum=2), "BatchNormalization expects momentum", "momentum=2"),
         (lambda: layers.ZeroPadding2D(-1), "ZeroPadding2D expects padding", "padding=-1"),
         (lambda: optimizers.SGD(float("nan")), "SGD expects learning_rate to be finite", "learning_rate=nan"),
@@ -236,8 +236,8 @@ def test_unknown_names(make, kind, given, nearest):
         (lambda: optimizers.Adam("fast"), "Adam expects learning_rate to be a number or", "learning_rate='fast'"),
         (lambda: optimizers.SGD(0.1, momentum=1.5), "SGD expects momentum from 0 to 1.", "momentum=1.5"),
         (lambda: losses.MeanSquaredError(reduction="avg"), "A loss expects reduction", "reduction='avg'"),
-        (lambda: losses.CategoricalCrossentropy(label_smoothing=2), "label_smoothing is from 0 to 1.", "smoothing=2"),
-        (lambda: losses.BinaryCrossentropy(label_smoothing=-1), "label_smoothing is from 0 to 1.", "smoothing=-1"),
+        (lambda: losses.CategoricalCrossentropy(label_smoothing=2), "a finite number from 0 to 1.", "smoothing=2"),
+        (lambda: losses.BinaryCrossentropy(label_smoothing=-1), "a finite number from 0 to 1.", "smoothing=-1"),
         (lambda: metrics.SparseTopKCategoricalAccuracy(k=0), "expects k to be a positive integer.", "k=0"),
         (lambda: jitnet.set_num_threads(0), "set_num_threads expects a positive integer.", "number=0"),
         (lambda: jitnet.set_floatx("float16"), 'set_floatx expects "float32" or "float64".', "dtype='float16'"),
@@ -272,10 +272,9 @@ def test_layers_that_do_not_fit_their_input(shape, layer, expected):
 
 def test_compile():
     rejects(lambda: perceptron(jit_compile="yes"), 'jit_compile to be True, False or "auto".', "jit_compile='yes'")
-    rejects(lambda: perceptron(metrics="accuracy"), "compile expects a list of metrics.", "metrics='accuracy'")
-    rejects(lambda: perceptron(loss_weights=0.5), "compile expects a list of loss_weights", "loss_weights=0.5")
+    rejects(lambda: perceptron(metrics="accuracy"), "compile expects a list of metrics", "metrics='accuracy'")
     rejects(lambda: perceptron(run_eagerly=True), "run_eagerly must be False.", "run_eagerly=True")
-    rejects(lambda: perceptron(loss_weights=[1, 2]).fit(X, Y), "loss_weights needs 1 numbers", "[1.0, 2.0]")
+    rejects(lambda: perceptron(loss_weights=[1, 2]).fit(X, Y), "loss_weights needs 1 numbers", "[1, 2]")
     rejects(lambda: perceptron(loss=["mse", "mse"]).fit(X, Y), "The model has 1 outputs.", "2 losses")
     wrong_kind = perceptron(metrics=["categorical_accuracy"])
     hint = 'Use metrics=["accuracy"].'

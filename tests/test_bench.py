@@ -272,3 +272,27 @@ def test_committed_results_fit_the_program():
         pytest.skip("nothing has been measured yet")
     report = bench("report")
     assert (FOLDER / "RESULTS.md").read_text() == report.markdown(json.loads(path.read_text()))
+
+
+# ---- two states of jitnet
+
+
+@pytest.mark.parametrize(("factor", "status", "word"), [(1.0, 0, ""), (1.05, 1, ""), (1.1, 1, "SLOWER")])
+def test_compare_says_what_became_slower(factor, status, word, monkeypatch, capsys):
+    compare = bench("compare")
+    times = {"matrix-128": ([1e-3, 2e-3, 1e-3], factor)}
+    monkeypatch.setattr(
+        compare, "compare", lambda w, old, new: (t := times[w.name][0], [x * factor for x in t], "same bits")
+    )
+    monkeypatch.setattr(compare.os, "sched_setaffinity", lambda *_: None, raising=False)
+    root = str(FOLDER.parent.parent)
+    assert compare.main([root, root, "--workloads", "matrix-128"]) == status
+    out = capsys.readouterr().out
+    assert ("SLOWER" in out) == bool(word) and f"{1 / factor:.3f} (matrix-128)" in out
+
+
+def test_compare_needs_a_commit_or_a_checkout(tmp_path):
+    compare = bench("compare")
+    assert compare.checkout(str(FOLDER.parent.parent), tmp_path) == FOLDER.parent.parent
+    with pytest.raises(SystemExit, match="neither a folder with a checkout nor a commit"):
+        compare.checkout("no-such-commit", tmp_path)

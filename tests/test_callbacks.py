@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -194,6 +196,30 @@ def test_progress_bar_on_a_terminal(verbose, monkeypatch):
     assert lines[1].startswith("Epoch 2/2: 100%") and "loss: 1.0000e-05 - accuracy: 1.0000" in lines[1]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("rows, columns", [(0, 0), (24, 0), (0, 100), (24, 100)])
+def test_progress_bar_on_a_terminal_without_a_size(rows, columns):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    script = (
+        "from jitnet import callbacks\n"
+        "bar = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=1, steps=2)\n"
+        "bar.on_epoch_begin(0)\n"
+        "bar.on_epoch_end(0, {'loss': 0.5})\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "wb", buffering=0) as screen:
+        subprocess.run([sys.executable, "-c", script], stdout=screen, env={**environment, "COLUMNS": "0"}, check=True)
+        shown = terminal.read(10_000).decode()
+    last = shown.rstrip().split("\r")[-1]
+    assert last.startswith("Epoch 1/1: 100%") and "2/2" in last and "loss: 0.5000" in last
+
+
 def test_verbose_2_has_no_bar_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
     fit(LOGS, None, verbose=2)
@@ -367,6 +393,15 @@ def test_csv_append_keeps_the_header(tmp_path):
         fit([{"loss": 0.5, "accuracy": 1.0}], callbacks.CSVLogger(path, append=True))
     fit([{"accuracy": 0.0, "loss": 2.0}], callbacks.CSVLogger(path, append=True))
     assert rows(path) == [["epoch", "loss", "accuracy"], ["0", "0.5", "1.0"], ["0", "0.5", "1.0"], ["0", "2.0", "0.0"]]
+
+
+def test_csv_append_to_another_kind_of_file(tmp_path):
+    path = tmp_path / "log.csv"
+    for content in (b"\xff\xfe\x00loss", b"x" * 200_000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"log\.csv is not a CSV file"):
+            fit([{"loss": 0.5}], callbacks.CSVLogger(path, append=True))
+        assert path.read_bytes() == content
 
 
 def test_csv_is_written_after_every_epoch(tmp_path):

@@ -3,7 +3,9 @@
 import csv
 import errno
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -243,12 +245,75 @@ def test_wrong_images(workplace, capsys):
     for expected, images in wrong.items():
         np.save("images.npy", images)
         assert expected in failure(capsys, ["predict", "run", "images.npy"])
+    for header, body, expected in (
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999, 8, 8), }", 8, "truncated, float64 of shape"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 8, 8), }", 513, "bytes after the array"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 8, 8), }", 512, "Received: shape=(-1, 8, 8)"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (2**9,), }", 512, "not a .npy file of numbers"),
+        ("(" * 5000, 512, "not a .npy file of numbers"),
+        ("{'descr': '<f8', 'fortran_order': 'x", 512, "not a .npy file of numbers"),
+        ("\0", 512, "not a .npy file of numbers"),
+        ("{1: 2, 'a': 3}", 512, "not a .npy file of numbers"),
+    ):
+        text = header.encode() + b"\n"
+        content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(body)
+        (workplace / "images.npy").write_bytes(content)
+        assert expected in failure(capsys, ["predict", "run", "images.npy"]), header[:50]
     (workplace / "images.npy").write_bytes(b"")
     assert "not a .npy file of numbers" in failure(capsys, ["predict", "run", "images.npy"])
     assert "nowhere.npy" in failure(capsys, ["predict", "run", "nowhere.npy"])
 
 
+def test_a_model_that_is_not_the_runs(workplace, capsys):
+    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    path = workplace / "run" / "model.safetensors"
+    jitnet.load_model(path, compile=False).save(path)
+    assert "was not compiled with one loss and the accuracy" in failure(capsys, ["evaluate", "run"])
+    layers = jitnet.layers
+    jitnet.Sequential([jitnet.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)]).save(path)
+    for arguments in (["evaluate", "run"], ["predict", "run", "images.npy"]):
+        assert "must be a model from shape (None, 8, 8, 1) to (None, 10)" in failure(capsys, arguments)
+
+
+def test_memory_that_does_not_suffice(capsys, monkeypatch):
+    def ask(options):
+        raise MemoryError("192 GiB")
+
+    monkeypatch.setattr("jitnet._runs.train", ask)
+    assert "does not suffice. 192 GiB" in failure(capsys, ["train", "digits"])
+
+
 # ---- configurations
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b'dataset = "digits"\nseed = ' + b"[" * 5000, "nested too deep"),
+        (b'dataset = "digits"\n' + b"a." * 5000 + b"b = 1", "Unknown configuration key"),
+        (b'dataset = "digits"\nseed = ' + b"9" * 5000, "not a TOML file"),
+        (b'dataset = "digits"\nseed = 0x' + b"f" * 5000, "seed must be at most .* more digits than Python writes"),
+        (b'dataset = "digits"\n[optimizer]\nlearning_rate = ' + b"9" * 400, "learning_rate must be a number"),
+        (b'dataset = "digits"\nepochs = 99999999999', "epochs must be at most"),
+        (b"dataset = 0x" + b"f" * 5000, "dataset must be one of digits"),
+        (b'dataset = [["digits"]]', "dataset must be one of digits"),
+        (b'dataset = "digits"\nmodel = 3', "Unknown configuration key 'model'"),
+        (b'dataset = "digits"\n[model]\nname = {a = 1}', "Unknown configuration key 'model.name.a'"),
+        (b'dataset = "digits"\n[model]\nname = "mlp"\nunits = [99999999999]', "list of positive integers"),
+        (b'dataset = "digits" # ' + b"x" * 20_000, "more than 16384 bytes"),
+        (b'dataset = "dig\xffits"', "not a TOML file"),
+    ],
+    ids=range(13),
+)
+def test_configurations_that_are_odd(text, expected, tmp_path, capsys):
+    (tmp_path / "odd.toml").write_bytes(text)
+    assert re.search(expected, failure(capsys, ["train", str(tmp_path / "odd.toml")]))
+
+
+def test_settings_that_are_odd(capsys):
+    for value in ("[" * 5000, "9" * 5000):
+        assert "--set seed expects a simple value" in failure(capsys, ["train", "digits", "--set", f"seed={value}"])
+
 
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "fashion_mnist", "cifar10"])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,17 @@ def test_damaged_cache_is_fetched_again(server, published, places):
     assert server.requests[4:] == ["/good/t10k-labels-idx1-ubyte.gz"]
 
 
+def test_leftovers_of_killed_downloads_are_removed(server, published, places):
+    folder = places / "cache" / "datasets" / "mnist"
+    folder.mkdir(parents=True)
+    names = [f"t10k-images-idx3-ubyte.gz.{digit * 32}.part" for digit in "ab"]
+    for name in names:
+        (folder / name).write_bytes(b"a part")
+    os.utime(folder / names[0], (0, 0))
+    mnist.load_data()
+    assert cached(places) == sorted([*mnist.SHA256, names[1]])
+
+
 def test_a_failed_write_is_not_blamed_on_a_mirror(server, published, places, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
@@ -285,6 +297,33 @@ def test_own_files_are_validated(places, name, data, message):
     files, _ = idx_files()
     write(places / "data" / "mnist", files | {name: data})
     with pytest.raises(ValueError, match=f"{name}: .*{message}"):
+        mnist.load_data()
+
+
+def test_no_more_is_unpacked_than_is_needed(places):
+    """A gzipped megabyte of zeros is a kilobyte: 200 of them in a file must not be 200 MB of memory."""
+    files, _ = idx_files()
+    name = "train-images-idx3-ubyte"
+    bomb = gzip.compress(files[name] + bytes(1 << 20), mtime=0) + gzip.compress(bytes(1 << 20), mtime=0) * 200
+    lies = {
+        "bytes after the data": bomb,
+        "truncated": files[name][:4] + b"\xff" * 4 + files[name][8:],
+        "truncated.*": gzip.compress(files[name][:4] + b"\xff" * 12, mtime=0),
+    }
+    for expected, content in lies.items():
+        write(places / "data" / "mnist", files | {name: content})
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError, match=f"{name}: {expected}"):
+                mnist.load_data()
+            assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_mirror_that_never_ends(server, published, monkeypatch):
+    monkeypatch.setattr(_files, "_LARGEST_DOWNLOAD", 3)
+    with pytest.raises(OSError, match="more than 3 bytes"):
         mnist.load_data()
 
 
@@ -410,7 +449,7 @@ def test_cifar_download(server, places, batches, monkeypatch):
     ("change", "message"),
     [
         (lambda files: b"not an archive", "whole tar archive"),
-        (lambda files: tar_bytes(files)[:3000], "whole tar archive"),
+        (lambda files: tar_bytes(files)[:3000], "whole gzip file"),
         (lambda files: tar_bytes(files, folder="elsewhere"), "Received: no data_batch_1.bin"),
         (lambda files: tar_bytes(files | {"data_batch_4.bin": b"\0"}), "data_batch_4.bin: truncated.*Received: 1$"),
         (lambda files: tar_bytes(files | {"data_batch_4.bin": bytes(10_000)}), "data_batch_4.bin: bytes after"),
@@ -420,6 +459,22 @@ def test_cifar_archive_errors(places, batches, change, message):
     files, _, _ = batches
     write(places / "data" / "cifar10", {"cifar-10-binary.tar.gz": change(files)})
     with pytest.raises(ValueError, match=f"cifar-10-binary.tar.gz: .*{message}"):
+        cifar10.load_data()
+
+
+def test_cifar_archive_that_leads_back(places, batches):
+    """A negative size of a member, which an older tarfile follows back for ever."""
+    files, _, _ = batches
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in [*files.items(), ("readme.html", b"")]:
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(data)
+            if name == "readme.html":
+                member.pax_headers = {"size": "-1536"}  # as long as its headers
+            archive.addfile(member, io.BytesIO(data))
+    write(places / "data" / "cifar10", {"cifar-10-binary.tar": stream.getvalue()})
+    with pytest.raises(ValueError, match="whole tar archive"):
         cifar10.load_data()
 
 

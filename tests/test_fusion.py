@@ -73,7 +73,7 @@ def gradients(build, shape, fuse, batch=37):
     jitnet.set_floatx("float64")
     jitnet.utils.set_random_seed(5)
     model = build()
-    model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     rng = np.random.default_rng(0)
     arrays, samples, shapes = model._prepare(rng.standard_normal((batch, *shape)), rng.integers(0, 5, batch))
     step = model._step("train", shapes, fuse=fuse, regions=True)

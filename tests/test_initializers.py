@@ -206,11 +206,11 @@ def test_errors():
         initializers.Orthogonal()((3,))
     with pytest.raises(ValueError, match=r"must broadcast to the shape\. Received: value_shape=\(3,\), shape=\(2,\)$"):
         initializers.Constant([1, 2, 3])((2,))
-    with pytest.raises(ValueError, match=r"`stddev` must be at least 0\. Received: stddev=-1$"):
+    with pytest.raises(ValueError, match=r"expects stddev to be a finite number, not negative\. Received: stddev=-1$"):
         initializers.TruncatedNormal(stddev=-1)
     with pytest.raises(ValueError, match=r"Received: minval=1, maxval=0$"):
         initializers.RandomUniform(1, 0)
-    with pytest.raises(ValueError, match=r"`scale` must be above 0\. Received: scale=0$"):
+    with pytest.raises(ValueError, match=r"expects scale to be above 0\. Received: scale=0$"):
         initializers.VarianceScaling(0)
     with pytest.raises(ValueError, match=r"Received: mode='fan'$"):
         initializers.VarianceScaling(mode="fan")

@@ -164,7 +164,7 @@ def test_a_functional_script_with_schedules_seeds_and_saving(tmp_path):
     history = model.fit(data, target, batch_size=16, epochs=40, validation_split=0.25, callbacks=[stop], verbose=0)
     assert set(history.history) == {"loss", "mean_absolute_error", "val_loss", "val_mean_absolute_error"}
     assert history.history["val_loss"][-1] < 0.1 * history.history["val_loss"][0]
-    model.save(tmp_path / "regression.keras")
-    again = keras.models.load_model(tmp_path / "regression.keras")
+    model.save(tmp_path / "regression.safetensors")
+    again = keras.models.load_model(tmp_path / "regression.safetensors")
     np.testing.assert_array_equal(model.predict(data, verbose=0), again.predict(data, verbose=0))
     assert again.evaluate(data, target, verbose=0) == model.evaluate(data, target, verbose=0)

@@ -168,7 +168,7 @@ def test_one_value_per_position():
     values = -log_softmax(LOGITS)[np.arange(ROWS), LABELS]
     model = jitnet.Sequential([jitnet.Input((2, CLASSES)), layers.Dense(CLASSES)])
     model.set_weights([np.eye(CLASSES), np.zeros(CLASSES)])
-    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     loss, accuracy = model.evaluate(x, y, verbose=0)
     assert loss == pytest.approx(values.mean(), rel=1e-5)
     assert accuracy == pytest.approx((LOGITS.argmax(axis=1) == LABELS).mean(), rel=1e-6)
@@ -266,7 +266,7 @@ def test_a_function_as_loss_and_as_metric():
     model = identity_model(huber, metrics=[largest_error, "mse"])
     found = model.train_on_batch(LOGITS, SOFT, return_dict=True)
     expected = [values.mean(), error.max(axis=1).mean(), (error**2).mean()]
-    assert list(found) == ["loss", "largest_error", "mean_squared_error"]
+    assert list(found) == ["loss", "largest_error", "mse"]
     np.testing.assert_allclose(list(found.values()), expected, rtol=1e-5)
     gradient = np.clip(LOGITS - SOFT, -1, 1).sum(axis=0) / CLASSES / ROWS
     np.testing.assert_allclose(model.get_weights()[1], -gradient, rtol=1e-4, atol=1e-7)

@@ -116,7 +116,7 @@ def tensor(*shape, dtype="float32"):
         (lambda: ops.reshape(tensor(4), (-1, 3)), "cannot turn"),
         (lambda: ops.reshape(tensor(4), (2, 2)), "starts with -1"),
         (lambda: ops.transpose(tensor(4, 3), (1, 0, 2)), "batch axis"),
-        (lambda: ops.concatenate([tensor(4, 3), tensor(5, 3)]), "agree in all axes but axis 2"),
+        (lambda: ops.concatenate([tensor(4, 3), tensor(5, 3)], -1), "agree in all axes but axis 2"),
         (lambda: ops.slice_axis(tensor(4), 1, 2, 5), "0 <= start < stop <= 4"),
         (lambda: ops.pad(tensor(4, 4, 1), ((1, 1), (0, 0), (0, 0), (0, 0))), "height and width"),
         (lambda: losses.SparseSoftmaxCrossEntropy()(tensor(4), tensor(4)), "targets of shape .None,"),

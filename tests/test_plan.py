@@ -30,7 +30,7 @@ def lenet():
         ],
         name="lenet",
     )
-    model.compile("adam", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    model.compile("adam", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     return model
 
 

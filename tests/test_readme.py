@@ -1,4 +1,4 @@
-"""The README's Python examples run as printed."""
+"""The README's Python examples run as printed, and what the texts name exists."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,8 @@ import numpy as np
 import jitnet
 from jitnet import layers
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 
 
 def test_examples(tmp_path, monkeypatch):
@@ -28,3 +29,15 @@ def test_examples(tmp_path, monkeypatch):
     assert all((new != old).any() for new, old in zip(own.get_weights(), before, strict=True))
     expected = np.tanh(x * own.get_weights()[0]) ** 2 @ own.get_weights()[1] + own.get_weights()[2]
     np.testing.assert_allclose(own.predict(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_files_and_sections_that_the_texts_name_exist():
+    new = {"jitnet/operations/cumulative.py"}  # CONTRIBUTING shows how it would be made
+    for text in ("README.md", "CONTRIBUTING.md"):
+        content = (ROOT / text).read_text(encoding="utf-8")
+        named = set(re.findall(r"`((?:jitnet|tests|kernels|datasets|scripts)/[\w/*.]+)`", content)) - new
+        assert len(named) > 5
+        for path in named:
+            assert any(ROOT.glob(path)), f"{text} names {path}"
+        for path, section in re.findall(r"in `(tests/[\w/.]+)`, under `(# ---- \w+)`", content):
+            assert section in (ROOT / path).read_text(encoding="utf-8").splitlines()

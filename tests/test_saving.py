@@ -3,7 +3,11 @@
 import errno
 import json
 import os
+import re
 import stat
+import time
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import safetensors
 import safetensors.numpy
 
 import jitnet
-from jitnet import layers, models, ops, saving
+from jitnet import _atomic, layers, models, ops, saving
 from jitnet.layers.base import clear_names
 
 GENERATOR = np.random.default_rng(5)
@@ -43,7 +47,7 @@ def compiled_model(jit_compile=False):
     model.compile(
         jitnet.optimizers.Adam(jitnet.optimizers.schedules.ExponentialDecay(0.05, 3, 0.5), beta_1=0.8),
         "sparse_categorical_crossentropy",
-        ["accuracy"],
+        metrics=["accuracy"],
         jit_compile=jit_compile,
     )
     return model
@@ -122,8 +126,8 @@ def test_arguments_of_compile_come_back(tmp_path):
     model.compile(
         jitnet.optimizers.SGD(0.5, momentum=0.75, nesterov=True),
         jitnet.losses.CategoricalCrossentropy(label_smoothing=0.25),
+        [0.5],
         ["accuracy", jitnet.metrics.BinaryAccuracy(threshold=0.25), jitnet.losses.MeanSquaredError()],
-        loss_weights=[0.5],
         jit_compile=True,
     )
     model.save(tmp_path / "model")
@@ -170,8 +174,8 @@ def test_names_of_tensors(tmp_path):
             "batch_normalization/moving_mean", "batch_normalization/moving_variance", "dense_1/kernel", "dense_1/bias",
         )
     )  # fmt: skip
-    assert description(tmp_path / "model")["weights"][-2:] == [
-        "batch_normalization/moving_mean", "batch_normalization/moving_variance",
+    assert description(tmp_path / "model")["weights"][4:] == [
+        "batch_normalization/moving_mean", "batch_normalization/moving_variance", "dense_1/kernel", "dense_1/bias",
     ]  # fmt: skip
 
 
@@ -278,7 +282,7 @@ def distance(y_true, y_pred):
 
 def test_custom_objects(tmp_path):
     model = models.Sequential([layers.Input((5,)), layers.Dense(5, activation=ops.tanh), Scale(2.0)])
-    model.compile("sgd", distance, [distance])
+    model.compile("sgd", distance, metrics=[distance])
     model.fit(X, X, verbose=0)
     model.save(tmp_path / "model")
     with pytest.raises(ValueError, match=r"custom_objects={'Scale': Scale}"):
@@ -414,7 +418,7 @@ def test_the_old_file_survives(tmp_path, monkeypatch, function, error, expected,
 
     model.layers[0].bias.assign(np.ones(4))
     with monkeypatch.context() as patched:
-        patched.setattr(saving.os, function, fail)
+        patched.setattr(os, function, fail)
         with pytest.raises(expected, match=message) as raised:
             model.save(path)
     if expected is OSError:
@@ -446,10 +450,82 @@ def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     def refuse(path, mode):
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(saving, "open", refuse, raising=False)
+    monkeypatch.setattr(_atomic, "open", refuse, raising=False)
     with pytest.raises(PermissionError, match="change its permissions") as raised:
         small_model().save(tmp_path / "model")
     assert raised.value.filename == str(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5", "M.HDF5"])
+def test_suffixes_of_other_formats_are_refused(tmp_path, name):
+    model = small_model()
+    path = tmp_path / name
+    stem = name.rpartition(".")[0]
+    for save in (model.save, model.save_weights, jitnet.callbacks.ModelCheckpoint):
+        with pytest.raises(ValueError, match=rf"Name it {re.escape(stem)}\.safetensors\. Received: filepath="):
+            save(path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_files_of_keras_are_told_from_damaged_ones(tmp_path):
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match=r"a zip archive, as Keras's own files .*set_weights"):
+        jitnet.load_model(path)
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with pytest.raises(ValueError, match=r"an HDF5 file.*set_weights"):
+        small_model().load_weights(path)
+    # what was saved under such a name before that was refused
+    small_model().save(tmp_path / "model")
+    os.replace(tmp_path / "model", path)
+    assert jitnet.load_model(path).count_params() == small_model().count_params()
+
+
+def refusing(times, waits):
+    """``os.replace`` as on Windows while another process has the file open: refused so many times."""
+    replace = os.replace
+
+    def refuse(source, target):
+        if len(waits) < times:
+            raise PermissionError(errno.EACCES, "Access is denied", source, None, target)
+        replace(source, target)
+
+    return refuse
+
+
+def test_a_file_that_another_process_has_open(tmp_path, monkeypatch):
+    path, waits = tmp_path / "model", []
+    model = small_model()
+    model.save(path)
+    before = path.read_bytes()
+    model.layers[0].bias.assign(np.ones(4))
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refusing(10**9, waits))
+        with pytest.raises(PermissionError, match=r"close the program that has it open.*unchanged") as raised:
+            model.save(path)
+    assert raised.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["model"]
+    assert len(waits) > 3 and 0.5 < sum(waits) < 5
+    waits.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refusing(3, waits))
+        model.save(path)
+    assert path.read_bytes() != before
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    names = [".jitnet-0123456789abcdef.tmp", ".jitnet-fedcba9876543210.tmp", ".jitnet-mine.tmp", "other.tmp"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"part of a model")
+    for name in (names[0], *names[2:]):
+        os.utime(tmp_path / name, (0, time.time() - 2 * 24 * 3600))
+    small_model().save(tmp_path / "model")
+    # of the others one may still be written, and two have names of somebody else's
+    assert sorted(os.listdir(tmp_path)) == sorted([*names[1:], "model"])
 
 
 def test_places_that_are_no_files(tmp_path):
@@ -591,3 +667,37 @@ def test_weights_of_a_model_that_is_not_built(tmp_path):
     small_model().save_weights(path)
     with pytest.raises(ValueError, match=r"not built.*Input\(shape"):
         unbuilt.load_weights(path)
+
+
+class Normalised(layers.Layer):
+    """Makes its own layers, whose automatic names are others every time."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = [layers.BatchNormalization(), layers.Dense(5)]
+
+    def call(self, inputs):
+        for part in self.parts:
+            inputs = part(inputs)
+        return inputs
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_order_of_weights_of_earlier_files(tmp_path, version):
+    model, other = (models.Sequential([layers.Input((5,)), Normalised()]) for _ in range(2))
+    model.set_weights([GENERATOR.normal(size=w.shape) for w in model.get_weights()])
+    assert not {v.name for v in model.weights} & {v.name for v in other.weights}
+    path = tmp_path / "weights"
+    model.save_weights(path)
+    if version == 1:  # what can be trained came first
+        tensors, described = safetensors.numpy.load_file(path), description(path)
+        names = described["weights"]
+        assert "moving" in names[2] and "dense" in names[4]
+        described["weights"] = [names[i] for i in (0, 1, 4, 5, 2, 3)]
+        described["format_version"] = 1
+        described["checksum"] = 0
+        for name in sorted(tensors):
+            described["checksum"] = zlib.crc32(tensors[name].tobytes(), described["checksum"])
+        safetensors.numpy.save_file(tensors, path, metadata={"jitnet": json.dumps(described)})
+    other.load_weights(path)
+    assert_same_weights(other, model)

@@ -159,13 +159,13 @@ def test_errors():
             lambda n: schedules.InverseTimeDecay(0.1, n, 0.5),
             lambda n: schedules.CosineDecay(0.1, n),
         ):
-            with pytest.raises(ValueError, match=rf"`decay_steps` must be above 0\. Received: decay_steps={bad}$"):
+            with pytest.raises(ValueError, match=rf"expects decay_steps to be above 0\. Received: decay_steps={bad}$"):
                 make(bad)
-    with pytest.raises(ValueError, match=r"`first_decay_steps` must be above 0\. Received: first_decay_steps=0$"):
+    with pytest.raises(ValueError, match=r"expects first_decay_steps to be above 0\. Received: first_decay_steps=0$"):
         schedules.CosineDecayRestarts(0.1, 0)
-    with pytest.raises(ValueError, match=r"`t_mul` must be at least 1\. Received: t_mul=0\.5$"):
+    with pytest.raises(ValueError, match=r"expects t_mul to be a finite number from 1 up\. Received: t_mul=0\.5$"):
         schedules.CosineDecayRestarts(0.1, 10, t_mul=0.5)
-    with pytest.raises(ValueError, match=r"`warmup_steps` must be at least 0\. Received: warmup_steps=-1$"):
+    with pytest.raises(ValueError, match=r"to be a finite number, not negative\. Received: warmup_steps=-1$"):
         schedules.CosineDecay(0.1, 10, warmup_steps=-1)
     with pytest.raises(ValueError, match=r"one longer than .* Received: boundaries=\[3\], values=\[1\.0\]$"):
         schedules.PiecewiseConstantDecay([3], [1.0])

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_networks import CLASSES, FEATURES, SAMPLES, WEIGHTS, Reference, convolutional, data, images, initial_weights
+from small_networks import CLASSES, SAMPLES, WEIGHTS, Reference, convolutional, data, images, initial_weights
 from small_networks import perceptron as network
+from small_networks import two_outputs as outputs_network
 
 import jitnet
 from jitnet import callbacks, layers, optimizers
@@ -414,24 +415,9 @@ def test_no_output(capsys):
 # ---- several outputs, penalties, hyperparameters
 
 
-def two_outputs(loss_weights, jit_compile=False):
-    x = jitnet.Input((FEATURES,), name="features")
-    hidden = layers.Dense(3, name="hidden")(x)
-    outputs = [layers.Dense(1, name="size")(hidden), layers.Dense(CLASSES, "softmax", name="kind")(hidden)]
-    model = jitnet.Model(x, outputs, name="two_outputs")
-    model.compile(
-        optimizers.SGD(0.1),
-        ["mse", "sparse_categorical_crossentropy"],
-        metrics=[["mae"], ["accuracy"]],
-        loss_weights=loss_weights,
-        jit_compile=jit_compile,
-    )
-    return model
-
-
 def test_several_outputs_and_loss_weights():
     sizes = np.random.default_rng(3).normal(size=(SAMPLES, 1))
-    model = two_outputs([0.5, 2.0])
+    model = outputs_network(optimizers.SGD(0.1), metrics=[["mae"], ["accuracy"]], loss_weights=[0.5, 2.0])
     kernel, bias, size, size_bias, kind, kind_bias = (w.astype("float64") for w in model.get_weights())
 
     def forward(kernel):
@@ -447,10 +433,10 @@ def test_several_outputs_and_loss_weights():
     ours, probabilities = forward(kernel)
     expected = {
         "loss": 0.5 * first + 2 * second,
-        "output_1_loss": first,
-        "output_2_loss": second,
-        "output_1_mean_absolute_error": np.abs(ours - sizes).mean(),
-        "output_2_accuracy": (probabilities.argmax(axis=1) == Y).mean(),
+        "size_loss": first,
+        "kind_loss": second,
+        "size_mae": np.abs(ours - sizes).mean(),
+        "kind_accuracy": (probabilities.argmax(axis=1) == Y).mean(),
     }
     found = model.evaluate(X, [sizes, Y], verbose=0, return_dict=True)
     assert list(found) == list(expected)
@@ -618,7 +604,7 @@ def test_a_model_with_nothing_to_train():
     for mode in (False, True):
         model = perceptron(jit_compile=mode)
         model.trainable = False
-        model.compile(momentum(), "sparse_categorical_crossentropy", ["accuracy"], jit_compile=mode)
+        model.compile(momentum(), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=mode)
         losses = model.fit(x, y, BATCH, epochs=3, verbose=0).history["loss"]
         np.testing.assert_allclose(losses, [Reference().losses(x, y)[0].mean()] * 3, rtol=2e-5)
         assert_weights(model, initial_weights(), rtol=1e-7)

@@ -3,11 +3,11 @@
 import math
 import re
 
-import llvmlite.binding
 import numba
 import numpy as np
 import pytest
 
+from jitnet.kernels import processor
 from jitnet.kernels.cpu import vector_math
 from jitnet.kernels.cpu._jit import FASTMATH, kernel_attributes
 from jitnet.kernels.scalar import activations
@@ -97,7 +97,7 @@ def test_double_precision(case):
 
 def test_loops_are_vectorised(case):
     _, loop, _ = case
-    if not llvmlite.binding.get_host_cpu_features().get("fma"):
+    if not processor.has("fma"):
         pytest.skip("looks for packed multiply-adds")
     x = np.zeros(3, np.float32)
     loop(x, x)

@@ -42,7 +42,7 @@ def everything(model):
     """All that training could change."""
     optimizer = model.optimizer
     state = {key: value.tobytes() for key, value in optimizer.state().items()}
-    random = _seed._seed, repr(_seed._streams), np.random.get_state()[1].tobytes()
+    random = _seed._seed, _seed.streams(), np.random.get_state()[1].tobytes()
     return [w.tobytes() for w in model.get_weights()], optimizer.iterations, state, random
 
 

@@ -1,5 +1,6 @@
 """Layers, with Keras 3's names, arguments, defaults and weight order."""
 
+from .._errors import module_getattr
 from ..graph import SymbolicTensor as KerasTensor
 from .activation import Activation, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
@@ -23,3 +24,4 @@ __all__ = [
     "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply",
     "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
 ]  # fmt: skip
+__getattr__ = module_getattr(__name__, "layer")

@@ -1,7 +1,6 @@
 """Activations as layers."""
 
-from .. import activations, ops
-from .._errors import invalid
+from .. import _checks, activations, ops
 from .base import Layer
 
 
@@ -38,15 +37,11 @@ class ReLU(Layer):
 
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
         super().__init__(**kwargs)
-        if max_value is not None and max_value < 0:
-            raise invalid("ReLU expects max_value not negative, or None.", max_value=max_value)
-        if negative_slope is None or negative_slope < 0:
-            raise invalid("ReLU expects negative_slope not negative.", negative_slope=negative_slope)
-        if threshold is None or threshold < 0:
-            raise invalid("ReLU expects threshold not negative.", threshold=threshold)
-        self.max_value = max_value
-        self.negative_slope = negative_slope
-        self.threshold = threshold
+        self.max_value = None
+        if max_value is not None:
+            self.max_value = _checks.number("ReLU", "max_value", max_value, least=0, finite=False)
+        self.negative_slope = _checks.number("ReLU", "negative_slope", negative_slope, least=0)
+        self.threshold = _checks.number("ReLU", "threshold", threshold, least=0)
 
     def call(self, inputs):
         if self.max_value is None and self.negative_slope == 0 and self.threshold == 0:
@@ -73,7 +68,7 @@ class Softmax(Layer):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        self.axis = axis
+        self.axis = _checks.integer("Softmax", "axis", axis)
 
     def call(self, inputs):
         return ops.softmax(inputs, self.axis)

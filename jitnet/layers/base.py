@@ -2,18 +2,22 @@
 
 import functools
 import inspect
-import itertools
+import re
+import threading
 from collections import defaultdict
 
 import numpy as np
 
-from .. import _registry, graph, initializers, regularizers
-from .._errors import invalid
+from .. import _checks, _limits, _registry, graph, initializers, regularizers
+from .._errors import NamesArguments, invalid, unknown_arguments
+from .._fixed import Fixed
+from .._locks import across_forks
 from ..config import check_policy
 from ..graph import SymbolicTensor, Value, Variable
 from ..operations.shape import Reshape
 
-_counters: dict = defaultdict(itertools.count)
+_counters: dict[str, int] = defaultdict(int)
+_counting = across_forks(threading.Lock())
 REGISTRY: dict[str, type] = {}
 
 
@@ -22,8 +26,21 @@ def clear_names() -> None:
     _counters.clear()
 
 
+def used_names() -> dict:
+    """Where the automatic names stand, for ``set_used_names``."""
+    return dict(_counters)
+
+
+def set_used_names(before: dict) -> None:
+    """Let the automatic names go on from where they stood."""
+    _counters.clear()
+    _counters.update(before)
+
+
 def unique_layer_name(base: str) -> str:
-    number = next(_counters[base])
+    with _counting:
+        number = _counters[base]
+        _counters[base] += 1
     return base if number == 0 else f"{base}_{number}"
 
 
@@ -48,7 +65,7 @@ class Node:
         self.training = training  # as given by the caller; None: as the model is run
 
 
-class Layer:
+class Layer(Fixed, NamesArguments):
     """A part of a model: weights and a function of tensors.
 
     A subclass creates weights in ``build(input_shape)`` with ``add_weight`` and composes operations of ``jitnet.ops``
@@ -66,25 +83,30 @@ class Layer:
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
         if unknown:
-            raise TypeError(
-                f"{type(self).__name__} got arguments it does not know: {', '.join(sorted(unknown))}. "
-                f"Received: {', '.join(f'{k}={v!r}' for k, v in unknown.items())}"
-            )
+            raise unknown_arguments(type(self).__name__, unknown, _constructor_arguments(type(self)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise invalid(f"{type(self).__name__} expects a name without '/'.", name=name)
+        if name is not None and re.search("[\ud800-\udfff]", name):
+            # half of a character: no file can hold it
+            raise invalid(f"{type(self).__name__} expects a name of whole Unicode characters.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
-        self._trainable = bool(trainable)
+        self._trainable = _checks.boolean(type(self).__name__, "trainable", trainable)
         check_policy(dtype)
+        if dtype not in (None, "float32", "float64", graph.MIXED):
+            expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{graph.MIXED}" or None.'
+            raise invalid(expected, dtype=dtype)
         self._policy = dtype
         self._built_policy = None
         self.built = False
-        self.input_spec_shape = None if input_shape is None else tuple(input_shape)
+        kind = type(self).__name__
+        self.input_spec_shape = None if input_shape is None else _checks.sizes(kind, "input_shape", input_shape)
         self._weights: list[Variable] = []
         self._first_node: Node | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if cls.__module__.partition(".")[0] == "jitnet":
+        # bases that several layers share are no layers by themselves
+        if cls.__module__.partition(".")[0] == "jitnet" and not cls.__name__.startswith("_"):
             REGISTRY[cls.__name__] = cls
         if "build" in cls.__dict__:
             cls.build = _marks_built(cls.build)
@@ -130,9 +152,9 @@ class Layer:
         ``jitnet.regularizers``; trainable=False: a state that the optimizer leaves alone.
         """
         initializer = initializers.get(initializer)
+        _limits.count_weight(f"{self.name}/{name}", tuple(shape))
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
         variable = Variable(value, f"{self.name}/{name}", trainable, regularizers.get(regularizer))
-        variable.requested_trainable = trainable
         variable.trainable = trainable and self.trainable
         self._weights.append(variable)
         return variable
@@ -149,25 +171,21 @@ class Layer:
 
     @property
     def weights(self) -> list[Variable]:
-        """All weights: the trainable ones first, then the others."""
-        return self.trainable_weights + self.non_trainable_weights
-
-    variables = weights
-
-    def _all_weights(self) -> list[Variable]:
-        found = list(self._weights)
+        """All weights, layer by layer: a layer's own trainable ones, its own others, then those of layers in it."""
+        found = sorted(self._weights, key=lambda v: not v.requested_trainable)
         for layer in self.sublayers():
-            found.extend(layer._all_weights())
+            found.extend(layer.weights)
         return list(dict.fromkeys(found))
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        return [v for v in self._all_weights() if v.trainable]
+        return [v for v in self.weights if v.trainable]
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        return [v for v in self._all_weights() if not v.trainable]
+        return [v for v in self.weights if not v.trainable]
 
+    variables = weights
     trainable_variables = trainable_weights
     non_trainable_variables = non_trainable_weights
 
@@ -184,20 +202,14 @@ class Layer:
         for layer in self.sublayers():
             layer.trainable = value
 
-    def _weight_order(self) -> list[Variable]:
-        """Keras's order for get_weights: trainable by request first, so that freezing doesn't reorder."""
-        found = self._all_weights()
-        asked = [v for v in found if getattr(v, "requested_trainable", True)]
-        return asked + [v for v in found if not getattr(v, "requested_trainable", True)]
-
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, in Keras's order."""
-        return [v.numpy() for v in self._weight_order()]
+        """Copies of all weights, in the order of ``weights``."""
+        return [v.numpy() for v in self.weights]
 
     def set_weights(self, weights) -> None:
         """Overwrite all weights, in the order of ``get_weights``."""
         weights = [np.asarray(w) for w in weights]
-        variables = self._weight_order()
+        variables = self.weights
         if len(weights) != len(variables):
             hint = "" if self.built else " (the layer is not built yet: call it or its model once)"
             raise ValueError(
@@ -213,7 +225,18 @@ class Layer:
 
     def count_params(self) -> int:
         """The number of weights' elements."""
-        return sum(v.size for v in self._all_weights())
+        return sum(v.size for v in self.weights)
+
+    # ---- copies, also pickled ones: attributes, and with them layers and weights, each once, as they are
+
+    _not_copied: tuple = ("_first_node",)  # names of attributes; models link uses of layers again
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name not in self._not_copied}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        vars(self).setdefault("_first_node", None)
 
     # ---- calling
 
@@ -224,16 +247,19 @@ class Layer:
             self.built = True
 
     def __call__(self, inputs, training=None):
-        """Apply to symbolic tensors (adds to the graph) or to NumPy arrays (computes at once)."""
+        """Apply to symbolic tensors (adds to the graph) or to NumPy arrays (computes at once).
+
+        training: whether the layer, and everything in it that is not told otherwise, behaves as in training; None: as
+            the layer or model that calls it does.
+        """
         flat = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
         if not any(isinstance(x, Value) for x in flat):
-            return self._call_on_arrays(inputs, bool(training))
+            return self._call_on_arrays(inputs, training)
         shapes = [x.shape for x in flat]
         shapes = shapes if isinstance(inputs, list | tuple) else shapes[0]
-        arguments = {}
-        if self._accepts_training():
-            arguments["training"] = graph.is_training() if training is None else bool(training)
-        with graph.scope(self.name, self.dtype_policy):
+        mode = self._mode(training)
+        arguments = {"training": mode} if self._accepts_training() else {}
+        with graph.training_mode(mode), graph.scope(self.name, self.dtype_policy):
             try:
                 self._build_once(shapes)
                 outputs = self.call(inputs, **arguments)
@@ -251,7 +277,7 @@ class Layer:
                 )
             # a layer that passes its input on gives it a new name, so that it shows in the model
             results.append(Reshape(output.shape[1:])(output) if any(output is x for x in flat) else output)
-        node = Node(self, inputs, results, training)
+        node = Node(self, inputs, results, None if training is None else bool(training))
         if self._first_node is None:
             self._first_node = node
         for output in results:
@@ -275,20 +301,31 @@ class Layer:
         return self._first_node
 
     def _accepts_training(self) -> bool:
-        return "training" in inspect.signature(self.call).parameters
+        return _training_parameter(getattr(self.call, "__func__", self.call)) is not None
 
-    def _call_on_arrays(self, inputs, training: bool):
+    def _mode(self, training) -> bool | None:
+        """``training`` as given, else of whoever calls this layer, else by default of ``call``."""
+        if training is None:
+            training = graph.is_training()
+        if training is None and self._accepts_training():
+            default = _training_parameter(getattr(self.call, "__func__", self.call)).default
+            training = False if default is inspect.Parameter.empty else default
+        return None if training is None else bool(training)
+
+    def _call_on_arrays(self, inputs, training):
         from ..eager import evaluate_function
 
         several = isinstance(inputs, list | tuple)
-        arrays = [np.asarray(x) for x in (inputs if several else [inputs])]
-        if any(a.dtype.kind == "f" for a in arrays):
-            arrays = [a.astype(self.dtype) if a.dtype.kind in "fiub" else a for a in arrays]
+        arrays = self._of_input_dtypes([np.asarray(x) for x in (inputs if several else [inputs])])
 
         def function(*tensors):
             return self(list(tensors) if several else tensors[0], training=training)
 
         return evaluate_function(function, *arrays)
+
+    def _of_input_dtypes(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """The arrays that the layer is called on, in the dtypes that it computes with; integers stay integers."""
+        return [a.astype(self.dtype) if a.dtype.kind == "f" else a for a in arrays]
 
     def compute_output_shape(self, input_shape):
         """The output's shape for an input shape with None for the batch."""
@@ -297,33 +334,33 @@ class Layer:
         return self(tensors if isinstance(input_shape, list) else tensors[0]).shape
 
     def __setattr__(self, name, value):
+        earlier = vars(self).get(name)
+        if isinstance(earlier, Variable) and isinstance(value, np.ndarray | np.number | float):
+            raise TypeError(
+                f"{name} of the layer {self.name!r} is a weight: overwrite it with {name}.assign(...). "
+                f"Received: {name}={type(value).__name__}"
+            )
         if isinstance(value, Variable) and hasattr(self, "_weights") and all(v is not value for v in self._weights):
-            value.requested_trainable = value.trainable
-            self._weights.append(value)
+            places = [i for i, v in enumerate(self._weights) if v is earlier]
+            if places:  # what is no longer used is no longer shown
+                self._weights[places[0]] = value
+            else:
+                self._weights.append(value)
         super().__setattr__(name, value)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
-def pair(layer: str, argument: str, value, least: int = 1) -> tuple[int, int]:
-    """An int or a pair of ints as a pair, checked."""
-    values = (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
-    try:
-        values = tuple(values)
-    except TypeError:
-        values = ()
-    if len(values) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in values):
-        expected = f"{layer} expects {argument} to be an integer from {least} up or a pair of them."
-        raise invalid(expected, **{argument: value})
-    return tuple(int(v) for v in values)
+@functools.lru_cache(1024)
+def _training_parameter(call) -> inspect.Parameter | None:
+    return inspect.signature(call).parameters.get("training")
 
 
-def check_padding(layer: str, padding) -> str:
-    """ "valid" or "same", checked."""
-    if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
-        raise invalid(f'{layer} expects padding "valid" or "same".', padding=padding)
-    return padding.lower()
+def _constructor_arguments(cls: type) -> set[str]:
+    """The names that ``cls`` and its bases take."""
+    parameters = [p for base in cls.__mro__ for p in inspect.signature(base.__init__).parameters.values()]
+    return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
 
 
 def check_channels_last(layer: str, data_format) -> None:
@@ -332,12 +369,6 @@ def check_channels_last(layer: str, data_format) -> None:
             f'{layer} takes tensors as (batch, height, width, channels): data_format="channels_last".',
             data_format=data_format,
         )
-
-
-def positive_integer(layer: str, argument: str, value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise invalid(f"{layer} expects {argument} to be a positive integer.", **{argument: value})
-    return int(value)
 
 
 def serialize(layer: Layer) -> dict:

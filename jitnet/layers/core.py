@@ -1,7 +1,7 @@
 """Dense."""
 
-from .. import activations, initializers, ops, regularizers
-from .base import Layer, positive_integer
+from .. import _checks, activations, initializers, ops, regularizers
+from .base import Layer
 
 
 class Dense(Layer):
@@ -23,9 +23,9 @@ class Dense(Layer):
         kernel_regularizer=None, bias_regularizer=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        self.units = positive_integer("Dense", "units", units)
+        self.units = _checks.integer("Dense", "units", units, least=1)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = _checks.boolean("Dense", "use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)

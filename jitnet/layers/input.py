@@ -1,8 +1,8 @@
 """Input."""
 
-from .. import graph
-from .._errors import invalid
+from .. import _checks, graph
 from ..graph import SymbolicTensor
+from ..operations.elementwise import CAST_DTYPES
 from .base import Layer, Node, unique_layer_name
 
 
@@ -12,26 +12,23 @@ class InputLayer(Layer):
     Arguments:
         shape: without the batch axis.
         batch_size: accepted for Keras's sake; any batch size works.
-        dtype: "float32", "float64" or "int64".
+        dtype: "float32", "float64", "int32" or "int64"; None: ``jitnet.floatx()``.
     """
 
     def __init__(self, shape=None, batch_size=None, dtype=None, **kwargs):
-        super().__init__(dtype=dtype, **kwargs)
-        try:
-            shape = tuple(int(s) for s in shape)
-        except TypeError:
-            raise invalid("Input expects a shape of fixed sizes, without the batch axis.", shape=shape) from None
-        if any(s < 1 for s in shape):
-            raise invalid("Input expects positive sizes.", shape=shape)
-        self.shape = shape
+        super().__init__(**kwargs)
+        self._policy = None if dtype is None else _checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
+        self.shape = shape = _checks.sizes("Input", "shape", shape)
         self.built = True
         tensor = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
         self._first_node = tensor.history = Node(self, [], [tensor])
+
+    _not_copied = ()
 
     def get_config(self):
         return {**super().get_config(), "shape": self.shape}
 
 
-def Input(shape=None, batch_size=None, dtype=None, name=None) -> SymbolicTensor:
+def Input(shape=None, batch_size=None, dtype=None, *, name=None, **unknown) -> SymbolicTensor:
     """A symbolic input of a model; shape: without the batch axis."""
-    return InputLayer(shape, batch_size, dtype, name=name or unique_layer_name("input")).output
+    return InputLayer(shape, batch_size, dtype, name=name or unique_layer_name("input"), **unknown).output

@@ -1,6 +1,6 @@
 """Layers of several inputs."""
 
-from .. import ops
+from .. import _checks, ops
 from .base import Layer
 
 
@@ -47,7 +47,7 @@ class Concatenate(_Merge):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        self.axis = axis
+        self.axis = _checks.integer("Concatenate", "axis", axis)
 
     def call(self, inputs):
         return ops.concatenate(inputs, self.axis)

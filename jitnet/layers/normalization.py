@@ -1,6 +1,6 @@
 """BatchNormalization."""
 
-from .. import initializers, regularizers
+from .. import _checks, initializers, regularizers
 from .._errors import invalid
 from ..graph import Constant
 from ..operations.normalization import BatchNorm
@@ -30,15 +30,12 @@ class BatchNormalization(Layer):
         beta_regularizer=None, gamma_regularizer=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        if not 0 <= momentum <= 1:
-            raise invalid("BatchNormalization expects momentum from 0 to 1.", momentum=momentum)
-        if epsilon < 0:
-            raise invalid("BatchNormalization expects epsilon not negative.", epsilon=epsilon)
-        self.axis = axis
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.center = center
-        self.scale = scale
+        kind = "BatchNormalization"
+        self.axis = _checks.integer(kind, "axis", axis)
+        self.momentum = _checks.number(kind, "momentum", momentum, least=0, most=1)
+        self.epsilon = _checks.number(kind, "epsilon", epsilon, least=0)
+        self.center = _checks.boolean(kind, "center", center)
+        self.scale = _checks.boolean(kind, "scale", scale)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)

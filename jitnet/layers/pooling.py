@@ -1,20 +1,21 @@
 """Pooling of (batch, height, width, channels)."""
 
+from .. import _checks
 from ..operations.convolution import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from ..operations.shape import Reshape
-from .base import Layer, check_channels_last, check_padding, pair
+from .base import Layer, check_channels_last
 
 
 class _Pooling2D(Layer):
     operation: type
 
-    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
         kind = type(self).__name__
         check_channels_last(kind, data_format)
-        self.pool_size = pair(kind, "pool_size", pool_size)
-        self.strides = self.pool_size if strides is None else pair(kind, "strides", strides)
-        self.padding = check_padding(kind, padding)
+        self.pool_size = _checks.pair(kind, "pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else _checks.pair(kind, "strides", strides)
+        self.padding = _checks.padding_name(kind, padding)
 
     def call(self, inputs):
         return self.operation(self.pool_size, self.strides, self.padding)(inputs)
@@ -57,7 +58,7 @@ class _GlobalPooling2D(Layer):
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(**kwargs)
         check_channels_last(type(self).__name__, data_format)
-        self.keepdims = keepdims
+        self.keepdims = _checks.boolean(type(self).__name__, "keepdims", keepdims)
 
     def call(self, inputs):
         y = self.operation()(inputs)

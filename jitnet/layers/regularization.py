@@ -1,6 +1,6 @@
 """Dropout."""
 
-from .. import _seed
+from .. import _checks, _seed
 from .._errors import invalid
 from ..operations.random import Dropout as DropoutOperation
 from .base import Layer
@@ -14,16 +14,18 @@ class Dropout(Layer):
 
     Arguments:
         rate: from 0 up to, not including, 1.
+        noise_shape: accepted for Keras's sake; must be None: every element is dropped by itself.
         seed: an int, or None for the global seed.
     """
 
     example = {"arguments": {"rate": 0.25, "seed": 3}, "input_shape": (7,)}
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise invalid("Dropout expects a rate from 0 up to, not including, 1.", rate=rate)
-        self.rate = float(rate)
+        if noise_shape is not None:
+            raise invalid("Dropout drops every element by itself: noise_shape must be None.", noise_shape=noise_shape)
+        self.rate = _checks.number("Dropout", "rate", rate, least=0, below=1)
+        self.noise_shape = None
         self.seed = None if seed is None else _seed.checked_seed(seed)
         self._stream = _seed.next_stream() if seed is None else 0
 
@@ -33,4 +35,4 @@ class Dropout(Layer):
         return DropoutOperation(rate, self.seed, self._stream)(inputs)
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+        return {**super().get_config(), "rate": self.rate, "noise_shape": None, "seed": self.seed}

@@ -1,7 +1,7 @@
 """Flatten, Reshape, ZeroPadding2D."""
 
 
-from .._errors import invalid
+from .. import _checks
 from ..operations.base import elements, require_rank
 from ..operations.shape import Pad2D
 from ..operations.shape import Reshape as ReshapeOperation
@@ -36,7 +36,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
-        self.target_shape = tuple(target_shape)
+        self.target_shape = _checks.sizes("Reshape", "target_shape", target_shape, least=-1)
 
     def call(self, inputs):
         return ReshapeOperation(self.target_shape)(inputs)
@@ -58,14 +58,7 @@ class ZeroPadding2D(Layer):
     def __init__(self, padding=(1, 1), data_format=None, **kwargs):
         super().__init__(**kwargs)
         check_channels_last("ZeroPadding2D", data_format)
-        sides = (padding, padding) if isinstance(padding, int) else tuple(padding)
-        sides = tuple((s, s) if isinstance(s, int) else tuple(s) for s in sides)
-        if len(sides) != 2 or any(len(s) != 2 or any(not isinstance(v, int) or v < 0 for v in s) for s in sides):
-            raise invalid(
-                "ZeroPadding2D expects padding as an int, a pair, or ((top, bottom), (left, right)), not negative.",
-                padding=padding,
-            )
-        self.padding = sides
+        self.padding = _checks.margins("ZeroPadding2D", "padding", padding)
 
     def call(self, inputs):
         require_rank("ZeroPadding2D", inputs, 4, "(batch, height, width, channels)")

@@ -2,7 +2,9 @@
 
 import re
 
-from ..graph import apply
+from ..graph import CONVERTED, apply, converted
+
+REGISTRY: dict[str, type] = {}  # jitnet's own operations by class name: what a saved model may hold
 
 
 class Operation:
@@ -11,18 +13,32 @@ class Operation:
     A subclass gives ``infer`` (shapes and dtypes of the outputs, and the errors that a user should see), ``forward``
     (kernel calls) and ``backward`` (kernel calls that add to the gradients of the inputs).  Constructor arguments are
     kept under their own names, so that ``get_config`` finds them.
+
+    A file may hold any arguments, and they reach kernels: the constructor checks each of them (see ``_checks``), and
+    ``infer`` every input's shape.  ``registered=False``: not to be made from a file, being no operation by itself.
     """
 
     differentiable = True
+    random = False  # whether it draws random numbers
+    whole_inputs: tuple = ()  # indices of inputs that have no batch axis, such as weights
+    broadcasts = False  # whether inputs are repeated along missing axes, by NumPy's rules
+    labels: tuple = ()  # indices of inputs that are integers by their meaning
+    integers = CONVERTED  # what becomes of inputs that are all integers: KEPT, CONVERTED to floatx first, or REFUSED
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, registered: bool = True, **kwargs):
         super().__init_subclass__(**kwargs)
+        if registered and cls.__module__.partition(".")[0] == "jitnet":
+            REGISTRY[cls.__name__] = cls
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
     def __call__(self, *inputs):
         """Apply to symbolic tensors, variables, arrays or numbers: a symbolic tensor (or a tuple of them)."""
         return apply(self, *inputs)
+
+    def prepare(self, inputs) -> tuple:
+        """What it is applied to as values of one dtype, by Keras's rules of promotion."""
+        return converted(self, inputs)
 
     def infer(self, *inputs) -> list[tuple]:
         """``[(shape, dtype), ...]`` of the outputs; raises ValueError for inputs that don't fit."""
@@ -68,9 +84,12 @@ def normalize_axis(operation: str, axis: int, x) -> int:
     """A non-negative axis, checked; the batch axis is not allowed."""
     if not isinstance(axis, int) or isinstance(axis, bool) or not -x.ndim <= axis < x.ndim:
         raise ValueError(f"{operation} expects an axis from {-x.ndim} to {x.ndim - 1}. Received: axis={axis!r}")
-    axis %= x.ndim
+    given, axis = axis, axis % x.ndim
     if axis == 0 and x.batched:
-        raise ValueError(f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}.")
+        raise ValueError(
+            f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}: pass another one, such "
+            f"as axis=-1. Received: axis={given}"
+        )
     return axis
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+from .. import _checks
+from ..graph import REFUSED
 from ..program import Out
 from .base import Operation, display, require_rank
 
@@ -25,7 +27,7 @@ def resolve_padding(padding, size: int, window: int, stride: int, dilation: int,
     return padding[axis]
 
 
-class Windowed(Operation):
+class Windowed(Operation, registered=False):
     """What convolution and pooling share: the geometry of a sliding window."""
 
     def geometry(self, operation: str, x, window) -> tuple:
@@ -46,6 +48,15 @@ class Windowed(Operation):
             starts.append(before)
         return (*sizes, *starts)
 
+    def require_kernel(self, x, kernel) -> None:
+        """Raise unless x is (N, H, W, C) and the kernel has four axes of fixed size."""
+        require_rank(self.name, x, 4, "(batch, height, width, channels)")
+        if kernel.ndim != 4 or kernel.batched:
+            raise ValueError(
+                f"{self.name} expects a kernel (height, width, channels, filters) without a batch axis. "
+                f"Received: kernel of shape {display(kernel.shape)}"
+            )
+
 
 class Conv2D(Windowed):
     """Cross-correlation of x (N, H, W, C) with kernel (R, S, C / groups, K), as every deep-learning text has it.
@@ -54,15 +65,17 @@ class Conv2D(Windowed):
     """
 
     name = "conv2d"
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1), groups=1):
-        self.strides = tuple(strides)
-        self.padding = padding
-        self.dilation = tuple(dilation)
-        self.groups = groups
+        self.strides = _checks.pair(self.name, "strides", strides)
+        self.padding = _checks.padding(self.name, padding)
+        self.dilation = _checks.pair(self.name, "dilation", dilation)
+        self.groups = _checks.integer(self.name, "groups", groups, least=1)
 
     def infer(self, x, kernel):
-        require_rank("conv2d", x, 4, "(batch, height, width, channels)")
+        self.require_kernel(x, kernel)
         channels, filters = x.shape[3], kernel.shape[3]
         if kernel.shape[2] * self.groups != channels:
             raise ValueError(
@@ -121,15 +134,17 @@ class DepthwiseConv2D(Windowed):
     """
 
     name = "depthwise_conv2d"
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def __init__(self, strides=(1, 1), padding="valid", dilation=(1, 1)):
-        self.strides = tuple(strides)
-        self.padding = padding
-        self.dilation = tuple(dilation)
+        self.strides = _checks.pair(self.name, "strides", strides)
+        self.padding = _checks.padding(self.name, padding)
+        self.dilation = _checks.pair(self.name, "dilation", dilation)
 
     def infer(self, x, kernel):
-        require_rank("depthwise_conv2d", x, 4, "(batch, height, width, channels)")
-        if kernel.ndim != 4 or kernel.shape[2] != x.shape[3]:
+        self.require_kernel(x, kernel)
+        if kernel.shape[2] != x.shape[3]:
             raise ValueError(
                 f"depthwise_conv2d expects a kernel (height, width, {x.shape[3]}, filters per channel) for an input of "
                 f"shape {display(x.shape)}. Received: kernel of shape {display(kernel.shape)}"
@@ -173,13 +188,13 @@ class DepthwiseConv2D(Windowed):
             )
 
 
-class Pool2D(Windowed):
+class Pool2D(Windowed, registered=False):
     """Shared by max and average pooling of x (N, H, W, C)."""
 
     def __init__(self, pool_size=(2, 2), strides=(2, 2), padding="valid"):
-        self.pool_size = tuple(pool_size)
-        self.strides = tuple(strides)
-        self.padding = padding
+        self.pool_size = _checks.pair(self.name, "pool_size", pool_size)
+        self.strides = _checks.pair(self.name, "strides", strides)
+        self.padding = _checks.padding(self.name, padding)
 
     dilation = (1, 1)
 
@@ -197,6 +212,7 @@ class MaxPool2D(Pool2D):
     """The maximum of each window; the first maximum wins and receives the gradient."""
 
     name = "max_pool2d"
+    integers = REFUSED
 
     def _halves(self, x) -> bool:
         """Whether windows of 2 x 2 lie side by side, for which there are faster kernels."""
@@ -261,6 +277,7 @@ class GlobalMaxPool2D(Operation):
     """The maximum over height and width: (N, H, W, C) to (N, C); the first maximum receives the gradient."""
 
     name = "global_max_pool2d"
+    integers = REFUSED
     infer = GlobalAveragePool2D.infer
 
     def forward(self, program, lowered):

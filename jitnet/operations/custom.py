@@ -2,11 +2,15 @@
 
 import inspect
 
+from .. import _checks
+from .._errors import invalid
+from ..graph import Value, as_value
+from ..literals import identifier
 from ..program import Out
 from .base import Operation
 
 
-class CustomOperation(Operation):
+class CustomOperation(Operation, registered=False):
     """A user's own operation: ``forward`` and ``backward`` compiled by Numba.
 
     forward(x1, ..., xk, y) writes the output y; backward(x1, ..., xk, y, dy, dx1, ..., dxk) writes the gradients of
@@ -18,6 +22,7 @@ class CustomOperation(Operation):
 
     forward, backward: functions decorated with ``numba.njit``; ``backward=None``: no gradient flows.
     output_shape: a function from the input shapes to the output's, None for the batch axis; default: the first input's.
+    name: a string, for the step's source and for errors.
 
     Example::
 
@@ -39,22 +44,33 @@ class CustomOperation(Operation):
                 raise TypeError(
                     f"CustomOperation expects {role} to be decorated with numba.njit. Received: {role}={function!r}"
                 )
+        if output_shape is not None and not callable(output_shape):
+            raise invalid("CustomOperation expects output_shape to be a function or None.", output_shape=output_shape)
         self.forward_function = forward
         self.backward_function = backward
         self.output_shape = output_shape
-        self._name = name
+        self._name = _checks.text("CustomOperation", "name", name)
         self.differentiable = backward is not None
 
     @property
     def name(self):
         return self._name
 
+    def prepare(self, inputs):
+        # what a user's functions make of integers is theirs to know
+        dtype = next((x.dtype for x in inputs if isinstance(x, Value) and x.dtype.startswith("float")), None)
+        return tuple(as_value(x, dtype) for x in inputs)
+
     def infer(self, *inputs):
         self._check_parameters("forward", self.forward_function, ["x"] * len(inputs), ["y"])
         self._check_parameters("backward", self.backward_function, ["x"] * len(inputs), ["y", "dy"], ["dx"])
         shapes = [x.shape for x in inputs]
-        shape = shapes[0] if self.output_shape is None else tuple(self.output_shape(*shapes))
-        return [(shape, inputs[0].dtype)]
+        if self.output_shape is None:
+            return [(shapes[0], inputs[0].dtype)]
+        shape = tuple(self.output_shape(*shapes))
+        batch = shape[:1] if shape[:1] == (None,) else ()
+        sizes = _checks.sizes(f"The custom operation {self._name!r}", "output_shape", shape[len(batch) :], least=0)
+        return [((*batch, *sizes), inputs[0].dtype)]
 
     def _check_parameters(self, role, function, inputs, outputs, gradients=()) -> None:
         """Raise TypeError if a function doesn't take the arrays that it will be given."""
@@ -72,7 +88,8 @@ class CustomOperation(Operation):
             ) from None
 
     def _call(self, program, role, function, arguments):
-        program.call(f"{self._name}_{role}", *arguments, function=function)
+        # an identifier has no dot: no name makes it one of jitnet's kernels
+        program.call(identifier(f"{self._name}_{role}"), *arguments, function=function)
 
     def forward(self, program, lowered):
         self._call(program, "forward", self.forward_function, [*lowered.inputs, Out(lowered.output)])

@@ -2,12 +2,16 @@
 
 import math
 
+from ..graph import REFUSED
 from ..program import Out
 from .base import Operation, display
 
 
 class Matmul(Operation):
     """x (..., K) times kernel (K, N): (..., N); every leading axis of x, the batch included, is a row."""
+
+    whole_inputs = (1,)
+    integers = REFUSED
 
     def infer(self, x, kernel):
         if kernel.ndim != 2 or kernel.batched:
@@ -46,10 +50,14 @@ class Matmul(Operation):
 class BiasAdd(Operation):
     """x (..., C) plus bias (C,)."""
 
+    whole_inputs = (1,)
+    integers = REFUSED
+
     def infer(self, x, bias):
-        if bias.ndim != 1 or x.shape[-1] != bias.shape[0]:
+        if x.ndim < 1 + x.batched or bias.batched or bias.shape != x.shape[-1:]:
+            expected = f"({x.shape[-1]},)" if x.ndim > x.batched else "(channels,)"
             raise ValueError(
-                f"bias_add expects a bias of shape ({x.shape[-1]},) for an input of shape {display(x.shape)}. "
+                f"bias_add expects a bias of shape {expected} for an input of shape {display(x.shape)}. "
                 f"Received: bias shape={display(bias.shape)}"
             )
         return [(x.shape, x.dtype)]

@@ -1,45 +1,69 @@
 """Functions of single elements, and binary functions with broadcasting."""
 
-import math
-
-from ..kernels.scalar.activations import NAMES, derivative_arguments
+from .. import _checks
+from .._errors import invalid
+from ..graph import CONVERTED, KEPT, REFUSED
+from ..kernels.scalar import activations, arithmetic
 from ..kernels.scalar.broadcasting import canonical
-from ..program import Expression, Out
+from ..program import Out
 from .base import Operation, display
+
+CAST_DTYPES = ("float32", "float64", "int32", "int64")
 
 
 class Unary(Operation):
     """``function`` of every element; ``parameters`` are its further arguments (a slope, a scale)."""
 
     def __init__(self, function: str, parameters=()):
-        if function not in NAMES:
-            raise ValueError(f"There is no scalar function {function!r} in jitnet.kernels.scalar.activations")
-        self.function = function
-        self.parameters = tuple(float(p) for p in parameters)
+        self.function = _checks.one_of("Unary", "function", function, activations.NAMES)
+        names = activations.parameters(function)
+        if not isinstance(parameters, list | tuple) or len(parameters) != len(names):
+            expected = f"Unary expects {len(names)} parameters of {function} ({', '.join(names) or 'none'})."
+            raise invalid(expected, parameters=parameters)
+        self.parameters = tuple(_checks.number("Unary", "parameters", p, finite=False) for p in parameters)
 
     @property
     def name(self):
         return self.function
 
+    @property
+    def integers(self) -> str:
+        return KEPT if self.function in ("absolute", "negative", "relu", "sign", "square") else CONVERTED
+
     def infer(self, x):
         return [(x.shape, x.dtype)]
 
-    def _scalars(self):
-        # generated source has no name for infinity; a literal too large for float64 is one
-        return [Expression("1e999") if p == math.inf else p for p in self.parameters]
-
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
-        program.call(f"elementwise.{self.function}_forward", x, Out(y), *self._scalars(), in_place=(x, y))
+        program.call(f"elementwise.{self.function}_forward", x, Out(y), *self.parameters, in_place=(x, y))
 
     def backward(self, program, lowered):
         known = {"x": lowered.inputs[0], "y": lowered.output}
-        saved = [known[argument] for argument in derivative_arguments(self.function)]
+        saved = [known[argument] for argument in activations.derivative_arguments(self.function)]
         dx, dy = lowered.gradient(0), lowered.d_output
         program.call(
-            f"elementwise.{self.function}_backward", *saved, dy, dx, *self._scalars(), dx.accumulate,
+            f"elementwise.{self.function}_backward", *saved, dy, dx, *self.parameters, dx.accumulate,
             in_place=None if dx.accumulate else (dy, dx.buffer),
         )  # fmt: skip
+
+
+class Cast(Operation):
+    """The same numbers as ``dtype``; towards integers, what is after the point is cut off."""
+
+    integers = KEPT
+
+    def __init__(self, dtype: str):
+        self.dtype = _checks.one_of("cast", "dtype", dtype, CAST_DTYPES)
+
+    def infer(self, x):
+        return [(x.shape, self.dtype)]
+
+    def forward(self, program, lowered):
+        program.call("shape.copy_forward", lowered.inputs[0], Out(lowered.output))
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        program.call("shape.copy_backward", lowered.d_output, dx, dx.accumulate)
 
 
 def _split(x):
@@ -49,12 +73,18 @@ def _split(x):
 class Binary(Operation):
     """``function`` of two values with NumPy's broadcasting; gradients are summed over broadcast axes."""
 
+    broadcasts = True
+
     def __init__(self, function: str):
-        self.function = function
+        self.function = _checks.one_of("Binary", "function", function, arithmetic.NAMES)
 
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return {"divide": CONVERTED, "power": REFUSED}.get(self.function, KEPT)
 
     def _canonical(self, a, b):
         # a batched operand of lower rank lines up from the right only when the ranks agree

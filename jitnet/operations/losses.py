@@ -1,14 +1,32 @@
 """Losses and accuracies: predictions (..., C) and targets to one value per row (...)."""
 
+import functools
+
+from .. import _checks
+from .._errors import invalid
 from ..program import Out
 from .base import Operation, display
 
+# kernels/cpu/metrics.py: the arguments of each after the arrays, as they are checked
+SCORES = {
+    "sparse_categorical_accuracy": (),
+    "categorical_accuracy": (),
+    "binary_accuracy": (functools.partial(_checks.number, "binary_accuracy", "threshold", finite=False),),
+    "sparse_top_k_categorical_accuracy": (
+        functools.partial(_checks.integer, "sparse_top_k_categorical_accuracy", "k", least=1),
+    ),
+}
 
-class RowLoss(Operation):
+
+class RowLoss(Operation, registered=False):
     """Shared by the losses below: one value per row of the last axis."""
 
     sparse = False  # targets are labels (...,) instead of (..., C)
     keeps_probabilities = False  # the backward pass reads softmax probabilities instead of the predictions
+
+    @property
+    def labels(self) -> tuple:
+        return (1,) if self.sparse else ()
 
     def infer(self, predictions, targets):
         expected = predictions.shape[:-1] if self.sparse else predictions.shape
@@ -17,6 +35,9 @@ class RowLoss(Operation):
                 f"{self.name} expects targets of shape {display(expected)} for predictions of shape "
                 f"{display(predictions.shape)}. Received: shape={display(targets.shape)}"
             )
+        dtype = "int64" if self.sparse else predictions.dtype
+        if targets.dtype != dtype:
+            raise ValueError(f"{self.name} expects targets of dtype {dtype}. Received: dtype={targets.dtype}")
         return [(predictions.shape[:-1], predictions.dtype)]
 
     def _rows(self, program, lowered):
@@ -98,8 +119,11 @@ class Accuracy(Operation):
     differentiable = False
 
     def __init__(self, kernel: str, parameters=()):
-        self.kernel = kernel
-        self.parameters = tuple(parameters)
+        self.kernel = _checks.one_of("Accuracy", "kernel", kernel, SCORES)
+        checks = SCORES[kernel]
+        if not isinstance(parameters, list | tuple) or len(parameters) != len(checks):
+            raise invalid(f"Accuracy expects {len(checks)} parameters of {kernel}.", parameters=parameters)
+        self.parameters = tuple(check(value) for check, value in zip(checks, parameters, strict=True))
 
     @property
     def name(self):
@@ -109,6 +133,7 @@ class Accuracy(Operation):
     def sparse(self):
         return self.kernel.startswith("sparse")
 
+    labels = RowLoss.labels
     infer = RowLoss.infer
     _rows = RowLoss._rows
 

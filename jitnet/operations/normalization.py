@@ -1,5 +1,6 @@
 """Batch normalisation (Ioffe and Szegedy 2015)."""
 
+from .. import _checks
 from ..program import Expression, Out
 from .base import Operation, display
 
@@ -11,16 +12,23 @@ class BatchNorm(Operation):
     moving = moving * momentum + batch * (1 - momentum).  Otherwise the moving ones are used as constants.
     """
 
+    whole_inputs = (1, 2, 3, 4)
+
     def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, training: bool = False):
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.training = training
+        self.momentum = _checks.number("batch_norm", "momentum", momentum, least=0, most=1)
+        self.epsilon = _checks.number("batch_norm", "epsilon", epsilon, least=0)
+        self.training = _checks.boolean("batch_norm", "training", training)
 
     def infer(self, x, gamma, beta, moving_mean, moving_variance):
-        if x.ndim < 2 or gamma.shape != (x.shape[-1],):
-            raise ValueError(
-                f"batch_norm expects {gamma.shape[0]} channels on the last axis. Received: shape={display(x.shape)}"
-            )
+        if x.ndim < 2:
+            raise ValueError(f"batch_norm expects channels on the last axis. Received: shape={display(x.shape)}")
+        given = {"gamma": gamma, "beta": beta, "moving_mean": moving_mean, "moving_variance": moving_variance}
+        for name, value in given.items():
+            if value.shape != x.shape[-1:]:
+                raise ValueError(
+                    f"batch_norm expects {name} of shape ({x.shape[-1]},) for an input of shape {display(x.shape)}. "
+                    f"Received: {name} of shape {display(value.shape)}"
+                )
         return [(x.shape, x.dtype)]
 
     def forward(self, program, lowered):

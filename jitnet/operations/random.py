@@ -1,5 +1,6 @@
 """Operations that draw random numbers, each a function of (seed, stream, step, element)."""
 
+from .. import _checks, _seed
 from ..program import Expression, Out
 from .base import Operation
 
@@ -12,9 +13,13 @@ class Dropout(Operation):
     """
 
     def __init__(self, rate: float, seed: int | None = None, stream: int = 0):
-        self.rate = rate
-        self.seed = seed
-        self.stream = stream
+        self.rate = _checks.number("dropout", "rate", rate, least=0, below=1)
+        self.seed = None if seed is None else _seed.checked_seed(seed)
+        self.stream = _checks.integer("dropout", "stream", stream, least=0, most=2**32 - 1)
+
+    @property
+    def random(self) -> bool:
+        return self.rate > 0
 
     def infer(self, x):
         return [(x.shape, x.dtype)]

@@ -1,20 +1,28 @@
 """Sums, means and maxima along axes."""
 
+from .. import _checks
+from ..graph import CONVERTED, KEPT, REFUSED
 from ..program import Out
 from .base import Operation, canonical_axis, normalize_axis
+
+FUNCTIONS = ("sum", "mean", "max")  # of kernels/cpu/reduction.py
 
 
 class Reduction(Operation):
     """``function`` ("sum", "mean" or "max") along one axis other than the batch."""
 
     def __init__(self, function: str, axis: int, keepdims: bool = False):
-        self.function = function
-        self.axis = axis
-        self.keepdims = keepdims
+        self.function = _checks.one_of("Reduction", "function", function, FUNCTIONS)
+        self.axis = _checks.integer(self.function, "axis", axis)
+        self.keepdims = _checks.boolean(self.function, "keepdims", keepdims)
 
     @property
     def name(self):
         return self.function
+
+    @property
+    def integers(self) -> str:
+        return {"sum": KEPT, "mean": CONVERTED, "max": REFUSED}[self.function]
 
     def infer(self, x):
         axis = normalize_axis(self.function, self.axis, x)

@@ -1,5 +1,8 @@
 """Operations that move elements without changing them."""
 
+from .. import _checks
+from .._errors import invalid
+from ..graph import KEPT
 from ..program import Out
 from .base import Operation, display, elements, normalize_axis, require_rank
 
@@ -7,14 +10,16 @@ from .base import Operation, display, elements, normalize_axis, require_rank
 class Reshape(Operation):
     """The same elements under another shape; ``shape`` is without the batch axis, one entry may be -1."""
 
+    integers = KEPT
+
     def __init__(self, shape):
-        self.shape = tuple(int(s) for s in shape)
+        self.shape = _checks.sizes("reshape", "shape", shape, least=-1)
+        if self.shape.count(-1) > 1:
+            raise invalid("reshape takes sizes and at most one -1.", shape=self.shape)
 
     def infer(self, x):
         shape = list(self.shape)
         size = elements(x.shape)
-        if shape.count(-1) > 1 or any(s < -1 for s in shape):
-            raise ValueError(f"reshape takes non-negative sizes and at most one -1. Received: shape={self.shape}")
         if -1 in shape:
             known = elements([s for s in shape if s != -1])
             shape[shape.index(-1)] = size // known if known else 0
@@ -38,10 +43,14 @@ class Reshape(Operation):
 class Concatenate(Operation):
     """Tensors side by side along ``axis``."""
 
+    integers = KEPT
+
     def __init__(self, axis: int = -1):
-        self.axis = axis
+        self.axis = _checks.integer("concatenate", "axis", axis)
 
     def infer(self, *tensors):
+        if not tensors:
+            raise ValueError("concatenate expects at least one tensor. Received: none")
         first = tensors[0]
         axis = normalize_axis("concatenate", self.axis, first)
         for x in tensors[1:]:
@@ -83,8 +92,12 @@ class Concatenate(Operation):
 class Slice(Operation):
     """Elements ``start`` to ``stop`` along ``axis``."""
 
+    integers = KEPT
+
     def __init__(self, axis: int, start: int, stop: int):
-        self.axis, self.start, self.stop = axis, start, stop
+        self.axis = _checks.integer("slice", "axis", axis)
+        self.start = _checks.integer("slice", "start", start, least=0)
+        self.stop = _checks.integer("slice", "stop", stop, least=1)
 
     def infer(self, x):
         axis = normalize_axis("slice", self.axis, x)
@@ -113,8 +126,10 @@ class Slice(Operation):
 class Transpose(Operation):
     """Axes in another order; the batch axis stays first."""
 
+    integers = KEPT
+
     def __init__(self, axes):
-        self.axes = tuple(axes)
+        self.axes = _checks.sizes("transpose", "axes", axes, least=0)
 
     def infer(self, x):
         if sorted(self.axes) != list(range(x.ndim)):
@@ -149,9 +164,10 @@ class Pad2D(Operation):
     """Zeros around height and width of x (N, H, W, C); padding: ((top, bottom), (left, right))."""
 
     name = "pad2d"
+    integers = KEPT
 
     def __init__(self, padding):
-        self.padding = tuple(tuple(side) for side in padding)
+        self.padding = _checks.margins("pad2d", "padding", padding)
 
     def infer(self, x):
         require_rank("pad2d", x, 4, "(batch, height, width, channels)")

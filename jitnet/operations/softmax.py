@@ -1,5 +1,6 @@
 """Softmax and log-softmax along one axis."""
 
+from .. import _checks
 from ..program import Out
 from .base import Operation, canonical_axis, normalize_axis
 
@@ -8,7 +9,7 @@ class Softmax(Operation):
     """exp(x) / sum(exp(x)) along ``axis``, computed from x - max(x)."""
 
     def __init__(self, axis: int = -1):
-        self.axis = axis
+        self.axis = _checks.integer(self.name, "axis", axis)
 
     def infer(self, x):
         normalize_axis(self.name, self.axis, x)

@@ -9,15 +9,13 @@ A kernel is compiled once and called through a symbol of its own.  Numba would o
 optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
 """
 
-import contextlib
 import functools
 import hashlib
 import importlib
 import itertools
-import os
 import pickle
 import re
-import threading
+import sys
 from pathlib import Path
 
 import llvmlite.binding
@@ -25,14 +23,15 @@ import numba
 import numpy
 from numba import types
 from numba.core import cgutils, sigutils
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, register_jitable
 
-from jitnet._cache import cache_directory
 from jitnet._locks import across_forks
+from jitnet.kernels import cache
 from jitnet.kernels.cpu import exceptions
 from jitnet.kernels.specialise import module_name, vector_target
 
@@ -48,15 +47,22 @@ across_forks(global_compiler_lock)
 _USERS = itertools.count()  # numbers of users' functions
 
 
+@functools.cache
+def _shared_hash():
+    """Hash of what every module of kernels may import, and of Numba's version."""
+    cpu = Path(__file__).parent
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in [*(cpu / name for name in _SHARED), *sorted((cpu.parent / "scalar").glob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest
+
 
 @functools.cache
 def source_hash(module_file: str) -> str:
-    """Hash of a module of kernels, of all that it may import, and of Numba's version."""
-    cpu = Path(__file__).parent
-    digest = hashlib.sha256(numba.__version__.encode())
-    shared = [cpu / name for name in _SHARED] + sorted((cpu.parent / "scalar").glob("*.py"))
-    for path in [*shared, Path(module_file)]:
-        digest.update(path.read_bytes())
+    """Hash of a module of kernels and of all that its compiled code depends on."""
+    digest = _shared_hash().copy()
+    # a generated module has no file: its name is a hash of its source
+    digest.update(module_file.encode() if module_file.startswith("<") else Path(module_file).read_bytes())
     if Path(module_file).name in _GENERATED:
         digest.update(module_name(vector_target().name).encode())
     return digest.hexdigest()[:16]
@@ -70,33 +76,31 @@ def module_hash(module: str) -> str:
 # ---- cache
 
 
-class _Locator(_CacheLocator):
-    """Puts the compiled code of a function into ``<user cache>/kernels/<module>-<source hash>/``."""
+class _Locator:
+    """Where Numba's messages say that a function is; the files are ``_OverloadFiles``'s business."""
 
-    def __init__(self, py_func, py_file):
-        self._py_file = py_file
-        self._line = py_func.__code__.co_firstlineno
+    def __init__(self, function):
+        self._py_file = function.__code__.co_filename
 
     def ensure_cache_path(self):
-        with contextlib.suppress(OSError):  # without a cache everything is compiled anew
-            os.makedirs(self.get_cache_path(), exist_ok=True)
+        """The folder is made with its first file."""
 
     def get_cache_path(self):
-        return str(cache_directory() / "kernels" / f"{Path(self._py_file).stem}-{source_hash(self._py_file)}")
+        return f"kernels/{Path(self._py_file.strip('<>')).stem}-{source_hash(self._py_file)}"
 
     def get_source_stamp(self):
         return source_hash(self._py_file)
 
-    def get_disambiguator(self):
-        return str(self._line)
-
-    @classmethod
-    def from_function(cls, py_func, py_file):
-        return cls(py_func, py_file)
-
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes = (_Locator,)
+    """Names the files by the function and its line; Numba's own constructor would ask the environment for places."""
+
+    def __init__(self, function):
+        self._locator = _Locator(function)
+        self._lineno = function.__code__.co_firstlineno
+        module = Path(self._locator._py_file.strip("<>")).stem
+        version = f"py{sys.version_info.major}{sys.version_info.minor}{getattr(sys, 'abiflags', '')}"
+        self._filename_base = f"{module}.{re.sub('[<>]', '', function.__qualname__)}-{self._lineno}.{version}"
 
 
 class _OverloadFiles:
@@ -106,16 +110,19 @@ class _OverloadFiles:
     """
 
     def __init__(self, folder: str, base: str):
-        self._folder, self._base = Path(folder), base
+        self._prefix = f"{folder}/{base}"
         self.calls: dict[str, tuple] = {}  # of the overload that is saved next
 
-    def _path(self, key) -> Path:
-        return self._folder / f"{self._base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+    def _name(self, key) -> str:
+        return f"{self._prefix}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
 
     def load(self, key):
+        content = cache.read(self._name(key))
+        if content is None:
+            return None
         try:
-            text, calls, data = pickle.loads(self._path(key).read_bytes())
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError, AttributeError, ImportError):
+            text, calls, data = pickle.loads(content)
+        except Exception:  # what another version wrote may fail in any way; it is compiled anew
             return None
         # machine code from the disk is linked when it is loaded: its kernels must have their symbols by then
         for symbol, (module, function, arguments) in calls.items():
@@ -124,20 +131,13 @@ class _OverloadFiles:
         return data if text == repr(key) and calls.keys() <= _KERNELS.keys() else None
 
     def save(self, key, data) -> None:
-        path = self._path(key)
-        temporary = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-        try:
-            temporary.write_bytes(dumps((repr(key), self.calls, data)))
-            os.replace(temporary, path)
-        except OSError:
-            temporary.unlink(missing_ok=True)  # a full disk costs only the next process its compilation
+        cache.write(self._name(key), dumps((repr(key), self.calls, data)))
 
     def contains(self, key) -> bool:
-        return self._path(key).is_file()
+        return cache.contains(self._name(key))
 
     def flush(self) -> None:
-        for path in self._folder.glob(f"{self._base}.*.nbc"):
-            path.unlink(missing_ok=True)
+        """What ``recompile`` wants gone; a file of that name would be the same again."""
 
 
 class _Cache(FunctionCache):
@@ -158,6 +158,70 @@ class _Cache(FunctionCache):
         if called <= _KERNELS.keys():
             self._cache_file.calls = {symbol: _KERNELS[symbol] for symbol in called}
             super().save_overload(sig, data)
+
+
+# ---- memory
+
+
+def _keep_one_function_pass_manager() -> None:
+    """Make Numba use one pass manager for all functions, not one for each: llvmlite loses 16 KiB or more with each.
+
+    That is 9 MiB for a small network.  It keeps nothing from one function to the next.
+    """
+    codegen = cpu_target.target_context.codegen()
+    codegen._function_pass_manager = functools.cache(codegen._function_pass_manager)
+
+
+_keep_one_function_pass_manager()
+
+
+def _forget_intermediate_code(dispatcher, arguments, linked: bool) -> None:
+    """Free what Numba needed to compile a function; its machine code stays as long as the process.
+
+    linked: whether what calls it may yet copy its code, which is then kept in LLVM's compact form.
+    """
+    compiled = dispatcher.overloads[arguments]
+    library = compiled.library
+    if library._shared_module is None and library._final_module is None:
+        return
+    dispatcher.overloads[arguments] = compiled._replace(type_annotation="", metadata=None, call_helper=None)
+    parts = [other for other in library._linking_libraries if getattr(other, "belongs_to_caller", False)]
+    for other, keep in [(library, linked), *((part, False) for part in parts)]:
+        if keep:
+            bitcode = other._get_module_for_linking().as_bitcode()
+            other._get_module_for_linking = functools.partial(llvmlite.binding.parse_bitcode, bitcode)
+        final, shared = other._final_module, other._shared_module
+        other._final_module = other._shared_module = other._compiled_object = None
+        other._disable_inspection = True
+        other._linking_libraries.clear()
+        if final is not None:
+            other.codegen._engine._ee.remove_module(final)  # machine code that was made stays
+            final.close()
+        if shared is not None and shared is not final:
+            shared.close()
+
+
+def forget_functions(contents: dict) -> None:
+    """Break what Numba ties to a generated module that has ended: its functions would hold each other for ever."""
+    for value in list(contents.values()):
+        if getattr(getattr(value, "py_func", None), "__globals__", None) is contents:
+            value._make_finalizer()()
+            value.overloads.clear()
+
+
+def _forgetful(dispatcher):
+    """A dispatcher that keeps no intermediate code but what callers link."""
+    compile_overload = dispatcher.compile
+
+    def compile(signature):
+        with global_compiler_lock:
+            entry_point = compile_overload(signature)
+            arguments, _ = sigutils.normalize_signature(signature)
+            _forget_intermediate_code(dispatcher, arguments, linked=True)
+        return entry_point
+
+    dispatcher.compile = compile
+    return dispatcher
 
 
 # ---- kernels as symbols
@@ -203,11 +267,12 @@ def _called_by_symbol(dispatcher, name: str, user: int | None = None):
     compile_overload = dispatcher.compile
 
     def compile(signature):
-        # another thread would copy the kernel into its caller if it came in between
+        # another thread's caller finds the kernel with its symbol or not at all
         with global_compiler_lock:
             entry_point = compile_overload(signature)
             arguments, _ = sigutils.normalize_signature(signature)
             _publish(dispatcher, arguments, name, user)
+            _forget_intermediate_code(dispatcher, arguments, linked=False)
         return entry_point
 
     call_template = dispatcher.get_call_template
@@ -255,17 +320,27 @@ def compile_function(function):
     """Generated code that calls kernels: ``@njit`` with jitnet's options and disk cache."""
     dispatcher = numba.njit(**OPTIONS)(function)
     dispatcher._cache = _Cache(function)
-    return dispatcher
+    return _forgetful(dispatcher)
 
 
 def compile_uncached(function):
     """The same without the disk cache, for generated code that calls a user's own functions."""
-    return numba.njit(**OPTIONS)(function)
+    return _forgetful(numba.njit(**OPTIONS)(function))
 
 
 def compile_part(function):
     """Generated code that becomes part of its only caller: neither Python nor the disk cache meets it."""
-    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    dispatcher = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    compile_overload = dispatcher.compile
+
+    def compile(signature):
+        entry_point = compile_overload(signature)
+        for compiled in dispatcher.overloads.values():
+            compiled.library.belongs_to_caller = True
+        return entry_point
+
+    dispatcher.compile = compile
+    return dispatcher
 
 
 @intrinsic

@@ -15,8 +15,9 @@ from jitnet.kernels.cpu.rows import stack_array
 from jitnet.kernels.simd import address, column_sum_tile
 
 COLUMNS = {columns}
-whole = column_sum_tile(dtype={dtype!r}, lanes={lanes}, vectors={vectors}, masked=False)
-edge = column_sum_tile(dtype={dtype!r}, lanes={lanes}, vectors={vectors}, masked=True)
+_constants = dict(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, vectors={vectors})
+whole = column_sum_tile(masked=False, **_constants)
+edge = column_sum_tile(masked=True, **_constants)
 
 
 @kernel
@@ -60,7 +61,12 @@ class BiasGradientPlan(GeneratedKernel):
         """The module that holds the kernel."""
         lanes = self.target.lanes(self.dtype)
         return _SOURCE.format(
-            dtype=self.dtype, target=self.target.name, lanes=lanes, vectors=_VECTORS, columns=lanes * _VECTORS
+            dtype=self.dtype,
+            target=self.target.name,
+            masks=self.target.hardware_masks,
+            lanes=lanes,
+            vectors=_VECTORS,
+            columns=lanes * _VECTORS,
         )
 
 

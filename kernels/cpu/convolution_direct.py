@@ -48,9 +48,9 @@ TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filt
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = {stride_h}, {stride_w}, {dilation_h}, {dilation_w}
 {grouping}PIXELS, ITEMSIZE = {pixels}, {itemsize}
 tile = convolution_tile(
-    dtype={dtype!r}, lanes={lanes}, pixels=PIXELS, vectors={vectors}, taps=TAPS, stride=STRIDE_W,
-    dilation=DILATION_W, channels=CHANNELS, filters=FILTERS, step=1, narrow={narrow}, epilogue={epilogue!r},
-    edges={edges},{tile_groups}
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, pixels=PIXELS, vectors={vectors}, taps=TAPS,
+    stride=STRIDE_W, dilation=DILATION_W, channels=CHANNELS, filters=FILTERS, step=1, narrow={narrow},
+    epilogue={epilogue!r}, edges={edges},{tile_groups}
 )
 pad_rows = pad_rows_tile(dtype={dtype!r})
 
@@ -97,8 +97,8 @@ TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filt
 STRIDE_H, STRIDE_W = {stride_h}, {stride_w}  # outputs this far apart share their taps: one phase
 {grouping}PIXELS, ITEMSIZE = {pixels}, {itemsize}
 _constants = dict(
-    dtype={dtype!r}, lanes={lanes}, pixels=PIXELS, vectors={vectors}, stride=1, dilation=1, channels=CHANNELS,
-    filters=FILTERS, step=STRIDE_W, narrow={narrow}, epilogue={epilogue!r},{tile_groups}
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, pixels=PIXELS, vectors={vectors}, stride=1, dilation=1,
+    channels=CHANNELS, filters=FILTERS, step=STRIDE_W, narrow={narrow}, epilogue={epilogue!r},{tile_groups}
 )
 {tiles}
 pad_rows = pad_rows_tile(dtype={dtype!r})
@@ -166,8 +166,9 @@ TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filt
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = {stride_h}, {stride_w}, {dilation_h}, {dilation_w}
 {grouping}PIXELS, SHARE, ITEMSIZE = {pixels}, {share}, {itemsize}
 _constants = dict(
-    dtype={dtype!r}, lanes={lanes}, vectors={vectors}, taps=TAPS, stride=STRIDE_W, dilation=DILATION_W,
-    channels=CHANNELS, filters=FILTERS, pixels=PIXELS, narrow={narrow}, copies={copies},{tile_groups}
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, vectors={vectors}, taps=TAPS, stride=STRIDE_W,
+    dilation=DILATION_W, channels=CHANNELS, filters=FILTERS, pixels=PIXELS, narrow={narrow}, copies={copies},
+   {tile_groups}
 )
 {tiles}
 pad_rows = pad_rows_tile(dtype={dtype!r})
@@ -363,6 +364,7 @@ class ConvolutionPlan(GeneratedKernel):
             title=f"Direct convolution {self.kind}, {rows}x{columns}, {channels}, {self.dtype}",
             name=self.name,
             target=self.target.name,
+            masks=self.target.hardware_masks,
             dtype=self.dtype,
             itemsize=4 if self.dtype == "float32" else 8,
             kernel_shape=self.kernel_shape,

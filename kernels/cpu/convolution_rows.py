@@ -21,11 +21,12 @@ from jitnet.kernels.simd_rows import row_input_tile, row_output_tile
 TAP_ROWS, CHANNELS, FILTERS, WIDTH, OUTPUTS, LANES = {rows}, {channels}, {filters}, {width}, {outputs}, {lanes}
 ITEMSIZE, ROW = {itemsize}, {row}  # elements of a transformed row
 transform = row_input_tile(
-    dtype={dtype!r}, lanes={input_lanes}, channels=CHANNELS, width=WIDTH, pad_left={pad_left}, pairs={pairs}
+    dtype={dtype!r}, lanes={input_lanes}, hardware_masks={masks}, channels=CHANNELS, width=WIDTH, pad_left={pad_left},
+    pairs={pairs},
 )
 tile = row_output_tile(
-    dtype={dtype!r}, lanes=LANES, pairs={pairs}, together={together}, input_lanes={input_lanes}, channels=CHANNELS,
-    filters=FILTERS, outputs=OUTPUTS, epilogue={epilogue!r},
+    dtype={dtype!r}, lanes=LANES, hardware_masks={masks}, pairs={pairs}, together={together},
+    input_lanes={input_lanes}, channels=CHANNELS, filters=FILTERS, outputs=OUTPUTS, epilogue={epilogue!r},
 )
 
 
@@ -132,6 +133,7 @@ class RowConvolutionPlan(GeneratedKernel):
         return _SOURCE.format(
             name=self.name,
             target=self.target.name,
+            masks=self.target.hardware_masks,
             dtype=self.dtype,
             itemsize=4 if self.dtype == "float32" else 8,
             rows=rows,

@@ -21,7 +21,8 @@ from jitnet.kernels.simd import address, matrix_tile
 
 COLUMNS, ROWS, ITEMSIZE, CACHED = {columns}, {rows}, {itemsize}, {cached}
 _constants = dict(
-    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}, contiguous=True
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r},
+    contiguous=True,
 )
 whole = matrix_tile(masked={masked}, unroll=2, **_constants)
 edge = matrix_tile(masked=True, unroll={edge_unroll}, **_constants)
@@ -58,12 +59,13 @@ from jitnet.kernels.simd_copies import pad_rows_tile, panel_tile
 
 COLUMNS, ROWS, DEPTH, A_ROW, ITEMSIZE = {columns}, {rows}, {depth}, {packed_row}, {itemsize}
 _constants = dict(
-    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}, contiguous=True, in_parts=True
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r},
+    contiguous=True, in_parts=True,
 )
 whole = matrix_tile(masked=False, unroll=2, **_constants)
 edge = matrix_tile(masked=True, unroll=1, **_constants)
 pack_a = pad_rows_tile(dtype={dtype!r})
-pack_b = panel_tile(dtype={dtype!r}, lanes={lanes}, vectors={vectors})
+pack_b = panel_tile(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, vectors={vectors})
 
 
 @kernel
@@ -102,7 +104,8 @@ from jitnet.kernels.simd import address, matrix_tile
 
 COLUMNS, ROWS, ITEMSIZE = {columns}, {rows}, {itemsize}
 _constants = dict(
-    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue="store", contiguous=True
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, rows=ROWS, vectors={vectors}, epilogue="store",
+    contiguous=True,
 )
 whole = matrix_tile(masked=False, unroll=2, **_constants)
 edge = matrix_tile(masked=True, unroll=1, **_constants)
@@ -136,7 +139,9 @@ COLUMNS = {columns}
 ROWS = {rows}
 ITEMSIZE = {itemsize}
 CACHED = {cached}
-_constants = dict(dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r})
+_constants = dict(
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, rows=ROWS, vectors={vectors}, epilogue={epilogue!r}
+)
 whole = matrix_tile(masked={masked}, unroll=2, contiguous=False, **_constants)
 edge = matrix_tile(masked=True, unroll={edge_unroll}, contiguous=False, **_constants)
 
@@ -177,8 +182,8 @@ from jitnet.kernels.simd import address, matrix_tile
 
 COLUMNS, ITEMSIZE = {columns}, {itemsize}
 tile = matrix_tile(
-    dtype={dtype!r}, lanes={lanes}, rows={narrow}, vectors={vectors}, epilogue="store", contiguous=False, masked=True,
-    unroll=2,
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, rows={narrow}, vectors={vectors}, epilogue="store",
+    contiguous=False, masked=True, unroll=2,
 )
 
 
@@ -213,12 +218,13 @@ from jitnet.kernels.simd_copies import panel_tile
 
 COLUMNS, ROWS, SOME_ROWS, DEPTH, ITEMSIZE = {columns}, {rows}, {some_rows}, {depth}, {itemsize}
 _constants = dict(
-    dtype={dtype!r}, lanes={lanes}, rows=ROWS, vectors={vectors}, epilogue="store", contiguous=False, in_parts=True
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, rows=ROWS, vectors={vectors}, epilogue="store",
+    contiguous=False, in_parts=True,
 )
 whole = matrix_tile(masked=False, unroll=2, **_constants)
 edge = matrix_tile(masked=True, unroll=1, **_constants)
-pack_x = panel_tile(dtype={dtype!r}, lanes={lanes}, vectors=SOME_ROWS // {lanes})
-pack_dy = panel_tile(dtype={dtype!r}, lanes={lanes}, vectors={vectors})
+pack_x = panel_tile(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, vectors=SOME_ROWS // {lanes})
+pack_dy = panel_tile(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, vectors={vectors})
 BLOCK, PANEL = DEPTH * SOME_ROWS, DEPTH * COLUMNS
 
 
@@ -326,6 +332,7 @@ class _MatrixPlan(GeneratedKernel):
             epilogue=self.epilogue,
             operator="+=" if self.epilogue == "accumulate" else "=",
             target=self.target.name,
+            masks=self.target.hardware_masks,
             itemsize=itemsize,
             lanes=lanes,
             rows=rows,

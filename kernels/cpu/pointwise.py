@@ -1,11 +1,20 @@
 """Plans for chains of pointwise functions: one loop over the elements, in which values in between stay in registers."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from jitnet.kernels.specialise import GeneratedKernel
 
+from ..scalar import activations, arithmetic
+
 _LONGEST_NAME = 60
+_FUNCTIONS = {
+    *activations.NAMES,
+    *arithmetic.NAMES,
+    *(f"{name}_derivative" for name in activations.NAMES),
+    *(f"{name}_derivative_{side}" for name in arithmetic.NAMES for side in "ab"),
+}
 
 _SOURCE = '''"""{functions}: one loop, written by jitnet."""
 
@@ -38,6 +47,16 @@ class PointwisePlan(GeneratedKernel):
     singles: tuple[str, ...]
     scalars: tuple[str, ...]
     statements: tuple[str, ...]
+
+    def __post_init__(self):
+        known = {*_FUNCTIONS, *self.arrays, *self.singles, *self.scalars, "i"}
+        unknown = set(self.functions).difference(_FUNCTIONS)
+        for statement in self.statements:
+            words = set(re.findall(r"\w+", statement)) - known
+            unknown |= {word for word in words if not re.fullmatch(r"v\d+", word)}
+            unknown |= set(re.sub(r"[\w \[\](),=*+]", "", statement))
+        if unknown:
+            raise ValueError(f"A chain consists of known functions of its arguments. Received: {sorted(unknown)}")
 
     @property
     def name(self) -> str:

@@ -35,7 +35,7 @@ from jitnet.kernels.simd_winograd import image_tile, output_tile
 OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
 TILES, ROWS, COLUMNS, ITEMSIZE = {tiles}, {rows}, {columns}, {itemsize}
 INPUT_PITCH, SUM_PITCH = TILES * CHANNELS + {gap}, TILES * COLUMNS + {gap}  # from one position to the next
-_constants = dict(dtype={dtype!r}, lanes={lanes})
+_constants = dict(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks})
 transform = image_tile(
     outputs=OUTPUTS, gradient=False, channels=CHANNELS, pitch=INPUT_PITCH, vectors={channel_vectors}, **_constants
 )
@@ -103,7 +103,7 @@ from jitnet.kernels.simd_winograd import filter_result_tile, image_tile
 
 OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
 TILES, GROUP, ROWS, COLUMNS, ITEMSIZE = {tiles}, {group}, {rows}, {columns}, {itemsize}
-_constants = dict(dtype={dtype!r}, lanes={lanes})
+_constants = dict(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks})
 _image = dict(outputs=OUTPUTS, **_constants)
 # from one position to the next
 INPUT_PITCH, GRADIENT_PITCH, SUM_PITCH = TILES * CHANNELS + {gap}, TILES * COLUMNS + {gap}, GROUP * COLUMNS + {gap}
@@ -178,7 +178,8 @@ from jitnet.kernels.simd_winograd import weight_tile
 
 POSITIONS, CHANNELS, FILTERS, COLUMNS = {positions}, {channels}, {filters}, {columns}
 transform = weight_tile(
-    dtype={dtype!r}, lanes={lanes}, outputs={outputs}, channels=CHANNELS, filters=FILTERS, columns=COLUMNS
+    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, outputs={outputs}, channels=CHANNELS, filters=FILTERS,
+    columns=COLUMNS,
 )
 
 
@@ -258,6 +259,7 @@ class _WinogradPlan(GeneratedKernel):
             name=self.name,
             title=f"F({self.outputs}x{self.outputs}, 3x3), {self.channels} -> {self.filters} channels, {self.dtype}",
             target=self.target.name,
+            masks=self.target.hardware_masks,
             dtype=self.dtype,
             lanes=self._lanes,
             itemsize=self._itemsize,

@@ -53,6 +53,11 @@ class _Worker:
             self._awake.clear()
 
 
+def count() -> int:
+    """How many workers there are, asleep or not."""
+    return len(_workers)
+
+
 @contextlib.contextmanager
 def running(threads: int):
     """Have ``threads - 1`` workers look out for regions meanwhile."""

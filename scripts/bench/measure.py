@@ -42,14 +42,17 @@ QUICK = Effort(3, 3, 0.3, 0.1)
 
 
 class Process:
-    """A running worker."""
+    """A running worker.
 
-    def __init__(self, peer: str, threads: int):
+    folder: that with the benchmark's modules; variables: the process's environment, by default the peer's.
+    """
+
+    def __init__(self, peer: str, threads: int, folder: Path = HERE, variables: dict | None = None):
         self.peer = peer
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), peer], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.log, text=True, env=environment(PEERS[peer], threads),
+            [sys.executable, str(folder / "worker.py"), peer], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self.log, text=True, env=variables or environment(PEERS[peer], threads),
         )  # fmt: skip
         self.prepared = None
 

@@ -1,0 +1,206 @@
+"""What ``compile`` was given: checked, assigned to the model's outputs, and named as in Keras's logs."""
+
+import numpy as np
+
+from . import losses, metrics
+from ._errors import invalid, unknown_name
+from .graph import SymbolicTensor
+from .losses import per_sample
+from .operations.base import display
+
+
+def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
+    """The arguments of ``compile`` that say what is computed; losses as objects, the rest as given.
+
+    Whether they fit the outputs is checked where these are known.
+    """
+    if jit_compile not in (True, False, "auto"):
+        raise invalid('compile expects jit_compile to be True, False or "auto".', jit_compile=jit_compile)
+    if given_metrics is not None and not isinstance(given_metrics, list | tuple | dict):
+        raise invalid(
+            "compile expects a list of metrics, or a dict of them by output name.", metrics=given_metrics
+        )
+    for identifier in _leaves(given_metrics):
+        if isinstance(identifier, str):
+            metrics.get(identifier)  # an unknown name is reported here, not at the first step
+    _check_weights(loss_weights)
+    if isinstance(loss, dict):
+        found = {name: losses.get(x) for name, x in loss.items()}
+    else:
+        several = isinstance(loss, list | tuple)
+        found = [losses.get(x) for x in (loss if several else [loss]) if several or x is not None]
+    for x in found.values() if isinstance(found, dict) else found:
+        if x is None:
+            raise invalid("compile expects a loss for every output; loss_weights may be 0.", loss=loss)
+        _check_reduction(x)
+    return {
+        "losses": found,
+        "metrics": _copied(given_metrics or []),
+        "loss_weights": loss_weights,
+        "weights_were": _copied(loss_weights),
+        "jit_compile": jit_compile,
+    }
+
+
+def _leaves(structure) -> list:
+    if isinstance(structure, dict) and "class_name" not in structure:  # a dict by output, not a metric's config
+        structure = list(structure.values())
+    if isinstance(structure, list | tuple):
+        return [leaf for item in structure for leaf in _leaves(item)]
+    return [] if structure is None else [structure]
+
+
+def _check_reduction(loss) -> None:
+    if loss.reduction not in ("sum_over_batch_size", "sum"):
+        raise invalid(
+            f'A model trains on one number: the loss {loss.name!r} needs reduction "sum_over_batch_size" or "sum".',
+            reduction=loss.reduction,
+        )
+
+
+def _copied(structure):
+    if isinstance(structure, dict):
+        return {name: _copied(item) for name, item in structure.items()}
+    return [_copied(item) for item in structure] if isinstance(structure, list | tuple) else structure
+
+
+def _check_weights(loss_weights) -> None:
+    if isinstance(loss_weights, str) or any(
+        not isinstance(w, int | float | np.number) for w in _leaves(loss_weights) if not isinstance(w, np.ndarray)
+    ):
+        raise invalid(
+            "compile takes loss_weights third, as in Keras 3, and they are numbers: pass metrics by name, "
+            "compile(optimizer, loss, metrics=[...]).",
+            loss_weights=loss_weights,
+        )
+    for weight in _leaves(loss_weights):
+        if isinstance(weight, bool | np.ndarray) or not np.isfinite(weight):
+            raise invalid("compile expects loss_weights to be finite numbers.", loss_weights=loss_weights)
+
+
+# ---- by output
+
+
+def losses_by_output(compiled: dict, names: list[str]) -> list:
+    """The loss of every output."""
+    found = compiled["losses"]
+    if isinstance(found, dict):
+        found = _ordered("loss", found, names)
+        missing = [name for name, loss in zip(names, found, strict=True) if loss is None]
+        if missing:
+            raise ValueError(
+                f"compile expects a loss for every output; loss_weights may be 0. Missing: {', '.join(missing)}. "
+                f"Received: loss for {', '.join(compiled['losses'])}"
+            )
+    if len(found) == 1:
+        found = found * len(names)
+    if len(found) != len(names):
+        raise ValueError(f"The model has {len(names)} outputs. Received: {len(found)} losses")
+    for loss in found:
+        _check_reduction(loss)  # it may have been assigned since compile
+    return found
+
+
+def weights_by_output(compiled: dict, names: list[str]) -> list[float]:
+    """The factor of every output's loss."""
+    given = compiled["loss_weights"]
+    if given is None:
+        found = [1.0] * len(names)
+    elif isinstance(given, dict):
+        found = _ordered("loss_weights", given, names)
+    else:
+        found = given if isinstance(given, list | tuple) else [given]
+    if len(found) != len(names):
+        raise ValueError(f"loss_weights needs {len(names)} numbers, one per output. Received: {given}")
+    return [1.0 if w is None else float(w) for w in found]
+
+
+def as_lists(compiled: dict, model) -> dict:
+    """``compiled`` with a list in the order of the model's outputs for each dict by their names."""
+    return {
+        key: _ordered(key, value, model.output_names) if isinstance(value, dict) else value
+        for key, value in compiled.items()
+    }
+
+
+def check_weights_unchanged(compiled: dict) -> None:
+    """Raise ValueError if the list or dict of loss weights was changed after ``compile``."""
+    if _copied(compiled["loss_weights"]) != compiled["weights_were"]:
+        raise invalid(
+            "loss_weights were changed after compile, which steps that were made don't notice: call compile again.",
+            loss_weights=compiled["loss_weights"],
+        )
+
+
+def metrics_by_output(compiled: dict, names: list[str], used, outputs) -> list[tuple]:
+    """[(metric, index of its output, its name in the logs)].
+
+    used: the loss of every output; outputs: the symbolic outputs.
+    """
+    given = compiled["metrics"]
+    if isinstance(given, dict):
+        given = _ordered("metrics", given, names)
+    elif len(names) == 1:
+        given = [given]
+    elif given and len(given) != len(names):
+        raise ValueError(
+            f"compile expects metrics to be a list with one entry per output ({', '.join(names)}), each None, a metric "
+            f"or a list of metrics, or a dict by output name. Received: metrics={given!r}"
+        )
+    found = []
+    for i, entry in enumerate(given):
+        for identifier in _leaves(entry):
+            metric = metrics.get(identifier, used[i], outputs[i].shape)
+            name = identifier if isinstance(identifier, str) else metric.name
+            found.append((metric, i, f"{names[i]}_{name}" if len(names) > 1 else name))
+    return found
+
+
+def _ordered(argument: str, given: dict, names: list[str]) -> list:
+    """The values of a dict by output name, in the order of the outputs; None where there is none."""
+    for name in given:
+        if name not in names:
+            raise unknown_name(f"output in {argument}", str(name), names)
+    return [given.get(name) for name in names]
+
+
+def distinct(names: list[str]) -> list[str]:
+    """``names`` with ``_1``, ``_2``, ... where they repeat, as in Keras."""
+    found = []
+    for name in names:
+        unique, number = name, 0
+        while unique in found:
+            number += 1
+            unique = f"{name}_{number}"
+        found.append(unique)
+    return found
+
+
+# ---- in a step
+
+
+def as_metric_target(metric, loss, target, output):
+    """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows."""
+    if metric.sparse and not loss.sparse:
+        raise ValueError(
+            f"The metric {metric.name!r} expects integer labels, but the loss {loss.name!r} takes one target per "
+            f'class. Use metrics=["accuracy"], or a loss for integer labels. Received: metric={metric.name!r}'
+        )
+    if loss.sparse and not metric.sparse:
+        raise ValueError(
+            f"The metric {metric.name!r} expects targets of shape {display(output.shape)}, but the loss "
+            f'{loss.name!r} takes integer labels. Use metrics=["accuracy"]. Received: metric={metric.name!r}'
+        )
+    return target
+
+
+def checked_values(kind: str, name: str, values):
+    """What a loss or a metric returned, as one value per sample."""
+    if not isinstance(values, SymbolicTensor):
+        raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
+    if not values.batched:
+        raise ValueError(
+            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
+            f"is taken by jitnet. Received: shape={display(values.shape)}"
+        )
+    return per_sample(values)

@@ -1,0 +1,158 @@
+"""Small models that together hold every part that a saved file can describe, and files made from descriptions."""
+
+import json
+
+import numpy as np
+import safetensors
+
+import jitnet
+from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, saving, schedules
+from jitnet.graph import Constant
+from jitnet.layers.base import REGISTRY as LAYERS
+from jitnet.layers.base import clear_names
+from jitnet.operations import random
+from jitnet.operations.base import REGISTRY as OPERATIONS
+from jitnet.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
+from jitnet.operations.losses import Accuracy, BinaryCrossEntropyWithLogits, SparseCrossEntropy
+from jitnet.operations.losses import CrossEntropy as CrossEntropyOperation
+from jitnet.operations.normalization import BatchNorm
+
+WRITTEN_WITH_EVERY_FILE = ("format_version", "jitnet_version", "checksum")
+IMAGE = (4, 6, 2)
+
+# every loss, metric, optimizer and schedule, in as many ways to compile as it takes
+COMPILATIONS = [
+    {"optimizer": optimizers.SGD(schedules.ExponentialDecay(0.1, 3, 0.5)), "loss": "mse", "metrics": ["accuracy"]},
+    {"optimizer": optimizers.SGD(schedules.PiecewiseConstantDecay([3], [0.1, 0.2]), 0.9, True), "loss": "mae"},
+    {"optimizer": optimizers.Adam(schedules.PolynomialDecay(0.1, 3)), "loss": losses.BinaryCrossentropy()},
+    {"optimizer": optimizers.Adam(schedules.InverseTimeDecay(0.1, 3, 0.5)), "loss": losses.CategoricalCrossentropy()},
+    {
+        "optimizer": optimizers.Adam(schedules.CosineDecay(0.1, 3)),
+        "loss": losses.SparseCategoricalCrossentropy(),
+        "metrics": [metrics.SparseCategoricalAccuracy(), metrics.SparseTopKCategoricalAccuracy(2)],
+    },
+    {
+        "optimizer": optimizers.SGD(schedules.CosineDecayRestarts(0.1, 3)),
+        "loss": losses.MeanSquaredError(),
+        "metrics": [
+            metrics.CategoricalAccuracy(), metrics.BinaryAccuracy(), metrics.MeanSquaredError(),
+            metrics.MeanAbsoluteError(), metrics.LossMetric("mse"),
+        ],
+    },
+    {"optimizer": "adam", "loss": losses.MeanAbsoluteError()},
+]  # fmt: skip
+
+
+def operations():
+    """{name: (inputs, function)}: models of nothing but operations between inputs, which may be of several kinds."""
+    ones = np.ones
+    return {
+        "Unary": ([(3,)], lambda x: ops.leaky_relu(ops.tanh(x))),
+        "Binary": ([(3,), (3,)], lambda x, y: ops.maximum(x, y) * 2.0),
+        "Reduction": ([(3, 2)], lambda x: ops.max(x, 1, keepdims=True)),
+        "Reshape": ([(3, 2)], lambda x: ops.reshape(x, (-1, 6))),
+        "Concatenate": ([(3,), (2,)], lambda x, y: ops.concatenate([x, y], axis=1)),
+        "Slice": ([(3, 2)], lambda x: ops.slice_axis(x, 1, 1, 3)),
+        "Transpose": ([(3, 2)], lambda x: ops.transpose(x, (0, 2, 1))),
+        "Pad2D": ([IMAGE], lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 2), (0, 0)))),
+        "Softmax": ([(3,)], ops.softmax),
+        "LogSoftmax": ([(3,)], ops.log_softmax),
+        "Conv2D": ([IMAGE], lambda x: ops.conv(x, ones((3, 3, 2, 1)), padding="same")),
+        "DepthwiseConv2D": ([IMAGE], lambda x: ops.depthwise_conv(x, ones((3, 3, 2, 1)), strides=2)),
+        "MaxPool2D": ([IMAGE], lambda x: ops.max_pool(x, 2)),
+        "AveragePool2D": ([IMAGE], lambda x: ops.average_pool(x, 2, 1, padding="same")),
+        "GlobalAveragePool2D": ([IMAGE], GlobalAveragePool2D()),
+        "GlobalMaxPool2D": ([IMAGE], GlobalMaxPool2D()),
+        "Matmul": ([(3,)], lambda x: ops.matmul(x, ones((3, 2)))),
+        "BiasAdd": ([(3,)], lambda x: ops.bias_add(x, ones(3))),
+        "Dropout": ([(3,)], random.Dropout(0.5, seed=2)),
+        "BatchNorm": ([(3,)], lambda x: BatchNorm()(x, *(Constant(ones(3, "float32")) for _ in range(4)))),
+        "Accuracy": ([(3,), (3,)], Accuracy("binary_accuracy", (0.5,))),
+        "CrossEntropy": ([(3,), (3,)], CrossEntropyOperation()),
+        "BinaryCrossEntropyWithLogits": ([(3,), (3,)], BinaryCrossEntropyWithLogits()),
+        "SparseCrossEntropy": ([(3,), ((), "int64")], SparseCrossEntropy()),
+        **{
+            name: ([(3,), ((), "int64") if cls.sparse else (3,)], cls())
+            for name, cls in OPERATIONS.items()
+            if hasattr(cls, "keeps_probabilities")
+        },
+    }
+
+
+def _inputs(shapes):
+    kinds = [shape if shape and isinstance(shape[-1], str) else (shape, None) for shape in shapes]
+    return [jitnet.Input(shape, dtype=dtype) for shape, dtype in kinds]
+
+
+def _functional(shapes, function, name):
+    inputs = _inputs(shapes)
+    outputs = function(*inputs)
+    return jitnet.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=name)
+
+
+def _initialised(number: int, kind: type):
+    """A layer with an initializer and a regularizer: every one has its turn."""
+    given = {initializers.Constant: {"value": 0.5}}.get(kind, {})
+    penalty = [regularizers.L1, regularizers.L2, regularizers.L1L2][number % 3]
+    return layers.Dense(3, kernel_initializer=kind(**given), kernel_regularizer=penalty(), name=f"dense_{number}")
+
+
+def models() -> dict:
+    """{name: model}: every layer, operation, initializer, regularizer, loss, metric, optimizer and schedule."""
+    clear_names()
+    found = {}
+    for name, cls in list(LAYERS.items()):
+        if cls.example is not None:
+            shape = cls.example["input_shape"]
+            layer = cls(**cls.example["arguments"])
+            several = isinstance(shape, list)
+            call = (lambda *x, layer=layer: layer(list(x))) if several else layer
+            found[name] = _functional(shape if several else [shape], call, f"of_{name}")
+    for number, kind in enumerate(dict.fromkeys(initializers.KNOWN.values())):
+        dense = _initialised(number, kind)
+        found[kind.__name__] = jitnet.Sequential([jitnet.Input((3,)), dense], name=f"of_{kind.__name__}")
+    for model, compilation in zip(found.values(), COMPILATIONS, strict=False):
+        model.compile(**compilation)
+    for name, (shapes, function) in operations().items():
+        found[f"{name} alone"] = _functional(shapes, function, f"alone_{name}")
+    return found
+
+
+def read(path) -> tuple[dict, dict]:
+    """(tensors, description) of a file."""
+    with safetensors.safe_open(path, framework="numpy") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        description = json.loads(file.metadata()["jitnet"])
+    return tensors, {key: value for key, value in description.items() if key not in WRITTEN_WITH_EVERY_FILE}
+
+
+def write(path, tensors: dict, description: dict) -> None:
+    """A file as ``save_model`` would write it, checksum and all, of any description."""
+    saving._write(str(path), tensors, description)
+
+
+def fields(part, path=()):
+    """(path, value) of every leaf of a description; a dict's keys count as leaves, under the path (..., key, None)."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            yield (*path, key, None), key
+            yield from fields(value, (*path, key))
+    elif isinstance(part, list):
+        for index, value in enumerate(part):
+            yield from fields(value, (*path, index))
+    else:
+        yield path, part
+
+
+def changed(description, path, value):
+    """A copy of a description with another value, or another key, at a path of ``fields``."""
+    copy = json.loads(json.dumps(description))
+    *outer, last = path[:-1] if path[-1] is None else path
+    part = copy
+    for key in outer:
+        part = part[key]
+    if path[-1] is None:
+        part[value] = part.pop(last)
+    else:
+        part[last] = value
+    return copy

@@ -1,0 +1,156 @@
+"""Tiles for vectors of 16 bytes, compiled for arm64 on any machine: what the machine code must not contain.
+
+LLVM takes apart what a processor does not have: a masked load becomes a branch per lane, an unknown operation a call.
+"""
+
+import re
+import types
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+from llvmlite import ir
+
+from jitnet.kernels import simd, simd_copies, simd_depthwise, simd_pooled, simd_rows, simd_winograd
+from jitnet.kernels.cpu import _jit, depthwise
+from jitnet.kernels.cpu.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.convolution_direct import (
+    conv2d_backward_data_plan,
+    conv2d_backward_filter_plan,
+    conv2d_forward_plan,
+)
+from jitnet.kernels.cpu.convolution_pooled import (
+    conv2d_pooled_backward_data_plan,
+    conv2d_pooled_backward_filter_plan,
+    conv2d_pooled_forward_plan,
+)
+from jitnet.kernels.cpu.convolution_rows import conv2d_row_forward_plan
+from jitnet.kernels.cpu.matrix_multiply import (
+    matrix_multiply_panels_plan,
+    matrix_multiply_part_plan,
+    matrix_multiply_plan,
+    matrix_multiply_transposed_plan,
+)
+from jitnet.kernels.cpu.transpose import panels_plan, transpose_plan
+from jitnet.kernels.cpu.winograd import (
+    winograd_backward_data_plan,
+    winograd_backward_filter_plan,
+    winograd_forward_plan,
+)
+from jitnet.kernels.specialise import _TARGETS
+
+NEON = _TARGETS["neon"]
+MACHINES = [("aarch64-unknown-linux-gnu", "neoverse-n1"), ("arm64-apple-darwin", "apple-m1")]
+COPIES = ("pad_rows", "copy_bytes")  # tiles that are calls of the C library
+
+
+def plans(dtype):
+    """Of every kind, with and without an end within a vector, in one block and in several."""
+    given = dict(dtype=dtype, target=NEON)
+    for shape, width, stride, dilation, groups in (
+        ((3, 3, 16, 16), 12, 1, 1, 1), ((3, 3, 16, 10), 12, 1, 1, 1), ((3, 3, 5, 6), 4, 2, 1, 1),
+        ((3, 2, 3, 37), 5, 1, 1, 1), ((3, 3, 8, 33), 13, 1, 2, 1), ((3, 3, 4, 32), 13, 1, 1, 8),
+        ((2, 3, 19, 166), 3, 1, 1, 2), ((3, 3, 2, 6), 6, 1, 1, 3),
+    ):  # fmt: skip
+        geometry = shape, width, (stride, stride), (dilation, dilation)
+        yield conv2d_forward_plan(*geometry, epilogue="bias_add_relu", groups=groups, **given)
+        yield conv2d_forward_plan(*geometry, epilogue="bias", edges=(1, width), groups=groups, **given)
+        yield conv2d_backward_data_plan(*geometry, epilogue="relu_mask", groups=groups, **given)
+        yield conv2d_backward_filter_plan(*geometry, groups=groups, **given)
+    for outputs, filters in ((2, 16), (4, 16), (4, 33)):
+        shape = (3, 3, 17, filters)
+        forward = winograd_forward_plan(shape, outputs, epilogue="bias_relu", **given)
+        yield from (forward, forward.weights(), winograd_backward_filter_plan(shape, outputs, **given))
+        yield winograd_backward_data_plan(shape, outputs, epilogue="accumulate", **given)
+    yield conv2d_pooled_forward_plan((5, 5, 1, 6), (28, 28), (14, 14), (2, 2), True, **given)
+    yield conv2d_pooled_backward_filter_plan((5, 5, 1, 6), 28, 14, 2, **given)
+    yield conv2d_pooled_backward_data_plan((5, 5, 2, 6), 28, 14, 2, **given)
+    for channels, filters in ((6, 16), (3, 21), (2, 3)):
+        yield conv2d_row_forward_plan((5, 5, channels, filters), 14, 14, 2, epilogue="bias", **given)
+    for columns in (10, 3, 4096):
+        for epilogue in ("accumulate", "bias_relu", "relu_mask"):
+            yield matrix_multiply_plan(64, 4096, columns, epilogue=epilogue, **given)
+        yield matrix_multiply_transposed_plan(4096, 2048, columns, **given)
+    yield matrix_multiply_transposed_plan(5, 7, 10, epilogue="accumulate", **given)
+    yield from (matrix_multiply_panels_plan(**given), matrix_multiply_part_plan(**given))
+    yield from (bias_add_backward_plan(**given), transpose_plan(**given), panels_plan(8, **given))
+
+
+@pytest.fixture
+def tiles(monkeypatch):
+    """A function that lists the tiles of a dtype: {symbol: function of LLVM}."""
+
+    def add(module, name, dtype, lanes, *rest):
+        function = simd._tile_function(module, name, dtype, lanes, *rest)
+        function.linkage = "external"
+        return name
+
+    def found(dtype):
+        made = {}
+
+        def tile(*arguments):
+            module = ir.Module()
+            name = add(module, *arguments)
+            (symbol,) = (function.name for function in module.functions if not function.is_declaration)
+            made[symbol] = name, module
+
+        def depthwise_tile(name, target, arguments, emit, constants):
+            tile(name, dtype, target.lanes(dtype), arguments, emit, constants, target.hardware_masks)
+
+        for module in (simd, simd_copies, simd_pooled, simd_rows, simd_winograd):
+            monkeypatch.setattr(module, "_tile", tile)
+        monkeypatch.setattr(_jit, "kernel", lambda function: function)
+        for plan in plans(dtype):
+            exec(compile(plan.source, plan.name, "exec"), {})
+        monkeypatch.setattr(simd_depthwise, "_depthwise_tile", depthwise_tile)
+        monkeypatch.setenv("JITNET_SIMD", "neon")
+        source = Path(depthwise.__file__).read_text(encoding="utf-8")
+        namespace = types.ModuleType("jitnet.kernels.cpu.depthwise_for_neon")
+        namespace.__package__ = "jitnet.kernels.cpu"
+        exec(compile(source, depthwise.__file__, "exec"), vars(namespace))
+        return made
+
+    return found
+
+
+def machine_code(module, triple, cpu):
+    """(LLVM's text before optimisation, assembly)"""
+    module.triple = triple
+    text = str(module)
+    parsed = llvm.parse_assembly(text)
+    parsed.verify()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features="", opt=3)
+    builder = llvm.create_pass_builder(machine, llvm.PipelineTuningOptions(3))
+    builder.getModulePassManager().run(parsed, builder)
+    return text, machine.emit_assembly(parsed)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_machine_code(tiles, dtype):
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    found = tiles(dtype)
+    names = {name for name, _ in found.values()}
+    assert names >= {
+        "matrix", "convolution", "filter", "column_sum", "panel", "transpose", "pad_rows", "copy_rows", "copy_bytes",
+        "pooled_filter", "pooled_data", "phases", "pooled_forward", "row_input", "row_output", "winograd_image",
+        "winograd_output", "winograd_weight", "winograd_filter_result", "weigh", "correlate",
+    }  # fmt: skip
+    on_both = set()
+    for symbol, (name, module) in found.items():
+        for triple, cpu in MACHINES[: 1 if name in on_both else 2]:
+            on_both.add(name)
+            text, assembly = machine_code(module, triple, cpu)
+            assert "llvm.masked" not in text, symbol
+            calls = set(re.findall(r"\n\tbl\s+_?(\w+)", assembly))
+            # a row of a convolution whose taps all lie outside of the image is cleared
+            assert calls <= ({"memcpy", "memset"} if name in COPIES else {"memset"}), (name, symbol, calls)
+            # LLVM repeats the body of a short loop, and its condition; a branch per lane would be many more
+            written = len(re.findall(r"\n\s+br i1 ", text))
+            branches = len(re.findall(r"\n\t(?:b\.\w+|cbn?z|tbn?z)\s", assembly))
+            assert branches <= 12 * written, (name, symbol, branches, written)
+            # arithmetic of a lane by itself is for one lane that is left
+            lane, vector = (len(re.findall(pattern, assembly)) for pattern in (r"\n\tf\w+\t[sd]\d", r"\n\tf\S+\tv"))
+            assert lane <= vector, (name, symbol, lane, vector)
+            if "fmuladd" in text:
+                assert "\tfmla" in assembly or "\tfmls" in assembly, (name, symbol)

@@ -1,0 +1,207 @@
+"""Names that are missing and arguments that are unknown: what there is, the nearest, and what is planned."""
+
+import copy
+import doctest
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import jitnet
+from jitnet import _planned, callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
+from jitnet.layers.base import REGISTRY
+
+PLANNED = "It is planned, but not there yet."
+MODULES = (
+    "activations", "callbacks", "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers",
+    "regularizers", "schedules", "utils",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "module, name, hint",
+    [
+        ("jitnet", "Sequentail", "Did you mean 'Sequential'?"),
+        ("jitnet", "optimisers", "Did you mean 'optimizers'?"),
+        ("jitnet.activations", "gleu", "Did you mean 'gelu'?"),
+        ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
+        ("jitnet.initializers", "HeNorml", "Did you mean "),
+        ("jitnet.layers", "Conv1D", f"{PLANNED} The nearest is 'Conv2D'."),
+        ("jitnet.layers", "LSTM", PLANNED),
+        ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
+        ("jitnet.losses", "Huber", f"{PLANNED} Known: BinaryCrossentropy,"),
+        ("jitnet.metrics", "BinaryAcuracy", "Did you mean 'BinaryAccuracy'?"),
+        ("jitnet.models", "clone_modle", "Did you mean 'clone_model'?"),
+        ("jitnet.ops", "where", PLANNED),
+        ("jitnet.ops", "rleu", "Did you mean 'relu'?"),
+        ("jitnet.optimizers", "RMSprop", f"{PLANNED} Known: Adam,"),
+        ("jitnet.optimizers.schedules", "CosineDecai", "Did you mean 'CosineDecay'?"),
+        ("jitnet.regularizers", "L3", "Known: Regularizer, "),
+        ("jitnet.utils", "set_seed", "Did you mean 'set_random_seed'?"),
+    ],
+)
+def test_missing_names(module, name, hint):
+    found = importlib.import_module(module)
+    with pytest.raises(AttributeError) as caught:
+        getattr(found, name)
+    message = str(caught.value)
+    assert message.startswith(f"{found.__name__} has no {name!r}. {hint}")
+    assert message.endswith(f"Received: name={name!r}")
+    scope = {}
+    with pytest.raises(ImportError) as imported:
+        exec(f"from {module} import {name}", scope)
+    assert str(imported.value) == message and imported.value.name == found.__name__
+    assert not hasattr(found, name) and getattr(found, name, 3) == 3 and name not in scope
+
+
+def test_names_that_are_there_still_are():
+    scope = {}
+    exec("from jitnet import Input, layers, eager; from jitnet.layers import Dense, base", scope)
+    assert scope["layers"] is layers and scope["Dense"] is layers.Dense
+    exec("from jitnet.ops import *", scope)
+    assert scope["relu"] is jitnet.ops.relu
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'jitnet\.nothing'"):
+        importlib.import_module("jitnet.nothing")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_tools_that_ask_for_anything(module):
+    found = importlib.import_module(f"jitnet.{module}")
+    for name in ("__wrapped__", "__path_of_nothing__", "_pytestfixturefunction"):
+        with pytest.raises(AttributeError, match=f"^module '{found.__name__}' has no attribute '{name}'$"):
+            getattr(found, name)
+    assert dict(inspect.getmembers(found)).keys() >= set(vars(found)) - {"__getattr__"}
+    assert doctest.DocTestFinder().find(found) is not None
+    assert inspect.unwrap(found) is found
+    assert copy.copy(found.__getattr__) is found.__getattr__
+
+
+def test_nothing_is_planned_that_there_is():
+    tables = {
+        "layer": layers, "optimizer": optimizers, "loss": losses, "metric": metrics, "callback": callbacks,
+        "function": jitnet.ops,
+    }  # fmt: skip
+    assert set(tables) == set(_planned.NAMES)
+    for kind, module in tables.items():
+        there = [name for name in _planned.NAMES[kind] if hasattr(module, name)]
+        assert there == [], f"remove {there} from _planned.py"
+    constructors = [cls for cls in REGISTRY.values()] + [optimizers.SGD, optimizers.Adam]
+    arguments = {name for cls in constructors for name in inspect.signature(cls.__init__).parameters}
+    assert arguments & set(_planned.ARGUMENTS) == set()
+
+
+@pytest.mark.parametrize(
+    "get, kind, name", [(optimizers.get, "optimizer", "rmsprop"), (layers.get, "layer", "layer_normalization")]
+)
+def test_planned_names_in_strings(get, kind, name):
+    message = rf"^Unknown {kind} '{name}'\. {PLANNED} .*Received: {kind}='{name}'$"
+    with pytest.raises(ValueError, match=message) as caught:
+        get(name)
+    assert "_Pooling2D" not in str(caught.value)  # what is not public is no advice
+
+
+# ---- arguments
+
+
+class UserLayer(layers.Layer):
+    def __init__(self, units, **kwargs):
+        self.extra = kwargs.pop("extra", 0)  # as users' layers may
+        super().__init__(**kwargs)
+
+
+class UserOptimizer(optimizers.Optimizer):
+    hyperparameter_names = ("learning_rate",)
+
+
+@pytest.mark.parametrize(
+    "make, owner, hint, received",
+    [
+        (lambda: optimizers.Adam(clipnorm=1), "Adam has no argument 'clipnorm'", PLANNED, "clipnorm=1"),
+        (lambda: optimizers.SGD(lr=0.1), "SGD has no argument 'lr'", "Known: learning_rate, momentum,", "lr=0.1"),
+        (lambda: optimizers.SGD(momentun=1), "SGD has no argument", "Did you mean 'momentum'?", "momentun=1"),
+        (lambda: layers.Dense(4, foo=1, units_=2), "Dense has no argument 'foo'", "Known: ", "foo=1, units_=2"),
+        (lambda: layers.Dense(4, kernel_constraint=1), "Dense has no argument", PLANNED, "kernel_constraint=1"),
+        (lambda: layers.Conv2D(4, 3, stride=2), "Conv2D has no argument", "Did you mean 'strides'?", "stride=2"),
+        (lambda: jitnet.Sequential(nme="a"), "Sequential has no argument", "Did you mean 'name'?", "nme='a'"),
+        (lambda: jitnet.Model(nme="a"), "Model has no argument", "Did you mean 'name'?", "nme='a'"),
+        (lambda: jitnet.Input((3,), batchsize=2), "InputLayer has no", "Did you mean 'batch_size'?", "batchsize=2"),
+        (lambda: losses.MeanSquaredError(reducton=1), "MeanSquaredError", "Did you mean 'reduction'?", "reducton=1"),
+        (lambda: metrics.BinaryAccuracy(treshold=1), "BinaryAccuracy", "Did you mean 'threshold'?", "treshold=1"),
+        (lambda: callbacks.EarlyStopping(patiense=3), "EarlyStopping", "Did you mean 'patience'?", "patiense=3"),
+        (lambda: initializers.HeNormal(sed=3), "HeNormal has no", "Did you mean 'seed'?", "sed=3"),
+        (lambda: regularizers.L2(l1=3), "L2 has no argument 'l1'", "Known: l2.", "l1=3"),
+        (lambda: optimizers.schedules.CosineDecay(0.1, 9, alfa=1), "CosineDecay", "Did you mean 'alpha'?", "alfa=1"),
+        (lambda: UserLayer(3, extr=1), "UserLayer has no argument 'extr'", "Known: ", "extr=1"),
+        (lambda: UserOptimizer(learning_rate=1, foo=1), "UserOptimizer has no", "Known: learning_rate", "foo=1"),
+    ],
+)  # fmt: skip
+def test_unknown_arguments(make, owner, hint, received):
+    with pytest.raises(TypeError) as caught:
+        make()
+    message = str(caught.value)
+    assert message.startswith(owner) and hint in message and message.endswith(f" Received: {received}")
+
+
+def test_known_arguments_pass():
+    assert UserLayer(3, extra=5, name="mine").extra == 5
+    assert UserOptimizer(learning_rate=2).learning_rate == 2
+    assert list(inspect.signature(optimizers.Adam).parameters) == [
+        "learning_rate", "beta_1", "beta_2", "epsilon", "name",
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match="positional argument"):
+        optimizers.Adam(0.1, 0.9, 0.9, 1e-7, "adam", 1)
+
+
+def test_positions_are_keras():
+    """The order of constructors' arguments is that of Keras 3.15; those that jitnet lacks are left out at the end."""
+    expected = {
+        layers.Activation: "activation",
+        layers.BatchNormalization: "axis momentum epsilon center scale beta_initializer gamma_initializer "
+        "moving_mean_initializer moving_variance_initializer beta_regularizer gamma_regularizer",
+        layers.Concatenate: "axis",
+        layers.Conv2D: "filters kernel_size strides padding data_format dilation_rate groups activation use_bias "
+        "kernel_initializer bias_initializer kernel_regularizer bias_regularizer",
+        layers.Dense: "units activation use_bias kernel_initializer bias_initializer kernel_regularizer "
+        "bias_regularizer",
+        layers.DepthwiseConv2D: "kernel_size strides padding depth_multiplier data_format dilation_rate activation "
+        "use_bias depthwise_initializer bias_initializer depthwise_regularizer bias_regularizer",
+        layers.Dropout: "rate noise_shape seed",
+        layers.Flatten: "data_format",
+        layers.GlobalAveragePooling2D: "data_format keepdims",
+        layers.GlobalMaxPooling2D: "data_format keepdims",
+        layers.InputLayer: "shape batch_size dtype",
+        jitnet.Input: "shape batch_size dtype",
+        layers.MaxPooling2D: "pool_size strides padding data_format name",
+        layers.AveragePooling2D: "pool_size strides padding data_format name",
+        layers.ReLU: "max_value negative_slope threshold",
+        layers.Reshape: "target_shape",
+        layers.Softmax: "axis",
+        layers.ZeroPadding2D: "padding data_format",
+        models.Model: "inputs outputs name",
+        models.Sequential: "layers trainable name",
+    }
+    for made, names in expected.items():
+        parameters = inspect.signature(made).parameters.values()
+        assert " ".join(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD) == names, made
+    public = {v for v in vars(layers).values() if inspect.isclass(v) and issubclass(v, layers.Layer)}
+    assert public - set(expected) == {layers.Layer, layers.Add, layers.Multiply}  # theirs are keywords alone
+
+
+def test_arguments_by_position():
+    model = jitnet.Sequential([jitnet.Input((3,)), layers.Dense(2)], False, "mine")
+    assert model.name == "mine" and model.trainable_weights == []
+    for wrong in (lambda: jitnet.Sequential([], "mine"), lambda: layers.Dense(2, trainable="no")):
+        with pytest.raises(ValueError, match=r"expects trainable to be True or False\. Received: trainable='"):
+            wrong()
+    assert layers.Dropout(0.5, None, 3).seed == 3
+    with pytest.raises(ValueError, match=r"noise_shape must be None\. Received: noise_shape=3"):
+        layers.Dropout(0.5, 3)
+    with pytest.raises(ValueError, match=r"Unknown dtype of Input 'float16'\. Did you mean .* Received: "):
+        jitnet.Input((3,), None, "float16")
+
+
+def test_importing_stays_cheap():
+    code = "import sys, jitnet; hasattr(jitnet, 'Conv1D'); print(sorted({'numpy', 'numba'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

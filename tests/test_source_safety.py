@@ -1,0 +1,494 @@
+"""Nothing that a user or a file says becomes code: payloads in files, odd names, bad arguments of operations."""
+
+import ast
+import builtins
+import inspect
+import itertools
+import keyword
+import os
+import re
+
+import numpy as np
+import pytest
+import saved_models
+from saved_models import changed, fields, read, write
+
+import jitnet
+from jitnet import initializers, layers, literals, losses, metrics, ops, optimizers, regularizers, schedules
+from jitnet.graph import SymbolicTensor
+from jitnet.kernels.cpu import metrics as metric_kernels
+from jitnet.kernels.cpu import pointwise
+from jitnet.kernels.cpu import reduction as reduction_kernels
+from jitnet.kernels.cpu._jit import numba  # with jitnet's settings, which must come before the first import
+from jitnet.kernels.cpu.column_sums import bias_add_backward_plan
+from jitnet.layers.base import REGISTRY as LAYERS
+from jitnet.operations import base, convolution, dense, elementwise, normalization, random, reduction, shape, softmax
+from jitnet.operations import losses as losses_operations
+from jitnet.program import Expression
+
+PAYLOADS = [
+    'm"""\nimport pathlib; pathlib.Path("x").touch()\n"""',
+    "m'\nimport pathlib; pathlib.Path('x').touch()\n'",
+    "m\\",
+    "\nimport pathlib; pathlib.Path('x').touch()\n#",
+    ");import os#",
+    '__import__("pathlib").Path("x").touch()',
+]
+# what load_model raises for a description that it cannot use
+REFUSED = (ValueError, TypeError, LookupError)
+
+NAMES = [
+    '"', 'a"""b', "\\x", "\\0", "a\\d", "a\nb", "\0", "²", "class", "match", "batch", "min", "step", "range", "float32",
+    "x", "view", "parameters", "learning_rate", "block_gradients", "a" * 10_000, "a" * 9_999 + "b", "µ", "μ", "größe",
+    "слой", "🙂", "1", "_", "tanh", "relu_forward", "'); import os #", "{0}", "%s",
+]  # fmt: skip
+
+
+# ---- the source, word by word
+
+STATEMENTS = (ast.ImportFrom, ast.alias, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.Expr, ast.For)
+EXPRESSIONS = (
+    ast.Call, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Tuple, ast.Subscript, ast.Slice, ast.BinOp, ast.Add,
+    ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.UnaryOp, ast.USub,
+)  # fmt: skip
+MODULES = r"numpy|jitnet\.kernels\.cpu\.[a-z_0-9]+|k_[0-9a-f]{24}"
+
+
+def check_source(source: str, functions=()) -> ast.Module:
+    """Nothing but arithmetic and calls of kernels and of the source's own functions; one string, the docstring.
+
+    functions: names that are defined elsewhere.
+    """
+    tree = ast.parse(source)
+    docstring, *body = tree.body
+    assert source.isascii() and all(line.isprintable() for line in source.split("\n"))
+    assert isinstance(docstring.value.value, str) and docstring.lineno == docstring.end_lineno == 1
+    known = {"min", "range", "compile_function", "compile_part", *functions}
+    for node in body:
+        if isinstance(node, ast.ImportFrom):
+            assert re.fullmatch(MODULES, node.module) and not node.level
+            known |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef):
+            known.add(node.name)
+        else:
+            assert ast.unparse(node) == "step_compiled = compile_function(step)"
+    for node in (node for part in body if not isinstance(part, ast.Assign) for node in ast.walk(part)):
+        assert isinstance(node, (*STATEMENTS, *EXPRESSIONS)), ast.dump(node)
+        if isinstance(node, ast.Call):
+            assert isinstance(node.func, ast.Name) and not node.keywords, ast.unparse(node)
+            assert node.func.id in {*known, "step_compiled"}, ast.unparse(node)
+        if isinstance(node, ast.Constant):
+            assert type(node.value) in (bool, int, float), ast.unparse(node)
+        if isinstance(node, ast.FunctionDef):
+            assert all(isinstance(d, ast.Name) and d.id in known for d in node.decorator_list)
+            assert not node.args.defaults and node.returns is None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            assert literals.identifier(node.id) == node.id and node.id not in known
+    return tree
+
+
+def sources(model) -> list[str]:
+    modes = ["infer"] if model._compiled is None else ["infer", "train", "evaluate"]
+    return [model.step_source(mode) for mode in modes]
+
+
+# ---- files
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, empty, in which a payload would leave a file; nothing is kept if the power fails."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    return tmp_path
+
+
+def described(model, folder):
+    model.save(folder / "model")
+    return read(folder / "model")
+
+
+def loaded(folder, tensors, description):
+    write(folder / "model", tensors, description)
+    return jitnet.load_model(folder / "model")
+
+
+def test_the_models_hold_every_part(folder):
+    words = set()
+    for model in saved_models.models().values():
+        words |= {value for _, value in fields(described(model, folder)[1]) if isinstance(value, str)}
+    parts = [name for name, layer in LAYERS.items() if layer.example is not None] + ["Sequential", "Model"]
+    parts += base.REGISTRY
+    for known in (losses.KNOWN, metrics.KNOWN, initializers.KNOWN, regularizers.KNOWN, optimizers._KNOWN):
+        parts += [part.__name__ for part in known.values()]
+    parts += schedules.KNOWN
+    assert set(parts) - words == set()
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_string_of_a_file_becomes_code(folder, part):
+    texts = loads = 0
+    for model in list(saved_models.models().values())[part::4]:
+        tensors, description = described(model, folder)
+        for number, (path, value) in enumerate(fields(description)):
+            if not isinstance(value, str):
+                continue
+            is_key = path[-1] is None  # an unknown key is an unknown argument, whatever it says
+            for payload in [PAYLOADS[number % len(PAYLOADS)]] if is_key else PAYLOADS:
+                texts += 1
+                try:
+                    found = loaded(folder, tensors, changed(description, path, payload))
+                except REFUSED:
+                    continue
+                loads += 1
+                for source in sources(found):
+                    check_source(source)
+    assert texts > 1000 and loads > texts // 10  # names may be anything, and must load
+    assert os.listdir(folder) == ["model"]
+
+
+def test_a_model_of_payloads_predicts(folder):
+    """The names of the model, its layers, weights and inputs: it runs, and gives what it gave."""
+    first = jitnet.Input((4,), name="a")
+    model = jitnet.Model(first, layers.Dense(3, "tanh", name="b")(first), name="c")
+    x = np.linspace(-1, 1, 20, dtype="float32").reshape(5, 4)
+    expected = model.predict(x)
+    tensors, description = described(model, folder)
+    names = [path for path, value in fields(description) if path[-1] == "name" and value in ("a", "b", "c")]
+    assert len(names) == 4  # the input's is there twice
+    for path, payload in zip(names, PAYLOADS, strict=False):
+        payload = PAYLOADS[0] if path[:3] == ("model", "config", "name") else payload.replace("/", "")
+        description = changed(description, path, payload)
+    np.testing.assert_array_equal(loaded(folder, tensors, description).predict(x), expected)
+    assert os.listdir(folder) == ["model"]
+
+
+# ---- honest names
+
+
+def network(names):
+    """Layers of the given names one after the other, and the difference of two inputs."""
+    left, right = jitnet.Input((3,), name=names[0]), jitnet.Input((3,), name=names[1])
+    x = left - right
+    for number, name in enumerate(names[2:]):
+        if number % 7 == 0:
+            layer = layers.Dense(3, "tanh", kernel_initializer=initializers.Identity(1 + number / 8), name=name)
+        elif number % 2:
+            layer = layers.ReLU(negative_slope=0.5, name=name)
+        else:
+            layer = layers.Activation("tanh", name=name)
+        x = layer(x)
+    model = jitnet.Model([left, right], x, name=names[-1])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_names_change_nothing(folder):
+    odd = ["µ", "μ", *[name for name in NAMES if name not in "µμ"]]
+    plain = [f"name_{number}" for number in range(len(odd))]
+    generator = np.random.default_rng(0)
+    x = [generator.normal(size=(6, 3)).astype("float32") for _ in range(2)]
+    y = generator.normal(size=(6, 3)).astype("float32")
+    results = []
+    for names in (plain, odd):
+        model = network(names)
+        for source in sources(model):
+            check_source(source)
+        before = model.predict(x)
+        model.train_on_batch(x, y)
+        results.append([before, *model.get_weights()])
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert np.abs(results[0][0]).max() > 0.1
+    model.save(folder / "model")
+    np.testing.assert_array_equal(jitnet.load_model(folder / "model").predict(x), model.predict(x))
+
+
+def test_a_name_of_a_model_is_a_docstring():
+    for name in NAMES:
+        model = jitnet.Sequential([jitnet.Input((3,), name=name), layers.Dense(2, name=name)], name=name)
+        tree = check_source(model.step_source("infer"))
+        assert name[:200] in ast.get_docstring(tree, clean=False)
+
+
+def test_half_a_character_is_no_name():
+    for make in (layers.Dense, jitnet.Sequential, jitnet.Input):
+        arguments = {layers.Dense: (2,), jitnet.Sequential: ([],), jitnet.Input: ((2,),)}[make]
+        with pytest.raises(ValueError, match=r"whole Unicode characters\. Received: name='a\\ud800'"):
+            make(*arguments, name="a\ud800")
+
+
+@numba.njit
+def plus_one(x, y):
+    y[...] = x + 1
+
+
+def test_names_of_custom_operations():
+    def network(names):
+        inputs = jitnet.Input((3,))
+        y = ops.relu(ops.sum(inputs, axis=1, keepdims=True)) - inputs
+        for name in names:
+            function = numba.njit(plus_one.py_func)  # each one another function
+            y = ops.CustomOperation(function, name=name)(y)
+        model = jitnet.Model(inputs, y)
+        step = model._step("predict")
+        assert len(step._functions) == len(names)
+        check_source(step.source, step._functions)
+        return model
+
+    network([*NAMES, "dense.dense", "shape.copy", "region_1", "forward"])
+    names = ["sum", "elementwise.relu", "µ", "μ"]
+    x = np.float32([[1, 2, 3], [-1, -2, -3]])
+    expected = np.maximum(x.sum(1, keepdims=True), 0) - x + len(names)
+    np.testing.assert_array_equal(network(names).predict(x), expected)
+    with pytest.raises(ValueError, match=r"CustomOperation expects name to be a string\. Received: name=3"):
+        ops.CustomOperation(plus_one, name=3)
+    with pytest.raises(ValueError, match=r"output_shape to be a function or None\. Received: output_shape="):
+        ops.CustomOperation(plus_one, output_shape=(3,))
+
+
+@pytest.mark.parametrize("name", ["batch", "x", "min", "class", "a b", "learning-rate", "t"])
+def test_names_of_hyperparameters(name):
+    class Mine(optimizers.SGD):
+        hyperparameter_names = (name, "momentum")
+
+        def __init__(self):
+            self.nesterov, self._plain = False, True
+            optimizers.Optimizer.__init__(self, **{name: 0.1, "momentum": 0.0})
+
+    model = jitnet.Sequential([jitnet.Input((3,)), layers.Dense(2)])
+    model.compile(Mine(), "mse")
+    with pytest.raises(ValueError, match=rf"Mine needs names of its own .*Received: name={name!r}"):
+        model.step_source()
+
+
+# ---- the one place
+
+
+def test_identifiers_and_docstrings():
+    for text in [*NAMES, *PAYLOADS, "", "\ud800", "\ufb01", "\u212a", "\uff11", '"' * 7, "\\" * 3, '\\"""']:
+        name = literals.identifier(text)
+        assert name.isascii() and name.isidentifier() and len(name) <= literals.LONGEST_IDENTIFIER
+        assert literals.identifier(name) == name
+        assert not hasattr(builtins, name) and not keyword.iskeyword(name) and not keyword.issoftkeyword(name)
+        docstring = literals.docstring(text)
+        assert docstring.isascii() and docstring.isprintable()
+        value = ast.literal_eval(docstring)
+        assert value == text or (len(text) > 300 and text.startswith(value[:300]))
+
+
+def test_long_names_stay_apart():
+    assert len({literals.identifier("a" * size + end) for size in range(200, 300) for end in "bc"}) == 200
+
+
+def test_literals():
+    values = [True, 7, -3, 0.1, -0.0, 1e300, np.inf, -np.inf, (1, 2), (1,), (), (0.5, (True,))]
+    for value in [*values, np.float32(0.1), np.int64(3), np.bool_(True)]:
+        found = eval(literals.literal(value), {"__builtins__": {}})
+        assert found == value and type(found) is type(getattr(value, "item", lambda v=value: v)())
+    assert np.isnan(eval(literals.literal(np.nan), {"__builtins__": {}}))
+    for value in ["a", b"a", None, [1], {}, 1j, object(), np.ones(1), ("a",), type("Int", (int,), {})(3)]:
+        with pytest.raises(TypeError, match=r"takes numbers only\. Received: "):
+            literals.literal(value)
+    for text in ["a b", "a.b", "", "1", "class", "a\n", "µ", "a()", None, 3]:
+        with pytest.raises(ValueError, match=r"takes names only\. Received: "):
+            literals.name(text)
+
+
+def test_expressions_are_arithmetic():
+    for text in ("t + 1", "batch * 30", "1e999 / batch", "order[begin : begin + n]", "order[:batch]", "-1e999"):
+        assert Expression(text).source == text
+    for text in ("f(x)", "a.b", "'a'", "a; b", "a\nb", "[1]", "(a, b)", "a if b else c", "(a + b)[0]", "a[b.c]", ""):
+        with pytest.raises(ValueError, match=r"arithmetic over names and numbers only\. Received: "):
+            Expression(text)
+
+
+def test_plans_of_kernels_hold_names_and_numbers():
+    with pytest.raises(ValueError, match=r"takes names only\. Received: 'a b'"):
+        bias_add_backward_plan("a b")
+    for statement in ("v1 = os(x1[i])", "v1 = relu(x1[i]); v2 = 1", "v1 = 'a'", "v1 = relu.x(x1[i])"):
+        with pytest.raises(ValueError, match=r"known functions of its arguments\. Received: "):
+            pointwise.PointwisePlan(("relu",), ("x1",), (), (), (statement,))
+    with pytest.raises(ValueError, match=r"Received: \['os'\]"):
+        pointwise.PointwisePlan(("os",), ("x1",), (), (), ())
+
+
+# ---- arguments of operations
+
+
+def image():
+    return SymbolicTensor((None, 4, 6, 2), "float32", "x")
+
+
+def row(*sizes, dtype="float32"):
+    return SymbolicTensor((None, *sizes), dtype, "x")
+
+
+NO_INTEGER = [1.5, "1", None, True, [1], 2**40, np.nan]
+NO_NUMBER = ["1", None, True, [1], np.nan, 10**400]
+NO_BOOLEAN = ["True", None, 2, 0.5, []]
+NO_NAME = ["", "relu_forward", PAYLOADS[0], 3, None, ["sum"], {}]
+NO_PAIR = [0, -1, (1, 0), (1, -1), (1, 1, 1), (1,), 1.5, "11", None, {}, (1, 1.5), (True, 2.5), 2**40]
+NO_PADDING = ["full", "", -1, (-1, 0), ((0, 0), (0, -1)), ((0, 0),), ((0, 0, 0), (0, 0)), 1.5, None, ((0, 0), "ab")]
+GEOMETRY = {"strides": NO_PAIR, "padding": NO_PADDING}
+
+# {operation: (arguments that do, {argument: values that don't})}
+ARGUMENTS = {
+    elementwise.Unary: (
+        {"function": "elu", "parameters": (1.0,)},
+        {"function": NO_NAME, "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), (True,), 1.0, "1", None, {0: 1}]},
+    ),
+    elementwise.Binary: ({"function": "add"}, {"function": NO_NAME}),
+    reduction.Reduction: (
+        {"function": "sum", "axis": 1}, {"function": NO_NAME, "axis": NO_INTEGER, "keepdims": NO_BOOLEAN},
+    ),
+    shape.Reshape: ({"shape": (3,)}, {"shape": [(-2,), (-1, -1), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)]}),
+    shape.Concatenate: ({}, {"axis": NO_INTEGER}),
+    shape.Slice: (
+        {"axis": 1, "start": 0, "stop": 1},
+        {"axis": NO_INTEGER, "start": [*NO_INTEGER, -1], "stop": [*NO_INTEGER, 0, -1]},
+    ),
+    shape.Transpose: ({"axes": (0, 1)}, {"axes": [(0, -1), (0, 1.5), (0, "1"), "01", None, 1]}),
+    shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING]}),
+    softmax.Softmax: ({}, {"axis": NO_INTEGER}),
+    softmax.LogSoftmax: ({}, {"axis": NO_INTEGER}),
+    convolution.Conv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR, "groups": [*NO_INTEGER, 0, -1]}),
+    convolution.DepthwiseConv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR}),
+    convolution.MaxPool2D: ({}, {**GEOMETRY, "pool_size": [*NO_PAIR, -2]}),
+    convolution.AveragePool2D: ({}, {**GEOMETRY, "pool_size": [*NO_PAIR, -2]}),
+    normalization.BatchNorm: (
+        {},
+        {"momentum": [*NO_NUMBER, -0.1, 1.1], "epsilon": [*NO_NUMBER, -1e-3, np.inf], "training": NO_BOOLEAN},
+    ),
+    random.Dropout: (
+        {"rate": 0.5},
+        {"rate": [*NO_NUMBER, -0.1, 1.0], "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER]},
+    ),
+    losses_operations.Accuracy: (
+        {"kernel": "binary_accuracy", "parameters": (0.5,)},
+        {"kernel": [*NO_NAME, "first_largest"], "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), 1.0, None]},
+    ),
+    **dict.fromkeys([dense.Matmul, dense.BiasAdd], ({}, {})),
+    **dict.fromkeys([convolution.GlobalAveragePool2D, convolution.GlobalMaxPool2D], ({}, {})),
+    **{cls: ({}, {}) for cls in base.REGISTRY.values() if issubclass(cls, losses_operations.RowLoss)},
+}  # fmt: skip
+
+
+def test_every_argument_of_every_operation_has_bad_values():
+    assert set(ARGUMENTS) == set(base.REGISTRY.values())
+    for cls, (given, bad) in ARGUMENTS.items():
+        own = set() if cls.__init__ is object.__init__ else set(inspect.signature(cls).parameters)
+        assert set(bad) == own, cls
+        assert set(given) <= own
+        cls(**given)
+
+
+def test_the_registry_holds_what_a_file_may_hold():
+    class Mine(base.Operation):
+        pass
+
+    assert not {Mine, ops.CustomOperation, convolution.Windowed, convolution.Pool2D} & set(base.REGISTRY.values())
+    assert set(losses_operations.SCORES) | {"first_largest"} == {
+        name for name in vars(metric_kernels) if "accuracy" in name or name == "first_largest"
+    }
+    for name in losses_operations.SCORES:
+        parameters = list(inspect.signature(getattr(metric_kernels, name)).parameters)
+        assert len(parameters) == 3 + len(losses_operations.SCORES[name])
+    assert all(hasattr(reduction_kernels, f"{name}_forward") for name in reduction.FUNCTIONS)
+
+
+@pytest.mark.parametrize("cls", ARGUMENTS, ids=lambda cls: cls.__name__)
+def test_arguments_of_operations(cls):
+    given, bad = ARGUMENTS[cls]
+    for argument, values in bad.items():
+        for value in values:
+            with pytest.raises(ValueError, match="Received: ") as caught:
+                cls(**{**given, argument: value})
+            # the parameters of a score have names of their own
+            names = (argument, "threshold") if argument == "parameters" else (argument,)
+            assert any(name in str(caught.value) for name in names), (argument, value)
+
+
+WRONG_SHAPES = {
+    "kernel of rank 3": (lambda: convolution.Conv2D()(image(), np.ones((3, 3, 2))), "expects a kernel"),
+    "kernel with a batch": (lambda: convolution.Conv2D()(image(), image()), "without a batch axis"),
+    "depthwise kernel of rank 2": (lambda: convolution.DepthwiseConv2D()(image(), np.ones((3, 3))), "expects a kernel"),
+    "gamma": (lambda: batch_norm(gamma=2), "gamma of shape .3,..*Received: gamma of shape .2,."),
+    "beta": (lambda: batch_norm(beta=2), "beta of shape .3,..*Received: beta of shape .2,."),
+    "moving mean": (lambda: batch_norm(moving_mean=1), "moving_mean of shape .3,"),
+    "moving variance": (lambda: batch_norm(moving_variance=4), "moving_variance of shape .3,"),
+    "bias": (lambda: ops.bias_add(row(3), np.ones(2)), "bias of shape .3,"),
+    "bias of no channels": (lambda: ops.bias_add(row(), np.ones(2)), "bias of shape"),
+    "bias with a batch": (lambda: ops.bias_add(row(), row()), "bias of shape"),
+    "no tensors": (lambda: shape.Concatenate()(), "at least one tensor"),
+    "labels that are no integers": (lambda: losses_operations.SparseCrossEntropy()(row(3), row()), "dtype int64"),
+    "targets that are integers": (
+        lambda: losses_operations.CrossEntropy()(row(3), row(3, dtype="int64")), "targets of dtype float32",
+    ),
+}  # fmt: skip
+
+
+def batch_norm(**sizes):
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    return normalization.BatchNorm()(row(3), *(np.ones(sizes.get(name, 3)) for name in names))
+
+
+@pytest.mark.parametrize("case", WRONG_SHAPES)
+def test_shapes_that_do_not_fit(case):
+    call, message = WRONG_SHAPES[case]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# ---- numbers of a file
+
+# {model of saved_models: {key: values}}: any number under the key, or in a list under it
+NUMBERS = {
+    "Conv2D": {
+        "strides": [0, -1, 1.5, "1"], "kernel_size": [0, -3], "filters": [0, -4, 2**40], "groups": [0, -1, 3],
+        "dilation_rate": [0, -1], "shape": [0, -5, 2**40, 1.5, "5"], "padding": ["full", [[-1, 0], [0, 0]]],
+        "use_bias": ["x", 3], "dtype": ["float99", "int8", "m"],
+    },
+    "DepthwiseConv2D": {"strides": [0], "depth_multiplier": [0, -1], "dilation_rate": [0]},
+    "MaxPooling2D": {"pool_size": [-2, 0], "strides": [0, -1]},
+    "AveragePooling2D": {"pool_size": [-2, 0], "strides": [0, -1]},
+    "GlobalMaxPooling2D": {"keepdims": ["x"]},
+    "ZeroPadding2D": {"padding": [-1, 1.5, 2**40]},
+    "BatchNormalization": {"momentum": [7, -1, "x"], "epsilon": [-1, "x"], "axis": [1, "x", 0.5], "scale": ["x"]},
+    "Dropout": {"rate": [1, -1, "x"], "seed": [-1, "x", 0.5]},
+    "Dense": {"units": [0, -1, "x", 2**40], "first_decay_steps": [0, -1, "x"], "t_mul": [0.5, "x"], "alpha": ["x"]},
+    "Reshape": {"target_shape": [-2, "x", 2**40]},
+    "Concatenate": {"axis": [0, 5, "x", 1.5]},
+    "Softmax": {"axis": [0, 5, "x"]},
+    "ReLU": {"max_value": [-1, "x"], "negative_slope": [-1, "x"], "threshold": [-1, "x"]},
+    "RandomNormal": {"stddev": [-1, "x"], "mean": ["x"], "seed": [-1]},
+    "RandomUniform": {"minval": [1, "x"]},
+    "VarianceScaling": {"scale": [0, -1, "x"], "mode": ["x"], "distribution": ["x"]},
+    "Constant": {"value": ["x", [[1], [2, 3]]]},
+    "Orthogonal": {"gain": ["x"]},
+    "MaxPool2D alone": {"pool_size": [-2, 0], "strides": [0, -1], "padding": [-1]},
+    "Conv2D alone": {"strides": [0, -1], "dilation": [0], "groups": [0, -1], "constant": [[1.0]]},
+    "Pad2D alone": {"padding": [-1]},
+    "Slice alone": {"start": [-1, 3], "stop": [0, 99]},
+    "Transpose alone": {"axes": [-1, 7, 1.5]},
+    "BatchNorm alone": {"constant": [[1.0], [1.0] * 2, 1.0], "momentum": [2]},
+    "BiasAdd alone": {"constant": [[1.0], [1.0] * 4]},
+    "Accuracy alone": {"kernel": ["first_largest"], "parameters": ["x"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_numbers_of_a_file_are_checked_as_a_users(folder, part):
+    models = saved_models.models()
+    words = {"constant": "shape", "parameters": "threshold"}
+    for name in list(NUMBERS)[part::2]:
+        tensors, description = described(models[name], folder)
+        for key, values in NUMBERS[name].items():
+            parts = {part: description[part] for part in ("model", "compile")}
+            places = [path for path, _ in fields(parts) if key in path and path[-1] is not None]
+            if isinstance(values[0], list):  # the value as a whole
+                places = list(dict.fromkeys(path[: path.index(key) + 1] for path in places))
+            assert places, (name, key)
+            for path, value in itertools.product(places, values):
+                with pytest.raises(ValueError, match=words.get(key, key)):
+                    print(loaded(folder, tensors, changed(description, path, value)), path, value)
