@@ -87,7 +87,6 @@ class Pause(jitnet.callbacks.Callback):
 
 def test_one_thread_trains_a_model_at_a_time():
     model = perceptron("adam")
-    same_optimizer = perceptron(model.optimizer)
     x, y = data()
     expected = model.predict(x, verbose=0)
     model.train_on_batch(x, y)
