@@ -87,11 +87,12 @@ class Pause(jitnet.callbacks.Callback):
 
 def test_one_thread_trains_a_model_at_a_time():
     model = perceptron("adam")
+    same_optimizer = perceptron(model.optimizer)
     x, y = data()
     expected = model.predict(x, verbose=0)
     model.train_on_batch(x, y)
     model.set_weights(perceptron().get_weights())
-    # models that share a weight, or nothing that is trained
+    # models that share a weight, the optimizer, or nothing that is trained
     sharing = jitnet.Sequential([jitnet.Input((FEATURES,)), model.get_layer("hidden"), layers.Dense(CLASSES)])
     sharing.compile("sgd", "sparse_categorical_crossentropy")
     free = perceptron("adam")
@@ -105,6 +106,8 @@ def test_one_thread_trains_a_model_at_a_time():
                 call(x, y)
         with pytest.raises(RuntimeError, match="model 'perceptron', which shares the weight 'hidden/kernel"):
             sharing.fit(x, y, verbose=0)
+        with pytest.raises(RuntimeError, match="'perceptron', which shares the optimizer"):
+            same_optimizer.train_on_batch(x, y)
         np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
         model.evaluate(x, y, verbose=0)
         free.fit(x, y, verbose=0)
