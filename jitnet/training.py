@@ -252,7 +252,6 @@ class Trainer:
         return self._step(modes[mode], fuse=fuse).source
 
     @trains
-    @trains
     def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
         """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
 
