@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from . import _checks, codegen, fusion, plan
+from . import _checks, _interrupts, codegen, fusion, plan
 from ._errors import invalid
 from ._locks import building
 from .config import conv_algorithm
@@ -375,6 +375,8 @@ class Step:
         states = [v.value for v in self._states]
         before = [value.copy() for value in states]
         for i in range(count):
+            if i:
+                _interrupts.check()
             if self.gathered:
                 arguments[places["order"]] = arrays["order"][i * batch : (i + 1) * batch]
             if self.optimizer is not None:

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from . import _compilation, _seed, data, optimizers
+from . import _compilation, _interrupts, _seed, data, optimizers
 from ._errors import invalid
 from ._exclusive import trained_here, trains
 from ._fixed import fix, tracing
@@ -346,7 +346,9 @@ class Trainer:
             if done:  # the first call may compile
                 step.seconds_per_step = (time.perf_counter() - start) / count
             done += count
-            if on_progress is not None and on_progress(done, end):
+            stop = on_progress is not None and on_progress(done, end)
+            _interrupts.check()
+            if stop:
                 break
         return end
 
@@ -377,7 +379,7 @@ class Trainer:
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 
         A callback that sets ``model.stop_training`` ends the training after the epoch, or from a batch-level hook after
-        the batch.  Ctrl-C leaves the model as the last step left it; ``optimizer.iterations`` says which that was.
+        the batch.  Ctrl-C ends it after the step, a second one at once; ``optimizer.iterations`` counts what was done.
 
         Raises RuntimeError while another thread trains this model, or one that shares weights or the optimizer with it.
         Other threads may predict and evaluate meanwhile: they see the weights as they are.
@@ -431,38 +433,39 @@ class Trainer:
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and validation is None
         self._said_not_finite = False
         logs: dict = {}
-        hooks.on_train_begin()
-        try:
-            following = initial_epoch
-            while joins and epochs - following > 1:
-                following = self._run_epochs(
-                    step, arrays, samples, batch_size, steps, following, epochs, shuffle, hooks
-                )
-            for epoch in range(following, epochs):
-                hooks.on_epoch_begin(epoch)
-                order = self._order(samples) if shuffle else np.arange(samples)
-                order = order[: steps * batch_size]
-                results = np.zeros(step.results)
+        with _interrupts.held():
+            hooks.on_train_begin()
+            try:
+                following = initial_epoch
+                while joins and epochs - following > 1:
+                    following = self._run_epochs(
+                        step, arrays, samples, batch_size, steps, following, epochs, shuffle, hooks
+                    )
+                for epoch in range(following, epochs):
+                    hooks.on_epoch_begin(epoch)
+                    order = self._order(samples) if shuffle else np.arange(samples)
+                    order = order[: steps * batch_size]
+                    results = np.zeros(step.results)
 
-                def on_progress(done, seen, results=results, epoch=epoch):
+                    def on_progress(done, seen, results=results, epoch=epoch):
+                        logs = _means(names, results, seen)
+                        self._check_loss(logs, epoch, done)
+                        if hooks.batch_hooks:
+                            hooks.on_train_batch_end(done - 1, logs)
+                        if hooks.progbar is not None:
+                            hooks.progbar.update(done, logs)
+                        return self.stop_training
+
+                    seen = self._run_batches(step, arrays, order, batch_size, results, on_progress, on_begin)
                     logs = _means(names, results, seen)
-                    self._check_loss(logs, epoch, done)
-                    if hooks.batch_hooks:
-                        hooks.on_train_batch_end(done - 1, logs)
-                    if hooks.progbar is not None:
-                        hooks.progbar.update(done, logs)
-                    return self.stop_training
-
-                seen = self._run_batches(step, arrays, order, batch_size, results, on_progress, on_begin)
-                logs = _means(names, results, seen)
-                if validation is not None and (epoch + 1) % validation_freq == 0:
-                    found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
-                    logs.update({f"val_{name}": value for name, value in found.items()})
-                hooks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-        finally:
-            hooks.on_train_end(logs)
+                    if validation is not None and (epoch + 1) % validation_freq == 0:
+                        found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
+                        logs.update({f"val_{name}": value for name, value in found.items()})
+                    hooks.on_epoch_end(epoch, logs)
+                    if self.stop_training:
+                        break
+            finally:
+                hooks.on_train_end(logs)
         return hooks.history
 
     def _hooks(self, callbacks, verbose, steps, **arguments) -> CallbackList:
@@ -498,6 +501,7 @@ class Trainer:
             hooks.on_epoch_begin(epoch)
             hooks.on_epoch_end(epoch, logs)
             epoch += 1
+        _interrupts.check()
         return epoch
 
     def _check_loss(self, logs: dict, epoch: int, step: int | None = None) -> None:

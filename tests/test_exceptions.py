@@ -1,6 +1,5 @@
 """Exceptions in compiled code, and Ctrl-C: they reach the caller, and the model is as the last counted step left it."""
 
-import gc
 import os
 import signal
 import threading
@@ -250,36 +249,20 @@ def test_serial_sections_flush_denormals_and_restore_the_mode(mode):
 
 
 def interrupted(model, x, y, seconds):
-    """Train until Ctrl-C after so many seconds; again after a second if Python lost it in a finalizer."""
-    ended = threading.Event()
-
-    def press():
-        time.sleep(seconds)
-        while not ended.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-            ended.wait(1)
-
-    def handle(number, frame):
-        if not ended.is_set():
-            raise KeyboardInterrupt
-
-    handler = signal.signal(signal.SIGINT, handle)
-    thread = threading.Thread(target=press)
-    gc.collect()
-    gc.disable()  # llvmlite's finalizers, which free what Numba has compiled, don't survive an interruption
+    """Train until Ctrl-C, which is pressed once, after so many seconds."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressed = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
     try:
         with pytest.raises(KeyboardInterrupt):
-            thread.start()
-            model.fit(x, y, batch_size=4, epochs=10**6, verbose=0)
+            pressed.start()
+            model.fit(x, y, batch_size=4, epochs=10**9, verbose=0)
     finally:
-        ended.set()
-        gc.enable()
-        thread.join()
+        pressed.join()
         signal.signal(signal.SIGINT, handler)
 
 
 def restart(model, weights):
-    """As before the first step, with everything compiled: an interruption of Numba's compilation has other errors."""
+    """As before the first step."""
     model.set_weights(weights)
     model.optimizer.iterations = 0
     model.optimizer.set_state({key: np.zeros_like(value) for key, value in model.optimizer.state().items()})
@@ -293,7 +276,6 @@ def trained(model, x, y, iterations):
         model.fit(x, y, batch_size=4, steps_per_epoch=rest, verbose=0)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of an interruption that was lost
 @pytest.mark.skipif(os.name == "nt", reason="no signals to a process")
 @pytest.mark.parametrize("mode", [False, True])
 @pytest.mark.parametrize("build", [lambda mode: perceptron("adam", mode), lambda mode: convolutional(mode)])
@@ -315,6 +297,40 @@ def test_an_interrupted_fit_has_counted_the_steps_of_its_weights(build, mode):
                 trained(model, x, y, iterations)  # as many steps in one go
         assert model.optimizer.iterations == iterations
         assert digest(model) == found, iterations
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals to a process")
+def test_ctrl_c_waits_for_the_step_and_a_second_one_does_not():
+    model = perceptron("adam", False)
+    x, y = data(24)
+    seen = []
+
+    def press(times):
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)  # for Python to call the handler
+            seen.append(model.optimizer.iterations)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for times, expected in ((1, [1]), (2, [2])):
+            seen.clear()
+            pressing = jitnet.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs, n=times: press(n))
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(x, y, batch_size=4, verbose=0, callbacks=[pressing])
+            assert seen == expected
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        # at the very end: not lost
+        pressing = jitnet.callbacks.LambdaCallback(on_train_end=lambda logs: press(1))
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, batch_size=24, verbose=0, callbacks=[pressing])
+        # a handler of the program's own stays in charge
+        called = []
+        signal.signal(signal.SIGINT, lambda number, frame: called.append(number))
+        model.fit(x, y, batch_size=24, verbose=0, callbacks=[pressing])
+        assert called == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def test_the_number_of_iterations_can_be_set_and_is_an_int():
