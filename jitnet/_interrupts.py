@@ -26,6 +26,9 @@ def held():
     signal.signal(signal.SIGINT, _wait)
     try:
         yield
+    except BaseException:
+        _requested = False  # what ends the training already
+        raise
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _waiting = False

@@ -1,10 +1,15 @@
 """What every test starts from: the same seed, names and float type, and as many threads as the machine has."""
 
+import signal
+
 import pytest
 
 import jitnet
 from jitnet import threads
 from jitnet.layers.base import clear_names
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell started this in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

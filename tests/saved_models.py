@@ -58,6 +58,7 @@ def operations():
         "Softmax": ([(3,)], ops.softmax),
         "LogSoftmax": ([(3,)], ops.log_softmax),
         "Conv2D": ([IMAGE], lambda x: ops.conv(x, ones((3, 3, 2, 1)), padding="same")),
+        "Cast": ([(3,)], lambda x: ops.cast(ops.cast(x, "int64"), "float32")),
         "DepthwiseConv2D": ([IMAGE], lambda x: ops.depthwise_conv(x, ones((3, 3, 2, 1)), strides=2)),
         "MaxPool2D": ([IMAGE], lambda x: ops.max_pool(x, 2)),
         "AveragePool2D": ([IMAGE], lambda x: ops.average_pool(x, 2, 1, padding="same")),

@@ -324,7 +324,13 @@ def test_ctrl_c_waits_for_the_step_and_a_second_one_does_not():
         pressing = jitnet.callbacks.LambdaCallback(on_train_end=lambda logs: press(1))
         with pytest.raises(KeyboardInterrupt):
             model.fit(x, y, batch_size=24, verbose=0, callbacks=[pressing])
+        # something else ended the training: nothing is left waiting
+        pressing = jitnet.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: press(1) or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model.fit(x, y, batch_size=24, verbose=0, callbacks=[pressing])
+        model.evaluate(x, y, verbose=0)
         # a handler of the program's own stays in charge
+        pressing = jitnet.callbacks.LambdaCallback(on_train_end=lambda logs: press(1))
         called = []
         signal.signal(signal.SIGINT, lambda number, frame: called.append(number))
         model.fit(x, y, batch_size=24, verbose=0, callbacks=[pressing])
