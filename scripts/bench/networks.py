@@ -182,7 +182,7 @@ def is_state(name: str) -> bool:
 
 
 def initial_weights(network: Network) -> dict[str, np.ndarray]:
-    """Weights by name, in the order of the layers, the states at the end, as Keras orders them."""
+    """Weights by name, layer by layer, a layer's states after what is trained, as Keras orders them."""
     generator = np.random.default_rng(1)
     found = {}
     for name, (shape, inputs) in _shapes(network).weights.items():
@@ -191,7 +191,7 @@ def initial_weights(network: Network) -> dict[str, np.ndarray]:
             found[name] = draws * np.float32(np.sqrt(2 / inputs))
         else:  # nothing is exactly 0 or 1, so that no peer can leave it out
             found[name] = draws * np.float32(0.05) + np.float32(name.endswith((".gamma", ".variance")))
-    return {name: found[name] for name in sorted(found, key=is_state)}
+    return found
 
 
 def trainable_parameters(network: Network) -> int:

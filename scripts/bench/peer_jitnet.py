@@ -132,7 +132,7 @@ class Training(Case):
         self.model.compile(optimizers.SGD(scale), losses.SparseCategoricalCrossentropy(from_logits=True))
         self.model.train_on_batch(self.x[part], self.y[part])
         names = [name for name in self.workload.weights() if not is_state(name)]
-        return {name: -array / scale for name, array in zip(names, self.model.get_weights(), strict=False)}
+        return {name: -v.numpy() / scale for name, v in zip(names, self.model.trainable_weights, strict=True)}
 
     def run(self, count):
         epochs = max(1, round(count / self.workload.steps))
