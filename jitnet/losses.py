@@ -145,9 +145,7 @@ class CategoricalCrossentropy(Loss):
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
         self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
-        self.label_smoothing = _checks.number(
-            type(self).__name__, "label_smoothing", label_smoothing, least=0, most=1
-        )
+        self.label_smoothing = _label_smoothing(self, label_smoothing)
         _check_axis(axis)
 
     def call(self, y_true, y_pred):
@@ -176,9 +174,7 @@ class BinaryCrossentropy(Loss):
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
         self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
-        self.label_smoothing = _checks.number(
-            type(self).__name__, "label_smoothing", label_smoothing, least=0, most=1
-        )
+        self.label_smoothing = _label_smoothing(self, label_smoothing)
         _check_axis(axis)
 
     def call(self, y_true, y_pred):
@@ -222,6 +218,10 @@ class FunctionLoss(Loss):
 
     def call(self, y_true, y_pred):
         return self.function(y_true, y_pred)
+
+
+def _label_smoothing(loss, value) -> float:
+    return _checks.number(type(loss).__name__, "label_smoothing", value, least=0, most=1)
 
 
 def _check_axis(axis) -> None:

@@ -224,19 +224,27 @@ def forget_functions(contents: dict) -> None:
             value.overloads.clear()
 
 
-def _forgetful(dispatcher):
-    """A dispatcher that keeps no intermediate code but what callers link."""
+def _after_compiling(dispatcher, act):
+    """``dispatcher``, which calls ``act(arguments)`` for every overload that it compiles or finds in the cache.
+
+    Another thread comes in before both or after both.
+    """
     compile_overload = dispatcher.compile
 
     def compile(signature):
         with global_compiler_lock:
             entry_point = compile_overload(signature)
             arguments, _ = sigutils.normalize_signature(signature)
-            _forget_intermediate_code(dispatcher, arguments, linked=True)
+            act(arguments)
         return entry_point
 
     dispatcher.compile = compile
     return dispatcher
+
+
+def _forgetful(dispatcher):
+    """A dispatcher that keeps no intermediate code but what callers link."""
+    return _after_compiling(dispatcher, lambda arguments: _forget_intermediate_code(dispatcher, arguments, True))
 
 
 # ---- kernels as symbols
@@ -279,16 +287,11 @@ def raised_by() -> str | None:
 
 def _called_by_symbol(dispatcher, name: str, user: int | None = None):
     """name: what steps call the kernel; user: the number of a user's function, which isn't in the cache."""
-    compile_overload = dispatcher.compile
 
-    def compile(signature):
+    def publish(arguments):
         # another thread's caller finds the kernel with its symbol or not at all
-        with global_compiler_lock:
-            entry_point = compile_overload(signature)
-            arguments, _ = sigutils.normalize_signature(signature)
-            _publish(dispatcher, arguments, name, user)
-            _forget_intermediate_code(dispatcher, arguments, linked=False)
-        return entry_point
+        _publish(dispatcher, arguments, name, user)
+        _forget_intermediate_code(dispatcher, arguments, linked=False)
 
     call_template = dispatcher.get_call_template
 
@@ -296,9 +299,8 @@ def _called_by_symbol(dispatcher, name: str, user: int | None = None):
         # a literal 5 in the caller is an integer like any other: no overload of its own
         return call_template(tuple(types.unliteral(a) for a in arguments), keywords)
 
-    dispatcher.compile = compile
     dispatcher.get_call_template = get_call_template
-    return dispatcher
+    return _after_compiling(dispatcher, publish)
 
 
 def kernel(function):
@@ -346,16 +348,12 @@ def compile_uncached(function):
 def compile_part(function):
     """Generated code that becomes part of its only caller: neither Python nor the disk cache meets it."""
     dispatcher = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
-    compile_overload = dispatcher.compile
 
-    def compile(signature):
-        entry_point = compile_overload(signature)
+    def mark(arguments):
         for compiled in dispatcher.overloads.values():
             compiled.library.belongs_to_caller = True
-        return entry_point
 
-    dispatcher.compile = compile
-    return dispatcher
+    return _after_compiling(dispatcher, mark)
 
 
 @intrinsic

@@ -20,8 +20,6 @@ import time
 import warnings
 
 import numba
-import numpy as np
-from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import NumbaError
 
@@ -29,6 +27,7 @@ from jitnet.kernels import cache
 from jitnet.kernels.specialise import source_of
 from jitnet.threads import get_num_threads
 
+from ._jit import array_type
 from .compiling_process import COMMAND, end_with, next_task
 
 LEAST = 2  # functions for which a copy of the process pays
@@ -47,8 +46,7 @@ def compile_kernels(module, calls, scope: dict) -> None:
 
     def type_of(argument):
         if isinstance(argument, tuple):
-            dtype, axes = argument
-            return types.Array(numba.from_dtype(np.dtype(dtype)), axes, "C")
+            return array_type(*argument)
         return numba.typeof(eval(argument, {"__builtins__": {}}, scope))
 
     _compile((getattr(module, name), tuple(map(type_of, arguments))) for name, *arguments in calls)
