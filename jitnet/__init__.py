@@ -31,16 +31,16 @@ if not (Path(__file__).parent / "kernels").is_dir():
 
 _MODULES = (
     "activations", "callbacks", "cli", "config", "datasets", "initializers", "kernels", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "regularizers", "saving", "schedules", "threads", "utils",
+    "models", "ops", "optimizers", "regularizers", "saving", "schedules", "utils",
 )  # fmt: skip
 _NAMES = {
-    "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "graph",
+    "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",
     "Model": "models", "Sequential": "models", "load_model": "models",
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
-    "warmup": "_warmup", "floatx": "graph", "set_floatx": "graph",
+    "warmup": "_warmup", "floatx": "config", "set_floatx": "config",
     "dtype_policy": "config", "set_dtype_policy": "config",
     "conv_algorithm": "config", "set_conv_algorithm": "config",
-    "get_num_threads": "threads", "set_num_threads": "threads",
+    "get_num_threads": "config", "set_num_threads": "config",
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def __getattr__(name):
         return importlib.import_module(f"jitnet.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"jitnet.{_NAMES[name]}"), name)
-    from ._errors import missing_name
+    from .core.errors import missing_name
 
     raise missing_name(__name__, "name", name, [*_MODULES, *_NAMES])
 

@@ -1,11 +1,11 @@
-"""What jitnet keeps in its cache directory, for a look and for clearing it; ``jitnet.kernels.cache`` writes it."""
+"""What jitnet keeps in its cache directory, which ``kernels.cpu.runtime.cache`` writes: to look at, and to clear."""
 
 import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jitnet.kernels.cache import UNFINISHED, cache_directory
+from jitnet.kernels.cpu.runtime.cache import UNFINISHED, cache_directory
 
 _HASH = "[0-9a-f]{%d}"
 # of what jitnet writes: kind -> patterns of files, as paths below the cache directory.  What has another name,

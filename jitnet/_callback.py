@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 
-from jitnet._errors import NamesArguments
+from jitnet.core.errors import NamesArguments
 
 _BATCH_HOOKS = (
     "on_batch_begin",

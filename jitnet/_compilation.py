@@ -3,10 +3,10 @@
 import numpy as np
 
 from . import losses, metrics
-from ._errors import invalid, unknown_name
-from .graph import SymbolicTensor
+from .core.errors import invalid, unknown_name
+from .core.operations.base import display
+from .core.values import SymbolicTensor
 from .losses import per_sample
-from .operations.base import display
 
 
 def check(loss, loss_weights, given_metrics, jit_compile) -> dict:

@@ -5,7 +5,7 @@ import functools
 import os
 import threading
 
-from ._locks import across_forks
+from .kernels.locks import across_forks
 
 _trained: dict = {}  # a model, an optimizer or a variable -> (thread that trains it, name of the model)
 _lock = across_forks(threading.Lock())

@@ -5,8 +5,8 @@ import gc
 import threading
 import weakref
 
-from . import graph
-from ._errors import invalid
+from .core import trace
+from .core.errors import invalid
 
 _models = weakref.WeakValueDictionary()  # those with steps, by their id
 _thread = threading.local()  # its ``tracing``: whether a step is being traced
@@ -20,7 +20,7 @@ class Fixed:
     """
 
     def __setattr__(self, name, value):
-        if not name.startswith("_") and not getattr(_thread, "tracing", False) and not graph.current_scope()[0]:
+        if not name.startswith("_") and not getattr(_thread, "tracing", False) and not trace.current_scope()[0]:
             _check(self, name, value)
         super().__setattr__(name, value)
 

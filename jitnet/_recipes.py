@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from jitnet._errors import invalid, unknown_name
+from jitnet.core.errors import invalid, unknown_name
 
 _GENERAL = {
     "dataset": "",

@@ -10,8 +10,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from jitnet import _limits
-from jitnet._errors import invalid, unknown_name
+from jitnet.core import limits
+from jitnet.core.errors import invalid, unknown_name
 
 _DEFAULT_PACKAGE = "Custom"
 _registered: dict[str, object] = {}
@@ -111,7 +111,7 @@ def deserialize(
         found = _look_up(name, known, kind)
         if not inspect.isclass(found):
             return found
-        stack.enter_context(_limits.constructing(_is_own(found)))
+        stack.enter_context(limits.constructing(_is_own(found)))
         try:
             if isinstance(config, str) or not hasattr(found, "from_config"):
                 return found(**arguments)

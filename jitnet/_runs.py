@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from jitnet import __version__, _recipes
-from jitnet._errors import invalid
+from jitnet.core.errors import invalid
 
 CONFIG, HISTORY, WEIGHTS = "config.toml", "history.csv", "model.safetensors"
 
@@ -314,10 +314,9 @@ def info(options) -> int:
     import platform
     from importlib.metadata import version
 
-    from jitnet import threads
     from jitnet._cache import cache_directory
-    from jitnet.kernels import processor
-    from jitnet.kernels.specialise import bfloat16_target
+    from jitnet.kernels.cpu.runtime import processor, threads
+    from jitnet.kernels.cpu.runtime.specialise import bfloat16_target
 
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
     vectors = [name for name in _VECTOR_FEATURES if processor.has(name)]

@@ -12,8 +12,8 @@ import threading
 
 import numpy as np
 
-from jitnet._errors import invalid
-from jitnet._locks import across_forks
+from jitnet.core.errors import invalid
+from jitnet.kernels.locks import across_forks
 
 FIRST_DRAW = 2**40  # of the 2**47 steps that the generator tells apart
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._exclusive import trains
-from .steps import aligned_zeros
+from .step import aligned_zeros
 from .training import _batch_size
 
 

@@ -1,9 +1,9 @@
 """Activations by name: every scalar function of kernels/scalar/activations.py, softmax, and users' functions."""
 
 from . import _registry, ops
-from ._errors import missing_name
+from .core.errors import missing_name
+from .core.operations.elementwise import Unary
 from .kernels.scalar.activations import NAMES, parameters
-from .operations.elementwise import Unary
 
 
 def linear(x):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jitnet._callback import Callback, CallbackList, History, ProgbarLogger
-from jitnet._errors import invalid, module_getattr, unknown_name
 from jitnet._model_file import check_suffix
+from jitnet.core.errors import invalid, module_getattr, unknown_name
 
 __all__ = [
     "CSVLogger",

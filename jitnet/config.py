@@ -1,10 +1,14 @@
 """Global settings, under Keras's names where Keras has them."""
 
-from . import graph
-from ._errors import invalid
-from .graph import MIXED, floatx, set_floatx
+from .core import policy as policies
+from .core.errors import invalid
+from .core.policy import MIXED, floatx, set_floatx
+from .kernels.cpu.runtime.threads import get_num_threads, set_num_threads
 
-__all__ = ["conv_algorithm", "dtype_policy", "floatx", "set_conv_algorithm", "set_dtype_policy", "set_floatx"]
+__all__ = [
+    "conv_algorithm", "dtype_policy", "floatx", "get_num_threads", "set_conv_algorithm", "set_dtype_policy",
+    "set_floatx", "set_num_threads",
+]  # fmt: skip
 
 _CONV_ALGORITHMS = ("auto", "direct", "winograd")
 _conv_algorithm = "auto"
@@ -12,7 +16,7 @@ _conv_algorithm = "auto"
 
 def dtype_policy() -> str:
     """The dtype policy of new layers: the name of their float type, or "mixed_bfloat16"."""
-    return graph.policy()
+    return policies.policy()
 
 
 def set_dtype_policy(policy: str) -> None:
@@ -28,13 +32,13 @@ def set_dtype_policy(policy: str) -> None:
     if policy is None:
         raise invalid('set_dtype_policy expects "float32", "float64" or "mixed_bfloat16".', policy=policy)
     check_policy(policy)
-    graph.set_policy(policy)
+    policies.set_policy(policy)
 
 
 def check_policy(policy) -> None:
     """Raise ValueError for a policy that there isn't (None is no choice), or that this machine lacks."""
     if policy == MIXED:
-        from .kernels.specialise import bfloat16_target
+        from .kernels.cpu.runtime.specialise import bfloat16_target
 
         if bfloat16_target() is None:
             raise invalid(

@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 
 from . import losses
-from ._errors import invalid, unknown_name
-from .operations.base import display
+from .core.errors import invalid, unknown_name
+from .core.operations.base import display
 
 CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for NaN
 

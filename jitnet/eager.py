@@ -4,8 +4,9 @@ import numpy as np
 
 from . import _seed
 from ._locks import building
-from .graph import SymbolicTensor, Variable, floatx
-from .steps import Step, placeholder
+from .core.policy import floatx
+from .core.values import SymbolicTensor, Variable, placeholder
+from .step import Step
 
 
 def _prepare(array):

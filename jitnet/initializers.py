@@ -9,9 +9,10 @@ import operator
 
 import numpy as np
 
-from jitnet import _checks, _registry, _seed
-from jitnet._errors import NamesArguments, invalid, module_getattr
-from jitnet.graph import floatx
+from jitnet import _registry, _seed
+from jitnet.core import checks
+from jitnet.core.errors import NamesArguments, invalid, module_getattr
+from jitnet.core.policy import floatx
 
 # standard deviation of a standard normal distribution truncated to [-2, 2]
 _TRUNCATED_STDDEV = 0.87962566103423978
@@ -125,7 +126,7 @@ class Identity(_Filling):
     """
 
     def __init__(self, gain=1.0):
-        self.gain = _checks.number("Identity", "gain", gain)
+        self.gain = checks.number("Identity", "gain", gain)
 
     def _fill(self, out):
         if out.ndim != 2:
@@ -180,8 +181,8 @@ class RandomNormal(_Random):
     def __init__(self, mean=0.0, stddev=0.05, seed=None):
         super().__init__(seed)
         kind = type(self).__name__
-        self.mean = _checks.number(kind, "mean", mean)
-        self.stddev = _checks.number(kind, "stddev", stddev, least=0)
+        self.mean = checks.number(kind, "mean", mean)
+        self.stddev = checks.number(kind, "stddev", stddev, least=0)
 
     def _fill(self, out):
         self._draw("normal", out, self.mean, self.stddev)
@@ -223,8 +224,8 @@ class RandomUniform(_Random):
 
     def __init__(self, minval=-0.05, maxval=0.05, seed=None):
         super().__init__(seed)
-        self.minval = _checks.number("RandomUniform", "minval", minval)
-        self.maxval = _checks.number("RandomUniform", "maxval", maxval)
+        self.minval = checks.number("RandomUniform", "minval", minval)
+        self.maxval = checks.number("RandomUniform", "maxval", maxval)
         if self.minval > self.maxval:
             raise invalid("`maxval` must not be below `minval`.", minval=minval, maxval=maxval)
 
@@ -255,7 +256,7 @@ class VarianceScaling(_Random):
 
     def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
         super().__init__(seed)
-        scale = _checks.positive(type(self).__name__, "scale", scale)
+        scale = checks.positive(type(self).__name__, "scale", scale)
         if mode not in ("fan_in", "fan_out", "fan_avg"):
             raise invalid("`mode` must be 'fan_in', 'fan_out' or 'fan_avg'.", mode=mode)
         if distribution == "normal":
@@ -375,7 +376,7 @@ class Orthogonal(_Random):
 
     def __init__(self, gain=1.0, seed=None):
         super().__init__(seed)
-        self.gain = _checks.number("Orthogonal", "gain", gain)
+        self.gain = checks.number("Orthogonal", "gain", gain)
 
     def _fill(self, out):
         if out.ndim < 2:

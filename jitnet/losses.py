@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from . import _checks, _registry, ops
-from ._errors import NamesArguments, invalid, module_getattr
+from . import _registry, ops
 from ._fixed import Fixed
-from .graph import SymbolicTensor
-from .operations import losses as operations
-from .operations.elementwise import Unary
-from .operations.softmax import Softmax
+from .core import checks
+from .core.errors import NamesArguments, invalid, module_getattr
+from .core.operations import losses as operations
+from .core.operations.elementwise import Unary
+from .core.operations.softmax import Softmax
+from .core.values import SymbolicTensor
 
 
 class Loss(Fixed, NamesArguments):
@@ -29,7 +30,7 @@ class Loss(Fixed, NamesArguments):
             raise invalid('A loss expects reduction "sum_over_batch_size", "sum" or "none".', reduction=reduction)
         if dtype is not None:
             raise invalid(f"{type(self).__name__} is computed in its model's dtype: dtype must be None.", dtype=dtype)
-        self.name = _checks.text("A loss", "name", name or _registry.snake_case(type(self).__name__))
+        self.name = checks.text("A loss", "name", name or _registry.snake_case(type(self).__name__))
         self.reduction = {"mean": "sum_over_batch_size", None: "none"}.get(reduction, reduction)
 
     def call(self, y_true, y_pred):
@@ -118,7 +119,7 @@ class SparseCategoricalCrossentropy(Loss):
         if ignore_class is not None:
             hint = "Give the samples of the class a sample_weight of 0 instead."
             raise invalid(f"SparseCategoricalCrossentropy counts every class. {hint}", ignore_class=ignore_class)
-        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        self.from_logits = checks.boolean(type(self).__name__, "from_logits", from_logits)
         _check_axis(axis)
 
     def call(self, y_true, y_pred):
@@ -144,7 +145,7 @@ class CategoricalCrossentropy(Loss):
         name="categorical_crossentropy", dtype=None,
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
-        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        self.from_logits = checks.boolean(type(self).__name__, "from_logits", from_logits)
         self.label_smoothing = _label_smoothing(self, label_smoothing)
         _check_axis(axis)
 
@@ -173,7 +174,7 @@ class BinaryCrossentropy(Loss):
         name="binary_crossentropy", dtype=None,
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
-        self.from_logits = _checks.boolean(type(self).__name__, "from_logits", from_logits)
+        self.from_logits = checks.boolean(type(self).__name__, "from_logits", from_logits)
         self.label_smoothing = _label_smoothing(self, label_smoothing)
         _check_axis(axis)
 
@@ -221,7 +222,7 @@ class FunctionLoss(Loss):
 
 
 def _label_smoothing(loss, value) -> float:
-    return _checks.number(type(loss).__name__, "label_smoothing", value, least=0, most=1)
+    return checks.number(type(loss).__name__, "label_smoothing", value, least=0, most=1)
 
 
 def _check_axis(axis) -> None:

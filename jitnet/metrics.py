@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from . import _checks, _registry, losses
-from ._errors import NamesArguments, invalid, module_getattr
+from . import _registry, losses
 from ._fixed import Fixed
+from .core import checks
+from .core.errors import NamesArguments, invalid, module_getattr
+from .core.operations.losses import Accuracy as AccuracyOperation
 from .losses import per_sample
-from .operations.losses import Accuracy as AccuracyOperation
 
 
 class Metric(Fixed, NamesArguments):
@@ -22,7 +23,7 @@ class Metric(Fixed, NamesArguments):
     def __init__(self, dtype=None, name=None):
         if dtype is not None:
             raise invalid(f"{type(self).__name__} is computed in its model's dtype: dtype must be None.", dtype=dtype)
-        self.name = _checks.text("A metric", "name", name or _registry.snake_case(type(self).__name__))
+        self.name = checks.text("A metric", "name", name or _registry.snake_case(type(self).__name__))
         self.reset_state()
 
     def values(self, y_true, y_pred):
@@ -85,7 +86,7 @@ class SparseTopKCategoricalAccuracy(Metric):
         super().__init__(dtype, name)
         if from_sorted_ids:
             raise invalid("Predictions are scores, not sorted ids.", from_sorted_ids=from_sorted_ids)
-        self.k = _checks.integer("SparseTopKCategoricalAccuracy", "k", k, least=1)
+        self.k = checks.integer("SparseTopKCategoricalAccuracy", "k", k, least=1)
 
     def values(self, y_true, y_pred):
         return AccuracyOperation("sparse_top_k_categorical_accuracy", (self.k,))(y_pred, y_true)
@@ -109,7 +110,7 @@ class BinaryAccuracy(Metric):
 
     def __init__(self, name="binary_accuracy", dtype=None, threshold=0.5):
         super().__init__(dtype, name)
-        self.threshold = _checks.number("BinaryAccuracy", "threshold", threshold, finite=False)
+        self.threshold = checks.number("BinaryAccuracy", "threshold", threshold, finite=False)
 
     def values(self, y_true, y_pred):
         return AccuracyOperation("binary_accuracy", (self.threshold,))(y_pred, y_true)

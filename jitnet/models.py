@@ -4,15 +4,16 @@ import json
 
 import numpy as np
 
-from . import _checks, _registry, _schema, data, graph, saving
-from ._errors import invalid, module_getattr
-from .graph import Application, SymbolicTensor, Value, Variable, is_integer
+from . import _registry, _schema, data, saving
+from .core import checks, policy, trace
+from .core.errors import invalid, module_getattr
+from .core.operations.base import REGISTRY as OPERATIONS
+from .core.operations.base import Operation, display
+from .core.operations.elementwise import Cast
+from .core.trace import Application
+from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
 from .layers.base import REGISTRY, Layer, Node, unique_layer_name
 from .layers.input import InputLayer
-from .operations.base import REGISTRY as OPERATIONS
-from .operations.base import Operation, display
-from .operations.elementwise import Cast
-from .steps import placeholder
 from .training import Trainer
 
 
@@ -37,7 +38,7 @@ class Model(Trainer, Layer):
     """
 
     def __init__(self, inputs=None, outputs=None, name=None, *, trainable=True, **kwargs):
-        trainable = _checks.boolean(type(self).__name__, "trainable", trainable)
+        trainable = checks.boolean(type(self).__name__, "trainable", trainable)
         super().__init__(name=name or unique_layer_name("functional" if inputs is not None else "model"), **kwargs)
         self._graph_inputs = None
         self._nodes = []
@@ -197,7 +198,7 @@ class Model(Trainer, Layer):
     def _trace(self, training: bool):
         """New placeholders, and the outputs computed from them: (inputs, outputs)."""
         inputs = [placeholder(x.name, x.shape[1:], x.dtype) for x in self._input_tensors()]
-        with graph.training_mode(training):
+        with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
             outputs = self.call(inputs if self._several_inputs else inputs[0], **arguments)
         return inputs, _flatten(outputs)
@@ -227,7 +228,7 @@ class Model(Trainer, Layer):
                 return [described(item) for item in structure]
             if isinstance(structure, SymbolicTensor):
                 return {"tensor": tensors[structure]}
-            if isinstance(structure, graph.Constant):
+            if isinstance(structure, Constant):
                 return {"constant": structure.array.tolist()}
             raise TypeError(f"{self.name} cannot be saved: {structure!r} is used outside of a layer.")
 
@@ -272,7 +273,7 @@ class Model(Trainer, Layer):
                 return [rebuilt(item) for item in structure]
             if "constant" in structure:
                 array = np.asarray(structure["constant"])
-                return graph.Constant(array.astype("int64" if array.dtype.kind == "i" else graph.floatx()))
+                return Constant(array.astype("int64" if array.dtype.kind == "i" else policy.floatx()))
             kind, *place = structure["tensor"]
             return inputs[place[0]] if kind == "input" else results[place[0]][place[1]]
 
@@ -317,7 +318,7 @@ class Sequential(Model):
     """
 
     def __init__(self, layers=None, trainable=True, name=None):
-        trainable = _checks.boolean("Sequential", "trainable", trainable)
+        trainable = checks.boolean("Sequential", "trainable", trainable)
         super().__init__(name=name or unique_layer_name("sequential"))
         self._sequence: list[Layer] = []
         self._start: SymbolicTensor | None = None
@@ -421,7 +422,7 @@ class Sequential(Model):
 
 
 def _registry_unknown(kind, name, known):
-    from ._errors import unknown_name
+    from .core.errors import unknown_name
 
     return unknown_name(kind, str(name), known)
 

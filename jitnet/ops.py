@@ -6,16 +6,16 @@ they compute at once.
 
 import numpy as np
 
-from ._errors import invalid, module_getattr
-from .graph import Value, is_integer
-from .operations.base import normalize_axis
-from .operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
-from .operations.custom import CustomOperation
-from .operations.dense import BiasAdd, Matmul
-from .operations.elementwise import Binary, Cast, Unary
-from .operations.reduction import Reduction
-from .operations.shape import Concatenate, Pad2D, Reshape, Slice, Transpose
-from .operations.softmax import LogSoftmax, Softmax
+from .core.errors import invalid, module_getattr
+from .core.operations.base import normalize_axis
+from .core.operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
+from .core.operations.custom import CustomOperation
+from .core.operations.dense import BiasAdd, Matmul
+from .core.operations.elementwise import Binary, Cast, Unary
+from .core.operations.reduction import Reduction
+from .core.operations.shape import Concatenate, Pad2D, Reshape, Slice, Transpose
+from .core.operations.softmax import LogSoftmax, Softmax
+from .core.values import Value, Variable, is_integer, operators  # noqa: F401 - Variable, with its operators
 
 __all__ = ["CustomOperation", "abs", "dot", "swish"]
 
@@ -263,5 +263,10 @@ def average_pool(inputs, pool_size, strides=None, padding="valid"):
     size = _pair(pool_size)
     return _apply(AveragePool2D(size, size if strides is None else _pair(strides), padding), inputs)
 
+
+operators(
+    add=add, subtract=subtract, multiply=multiply, divide=divide, power=power, matmul=matmul, negative=negative,
+    absolute=absolute,
+)  # fmt: skip
 
 __getattr__ = module_getattr(__name__, "function")

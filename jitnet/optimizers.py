@@ -8,10 +8,11 @@ import sys
 
 import numpy as np
 
-from . import _checks, _registry, schedules
-from ._errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
+from . import _registry, schedules
 from ._fixed import Fixed
-from .program import Expression
+from .core import checks
+from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
+from .core.program import Expression
 
 # Keras's name of the module of schedules, importable although this is no package
 sys.modules[f"{__name__}.schedules"] = schedules
@@ -77,7 +78,7 @@ class Optimizer(Fixed, NamesArguments):
     hyperparameter_names: tuple = ()
 
     def __init__(self, name: str | None = None, **hyperparameters):
-        self.name = _checks.text(type(self).__name__, "name", name or type(self).__name__.lower())
+        self.name = checks.text(type(self).__name__, "name", name or type(self).__name__.lower())
         self._hyperparameters = {}
         unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
         if unknown:
@@ -167,7 +168,7 @@ class Optimizer(Fixed, NamesArguments):
         """
         known = self._layout is not None and self._layout.offsets == layout.offsets
         if not known or tuple(self._slots) != tuple(self.slot_names):
-            from .steps import aligned_zeros
+            from .step import aligned_zeros
 
             self.check_owner(trainable)
             self._owned.update(variables)
@@ -244,7 +245,7 @@ class SGD(Optimizer):
     """
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, *, name="SGD"):
-        self.nesterov = _checks.boolean("SGD", "nesterov", nesterov)
+        self.nesterov = checks.boolean("SGD", "nesterov", nesterov)
         self._plain = True  # no velocity is kept until there is momentum; a schedule may leave zero later
         super().__init__(name=name, learning_rate=learning_rate, momentum=momentum)
 

@@ -9,8 +9,8 @@ import numbers
 import numpy as np
 
 from jitnet import _registry
-from jitnet._errors import NamesArguments, invalid, module_getattr
 from jitnet._fixed import Fixed
+from jitnet.core.errors import NamesArguments, invalid, module_getattr
 
 
 class Regularizer(Fixed, NamesArguments):

@@ -8,11 +8,12 @@ import inspect
 
 import numpy as np
 
-from . import _compilation, _limits, _model_file, _registry, _seed, graph, losses, metrics, optimizers
+from . import _compilation, _model_file, _registry, _seed, losses, metrics, optimizers
 from ._registry import custom_object_scope, register_keras_serializable
+from .core import limits, policy
+from .core.values import placeholder
 from .layers import base
 from .layers.base import REGISTRY, Layer
-from .steps import placeholder
 
 __all__ = [
     "custom_object_scope", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
@@ -38,7 +39,7 @@ def save_model(model, filepath, overwrite=True) -> None:
     description = {
         "model": _registry.serialize(model),
         "compile": _described_compilation(model),
-        "floatx": next((v.dtype for v in names if v.dtype.startswith("float")), graph.floatx()),
+        "floatx": next((v.dtype for v in names if v.dtype.startswith("float")), policy.floatx()),
         "inputs": _described_inputs(model),
         "random_streams": [layer._stream for layer in _random_layers(model)],
     }
@@ -88,8 +89,8 @@ def load_model(filepath, custom_objects=None, compile=True):
         with (
             _restored_on_failure(),
             custom_object_scope(custom_objects),
-            graph.floatx_here(description["floatx"]),
-            _limits.limited_to(elements),
+            policy.floatx_here(description["floatx"]),
+            limits.limited_to(elements),
         ):
             return _made(path, tensors, description, compile)
     except (MemoryError, OSError):

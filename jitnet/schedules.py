@@ -9,8 +9,9 @@ import numbers
 
 import numpy as np
 
-from jitnet import _checks, _registry
-from jitnet._errors import NamesArguments, invalid, module_getattr
+from jitnet import _registry
+from jitnet.core import checks
+from jitnet.core.errors import NamesArguments, invalid, module_getattr
 
 
 class Schedule(NamesArguments):
@@ -53,7 +54,7 @@ class _Formula(Schedule):
         raise NotImplementedError
 
     def _number(self, argument: str, value, **bounds) -> float:
-        return _checks.number(type(self).__name__, argument, value, **bounds)
+        return checks.number(type(self).__name__, argument, value, **bounds)
 
     def get_config(self) -> dict:
         """The arguments that make an equal schedule."""
@@ -76,10 +77,10 @@ class ExponentialDecay(_Formula):
 
     def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
         self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.decay_steps = checks.positive(type(self).__name__, "decay_steps", decay_steps)
         self.decay_rate = self._number("decay_rate", decay_rate)
-        self.staircase = _checks.boolean(type(self).__name__, "staircase", staircase)
-        self.name = _checks.text(type(self).__name__, "name", name)
+        self.staircase = checks.boolean(type(self).__name__, "staircase", staircase)
+        self.name = checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         periods = step / self.decay_steps
@@ -109,7 +110,7 @@ class PiecewiseConstantDecay(_Formula):
             raise invalid("`boundaries` must be strictly increasing.", boundaries=boundaries)
         self.boundaries = boundaries
         self.values = values
-        self.name = _checks.text(type(self).__name__, "name", name)
+        self.name = checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         return np.asarray(self.values, dtype=np.float64)[np.searchsorted(self.boundaries, step, side="left")]
@@ -143,11 +144,11 @@ class PolynomialDecay(_Formula):
         name="PolynomialDecay",
     ):
         self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.decay_steps = checks.positive(type(self).__name__, "decay_steps", decay_steps)
         self.end_learning_rate = self._number("end_learning_rate", end_learning_rate)
         self.power = self._number("power", power)
-        self.cycle = _checks.boolean(type(self).__name__, "cycle", cycle)
-        self.name = _checks.text(type(self).__name__, "name", name)
+        self.cycle = checks.boolean(type(self).__name__, "cycle", cycle)
+        self.name = checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         if self.cycle:
@@ -175,10 +176,10 @@ class InverseTimeDecay(_Formula):
 
     def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"):
         self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.decay_steps = checks.positive(type(self).__name__, "decay_steps", decay_steps)
         self.decay_rate = self._number("decay_rate", decay_rate)
-        self.staircase = _checks.boolean(type(self).__name__, "staircase", staircase)
-        self.name = _checks.text(type(self).__name__, "name", name)
+        self.staircase = checks.boolean(type(self).__name__, "staircase", staircase)
+        self.name = checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         periods = step / self.decay_steps
@@ -210,9 +211,9 @@ class CosineDecay(_Formula):
         self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0
     ):
         self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.decay_steps = checks.positive(type(self).__name__, "decay_steps", decay_steps)
         self.alpha = self._number("alpha", alpha)
-        self.name = _checks.text(type(self).__name__, "name", name)
+        self.name = checks.text(type(self).__name__, "name", name)
         self.warmup_target = None if warmup_target is None else self._number("warmup_target", warmup_target)
         self.warmup_steps = self._number("warmup_steps", warmup_steps, least=0)
 
@@ -252,11 +253,11 @@ class CosineDecayRestarts(_Formula):
 
     def __init__(self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"):
         self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
-        self.first_decay_steps = _checks.positive(type(self).__name__, "first_decay_steps", first_decay_steps)
+        self.first_decay_steps = checks.positive(type(self).__name__, "first_decay_steps", first_decay_steps)
         self.t_mul = self._number("t_mul", t_mul, least=1)
         self.m_mul = self._number("m_mul", m_mul)
         self.alpha = self._number("alpha", alpha)
-        self.name = _checks.text(type(self).__name__, "name", name)
+        self.name = checks.text(type(self).__name__, "name", name)
 
     def _values(self, step):
         done = step / self.first_decay_steps

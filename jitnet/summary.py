@@ -1,8 +1,8 @@
 """The table that ``model.summary()`` prints."""
 
+from .core.operations.base import display
 from .layers.base import Layer
 from .layers.input import InputLayer
-from .operations.base import display
 from .training import AUTO_COMPILED_WORK
 
 

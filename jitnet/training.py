@@ -8,7 +8,6 @@ import warnings
 import numpy as np
 
 from . import _compilation, _interrupts, _seed, data, optimizers
-from ._errors import invalid
 from ._exclusive import trained_here, trains
 from ._fixed import fix, tracing
 from ._locks import building
@@ -16,10 +15,12 @@ from ._profile import profile
 from ._registry import snake_case
 from .callbacks import CallbackList
 from .config import conv_algorithm
-from .graph import training_mode
+from .core.errors import invalid
+from .core.operations.base import display
+from .core.trace import training_mode
+from .core.values import placeholder
 from .metrics import LossMetric
-from .operations.base import display
-from .steps import QuickPrediction, Step, placeholder
+from .step import QuickPrediction, Step
 
 SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
 AUTO_COMPILED_WORK = 1e8  # operations of a step, below which a fit with jit_compile="auto" runs in compiled mode

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from jitnet._errors import invalid, module_getattr
 from jitnet._registry import custom_object_scope, register_keras_serializable
 from jitnet._seed import set_random_seed
+from jitnet.core.errors import invalid, module_getattr
 
 __all__ = ["custom_object_scope", "register_keras_serializable", "set_random_seed", "to_categorical"]
 

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 import jitnet
-from jitnet import threads
+from jitnet.kernels.cpu.runtime import threads
 from jitnet.layers.base import clear_names
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell started this in the background

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jitnet.graph import SymbolicTensor, Variable
-from jitnet.steps import Step, placeholder
+from jitnet.core.values import SymbolicTensor, Variable, placeholder
+from jitnet.step import Step
 
 STEP = 1e-6  # of the central differences: small enough to stay on one side of a kink
 

@@ -5,15 +5,12 @@ from graphs import Draw, Suite, labels, normal, positive, probabilities, wide
 from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
 
 from jitnet import ops
-from jitnet.kernels.cpu._jit import numba  # with jitnet's settings, which must come before the first import
+from jitnet.core.operations import losses, random
+from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
+from jitnet.core.operations.elementwise import Unary
+from jitnet.core.operations.normalization import BatchNorm
+from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.kernels.scalar import activations
-from jitnet.operations import losses, random
-from jitnet.operations.convolution import (
-    GlobalAveragePool2D,
-    GlobalMaxPool2D,
-)
-from jitnet.operations.elementwise import Unary
-from jitnet.operations.normalization import BatchNorm
 
 suite = Suite()
 add = suite.add

@@ -7,15 +7,15 @@ import safetensors
 
 import jitnet
 from jitnet import _model_file, initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
-from jitnet.graph import Constant
+from jitnet.core.operations import random
+from jitnet.core.operations.base import REGISTRY as OPERATIONS
+from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
+from jitnet.core.operations.losses import Accuracy, BinaryCrossEntropyWithLogits, SparseCrossEntropy
+from jitnet.core.operations.losses import CrossEntropy as CrossEntropyOperation
+from jitnet.core.operations.normalization import BatchNorm
+from jitnet.core.values import Constant
 from jitnet.layers.base import REGISTRY as LAYERS
 from jitnet.layers.base import clear_names
-from jitnet.operations import random
-from jitnet.operations.base import REGISTRY as OPERATIONS
-from jitnet.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
-from jitnet.operations.losses import Accuracy, BinaryCrossEntropyWithLogits, SparseCrossEntropy
-from jitnet.operations.losses import CrossEntropy as CrossEntropyOperation
-from jitnet.operations.normalization import BatchNorm
 
 WRITTEN_WITH_EVERY_FILE = ("format_version", "jitnet_version", "checksum")
 IMAGE = (4, 6, 2)

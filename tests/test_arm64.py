@@ -11,33 +11,51 @@ import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 
-from jitnet.kernels import simd, simd_copies, simd_depthwise, simd_pooled, simd_rows, simd_winograd
-from jitnet.kernels.cpu import _jit, depthwise
-from jitnet.kernels.cpu.column_sums import bias_add_backward_plan
-from jitnet.kernels.cpu.convolution_direct import (
+from jitnet.kernels.cpu import depthwise
+from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
     conv2d_forward_plan,
 )
-from jitnet.kernels.cpu.convolution_pooled import (
+from jitnet.kernels.cpu.fast.convolution_pooled import (
     conv2d_pooled_backward_data_plan,
     conv2d_pooled_backward_filter_plan,
     conv2d_pooled_forward_plan,
 )
-from jitnet.kernels.cpu.convolution_rows import conv2d_row_forward_plan
-from jitnet.kernels.cpu.matrix_multiply import (
+from jitnet.kernels.cpu.fast.convolution_rows import conv2d_row_forward_plan
+from jitnet.kernels.cpu.fast.matrix_multiply import (
     matrix_multiply_panels_plan,
     matrix_multiply_part_plan,
     matrix_multiply_plan,
     matrix_multiply_transposed_plan,
 )
-from jitnet.kernels.cpu.transpose import panels_plan, transpose_plan
-from jitnet.kernels.cpu.winograd import (
+from jitnet.kernels.cpu.fast.transpose import panels_plan, transpose_plan
+from jitnet.kernels.cpu.fast.winograd import (
     winograd_backward_data_plan,
     winograd_backward_filter_plan,
     winograd_forward_plan,
 )
-from jitnet.kernels.specialise import _TARGETS
+from jitnet.kernels.cpu.runtime import jit as _jit
+from jitnet.kernels.cpu.runtime.specialise import _TARGETS
+from jitnet.kernels.cpu.tiles import (
+    copies as simd_copies,
+)
+from jitnet.kernels.cpu.tiles import (
+    depthwise as simd_depthwise,
+)
+from jitnet.kernels.cpu.tiles import (
+    pooled as simd_pooled,
+)
+from jitnet.kernels.cpu.tiles import (
+    rows as simd_rows,
+)
+from jitnet.kernels.cpu.tiles import (
+    simd,
+)
+from jitnet.kernels.cpu.tiles import (
+    winograd as simd_winograd,
+)
 
 NEON = _TARGETS["neon"]
 MACHINES = [("aarch64-unknown-linux-gnu", "neoverse-n1"), ("arm64-apple-darwin", "apple-m1")]

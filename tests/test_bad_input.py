@@ -5,7 +5,9 @@ import pytest
 from small_networks import data, perceptron
 
 import jitnet
-from jitnet import codegen, initializers, layers, losses, metrics, ops, optimizers, regularizers, steps
+from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers
+from jitnet import step as steps
+from jitnet.targets.cpu import source as codegen
 
 X, Y = data()
 IMAGE = (4, 6, 3)

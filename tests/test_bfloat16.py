@@ -16,19 +16,22 @@ from small_networks import digest
 from test_simd import guarded
 
 import jitnet
-from jitnet import layers, plan, steps
-from jitnet.kernels import simd_bfloat16, specialise
-from jitnet.kernels.cpu.bfloat16 import (
+from jitnet import layers
+from jitnet import step as steps
+from jitnet.kernels.cpu.fast.bfloat16 import (
     BFloat16Weights,
     conv2d_backward_filter_bfloat16_plan,
     conv2d_bfloat16_plan,
     matrix_multiply_bfloat16_plan,
     rounding_pays,
 )
-from jitnet.kernels.cpu.transpose import transpose_plan
-from jitnet.kernels.simd import Emitter
-from jitnet.kernels.specialise import BFloat16Target, bfloat16_target
+from jitnet.kernels.cpu.fast.transpose import transpose_plan
+from jitnet.kernels.cpu.runtime import specialise
+from jitnet.kernels.cpu.runtime.specialise import BFloat16Target, bfloat16_target
+from jitnet.kernels.cpu.tiles import bfloat16 as simd_bfloat16
+from jitnet.kernels.cpu.tiles.simd import Emitter
 from jitnet.layers.base import clear_names
+from jitnet.targets.cpu import sections as plan
 
 AMX, AVX512 = BFloat16Target("amx", True, True), BFloat16Target("avx512_bf16", False, True)
 EMULATED_AMX, EMULATED = BFloat16Target("emulated_amx", True, False), BFloat16Target("emulated", False, False)

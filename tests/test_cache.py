@@ -15,7 +15,7 @@ import pytest
 
 from jitnet._cache import cached_files, clear_cache
 from jitnet.cli import main
-from jitnet.kernels import cache as files
+from jitnet.kernels.cpu.runtime import cache as files
 
 OWN = {
     "compiled kernels": "kernels/conv-0123456789abcdef/conv.conv2d_forward-120.py311.89abcdef01234567.nbc",
@@ -315,7 +315,7 @@ def as_other_user(code, folder):
     """Run code, with ``files`` and ``warned`` (a list) at hand, as a user who owns nothing."""
     script = f"""
 import os, stat, sys, warnings
-from jitnet.kernels import cache as files
+from jitnet.kernels.cpu.runtime import cache as files
 files._is_private_group(0)
 warned = []
 warnings.showwarning = lambda message, *_: warned.append(str(message))
@@ -434,7 +434,7 @@ if user:
     read_all = struct.pack("6I", 4, 4, 0, 0, 0, 0)
     assert libc.capset(struct.pack("Ii", 0x20080522, 0), read_all) == 0
 import numpy as np, jitnet
-from jitnet.kernels.cpu import _jit
+from jitnet.kernels.cpu.runtime import jit as _jit
 compiled = []
 save = _jit._Cache.save_overload
 _jit._Cache.save_overload = lambda *a: (compiled.append(1), save(*a))

@@ -10,9 +10,10 @@ import pytest
 from small_networks import CLASSES, FEATURES, convolutional, data, digest, images, perceptron
 
 import jitnet
-from jitnet import _locks, graph, layers
-from jitnet.kernels.cpu import workers
-from jitnet.kernels.cpu.parallel import RUNNING, state
+from jitnet import _locks, layers
+from jitnet.core import policy, trace
+from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime.parallel import RUNNING, state
 
 THREADS = 4
 
@@ -32,8 +33,8 @@ def at_once(function, arguments) -> list:
 @pytest.mark.parametrize("parallel", [False, True])
 def test_threads_that_predict_with_one_model_get_their_own_numbers(parallel, monkeypatch):
     if parallel:
-        monkeypatch.setattr(jitnet.steps, "PARALLEL_WORK", 0)
-        monkeypatch.setattr(jitnet.plan, "SINGLE_CHUNK_WORK", 0)
+        monkeypatch.setattr(jitnet.step, "PARALLEL_WORK", 0)
+        monkeypatch.setattr(jitnet.targets.cpu.sections, "SINGLE_CHUNK_WORK", 0)
     model = convolutional()
     x, y = images(64)
     expected = model.predict(x, verbose=0)
@@ -121,8 +122,8 @@ def test_one_thread_trains_a_model_at_a_time():
 
 
 def test_models_trained_by_threads_at_once_are_as_trained_alone(monkeypatch):
-    monkeypatch.setattr(jitnet.steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(jitnet.plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(jitnet.step, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(jitnet.targets.cpu.sections, "SINGLE_CHUNK_WORK", 0)
     x, y = images()
 
     def build(mode):
@@ -186,12 +187,12 @@ def test_loading_a_float64_model_concerns_no_other_thread(tmp_path):
 
 
 def test_tracing_in_training_mode_concerns_no_other_thread():
-    with graph.training_mode(True), graph.scope("layer", graph.MIXED):
-        assert graph.is_training() and graph.current_scope() == ("layer", graph.MIXED)
+    with trace.training_mode(True), trace.scope("layer", policy.MIXED):
+        assert trace.is_training() and trace.current_scope() == ("layer", policy.MIXED)
         with ThreadPoolExecutor(1) as pool:
-            assert not pool.submit(graph.is_training).result()
-            assert pool.submit(graph.current_scope).result() == ("", "float32")
-    assert not graph.is_training() and graph.current_scope() == ("", "float32")
+            assert not pool.submit(trace.is_training).result()
+            assert pool.submit(trace.current_scope).result() == ("", "float32")
+    assert not trace.is_training() and trace.current_scope() == ("", "float32")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -4,7 +4,7 @@ import pytest
 
 import jitnet
 from jitnet import layers
-from jitnet.kernels import specialise
+from jitnet.kernels.cpu.runtime import specialise
 
 
 def test_dtype_policy():

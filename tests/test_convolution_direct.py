@@ -8,13 +8,13 @@ import pytest
 from naive import assert_close, draw
 from test_simd import TARGETS, guarded
 
-from jitnet.kernels.cpu.convolution_direct import (
+from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
     conv2d_forward_plan,
     supports,
 )
-from jitnet.kernels.cpu.transpose import transpose_plan
+from jitnet.kernels.cpu.fast.transpose import transpose_plan
 
 
 class Case(NamedTuple):

@@ -13,7 +13,7 @@ from torch_reference import torch_convolution
 
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu.convolution_direct import (
+from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
     conv2d_forward_plan,

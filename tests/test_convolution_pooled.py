@@ -7,7 +7,7 @@ from naive import assert_close, draw
 from naive.pool import max_pool2d_forward
 from test_simd import TARGETS, guarded
 
-from jitnet.kernels.cpu.convolution_pooled import (
+from jitnet.kernels.cpu.fast.convolution_pooled import (
     conv2d_pooled_backward_data_plan,
     conv2d_pooled_backward_filter_plan,
     conv2d_pooled_forward_plan,

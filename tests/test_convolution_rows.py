@@ -8,8 +8,8 @@ from test_simd import TARGETS, guarded
 
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu.convolution_direct import conv2d_forward_plan
-from jitnet.kernels.cpu.convolution_rows import conv2d_row_forward_plan, row_weights_plan
+from jitnet.kernels.cpu.fast.convolution_direct import conv2d_forward_plan
+from jitnet.kernels.cpu.fast.convolution_rows import conv2d_row_forward_plan, row_weights_plan
 
 # images (N, H, W), kernel (R, 5, C, K), size of the output, (top, left) padding
 CASES = {

@@ -12,7 +12,7 @@ from small_networks import CLASSES, FEATURES, convolutional, data, digest, image
 
 import jitnet
 from jitnet import callbacks, initializers, layers, losses, metrics, models, ops, regularizers
-from jitnet.graph import Variable
+from jitnet.core.values import Variable
 from jitnet.layers.base import Layer, clear_names
 from jitnet.optimizers import SGD, Adam, schedules
 

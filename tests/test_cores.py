@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from jitnet import threads
 from jitnet.cli import main
+from jitnet.kernels.cpu.runtime import threads
 
 VERSION_2 = "0::/a/b\n"
 VERSION_1 = "5:memory:/a\n4:cpu,cpuacct:/a/b\n1:name=systemd:/x\n"

@@ -10,7 +10,10 @@ import pytest
 from small_networks import convolutional, digest, images
 
 import jitnet
-from jitnet import fusion, layers, optimizers, plan, steps
+from jitnet import layers, optimizers
+from jitnet import step as steps
+from jitnet.targets.cpu import sections as plan
+from jitnet.targets.cpu import select as fusion
 
 X, Y = images()
 

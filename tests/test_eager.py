@@ -8,8 +8,7 @@ from torch_reference import torch_convolution
 
 import jitnet
 from jitnet import eager, layers, models, ops
-from jitnet.graph import Variable
-from jitnet.steps import placeholder
+from jitnet.core.values import Variable, placeholder
 
 
 def zeros(*shape):

@@ -11,10 +11,12 @@ from numba import njit
 from small_networks import CLASSES, FEATURES, convolutional, data, digest, images, perceptron
 
 import jitnet
-from jitnet import eager, layers, ops, plan, steps
-from jitnet.kernels.cpu import workers
-from jitnet.kernels.cpu._jit import compile_uncached
-from jitnet.kernels.cpu.parallel import BUSY, REGION, RUNNING, parallel_for, state
+from jitnet import eager, layers, ops
+from jitnet import step as steps
+from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime.jit import compile_uncached
+from jitnet.kernels.cpu.runtime.parallel import BUSY, REGION, RUNNING, parallel_for, state
+from jitnet.targets.cpu import sections as plan
 
 SAMPLES = 40
 TINY = np.float32(1e-39)  # a denormal

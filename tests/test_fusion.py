@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import fusion, layers, ops, plan, steps
-from jitnet.fusion_pointwise import remove_copies
-from jitnet.graph import topological_order
+from jitnet import layers, ops
+from jitnet import step as steps
+from jitnet.core.program import Out, Program
+from jitnet.core.rewrites.pointwise import remove_copies
+from jitnet.core.trace import topological_order
 from jitnet.layers.base import clear_names
-from jitnet.program import Out, Program
+from jitnet.targets.cpu import sections as plan
+from jitnet.targets.cpu import select as fusion
 
 
 def lenet():
@@ -171,7 +174,7 @@ def test_relu_moves_behind_max_pooling():
 
 
 def test_relu_that_others_read_stays_before_max_pooling():
-    from jitnet.fusion import pool_before_relu
+    from jitnet.targets.cpu.select import pool_before_relu
 
     x = jitnet.Input((4, 4, 2))
     y = ops.relu(x)

@@ -8,11 +8,13 @@ from graphs import Case, Graphs, normal, positive
 from small_networks import digest
 
 import jitnet
-from jitnet import layers, ops, plan, steps
-from jitnet.fusion_pointwise import _Pointwise
+from jitnet import layers, ops
+from jitnet import step as steps
+from jitnet.core.operations.elementwise import Binary, Unary
+from jitnet.core.program import Program
+from jitnet.core.rewrites.pointwise import _Pointwise
 from jitnet.kernels.scalar import activations, arithmetic
-from jitnet.operations.elementwise import Binary, Unary
-from jitnet.program import Program
+from jitnet.targets.cpu import sections as plan
 
 
 def gelu(x):
@@ -158,7 +160,7 @@ def test_every_function_can_be_part_of_a_chain(name):
 def test_a_long_chain_over_many_arrays_is_vectorised():
     import numba
 
-    from jitnet.kernels.cpu._jit import OPTIONS
+    from jitnet.kernels.cpu.runtime.jit import OPTIONS
 
     def sums(*xs):
         total = xs[0]

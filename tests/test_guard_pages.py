@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-from jitnet.kernels import cpu, specialise
+from jitnet.kernels import cpu
+from jitnet.kernels.cpu.runtime import specialise
 
 # with the vectors of all targets, whose last ones end in different ways
 GENERATED = (

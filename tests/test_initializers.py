@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from jitnet import graph, initializers, utils
+from jitnet import initializers, utils
+from jitnet.core import policy
 
 ALL = sorted(set(initializers.KNOWN.values()), key=lambda cls: cls.__name__)
 RANDOM = [cls for cls in ALL if "seed" in cls().get_config()]
@@ -29,7 +30,7 @@ def test_shape_and_dtype(initializer):
         values = initializer()((3, 2), dtype)
         assert values.shape == (3, 2) and values.dtype == dtype
         assert np.isfinite(values).all()
-    assert initializer()([np.int64(3), 2]).dtype == graph.floatx()
+    assert initializer()([np.int64(3), 2]).dtype == policy.floatx()
 
 
 @pytest.mark.parametrize("initializer", [cls for cls in ALL if cls not in (initializers.Identity,)])

@@ -12,7 +12,7 @@ import pytest
 from naive.differences import gradient
 
 from jitnet.kernels.cpu import elementwise
-from jitnet.kernels.cpu._jit import compile_uncached
+from jitnet.kernels.cpu.runtime.jit import compile_uncached
 from jitnet.kernels.scalar import activations, arithmetic
 from jitnet.kernels.scalar.broadcasting import canonical
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jitnet.kernels.cpu import optimizers
-from jitnet.kernels.cpu._jit import compile_uncached
+from jitnet.kernels.cpu.runtime.jit import compile_uncached
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-13}
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jitnet.kernels.cpu import random
-from jitnet.kernels.cpu._jit import compile_uncached
+from jitnet.kernels.cpu.runtime.jit import compile_uncached
 from jitnet.kernels.scalar import philox
 
 SEED, STREAM, STEP = 0x0123456789ABCDEF, 5, 0x300000007

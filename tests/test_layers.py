@@ -12,9 +12,9 @@ from torch_reference import nchw, nhwc, torch_average_pool, torch_batch_norm, to
 
 import jitnet
 from jitnet import layers
-from jitnet.graph import Variable
+from jitnet.core.values import Variable, placeholder
 from jitnet.layers.base import REGISTRY, Layer
-from jitnet.steps import Step, placeholder
+from jitnet.step import Step
 
 WITHOUT_EXAMPLE = {Layer, layers.InputLayer}  # the base, and what computes nothing
 PUBLIC = {getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))}

@@ -13,8 +13,8 @@ import small_networks
 from numba.core import config
 from numba.core.codegen import JITCPUCodegen
 
-from jitnet.kernels import processor, specialise
-from jitnet.kernels.specialise import vector_target
+from jitnet.kernels.cpu.runtime import processor, specialise
+from jitnet.kernels.cpu.runtime.specialise import vector_target
 
 x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors of this kind: none")
 NUMBA = "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX"
@@ -96,7 +96,7 @@ _TRAIN = """
 import sys
 import numpy as np
 import small_networks
-from jitnet.kernels.specialise import vector_target
+from jitnet.kernels.cpu.runtime.specialise import vector_target
 
 assert vector_target().name == sys.argv[2]
 arrays = np.load(sys.argv[1])

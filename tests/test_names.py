@@ -10,7 +10,8 @@ import sys
 import pytest
 
 import jitnet
-from jitnet import _planned, callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
+from jitnet import callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
+from jitnet.core import planned as _planned
 from jitnet.layers.base import REGISTRY
 
 PLANNED = "It is planned, but not there yet."

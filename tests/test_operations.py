@@ -5,11 +5,12 @@ import pytest
 from operation_cases import suite
 
 from jitnet import ops
+from jitnet.core.operations import losses
+from jitnet.core.operations.base import Operation
+from jitnet.core.operations.convolution import Pool2D, Windowed
+from jitnet.core.trace import topological_order
+from jitnet.core.values import SymbolicTensor, Variable
 from jitnet.eager import vector_jacobian_product
-from jitnet.graph import SymbolicTensor, Variable, topological_order
-from jitnet.operations import losses
-from jitnet.operations.base import Operation
-from jitnet.operations.convolution import Pool2D, Windowed
 
 BASES = {Windowed, Pool2D, losses.RowLoss}  # not operations by themselves
 DIFFERENTIABLE = [case for case in suite.cases if any(draw.wanted for draw in case.draws)]

@@ -9,9 +9,11 @@ import pytest
 import small_networks as networks
 
 import jitnet
-from jitnet import codegen, layers
-from jitnet.plan import ALIGNMENT, MAXIMUM_CHUNKS, plan_memory, schedule
-from jitnet.program import Buffer, Call, Out
+from jitnet import layers
+from jitnet.core.program import Buffer, Call, Out
+from jitnet.kernels.cpu.runtime import threads as threads_of_the_process
+from jitnet.targets.cpu import source as codegen
+from jitnet.targets.cpu.sections import ALIGNMENT, MAXIMUM_CHUNKS, plan_memory, schedule
 
 # ---- models
 
@@ -205,7 +207,7 @@ def test_chunks_depend_on_the_batch_alone(monkeypatch):
     plan = plan_of("lenet")
     counts = []
     for threads in (1, 2, 3):
-        monkeypatch.setattr(jitnet.threads, "_threads", threads)
+        monkeypatch.setattr(threads_of_the_process, "_threads", threads)
         counts.append([plan.chunks(batch) for batch in range(1, 3000)])
     assert counts[0] == counts[1] == counts[2]
     assert counts[0] == sorted(counts[0])

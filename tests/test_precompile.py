@@ -14,7 +14,7 @@ SCRIPT = """
 import numpy as np
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu import _jit, precompile
+from jitnet.kernels.cpu.runtime import jit as _jit, precompile
 
 jitnet.set_num_threads({threads})
 counts = []

@@ -3,7 +3,7 @@
 import pytest
 
 from jitnet import _registry
-from jitnet._errors import invalid, unknown_name
+from jitnet.core.errors import invalid, unknown_name
 
 
 class Scale:

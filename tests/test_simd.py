@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from naive import assert_close, draw
 
-from jitnet.kernels import specialise
-from jitnet.kernels.cpu.column_sums import bias_add_backward_plan
-from jitnet.kernels.cpu.matrix_multiply import (
+from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.fast.matrix_multiply import (
     matrix_multiply_panels_plan,
     matrix_multiply_part_plan,
     matrix_multiply_plan,
     matrix_multiply_transposed_plan,
 )
-from jitnet.kernels.cpu.transpose import panels_plan, transpose_plan
-from jitnet.kernels.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.cpu.fast.transpose import panels_plan, transpose_plan
+from jitnet.kernels.cpu.runtime import specialise
+from jitnet.kernels.cpu.runtime.specialise import VectorTarget, specialised_module, vector_target
 
 TARGETS = [
     VectorTarget("avx512", 64, 32), VectorTarget("avx2", 32, 16), VectorTarget("neon", 16, 32),

@@ -14,17 +14,28 @@ import saved_models
 from saved_models import changed, fields, read, write
 
 import jitnet
-from jitnet import initializers, layers, literals, losses, metrics, ops, optimizers, regularizers, schedules
-from jitnet.graph import SymbolicTensor
+from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
+from jitnet.core.operations import (
+    base,
+    convolution,
+    dense,
+    elementwise,
+    normalization,
+    random,
+    reduction,
+    shape,
+    softmax,
+)
+from jitnet.core.operations import losses as losses_operations
+from jitnet.core.program import Expression
+from jitnet.core.values import SymbolicTensor
+from jitnet.kernels import literals
 from jitnet.kernels.cpu import metrics as metric_kernels
 from jitnet.kernels.cpu import pointwise
 from jitnet.kernels.cpu import reduction as reduction_kernels
-from jitnet.kernels.cpu._jit import numba  # with jitnet's settings, which must come before the first import
-from jitnet.kernels.cpu.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.layers.base import REGISTRY as LAYERS
-from jitnet.operations import base, convolution, dense, elementwise, normalization, random, reduction, shape, softmax
-from jitnet.operations import losses as losses_operations
-from jitnet.program import Expression
 
 PAYLOADS = [
     'm"""\nimport pathlib; pathlib.Path("x").touch()\n"""',

@@ -6,10 +6,10 @@ from small_networks import convolutional, digest, images
 
 import jitnet
 from jitnet import _seed, layers, models
-from jitnet.graph import topological_order
-from jitnet.operations.normalization import BatchNorm
-from jitnet.operations.random import Dropout
-from jitnet.steps import placeholder
+from jitnet.core.operations.normalization import BatchNorm
+from jitnet.core.operations.random import Dropout
+from jitnet.core.trace import topological_order
+from jitnet.core.values import placeholder
 
 
 def modes(outputs) -> list[bool]:

@@ -7,9 +7,9 @@ import numba
 import numpy as np
 import pytest
 
-from jitnet.kernels import processor
 from jitnet.kernels.cpu import vector_math
-from jitnet.kernels.cpu._jit import FASTMATH, kernel_attributes
+from jitnet.kernels.cpu.runtime import processor
+from jitnet.kernels.cpu.runtime.jit import FASTMATH, kernel_attributes
 from jitnet.kernels.scalar import activations
 
 REFERENCE = {

@@ -13,20 +13,22 @@ from small_networks import digest
 from test_simd import TARGETS, guarded
 
 import jitnet
-from jitnet import layers, plan, steps
-from jitnet.kernels.cpu.convolution_direct import (
+from jitnet import layers
+from jitnet import step as steps
+from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
     conv2d_forward_plan,
 )
-from jitnet.kernels.cpu.transpose import transpose_plan
-from jitnet.kernels.cpu.winograd import (
+from jitnet.kernels.cpu.fast.transpose import transpose_plan
+from jitnet.kernels.cpu.fast.winograd import (
     winograd_backward_data_plan,
     winograd_backward_filter_plan,
     winograd_forward_plan,
     winograd_outputs,
 )
 from jitnet.layers.base import clear_names
+from jitnet.targets.cpu import sections as plan
 
 DIRECT = 0
 BOUNDS = {("float32", DIRECT): 2e-6, ("float32", 2): 2e-6, ("float32", 4): 2e-5}

@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from jitnet.kernels.cpu import workers
-from jitnet.kernels.cpu._jit import compile_uncached
-from jitnet.kernels.cpu.parallel import BUSY, REGION, RUNNING, parallel_for, state
+from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime.jit import compile_uncached
+from jitnet.kernels.cpu.runtime.parallel import BUSY, REGION, RUNNING, parallel_for, state
 
 
 @compile_uncached

@@ -1,7 +1,7 @@
 """Layers, with Keras 3's names, arguments, defaults and weight order."""
 
-from .._errors import module_getattr
-from ..graph import SymbolicTensor as KerasTensor
+from ..core.errors import module_getattr
+from ..core.values import SymbolicTensor as KerasTensor
 from .activation import Activation, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
 from .convolution import Conv2D, DepthwiseConv2D

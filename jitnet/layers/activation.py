@@ -1,6 +1,7 @@
 """Activations as layers."""
 
-from .. import _checks, activations, ops
+from .. import activations, ops
+from ..core import checks
 from .base import Layer
 
 
@@ -39,9 +40,9 @@ class ReLU(Layer):
         super().__init__(**kwargs)
         self.max_value = None
         if max_value is not None:
-            self.max_value = _checks.number("ReLU", "max_value", max_value, least=0, finite=False)
-        self.negative_slope = _checks.number("ReLU", "negative_slope", negative_slope, least=0)
-        self.threshold = _checks.number("ReLU", "threshold", threshold, least=0)
+            self.max_value = checks.number("ReLU", "max_value", max_value, least=0, finite=False)
+        self.negative_slope = checks.number("ReLU", "negative_slope", negative_slope, least=0)
+        self.threshold = checks.number("ReLU", "threshold", threshold, least=0)
 
     def call(self, inputs):
         if self.max_value is None and self.negative_slope == 0 and self.threshold == 0:
@@ -68,7 +69,7 @@ class Softmax(Layer):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        self.axis = _checks.integer("Softmax", "axis", axis)
+        self.axis = checks.integer("Softmax", "axis", axis)
 
     def call(self, inputs):
         return ops.softmax(inputs, self.axis)

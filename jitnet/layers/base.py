@@ -8,13 +8,15 @@ from collections import defaultdict
 
 import numpy as np
 
-from .. import _checks, _limits, _registry, graph, initializers, regularizers
-from .._errors import NamesArguments, invalid, unknown_arguments
+from jitnet.kernels.locks import across_forks
+
+from .. import _registry, initializers, regularizers
 from .._fixed import Fixed
-from .._locks import across_forks
 from ..config import check_policy
-from ..graph import SymbolicTensor, Value, Variable
-from ..operations.shape import Reshape
+from ..core import checks, limits, policy, trace
+from ..core.errors import NamesArguments, invalid, unknown_arguments
+from ..core.operations.shape import Reshape
+from ..core.values import SymbolicTensor, Value, Variable
 
 _counters: dict[str, int] = defaultdict(int)
 _counting = across_forks(threading.Lock())
@@ -90,16 +92,16 @@ class Layer(Fixed, NamesArguments):
             # half of a character: no file can hold it
             raise invalid(f"{type(self).__name__} expects a name of whole Unicode characters.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
-        self._trainable = _checks.boolean(type(self).__name__, "trainable", trainable)
+        self._trainable = checks.boolean(type(self).__name__, "trainable", trainable)
         check_policy(dtype)
-        if dtype not in (None, "float32", "float64", graph.MIXED):
-            expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{graph.MIXED}" or None.'
+        if dtype not in (None, "float32", "float64", policy.MIXED):
+            expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{policy.MIXED}" or None.'
             raise invalid(expected, dtype=dtype)
         self._policy = dtype
         self._built_policy = None
         self.built = False
         kind = type(self).__name__
-        self.input_spec_shape = None if input_shape is None else _checks.sizes(kind, "input_shape", input_shape)
+        self.input_spec_shape = None if input_shape is None else checks.sizes(kind, "input_shape", input_shape)
         self._weights: list[Variable] = []
         self._first_node: Node | None = None
 
@@ -123,7 +125,7 @@ class Layer(Fixed, NamesArguments):
     def get_config(self) -> dict:
         """The constructor's arguments."""
         config = {"name": self.name, "trainable": self.trainable}
-        if self._policy is not None or self._built_policy == graph.MIXED:
+        if self._policy is not None or self._built_policy == policy.MIXED:
             config["dtype"] = self.dtype_policy
         return config
 
@@ -136,12 +138,12 @@ class Layer(Fixed, NamesArguments):
     @property
     def dtype(self) -> str:
         """The dtype of the layer's weights and of what it returns."""
-        return "float32" if self.dtype_policy == graph.MIXED else self.dtype_policy
+        return "float32" if self.dtype_policy == policy.MIXED else self.dtype_policy
 
     @property
     def dtype_policy(self) -> str:
         """Its dtype, or "mixed_bfloat16" if the operands of its products are rounded."""
-        return self._policy or self._built_policy or graph.policy()
+        return self._policy or self._built_policy or policy.policy()
 
     def add_weight(
         self, shape=(), initializer="glorot_uniform", dtype=None, trainable=True, regularizer=None, name="weight"
@@ -152,7 +154,7 @@ class Layer(Fixed, NamesArguments):
         ``jitnet.regularizers``; trainable=False: a state that the optimizer leaves alone.
         """
         initializer = initializers.get(initializer)
-        _limits.count_weight(f"{self.name}/{name}", tuple(shape))
+        limits.count_weight(f"{self.name}/{name}", tuple(shape))
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
         variable = Variable(value, f"{self.name}/{name}", trainable, regularizers.get(regularizer))
         variable.trainable = trainable and self.trainable
@@ -259,7 +261,7 @@ class Layer(Fixed, NamesArguments):
         shapes = shapes if isinstance(inputs, list | tuple) else shapes[0]
         mode = self._mode(training)
         arguments = {"training": mode} if self._accepts_training() else {}
-        with graph.training_mode(mode), graph.scope(self.name, self.dtype_policy):
+        with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
             try:
                 self._build_once(shapes)
                 outputs = self.call(inputs, **arguments)
@@ -306,7 +308,7 @@ class Layer(Fixed, NamesArguments):
     def _mode(self, training) -> bool | None:
         """``training`` as given, else of whoever calls this layer, else by default of ``call``."""
         if training is None:
-            training = graph.is_training()
+            training = trace.is_training()
         if training is None and self._accepts_training():
             default = _training_parameter(getattr(self.call, "__func__", self.call)).default
             training = False if default is inspect.Parameter.empty else default

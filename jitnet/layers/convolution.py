@@ -1,8 +1,9 @@
 """Conv2D and DepthwiseConv2D."""
 
-from .. import _checks, activations, initializers, ops, regularizers
-from .._errors import invalid
-from ..operations.base import require_rank
+from .. import activations, initializers, ops, regularizers
+from ..core import checks
+from ..core.errors import invalid
+from ..core.operations.base import require_rank
 from .base import Layer, check_channels_last
 
 
@@ -33,16 +34,16 @@ class Conv2D(Layer):
     ):  # fmt: skip
         super().__init__(**kwargs)
         check_channels_last("Conv2D", data_format)
-        self.filters = _checks.integer("Conv2D", "filters", filters, least=1)
-        self.kernel_size = _checks.pair("Conv2D", "kernel_size", kernel_size)
-        self.strides = _checks.pair("Conv2D", "strides", strides)
-        self.padding = _checks.padding_name("Conv2D", padding)
-        self.dilation_rate = _checks.pair("Conv2D", "dilation_rate", dilation_rate)
-        self.groups = _checks.integer("Conv2D", "groups", groups, least=1)
+        self.filters = checks.integer("Conv2D", "filters", filters, least=1)
+        self.kernel_size = checks.pair("Conv2D", "kernel_size", kernel_size)
+        self.strides = checks.pair("Conv2D", "strides", strides)
+        self.padding = checks.padding_name("Conv2D", padding)
+        self.dilation_rate = checks.pair("Conv2D", "dilation_rate", dilation_rate)
+        self.groups = checks.integer("Conv2D", "groups", groups, least=1)
         if self.filters % self.groups:
             raise invalid(f"Conv2D expects filters to be a multiple of groups={groups}.", filters=filters)
         self.activation = activations.get(activation)
-        self.use_bias = _checks.boolean("Conv2D", "use_bias", use_bias)
+        self.use_bias = checks.boolean("Conv2D", "use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
@@ -117,13 +118,13 @@ class DepthwiseConv2D(Layer):
     ):  # fmt: skip
         super().__init__(**kwargs)
         check_channels_last("DepthwiseConv2D", data_format)
-        self.kernel_size = _checks.pair("DepthwiseConv2D", "kernel_size", kernel_size)
-        self.strides = _checks.pair("DepthwiseConv2D", "strides", strides)
-        self.padding = _checks.padding_name("DepthwiseConv2D", padding)
-        self.depth_multiplier = _checks.integer("DepthwiseConv2D", "depth_multiplier", depth_multiplier, least=1)
-        self.dilation_rate = _checks.pair("DepthwiseConv2D", "dilation_rate", dilation_rate)
+        self.kernel_size = checks.pair("DepthwiseConv2D", "kernel_size", kernel_size)
+        self.strides = checks.pair("DepthwiseConv2D", "strides", strides)
+        self.padding = checks.padding_name("DepthwiseConv2D", padding)
+        self.depth_multiplier = checks.integer("DepthwiseConv2D", "depth_multiplier", depth_multiplier, least=1)
+        self.dilation_rate = checks.pair("DepthwiseConv2D", "dilation_rate", dilation_rate)
         self.activation = activations.get(activation)
-        self.use_bias = _checks.boolean("DepthwiseConv2D", "use_bias", use_bias)
+        self.use_bias = checks.boolean("DepthwiseConv2D", "use_bias", use_bias)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)

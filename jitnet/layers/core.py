@@ -1,6 +1,7 @@
 """Dense."""
 
-from .. import _checks, activations, initializers, ops, regularizers
+from .. import activations, initializers, ops, regularizers
+from ..core import checks
 from .base import Layer
 
 
@@ -23,9 +24,9 @@ class Dense(Layer):
         kernel_regularizer=None, bias_regularizer=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        self.units = _checks.integer("Dense", "units", units, least=1)
+        self.units = checks.integer("Dense", "units", units, least=1)
         self.activation = activations.get(activation)
-        self.use_bias = _checks.boolean("Dense", "use_bias", use_bias)
+        self.use_bias = checks.boolean("Dense", "use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)

@@ -1,8 +1,8 @@
 """Input."""
 
-from .. import _checks, graph
-from ..graph import SymbolicTensor
-from ..operations.elementwise import CAST_DTYPES
+from ..core import checks, policy
+from ..core.operations.elementwise import CAST_DTYPES
+from ..core.values import SymbolicTensor
 from .base import Layer, Node, unique_layer_name
 
 
@@ -17,10 +17,10 @@ class InputLayer(Layer):
 
     def __init__(self, shape=None, batch_size=None, dtype=None, **kwargs):
         super().__init__(**kwargs)
-        self._policy = None if dtype is None else _checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
-        self.shape = shape = _checks.sizes("Input", "shape", shape)
+        self._policy = None if dtype is None else checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
+        self.shape = shape = checks.sizes("Input", "shape", shape)
         self.built = True
-        tensor = SymbolicTensor((None, *shape), dtype or graph.floatx(), self.name)
+        tensor = SymbolicTensor((None, *shape), dtype or policy.floatx(), self.name)
         self._first_node = tensor.history = Node(self, [], [tensor])
 
     _not_copied = ()

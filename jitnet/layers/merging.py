@@ -1,6 +1,7 @@
 """Layers of several inputs."""
 
-from .. import _checks, ops
+from .. import ops
+from ..core import checks
 from .base import Layer
 
 
@@ -47,7 +48,7 @@ class Concatenate(_Merge):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        self.axis = _checks.integer("Concatenate", "axis", axis)
+        self.axis = checks.integer("Concatenate", "axis", axis)
 
     def call(self, inputs):
         return ops.concatenate(inputs, self.axis)

@@ -1,9 +1,10 @@
 """BatchNormalization."""
 
-from .. import _checks, initializers, regularizers
-from .._errors import invalid
-from ..graph import Constant
-from ..operations.normalization import BatchNorm
+from .. import initializers, regularizers
+from ..core import checks
+from ..core.errors import invalid
+from ..core.operations.normalization import BatchNorm
+from ..core.values import Constant
 from .base import Layer
 
 
@@ -31,11 +32,11 @@ class BatchNormalization(Layer):
     ):  # fmt: skip
         super().__init__(**kwargs)
         kind = "BatchNormalization"
-        self.axis = _checks.integer(kind, "axis", axis)
-        self.momentum = _checks.number(kind, "momentum", momentum, least=0, most=1)
-        self.epsilon = _checks.number(kind, "epsilon", epsilon, least=0)
-        self.center = _checks.boolean(kind, "center", center)
-        self.scale = _checks.boolean(kind, "scale", scale)
+        self.axis = checks.integer(kind, "axis", axis)
+        self.momentum = checks.number(kind, "momentum", momentum, least=0, most=1)
+        self.epsilon = checks.number(kind, "epsilon", epsilon, least=0)
+        self.center = checks.boolean(kind, "center", center)
+        self.scale = checks.boolean(kind, "scale", scale)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)

@@ -1,8 +1,8 @@
 """Pooling of (batch, height, width, channels)."""
 
-from .. import _checks
-from ..operations.convolution import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
-from ..operations.shape import Reshape
+from ..core import checks
+from ..core.operations.convolution import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
+from ..core.operations.shape import Reshape
 from .base import Layer, check_channels_last
 
 
@@ -13,9 +13,9 @@ class _Pooling2D(Layer):
         super().__init__(name=name, **kwargs)
         kind = type(self).__name__
         check_channels_last(kind, data_format)
-        self.pool_size = _checks.pair(kind, "pool_size", pool_size)
-        self.strides = self.pool_size if strides is None else _checks.pair(kind, "strides", strides)
-        self.padding = _checks.padding_name(kind, padding)
+        self.pool_size = checks.pair(kind, "pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else checks.pair(kind, "strides", strides)
+        self.padding = checks.padding_name(kind, padding)
 
     def call(self, inputs):
         return self.operation(self.pool_size, self.strides, self.padding)(inputs)
@@ -58,7 +58,7 @@ class _GlobalPooling2D(Layer):
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(**kwargs)
         check_channels_last(type(self).__name__, data_format)
-        self.keepdims = _checks.boolean(type(self).__name__, "keepdims", keepdims)
+        self.keepdims = checks.boolean(type(self).__name__, "keepdims", keepdims)
 
     def call(self, inputs):
         y = self.operation()(inputs)

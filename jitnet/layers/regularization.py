@@ -1,8 +1,9 @@
 """Dropout."""
 
-from .. import _checks, _seed
-from .._errors import invalid
-from ..operations.random import Dropout as DropoutOperation
+from .. import _seed
+from ..core import checks
+from ..core.errors import invalid
+from ..core.operations.random import Dropout as DropoutOperation
 from .base import Layer
 
 
@@ -24,7 +25,7 @@ class Dropout(Layer):
         super().__init__(**kwargs)
         if noise_shape is not None:
             raise invalid("Dropout drops every element by itself: noise_shape must be None.", noise_shape=noise_shape)
-        self.rate = _checks.number("Dropout", "rate", rate, least=0, below=1)
+        self.rate = checks.number("Dropout", "rate", rate, least=0, below=1)
         self.noise_shape = None
         self.seed = None if seed is None else _seed.checked_seed(seed)
         self._stream = _seed.next_stream() if seed is None else 0

@@ -1,10 +1,10 @@
 """Flatten, Reshape, ZeroPadding2D."""
 
 
-from .. import _checks
-from ..operations.base import elements, require_rank
-from ..operations.shape import Pad2D
-from ..operations.shape import Reshape as ReshapeOperation
+from ..core import checks
+from ..core.operations.base import elements, require_rank
+from ..core.operations.shape import Pad2D
+from ..core.operations.shape import Reshape as ReshapeOperation
 from .base import Layer, check_channels_last
 
 
@@ -36,7 +36,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
-        self.target_shape = _checks.sizes("Reshape", "target_shape", target_shape, least=-1)
+        self.target_shape = checks.sizes("Reshape", "target_shape", target_shape, least=-1)
 
     def call(self, inputs):
         return ReshapeOperation(self.target_shape)(inputs)
@@ -58,7 +58,7 @@ class ZeroPadding2D(Layer):
     def __init__(self, padding=(1, 1), data_format=None, **kwargs):
         super().__init__(**kwargs)
         check_channels_last("ZeroPadding2D", data_format)
-        self.padding = _checks.margins("ZeroPadding2D", "padding", padding)
+        self.padding = checks.margins("ZeroPadding2D", "padding", padding)
 
     def call(self, inputs):
         require_rank("ZeroPadding2D", inputs, 4, "(batch, height, width, channels)")

@@ -14,8 +14,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from ._jit import kernel, kernel_attributes, scalar
 from .memory import view
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 _LANES = 16  # columns of a block in stack memory: one AVX-512 vector of float32
 _ROWS = 256  # rows of such a block; 16 kB in float32

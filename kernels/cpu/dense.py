@@ -1,7 +1,7 @@
 """Matrix products of dense layers, and bias: blocked loops that LLVM vectorises along the last axis."""
 
-from ._jit import kernel, kernel_attributes
 from .rows import repeated, rows_together, scratch
+from .runtime.jit import kernel, kernel_attributes
 
 
 @kernel

@@ -1,18 +1,18 @@
 """Depthwise convolution, NHWC: every channel is convolved by itself, so vectors run along the channels.
 
-All three passes go through the images by rows.  There are tiles of ``jitnet.kernels.simd_depthwise`` for the kernels
+All three passes go through the images by rows.  There are tiles of ``tiles.depthwise`` for the kernels
 that networks have (3 and 5 columns with a stride of 1 or 2, 7 columns) and one for all others.  Channels beyond the
 last whole vector take masked vectors.  Where a channel has several filters there are plain loops.
 
 Going backward, the outputs that a pixel went into lie at regular distances, like the pixels that went into an output.
 """
 
-from jitnet.kernels.simd import address
-from jitnet.kernels.simd_depthwise import correlate_tile, weigh_tile
-from jitnet.kernels.specialise import vector_target
+from jitnet.kernels.cpu.runtime.specialise import vector_target
+from jitnet.kernels.cpu.tiles.depthwise import correlate_tile, weigh_tile
+from jitnet.kernels.cpu.tiles.simd import address
 
-from ._jit import kernel, kernel_attributes, scalar
 from .memory import view
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 _TARGET = vector_target()
 _BYTES = _TARGET.bytes

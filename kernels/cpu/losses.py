@@ -8,8 +8,8 @@ import numpy as np
 
 from ..scalar import activations
 from . import vector_math
-from ._jit import kernel, kernel_attributes, scalar
 from .rows import SCRATCH, scratch
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 # Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
 EPSILON = 1e-7

@@ -6,7 +6,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from ._jit import kernel, kernel_attributes
+from .runtime.jit import kernel, kernel_attributes
 
 
 @intrinsic

@@ -1,6 +1,6 @@
 """Metrics per row.  Predictions are (rows, classes), labels int64 (rows,), values one number per row (rows,)."""
 
-from ._jit import kernel, kernel_attributes, scalar
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 
 @scalar

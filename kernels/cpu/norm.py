@@ -6,8 +6,8 @@ mask is where its result y is positive.
 
 import numpy as np
 
-from ._jit import kernel, kernel_attributes, scalar
 from .rows import SCRATCH, fold, repeated, rows_together, scratch, zeros_for
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 _SHIFT_ROWS = 256
 

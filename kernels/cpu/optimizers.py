@@ -5,7 +5,7 @@ handle negative indices, which keeps the compiler from vectorising.
 """
 
 from ..scalar import optimizers
-from ._jit import kernel, kernel_attributes, scalar
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 sgd = scalar(optimizers.sgd)
 sgd_momentum = scalar(optimizers.sgd_momentum)

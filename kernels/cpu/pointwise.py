@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.specialise import GeneratedKernel
+from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel
 
 from ..scalar import activations, arithmetic
 
@@ -18,8 +18,8 @@ _FUNCTIONS = {
 
 _SOURCE = '''"""{functions}: one loop, written by jitnet."""
 
-from jitnet.kernels.cpu._jit import exact_kernel, kernel_attributes
-{imports}from jitnet.kernels.simd import flat, separate_arrays
+from jitnet.kernels.cpu.runtime.jit import exact_kernel, kernel_attributes
+{imports}from jitnet.kernels.cpu.tiles.simd import flat, separate_arrays
 
 
 @exact_kernel

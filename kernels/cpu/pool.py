@@ -10,8 +10,8 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ._jit import kernel, kernel_attributes, scalar
 from .memory import view
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 
 @scalar

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from ..scalar import philox
-from ._jit import kernel, kernel_attributes, scalar
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 # ten rounds are more than the compiler inlines by itself, and a loop with a call in it does not vectorise
 inlined = functools.partial(scalar, inline=True)

@@ -7,7 +7,7 @@ and y is (outer, inner).
 import numpy as np
 
 from ..scalar import activations, arithmetic
-from ._jit import kernel, kernel_attributes, scalar
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 maximum = scalar(arithmetic.maximum)
 sign = scalar(activations.sign)

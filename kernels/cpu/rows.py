@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from ._jit import scalar
+from .runtime.jit import scalar
 
 SCRATCH = 256  # elements, the longest such row
 

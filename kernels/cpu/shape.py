@@ -1,6 +1,6 @@
 """Kernels that move values: copy, concatenate, slice, pad, transpose, fill."""
 
-from ._jit import kernel, kernel_attributes
+from .runtime.jit import kernel, kernel_attributes
 
 
 @kernel

@@ -6,7 +6,7 @@ The maximum of the axis is taken off before exp, so that nothing overflows (Good
 import numpy as np
 
 from . import vector_math
-from ._jit import kernel, kernel_attributes, scalar
+from .runtime.jit import kernel, kernel_attributes, scalar
 
 
 @scalar

@@ -1,6 +1,6 @@
 """What a training step needs around its layers: sums over chunks in a fixed order, and running results."""
 
-from ._jit import kernel, kernel_attributes
+from .runtime.jit import kernel, kernel_attributes
 
 
 @kernel

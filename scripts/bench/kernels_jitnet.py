@@ -8,24 +8,24 @@ from numpy import float32
 from operands import convolution_operands, matrix_operands
 from peers import Case
 
-from jitnet.kernels.cpu import workers
-from jitnet.kernels.cpu._jit import compile_uncached
-from jitnet.kernels.cpu.convolution_direct import (
+from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
     conv2d_forward_plan,
 )
-from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
-from jitnet.kernels.cpu.memory import view
-from jitnet.kernels.cpu.parallel import parallel_for
-from jitnet.kernels.cpu.transpose import transpose_plan
-from jitnet.kernels.cpu.winograd import (
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
+from jitnet.kernels.cpu.fast.transpose import transpose_plan
+from jitnet.kernels.cpu.fast.winograd import (
     winograd_backward_data_plan,
     winograd_backward_filter_plan,
     winograd_forward_plan,
     winograd_outputs,
 )
-from jitnet.plan import ROWS_PER_HEAVY_CHUNK
+from jitnet.kernels.cpu.memory import view
+from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime.jit import compile_uncached
+from jitnet.kernels.cpu.runtime.parallel import parallel_for
+from jitnet.targets.cpu.sections import ROWS_PER_HEAVY_CHUNK
 
 
 class _Kernel(Case):

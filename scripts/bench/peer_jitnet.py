@@ -9,7 +9,8 @@ from workloads import MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
 
 import jitnet
 from jitnet import layers, losses, ops, optimizers
-from jitnet.steps import Step, placeholder
+from jitnet.core.values import placeholder
+from jitnet.step import Step
 
 
 class PaddedConv2D(layers.Layer):

@@ -1,0 +1,1 @@
+"""What a model means: values, operations, programs; knows no machine."""

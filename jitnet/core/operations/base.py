@@ -1,0 +1,136 @@
+"""What an operation is."""
+
+import re
+
+from ..policy import floatx
+from ..trace import apply
+from ..values import Value, as_value, is_integer
+
+REGISTRY: dict[str, type] = {}  # jitnet's own operations by class name: what a saved model may hold
+
+CONVERTED, KEPT, REFUSED = "converted", "kept", "refused"  # what an operation does with integers alone
+
+
+class Operation:
+    """One differentiable step of a graph.
+
+    A subclass gives ``infer`` (shapes and dtypes of the outputs, and the errors that a user should see), ``forward``
+    (kernel calls) and ``backward`` (kernel calls that add to the gradients of the inputs).  Constructor arguments are
+    kept under their own names, so that ``get_config`` finds them.
+
+    A file may hold any arguments, and they reach kernels: the constructor checks each of them (see ``checks``), and
+    ``infer`` every input's shape.  ``registered=False``: not to be made from a file, being no operation by itself.
+    """
+
+    differentiable = True
+    random = False  # whether it draws random numbers
+    whole_inputs: tuple = ()  # indices of inputs that have no batch axis, such as weights
+    broadcasts = False  # whether inputs are repeated along missing axes, by NumPy's rules
+    labels: tuple = ()  # indices of inputs that are integers by their meaning
+    integers = CONVERTED  # what becomes of inputs that are all integers: KEPT, CONVERTED to floatx first, or REFUSED
+
+    def __init_subclass__(cls, registered: bool = True, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if registered and cls.__module__.partition(".")[0] == "jitnet":
+            REGISTRY[cls.__name__] = cls
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    def __call__(self, *inputs):
+        """Apply to symbolic tensors, variables, arrays or numbers: a symbolic tensor (or a tuple of them)."""
+        return apply(self, *inputs)
+
+    def prepare(self, inputs) -> tuple:
+        """What it is applied to as values of one dtype, by Keras's rules of promotion."""
+        return converted(self, inputs)
+
+    def infer(self, *inputs) -> list[tuple]:
+        """``[(shape, dtype), ...]`` of the outputs; raises ValueError for inputs that don't fit."""
+        raise TypeError(f"{type(self).__name__} lacks an infer method")
+
+    def forward(self, program, lowered) -> None:
+        """Emit the calls that compute ``lowered.outputs`` from ``lowered.inputs``."""
+        raise TypeError(f"{type(self).__name__} lacks a forward method")
+
+    def backward(self, program, lowered) -> None:
+        """Emit the calls that add to ``lowered.gradient(i)`` for every input that ``lowered.needs(i)``."""
+        raise TypeError(f"{type(self).__name__} has no gradient")
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return dict(vars(self))
+
+
+def require_rank(operation, x, rank: int, meaning: str) -> None:
+    """Raise unless ``x`` has ``rank`` axes, the batch included."""
+    if x.ndim != rank:
+        raise ValueError(
+            f"{operation} expects an input of rank {rank} with axes {meaning}. "
+            f"Received: shape={display(x.shape)} (rank {x.ndim})"
+        )
+
+
+def display(shape) -> str:
+    """A shape as users write it: the batch axis is None."""
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+def elements(shape) -> int:
+    """Elements of a shape without its batch axis."""
+    size = 1
+    for dimension in shape:
+        if dimension is not None:
+            size *= dimension
+    return size
+
+
+def normalize_axis(operation: str, axis: int, x) -> int:
+    """A non-negative axis, checked; the batch axis is not allowed."""
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"{operation} expects an axis from {-x.ndim} to {x.ndim - 1}. Received: axis={axis!r}")
+    given, axis = axis, axis % x.ndim
+    if axis == 0 and x.batched:
+        raise ValueError(
+            f"{operation} cannot run along the batch axis (axis 0) of shape {display(x.shape)}: pass another one, such "
+            f"as axis=-1. Received: axis={given}"
+        )
+    return axis
+
+
+def canonical_axis(x, axis: int) -> tuple[int, int]:
+    """``(axis_size, inner)`` as the kernels take them: elements along ``axis``, and after it."""
+    return x.shape[axis], elements(x.shape[axis + 1 :])
+
+
+def _common_dtype(operation, inputs) -> str:
+    """The dtype in which ``operation`` computes: as in Keras, a float type unless all are integers that may stay so."""
+    dtypes = dict.fromkeys(x.dtype for x in inputs if isinstance(x, Value))
+    floats = [dtype for dtype in dtypes if dtype.startswith("float")]
+    if floats:
+        return floats[0]
+    if operation.integers == CONVERTED or not all(map(is_integer, inputs)):
+        return floatx()
+    if operation.integers == REFUSED:
+        raise TypeError(
+            f"{operation.name} needs a tensor of floating-point numbers: turn one into them with "
+            f"jitnet.ops.cast(x, {floatx()!r}). Received: dtype={', '.join(dtypes)}"
+        )
+    return next(iter(dtypes)) if len(dtypes) == 1 else "int64"
+
+
+def converted(operation, inputs) -> tuple:
+    """``inputs`` as values of one dtype; labels as integers."""
+    dtype = _common_dtype(operation, [x for i, x in enumerate(inputs) if i not in operation.labels])
+    found = []
+    for i, x in enumerate(inputs):
+        wanted = "int64" if i in operation.labels else dtype
+        value = as_value(x, wanted)
+        if value.dtype != wanted and not value.dtype.startswith("float"):
+            value = REGISTRY["Cast"](wanted)(value)
+        found.append(value)
+    for x in found:
+        if x.dtype.startswith("float") and x.dtype != dtype:
+            raise TypeError(
+                f"{operation.name} mixes {dtype} and {x.dtype} ({x!r}). Build all layers under one jitnet.set_floatx."
+            )
+    return tuple(found)

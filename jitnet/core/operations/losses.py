@@ -1,0 +1,143 @@
+"""Losses and accuracies: predictions (..., C) and targets to one value per row (...)."""
+
+import functools
+
+from .. import checks
+from ..errors import invalid
+from ..program import Out
+from .base import Operation, display
+
+# kernels/cpu/metrics.py: the arguments of each after the arrays, as they are checked
+SCORES = {
+    "sparse_categorical_accuracy": (),
+    "categorical_accuracy": (),
+    "binary_accuracy": (functools.partial(checks.number, "binary_accuracy", "threshold", finite=False),),
+    "sparse_top_k_categorical_accuracy": (
+        functools.partial(checks.integer, "sparse_top_k_categorical_accuracy", "k", least=1),
+    ),
+}
+
+
+class RowLoss(Operation, registered=False):
+    """Shared by the losses below: one value per row of the last axis."""
+
+    sparse = False  # targets are labels (...,) instead of (..., C)
+    keeps_probabilities = False  # the backward pass reads softmax probabilities instead of the predictions
+
+    @property
+    def labels(self) -> tuple:
+        return (1,) if self.sparse else ()
+
+    def infer(self, predictions, targets):
+        expected = predictions.shape[:-1] if self.sparse else predictions.shape
+        if predictions.ndim < 2 or targets.shape != expected:
+            raise ValueError(
+                f"{self.name} expects targets of shape {display(expected)} for predictions of shape "
+                f"{display(predictions.shape)}. Received: shape={display(targets.shape)}"
+            )
+        dtype = "int64" if self.sparse else predictions.dtype
+        if targets.dtype != dtype:
+            raise ValueError(f"{self.name} expects targets of dtype {dtype}. Received: dtype={targets.dtype}")
+        return [(predictions.shape[:-1], predictions.dtype)]
+
+    def _rows(self, program, lowered):
+        predictions, targets = lowered.inputs
+        columns = predictions.shape[-1]
+        shaped = program.as_rows(predictions, columns)
+        targets = (
+            program.reshaped(targets, (), rows=targets.size) if self.sparse else program.as_rows(targets, columns)
+        )
+        return shaped, targets
+
+    def _vector(self, program, buffer):
+        return program.reshaped(buffer, (), rows=buffer.size)
+
+    def forward(self, program, lowered):
+        predictions, targets = self._rows(program, lowered)
+        outputs = [Out(self._vector(program, lowered.output))]
+        if self.keeps_probabilities:
+            saved = lowered.save("probabilities", lowered.inputs[0].shape, predictions.dtype)
+            outputs.append(Out(program.as_rows(saved, predictions.shape[-1])))
+        program.call(f"losses.{self.name}_forward", predictions, targets, *outputs)
+
+    def backward(self, program, lowered):
+        if lowered.needs(1):
+            raise ValueError(f"{self.name} has no gradient with respect to its targets.")
+        predictions, targets = self._rows(program, lowered)
+        columns = predictions.shape[-1]
+        dx = lowered.gradient(0)
+        if self.keeps_probabilities:
+            predictions = program.as_rows(lowered.saved["probabilities"], columns)
+        program.call(
+            f"losses.{self.name}_backward", predictions, targets, self._vector(program, lowered.d_output),
+            Out(program.as_rows(dx.buffer, columns), dx.accumulate), dx.accumulate,
+        )  # fmt: skip
+
+
+class SparseSoftmaxCrossEntropy(RowLoss):
+    """-log(softmax(logits))[label]: softmax and cross-entropy in one stable kernel."""
+
+    sparse = True
+    keeps_probabilities = True
+
+
+class SoftmaxCrossEntropy(RowLoss):
+    """-sum(targets * log(softmax(logits)))."""
+
+    keeps_probabilities = True
+
+
+class SparseCrossEntropy(RowLoss):
+    """-log(probabilities)[label]."""
+
+    sparse = True
+
+
+class CrossEntropy(RowLoss):
+    """-sum(targets * log(probabilities))."""
+
+
+class BinaryCrossEntropy(RowLoss):
+    """Mean over the last axis of -(t log p + (1 - t) log(1 - p))."""
+
+
+class BinaryCrossEntropyWithLogits(RowLoss):
+    """The same from logits: max(z, 0) - z t + log(1 + exp(-|z|))."""
+
+
+class MeanSquaredError(RowLoss):
+    """Mean over the last axis of (prediction - target)^2."""
+
+
+class MeanAbsoluteError(RowLoss):
+    """Mean over the last axis of |prediction - target|."""
+
+
+class Accuracy(Operation):
+    """A per-row score for metrics, by the name of its kernel in kernels/cpu/metrics.py; it has no gradient."""
+
+    differentiable = False
+
+    def __init__(self, kernel: str, parameters=()):
+        self.kernel = checks.one_of("Accuracy", "kernel", kernel, SCORES)
+        wanted = SCORES[kernel]
+        if not isinstance(parameters, list | tuple) or len(parameters) != len(wanted):
+            raise invalid(f"Accuracy expects {len(wanted)} parameters of {kernel}.", parameters=parameters)
+        self.parameters = tuple(check(value) for check, value in zip(wanted, parameters, strict=True))
+
+    @property
+    def name(self):
+        return self.kernel
+
+    @property
+    def sparse(self):
+        return self.kernel.startswith("sparse")
+
+    labels = RowLoss.labels
+    infer = RowLoss.infer
+    _rows = RowLoss._rows
+
+    def forward(self, program, lowered):
+        predictions, targets = self._rows(program, lowered)
+        values = program.reshaped(lowered.output, (), rows=lowered.output.size)
+        program.call(f"metrics.{self.kernel}", predictions, targets, Out(values), *self.parameters)

@@ -1,0 +1,44 @@
+"""Sums, means and maxima along axes."""
+
+from .. import checks
+from ..program import Out
+from .base import CONVERTED, KEPT, REFUSED, Operation, canonical_axis, normalize_axis
+
+FUNCTIONS = ("sum", "mean", "max")  # of kernels/cpu/reduction.py
+
+
+class Reduction(Operation):
+    """``function`` ("sum", "mean" or "max") along one axis other than the batch."""
+
+    def __init__(self, function: str, axis: int, keepdims: bool = False):
+        self.function = checks.one_of("Reduction", "function", function, FUNCTIONS)
+        self.axis = checks.integer(self.function, "axis", axis)
+        self.keepdims = checks.boolean(self.function, "keepdims", keepdims)
+
+    @property
+    def name(self):
+        return self.function
+
+    @property
+    def integers(self) -> str:
+        return {"sum": KEPT, "mean": CONVERTED, "max": REFUSED}[self.function]
+
+    def infer(self, x):
+        axis = normalize_axis(self.function, self.axis, x)
+        kept = (1,) if self.keepdims else ()
+        return [(x.shape[:axis] + kept + x.shape[axis + 1 :], x.dtype)]
+
+    def _scalars(self, x):
+        return canonical_axis(x, normalize_axis(self.function, self.axis, x))
+
+    def forward(self, program, lowered):
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call(f"reduction.{self.function}_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+
+    def backward(self, program, lowered):
+        scalars = self._scalars(lowered.application.inputs[0])
+        dx = lowered.gradient(0)
+        saved = (lowered.inputs[0], lowered.output) if self.function == "max" else ()
+        program.call(
+            f"reduction.{self.function}_backward", *saved, lowered.d_output, dx, *scalars, dx.accumulate
+        )  # fmt: skip

@@ -1,0 +1,183 @@
+"""Operations that move elements without changing them."""
+
+from .. import checks
+from ..errors import invalid
+from ..program import Out
+from .base import KEPT, Operation, display, elements, normalize_axis, require_rank
+
+
+class Reshape(Operation):
+    """The same elements under another shape; ``shape`` is without the batch axis, one entry may be -1."""
+
+    integers = KEPT
+
+    def __init__(self, shape):
+        self.shape = checks.sizes("reshape", "shape", shape, least=-1)
+        if self.shape.count(-1) > 1:
+            raise invalid("reshape takes sizes and at most one -1.", shape=self.shape)
+
+    def infer(self, x):
+        shape = list(self.shape)
+        size = elements(x.shape)
+        if -1 in shape:
+            known = elements([s for s in shape if s != -1])
+            shape[shape.index(-1)] = size // known if known else 0
+        if elements(shape) != size:
+            raise ValueError(
+                f"reshape cannot turn {display(x.shape)} ({size} elements per sample) into {self.shape}. "
+                f"Received: shape={self.shape}"
+            )
+        return [((None, *shape) if x.batched else tuple(shape), x.dtype)]
+
+    def forward(self, program, lowered):
+        if lowered.inputs[0].kind in ("batch", "whole", "external"):
+            lowered.alias_output()
+        else:
+            program.call("shape.copy_forward", lowered.inputs[0], Out(lowered.output))
+
+    def backward(self, program, lowered):
+        lowered.pass_gradient(0)
+
+
+class Concatenate(Operation):
+    """Tensors side by side along ``axis``."""
+
+    integers = KEPT
+
+    def __init__(self, axis: int = -1):
+        self.axis = checks.integer("concatenate", "axis", axis)
+
+    def infer(self, *tensors):
+        if not tensors:
+            raise ValueError("concatenate expects at least one tensor. Received: none")
+        first = tensors[0]
+        axis = normalize_axis("concatenate", self.axis, first)
+        for x in tensors[1:]:
+            same = x.ndim == first.ndim and all(
+                i == axis or s == t for i, (s, t) in enumerate(zip(x.shape, first.shape, strict=False))
+            )
+            if not same:
+                shapes = ", ".join(display(t.shape) for t in tensors)
+                raise ValueError(
+                    f"concatenate expects shapes that agree in all axes but axis {axis}. Received: shapes {shapes}"
+                )
+        total = sum(x.shape[axis] for x in tensors)
+        return [(first.shape[:axis] + (total,) + first.shape[axis + 1 :], first.dtype)]
+
+    def _parts(self, application):
+        """(offset, width of the part, width of the whole) per input, in elements of one outer row."""
+        inputs = application.inputs
+        axis = normalize_axis("concatenate", self.axis, inputs[0])
+        widths = [elements(x.shape[axis:]) for x in inputs]
+        offset = 0
+        for width in widths:
+            yield offset, width, sum(widths)
+            offset += width
+
+    def forward(self, program, lowered):
+        y = lowered.output
+        for x, scalars in zip(lowered.inputs, self._parts(lowered.application), strict=True):
+            # each call fills its own columns, so the earlier ones must count as kept
+            program.call("shape.concatenate_forward", x, Out(y, accumulate=scalars[0] > 0), *scalars)
+
+    def backward(self, program, lowered):
+        dy = lowered.d_output
+        for index, scalars in enumerate(self._parts(lowered.application)):
+            if lowered.needs(index):
+                dx = lowered.gradient(index)
+                program.call("shape.concatenate_backward", dy, dx, *scalars, dx.accumulate)
+
+
+class Slice(Operation):
+    """Elements ``start`` to ``stop`` along ``axis``."""
+
+    integers = KEPT
+
+    def __init__(self, axis: int, start: int, stop: int):
+        self.axis = checks.integer("slice", "axis", axis)
+        self.start = checks.integer("slice", "start", start, least=0)
+        self.stop = checks.integer("slice", "stop", stop, least=1)
+
+    def infer(self, x):
+        axis = normalize_axis("slice", self.axis, x)
+        if not 0 <= self.start < self.stop <= x.shape[axis]:
+            raise ValueError(
+                f"slice expects 0 <= start < stop <= {x.shape[axis]} along axis {axis} of {display(x.shape)}. "
+                f"Received: start={self.start}, stop={self.stop}"
+            )
+        return [(x.shape[:axis] + (self.stop - self.start,) + x.shape[axis + 1 :], x.dtype)]
+
+    def _scalars(self, x):
+        axis = normalize_axis("slice", self.axis, x)
+        inner = elements(x.shape[axis + 1 :])
+        return self.start * inner, x.shape[axis] * inner, (self.stop - self.start) * inner
+
+    def forward(self, program, lowered):
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call("shape.slice_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call("shape.slice_backward", lowered.d_output, dx, *scalars, dx.accumulate)
+
+
+class Transpose(Operation):
+    """Axes in another order; the batch axis stays first."""
+
+    integers = KEPT
+
+    def __init__(self, axes):
+        self.axes = checks.sizes("transpose", "axes", axes, least=0)
+
+    def infer(self, x):
+        if sorted(self.axes) != list(range(x.ndim)):
+            raise ValueError(
+                f"transpose expects an order of the {x.ndim} axes of {display(x.shape)}. Received: axes={self.axes}"
+            )
+        if x.batched and self.axes[0] != 0:
+            raise ValueError(f"transpose must leave the batch axis (axis 0) first. Received: axes={self.axes}")
+        if x.ndim - x.batched > 4:
+            raise ValueError(f"transpose handles up to 4 axes besides the batch. Received: shape={display(x.shape)}")
+        return [(tuple(x.shape[a] for a in self.axes), x.dtype)]
+
+    def _scalars(self, x):
+        axes = [a - 1 for a in self.axes[1:]] if x.batched else list(self.axes)
+        sizes = x.shape[1:] if x.batched else x.shape
+        strides = [elements(sizes[i + 1 :]) for i in range(len(sizes))]
+        missing = 4 - len(axes)
+        shape = (1,) * missing + tuple(sizes[a] for a in axes)
+        return shape, (0,) * missing + tuple(strides[a] for a in axes)
+
+    def forward(self, program, lowered):
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call("shape.transpose_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call("shape.transpose_backward", lowered.d_output, dx, *scalars, dx.accumulate)
+
+
+class Pad2D(Operation):
+    """Zeros around height and width of x (N, H, W, C); padding: ((top, bottom), (left, right))."""
+
+    name = "pad2d"
+    integers = KEPT
+
+    def __init__(self, padding):
+        self.padding = checks.margins("pad2d", "padding", padding)
+
+    def infer(self, x):
+        require_rank("pad2d", x, 4, "(batch, height, width, channels)")
+        (top, bottom), (left, right) = self.padding
+        return [((x.shape[0], x.shape[1] + top + bottom, x.shape[2] + left + right, x.shape[3]), x.dtype)]
+
+    def forward(self, program, lowered):
+        (top, _), (left, _) = self.padding
+        program.call("shape.pad2d_forward", lowered.inputs[0], Out(lowered.output), top, left, 0.0)
+
+    def backward(self, program, lowered):
+        (top, _), (left, _) = self.padding
+        dx = lowered.gradient(0)
+        program.call("shape.pad2d_backward", lowered.d_output, dx, top, left, dx.accumulate)

@@ -1,0 +1,34 @@
+"""Softmax and log-softmax along one axis."""
+
+from .. import checks
+from ..program import Out
+from .base import Operation, canonical_axis, normalize_axis
+
+
+class Softmax(Operation):
+    """exp(x) / sum(exp(x)) along ``axis``, computed from x - max(x)."""
+
+    def __init__(self, axis: int = -1):
+        self.axis = checks.integer(self.name, "axis", axis)
+
+    def infer(self, x):
+        normalize_axis(self.name, self.axis, x)
+        return [(x.shape, x.dtype)]
+
+    def _scalars(self, x):
+        return canonical_axis(x, normalize_axis(self.name, self.axis, x))
+
+    def forward(self, program, lowered):
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call(f"softmax.{self.name}_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call(
+            f"softmax.{self.name}_backward", lowered.output, lowered.d_output, dx, *scalars, dx.accumulate
+        )  # fmt: skip
+
+
+class LogSoftmax(Softmax):
+    """log(softmax(x)) along ``axis``."""

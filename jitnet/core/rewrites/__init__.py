@@ -1,0 +1,1 @@
+"""Rewrites of a program that hold for every target, one file each."""

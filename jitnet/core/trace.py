@@ -1,0 +1,90 @@
+"""The graph that tracing builds: applications of operations, and what layers may ask meanwhile."""
+
+import itertools
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from . import limits
+from .policy import MIXED
+from .values import SymbolicTensor
+
+
+class Application:
+    """One use of an operation: its inputs and the tensors that it produced."""
+
+    counter = itertools.count()
+
+    def __init__(self, operation, inputs, scope, bfloat16=False):
+        self.operation = operation
+        self.inputs = inputs
+        self.scope = scope  # name of the layer that asked for it
+        self.bfloat16 = bfloat16  # whether its products may round their operands, by that layer's policy
+        self.outputs = []
+        self.index = next(Application.counter)
+
+    @property
+    def batched(self) -> bool:
+        return any(value.batched for value in [*self.inputs, *self.outputs])
+
+
+# what layers may ask while they are traced, each thread its own
+_training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
+_scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
+
+
+@contextmanager
+def training_mode(training: bool | None):
+    """Trace with layers behaving as in training (dropout, batch statistics), as in inference, or (None) by default."""
+    token = _training.set(training)
+    try:
+        yield
+    finally:
+        _training.reset(token)
+
+
+@contextmanager
+def scope(name: str, policy: str = "float32"):
+    """Operations applied inside belong to the layer ``name``, whose dtype policy is ``policy``."""
+    token = _scopes.set((*_scopes.get(), (name, policy)))
+    try:
+        yield
+    finally:
+        _scopes.reset(token)
+
+
+def is_training() -> bool | None:
+    """What ``training`` is for whoever is called without it; None where no caller has said."""
+    return _training.get()
+
+
+def current_scope() -> tuple[str, str]:
+    """Name and policy of the layer that is traced."""
+    scopes = _scopes.get()
+    return scopes[-1] if scopes else ("", "float32")
+
+
+def apply(operation, *inputs):
+    """Add ``operation`` to the graph; the symbolic result (a tensor, or a tuple for several)."""
+    limits.count_operation()
+    inputs = operation.prepare(inputs)
+    name, policy = current_scope()
+    application = Application(operation, inputs, name, policy == MIXED)
+    specifications = operation.infer(*inputs)
+    base = application.scope or operation.name
+    for shape, dtype in specifications:
+        application.outputs.append(SymbolicTensor(shape, dtype, base, application))
+    return application.outputs[0] if len(application.outputs) == 1 else tuple(application.outputs)
+
+
+def topological_order(outputs) -> list:
+    """All applications that ``outputs`` depend on, each after those that it reads from."""
+    found = {}
+    stack = [value.producer for value in outputs if isinstance(value, SymbolicTensor) and value.producer]
+    while stack:
+        application = stack.pop()
+        if application.index in found:
+            continue
+        found[application.index] = application
+        stack.extend(v.producer for v in application.inputs if isinstance(v, SymbolicTensor) and v.producer)
+    # an application is created after those whose outputs it reads
+    return [found[index] for index in sorted(found)]

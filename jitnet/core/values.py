@@ -1,0 +1,201 @@
+"""Values, which operations read: tensors that are being traced, variables, constants.
+
+A symbolic tensor whose first axis is the batch has ``shape[0] is None``: one graph, one plan and one step source serve
+every batch size.  Tensors without a batch axis (a penalty, a normalised weight) have an ordinary shape.
+"""
+
+import math
+
+import numpy as np
+
+from . import checks
+from .policy import floatx
+
+ITEMSIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
+
+
+class Value:
+    """Something that an operation can read: it has a ``shape``, a ``dtype`` and a ``name``."""
+
+    shape: tuple
+    dtype: str
+    name: str
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first axis is the batch."""
+        return len(self.shape) > 0 and self.shape[0] is None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self):
+        raise TypeError(f"{self!r} is symbolic and has no length; use its .shape")
+
+    def __bool__(self):
+        raise TypeError(
+            f"{self!r} is symbolic: its value is not known while the model is traced, so it cannot steer an `if`. "
+            "Express the choice with jitnet.ops, for example ops.maximum."
+        )
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(f"{self!r} is symbolic and cannot become a NumPy array; use jitnet.ops instead of numpy.")
+
+
+_OPERATORS: dict = {}  # Python's operators on values, by the names of functions of jitnet.ops
+
+
+def _operator(name, reflected=False):
+    def method(self, *other):
+        function = _OPERATORS[name]
+        return function(*other, self) if reflected else function(self, *other)
+
+    return method
+
+
+class _Operators:
+    """Python operators on values."""
+
+    __add__ = _operator("add")
+    __radd__ = _operator("add", reflected=True)
+    __sub__ = _operator("subtract")
+    __rsub__ = _operator("subtract", reflected=True)
+    __mul__ = _operator("multiply")
+    __rmul__ = _operator("multiply", reflected=True)
+    __truediv__ = _operator("divide")
+    __rtruediv__ = _operator("divide", reflected=True)
+    __pow__ = _operator("power")
+    __rpow__ = _operator("power", reflected=True)
+    __matmul__ = _operator("matmul")
+    __neg__ = _operator("negative")
+    __abs__ = _operator("absolute")
+    __array_priority__ = 100
+    __array_ufunc__ = None
+
+
+def operators(**functions) -> None:
+    """Let Python's operators on values mean these functions; ``jitnet.ops`` installs its own."""
+    _OPERATORS.update(functions)
+
+
+class SymbolicTensor(_Operators, Value):
+    """The result of an operation, or an input, while a model is traced.
+
+    shape: tuple of ints, None first when the first axis is the batch.
+    producer: the Application that computes it, or None for an input.
+    """
+
+    def __init__(self, shape, dtype, name, producer=None):
+        self.shape = tuple(shape)
+        self.dtype = dtype
+        self.name = name
+        self.producer = producer
+        self.history = None  # the layers.base.Node of the layer that returned it; how Model finds its layers
+
+    def __getstate__(self) -> dict:
+        # a copy is linked again by the model that it belongs to: chains of producers may be longer than the stack
+        is_input = self.history is not None and self.history.inputs == []
+        return {**vars(self), "producer": None, "history": self.history if is_input else None}
+
+    def __repr__(self):
+        return f"<SymbolicTensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
+
+
+class Constant(Value):
+    """An array that never changes, such as the 2.0 of ``x * 2.0``."""
+
+    def __init__(self, array):
+        self.array = np.atleast_1d(np.ascontiguousarray(array))
+        self.shape = self.array.shape
+        self.dtype = str(self.array.dtype)
+        self.name = "constant"
+
+    def __repr__(self):
+        return f"<Constant shape={self.shape}, dtype={self.dtype}>"
+
+
+class Variable(_Operators, Value):
+    """A weight or a state: a NumPy array with a name.
+
+    ``value`` is a view of the memory that steps read and write; assigning to it writes there, as ``assign`` does.  Once
+    a plan was made that memory is part of one flat storage array, so that the optimizer updates all parameters in one
+    pass.  A copy, also a pickled one, has memory of its own.
+    """
+
+    def __init__(self, value, name="variable", trainable=True, regularizer=None):
+        self._value = np.array(value, order="C")
+        self.shape = self._value.shape
+        self.dtype = str(self._value.dtype)
+        self.name = name
+        self.trainable = trainable
+        self.requested_trainable = trainable  # what ``trainable`` returns to when its layer is no longer frozen
+        self.regularizer = regularizer
+        self.storage = None  # the flat array that ``value`` is a view of
+        self.storage_offset = 0  # in elements
+
+    @property
+    def batched(self) -> bool:
+        return False
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def value(self) -> np.ndarray:
+        """The current value, not a copy."""
+        return self._value
+
+    @value.setter
+    def value(self, value) -> None:
+        self.assign(value)
+
+    def move(self, storage: np.ndarray, offset: int) -> None:
+        """Let the value live in ``storage``, a flat array, from element ``offset`` on."""
+        view = storage[offset : offset + self.size].reshape(self.shape)
+        view[...] = self._value
+        self._value, self.storage, self.storage_offset = view, storage, offset
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the current value."""
+        return self._value.copy()
+
+    def assign(self, value) -> None:
+        """Overwrite the value; the shape must match, the dtype becomes the variable's."""
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiub":
+            raise TypeError(f"Variable {self.name!r} holds numbers. Received: dtype={value.dtype}")
+        if value.shape != self.shape:
+            raise ValueError(f"Variable {self.name!r} has shape {self.shape}. Received: shape={value.shape}")
+        self._value[...] = value
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_value": self.numpy(), "storage": None, "storage_offset": 0}
+
+    def __repr__(self):
+        return f"<Variable {self.name}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._value, dtype=dtype)
+
+
+def as_value(x, dtype=None) -> Value:
+    """``x`` itself if symbolic; numbers and arrays become constants of ``dtype`` (default: floatx)."""
+    if isinstance(x, Value):
+        return x
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"An operation takes symbolic tensors, arrays and numbers. Received: {x!r}")
+    return Constant(array.astype(dtype or floatx()))
+
+
+def is_integer(x) -> bool:
+    """Whether a value, an array or a number is one of integers."""
+    return not x.dtype.startswith("float") if isinstance(x, Value) else np.asarray(x).dtype.kind in "iub"
+
+
+def placeholder(name: str, shape, dtype=None) -> SymbolicTensor:
+    """A symbolic input; ``shape`` is without the batch axis."""
+    dtype = checks.one_of("an input", "dtype", dtype or floatx(), ITEMSIZE)
+    return SymbolicTensor((None, *checks.sizes("An input", "shape", shape, least=0)), dtype, name)

@@ -1,0 +1,1 @@
+"""How a machine runs a program: one folder per target."""

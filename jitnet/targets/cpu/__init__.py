@@ -1,0 +1,1 @@
+"""Programs on the CPU: sections of a generated step over kernels that Numba compiles."""

@@ -1,0 +1,1 @@
+"""Specialised forms of the reference kernels; without this folder everything still runs."""

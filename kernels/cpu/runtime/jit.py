@@ -1,0 +1,377 @@
+"""How CPU code is compiled, cached and linked: the one place that sets Numba's options.
+
+Compiled code lives in the user's cache directory, in folders named by a hash of the sources that it is made of:
+Numba's own cache does not notice that an imported function changed, a new folder does.  So that the hash is complete,
+a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``;
+those in ``_GENERATED`` also from the generator of tiles.
+
+A kernel is compiled once and called through a symbol of its own.  Numba would otherwise copy it into each caller and
+optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
+"""
+
+import functools
+import hashlib
+import importlib
+import itertools
+import pickle
+import re
+import sys
+from pathlib import Path
+
+import llvmlite.binding
+import numba
+import numpy
+from llvmlite.binding import newpassmanagers
+from llvmlite.binding.ffi import ObjectRef
+from numba import types
+from numba.core import cgutils, sigutils
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.serialize import dumps
+from numba.core.typing import signature as make_signature
+from numba.extending import intrinsic, register_jitable
+
+from jitnet.kernels.cpu.runtime import cache, exceptions
+from jitnet.kernels.cpu.runtime.specialise import module_name, vector_target
+from jitnet.kernels.locks import across_forks
+
+# reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
+FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+
+_FOLDER = Path(__file__).parent.parent  # of the kernels
+_SHARED = (
+    "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "elementwise.py", "memory.py", "rows.py",
+    "vector_math.py",
+)  # fmt: skip
+_GENERATED = ("depthwise.py",)  # modules that call the generator's tiles
+_KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
+_NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
+across_forks(global_compiler_lock)
+_USERS = itertools.count()  # numbers of users' functions
+
+
+@functools.cache
+def _shared_hash():
+    """Hash of what every module of kernels may import, and of Numba's version."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in [*(_FOLDER / name for name in _SHARED), *sorted((_FOLDER.parent / "scalar").glob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest
+
+
+@functools.cache
+def source_hash(module_file: str) -> str:
+    """Hash of a module of kernels and of all that its compiled code depends on."""
+    digest = _shared_hash().copy()
+    # a generated module has no file: its name is a hash of its source
+    digest.update(module_file.encode() if module_file.startswith("<") else Path(module_file).read_bytes())
+    if Path(module_file).name in _GENERATED:
+        digest.update(module_name(vector_target().name).encode())
+    return digest.hexdigest()[:16]
+
+
+def module_hash(module: str) -> str:
+    """``source_hash`` of a module of ``jitnet.kernels.cpu``, by its name below it."""
+    return source_hash(str(_FOLDER / f"{module.replace('.', '/')}.py"))
+
+
+# ---- cache
+
+
+class _Locator:
+    """Where Numba's messages say that a function is; the files are ``_OverloadFiles``'s business."""
+
+    def __init__(self, function):
+        self._py_file = function.__code__.co_filename
+
+    def ensure_cache_path(self):
+        """The folder is made with its first file."""
+
+    def get_cache_path(self):
+        return f"kernels/{Path(self._py_file.strip('<>')).stem}-{source_hash(self._py_file)}"
+
+    def get_source_stamp(self):
+        return source_hash(self._py_file)
+
+
+class _CacheImpl(CompileResultCacheImpl):
+    """Names the files by the function and its line; Numba's own constructor would ask the environment for places."""
+
+    def __init__(self, function):
+        self._locator = _Locator(function)
+        self._lineno = function.__code__.co_firstlineno
+        module = Path(self._locator._py_file.strip("<>")).stem
+        version = f"py{sys.version_info.major}{sys.version_info.minor}{getattr(sys, 'abiflags', '')}"
+        self._filename_base = f"{module}.{re.sub('[<>]', '', function.__qualname__)}-{self._lineno}.{version}"
+
+
+class _OverloadFiles:
+    """One file per compiled overload, named by its key: several processes can write at once without an index to lose.
+
+    A file also says which kernels the overload calls by symbol.
+    """
+
+    def __init__(self, folder: str, base: str):
+        self._prefix = f"{folder}/{base}"
+        self.calls: dict[str, tuple] = {}  # of the overload that is saved next
+
+    def _name(self, key) -> str:
+        return f"{self._prefix}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+    def load(self, key):
+        content = cache.read(self._name(key))
+        if content is None:
+            return None
+        try:
+            text, calls, data = pickle.loads(content)
+        except Exception:  # what another version wrote may fail in any way; it is compiled anew
+            return None
+        # machine code from the disk is linked when it is loaded: its kernels must have their symbols by then
+        for symbol, (module, function, arguments) in calls.items():
+            if symbol not in _KERNELS:
+                getattr(importlib.import_module(module), function).compile(arguments)
+        return data if text == repr(key) and calls.keys() <= _KERNELS.keys() else None
+
+    def save(self, key, data) -> None:
+        cache.write(self._name(key), dumps((repr(key), self.calls, data)))
+
+    def contains(self, key) -> bool:
+        return cache.contains(self._name(key))
+
+    def flush(self) -> None:
+        """What ``recompile`` wants gone; a file of that name would be the same again."""
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of one function on files of ours."""
+
+    _impl_class = _CacheImpl
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._cache_file = _OverloadFiles(self._cache_path, self._impl.filename_base)
+
+    def contains(self, arguments: tuple, codegen) -> bool:
+        """Whether the overload for these types is on the disk."""
+        return self._cache_file.contains(self._index_key(arguments, codegen))
+
+    def save_overload(self, sig, data):
+        called = set(re.findall(r"@(jitnet_kernel_\w+)", data.library.get_llvm_str()))
+        if called <= _KERNELS.keys():
+            self._cache_file.calls = {symbol: _KERNELS[symbol] for symbol in called}
+            super().save_overload(sig, data)
+
+
+# ---- memory
+
+
+def _dispose_of_pass_managers() -> None:
+    """Let llvmlite free LLVM's pass managers, which it makes for each function and module: 16 to 55 KiB each time.
+
+    Its classes inherit the method that does so behind an empty one of the same name (llvmlite 0.47 to 0.50).
+    """
+    for manager in (newpassmanagers.ModulePassManager, newpassmanagers.FunctionPassManager):
+        if manager._dispose is ObjectRef._dispose:
+            manager._dispose = newpassmanagers.NewPassManager._dispose
+
+
+_dispose_of_pass_managers()
+
+_ended = []  # libraries of generated modules that have ended, perhaps in the middle of a compilation
+
+
+def _forget_intermediate_code(dispatcher, arguments, linked: bool) -> None:
+    """Free what Numba needed to compile a function; its machine code stays as long as the process.
+
+    linked: whether what calls it may yet copy its code, which is then kept in LLVM's compact form.
+    """
+    while _ended:
+        _free_modules(_ended.pop())
+    compiled = dispatcher.overloads.get(arguments)
+    if compiled is None:  # kept under other types than it was asked for
+        return
+    library = compiled.library
+    if library._shared_module is None and library._final_module is None:
+        return
+    dispatcher.overloads[arguments] = compiled._replace(type_annotation="", metadata=None, call_helper=None)
+    if linked:
+        bitcode = library._get_module_for_linking().as_bitcode()
+        library._get_module_for_linking = functools.partial(llvmlite.binding.parse_bitcode, bitcode)
+    _free_modules(library)
+
+
+def _free_modules(library) -> None:
+    """Free LLVM's modules of a library, and of the parts that belong to it alone."""
+    for other in library._linking_libraries:
+        if getattr(other, "belongs_to_caller", False):
+            _free_modules(other)
+    final, shared = library._final_module, library._shared_module
+    library._final_module = library._shared_module = library._compiled_object = None
+    library._disable_inspection = True
+    library._linking_libraries.clear()
+    if final is not None:
+        library.codegen._engine._ee.remove_module(final)  # machine code that was made stays
+        final.close()
+    if shared is not None and shared is not final:
+        shared.close()
+
+
+def forget_functions(contents: dict) -> None:
+    """Break what Numba ties to a generated module that has ended: its functions would hold each other for ever."""
+    for value in list(contents.values()):
+        if getattr(getattr(value, "py_func", None), "__globals__", None) is contents:
+            value._make_finalizer()()
+            _ended.extend(compiled.library for compiled in value.overloads.values())
+            value.overloads.clear()
+
+
+def _after_compiling(dispatcher, act):
+    """``dispatcher``, which calls ``act(arguments)`` for every overload that it compiles or finds in the cache.
+
+    Another thread comes in before both or after both.
+    """
+    compile_overload = dispatcher.compile
+
+    def compile(signature):
+        with global_compiler_lock:
+            entry_point = compile_overload(signature)
+            arguments, _ = sigutils.normalize_signature(signature)
+            act(arguments)
+        return entry_point
+
+    dispatcher.compile = compile
+    return dispatcher
+
+
+def _forgetful(dispatcher):
+    """A dispatcher that keeps no intermediate code but what callers link."""
+    return _after_compiling(dispatcher, lambda arguments: _forget_intermediate_code(dispatcher, arguments, True))
+
+
+# ---- kernels as symbols
+
+
+def _publish(dispatcher, arguments, name: str, user: int | None) -> None:
+    """Give an overload of a kernel its symbol, and let callers call that."""
+    compiled = dispatcher.overloads[arguments]
+    function = dispatcher.py_func
+    identity = f"{function.__module__} {function.__qualname__} {arguments} "
+    identity += source_hash(function.__code__.co_filename) if user is None else str(user)
+    symbol = f"jitnet_kernel_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
+    if symbol in _KERNELS:
+        return
+    descriptor = compiled.fndesc
+    address = compiled.library.get_pointer_to_function(descriptor.llvm_func_name)
+    llvmlite.binding.add_symbol(symbol, address)
+    _KERNELS[symbol] = (function.__module__, function.__name__, arguments)
+    _NUMBERS[exceptions.number_of(symbol)] = name
+
+    def call_symbol(context, builder, sig, args):
+        function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
+        target = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+        status, _ = context.call_conv.call_function(builder, target, descriptor.restype, descriptor.argtypes, args)
+        exceptions.propagate(context, builder, status, symbol)
+        return context.get_dummy_value()
+
+    call_symbol.signature = make_signature(descriptor.restype, *descriptor.argtypes)
+    call_symbol.libs = ()
+    selector = compiled.target_context._defns[compiled.entry_point]
+    selector.versions.clear()
+    selector._cache.clear()
+    selector.append(call_symbol, call_symbol.signature.args)
+
+
+def raised_by() -> str | None:
+    """The name of the kernel that raised the last exception in this thread, once."""
+    return _NUMBERS.get(exceptions.take_last())
+
+
+def _called_by_symbol(dispatcher, name: str, user: int | None = None):
+    """name: what steps call the kernel; user: the number of a user's function, which isn't in the cache."""
+
+    def publish(arguments):
+        # another thread's caller finds the kernel with its symbol or not at all
+        _publish(dispatcher, arguments, name, user)
+        _forget_intermediate_code(dispatcher, arguments, linked=False)
+
+    call_template = dispatcher.get_call_template
+
+    def get_call_template(arguments, keywords):
+        # a literal 5 in the caller is an integer like any other: no overload of its own
+        return call_template(tuple(types.unliteral(a) for a in arguments), keywords)
+
+    dispatcher.get_call_template = get_call_template
+    return _after_compiling(dispatcher, publish)
+
+
+def kernel(function):
+    """Decorator of every CPU kernel: a function without a result.  Its first line is ``kernel_attributes()``."""
+    return _kernel(function, OPTIONS)
+
+
+def exact_kernel(function):
+    """A kernel whose own arithmetic is rounded operation by operation, unlike that of the functions it calls."""
+    return _kernel(function, {**OPTIONS, "fastmath": False})
+
+
+def _kernel(function, options):
+    dispatcher = numba.njit(**options)(function)
+    dispatcher._cache = _Cache(function)
+    return _called_by_symbol(dispatcher, function.__name__)
+
+
+def user_kernel(dispatcher, name: str):
+    """A user's own ``@njit`` function as a kernel; ``name``: what the step calls it.
+
+    The user's options count, and ours where the user gives none.
+    """
+    options = {**OPTIONS, **{key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}}
+    return _called_by_symbol(numba.njit(**options)(dispatcher.py_func), name, next(_USERS))
+
+
+def array_type(dtype: str, axes: int):
+    """Numba's type of a C-contiguous array."""
+    return types.Array(numba.from_dtype(numpy.dtype(dtype)), axes, "C")
+
+
+def compile_function(function):
+    """Generated code that calls kernels: ``@njit`` with jitnet's options and disk cache."""
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = _Cache(function)
+    return _forgetful(dispatcher)
+
+
+def compile_uncached(function):
+    """The same without the disk cache, for generated code that calls a user's own functions; it can be inspected."""
+    return numba.njit(**OPTIONS)(function)
+
+
+def compile_part(function):
+    """Generated code that becomes part of its only caller: neither Python nor the disk cache meets it."""
+    dispatcher = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+    def mark(arguments):
+        for compiled in dispatcher.overloads.values():
+            compiled.library.belongs_to_caller = True
+
+    return _after_compiling(dispatcher, mark)
+
+
+@intrinsic
+def kernel_attributes(typingctx):
+    """Lets LLVM use the widest vectors of the machine in the kernel."""
+
+    def codegen(context, builder, signature, arguments):
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def scalar(function, inline: bool = False, **options):
+    """A plain scalar function made callable from kernels; ``inline`` forces it into the caller's loop.
+
+    options: Numba's, instead of those of the kernel.
+    """
+    return register_jitable(forceinline=True, **options)(function) if inline else register_jitable(function)

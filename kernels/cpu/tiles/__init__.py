@@ -1,0 +1,1 @@
+"""Generators of vector code, which the kernels of ``fast`` are made of."""
