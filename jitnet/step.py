@@ -10,13 +10,13 @@ from ._locks import building
 from .builder import Builder, Computation
 from .config import conv_algorithm
 from .kernels.cpu.runtime.threads import get_num_threads
+from .targets.cpu import thresholds
 from .targets.cpu.load import load
 from .targets.cpu.memory import Workspace, pack, pack_constants
 from .targets.cpu.parameters import gradient_layout
 from .targets.cpu.schedule import Schedule
 from .targets.cpu.source import RESERVED, StepWriter
 from .targets.cpu.target import CPU
-from .targets.cpu.thresholds import PARALLEL_WORK, PARTS, SINGLE_CHUNK_WORK, UPDATE_WORK
 
 
 class Step:
@@ -127,7 +127,7 @@ class Step:
         if fixed is None:
             chunks = self.schedule.chunks(batch)
             fixed = {"batch": batch, "chunks": chunks, "threads": threads}
-            fixed.update(blocks=self.schedule.blocks(), parts=PARTS, update_threads=update_threads)
+            fixed.update(blocks=self.schedule.blocks(), parts=thresholds.PARTS, update_threads=update_threads)
             fixed["arena"] = workspace.arena
             fixed["constants"] = self._constants
             for storage_id, name in self.storage_names.items():
@@ -271,12 +271,12 @@ class Step:
 
     def _threads(self, batch: int, compiled: bool) -> tuple[int, int]:
         """Threads for the regions, and for the optimizer's update: one where more would not pay."""
-        least = SINGLE_CHUNK_WORK if compiled else PARALLEL_WORK
+        least = thresholds.SINGLE_CHUNK_WORK if compiled else thresholds.PARALLEL_WORK
         return tuple(get_num_threads() if work >= least else 1 for work in self._works(batch))
 
     def _works(self, batch: int) -> tuple[float, float]:
         """Operations of the regions, and of the update."""
-        update = self.schedule.update_work_per_sample * batch + UPDATE_WORK * self.layout.size
+        update = self.schedule.update_work_per_sample * batch + thresholds.UPDATE_WORK * self.layout.size
         return self.schedule.work_per_sample * batch, update
 
     def variable_gradients(self) -> dict:
@@ -307,8 +307,9 @@ class QuickPrediction:
 
         None also where every call draws new random numbers.
         """
-        small = isinstance(result, np.ndarray) and len(step.inputs) == 1 and step.work(len(result)) < PARALLEL_WORK
-        return cls(step, result) if small and len(result) and not (step.random or step.hyperparameters) else None
+        if not isinstance(result, np.ndarray) or len(step.inputs) != 1 or step.random or step.hyperparameters:
+            return None
+        return cls(step, result) if len(result) and step.work(len(result)) < thresholds.PARALLEL_WORK else None
 
     def takes(self, x) -> bool:
         """Whether x needs neither a check nor a conversion."""

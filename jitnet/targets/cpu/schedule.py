@@ -12,16 +12,9 @@ from dataclasses import dataclass, field
 
 from ...core.liveness import lifetimes, place
 from ...core.program import Buffer, Call, Program, Scalar
+from . import thresholds
 from .axes import Batch, Rows
 from .parameters import Flat, Layout, aligned
-from .thresholds import (
-    HEAVY_WORK,
-    MAXIMUM_CHUNKS,
-    PARAMETERS_PER_BLOCK,
-    ROWS_PER_CHUNK,
-    ROWS_PER_HEAVY_CHUNK,
-    SINGLE_CHUNK_WORK,
-)
 
 
 @dataclass
@@ -174,14 +167,15 @@ class Schedule:
 
     def chunks(self, batch: int) -> int:
         """The number of chunks of a batch: a function of the batch size and the model only."""
-        if self.regions is None or self.work_per_sample * batch < SINGLE_CHUNK_WORK:
+        if self.regions is None or self.work_per_sample * batch < thresholds.SINGLE_CHUNK_WORK:
             return 1
-        rows = ROWS_PER_HEAVY_CHUNK if self.work_per_sample > HEAVY_WORK else ROWS_PER_CHUNK
-        return max(1, min(batch // rows, MAXIMUM_CHUNKS))
+        heavy = self.work_per_sample > thresholds.HEAVY_WORK
+        rows = thresholds.ROWS_PER_HEAVY_CHUNK if heavy else thresholds.ROWS_PER_CHUNK
+        return max(1, min(batch // rows, thresholds.MAXIMUM_CHUNKS))
 
     def blocks(self) -> int:
         """The number of parts in which the optimizer's update runs."""
-        return max(1, min(self.layout.size // PARAMETERS_PER_BLOCK, MAXIMUM_CHUNKS))
+        return max(1, min(self.layout.size // thresholds.PARAMETERS_PER_BLOCK, thresholds.MAXIMUM_CHUNKS))
 
     def arena_bytes(self, batch: int) -> int:
         return self.memory.nbytes(batch, self.chunks(batch))
