@@ -223,13 +223,15 @@ class Builder:
             return
         self._context("update")
         for variable, gradient in gradients.items():
-            slots = {name: Out(self._slot(name, variable), True) for name in optimizer.slot_names}
+            parameters = self.lowering.buffer(variable)
+            flat = (variable.size,)  # as updates by elements take arrays
+            slots = {name: Out(self._slot(name, variable, flat), True) for name in optimizer.slot_names}
             self.program.call(
-                optimizer.kernel, parameters=Out(self.lowering.buffer(variable), True), gradients=gradient, **slots,
-                **optimizer.update_arguments,
+                optimizer.kernel, parameters=Out(self.program.reshaped(parameters, flat), True),
+                gradients=self.program.reshaped(gradient, flat), **slots, **optimizer.update_arguments,
             ).attributes["elementwise"] = True  # fmt: skip
 
-    def _slot(self, name: str, variable: Variable) -> Buffer:
+    def _slot(self, name: str, variable: Variable, shape: tuple) -> Buffer:
         """What the optimizer keeps for a variable in the step's argument ``name``."""
         buffer = Buffer(name, variable.shape, variable.dtype, "slot", source=variable)
-        return buffer.viewed(variable.shape, name=f"{self.lowering.buffer(variable).name}_{name}")
+        return buffer.viewed(shape, name=self.program.unique_name(f"{self.lowering.buffer(variable).name}_{name}"))
