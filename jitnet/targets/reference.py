@@ -1,8 +1,8 @@
 """The reference target: a program call by call, over NumPy arrays.
 
 Nothing is rewritten, scheduled or generated.  Every call runs the plain kernel that its opcode names, over one chunk
-that is the whole batch, and every buffer has memory of its own.  What a program means is what comes out here; tests hold
-the other targets to it.
+that is the whole batch, and every buffer has memory of its own.  What a program means is what comes out here; tests
+hold the other targets to it.
 """
 
 import functools
@@ -31,7 +31,7 @@ class Reference(Target):
         Variables, slots, outputs and results are written where they lie.  Raises TypeError for a call whose arguments
         are not its kernel's, by name and order, or that is not plain.
         """
-        memory = Memory(batch, arrays, slots or {})
+        memory = Memory(batch, arrays, {} if slots is None else slots)
         names = {**(scalars or {}), "batch": batch, "begin": 0, "chunk": 0, "chunks": 1}
         for block in program.blocks:
             if block.condition is None or block.condition.value(names):
