@@ -9,7 +9,7 @@ from jitnet import layers, regularizers
 from jitnet.builder import Builder, Computation
 from jitnet.core.program import Block, Buffer, Out, Program, Scalar
 from jitnet.core.values import Variable, placeholder
-from jitnet.targets.reference import Reference, kernel_of
+from jitnet.targets.reference import Reference
 
 BATCH = 7  # one chunk in the generated step, too, whatever a sample costs
 
@@ -104,7 +104,7 @@ def programs():
 
 
 def test_every_call_has_its_kernels_arguments_by_name_and_order():
-    seen = {call.opcode for program in programs() for call in program.calls if kernel_of(call)}
+    seen = {call.opcode for program in programs() for call in program.calls if Reference().kernel(call)}
     families = {opcode.partition(".")[0] for opcode in seen if "." in opcode}
     assert len(seen) > 100 and {"conv", "training", "optimizers", "memory", "random", "metrics"} <= families
 
