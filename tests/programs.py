@@ -23,11 +23,8 @@ GEOMETRY = {
 def values(name: str, shape, dtype="float32") -> np.ndarray:
     """Numbers that depend on the name alone; uint8: winners of windows of 2 x 2."""
     generator = np.random.default_rng(zlib.crc32(name.encode()))
-    return (
-        generator.integers(0, 4, shape).astype(dtype)
-        if dtype == "uint8"
-        else generator.normal(size=shape).astype(dtype)
-    )
+    found = generator.integers(0, 4, shape) if dtype == "uint8" else generator.normal(size=shape)
+    return found.astype(dtype)
 
 
 class Sketch(Program):

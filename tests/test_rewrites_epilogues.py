@@ -1,4 +1,4 @@
-"""Bias, residual, ReLU and ReLU's mask become part of the product before them, where nothing else needs what is between.
+"""Bias, residual, ReLU and ReLU's mask become part of a product, where nothing else needs what is between.
 
 Each rewrite alone, over programs of a few calls; what they compute is compared by the reference target.
 """
@@ -8,6 +8,7 @@ from programs import GEOMETRY, Sketch, check, unchanged
 
 from jitnet.core.program import Block, Out, Scalar
 from jitnet.core.rewrites.epilogues import fuse_epilogues
+from jitnet.kernels.scalar.broadcasting import canonical
 
 SHAPE = (4, 5, 6)
 
@@ -149,8 +150,6 @@ def test_a_residual_must_be_known_and_of_one_shape():
     check(doubled, everything, ["conv2d_forward+bias", "add_forward", "copy_forward"])
 
     def repeated(program):
-        from jitnet.kernels.scalar.broadcasting import canonical
-
         total, skip = program.batch("total", *SHAPE), program.given("skip", 1, 1, 6)
         shape, a, b = canonical(SHAPE, True, skip.shape, True)
         program.call(
