@@ -59,6 +59,7 @@ class Sketch(Program):
 
     def copy(self, x, y) -> Call:
         """What keeps another rewrite from going on."""
+        assert x.size == y.size  # no kernel looks
         return self.call("shape.copy_forward", x=x, y=Out(y))
 
 
