@@ -8,6 +8,8 @@ import jitnet
 from jitnet import layers, regularizers
 from jitnet.builder import Builder, Computation
 from jitnet.core.program import Block, Buffer, Out, Program, Scalar
+from jitnet.core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
+from jitnet.core.rewrites.copies import remove_copies
 from jitnet.core.values import Variable, placeholder
 from jitnet.targets.reference import Reference
 
@@ -89,6 +91,40 @@ def test_training_steps_of_networks_have_the_bits_of_the_unfused_step(name):
         np.testing.assert_array_equal(array, state[key])
     changed = [np.abs(new - old).max() for new, old in zip(model.get_weights(), weights, strict=True)]
     assert min(changed) > 0 and np.isfinite(changed).all()
+
+
+def rewritten(model, mode, rewrites, shapes=None):
+    """What the unfused program of a mode leaves behind, before ``rewrites`` and after them; its opcodes afterwards."""
+    generator = np.random.default_rng(1)
+    step = model._step(mode, shapes, fuse=False)
+    data = {name: generator.standard_normal((20, *x.shape[1:])).astype("float32") for name, x in step.inputs.items()}
+    if mode == "train":
+        order = generator.integers(0, 20, BATCH)
+        data |= {"y": generator.integers(0, 10, 20), "order": order, "sample_weight": np.ones(20, "float32")}
+    else:
+        data = {"x": data["x"][:BATCH], "predictions": np.empty((BATCH, 10), "float32")}
+    found, weights = [], model.get_weights()
+    for rewrite in (None, *rewrites):
+        if rewrite is not None:
+            rewrite(step.program)
+        model.set_weights(weights)
+        arrays = {**data, "results": np.zeros(step.results)} | {n: data[n].copy() for n in data if n == "predictions"}
+        memory = Reference().run(step.program, BATCH, arrays, {"t": 0, "seed": 5, "learning_rate": 0.1})
+        gradients = [memory.gradients[v].copy() for v in step.trainable]
+        found.append([arrays["results"], arrays.get("predictions", 0), *gradients, *model.get_weights()])
+    for after in found[1:]:
+        for one, two in zip(after, found[0], strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5 * np.abs(two).max(initial=0))
+    return {call.opcode for call in step.program.calls}
+
+
+def test_neutral_rewrites_of_networks_run_here_too():
+    model = residual_block()
+    model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
+    seen = rewritten(model, "train", [fuse_batch_norm, remove_copies], ((),))
+    assert {"norm.batch_norm_add_relu_apply", "norm.batch_norm_relu_backward_data"} <= seen
+    seen = rewritten(model, "predict", [lambda program: fold_batch_norm(program, lambda call, epilogue: True)])
+    assert "norm.batch_norm_fold" in seen and "norm.batch_norm_apply" not in seen
 
 
 # ---- arguments are the kernels' own
