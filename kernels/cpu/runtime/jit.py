@@ -17,6 +17,7 @@ import pickle
 import re
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import llvmlite.binding
 import numba
@@ -29,7 +30,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload
 
 from jitnet.kernels.cpu.runtime import cache, exceptions
 from jitnet.kernels.cpu.runtime.specialise import module_name, vector_target
@@ -372,6 +373,17 @@ def kernel_attributes(typingctx):
 def scalar(function, inline: bool = False, **options):
     """A plain scalar function made callable from kernels; ``inline`` forces it into the caller's loop.
 
+    Its global ``real``, in which it writes its literals, is the type of its first floating-point argument there.
     options: Numba's, instead of those of the kernel.
     """
-    return register_jitable(forceinline=True, **options)(function) if inline else register_jitable(function)
+
+    @overload(function, jit_options={"forceinline": True, **options} if inline else {}, strict=False)
+    def choose(*arguments, **keywords):
+        if "real" not in function.__code__.co_names:
+            return function
+        given = (*arguments, *keywords.values())
+        real = next((argument for argument in given if isinstance(argument, types.Float)), given[0])
+        scope = {**function.__globals__, "real": real}
+        return FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+
+    return function
