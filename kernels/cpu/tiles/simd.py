@@ -323,9 +323,6 @@ def address(typingctx, array, offset):
     return signature, codegen
 
 
-EPILOGUES = ("store", "accumulate", "bias", "bias_relu", "bias_add", "bias_add_relu", "relu_mask")
-
-
 def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
     """Write a block of results.  ``results[i][v]`` goes to ``pointers[i]`` after v vectors.
 
