@@ -1,7 +1,8 @@
 """Matrix products of dense layers, and bias: blocked loops that LLVM vectorises along the last axis."""
 
-from .rows import repeated, rows_together, scratch
+from .runtime.arrays import scratch
 from .runtime.jit import kernel, kernel_attributes
+from .runtime.rows import repeated, rows_together
 
 
 @kernel

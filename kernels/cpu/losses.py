@@ -7,8 +7,8 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 import numpy as np
 
 from ..scalar import activations
-from . import vector_math
-from .rows import SCRATCH, scratch
+from .runtime import vector_math
+from .runtime.arrays import SCRATCH, scratch
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 # Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm

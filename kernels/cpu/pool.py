@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from .memory import view
+from .runtime.arrays import view
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 

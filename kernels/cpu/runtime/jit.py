@@ -41,8 +41,8 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
-    "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "elementwise.py", "memory.py", "rows.py",
-    "vector_math.py",
+    "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "runtime/rows.py",
+    "runtime/vector_math.py", "elementwise.py",
 )  # fmt: skip
 _GENERATED = ("depthwise.py",)  # modules that call the generator's tiles
 _KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
