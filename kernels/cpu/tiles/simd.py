@@ -309,6 +309,24 @@ def _tile(name, dtype, lanes, arguments, emit, constants, hardware_masks=True):
     return tile
 
 
+def _tile_of_type(name, lanes, arguments, emit, constants, hardware_masks=True):
+    """Intrinsic ``tile(like, (argument, ...))``: vectors have ``lanes(dtype)`` elements like the array ``like``."""
+
+    @intrinsic
+    def tile(typingctx, like, values):
+        dtype = str(like.dtype)
+
+        def codegen(context, builder, signature, packed):
+            given = dtype, lanes(dtype), arguments, emit, constants, hardware_masks
+            function = _tile_function(builder.module, name, *given)
+            builder.call(function, [builder.extract_value(packed[1], i) for i in range(arguments)])
+            return context.get_dummy_value()
+
+        return types.void(like, types.UniTuple(types.intp, arguments)), codegen
+
+    return tile
+
+
 def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
     """Write a block of results.  ``results[i][v]`` goes to ``pointers[i]`` after v vectors.
 
