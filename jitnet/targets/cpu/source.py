@@ -310,7 +310,7 @@ class StepWriter:
         decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
         decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
         parallel = [name for name in ("flush_denormals", "parallel_for") if name in used]
-        modules: dict[str, list] = {"runtime.jit": decorators, "memory": ["view"], "runtime.parallel": parallel}
+        modules: dict[str, list] = {"runtime.jit": decorators, "runtime.arrays": ["view"], "runtime.parallel": parallel}
         for name, (module, function) in self.kernels.items():
             modules.setdefault(module, []).append(function if name == function else f"{function} as {name}")
         for module, names in sorted(modules.items()):
