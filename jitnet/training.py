@@ -139,9 +139,9 @@ class Trainer:
     def _step(self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None) -> Step:
         """The step of a mode: "train", "evaluate" or "predict"."""
         trainable = tuple(v for v in self.trainable_weights)
-        kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
+        update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm())
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm())
         steps = self._steps
         if key not in steps:
             with building, tracing():
