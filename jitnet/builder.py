@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from .core.autodiff import Gradients, dependents
 from .core.lowering import Lowering
+from .core.operations.base import elements
 from .core.program import Buffer, Out, Program, Scalar
 from .core.rewrites.pooling import pool_before_relu
 from .core.trace import topological_order
@@ -19,8 +20,8 @@ class Computation:
         which samples make the batch; without, they are the batch itself.
     outputs: symbolic tensors to return; argument names "predictions", "predictions_2", ...
     losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0.
-    records: tensors (None,) whose sums are recorded as results 1, 2, ...; also single numbers (), each step's counted
-        once per sample of its batch.
+    records: what is added up as results: tensors (None,), over their samples; single numbers (), each step's once per
+        sample of its batch; other tensors without a batch axis, each of their elements.
     effects: applications without outputs that a ``train_step`` traced: updates and assignments.
     seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
@@ -74,7 +75,7 @@ class Builder:
         if computation.optimizer is not None:
             self.updates.state(computation.optimizer)  # whose names come first
         wanted = dependents(applications, [*trainable, *computation.wanted_inputs])
-        self.results = 1 + len(computation.records)
+        self.results = self._place_records()
         self._results = Buffer("results", (self.results,), "float64", "argument")
 
         self._add_inputs()
@@ -116,7 +117,9 @@ class Builder:
         order = self.program.reshaped(order, (), name=self.program.unique_name("order_chunk"))
         for name, value in values.items():
             shape = value.shape[1:]
-            if self.computation.gathered:
+            if not value.batched:
+                buffer = Buffer(name, value.shape or (1,), value.dtype, "argument")
+            elif self.computation.gathered:
                 buffer = self.program.temporary(f"{name}_batch", shape, value.dtype, "batch")
                 source = Buffer(name, (0, *shape), value.dtype, "argument")
                 self.program.call("memory.gather", source=source, order=order, out=Out(buffer))
@@ -135,7 +138,11 @@ class Builder:
         """The callers' arrays as buffers; what is computed as an output is computed there."""
         targets, outputs = [], self.computation.outputs
         for index, value in enumerate(outputs):
-            targets.append(self._external("predictions" if index == 0 else f"predictions_{index + 1}", value))
+            name = "predictions" if index == 0 else f"predictions_{index + 1}"
+            if not value.batched:
+                targets.append(Buffer(name, value.shape or (1,), value.dtype, "argument"))
+                continue
+            targets.append(self._external(name, value))
             first = all(value is not earlier for earlier in outputs[:index])
             if isinstance(value, SymbolicTensor) and value.producer is not None and first:
                 self.lowering.place(value, targets[-1])
@@ -163,6 +170,14 @@ class Builder:
 
     # ---- losses and metrics
 
+    def _place_records(self) -> int:
+        """Where each record starts among the results, as ``places``; the number of results."""
+        self.places, size = [], 1 if self.computation.losses else 0
+        for value in self.computation.records:
+            self.places.append(size)
+            size += 1 if value.batched else elements(value.shape)
+        return size
+
     def _add_results(self) -> None:
         """Add the sums that are reported, and the gradients of the losses by their values."""
         self._context("result")
@@ -180,16 +195,18 @@ class Builder:
                     "training.loss_gradient", weights=weights, d_values=target,
                     scale=weight / batch if mean else weight, accumulate=target.accumulate,
                 )  # fmt: skip
-        for index, values in enumerate(self.computation.records, start=1):
+        for index, values in zip(self.places, self.computation.records, strict=True):
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
             factor = 1.0 * batch if mean is False else 1.0
             if values.batched:
                 self._record(index, values, weights if mean is not None else None, factor)
             else:
-                total = self.lowering.buffer(values)
-                results = Out(self._results, True)
-                self.program.call("training.add_number", number=total, results=results, index=index, factor=batch)
+                numbers, results = self.lowering.buffer(values), Out(self._results, True)
+                factor = batch if values.shape == () else 1.0
+                self.program.call(
+                    "training.add_numbers", numbers=numbers, results=results, index=index, factor=factor
+                )
         for variable, l1, l2 in self.computation.penalties:
             self.program.call(
                 "training.l1_l2_penalty", parameter=self.lowering.buffer(variable), l1=l1, l2=l2,

@@ -179,6 +179,12 @@ def max(x, axis=None, keepdims=False):
 
 
 @_public
+def shape(x):
+    """The sizes of x, as a tuple; None for the batch axis of a symbolic tensor."""
+    return tuple(x.shape) if isinstance(x, Value) else np.shape(x)
+
+
+@_public
 def reshape(x, newshape):
     """The elements of x under ``newshape``; its first entry is the batch axis, -1 or None."""
     shape = tuple(newshape)

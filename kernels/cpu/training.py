@@ -137,7 +137,9 @@ def count_step(iterations):
 
 
 @kernel
-def add_number(number, results, index, factor):
-    """results[index] += factor * number[0].  number: (1,), results: (k,) float64"""
+def add_numbers(numbers, results, index, factor):
+    """results[index + i] += factor * numbers[i].  numbers: any shape, n elements; results: (k,) float64"""
     kernel_attributes()
-    results[index] += factor * number[0]
+    flat = numbers.reshape(-1)
+    for i in range(flat.size):
+        results[index + i] += factor * flat[i]

@@ -223,7 +223,7 @@ class StepWriter:
         if not isinstance(buffer, Buffer):
             return self.scalar(argument, axis)
         if buffer.kind == "argument":
-            return buffer.dtype, len(buffer.shape) + (buffer.name == "chunk_gradients")
+            return buffer.dtype, max(1, len(buffer.shape)) + (buffer.name == "chunk_gradients")
         return buffer.dtype, len(self._place(buffer, axis, alone)[2])
 
     # ---- functions
