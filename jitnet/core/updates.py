@@ -96,7 +96,16 @@ class Updates:
         return buffer.viewed(variable.shape, name=f"{self.lowering.buffer(variable).name}_{slot}")
 
     def _elementwise(self, function: str, **arguments) -> None:
-        self.program.call(f"optimizers.{function}_update", **arguments).attributes["elementwise"] = True
+        """Add the call of a function of single elements, whose kernel takes flat arrays."""
+
+        def flat(argument):
+            if isinstance(argument, Out):
+                return Out(flat(argument.buffer), argument.accumulate)
+            is_buffer = isinstance(argument, Buffer)
+            return self.program.reshaped(argument, (argument.size,)) if is_buffer else argument
+
+        given = {name: flat(argument) for name, argument in arguments.items()}
+        self.program.call(f"optimizers.{function}_update", **given).attributes["elementwise"] = True
 
     def _update(self, state: State, variable: Variable, gradient: Buffer, step: Scalar, loss) -> None:
         optimizer = state.optimizer

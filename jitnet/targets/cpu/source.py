@@ -252,7 +252,7 @@ class StepWriter:
         source += [*body, "", "", "@compile_function"]
         whole = [*used, *(a for a in self._used(after) if a not in used)]
         source += _wrapped(f"def {section.name}", ["chunks", "threads", *whole], ":", "")
-        source += _wrapped("arguments = ", used, "", "    ")
+        source += _wrapped("arguments = ", used if len(used) > 1 else [f"{name}," for name in used], "", "    ")
         self.function_calls.append((section.name, [section.count, section.threads, *whole]))
         return [*source, f"    parallel_for({section.name}_chunk, chunks, threads, arguments)", *after, "", ""]
 
