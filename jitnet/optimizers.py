@@ -10,9 +10,11 @@ import numpy as np
 
 from . import _registry, schedules
 from ._fixed import Fixed
+from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
 from .core.program import Scalar
+from .core.settings import Setting
 
 # Keras's name of the module of schedules, importable although this is no package
 sys.modules[f"{__name__}.schedules"] = schedules
@@ -148,7 +150,7 @@ class Optimizer(Fixed, NamesArguments):
 
     @property
     def update_arguments(self) -> dict:
-        """The kernel's scalar arguments, by its parameters' names and in their order."""
+        """The kernel's scalar arguments, numbers, scalars or settings, by its parameters' names and in their order."""
         return {name: Scalar(name) for name in self.hyperparameter_names}
 
     @property
@@ -244,11 +246,12 @@ class SGD(Optimizer):
     """
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, *, name="SGD"):
-        self.nesterov = checks.boolean("SGD", "nesterov", nesterov)
+        self.nesterov = nesterov
         self._plain = True  # no velocity is kept until there is momentum; a schedule may leave zero later
         super().__init__(name=name, learning_rate=learning_rate, momentum=momentum)
 
     hyperparameter_names = ("learning_rate", "momentum")
+    nesterov = Adjustable(checks.boolean)
 
     def _set(self, key, value):
         super()._set(key, value)
@@ -269,10 +272,10 @@ class SGD(Optimizer):
     @property
     def update_arguments(self):
         rate = {"learning_rate": Scalar("learning_rate")}
-        return rate if self._plain else {**super().update_arguments, "nesterov": self.nesterov}
+        return rate if self._plain else {**super().update_arguments, "nesterov": Setting(self, "nesterov")}
 
     def get_config(self):
-        return {**super().get_config(), "nesterov": self.nesterov}
+        return {**super().get_config(), "nesterov": described(self.nesterov)}
 
 
 class Adam(Optimizer):
