@@ -225,8 +225,10 @@ def _loss(value, place):
 
 def _loss_weights(value, place):
     if isinstance(value, list):
-        _schema.items(_schema.optional(_schema.number))(value, place)
-    else:
+        _schema.items(_schema.optional(_loss_weights))(value, place)
+    elif isinstance(value, dict):
+        _schema.described(value, place)
+    elif not isinstance(value, str) or ">" not in value:  # a function's name
         _schema.number(value, place)
 
 

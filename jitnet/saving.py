@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _compilation, _model_file, _registry, _seed, losses, metrics, optimizers
 from ._registry import custom_object_scope, register_keras_serializable
+from ._settings import described
 from .core import limits, policy
 from .core.values import placeholder
 from .layers import base
@@ -214,6 +215,9 @@ def _described_compilation(model):
         return None
     compiled = _compilation.as_lists(model._compiled, model)
 
+    def described_weights(weights):
+        return [described(w) for w in weights] if isinstance(weights, list | tuple) else described(weights)
+
     def described_metric(metric):
         if isinstance(metric, list | tuple):
             return [described_metric(m) for m in metric]
@@ -224,7 +228,7 @@ def _described_compilation(model):
             "optimizer": optimizers.serialize(model.optimizer),
             "losses": [losses.serialize(loss) for loss in compiled["losses"]],
             "metrics": described_metric(compiled["metrics"]),
-            "loss_weights": compiled["loss_weights"],
+            "loss_weights": described_weights(compiled["loss_weights"]),
             "jit_compile": compiled["jit_compile"],
         }
     except ValueError as error:

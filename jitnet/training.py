@@ -18,6 +18,7 @@ from .callbacks import CallbackList
 from .config import conv_algorithm
 from .core.errors import invalid
 from .core.operations.base import display
+from .core.settings import Setting
 from .core.trace import training_mode
 from .core.values import placeholder
 from .metrics import LossMetric
@@ -46,7 +47,7 @@ class Trainer:
             object keeps its state when its model is compiled with it again; another model's is refused.
         loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list or as a
             dict by the names of the outputs' layers.
-        loss_weights: a number per output, as a list or a dict.
+        loss_weights: a number or a schedule per output, as a list or a dict.
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
             list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with
             ``_1``, ``_2``, ... where names repeat, after ``{name of the output}_`` where there are several outputs.
@@ -90,12 +91,17 @@ class Trainer:
 
     @property
     def loss_weights(self):
-        """The loss weights as ``compile`` was given them."""
+        """The loss weights as ``compile`` was given them; they, and their entries, may be assigned at any time."""
         return self._compiled["loss_weights"] if self._compiled else None
 
     @loss_weights.setter
     def loss_weights(self, value):
-        raise invalid("compile sets the loss weights: call it again.", loss_weights=value)
+        if self._compiled is None:
+            raise invalid(f"The model {self.name!r} is not compiled: pass loss_weights to compile.", loss_weights=value)
+        value = _compilation.checked_weights(value)
+        if self._graph_inputs is not None:
+            _compilation.weights_by_output({"loss_weights": value}, self.output_names)
+        self._compiled["loss_weights"] = value
 
     @property
     def output_names(self) -> list[str]:
@@ -121,6 +127,15 @@ class Trainer:
         self._quick = None
         self._written_from = {}
 
+    def _settings_changed(self, structure: bool) -> None:
+        """A number that steps read was assigned; ``structure``: another step is needed for it."""
+        self._quick = None
+        if structure:
+            self._forget_steps()
+
+    def _iteration(self) -> int:
+        return 0 if self.optimizer is None else self.optimizer.iterations
+
     # ---- steps
 
     def _require_compiled(self, method: str) -> None:
@@ -129,7 +144,9 @@ class Trainer:
                 f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss). "
                 "Received: loss=None"
             )
-        _compilation.check_weights_unchanged(self._compiled)
+        _compilation.checked_weights(self._compiled["loss_weights"])  # whose entries may have been assigned
+        if self._graph_inputs is not None:
+            _compilation.weights_by_output(self._compiled, self.output_names)
         if self.optimizer is None and method != "evaluate":
             raise ValueError(
                 f"The model {self.name!r} needs an optimizer before {method}: call model.compile(optimizer, loss). "
@@ -184,7 +201,7 @@ class Trainer:
                 records.append(_compilation.checked_values("metric", metric.name, metric.values(target, outputs[i])))
         # of what is trained, as in Keras
         penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
-        penalties = [(variable, regularizer.l1, regularizer.l2) for variable, regularizer in penalised]
+        penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in penalised]
         parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
         parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
         fix(self, parts + [self.optimizer] if training else parts)
@@ -317,13 +334,14 @@ class Trainer:
     def _seed(self) -> int:
         return _seed.global_seed()
 
-    def _run_batches(self, step, arrays, order, batch_size, results, on_progress=None, on_begin=None) -> int:
+    def _run_batches(self, step, which, arrays, order, batch_size, results, on_progress=None, on_begin=None) -> int:
         """Run the minibatches of ``order``, the last one may be smaller; the number of samples done.
 
+        which: mode and shapes of the targets, of which ``step`` is the step.
         on_progress(steps done, samples done) is called about every PROGRESS_SECONDS; True from it ends the run.
         on_begin(step) is called before every step, and on_progress then after every step.
         """
-        compiled = self._runs_compiled(step, batch_size)
+        compiled, steps = self._runs_compiled(step, batch_size), self._steps
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done = end = 0
@@ -334,6 +352,9 @@ class Trainer:
                 count = 1
             else:
                 count = min(count, max(1, int(PROGRESS_SECONDS / step.seconds_per_step)))
+            if steps is not self._steps:  # a callback has assigned what needs another step
+                steps, other = self._steps, self._step(*which)
+                step = other if other.results == step.results else step  # another compilation counts in the next epoch
             begin, end = done * batch_size, done * batch_size + count * batch
             values = {**arrays, "order": order[begin:end], "seed": seed, "results": results}
             if step.optimizer is None:
@@ -341,7 +362,7 @@ class Trainer:
             else:
                 values["t"] = self.optimizer.iterations
             start = time.perf_counter()
-            step.run(batch, count, values, compiled)
+            step.run(batch, count, values, compiled, iteration=self._iteration())
             if done:  # the first call may compile
                 step.seconds_per_step = (time.perf_counter() - start) / count
             done += count
@@ -442,11 +463,12 @@ class Trainer:
                     )
                 for epoch in range(following, epochs):
                     hooks.on_epoch_begin(epoch)
+                    step, names = self._step("train", shapes), self._record_names()  # what a callback may have changed
                     order = self._order(samples) if shuffle else np.arange(samples)
                     order = order[: steps * batch_size]
                     results = np.zeros(step.results)
 
-                    def on_progress(done, seen, results=results, epoch=epoch):
+                    def on_progress(done, seen, names=names, results=results, epoch=epoch):
                         logs = _means(names, results, seen)
                         self._check_loss(logs, epoch, done)
                         if hooks.batch_hooks:
@@ -455,7 +477,8 @@ class Trainer:
                             hooks.progbar.update(done, logs)
                         return self.stop_training
 
-                    seen = self._run_batches(step, arrays, order, batch_size, results, on_progress, on_begin)
+                    which = "train", shapes
+                    seen = self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
                     logs = _means(names, results, seen)
                     if validation is not None and (epoch + 1) % validation_freq == 0:
                         found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
@@ -540,7 +563,8 @@ class Trainer:
         on_begin = hooks.on_test_batch_begin if hooks.batch_hooks else None
         hooks.on_test_begin()
         batch_size = min(batch_size, samples)
-        self._run_batches(step, arrays, np.arange(samples), batch_size, results, on_progress, on_begin)
+        which, order = ("evaluate", shapes), np.arange(samples)
+        self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
         logs = _means(names, results, samples)
         hooks.on_test_end(logs)
         return logs
@@ -583,7 +607,7 @@ class Trainer:
             values = {name: a[begin:end] for name, a in zip(names, inputs, strict=True)}
             values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
             values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
-            step.run(end - begin, 1, {**values, "results": results}, compiled=False)
+            step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
             hooks.on_predict_batch_end(number)
             if hooks.progbar is not None:
                 hooks.progbar.update(number + 1)
@@ -609,7 +633,7 @@ class Trainer:
         step = self._step("train", shapes)
         results = np.zeros(step.results)
         with trained_here(self, step.trainable):
-            self._run_batches(step, arrays, np.arange(samples), samples, results)
+            self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
         return _returned(_means(self._record_names(), results, samples), return_dict)
 
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):

@@ -323,7 +323,11 @@ class Layer(Fixed, NamesArguments):
         def function(*tensors):
             return self(list(tensors) if several else tensors[0], training=training)
 
-        return evaluate_function(function, *arrays)
+        return evaluate_function(function, *arrays, iteration=self._iteration())
+
+    def _iteration(self) -> int:
+        """The step at which schedules are read outside of training."""
+        return 0
 
     def _of_input_dtypes(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """The arrays that the layer is called on, in the dtypes that it computes with; integers stay integers."""

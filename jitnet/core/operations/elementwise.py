@@ -32,19 +32,21 @@ class Unary(Operation):
     def infer(self, x):
         return [(x.shape, x.dtype)]
 
-    def _scalars(self) -> dict:
-        return dict(zip(activations.parameters(self.function), self.parameters, strict=True))
+    def _scalars(self, lowered) -> dict:
+        names = activations.parameters(self.function)
+        return {name: lowered.setting(name, value) for name, value in zip(names, self.parameters, strict=True)}
 
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
-        program.call(f"elementwise.{self.function}_forward", x=x, y=Out(y), **self._scalars(), in_place=("x", "y"))
+        scalars = self._scalars(lowered)
+        program.call(f"elementwise.{self.function}_forward", x=x, y=Out(y), **scalars, in_place=("x", "y"))
 
     def backward(self, program, lowered):
         known = {"x": lowered.inputs[0], "y": lowered.output}
         saved = {argument: known[argument] for argument in activations.derivative_arguments(self.function)}
         dx = lowered.gradient(0)
         program.call(
-            f"elementwise.{self.function}_backward", **saved, dy=lowered.d_output, dx=dx, **self._scalars(),
+            f"elementwise.{self.function}_backward", **saved, dy=lowered.d_output, dx=dx, **self._scalars(lowered),
             accumulate=dx.accumulate, in_place=None if dx.accumulate else ("dy", "dx"),
         )  # fmt: skip
 
