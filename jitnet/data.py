@@ -14,7 +14,7 @@ CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for 
 
 def as_structure(x, what: str = "x"):
     """A NumPy array, or lists, tuples and dicts of them, as arrays in lists and dicts."""
-    found = _as_structure(x, what)
+    found = single(_as_structure(x, what))
     arrays = flatten(found)
     if not arrays:
         raise ValueError(f"{what} has no arrays. Received: {x!r}")
@@ -33,7 +33,7 @@ def _as_structure(x, what: str):
     if isinstance(x, dict):
         return {key: _as_structure(part, f"{what}[{key!r}]") for key, part in x.items()}
     if _is_several(x):
-        return single([_as_structure(part, f"{what}[{i}]") for i, part in enumerate(x)])
+        return [_as_structure(part, f"{what}[{i}]") for i, part in enumerate(x)]
     return as_numbers(x, what)
 
 
@@ -168,17 +168,32 @@ def by_output(given, structure, names: list[str], owner: str, place: str) -> lis
     return list(given) if len(names) > 1 and isinstance(given, list | tuple) else [given]
 
 
-def prepare_weights(sample_weight, samples: int, dtype) -> np.ndarray:
+def weights_by_output(sample_weight, structure, names: list[str], owner: str) -> list:
+    """The weights of every output's samples, None for weights of 1; of length one if all outputs have the same.
+
+    A dict by the names of outputs needs no weights for all of them.
+    """
+    if isinstance(sample_weight, dict) and sample_weight.keys() <= set(names):
+        return [sample_weight.get(name) for name in names]
+    several = isinstance(sample_weight, list | tuple) and any(
+        part is None or isinstance(part, list | tuple | dict) or getattr(part, "ndim", 0) for part in sample_weight
+    )
+    if isinstance(sample_weight, dict) or (several and len(names) > 1):
+        return leaves_like(structure, sample_weight, names, "output", owner, "sample_weight")
+    return [sample_weight]
+
+
+def prepare_weights(sample_weight, samples: int, dtype, what: str = "sample_weight") -> np.ndarray:
     """One weight per sample."""
     if sample_weight is None:
         return np.ones(samples, dtype)
-    given = as_numbers(sample_weight, "sample_weight")
+    given = as_numbers(sample_weight, what)
     if given.shape == (samples, 1):
         given = given.reshape(samples)
     if given.shape != (samples,):
-        raise ValueError(f"sample_weight expects shape ({samples},). Received: shape={given.shape}")
+        raise ValueError(f"{what} expects shape ({samples},). Received: shape={given.shape}")
     given = _converted(given, dtype)
-    check_finite(given, "sample_weight")
+    check_finite(given, what)
     return writeable(given)
 
 

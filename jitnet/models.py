@@ -91,13 +91,15 @@ class Model(Trainer, Layer):
 
     @property
     def input_shape(self):
-        shapes = [x.shape for x in self._input_tensors()]
-        return shapes[0] if len(shapes) == 1 else shapes
+        """The shape of the input, or the shapes in the structure of the inputs."""
+        self._input_tensors()  # raises if the model is not built
+        return data.single(mapped(lambda x: x.shape, self._input_structure))
 
     @property
     def output_shape(self):
-        shapes = [x.shape for x in self.outputs]
-        return shapes[0] if len(shapes) == 1 else shapes
+        """The shape of the output, or the shapes in the structure of the outputs."""
+        self._input_tensors()
+        return data.single(mapped(lambda x: x.shape, self._output_structure))
 
     def _input_tensors(self) -> list[SymbolicTensor]:
         if self._graph_inputs is None:
@@ -189,6 +191,14 @@ class Model(Trainer, Layer):
         """
 
         def replaced(leaf):
+            if isinstance(leaf, Variable) and layers is not None:
+                owner, number = _place_of_weight(leaf, layers)
+                if owner is None or len(layers[owner].weights) <= number:
+                    raise ValueError(
+                        f"The model {self.name!r} cannot be cloned: it uses {leaf.name!r} outside of its layer, before "
+                        "that layer is applied, or it belongs to none."
+                    )
+                return layers[owner].weights[number]
             return values.get(leaf, leaf) if isinstance(leaf, SymbolicTensor) else leaf
 
         for node in self._nodes:
@@ -259,7 +269,13 @@ class Model(Trainer, Layer):
             if isinstance(structure, Constant):
                 return {"constant": structure.array.tolist(), "dtype": structure.dtype}
             if isinstance(structure, Variable):
-                return {"weight": self._place_of_weight(structure, places)}
+                layer, number = _place_of_weight(structure, places)
+                if layer is not None:
+                    return {"weight": [places[layer], number]}
+                raise TypeError(
+                    f"{self.name} cannot be saved: {structure!r} is used outside of its layer, before that layer is "
+                    "applied, or belongs to none."
+                )
             if isinstance(structure, bool | int | float | str | None):
                 return {"value": structure}
             raise TypeError(f"{self.name} cannot be saved: {structure!r} is used outside of a layer.")
@@ -291,17 +307,6 @@ class Model(Trainer, Layer):
             "outputs": [{"tensor": tensors[x]} for x in self._graph_outputs],
             "structures": [_numbered(self._input_structure), _numbered(self._output_structure)],
         }
-
-    def _place_of_weight(self, variable, places: dict) -> list[int]:
-        """[number of the layer, number among its weights] of a weight that is an argument of another layer."""
-        for layer, number in places.items():
-            for index, weight in enumerate(layer.weights):
-                if weight is variable:
-                    return [number, index]
-        raise TypeError(
-            f"{self.name} cannot be saved: {variable!r} is used outside of its layer, before that layer is applied, or "
-            "belongs to none."
-        )
 
     @classmethod
     def from_config(cls, config):
@@ -506,6 +511,15 @@ def input_of(description: dict) -> SymbolicTensor:
     ).output
 
 
+def _place_of_weight(variable, layers) -> tuple:
+    """(layer, number among its weights) of a weight; (None, None) if it is of none of the layers."""
+    for layer in layers:
+        for number, weight in enumerate(layer.weights):
+            if weight is variable:
+                return layer, number
+    return None, None
+
+
 def _batch_size_of(tensor) -> int | None:
     """The batch size that an input was made for; None for any."""
     made_by = None if tensor.history is None else tensor.history.layer
@@ -631,8 +645,6 @@ def clone_model(model, input_tensors=None, clone_function=None) -> Model:
         start = [] if model._start is None else [_new_input(model._start)]
         clone = Sequential([*(start if given is None else given), *(layers[layer] for layer in used)], name=model.name)
     else:
-        if any(isinstance(x, Variable) for node in model._nodes for x in node.inputs):
-            raise ValueError(f"The model {model.name!r} cannot be cloned: it uses a weight outside of its layer.")
         inputs = [_new_input(x) for x in model._graph_inputs] if given is None else given
         if len(inputs) != len(model._graph_inputs):
             raise ValueError(f"{model.name} has {len(model._graph_inputs)} inputs. Received: {len(inputs)} tensors")

@@ -137,20 +137,24 @@ class Trainer:
                 "Received: optimizer=None"
             )
 
-    def _step(self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None) -> Step:
-        """The step of a mode: "train", "evaluate" or "predict"."""
+    def _step(
+        self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None, arrays=()
+    ) -> Step:  # fmt: skip
+        """The step of a mode: "train", "evaluate" or "predict"; arrays: its data by the names of its arguments."""
+        weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
         trainable = tuple(v for v in self.trainable_weights)
         kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm())
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm(), weighted)
         steps = self._steps
         if key not in steps:
             with building, tracing():
                 if key not in steps:
-                    steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
+                    options = {"fuse": fuse, "regions": regions}
+                    steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted)
         return steps[key]
 
-    def _make_step(self, mode, trainable, target_shapes, options) -> Step:
+    def _make_step(self, mode, trainable, target_shapes, options, weighted) -> Step:
         training = mode == "train"
         inputs, outputs = self._trace(training)
         parts = self._parts()
@@ -179,6 +183,9 @@ class Trainer:
             values = []
             for loss, target, output in zip(used, targets, outputs, strict=True):
                 values.append(_compilation.checked_values("loss", loss.name, loss.call(target, output)))
+            for i, output in enumerate(outputs if weighted else ()):
+                weight = arguments[f"sample_weight_{i + 1}"] = placeholder(f"sample_weight_{i + 1}", (), output.dtype)
+                values[i] = values[i] * weight
             records = list(values) if len(values) > 1 else []
             for metric, i, _ in metrics:
                 target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
@@ -305,7 +312,13 @@ class Trainer:
         targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
         for i, target in enumerate(targets):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
-        found["sample_weight"] = data.prepare_weights(sample_weight, samples, outputs[0].dtype)
+        names, dtype = self.output_names, outputs[0].dtype
+        weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
+        found["sample_weight"] = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
+        if len(weights) > 1:
+            for i, (name, weight) in enumerate(zip(names, weights, strict=True), start=1):
+                what = f"sample_weight of {name!r}"
+                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype, what)
         if class_weight is not None:
             self._weigh_classes(found, class_weight)
         return found, samples, tuple(t.shape[1:] for t in targets)
@@ -390,8 +403,8 @@ class Trainer:
             epoch.
         validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
         shuffle: a new order of the samples in every epoch.
-        class_weight: {label: weight}, for training alone; sample_weight: (samples,), which validation_split divides
-            like the data.
+        class_weight: {label: weight}, for training alone; sample_weight: (samples,), or a list or dict of them for the
+            outputs, which validation_split divides like the data.
         steps_per_epoch: stop each epoch after so many steps; validation_steps: each validation.
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 
@@ -429,7 +442,7 @@ class Trainer:
             arrays, samples = dict(zip(arrays, kept, strict=True)), len(kept[0])
         if class_weight is not None:
             self._weigh_classes(arrays, class_weight)
-        step = self._step("train", shapes)
+        step = self._step("train", shapes, arrays=arrays)
         batch_size = self._last_batch_size = min(batch_size, samples)
         steps = math.ceil(samples / batch_size)
         if steps_per_epoch is not None:
@@ -442,8 +455,9 @@ class Trainer:
             steps = min(steps, steps_per_epoch)
         self._check_batches(batch_size, min(samples, steps * batch_size))
         if validation is not None:
-            held = validation[1] if validation_steps is None else min(validation[1], validation_steps * validation_batch_size)
-            self._check_batches(min(validation_batch_size, held), held)
+            size = validation_batch_size
+            held = min(validation[1], size * _steps(validation[1], size, validation_steps))
+            self._check_batches(min(size, held), held)
         self.stop_training = False
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
@@ -549,7 +563,7 @@ class Trainer:
     def _evaluate(self, arrays, samples, shapes, batch_size, hooks, steps=None, progbar=None) -> dict:
         if steps is not None:
             samples = min(samples, steps * batch_size)
-        step = self._step("evaluate", shapes)
+        step = self._step("evaluate", shapes, arrays=arrays)
         names = self._record_names()
         results = np.zeros(step.results)
 
@@ -630,7 +644,7 @@ class Trainer:
         self._require_compiled("train_on_batch")
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
         self._check_batches(samples, samples)
-        step = self._step("train", shapes)
+        step = self._step("train", shapes, arrays=arrays)
         results = np.zeros(step.results)
         with trained_here(self, step.trainable):
             self._run_batches(step, arrays, np.arange(samples), samples, results)
