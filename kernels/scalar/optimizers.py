@@ -2,6 +2,8 @@
 
 import math
 
+from . import real
+
 
 def sgd(parameter, gradient, learning_rate):
     return parameter - learning_rate * gradient
@@ -31,4 +33,4 @@ def adam(parameter, gradient, m, v, alpha, one_minus_beta_1, one_minus_beta_2, e
 
 def adam_alpha(learning_rate, beta_1, beta_2, t):
     """learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t), t counting updates from 1"""
-    return learning_rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
+    return learning_rate * math.sqrt(real(1) - beta_2**t) / (real(1) - beta_1**t)
