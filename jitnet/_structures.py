@@ -56,14 +56,14 @@ def names_of(structure, leaf_name) -> list[str]:
 def leaves_like(reference, given, names: list[str], kind: str, owner: str, place: str) -> list:
     """The parts of ``given`` that take the places of the leaves of ``reference``, in the order of these.
 
-    A dict may also name the leaves of a reference that is no dict.
+    A dict may also have the leaves by their names, whatever the reference is.
 
     names: of the leaves of ``reference``; kind, owner: what a leaf is, and of whom ("input", "the model 'm'");
         place: what ``given`` is called.
 
     Raises ValueError for a part that lacks or has too many keys or items.
     """
-    if isinstance(given, dict) and not isinstance(reference, dict):
+    if isinstance(given, dict) and (not isinstance(reference, dict) or given.keys() == set(names)):
         _check_keys(given, names, kind, owner, place)
         return [given[name] for name in names]
 

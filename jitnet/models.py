@@ -459,6 +459,9 @@ class Sequential(Model):
                 raise invalid(f"The model {self.name!r} has no layers: add some first.", layers=[])
             self.build((None, *flatten(arrays)[0].shape[1:]))
 
+    def _build_from_tensors(self, tensors):
+        self.build(flatten(tensors)[0].shape)
+
     def __call__(self, inputs, training=None):
         if self._graph_inputs is None and self._sequence and isinstance(inputs, Value):
             self.build(inputs.shape)

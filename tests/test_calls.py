@@ -488,6 +488,8 @@ def test_models_with_a_call_of_their_own(tmp_path):
     first = model.evaluate(x, targets, verbose=0, return_dict=True)
     assert list(first) == ["loss", "parts_0_loss", "parts_1_loss", "y_loss", "y_mae"]
     assert first["y_mae"] == pytest.approx(np.abs(blended(A, B) - B).mean(), rel=1e-5)
+    named = {"y": B, "parts_0": B[:, :1], "parts_1": B}
+    assert model.evaluate(x, named, verbose=0, return_dict=True) == first
     assert model.fit(x, targets, verbose=0).history["loss"] == [pytest.approx(first["loss"], rel=1e-6)]
     model.save(tmp_path / "model")
     again = jitnet.load_model(tmp_path / "model")

@@ -300,6 +300,15 @@ def test_wrong_descriptions_name_the_place(tmp_path, kind):
         assert str(tmp_path / "model") in message
 
 
+def test_the_input_of_a_sequential_model_is_there_twice(tmp_path):
+    """Once in its own configuration, where it is missing."""
+    path = tmp_path / "model"
+    rewritten(path, at("model", "config", "input", value=None))
+    model, x = compiled_model(), np.ones((2, 5), "float32")
+    model.set_weights(jitnet.load_model(path).get_weights())
+    np.testing.assert_array_equal(jitnet.load_model(path).predict(x, verbose=0), model.predict(x, verbose=0))
+
+
 def test_json_that_no_parser_likes(tmp_path):
     path = tmp_path / "model"
     compiled_model().save(path)
