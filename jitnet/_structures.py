@@ -5,14 +5,16 @@ The leaves of a dict count in the order of its sorted keys, as in Keras.
 
 from .core.errors import unknown_name
 
+_SEQUENCES = (list, tuple)
+
 
 def flatten(structure) -> list:
     """All leaves, in order."""
     if isinstance(structure, dict):
         structure = [structure[key] for key in _sorted_keys(structure)]
-    if isinstance(structure, list | tuple):
-        return [leaf for item in structure for leaf in flatten(item)]
-    return [structure]
+    elif not isinstance(structure, _SEQUENCES):
+        return [structure]
+    return [leaf for item in structure for leaf in flatten(item)]
 
 
 def mapped(function, structure):
@@ -20,7 +22,7 @@ def mapped(function, structure):
     if isinstance(structure, dict):
         found = {key: mapped(function, structure[key]) for key in _sorted_keys(structure)}
         return {key: found[key] for key in structure}
-    if isinstance(structure, list | tuple):
+    if isinstance(structure, _SEQUENCES):
         items = [mapped(function, item) for item in structure]
         return items if isinstance(structure, list) else tuple(items)
     return function(structure)

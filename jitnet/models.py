@@ -59,6 +59,7 @@ class Model(Trainer, Layer):
         sizes = [_batch_size_of(x) for x in graph_inputs]
         if len(set(sizes) - {None}) > 1:
             raise invalid("Model expects inputs of one batch size.", batch_size=sizes)
+        self._fixed_batch_size = max((size for size in sizes if size is not None), default=None)
         self._nodes, self._ordered_layers = _nodes_between(graph_inputs, self._graph_outputs)
         self._connected = self.built = True
         self._graph_inputs = graph_inputs  # last: with it the model is ready for other threads
@@ -115,11 +116,6 @@ class Model(Trainer, Layer):
         self._input_tensors()  # raises if the model is not built
         return _compilation.distinct(names_of(self._input_structure, lambda number, x: x.name))
 
-    def _fixed_batch_size(self) -> int | None:
-        """The only size of a batch that the inputs take; None for any."""
-        sizes = {_batch_size_of(x) for x in self._graph_inputs or ()} - {None}
-        return sizes.pop() if sizes else None
-
     def _build_from_arrays(self, arrays) -> None:
         """Find the input shapes from the first data, a structure of arrays."""
         if self._graph_inputs is not None:
@@ -139,6 +135,8 @@ class Model(Trainer, Layer):
     def _matched_inputs(self, given, place: str) -> list:
         """The parts of a structure of tensors or arrays that are this model's inputs, in their order."""
         owner, structure = f"the model {self.name!r}", self._input_structure
+        if isinstance(structure, SymbolicTensor) and not isinstance(given, list | tuple | dict):
+            return [given]
         if not isinstance(given, dict) and not isinstance(structure, dict):
             parts = list(given) if isinstance(given, list | tuple) else [given]
             expected = len(structure) if isinstance(structure, list) else 1
@@ -278,7 +276,10 @@ class Model(Trainer, Layer):
                 )
             if isinstance(structure, bool | int | float | str | None):
                 return {"value": structure}
-            raise TypeError(f"{self.name} cannot be saved: {structure!r} is used outside of a layer.")
+            raise TypeError(
+                f"{self.name} cannot be saved: an argument of a layer is a tensor, an array, a number, a string, None, "
+                f"or lists and dicts of them. Received: {structure!r}"
+            )
 
         for index, node in enumerate(self._nodes):
             if isinstance(node.layer, Operation):

@@ -36,6 +36,7 @@ class Trainer:
     stop_training = False
     _compiled: dict | None = None
     _last_batch_size: int | None = None  # that fit used
+    _fixed_batch_size: int | None = None  # the only one that the inputs take
 
     def compile(
         self, optimizer="sgd", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
@@ -46,7 +47,7 @@ class Trainer:
         optimizer: a name or an object of ``jitnet.optimizers`` (Keras's default, RMSprop, is not there yet).  An
             object keeps its state when its model is compiled with it again; another model's is refused.
         loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list or as a
-            dict by the names of the outputs' layers.
+            dict by ``output_names``.
         loss_weights: a number per output, as a list or a dict.
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
             list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with
@@ -333,7 +334,7 @@ class Trainer:
 
     def _check_batches(self, batch_size: int, samples: int) -> None:
         """Raise ValueError unless the model takes ``samples`` in batches of ``batch_size``."""
-        fixed = self._fixed_batch_size()
+        fixed = self._fixed_batch_size
         if fixed is not None and (batch_size != fixed or samples % fixed):
             raise invalid(
                 f"The inputs of the model {self.name!r} have batches of {fixed} samples: batch_size must be that, and "
@@ -413,7 +414,7 @@ class Trainer:
         Other threads may predict and evaluate meanwhile: they see the weights as they are.
         """
         self._require_compiled("fit")
-        batch_size = _batch_size(batch_size, self._fixed_batch_size())
+        batch_size = _batch_size(batch_size, self._fixed_batch_size)
         _check_integer("epochs", epochs, 0)
         _check_integer("initial_epoch", initial_epoch, 0)
         _check_integer("validation_freq", validation_freq, 1)
@@ -588,7 +589,7 @@ class Trainer:
         steps: stop after so many batches; other arguments as of ``fit``.  ``metrics_names`` has the names.
         """
         self._require_compiled("evaluate")
-        batch_size = _batch_size(batch_size, self._fixed_batch_size())
+        batch_size = _batch_size(batch_size, self._fixed_batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight)
         used = min(samples, batch_size * _steps(samples, batch_size, steps))
         self._check_batches(min(batch_size, used), used)
@@ -603,7 +604,7 @@ class Trainer:
         """
         inputs = self._prepare_inputs(x)
         samples = len(next(iter(inputs.values())))
-        batch_size = min(_batch_size(batch_size, self._fixed_batch_size()), samples)
+        batch_size = min(_batch_size(batch_size, self._fixed_batch_size), samples)
         samples = min(samples, batch_size * _steps(samples, batch_size, steps))
         self._check_batches(batch_size, samples)
         step = self._step("predict")

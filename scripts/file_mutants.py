@@ -205,7 +205,7 @@ class Models(Reader):
             ast.parse(model.step_source("train"))
             outcome = "loaded, training step written"
         sizes = [size for x in [*model.inputs, *model.outputs] for size in x.shape[1:]]
-        batch = model._fixed_batch_size() or 2
+        batch = model._fixed_batch_size or 2
         if self._loaded % PREDICT_EVERY == 0 and max(batch, *sizes) < 1000 and len(sizes) < 30:
             import numpy as np
 

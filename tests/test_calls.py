@@ -128,6 +128,19 @@ def test_arguments_in_a_graph_and_at_once():
         close(found, right)
 
 
+def test_a_mask_without_a_batch_axis():
+    class Masked(layers.Layer):
+        def call(self, scores, mask):
+            return scores + (1.0 - ops.cast(mask, "float32")) * -1e9
+
+    scores, causal = GENERATOR.normal(size=(2, 3, 3)).astype("float32"), np.tri(3, dtype=bool)
+    expected = np.where(causal, scores, -1e9)
+    x, layer = jitnet.Input((3, 3), name="x"), Masked(name="masked")
+    model = models.Model(x, layer(x, causal))
+    np.testing.assert_allclose(model.predict(scores, verbose=0), expected, rtol=1e-6)
+    np.testing.assert_allclose(layer(scores, mask=jitnet.Variable(np.tri(3, dtype="float32"))), expected, rtol=1e-6)
+
+
 def test_what_a_layer_returns_keeps_its_structure():
     class Parts(layers.Layer):
         def call(self, both):
@@ -367,8 +380,8 @@ def test_what_cannot_be_saved(tmp_path):
         free.save(tmp_path / "model")
     with pytest.raises(ValueError, match="cannot be cloned: it uses 'free' outside of its layer"):
         models.clone_model(free)
-    with pytest.raises(TypeError, match=r"cannot be saved: \{1, 2\} is used outside of a layer"):
-        models.Model(a, Tied()(a, np.eye(3), {1, 2})).get_config()
+    with pytest.raises(TypeError, match=r"graph cannot be saved: an argument of a layer is .* Received: \{1, 2\}"):
+        models.Model(a, Tied()(a, np.eye(3), {1, 2}), name="graph").get_config()
 
 
 # ---- models by name

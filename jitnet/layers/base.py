@@ -83,7 +83,8 @@ class Layer(Fixed, NamesArguments):
     """A part of a model: weights and a function of tensors.
 
     A subclass creates weights in ``build(input_shape)`` with ``add_weight`` and composes operations of ``jitnet.ops``
-    in ``call(inputs)``; the gradient is automatic.  ``call`` may take ``training``.
+    in ``call(inputs)``; the gradient is automatic.  ``call`` may take more arguments, each of them a tensor or a list,
+    tuple or dict of tensors, an array, a number or None, and ``training``; it may return such a structure of tensors.
 
     Arguments:
         name: a name unique in the model; by default made from the class.
@@ -128,7 +129,12 @@ class Layer(Fixed, NamesArguments):
     # ---- to be overridden
 
     def build(self, input_shape) -> None:
-        """Create weights.  input_shape: with None for the batch; a list of shapes for several inputs."""
+        """Create weights.
+
+        input_shape: of the first argument of ``call``, with None for the batch; a list or dict of shapes for one of
+            tensors.  A build of several parameters gets the shapes of the arguments that it names, as
+            ``build(self, query_shape, value_shape)`` for ``call(self, query, value)``.
+        """
 
     def call(self, inputs):
         """The layer's output, a symbolic tensor, from symbolic inputs."""
@@ -271,17 +277,18 @@ class Layer(Fixed, NamesArguments):
         Raises TypeError for arguments that ``call`` doesn't take.
         """
         bound, training = self._bind(arguments, keywords)
-        if _computes_at_once(flatten(list(bound.arguments.values()))):
+        given = flatten([*bound.arguments.values()])
+        if _computes_at_once(given):
             return self._call_on_arrays(bound, training)
-        bound.arguments = {name: mapped(self._as_argument, part) for name, part in bound.arguments.items()}
+        if not all(isinstance(leaf, Value) for leaf in given):
+            bound.arguments = {name: mapped(self._as_argument, part) for name, part in bound.arguments.items()}
+        arguments, keywords = bound.args, bound.kwargs
         mode = self._mode(training)
-        given = flatten(list(bound.arguments.values()))
         told = {"training": mode} if self._accepts_training() else {}
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
             try:
                 self._build_once(bound)
-                everything = inspect.BoundArguments(bound.signature, {**bound.arguments, **told})
-                returned = self.call(*everything.args, **everything.kwargs)
+                returned = self.call(*arguments, **keywords, **told)
             except ValueError as error:
                 if str(error).startswith("Layer "):
                     raise
@@ -296,7 +303,7 @@ class Layer(Fixed, NamesArguments):
             return Reshape(output.shape[output.batched :])(output) if any(output is x for x in given) else output
 
         results = mapped(result, returned)
-        node = Node(self, bound.args, bound.kwargs, flatten(results), training)
+        node = Node(self, arguments, keywords, flatten(results), training)
         if self._first_node is None:
             self._first_node = node
         for output in node.outputs:
