@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 
 from .core.autodiff import Gradients, dependents
-from .core.errors import invalid
 from .core.lowering import Lowering
 from .core.program import Buffer, Out, Program, Scalar
 from .core.rewrites.pooling import pool_before_relu
 from .core.trace import topological_order
+from .core.updates import Updates
 from .core.values import Constant, SymbolicTensor, Variable
-from .kernels.literals import identifier
 
 
 @dataclass
@@ -20,7 +19,9 @@ class Computation:
         which samples make the batch; without, they are the batch itself.
     outputs: symbolic tensors to return; argument names "predictions", "predictions_2", ...
     losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0.
-    records: tensors (None,) whose sums are recorded as results 1, 2, ...
+    records: tensors (None,) whose sums are recorded as results 1, 2, ...; also single numbers (), each step's counted
+        once per sample of its batch.
+    effects: applications without outputs that a ``train_step`` traced: updates and assignments.
     seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
     optimizer: updates ``trainable``; None only sums the gradients.
@@ -34,6 +35,7 @@ class Computation:
     outputs: list = field(default_factory=list)
     losses: list = field(default_factory=list)
     records: list = field(default_factory=list)
+    effects: list = field(default_factory=list)
     seeds: dict = field(default_factory=dict)
     trainable: list = field(default_factory=list)
     wanted_inputs: list = field(default_factory=list)
@@ -57,7 +59,7 @@ class Builder:
     def __init__(self, computation: Computation, fuse: bool, reserved: tuple):
         self.computation = computation
         roots = [*computation.outputs, *(v for v, _ in computation.losses), *computation.records]
-        applications = topological_order(roots)
+        applications = topological_order(roots, computation.effects)
         if fuse:
             applications = pool_before_relu(applications, roots)
         self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
@@ -65,19 +67,22 @@ class Builder:
         trainable = list(computation.trainable)
         self.variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + trainable))
         self.constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
-        self.program = Program(self._names(reserved))
+        self.program = Program([*reserved, *computation.inputs])
         self.lowering = Lowering(self.program, computation.layer_names)
         self.settings = self.lowering.settings
+        self.updates = self.lowering.updates = Updates(self.lowering)
+        if computation.optimizer is not None:
+            self.updates.state(computation.optimizer)  # whose names come first
         wanted = dependents(applications, [*trainable, *computation.wanted_inputs])
-        self.gradients = Gradients(self.lowering, wanted)
         self.results = 1 + len(computation.records)
         self._results = Buffer("results", (self.results,), "float64", "argument")
 
         self._add_inputs()
         targets = self._place_outputs()
-        lowered = self.lowering.lower(applications)
+        self.lowering.lower(applications)
         self.output_arguments = self._copy_outputs(targets)
         self.gradient_arguments: list[str] = []
+        self.gradients = Gradients(self.lowering, wanted)
         self._add_results()
         if trainable or computation.wanted_inputs:
             self._context("backward")
@@ -85,23 +90,18 @@ class Builder:
                 target = self.gradients.target(value, batched=True)
                 buffer = self.lowering.buffer(gradient)
                 self.program.call("shape.copy_backward", dy=buffer, dx=target, accumulate=target.accumulate)
-            self.gradients.differentiate(lowered)
+            self.gradients.differentiate()
             self._copy_input_gradients()
-        written = (b for call in self.program.calls for b in call.writes if b.kind == "variable")
+        written = (
+            b for call in self.program.calls if call.phase != "update" for b in call.writes if b.kind == "variable"
+        )
         # what a training step changes besides what it trains
         self.states = list(dict.fromkeys(b.source for b in written)) if computation.optimizer else []
         if trainable:
-            self._update(self._sum_gradients(trainable))
-
-    def _names(self, reserved: tuple) -> list[str]:
-        """Names that buffers must not have."""
-        names, optimizer = [*reserved, *self.computation.inputs], self.computation.optimizer
-        for own in (*optimizer.hyperparameter_names, *optimizer.slot_names) if optimizer else ():
-            if own in names or identifier(own) != own:
-                kind = type(optimizer).__name__
-                raise invalid(f"{kind} needs names of its own for hyperparameters and slots: identifiers.", name=own)
-            names.append(own)
-        return names
+            gradients = self._sum_gradients(trainable)
+            if computation.optimizer is not None:
+                self.updates.add(computation.optimizer, gradients)
+        self.updates.finish()
 
     def _context(self, phase: str) -> None:
         """The next calls are no layer's."""
@@ -184,7 +184,12 @@ class Builder:
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
             factor = 1.0 * batch if mean is False else 1.0
-            self._record(index, values, weights if mean is not None else None, factor)
+            if values.batched:
+                self._record(index, values, weights if mean is not None else None, factor)
+            else:
+                total = self.lowering.buffer(values)
+                results = Out(self._results, True)
+                self.program.call("training.add_number", number=total, results=results, index=index, factor=batch)
         for variable, l1, l2 in self.computation.penalties:
             self.program.call(
                 "training.l1_l2_penalty", parameter=self.lowering.buffer(variable), l1=l1, l2=l2,
@@ -215,21 +220,3 @@ class Builder:
                     gradient=Out(gradients[variable], True), l1=l1, l2=l2,
                 )  # fmt: skip
         return gradients
-
-    def _update(self, gradients: dict[Variable, Buffer]) -> None:
-        """Add the optimizer's update."""
-        optimizer = self.computation.optimizer
-        if optimizer is None:
-            return
-        self._context("update")
-        for variable, gradient in gradients.items():
-            slots = {name: Out(self._slot(name, variable), True) for name in optimizer.slot_names}
-            self.program.call(
-                optimizer.kernel, parameters=Out(self.lowering.buffer(variable), True), gradients=gradient, **slots,
-                **optimizer.update_arguments,
-            ).attributes["elementwise"] = True  # fmt: skip
-
-    def _slot(self, name: str, variable: Variable) -> Buffer:
-        """What the optimizer keeps for a variable in the step's argument ``name``."""
-        buffer = Buffer(name, variable.shape, variable.dtype, "slot", source=variable)
-        return buffer.viewed(variable.shape, name=f"{self.lowering.buffer(variable).name}_{name}")

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from . import _interrupts, schedules
+from . import _interrupts
 from ._locks import building
 from .builder import Builder, Computation
 from .config import conv_algorithm
@@ -29,9 +29,7 @@ class Step:
 
     def __init__(self, title: str, computation: Computation, fuse: bool = True, regions: bool | None = None):
         self.inputs = dict(computation.inputs)
-        self.optimizer = optimizer = computation.optimizer
         self.gathered = computation.gathered
-        self.trainable = list(computation.trainable)
         self.fuse = fuse
         target = CPU(conv_algorithm())
         built = Builder(computation, fuse, RESERVED)
@@ -42,6 +40,10 @@ class Step:
         self.program = built.program
         self._states = built.states
         self._settings = built.settings
+        self.states = built.updates.states
+        self.optimizer = self.states[0].optimizer if self.states else None
+        updated = [variable for state in self.states for variable in state.variables]
+        self.trainable = list(dict.fromkeys([*computation.trainable, *built.lowering.first_gradients, *updated]))
         with building:
             pack(self.variables)
         self.storages = {id(v.storage): v.storage for v in self.variables}
@@ -52,8 +54,8 @@ class Step:
         self.schedule = Schedule(self.program, self.layout, (True if fuse else None) if regions is None else regions)
 
         self._constants, constant_offsets = pack_constants(built.constants) if built.constants else (None, {})
-        self.hyperparameters = [*(optimizer.hyperparameter_names if optimizer else ()), *self._settings]
-        self.slots = list(optimizer.slot_names) if optimizer else []
+        self.hyperparameters = list(self._settings)
+        self.slots = [argument for state in self.states for argument in state.slots.values()]
         self.arguments = self._name_arguments(computation)
         writer = StepWriter(
             self.schedule, title, self.arguments, self.storage_names, constant_offsets, self.hyperparameters
@@ -85,7 +87,7 @@ class Step:
         names += ["gradients", "chunk_gradients"] if self.trainable else []
         names += ["arena"] + (["constants"] if self._constants is not None else [])
         names += ["hyperparameters"] if self.hyperparameters else []
-        names += ["iterations"] if self.optimizer else []
+        names += [state.iterations for state in self.states]
         return [*names, "seed", "t", "results"]
 
     # ---- running
@@ -136,9 +138,11 @@ class Step:
                 fixed["gradients"] = workspace.gradients
                 fixed["chunk_gradients"] = workspace.chunk_gradients[:chunks]
             workspace.bound[key] = fixed
-        if self.optimizer is not None:
+        for state in self.states:
             # another step may have moved the optimizer's state
-            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable, self.variables)}
+            found = state.optimizer.state_arguments(self.layout, state.variables, self.variables)
+            arrays = {**arrays, state.iterations: found.pop("iterations")}
+            arrays |= {state.slots[slot]: array for slot, array in found.items()}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
     def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:
@@ -165,8 +169,7 @@ class Step:
     def hyperparameter_table(self, first: int, count: int) -> np.ndarray:
         """(count, number of run-time scalars) float64: their values at steps first, first + 1, ..."""
         steps = np.arange(first, first + count)
-        values = [*(self.optimizer.hyperparameters if self.optimizer else ()), *self._settings.values()]
-        columns = [schedules.evaluate(value, steps) for value in values]
+        columns = [source.values_at(steps) for source in self._settings.values()]
         return np.ascontiguousarray(np.stack(columns, axis=1)) if columns else np.zeros((count, 0))
 
     @contextlib.contextmanager

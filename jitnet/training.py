@@ -145,9 +145,9 @@ class Trainer:
         """The step of a mode: "train", "evaluate" or "predict"; arrays: its data by the names of its arguments."""
         weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
         trainable = tuple(v for v in self.trainable_weights)
-        kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
+        update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm(), weighted)
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted)
         steps = self._steps
         if key not in steps:
             with building, tracing():
