@@ -46,8 +46,8 @@ class Trainer:
 
         optimizer: a name or an object of ``jitnet.optimizers`` (Keras's default, RMSprop, is not there yet).  An
             object keeps its state when its model is compiled with it again; another model's is refused.
-        loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list or as a
-            dict by ``output_names``.
+        loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list in the
+            order of ``output_names`` or as a dict by them.
         loss_weights: a number per output, as a list or a dict.
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
             list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with

@@ -158,7 +158,8 @@ def test_what_a_layer_returns_keeps_its_structure():
         "z": (None, 3), "rest": [(None, 3), [(None, 1)]]
     }  # fmt: skip
     assert Blend().compute_output_shape((None, 3), (None, 3), mask_shape=(1,)) == (None, 3)
-    assert layers.Add().compute_output_shape([(None, 3), (3,)]) == (None, 3)
+    assert Blend().compute_output_shape(value_shape=(None, 3), query_shape=(None, 3)) == (None, 3)
+    assert layers.Add().compute_output_shape(input_shape=[(None, 3), (3,)]) == (None, 3)
     model = models.Model({"x": a, "y": b}, found)
     assert model.output_names == ["rest_0", "rest_1_0", "z"]
     assert set(model.predict({"x": A, "y": B}, verbose=0)) == {"z", "rest"}
@@ -186,6 +187,14 @@ def test_shapes_that_build_takes():
         layer = Optional()
         layer(*arguments)
         assert layer.seen == ([(None, 3)], seen)
+
+    class More(First):
+        def build(self, shape, *more, **others):
+            self.seen = shape, more, others
+
+    layer = More()
+    layer([a], b)
+    assert layer.seen == ([(None, 3)], (), {})
 
     class Wrong(First):
         def build(self, x_shape, other_shape):
@@ -222,7 +231,8 @@ def test_arguments_that_call_does_not_take():
     for call, part in (
         (lambda: layer(a), "missing a required argument: 'value'. Received: 1 positional arguments"),
         (lambda: layer(a, b, a), "(query, value, *, mask=None, scale=1.0, extras=None, training=None) of its call"),
-        (lambda: layer(a, b, maks=a), "has no argument 'maks'. Did you mean 'mask'?"),
+        (lambda: layer(a, b, maks=a), "has no argument 'maks'. Did you mean 'mask'? Received: maks=<SymbolicTensor a"),
+        (lambda: layer(A, B, maks=A), "has no argument 'maks'. Did you mean 'mask'? Received: maks=<class 'numpy.nd"),
         (lambda: layers.Dense(2, name="mine")(a, b), "too many positional arguments. Received: 2 positional"),
         (lambda: layer(None, 3.0), "is called on tensors or arrays. Received: {'query': None, 'value': 3.0}"),
         (lambda: layer(a, np.array(["text"])), "takes tensors and arrays of numbers. Received: dtype=<U4"),

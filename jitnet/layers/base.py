@@ -329,7 +329,7 @@ class Layer(Fixed, NamesArguments):
         except TypeError as error:
             named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
             known = [p.name for p in signature.parameters.values() if p.kind in named]
-            unknown = {name: value for name, value in keywords.items() if name not in known}
+            unknown = {name: _brief(value) for name, value in keywords.items() if name not in known}
             if unknown:
                 raise unknown_arguments(self._described(), unknown, known) from None
             names = ", ".join(name for name in keywords if name != "training")
@@ -359,15 +359,16 @@ class Layer(Fixed, NamesArguments):
             return
         self._built_policy = self.dtype_policy
         parameters = list(_signature(self.build).parameters.values())
+        named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         shapes = {f"{name}_shape": _shapes(part) for name, part in bound.arguments.items()}
-        if any(p.name in shapes or p.default is p.empty for p in parameters[1:]):
-            missing = [p.name for p in parameters if p.default is p.empty and p.name not in shapes]
+        if any(p.name in shapes or p.default is p.empty for p in named[1:]):
+            missing = [p.name for p in named if p.default is p.empty and p.name not in shapes]
             if missing:
                 raise ValueError(
                     f"build takes the shape of one argument, or those of several by the names <argument>_shape. "
                     f"Missing: {', '.join(missing)}. Received: {', '.join(shapes)}"
                 )
-            self.build(**{p.name: shapes[p.name] for p in parameters if p.name in shapes})
+            self.build(**{p.name: shapes[p.name] for p in named if p.name in shapes})
         else:
             self.build(*[next(iter(shapes.values()), None) for p in parameters[:1]])
         self.built = True
@@ -440,11 +441,11 @@ class Layer(Fixed, NamesArguments):
 
         return mapped(converted, arguments)
 
-    def compute_output_shape(self, *shapes, **named_shapes):
+    def compute_output_shape(self, input_shape=None, *shapes, **named_shapes):
         """The output's shape for shapes of the arguments of ``call``, with None for the batch.
 
-        shapes: in the order of the arguments; named_shapes: by their names, as ``mask_shape=(None, 3)``.  Lists and
-            dicts of shapes stand for lists and dicts of tensors.
+        input_shape: of the first argument; shapes: of those after it; named_shapes: by their names, as
+            ``mask_shape=(None, 3)``.  Lists and dicts of shapes stand for lists and dicts of tensors.
         """
 
         def tensors(shape):
@@ -455,7 +456,8 @@ class Layer(Fixed, NamesArguments):
             return SymbolicTensor(shape, self.dtype, f"{self.name}_input")
 
         keywords = {name.removesuffix("_shape"): tensors(shape) for name, shape in named_shapes.items()}
-        return _shapes(self(*map(tensors, shapes), **keywords))
+        given = shapes if input_shape is None else (input_shape, *shapes)
+        return _shapes(self(*map(tensors, given), **keywords))
 
     def __setattr__(self, name, value):
         earlier = vars(self).get(name)
@@ -503,6 +505,11 @@ def _number_or_array(value):
         return value
     array = np.asarray(value)
     return array if array.ndim else array.item()
+
+
+def _brief(value):
+    """``value``; of an array or the like, its class."""
+    return value if isinstance(value, Value | int | float | str | None) else type(value)
 
 
 def _nested_arrays(structure):
