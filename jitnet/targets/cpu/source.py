@@ -12,7 +12,7 @@ import weakref
 
 from ...core.program import Buffer, Call, Expression, Out, Split
 from ...core.values import ITEMSIZE
-from ...kernels.cpu.runtime.specialise import generated_module, module_name, specialised_module
+from ...kernels.cpu.runtime.generated import generated_module, module_name, specialised_module
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from .sections import ALIGNMENT, Plan, Section

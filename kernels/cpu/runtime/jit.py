@@ -32,9 +32,10 @@ from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, overload
 
-from jitnet.kernels.cpu.runtime import cache, exceptions
-from jitnet.kernels.cpu.runtime.specialise import module_name, vector_target
-from jitnet.kernels.locks import across_forks
+from ...locks import across_forks
+from . import cache, exceptions
+from .generated import module_name
+from .vectors import vector_target
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
