@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._exclusive import trains
-from .step import aligned_zeros
+from .targets.cpu.memory import aligned_zeros
 from .training import _batch_size
 
 
@@ -48,7 +48,6 @@ def _run(step, batch: int, compiled: bool, outputs=()) -> None:
     optimizer = step.optimizer
     if optimizer is not None:
         step.optimizer = optimizer.without_state()
-        arrays["hyperparameters"] = optimizer.hyperparameter_table(0, 1)
     try:
         step.run(batch, 1, arrays, compiled)
     finally:

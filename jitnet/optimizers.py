@@ -12,7 +12,7 @@ from . import _registry, schedules
 from ._fixed import Fixed
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
-from .core.program import Expression
+from .core.program import Scalar
 
 # Keras's name of the module of schedules, importable although this is no package
 sys.modules[f"{__name__}.schedules"] = schedules
@@ -147,15 +147,14 @@ class Optimizer(Fixed, NamesArguments):
             )
 
     @property
-    def update_arguments(self) -> list:
-        """The kernel's scalar arguments, as the step's source has them."""
-        return [Expression(name) for name in self.hyperparameter_names]
+    def update_arguments(self) -> dict:
+        """The kernel's scalar arguments, by its parameters' names and in their order."""
+        return {name: Scalar(name) for name in self.hyperparameter_names}
 
-    def hyperparameter_table(self, first: int, count: int) -> np.ndarray:
-        """(count, number of hyperparameters) float64: their values at steps first, first + 1, ..."""
-        steps = np.arange(first, first + count)
-        columns = [schedules.evaluate(value, steps) for value in self._hyperparameters.values()]
-        return np.ascontiguousarray(np.stack(columns, axis=1))
+    @property
+    def hyperparameters(self) -> list:
+        """Their values, numbers or schedules, in the order of ``hyperparameter_names``."""
+        return [self._hyperparameters[name] for name in self.hyperparameter_names]
 
     # ---- state
 
@@ -168,7 +167,7 @@ class Optimizer(Fixed, NamesArguments):
         """
         known = self._layout is not None and self._layout.offsets == layout.offsets
         if not known or tuple(self._slots) != tuple(self.slot_names):
-            from .step import aligned_zeros
+            from .targets.cpu.memory import aligned_zeros
 
             self.check_owner(trainable)
             self._owned.update(variables)
@@ -269,9 +268,8 @@ class SGD(Optimizer):
 
     @property
     def update_arguments(self):
-        if self._plain:
-            return [Expression("learning_rate")]
-        return [Expression("learning_rate"), Expression("momentum"), self.nesterov]
+        rate = {"learning_rate": Scalar("learning_rate")}
+        return rate if self._plain else {**super().update_arguments, "nesterov": self.nesterov}
 
     def get_config(self):
         return {**super().get_config(), "nesterov": self.nesterov}
@@ -292,7 +290,7 @@ class Adam(Optimizer):
 
     @property
     def update_arguments(self):
-        return [*super().update_arguments, Expression("t + 1")]
+        return {**super().update_arguments, "t": Scalar("t") + 1}
 
 
 _KNOWN = _registry.by_name([SGD, Adam])

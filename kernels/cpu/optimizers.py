@@ -47,14 +47,3 @@ def adam_update(parameters, gradients, m, v, learning_rate, beta_1, beta_2, epsi
     small = parameters.dtype.type(epsilon)
     for i in range(parameters.size):
         parameters[i], m[i], v[i] = adam(parameters[i], gradients[i], m[i], v[i], alpha, rate_1, rate_2, small)
-
-
-@kernel
-def sum_chunks(partials, out):
-    """out = sum of the rows of partials, in their order.  partials: (G, P), out: (P,)"""
-    kernel_attributes()
-    out[:] = 0
-    for g in range(partials.shape[0]):
-        row = partials[g]
-        for i in range(out.size):
-            out[i] += row[i]

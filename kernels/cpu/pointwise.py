@@ -19,7 +19,7 @@ _FUNCTIONS = {
 _SOURCE = '''"""{functions}: one loop, written by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import exact_kernel, kernel_attributes
-{imports}from jitnet.kernels.cpu.tiles.simd import flat, separate_arrays
+{imports}from jitnet.kernels.cpu.runtime.arrays import flat, separate_arrays
 
 
 @exact_kernel

@@ -2,7 +2,7 @@
 
 from ... import _seed
 from .. import checks
-from ..program import Expression, Out
+from ..program import Out, Scalar
 from .base import Operation
 
 
@@ -31,10 +31,10 @@ class Dropout(Operation):
             return
         x, y = lowered.inputs[0], lowered.output
         mask = lowered.save("mask", y.shape, "uint8")
-        seed = Expression("seed") if self.seed is None else self.seed
+        seed = Scalar("seed") if self.seed is None else self.seed
         program.call(
-            "random.dropout_forward", x, Out(y), Out(mask), self.rate, seed, self.stream, Expression("t"),
-            Expression("begin"), in_place=(x, y),
+            "random.dropout_forward", x=x, y=Out(y), mask=Out(mask), rate=self.rate, seed=seed, stream=self.stream,
+            step=Scalar("t"), first=Scalar("begin"), in_place=("x", "y"),
         )  # fmt: skip
 
     def backward(self, program, lowered):
@@ -43,5 +43,6 @@ class Dropout(Operation):
             return
         dx = lowered.gradient(0)
         program.call(
-            "random.dropout_backward", lowered.d_output, lowered.saved["mask"], dx, self.rate, dx.accumulate
+            "random.dropout_backward", dy=lowered.d_output, mask=lowered.saved["mask"], dx=dx, rate=self.rate,
+            accumulate=dx.accumulate,
         )  # fmt: skip

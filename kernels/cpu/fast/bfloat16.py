@@ -23,7 +23,7 @@ _PACKED_HALVES = 1 << 17  # of the rows of A that are packed at a time: they sha
 _WEIGHTS = '''"""Weights as pairs of bfloat16, {vectors} vectors of columns together, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import pair_tile
 from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 
@@ -56,7 +56,7 @@ def {name}(kernel, out, padded, part, parts):
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import clear_tile, configure_tile, product_tile, release_tile, round_tile
 from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 
@@ -134,7 +134,7 @@ def {name}(x, kernel{extra_argument}, y, workspace, pad_top, pad_left):
 _FILTER = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import configure_tile, pair_tile, product_tile, release_tile, transpose_tile
 from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 
@@ -204,7 +204,7 @@ def {name}(x, dy, dkernel, workspace, pad_top, pad_left, accumulate):
 _DENSE = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import configure_tile, product_tile, release_tile, round_tile
 from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 

@@ -12,8 +12,9 @@ _SOURCE = '''"""Sums over rows in {dtype}, written for {target} by jitnet."""
 import numpy as np
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.rows import stack_array
-from jitnet.kernels.cpu.tiles.simd import address, column_sum_tile
+from jitnet.kernels.cpu.runtime.arrays import stack_array
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import column_sum_tile
 
 COLUMNS = {columns}
 _constants = dict(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, vectors={vectors})

@@ -42,7 +42,8 @@ _GROUPED_BLOCKS = """for part in range(GROUPS // TOGETHER * BLOCKS):
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, convolution_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import convolution_tile
 from jitnet.kernels.cpu.tiles.copies import pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
@@ -91,7 +92,8 @@ def {name}(
 _PHASED = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, convolution_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import convolution_tile
 from jitnet.kernels.cpu.tiles.copies import pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}
@@ -160,7 +162,8 @@ def {name}(
 _FILTER = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, filter_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import filter_tile
 from jitnet.kernels.cpu.tiles.copies import pad_rows_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS, BLOCK = {tap_rows}, {taps}, {channels}, {filters}, {block}

@@ -14,7 +14,7 @@ from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 _FILTER = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.copies import copy_rows_tile
 from jitnet.kernels.cpu.tiles.pooled import pooled_filter_tile
 
@@ -69,7 +69,7 @@ def {name}(x, dy, argmax, dkernel, workspace, pad_top, accumulate):
 _FORWARD = '''"""Convolution of one channel and max pooling, {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.copies import copy_bytes_tile, copy_rows_tile
 from jitnet.kernels.cpu.tiles.pooled import phases_tile, pooled_forward_tile
 
@@ -111,7 +111,7 @@ def {name}(x, kernel, bias, y, argmax, workspace):
 _DATA = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.pooled import pooled_data_tile
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS = {kernel_shape}

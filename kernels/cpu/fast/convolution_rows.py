@@ -16,7 +16,7 @@ LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as l
 _SOURCE = '''"""Winograd along rows, {rows}x5, {channels} -> {filters} channels, {dtype}, for {target}, by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.rows import row_input_tile, row_output_tile
 
 TAP_ROWS, CHANNELS, FILTERS, WIDTH, OUTPUTS, LANES = {rows}, {channels}, {filters}, {width}, {outputs}, {lanes}

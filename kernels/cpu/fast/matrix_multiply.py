@@ -18,7 +18,8 @@ _ROW_GAP = 16  # elements between the packed rows of A, so that they do not comp
 _PRODUCT = '''"""Product of matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 
 COLUMNS, ROWS, ITEMSIZE, CACHED = {columns}, {rows}, {itemsize}, {cached}
 _constants = dict(
@@ -55,7 +56,8 @@ def {name}(a, b{extra_argument}, c, workspace):
 _PACKED = '''"""Product of large matrices in {dtype}, epilogue {epilogue!r}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 from jitnet.kernels.cpu.tiles.copies import pad_rows_tile, panel_tile
 
 COLUMNS, ROWS, DEPTH, A_ROW, ITEMSIZE = {columns}, {rows}, {depth}, {packed_row}, {itemsize}
@@ -101,7 +103,8 @@ def {name}(a, b{extra_argument}, c, workspace):
 _PART = '''"""Part of a product of matrices in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 
 COLUMNS, ROWS, ITEMSIZE = {columns}, {rows}, {itemsize}
 _constants = dict(
@@ -134,7 +137,8 @@ def {name}(a, b, c, part, first, last):
 _FILTER = '''"""Transposed product of matrices in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 
 COLUMNS = {columns}
 ROWS = {rows}
@@ -178,8 +182,9 @@ _NARROW_FILTER = '''"""Transposed product of matrices in {dtype}, few columns, w
 import numpy as np
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.rows import scratch
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import scratch
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 
 COLUMNS, ITEMSIZE = {columns}, {itemsize}
 tile = matrix_tile(
@@ -213,8 +218,9 @@ _PACKED_FILTER = '''"""Transposed product of large matrices in {dtype}, written 
 import numpy as np
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.rows import stack_array
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import stack_array
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 from jitnet.kernels.cpu.tiles.copies import panel_tile
 
 COLUMNS, ROWS, SOME_ROWS, DEPTH, ITEMSIZE = {columns}, {rows}, {some_rows}, {depth}, {itemsize}

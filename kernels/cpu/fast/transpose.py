@@ -8,7 +8,7 @@ from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 _SOURCE = '''"""Transposed copies of weights in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.copies import transpose_tile
 
 GROUPS, LINE = {groups}, {line}
@@ -46,7 +46,7 @@ def {name}(kernel, out, stride_h, stride_w):
 _PANELS = '''"""Transposed copies of weights in panels in {dtype}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.copies import transpose_tile
 
 PANEL, LINE = {panel}, {line}

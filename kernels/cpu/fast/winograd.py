@@ -30,7 +30,8 @@ _GAP = 16  # elements between positions, so that those of a tile do not compete 
 _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 from jitnet.kernels.cpu.tiles.winograd import image_tile, output_tile
 
 OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
@@ -99,7 +100,8 @@ def {name}(
 _FILTER = '''"""{title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.tiles.simd import matrix_tile
 from jitnet.kernels.cpu.tiles.winograd import filter_result_tile, image_tile
 
 OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
@@ -174,7 +176,7 @@ def {name}(
 _WEIGHTS = '''"""Weights transformed for Winograd's convolution, {title}, written for {target} by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
+from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.winograd import weight_tile
 
 POSITIONS, CHANNELS, FILTERS, COLUMNS = {positions}, {channels}, {filters}, {columns}

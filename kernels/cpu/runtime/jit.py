@@ -43,10 +43,9 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
-    "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "elementwise.py", "memory.py", "rows.py",
-    "vector_math.py",
+    "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "runtime/rows.py",
+    "runtime/vector_math.py", "elementwise.py",
 )  # fmt: skip
-_GENERATED = ("depthwise.py",)  # modules that call the generator's tiles
 _KERNELS: dict[str, tuple | None] = {}  # symbol -> (module, function, argument types), None for a user's function
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
 across_forks(global_compiler_lock)
@@ -68,7 +67,7 @@ def source_hash(module_file: str) -> str:
     digest = _shared_hash().copy()
     # a generated module has no file: its name is a hash of its source
     digest.update(module_file.encode() if module_file.startswith("<") else Path(module_file).read_bytes())
-    if Path(module_file).name in _GENERATED:
+    if Path(module_file).parent.name == "fast":  # what calls the generator's tiles
         digest.update(module_name(vector_target().name).encode())
     return digest.hexdigest()[:16]
 

@@ -300,7 +300,6 @@ def _emit_vectors(
 # ---- AMX: eight tiles of 16 rows of 64 bytes; 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B
 
 TILE_ROWS = 16
-MOST_STEP = 32  # products that one instruction adds to a sum
 
 
 def configuration_bytes(rows, step) -> list[int]:

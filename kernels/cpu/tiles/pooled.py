@@ -7,6 +7,7 @@ channels, neighbours in memory.
 
 from llvmlite import ir
 
+from jitnet.kernels.cpu.tiles.pooling import first_maximum
 from jitnet.kernels.cpu.tiles.simd import _INDEX, _INT, _tile
 
 _BYTE = ir.IntType(8)
@@ -141,20 +142,6 @@ def phases_tile(*, dtype, lanes, row, taps, columns, plane, rows):
     return _tile("phases", dtype, lanes, 2, emit, constants)
 
 
-def _first_maximum(e, values):
-    """The maximum of four vectors and the number of the one that has it: the first maximum, or the first NaN."""
-    builder = e.builder
-    number = ir.VectorType(ir.IntType(8 * e.itemsize), e.lanes)
-    best = [(value, ir.Constant(number, [i] * e.lanes)) for i, value in enumerate(values)]
-
-    def better(a, b):
-        wins = builder.fcmp_unordered(">", b[0], a[0])
-        wins = builder.and_(wins, builder.fcmp_ordered("ord", a[0], a[0]))
-        return tuple(builder.select(wins, second, first) for first, second in zip(a, b, strict=True))
-
-    return better(better(best[0], best[1]), better(best[2], best[3]))
-
-
 def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns, plane, relu):
     """Convolution of one channel, bias, and the maximum over 2 x 2 pixels; lanes are pooled pixels.
 
@@ -191,7 +178,7 @@ def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns
                             for window in range(4):
                                 sums[k, window] = e.multiply_add(weight, values[window], sums[k, window])
                         upper, lower = values[1], values[3]
-                results += [_first_maximum(e, [sums[k, window] for window in range(4)]) for k in members]
+                results += [first_maximum(e, [sums[k, window] for window in range(4)]) for k in members]
             if relu:
                 results = [(e.relu(value), winner) for value, winner in results]
             bytes_ = ir.VectorType(_BYTE, e.lanes)

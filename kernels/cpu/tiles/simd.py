@@ -23,7 +23,6 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
 
 _POINTER = ir.PointerType()
 _INT = ir.IntType(64)
@@ -310,20 +309,22 @@ def _tile(name, dtype, lanes, arguments, emit, constants, hardware_masks=True):
     return tile
 
 
-@intrinsic
-def address(typingctx, array, offset):
-    """Address of element ``offset`` (in elements from the first) of a C-contiguous array."""
-    signature = types.intp(array, types.intp)
-    itemsize = array.dtype.bitwidth // 8
+def _tile_of_type(name, lanes, arguments, emit, constants, hardware_masks=True):
+    """Intrinsic ``tile(like, (argument, ...))``: vectors have ``lanes(dtype)`` elements like the array ``like``."""
 
-    def codegen(context, builder, signature, arguments):
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.add(builder.ptrtoint(data, _INT), builder.mul(arguments[1], _INT(itemsize)))
+    @intrinsic
+    def tile(typingctx, like, values):
+        dtype = str(like.dtype)
 
-    return signature, codegen
+        def codegen(context, builder, signature, packed):
+            given = dtype, lanes(dtype), arguments, emit, constants, hardware_masks
+            function = _tile_function(builder.module, name, *given)
+            builder.call(function, [builder.extract_value(packed[1], i) for i in range(arguments)])
+            return context.get_dummy_value()
 
+        return types.void(like, types.UniTuple(types.intp, arguments)), codegen
 
-EPILOGUES = ("store", "accumulate", "bias", "bias_relu", "bias_add", "bias_add_relu", "relu_mask")
+    return tile
 
 
 def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
@@ -611,34 +612,3 @@ def column_sum_tile(*, dtype, lanes, hardware_masks, vectors, masked):
         e.store_row(carried[1:], target, masks)
 
     return _tile("column_sum", dtype, lanes, 6, emit, dict(vectors=vectors, masked=masked), hardware_masks)
-
-
-@intrinsic
-def flat(typingctx, array):
-    """A C-contiguous array as one row of all its elements; LLVM still sees that it is the argument's memory."""
-    result_type = types.Array(array.dtype, 1, "C")
-
-    def codegen(context, builder, signature, arguments):
-        given = make_array(signature.args[0])(context, builder, arguments[0])
-        result = make_array(result_type)(context, builder)
-        size = given.itemsize
-        populate_array(result, data=given.data, shape=[given.nitems], strides=[size], itemsize=size, meminfo=None)
-        return result._getvalue()
-
-    return result_type(array), codegen
-
-
-@intrinsic
-def separate_arrays(typingctx):
-    """Promises that the arrays which the kernel that calls this was given do not overlap, so that its loop vectorises.
-
-    LLVM would compare their addresses when the loop runs, but only those of few arrays.
-    """
-
-    def codegen(context, builder, signature, arguments):
-        for argument in builder.function.args:
-            if isinstance(argument.type, ir.PointerType):
-                argument.add_attribute("noalias")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
