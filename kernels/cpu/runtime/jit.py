@@ -3,7 +3,7 @@
 Compiled code lives in the user's cache directory, in folders named by a hash of the sources that it is made of:
 Numba's own cache does not notice that an imported function changed, a new folder does.  So that the hash is complete,
 a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``;
-those in ``_GENERATED`` also from the generator of tiles.
+those in ``fast`` also from the generator of tiles.
 
 A kernel is compiled once and called through a symbol of its own.  Numba would otherwise copy it into each caller and
 optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
