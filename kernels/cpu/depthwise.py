@@ -8,7 +8,7 @@ Going backward, the outputs that a pixel went into lie at regular distances, lik
 """
 
 from jitnet.kernels.cpu.runtime.arrays import address
-from jitnet.kernels.cpu.runtime.specialise import vector_target
+from jitnet.kernels.cpu.runtime.vectors import vector_target
 from jitnet.kernels.cpu.tiles.depthwise import correlate_tile, weigh_tile
 
 from .runtime.arrays import view

@@ -10,7 +10,8 @@ over the rows of taps; backward to the weights is a product of the transposed im
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target, GeneratedKernel, bfloat16_target
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target, bfloat16_target
 
 _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
@@ -24,7 +25,7 @@ _WEIGHTS = '''"""Weights as pairs of bfloat16, {vectors} vectors of columns toge
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import pair_tile
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 
 VECTORS = {vectors}
 COLUMNS = VECTORS * 16
@@ -57,7 +58,7 @@ _CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import clear_tile, configure_tile, product_tile, release_tile, round_tile
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS = {tap_rows}, {taps}, {channels}, {filters}
 STRIDE_H, STRIDE_W = {stride_h}, {stride_w}
@@ -135,7 +136,7 @@ _FILTER = '''"""{title}, written for {target} by jitnet."""
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import configure_tile, pair_tile, product_tile, release_tile, transpose_tile
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 
 TAP_ROWS, TAPS, CHANNELS, FILTERS = {tap_rows}, {taps}, {channels}, {filters}
 STRIDE_H, STRIDE_W = {stride_h}, {stride_w}
@@ -205,7 +206,7 @@ _DENSE = '''"""{title}, written for {target} by jitnet."""
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.tiles.bfloat16 import configure_tile, product_tile, release_tile, round_tile
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 
 DEPTH, PADDED, STEP, A_ROW = {depth}, {padded}, {step}, {packed_row}
 ROWS, COLUMNS, SCRATCH, SOME_ROWS = {rows}, {columns}, {scratch}, {some_rows}

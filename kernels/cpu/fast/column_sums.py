@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel, VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 _VECTORS = 4  # chains of additions that hide one another's latency
 

@@ -15,7 +15,8 @@ place, otherwise each image is copied into ``workspace`` first.  A halo above or
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel, VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 _PADDED = """        if padded:
             before = min(max(0, -left), span) * CHANNELS

@@ -8,7 +8,8 @@ a filter's window, on the tiles of ``jitnet.kernels.cpu.tiles.pooled``.  That su
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel, VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 _FILTER = '''"""{title}, written for {target} by jitnet."""
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel, VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 _SOURCE = '''"""Transposed copies of weights in {dtype}, written for {target} by jitnet."""
 
