@@ -50,12 +50,12 @@ def row_output_tile(
 ):  # fmt: skip
     """One row of ``outputs`` outputs of one vector of filters, ``together`` pairs at a time.
 
-    Arguments: transformed, kernel, tap_rows, y, valid_filters, extra: addresses of the first row of transformed inputs,
+    Arguments: transformed, kernel, tap_rows, y, valid_filters, bias: addresses of the first row of transformed inputs,
     of transformed weights (tap rows, channels, ``PRODUCTS``, filters), of the output and of the bias.
     """
 
-    def emit(e, transformed, kernel, tap_rows, y, valid_filters, extra):
-        bias = e.pointer(extra)
+    def emit(e, transformed, kernel, tap_rows, y, valid_filters, bias):
+        bias = e.pointer(bias)
 
         def some(masks, start, first, out, count):
             """``count`` pairs from ``start`` on, if that is known; else no output is missing."""
