@@ -156,19 +156,21 @@ class Emitter:
         scalar = self.builder.load(self.advance(pointer, offset), typ=self.element, align=self.itemsize)
         return self.splat(scalar, self.vector)
 
-    def inputs(self, pointer, offset, count, together, depth, filters):
+    def inputs(self, pointer, offset, count, groups_per_vector, depth, filters):
         """Yield, for ``count`` neighbouring channels, a vector of what its lanes, which are filters, read.
 
-        A vector holds ``filters`` filters of each of ``together`` groups, whose channels lie ``depth`` apart.
+        A vector holds ``filters`` filters of each of ``groups_per_vector`` groups, whose channels lie ``depth`` apart.
         """
-        if together == 1:
+        if groups_per_vector == 1:
             for channel in range(count):
                 yield self.broadcast(pointer, offset + channel)
             return
-        existing = (together - 1) * depth + count
+        existing = (groups_per_vector - 1) * depth + count
         loaded = self.load(pointer, offset, None if existing == self.lanes else self.constant_mask(existing))
         for channel in range(count):
-            order = [_INDEX(min(lane // filters, together - 1) * depth + channel) for lane in range(self.lanes)]
+            order = [
+                _INDEX(min(lane // filters, groups_per_vector - 1) * depth + channel) for lane in range(self.lanes)
+            ]
             order = ir.Constant(ir.VectorType(_INDEX, self.lanes), order)
             yield self.builder.shuffle_vector(loaded, ir.Constant(self.vector, ir.Undefined), order)
 
@@ -450,7 +452,7 @@ def _uses(pixels, taps, stride, dilation, edges=None):
 
 def convolution_tile(
     *, dtype, lanes, hardware_masks, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue,
-    edges=None, groups=1, together=1,
+    edges=None, groups=1, groups_per_vector=1,
 ):  # fmt: skip
     """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
 
@@ -460,7 +462,7 @@ def convolution_tile(
     for epilogues, the address of the bias and of what an array like the output has in the output's place.
     ``kernel`` is (tap rows, taps, channels / groups, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
     ``_uses``) one tile is a whole row, x is the address of the first column that exists, and no zero is multiplied.
-    Of ``groups`` of channels and filters the tile computes one, or ``together`` in one vector.
+    Of ``groups`` of channels and filters the tile computes one, or ``groups_per_vector`` in one vector.
     """
     depth, group_filters = channels // groups, filters // groups
 
@@ -473,7 +475,7 @@ def convolution_tile(
                     for s in range(taps)
                 ]
                 for column, readers in _uses(count, taps, stride, dilation, edges):
-                    (value,) = e.inputs(x_now, column * channels, 1, together, depth, group_filters)
+                    (value,) = e.inputs(x_now, column * channels, 1, groups_per_vector, depth, group_filters)
                     for s, pixel in readers:
                         for v in range(vectors):
                             at = pixel * vectors + v
@@ -504,30 +506,32 @@ def convolution_tile(
             if narrow:
                 e.loop(narrow_tiles, carried, tile(pixels - 1, masks))
 
-        e.over_masks(vectors, valid_filters, together * group_filters, row)
+        e.over_masks(vectors, valid_filters, groups_per_vector * group_filters, row)
 
     constants = dict(
         pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
-        filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges, groups=groups, together=together,
+        filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges, groups=groups,
+        groups_per_vector=groups_per_vector,
     )  # fmt: skip
     return _tile("convolution", dtype, lanes, 10, emit, constants, hardware_masks)
 
 
 def filter_tile(
-    *, dtype, lanes, hardware_masks, share, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies,
-    groups=1, together=1,
+    *, dtype, lanes, hardware_masks, channel_block, vectors, taps, stride, dilation, channels, filters, pixels, narrow,
+    copies, groups=1, groups_per_vector=1,
 ):  # fmt: skip
-    """Adds one image's share to the gradient of one row of taps: ``share`` channels, ``vectors`` vectors of filters.
+    """Adds one image's part to the gradient of one row of taps.
 
+    The tile has ``channel_block`` channels and ``vectors`` vectors of filters.
     Arguments: x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters: addresses, distances between
     the inputs (and gradients) of consecutive output rows, the number of output rows and of the blocks of ``pixels``
     (and, with ``narrow``, of ``pixels - 1``) that make up such a row.  ``copies`` partial sums hide latency.
-    ``groups`` and ``together`` are those of ``convolution_tile``.
+    ``groups`` and ``groups_per_vector`` are those of ``convolution_tile``.
     """
     depth, group_filters = channels // groups, filters // groups
 
     def emit(e, x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters):
-        places = [(c, s, v) for c in range(share) for s in range(taps) for v in range(vectors)]
+        places = [(c, s, v) for c in range(channel_block) for s in range(taps) for v in range(vectors)]
         offsets = [s * depth * filters + c * filters + v * lanes for c, s, v in places]
 
         def block(count, masks):
@@ -540,7 +544,7 @@ def filter_tile(
                             gradients[pixel] = [
                                 e.load(dy_now, pixel * filters + v * lanes, masks[v]) for v in range(vectors)
                             ]
-                    values = e.inputs(x_now, column * channels, share, together, depth, group_filters)
+                    values = e.inputs(x_now, column * channels, channel_block, groups_per_vector, depth, group_filters)
                     for c, value in enumerate(values):
                         for s, pixel in readers:
                             for v in range(vectors):
@@ -567,11 +571,12 @@ def filter_tile(
                     total = e.builder.fadd(total, sums[at + copy * len(places)])
                 e.store(total, target, offset, masks[v])
 
-        e.over_masks(vectors, valid_filters, together * group_filters, image)
+        e.over_masks(vectors, valid_filters, groups_per_vector * group_filters, image)
 
     constants = dict(
-        share=share, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
-        filters=filters, pixels=pixels, narrow=narrow, copies=copies, groups=groups, together=together,
+        channel_block=channel_block, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
+        filters=filters, pixels=pixels, narrow=narrow, copies=copies, groups=groups,
+        groups_per_vector=groups_per_vector,
     )  # fmt: skip
     return _tile("filter", dtype, lanes, 9, emit, constants, hardware_masks)
 
