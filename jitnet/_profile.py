@@ -21,7 +21,8 @@ def profile(step, run_once, batch: int, repeat: int, print_fn) -> list[tuple]:
 
         return run
 
-    names = [s.name for s in step.plan.sections] + ["sum_chunk_gradients", "whole_gradients", "update"]
+    sections = step.schedule.sections
+    names = [s.name for s in sections]
     functions = {name: getattr(module, name) for name in names if hasattr(module, name)}
     try:
         for name, function in functions.items():
@@ -31,7 +32,7 @@ def profile(step, run_once, batch: int, repeat: int, print_fn) -> list[tuple]:
     finally:
         for name, function in functions.items():
             setattr(module, name, function)
-    work = {s.name: s.calls[0].work * batch for s in step.plan.sections if s.batched or s.split}
+    work = {s.name: s.calls[0].work * batch for s in sections if s.axis is not None and s.count != "blocks"}
     rows = [(name, float(np.median(times)), work.get(name, 0.0)) for name, times in spent.items()]
     rows = sorted(((n, t, w / t / 1e9) for n, t, w in rows), key=lambda row: -row[1])
     total = sum(t for _, t, _ in rows)

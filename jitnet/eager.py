@@ -4,6 +4,7 @@ import numpy as np
 
 from . import _seed
 from ._locks import building
+from .builder import Computation
 from .core.policy import floatx
 from .core.values import SymbolicTensor, Variable, placeholder
 from .step import Step
@@ -20,8 +21,10 @@ def _prepare(array):
 
 def _run(step: Step, batch: int, arrays: dict) -> None:
     seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
+    own = {"seed": seed, "t": t, "results": np.zeros(step.results)}
+    own["hyperparameters"] = step.hyperparameter_table(t, 1)[0]
     with step.workspace() as workspace, step.explained():
-        step.module.step(*step.bind(workspace, batch, **arrays, seed=seed, t=t, results=np.zeros(step.results)))
+        step.module.step(*step.bind(workspace, batch, **arrays, **own))
 
 
 def vector_jacobian_product(function, arrays, output_gradient=None, variables=()):
@@ -51,10 +54,10 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
         wanted = [v for v in inputs.values() if v.dtype.startswith("float")]
         data["output_gradient"] = np.ascontiguousarray(output_gradient, output.dtype)
         inputs = {**inputs, "output_gradient": gradient}
-    step = Step(
-        "An operation evaluated at once.", inputs, outputs=outputs, seeds=seeds,
-        trainable=variables if seeds else (), wanted_inputs=wanted, fuse=False, regions=True,
-    )  # fmt: skip
+    computation = Computation(
+        inputs, outputs, seeds=seeds or {}, trainable=list(variables) if seeds else [], wanted_inputs=list(wanted)
+    )
+    step = Step("An operation evaluated at once.", computation, fuse=False, regions=True)
     predictions = [np.empty((batch, *tensor.shape[1:]), tensor.dtype) for tensor in outputs]
     data.update(zip(step.output_arguments, predictions, strict=True))
     gradients = [np.empty_like(data[v.name]) for v in wanted]

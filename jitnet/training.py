@@ -13,6 +13,7 @@ from ._fixed import fix, tracing
 from ._locks import building
 from ._profile import profile
 from ._registry import snake_case
+from .builder import Computation
 from .callbacks import CallbackList
 from .config import conv_algorithm
 from .core.errors import invalid
@@ -138,9 +139,9 @@ class Trainer:
     def _step(self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None) -> Step:
         """The step of a mode: "train", "evaluate" or "predict"."""
         trainable = tuple(v for v in self.trainable_weights)
-        kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
+        update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm())
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm())
         steps = self._steps
         if key not in steps:
             with building, tracing():
@@ -161,7 +162,7 @@ class Trainer:
         title = f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
         if mode == "predict":
             fix(self, parts)
-            return Step(title, arguments, outputs=outputs, layer_names=layer_names, **options)
+            return Step(title, Computation(arguments, outputs, layer_names=layer_names), **options)
         used = self._loss_list()
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
@@ -187,13 +188,13 @@ class Trainer:
         parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
         parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
         fix(self, parts + [self.optimizer] if training else parts)
-        return Step(
-            title, arguments, losses=list(zip(values, weights, strict=True)), records=records,
-            reductions=[loss.reduction for loss in used],
-            trainable=trainable if training else (), optimizer=self.optimizer if training and trainable else None,
-            penalties=penalties, gathered=True, sample_weight=sample_weight,
-            layer_names=layer_names, **options,
+        computation = Computation(
+            arguments, losses=list(zip(values, weights, strict=True)), records=records,
+            reductions=[loss.reduction for loss in used], trainable=list(trainable) if training else [],
+            optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
+            sample_weight=sample_weight, layer_names=layer_names,
         )  # fmt: skip
+        return Step(title, computation, **options)
 
     def _parts(self) -> list:
         """The model and all layers in it."""
@@ -266,9 +267,7 @@ class Trainer:
         values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
 
         def run_once():
-            t = self.optimizer.iterations
-            table = self.optimizer.hyperparameter_table(t, 1)
-            step.run(batch, 1, {**values, "t": t, "hyperparameters": table}, False)
+            step.run(batch, 1, {**values, "t": self.optimizer.iterations}, False)
 
         return profile(step, run_once, batch, repeat, print_fn)
 
@@ -341,7 +340,6 @@ class Trainer:
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
                 values["t"] = self.optimizer.iterations
-                values["hyperparameters"] = self.optimizer.hyperparameter_table(self.optimizer.iterations, count)
             start = time.perf_counter()
             step.run(batch, count, values, compiled)
             if done:  # the first call may compile
@@ -489,10 +487,9 @@ class Trainer:
         else:
             order = np.tile(np.arange(size), count)
         results = np.zeros((count, step.results))
-        table = self.optimizer.hyperparameter_table(first, count * steps)
         values = {**arrays, "order": order, "seed": self._seed(), "t": first, "results": results}
         start = time.perf_counter()
-        step.run(batch_size, count * steps, {**values, "hyperparameters": table}, True, steps)
+        step.run(batch_size, count * steps, values, True, steps)
         if first:
             step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
         names = self._record_names()

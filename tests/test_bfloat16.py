@@ -17,7 +17,6 @@ from test_simd import guarded
 
 import jitnet
 from jitnet import layers
-from jitnet import step as steps
 from jitnet.kernels.cpu.fast.bfloat16 import (
     BFloat16Weights,
     conv2d_backward_filter_bfloat16_plan,
@@ -31,7 +30,7 @@ from jitnet.kernels.cpu.runtime.specialise import BFloat16Target, bfloat16_targe
 from jitnet.kernels.cpu.tiles import bfloat16 as simd_bfloat16
 from jitnet.kernels.cpu.tiles.simd import Emitter
 from jitnet.layers.base import clear_names
-from jitnet.targets.cpu import sections as plan
+from jitnet.targets.cpu import thresholds
 
 AMX, AVX512 = BFloat16Target("amx", True, True), BFloat16Target("avx512_bf16", False, True)
 EMULATED_AMX, EMULATED = BFloat16Target("emulated_amx", True, False), BFloat16Target("emulated", False, False)
@@ -349,8 +348,8 @@ def test_gradients_are_those_of_float32_but_for_rounding(bfloat16):
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, bfloat16, target):
     if target == "emulated_amx":
         monkeypatch.setenv("JITNET_BFLOAT16", target)
-    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     x, y = data()
     digests = set()
     for threads, jit_compile in itertools.product((1, 2, 3), (False, True)):

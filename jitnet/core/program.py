@@ -1,15 +1,18 @@
-"""From graph to kernel calls: lowering, reverse-mode differentiation, and the buffers that the calls use.
+"""What a step computes, for any machine: calls of kernels over buffers, in blocks.
 
-A ``Program`` is an ordered list of ``Call``s over ``Buffer``s.  Every operation lowers itself forward, and in reverse
-order backward; nothing here knows about Numba.
+An opcode is the name of the reference kernel that says what a call means: "family.function" below
+``jitnet.kernels.<target>``, for instance "dense.dense_forward".  Arguments have the names of that kernel's parameters
+and stand in their order, so that whoever runs a program needs to know nothing but the kernels.
 """
 
 import math
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-from ..kernels.literals import expression, identifier
-from .trace import Application
-from .values import ITEMSIZE, Constant, SymbolicTensor, Variable
+from ..kernels.literals import identifier, literal
+from ..kernels.literals import name as checked_name
+from .values import ITEMSIZE
 
 
 @dataclass(eq=False)
@@ -17,16 +20,19 @@ class Buffer:
     """A piece of memory that kernel calls read or write.
 
     kind:
-      ``batch``     activations and their gradients: one part per chunk of the batch, in the arena
-      ``chunk``     one copy per chunk, in the arena: partial sums that are combined between regions
-      ``whole``     one copy, no batch axis, in the arena
+      ``batch``     activations and their gradients: one part per sample of the batch
+      ``partial``   one copy per chunk of the batch, by which the chunks of a batch need not meet: partial sums
+      ``whole``     one copy, no batch axis
       ``external``  the caller's array with a leading batch axis (inputs, targets, predictions)
-      ``variable``  a weight or a state, in its flat storage
-      ``gradient``  the gradient of a trainable variable, laid out as the parameters: per chunk while regions run,
-                    one sum after them
+      ``argument``  the caller's array as it is: datasets, the order of samples, results
+      ``variable``  a weight or a state
+      ``slot``      what the optimizer keeps for a variable between steps
+      ``gradient``  the gradient of a trainable variable
       ``constant``  a constant of the graph
     shape: without the batch axis.
     rows: leading rows per sample, for views such as (N * H * W, C).
+    source: the Variable or Constant behind it, if any.
+    in_one_piece: of a root of kind batch: the parts of its chunks lie one after the other, to the step's end.
     """
 
     name: str
@@ -35,8 +41,8 @@ class Buffer:
     kind: str
     root: "Buffer" = None
     rows: int = 1
-    source: object = None  # the Variable or Constant behind it
-    in_one_piece: bool = False  # of a root of kind batch: its chunks lie one after the other, to the step's end
+    source: object = None
+    in_one_piece: bool = False
 
     def __post_init__(self):
         if self.root is None:
@@ -51,6 +57,20 @@ class Buffer:
     def nbytes(self) -> int:
         return self.size * ITEMSIZE[self.dtype]
 
+    @property
+    def batched(self) -> bool:
+        """Whether its first axis is the batch."""
+        return self.kind in ("batch", "external")
+
+    def viewed(self, shape: tuple, rows: int = 1, name: str | None = None) -> "Buffer":
+        """The same memory under another shape."""
+        return replace(self, name=name or f"{self.name}_rows", shape=tuple(shape), rows=rows)
+
+    def like(self, other: "Buffer") -> "Buffer":
+        """The same memory under the shape of ``other``."""
+        same = self.shape == other.shape and self.rows == other.rows
+        return self if same else self.viewed(other.shape, other.rows)
+
 
 @dataclass(frozen=True)
 class Out:
@@ -60,150 +80,168 @@ class Out:
     accumulate: bool = False
 
 
-@dataclass(frozen=True)
-class Expression:
-    """A scalar argument known when the step runs, as Python source over the step's names (``batch``, ``t``, ...).
+_ARITHMETIC = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod, "==": operator.eq,
+}  # fmt: skip
 
-    Written by jitnet alone: arithmetic, into which numbers come by ``literals.literal``.
+
+@dataclass(frozen=True)
+class Scalar:
+    """A number known when the step runs: a name (``batch``, ``t``, ``learning_rate``), or arithmetic of such numbers.
+
+    Names of every step: ``batch``, the samples of the batch; ``begin``, the first sample of a chunk; ``chunk`` of
+    ``chunks``; ``first`` to ``last``, the rows of a weight that a part does; ``t``, the steps taken; ``seed``.
     """
 
-    source: str
+    operator: str  # or the name, where there are no operands
+    operands: tuple = ()
 
     def __post_init__(self):
-        expression(self.source)
+        # it becomes part of a source
+        if not self.operands:
+            checked_name(self.operator)
+        elif self.operator not in _ARITHMETIC or len(self.operands) != 2:
+            raise ValueError(f"This is no arithmetic of numbers. Received: {self.operator!r} of {self.operands!r}")
+        for operand in self.operands:
+            if not isinstance(operand, Scalar):
+                literal(operand)
 
+    def __add__(self, other):
+        return Scalar("+", (self, other))
 
-@dataclass(frozen=True)
-class Split:
-    """A call runs once per part [first, last) of a weight's ``rows``; parts start at multiples of ``together``."""
+    def __sub__(self, other):
+        return Scalar("-", (self, other))
 
-    rows: int
-    together: int
+    def __mul__(self, other):
+        return self if other == 1 else Scalar("*", (self, other))
+
+    def __rmul__(self, other):
+        return self if other == 1 else Scalar("*", (other, self))
+
+    def __truediv__(self, other):
+        return Scalar("/", (self, other))
+
+    def __rtruediv__(self, other):
+        return Scalar("/", (other, self))
+
+    def __floordiv__(self, other):
+        return Scalar("//", (self, other))
+
+    def __mod__(self, other):
+        return Scalar("%", (self, other))
+
+    def equals(self, other):
+        """Whether both are the same number, when the step runs."""
+        return Scalar("==", (self, other))
+
+    def names(self) -> set[str]:
+        """The names that it depends on."""
+        if not self.operands:
+            return {self.operator}
+        return set().union(*(o.names() for o in self.operands if isinstance(o, Scalar)))
+
+    def value(self, names: dict):
+        """The number, for the values of the names."""
+        if not self.operands:
+            return names[self.operator]
+        return _ARITHMETIC[self.operator](*(o.value(names) if isinstance(o, Scalar) else o for o in self.operands))
 
 
 @dataclass(eq=False)
 class Call:
-    """One kernel call: ``kernel`` is "module.function" below jitnet.kernels.cpu."""
+    """One call of a kernel.
 
-    kernel: str
-    arguments: tuple
-    batched: bool
-    in_place: tuple | None = None  # (input, output) buffers that may share memory when the input dies here
-    work: float = 0.0  # operations per sample (or in all, when not batched)
-    function: object = None  # a user's own @njit function instead of a kernel of ours
-    plan: object = None  # of a generated kernel: has .name and .source
-    epilogue: str | None = None  # what is fused into the store, while the program is rewritten
-    extra: Buffer | None = None  # the buffer that the epilogue reads
-    split: "Split | None" = None  # not batched, but in parts along the rows of a weight
-    bfloat16: bool = False  # whether the operands of its products may be rounded
-    residual: Buffer | None = None  # what the epilogue adds, like the output
-    reads: set = field(default_factory=set)
-    writes: set = field(default_factory=set)
+    arguments: {parameter: Buffer | Out | Scalar | number | bool}.
+    layer, phase: whose call it is, and for what: "input", "forward", "result", "backward", "gradients", "update".
+    work: operations per sample (or in all, when not batched).
+    in_place: (input, output): parameters that may share memory where the input dies here.
+    attributes: what rewrites note for the target: ``bfloat16`` (the operands of its products may be rounded),
+        ``epilogue`` (what is computed in the store), ``function`` (a user's own kernel).
+    kernel: what a target runs instead of the reference kernel; None: the reference.
+    axis: what a target's section runs it along, if not the batch.
+    """
+
+    opcode: str
+    arguments: dict
+    layer: str = ""
+    phase: str = "forward"
+    work: float | None = None
+    in_place: tuple | None = None
+    attributes: dict = field(default_factory=dict)
+    kernel: object = None
+    axis: object = None
 
     def __post_init__(self):
-        for argument in self.arguments:
-            if isinstance(argument, Out):
-                self.writes.add(argument.buffer.root)
-                if argument.accumulate:
-                    self.reads.add(argument.buffer.root)
-            elif isinstance(argument, Buffer):
-                self.reads.add(argument.root)
+        if self.work is None:
+            self.work = max((b.size for b in self.buffers if b.batched), default=1)
+
+    def __setattr__(self, name, value):
+        if name == "arguments":
+            outs = [a for a in value.values() if isinstance(a, Out)]
+            reads = {a.root for a in value.values() if isinstance(a, Buffer)}
+            super().__setattr__("reads", frozenset(reads | {o.buffer.root for o in outs if o.accumulate}))
+            super().__setattr__("writes", frozenset(o.buffer.root for o in outs))
+        super().__setattr__(name, value)
+
+    def __getitem__(self, parameter: str):
+        """An argument; of one that is written, its buffer."""
+        argument = self.arguments[parameter]
+        return argument.buffer if isinstance(argument, Out) else argument
 
     @property
-    def buffers(self):
+    def buffers(self) -> Iterator[Buffer]:
         """Every buffer argument, in order."""
-        for argument in self.arguments:
+        for argument in self.arguments.values():
             if isinstance(argument, Out):
                 yield argument.buffer
             elif isinstance(argument, Buffer):
                 yield argument
 
-
-class Lowered:
-    """An application while it is lowered: its buffers, what its forward pass saved, and where gradients go."""
-
-    def __init__(self, program: "Program", application: Application):
-        self.program = program
-        self.application = application
-        self.saved = {}
+    @property
+    def outputs(self) -> list[Out]:
+        return [a for a in self.arguments.values() if isinstance(a, Out)]
 
     @property
-    def inputs(self) -> list[Buffer]:
-        return [self.program.buffer(value) for value in self.application.inputs]
+    def batched(self) -> bool:
+        """Whether it runs along the batch, chunk by chunk."""
+        return self.axis is None and any(buffer.batched for buffer in self.buffers)
 
     @property
-    def outputs(self) -> list[Buffer]:
-        return [self.program.buffer(value) for value in self.application.outputs]
+    def epilogue(self) -> str | None:
+        return self.attributes.get("epilogue")
 
-    @property
-    def output(self) -> Buffer:
-        return self.outputs[0]
+    def with_arguments(self, **arguments) -> "Call":
+        """The same call with other arguments; new ones come last."""
+        return replace(self, arguments={**self.arguments, **arguments})
 
-    @property
-    def d_output(self) -> Buffer:
-        """The gradient of the loss with respect to the first output."""
-        return self.program.gradient_of(self.application.outputs[0])
+    def replaced_by(self, opcode: str, arguments: dict, **changes) -> "Call":
+        """Another call in this one's place: of the same layer and phase, and as much work."""
+        changes = {"in_place": None, "attributes": {}, "kernel": None, "axis": None, **changes}
+        return replace(self, opcode=opcode, arguments=arguments, **changes)
 
-    def d_outputs(self) -> list[Buffer | None]:
-        return [self.program.gradient_of(value) for value in self.application.outputs]
 
-    def needs(self, index: int) -> bool:
-        """Whether the loss's gradient with respect to input ``index`` is wanted."""
-        return self.application.inputs[index] in self.program.differentiated
+class Block:
+    """Calls in order, run in every step, or in those where ``condition`` holds."""
 
-    def gradient(self, index: int) -> Out:
-        """Where to write the gradient of input ``index``; its ``accumulate`` goes to the kernel."""
-        return self.program.gradient_target(self.application.inputs[index], self.application.batched)
-
-    def save(self, name: str, shape, dtype) -> Buffer:
-        """A batched buffer that the forward pass fills for the backward pass (shape without the batch axis)."""
-        buffer = self.program.temporary(f"{self.output.name}_{name}", shape, dtype, "batch")
-        self.saved[name] = buffer
-        return buffer
-
-    def alias_output(self) -> None:
-        """The output is the first input's memory under another shape."""
-        self.program.alias(self.application.outputs[0], self.program.buffer(self.application.inputs[0]))
-
-    def pass_gradient(self, index: int = 0) -> None:
-        """The gradient of input ``index`` is the output's: the same memory where possible, else a copy.
-
-        Call it after every other use of ``d_output`` in the same backward pass.
-        """
-        value = self.application.inputs[index]
-        d_output = self.d_output
-        unshared = value.batched and d_output.kind == "batch" and value not in self.program.gradients
-        if unshared:
-            shape = value.shape[1:]
-            self.program.gradients[value] = Buffer(
-                f"d_{self.program.buffer(value).name}", shape, d_output.dtype, "batch", root=d_output.root
-            )
-        else:
-            target = self.gradient(index)
-            self.program.call("shape.copy_backward", d_output, target, target.accumulate)
+    def __init__(self, condition: Scalar | None = None):
+        self.calls: list[Call] = []
+        self.condition = condition
 
 
 class Program:
-    """Kernel calls in order.
+    """Blocks of calls in order, and the names of their buffers.
 
-    differentiated: values whose gradient is wanted, and all values between them and the loss (see ``dependents``).
     taken: names that buffers must not have, kept as ``reserved``.
-    layer_names: {name of a layer: how the source calls it}.
     """
 
-    def __init__(self, differentiated=frozenset(), taken=(), layer_names=None):
-        self.calls: list[Call] = []
-        self.deferred: list[Call] = []  # after the sum of the chunks' gradients: penalties of weights
-        self.products: list[Call] = []  # gradients of weights that the update computes, over the whole batch at once
-        self.differentiated = differentiated
-        self.gradients: dict = {}
-        self.partial_gradients: dict = {}
-        self._buffers: dict = {}
+    def __init__(self, taken=()):
+        self.blocks: list[Block] = [Block()]
         self.reserved = tuple(taken)
+        self.layer, self.phase = "", "input"  # of the calls that are being added
+        self.attributes: dict = {}
         self._names: set = set(taken)
-        self._layer_names: dict = layer_names or {}
         self._views: dict = {}
-        self._bfloat16 = False  # of the application that emits calls
 
     # ---- buffers
 
@@ -220,40 +258,6 @@ class Program:
     def temporary(self, name, shape, dtype, kind) -> Buffer:
         return Buffer(self.unique_name(name), tuple(shape), dtype, kind)
 
-    def buffer(self, value) -> Buffer:
-        """The buffer that holds ``value``."""
-        found = self._buffers.get(value)
-        if found is not None:
-            return found
-        if isinstance(value, Variable):
-            layer, _, name = value.name.rpartition("/")
-            name = f"{self._layer_names.get(layer, layer)}_{name}"
-            found = Buffer(self.unique_name(name), value.shape, value.dtype, "variable", source=value)
-        elif isinstance(value, Constant):
-            found = Buffer(self.unique_name("constant"), value.shape, value.dtype, "constant", source=value)
-        else:
-            kind = "batch" if value.batched else "whole"
-            shape = value.shape[1:] if value.batched else value.shape
-            found = self.temporary(self._name_of(value), shape, value.dtype, kind)
-        self._buffers[value] = found
-        return found
-
-    def _name_of(self, value: SymbolicTensor) -> str:
-        application = value.producer
-        if application is None or not application.scope:
-            return value.name
-        operation = application.operation.name
-        layer = self._layer_names.get(application.scope, application.scope)
-        return layer if layer == operation else f"{layer}_{operation}"
-
-    def place(self, value, buffer: Buffer) -> None:
-        """Let ``value`` live in a given buffer, for example an external one."""
-        self._buffers[value] = buffer
-
-    def alias(self, value, buffer: Buffer) -> None:
-        shape = value.shape[1:] if value.batched else value.shape
-        self._buffers[value] = self.reshaped(buffer, shape, name=self.unique_name(self._name_of(value)))
-
     def reshaped(self, buffer: Buffer, shape, rows: int = 1, name: str | None = None) -> Buffer:
         """The same memory under another shape; ``rows`` leading rows per sample."""
         shape = tuple(shape)
@@ -264,27 +268,27 @@ class Program:
         key = (buffer.root, buffer.kind, shape, rows)
         if name is None and key in self._views:
             return self._views[key]
-        name = name or self.unique_name(f"{buffer.name}_rows")
-        view = Buffer(name, shape, buffer.dtype, buffer.kind, buffer.root, rows, buffer.source)
+        view = buffer.viewed(shape, rows, name or self.unique_name(f"{buffer.name}_rows"))
         self._views.setdefault(key, view)
         return view
 
     def as_rows(self, buffer: Buffer, columns: int) -> Buffer:
         """View as (rows, columns) with all leading axes, the batch included, in the rows."""
-        if buffer.kind in ("batch", "external"):
+        if buffer.batched:
             return self.reshaped(buffer, (columns,), rows=buffer.size // columns)
         return self.reshaped(buffer, (buffer.size // columns, columns))
 
     # ---- calls
 
-    def call(self, kernel: str, *arguments, in_place=None, work=None, function=None) -> Call:
-        """Append a kernel call; buffers that it writes are wrapped in ``Out``."""
-        buffers = [a.buffer if isinstance(a, Out) else a for a in arguments if isinstance(a, Out | Buffer)]
-        batched = any(b.kind in ("batch", "external") for b in buffers)
-        if work is None:
-            work = max((b.size for b in buffers if b.kind in ("batch", "external")), default=1)
-        call = Call(kernel, arguments, batched, in_place, work, function, bfloat16=self._bfloat16)
-        self.calls.append(call)
+    @property
+    def calls(self) -> list[Call]:
+        """All calls, block after block."""
+        return [call for block in self.blocks for call in block.calls]
+
+    def call(self, opcode: str, *, work=None, in_place=None, **arguments) -> Call:
+        """Append a call; buffers that it writes are wrapped in ``Out``."""
+        call = Call(opcode, arguments, self.layer, self.phase, work, in_place, dict(self.attributes))
+        self.blocks[-1].calls.append(call)
         return call
 
     def users(self) -> dict[Buffer, list[Call]]:
@@ -294,97 +298,3 @@ class Program:
             for root in call.reads | call.writes:
                 users.setdefault(root, []).append(call)
         return users
-
-    # ---- gradients
-
-    def gradient_of(self, value) -> Buffer | None:
-        """The complete gradient of ``value``, or None where the loss doesn't depend on it."""
-        partial = self.partial_gradients.pop(value, None)
-        if partial is not None:
-            total = self.temporary(f"{partial.name}_sum", value.shape, value.dtype, "whole")
-            self.call("training.sum_partials", partial, Out(total))
-            earlier = self.gradients.get(value)
-            if earlier is None:
-                self.gradients[value] = total
-            else:
-                self.call("shape.copy_backward", total, Out(earlier, True), True)
-        return self.gradients.get(value)
-
-    def gradient_target(self, value, batched: bool) -> Out:
-        """Where a backward call writes its contribution to the gradient of ``value``.
-
-        batched: whether the call runs per chunk; then the gradient of an unbatched value is one part per chunk.
-        """
-        table = self.gradients
-        if value.batched:
-            kind = "batch"
-        elif isinstance(value, Variable):
-            kind = "gradient"
-            if not batched:
-                return Out(self._variable_gradient(value), True)
-        elif batched:
-            kind, table = "chunk", self.partial_gradients
-        else:
-            kind = "whole"
-        if value in table:
-            return Out(table[value], True)
-        name = f"d_{self.buffer(value).name}"
-        shape = value.shape[1:] if value.batched else value.shape
-        if kind == "gradient":
-            table[value] = self._variable_gradient(value)
-        else:
-            table[value] = self.temporary(name, shape, value.dtype, kind)
-        return Out(table[value], False)
-
-    def _variable_gradient(self, variable: Variable) -> Buffer:
-        key = ("gradient", variable)
-        if key not in self._buffers:
-            name = self.unique_name(f"d_{self.buffer(variable).name}")
-            self._buffers[key] = Buffer(name, variable.shape, variable.dtype, "gradient", source=variable)
-        return self._buffers[key]
-
-    def contribute(self, value, total: Buffer) -> None:
-        """Add an already summed, unbatched ``total`` to the gradient of ``value``."""
-        target = self.gradient_target(value, batched=False)
-        call = self.call("shape.copy_backward", total, target, target.accumulate)
-        if target.buffer.kind == "gradient":
-            self.calls.remove(call)
-            self.deferred.append(call)
-
-    def lower(self, applications: list[Application]) -> list[Lowered]:
-        """Emit the forward calls of ``applications``."""
-        lowered = []
-        for application in applications:
-            item = Lowered(self, application)
-            self._bfloat16 = application.bfloat16
-            application.operation.forward(self, item)
-            lowered.append(item)
-        return lowered
-
-    def differentiate(self, lowered: list[Lowered]) -> None:
-        """Emit the backward calls, from the gradients already seeded in ``gradients`` back to what is wanted."""
-        for item in reversed(lowered):
-            application = item.application
-            if not any(value in self.differentiated for value in application.inputs):
-                continue
-            seeded = [self.gradient_of(value) for value in application.outputs]
-            if all(gradient is None for gradient in seeded):
-                continue
-            start = len(self.calls)
-            self._bfloat16 = application.bfloat16
-            application.operation.backward(self, item)
-            if not application.batched:
-                # contributions to variables from calls without a batch come after the sum over the chunks
-                emitted = self.calls[start:]
-                sinks = [c for c in emitted if c.writes and all(b.kind == "gradient" for b in c.writes)]
-                self.calls[start:] = [c for c in emitted if c not in sinks]
-                self.deferred.extend(sinks)
-
-
-def dependents(applications: list[Application], wanted) -> set:
-    """``wanted`` and every value that depends on one of them."""
-    found = set(wanted)
-    for application in applications:
-        if application.operation.differentiable and any(value in found for value in application.inputs):
-            found.update(v for v in application.outputs if v.dtype.startswith("float"))
-    return found

@@ -162,7 +162,13 @@ class Variable(_Operators, Value):
         return self._value.copy()
 
     def assign(self, value) -> None:
-        """Overwrite the value; the shape must match, the dtype becomes the variable's."""
+        """Overwrite the value; the shape must match, the dtype becomes the variable's.
+
+        In a ``train_step``, a symbolic value is assigned whenever the step runs.
+        """
+        if isinstance(value, Value):
+            _OPERATORS["assign"](self, value)
+            return
         value = np.asarray(value)
         if value.dtype.kind not in "fiub":
             raise TypeError(f"Variable {self.name!r} holds numbers. Received: dtype={value.dtype}")

@@ -1,6 +1,6 @@
 """Copies of samples of the user's data into the order of a batch."""
 
-from .runtime.arrays import prefetch, view  # noqa: F401 (steps import view from here)
+from .runtime.arrays import prefetch
 from .runtime.jit import kernel, kernel_attributes
 
 

@@ -47,6 +47,14 @@ class Windowed(Operation, registered=False):
             starts.append(before)
         return (*sizes, *starts)
 
+    def window_scalars(self, x, window) -> dict:
+        """Strides, padding and dilation as kernels take them."""
+        _, _, top, left = self.geometry(self.name, x, window)
+        return {
+            "stride_h": self.strides[0], "stride_w": self.strides[1], "pad_top": top, "pad_left": left,
+            "dilation_h": self.dilation[0], "dilation_w": self.dilation[1],
+        }  # fmt: skip
+
     def require_kernel(self, x, kernel) -> None:
         """Raise unless x is (N, H, W, C) and the kernel has four axes of fixed size."""
         require_rank(self.name, x, 4, "(batch, height, width, channels)")
@@ -86,9 +94,8 @@ class Conv2D(Windowed):
         height, width, _, _ = self.geometry("conv2d", x, kernel.shape[:2])
         return [((x.shape[0], height, width, filters), x.dtype)]
 
-    def _scalars(self, x, kernel):
-        _, _, top, left = self.geometry("conv2d", x, kernel.shape[:2])
-        return (*self.strides, top, left, *self.dilation, self.groups)
+    def _scalars(self, x, kernel) -> dict:
+        return {**self.window_scalars(x, kernel.shape[:2]), "groups": self.groups}
 
     def _depthwise(self, x, kernel) -> "DepthwiseConv2D | None":
         """The same for groups of one channel and one filter: kernel (R, S, 1, C) is (R, S, C, 1) in memory."""
@@ -105,7 +112,7 @@ class Conv2D(Windowed):
             return
         scalars = self._scalars(*lowered.application.inputs)
         work = 2 * math.prod(y.shape) * math.prod(kernel.shape[:3])
-        program.call("conv.conv2d_forward", x, kernel, Out(y), *scalars, work=work)
+        program.call("conv.conv2d_forward", x=x, kernel=kernel, y=Out(y), **scalars, work=work)
 
     def backward(self, program, lowered):
         x, kernel = lowered.inputs
@@ -119,11 +126,14 @@ class Conv2D(Windowed):
         if lowered.needs(1):
             dkernel = lowered.gradient(1)
             program.call(
-                "conv.conv2d_backward_filter", x, dy, dkernel, *scalars, dkernel.accumulate, work=work
+                "conv.conv2d_backward_filter", x=x, dy=dy, dkernel=dkernel, **scalars, accumulate=dkernel.accumulate,
+                work=work,
             )  # fmt: skip
         if lowered.needs(0):
             dx = lowered.gradient(0)
-            program.call("conv.conv2d_backward_data", dy, kernel, dx, *scalars, dx.accumulate, work=work)
+            program.call(
+                "conv.conv2d_backward_data", dy=dy, kernel=kernel, dx=dx, **scalars, accumulate=dx.accumulate, work=work
+            )
 
 
 class DepthwiseConv2D(Windowed):
@@ -151,9 +161,8 @@ class DepthwiseConv2D(Windowed):
         height, width, _, _ = self.geometry("depthwise_conv2d", x, kernel.shape[:2])
         return [((x.shape[0], height, width, x.shape[3] * kernel.shape[3]), x.dtype)]
 
-    def _scalars(self, x, kernel):
-        _, _, top, left = self.geometry("depthwise_conv2d", x, kernel.shape[:2])
-        return (*self.strides, top, left, *self.dilation)
+    def _scalars(self, x, kernel) -> dict:
+        return self.window_scalars(x, kernel.shape[:2])
 
     def _kernel_shape(self, x, y, kernel) -> tuple:
         channels = x.shape[2]
@@ -165,7 +174,7 @@ class DepthwiseConv2D(Windowed):
         scalars = self._scalars(*lowered.application.inputs)
         work = 2 * math.prod(y.shape) * math.prod(kernel.shape[:2])
         kernel = program.reshaped(kernel, self._kernel_shape(x, y, kernel))
-        program.call("depthwise.depthwise_conv2d_forward", x, kernel, Out(y), *scalars, work=work)
+        program.call("depthwise.depthwise_conv2d_forward", x=x, kernel=kernel, y=Out(y), **scalars, work=work)
 
     def backward(self, program, lowered):
         x, kernel = lowered.inputs
@@ -177,14 +186,16 @@ class DepthwiseConv2D(Windowed):
             dkernel = lowered.gradient(1)
             out = Out(program.reshaped(dkernel.buffer, shape), dkernel.accumulate)
             program.call(
-                "depthwise.depthwise_conv2d_backward_filter", x, dy, out, *scalars, out.accumulate, work=work
+                "depthwise.depthwise_conv2d_backward_filter", x=x, dy=dy, dkernel=out, **scalars,
+                accumulate=out.accumulate, work=work,
             )  # fmt: skip
         if lowered.needs(0):
             dx = lowered.gradient(0)
             kernel = program.reshaped(kernel, shape)
             program.call(
-                "depthwise.depthwise_conv2d_backward_data", dy, kernel, dx, *scalars, dx.accumulate, work=work
-            )
+                "depthwise.depthwise_conv2d_backward_data", dy=dy, kernel=kernel, dx=dx, **scalars,
+                accumulate=dx.accumulate, work=work,
+            )  # fmt: skip
 
 
 class Pool2D(Windowed, registered=False):
@@ -202,9 +213,12 @@ class Pool2D(Windowed, registered=False):
         height, width, _, _ = self.geometry(self.name, x, self.pool_size)
         return [((x.shape[0], height, width, x.shape[3]), x.dtype)]
 
-    def _scalars(self, x):
+    def _scalars(self, x) -> dict:
         _, _, top, left = self.geometry(self.name, x, self.pool_size)
-        return (*self.pool_size, *self.strides, top, left)
+        return {
+            "window_h": self.pool_size[0], "window_w": self.pool_size[1],
+            "stride_h": self.strides[0], "stride_w": self.strides[1], "pad_top": top, "pad_left": left,
+        }  # fmt: skip
 
 
 class MaxPool2D(Pool2D):
@@ -225,19 +239,22 @@ class MaxPool2D(Pool2D):
         argmax = lowered.save("argmax", y.shape, "uint8" if math.prod(self.pool_size) <= 255 else "int32")
         symbolic = lowered.application.inputs[0]
         if self._halves(symbolic):
-            program.call("pool.max_pool2d_2x2_forward", x, Out(y), Out(argmax))
+            program.call("pool.max_pool2d_2x2_forward", x=x, y=Out(y), argmax=Out(argmax))
         else:
-            program.call("pool.max_pool2d_forward", x, Out(y), Out(argmax), *self._scalars(symbolic))
+            program.call("pool.max_pool2d_forward", x=x, y=Out(y), argmax=Out(argmax), **self._scalars(symbolic))
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         argmax = lowered.saved["argmax"]
         symbolic = lowered.application.inputs[0]
         if self._halves(symbolic) and not dx.accumulate:
-            program.call("pool.max_pool2d_2x2_backward", lowered.d_output, argmax, dx)
+            program.call("pool.max_pool2d_2x2_backward", dy=lowered.d_output, argmax=argmax, dx=dx)
         else:
             scalars = self._scalars(symbolic)
-            program.call("pool.max_pool2d_backward", lowered.d_output, argmax, dx, *scalars, dx.accumulate)
+            program.call(
+                "pool.max_pool2d_backward", dy=lowered.d_output, argmax=argmax, dx=dx, **scalars,
+                accumulate=dx.accumulate,
+            )  # fmt: skip
 
 
 class AveragePool2D(Pool2D):
@@ -247,12 +264,14 @@ class AveragePool2D(Pool2D):
 
     def forward(self, program, lowered):
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call("pool.average_pool2d_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+        program.call("pool.average_pool2d_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call("pool.average_pool2d_backward", lowered.d_output, dx, *scalars, dx.accumulate)
+        program.call(
+            "pool.average_pool2d_backward", dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate
+        )
 
 
 class GlobalAveragePool2D(Operation):
@@ -265,11 +284,11 @@ class GlobalAveragePool2D(Operation):
         return [((x.shape[0], x.shape[3]), x.dtype)]
 
     def forward(self, program, lowered):
-        program.call("pool.global_average_pool2d_forward", lowered.inputs[0], Out(lowered.output))
+        program.call("pool.global_average_pool2d_forward", x=lowered.inputs[0], y=Out(lowered.output))
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
-        program.call("pool.global_average_pool2d_backward", lowered.d_output, dx, dx.accumulate)
+        program.call("pool.global_average_pool2d_backward", dy=lowered.d_output, dx=dx, accumulate=dx.accumulate)
 
 
 class GlobalMaxPool2D(Operation):
@@ -282,10 +301,11 @@ class GlobalMaxPool2D(Operation):
     def forward(self, program, lowered):
         y = lowered.output
         argmax = lowered.save("argmax", y.shape, "int32")
-        program.call("pool.global_max_pool2d_forward", lowered.inputs[0], Out(y), Out(argmax))
+        program.call("pool.global_max_pool2d_forward", x=lowered.inputs[0], y=Out(y), argmax=Out(argmax))
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         program.call(
-            "pool.global_max_pool2d_backward", lowered.d_output, lowered.saved["argmax"], dx, dx.accumulate
+            "pool.global_max_pool2d_backward", dy=lowered.d_output, argmax=lowered.saved["argmax"], dx=dx,
+            accumulate=dx.accumulate,
         )  # fmt: skip

@@ -89,7 +89,8 @@ class CustomOperation(Operation, registered=False):
 
     def _call(self, program, role, function, arguments):
         # an identifier has no dot: no name makes it one of jitnet's kernels
-        program.call(identifier(f"{self._name}_{role}"), *arguments, function=function)
+        names = {f"argument_{i + 1}": argument for i, argument in enumerate(arguments)}
+        program.call(identifier(f"{self._name}_{role}"), **names).attributes["function"] = function
 
     def forward(self, program, lowered):
         self._call(program, "forward", self.forward_function, [*lowered.inputs, Out(lowered.output)])
@@ -99,7 +100,7 @@ class CustomOperation(Operation, registered=False):
         gradients, additions = [], []
         for index, value in enumerate(application.inputs):
             buffer = lowered.inputs[index]
-            kind = "batch" if value.batched else "chunk"
+            kind = "batch" if value.batched else "partial"
             scratch = program.temporary(f"{lowered.output.name}_d{index}", buffer.shape, value.dtype, kind)
             gradients.append(Out(scratch))
             if lowered.needs(index):
@@ -109,11 +110,11 @@ class CustomOperation(Operation, registered=False):
         for scratch, index in additions:
             if application.inputs[index].batched:
                 target = lowered.gradient(index)
-                program.call("shape.copy_backward", scratch, target, target.accumulate)
+                program.call("shape.copy_backward", dy=scratch, dx=target, accumulate=target.accumulate)
             else:
                 total = program.temporary(f"{scratch.name}_sum", scratch.shape, scratch.dtype, "whole")
-                program.call("training.sum_partials", scratch, Out(total))
-                program.contribute(application.inputs[index], total)
+                program.call("training.sum_partials", partials=scratch, out=Out(total))
+                lowered.contribute(index, total)
 
     def get_config(self):
         raise TypeError(f"The custom operation {self._name!r} cannot be saved: wrap it in a Layer of your own.")

@@ -30,7 +30,8 @@ class Matmul(Operation):
         y = lowered.output
         rows = program.as_rows(x, kernel.shape[0])
         work = 2 * rows.rows * math.prod(kernel.shape)
-        program.call("dense.dense_forward", rows, kernel, Out(program.as_rows(y, kernel.shape[1])), work=work)
+        out = Out(program.as_rows(y, kernel.shape[1]))
+        program.call("dense.dense_forward", x=rows, kernel=kernel, y=out, work=work)
 
     def backward(self, program, lowered):
         x, kernel = lowered.inputs
@@ -39,11 +40,15 @@ class Matmul(Operation):
         work = 2 * rows.rows * math.prod(kernel.shape)
         if lowered.needs(1):
             dkernel = lowered.gradient(1)
-            program.call("dense.dense_backward_filter", rows, dy, dkernel, dkernel.accumulate, work=work)
+            program.call(
+                "dense.dense_backward_filter", x=rows, dy=dy, dkernel=dkernel, accumulate=dkernel.accumulate, work=work
+            )
         if lowered.needs(0):
             dx = lowered.gradient(0)
             target = Out(program.as_rows(dx.buffer, kernel.shape[0]), dx.accumulate)
-            program.call("dense.dense_backward_data", dy, kernel, target, dx.accumulate, work=work)
+            program.call(
+                "dense.dense_backward_data", dy=dy, kernel=kernel, dx=target, accumulate=dx.accumulate, work=work
+            )
 
 
 class BiasAdd(Operation):
@@ -64,11 +69,13 @@ class BiasAdd(Operation):
     def forward(self, program, lowered):
         x, bias = lowered.inputs
         y = lowered.output
-        program.call("dense.bias_add_forward", x, bias, Out(y), in_place=(x, y))
+        program.call("dense.bias_add_forward", x=x, bias=bias, y=Out(y), in_place=("x", "y"))
 
     def backward(self, program, lowered):
         if lowered.needs(1):
             dbias = lowered.gradient(1)
-            program.call("dense.bias_add_backward", lowered.d_output, dbias, dbias.accumulate)
+            program.call(
+                "dense.bias_add_backward", dy=lowered.d_output, dbias=dbias, accumulate=dbias.accumulate
+            )
         if lowered.needs(0):
             lowered.pass_gradient(0)

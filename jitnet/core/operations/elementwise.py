@@ -32,17 +32,20 @@ class Unary(Operation):
     def infer(self, x):
         return [(x.shape, x.dtype)]
 
+    def _scalars(self) -> dict:
+        return dict(zip(activations.parameters(self.function), self.parameters, strict=True))
+
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
-        program.call(f"elementwise.{self.function}_forward", x, Out(y), *self.parameters, in_place=(x, y))
+        program.call(f"elementwise.{self.function}_forward", x=x, y=Out(y), **self._scalars(), in_place=("x", "y"))
 
     def backward(self, program, lowered):
         known = {"x": lowered.inputs[0], "y": lowered.output}
-        saved = [known[argument] for argument in activations.derivative_arguments(self.function)]
-        dx, dy = lowered.gradient(0), lowered.d_output
+        saved = {argument: known[argument] for argument in activations.derivative_arguments(self.function)}
+        dx = lowered.gradient(0)
         program.call(
-            f"elementwise.{self.function}_backward", *saved, dy, dx, *self.parameters, dx.accumulate,
-            in_place=None if dx.accumulate else (dy, dx.buffer),
+            f"elementwise.{self.function}_backward", **saved, dy=lowered.d_output, dx=dx, **self._scalars(),
+            accumulate=dx.accumulate, in_place=None if dx.accumulate else ("dy", "dx"),
         )  # fmt: skip
 
 
@@ -58,11 +61,11 @@ class Cast(Operation):
         return [(x.shape, self.dtype)]
 
     def forward(self, program, lowered):
-        program.call("shape.copy_forward", lowered.inputs[0], Out(lowered.output))
+        program.call("shape.copy_forward", x=lowered.inputs[0], y=Out(lowered.output))
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
-        program.call("shape.copy_backward", lowered.d_output, dx, dx.accumulate)
+        program.call("shape.copy_backward", dy=lowered.d_output, dx=dx, accumulate=dx.accumulate)
 
 
 def _split(x):
@@ -118,20 +121,21 @@ class Binary(Operation):
             sizes.append(None if x is None or y is None else (y if x == 1 else x))
         return [(tuple(sizes), a.dtype)]
 
-    def _arguments(self, lowered):
-        return self._canonical(*lowered.application.inputs)
+    def _scalars(self, lowered) -> dict:
+        shape, a_strides, b_strides = self._canonical(*lowered.application.inputs)
+        return {"shape": shape, "a_strides": a_strides, "b_strides": b_strides}
 
     def forward(self, program, lowered):
         a, b = lowered.inputs
         y = lowered.output
-        in_place = (a, y) if a.kind == y.kind and a.size == y.size else None
+        in_place = ("a", "y") if a.kind == y.kind and a.size == y.size else None
         program.call(
-            f"elementwise.{self.function}_forward", a, b, Out(y), *self._arguments(lowered), in_place=in_place
+            f"elementwise.{self.function}_forward", a=a, b=b, y=Out(y), **self._scalars(lowered), in_place=in_place
         )
 
     def backward(self, program, lowered):
         a, b = lowered.inputs
-        arguments = self._arguments(lowered)
+        scalars = self._scalars(lowered)
         sides = [(1, b, "b"), (0, a, "a")]
         for index, operand, side in sides:
             if not lowered.needs(index):
@@ -142,10 +146,12 @@ class Binary(Operation):
                     lowered.pass_gradient(0)
                 else:
                     d_operand = lowered.gradient(1)
-                    program.call("shape.copy_backward", lowered.d_output, d_operand, d_operand.accumulate)
+                    program.call(
+                        "shape.copy_backward", dy=lowered.d_output, dx=d_operand, accumulate=d_operand.accumulate
+                    )
                 continue
             d_operand = lowered.gradient(index)
             program.call(
-                f"elementwise.{self.function}_backward_{side}", a, b, lowered.d_output, d_operand, *arguments,
-                d_operand.accumulate,
+                f"elementwise.{self.function}_backward_{side}", a=a, b=b, dy=lowered.d_output,
+                **{f"d{side}": d_operand}, **scalars, accumulate=d_operand.accumulate,
             )  # fmt: skip

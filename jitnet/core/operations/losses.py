@@ -7,14 +7,16 @@ from ..errors import invalid
 from ..program import Out
 from .base import Operation, display
 
-# kernels/cpu/metrics.py: the arguments of each after the arrays, as they are checked
+# the kernels of metrics: the parameters of each after the arrays, and what checks them
 SCORES = {
-    "sparse_categorical_accuracy": (),
-    "categorical_accuracy": (),
-    "binary_accuracy": (functools.partial(checks.number, "binary_accuracy", "threshold", finite=False),),
-    "sparse_top_k_categorical_accuracy": (
-        functools.partial(checks.integer, "sparse_top_k_categorical_accuracy", "k", least=1),
-    ),
+    "sparse_categorical_accuracy": {},
+    "categorical_accuracy": {},
+    "binary_accuracy": {
+        "threshold": functools.partial(checks.number, "binary_accuracy", "threshold", finite=False),
+    },
+    "sparse_top_k_categorical_accuracy": {
+        "k": functools.partial(checks.integer, "sparse_top_k_categorical_accuracy", "k", least=1),
+    },
 }
 
 
@@ -22,11 +24,17 @@ class RowLoss(Operation, registered=False):
     """Shared by the losses below: one value per row of the last axis."""
 
     sparse = False  # targets are labels (...,) instead of (..., C)
+    predictions = "predictions"  # the kernels' name for them
     keeps_probabilities = False  # the backward pass reads softmax probabilities instead of the predictions
 
     @property
     def labels(self) -> tuple:
         return (1,) if self.sparse else ()
+
+    @property
+    def targets(self) -> str:
+        """The kernels' name for the targets."""
+        return "labels" if self.sparse else "targets"
 
     def infer(self, predictions, targets):
         expected = predictions.shape[:-1] if self.sparse else predictions.shape
@@ -54,11 +62,12 @@ class RowLoss(Operation, registered=False):
 
     def forward(self, program, lowered):
         predictions, targets = self._rows(program, lowered)
-        outputs = [Out(self._vector(program, lowered.output))]
+        outputs = {"values": Out(self._vector(program, lowered.output))}
         if self.keeps_probabilities:
             saved = lowered.save("probabilities", lowered.inputs[0].shape, predictions.dtype)
-            outputs.append(Out(program.as_rows(saved, predictions.shape[-1])))
-        program.call(f"losses.{self.name}_forward", predictions, targets, *outputs)
+            outputs["probabilities"] = Out(program.as_rows(saved, predictions.shape[-1]))
+        given = {self.predictions: predictions, self.targets: targets}
+        program.call(f"losses.{self.name}_forward", **given, **outputs)
 
     def backward(self, program, lowered):
         if lowered.needs(1):
@@ -66,11 +75,14 @@ class RowLoss(Operation, registered=False):
         predictions, targets = self._rows(program, lowered)
         columns = predictions.shape[-1]
         dx = lowered.gradient(0)
+        given = {self.predictions: predictions}
         if self.keeps_probabilities:
-            predictions = program.as_rows(lowered.saved["probabilities"], columns)
+            given = {"probabilities": program.as_rows(lowered.saved["probabilities"], columns)}
         program.call(
-            f"losses.{self.name}_backward", predictions, targets, self._vector(program, lowered.d_output),
-            Out(program.as_rows(dx.buffer, columns), dx.accumulate), dx.accumulate,
+            f"losses.{self.name}_backward", **given, **{self.targets: targets},
+            dvalues=self._vector(program, lowered.d_output),
+            **{f"d{self.predictions}": Out(program.as_rows(dx.buffer, columns), dx.accumulate)},
+            accumulate=dx.accumulate,
         )  # fmt: skip
 
 
@@ -78,12 +90,14 @@ class SparseSoftmaxCrossEntropy(RowLoss):
     """-log(softmax(logits))[label]: softmax and cross-entropy in one stable kernel."""
 
     sparse = True
+    predictions = "logits"
     keeps_probabilities = True
 
 
 class SoftmaxCrossEntropy(RowLoss):
     """-sum(targets * log(softmax(logits)))."""
 
+    predictions = "logits"
     keeps_probabilities = True
 
 
@@ -91,18 +105,25 @@ class SparseCrossEntropy(RowLoss):
     """-log(probabilities)[label]."""
 
     sparse = True
+    predictions = "probabilities"
 
 
 class CrossEntropy(RowLoss):
     """-sum(targets * log(probabilities))."""
 
+    predictions = "probabilities"
+
 
 class BinaryCrossEntropy(RowLoss):
     """Mean over the last axis of -(t log p + (1 - t) log(1 - p))."""
 
+    predictions = "probabilities"
+
 
 class BinaryCrossEntropyWithLogits(RowLoss):
     """The same from logits: max(z, 0) - z t + log(1 + exp(-|z|))."""
+
+    predictions = "logits"
 
 
 class MeanSquaredError(RowLoss):
@@ -123,7 +144,7 @@ class Accuracy(Operation):
         wanted = SCORES[kernel]
         if not isinstance(parameters, list | tuple) or len(parameters) != len(wanted):
             raise invalid(f"Accuracy expects {len(wanted)} parameters of {kernel}.", parameters=parameters)
-        self.parameters = tuple(check(value) for check, value in zip(wanted, parameters, strict=True))
+        self.parameters = tuple(check(value) for check, value in zip(wanted.values(), parameters, strict=True))
 
     @property
     def name(self):
@@ -134,10 +155,13 @@ class Accuracy(Operation):
         return self.kernel.startswith("sparse")
 
     labels = RowLoss.labels
+    targets = RowLoss.targets
     infer = RowLoss.infer
     _rows = RowLoss._rows
 
     def forward(self, program, lowered):
         predictions, targets = self._rows(program, lowered)
         values = program.reshaped(lowered.output, (), rows=lowered.output.size)
-        program.call(f"metrics.{self.kernel}", predictions, targets, Out(values), *self.parameters)
+        scalars = dict(zip(SCORES[self.kernel], self.parameters, strict=True))
+        given = {"predictions": predictions, self.targets: targets}
+        program.call(f"metrics.{self.kernel}", **given, values=Out(values), **scalars)

@@ -1,7 +1,7 @@
 """Batch normalisation (Ioffe and Szegedy 2015)."""
 
 from .. import checks
-from ..program import Expression, Out
+from ..program import Out, Scalar
 from .base import Operation, display
 
 
@@ -38,28 +38,29 @@ class BatchNorm(Operation):
         rows = program.as_rows(x, channels)
         rstd = program.temporary(f"{y.name}_rstd", (channels,), dtype, "whole")
         if self.training:
-            means = program.temporary(f"{y.name}_means", (channels,), dtype, "chunk")
-            m2s = program.temporary(f"{y.name}_m2s", (channels,), dtype, "chunk")
+            means = program.temporary(f"{y.name}_means", (channels,), dtype, "partial")
+            m2s = program.temporary(f"{y.name}_m2s", (channels,), dtype, "partial")
             mean = program.temporary(f"{y.name}_mean", (channels,), dtype, "whole")
             variance = program.temporary(f"{y.name}_variance", (channels,), dtype, "whole")
-            program.call("norm.batch_norm_statistics", rows, Out(means), Out(m2s))
-            counts = program.temporary(f"{y.name}_counts", (), "int64", "chunk")
-            program.call("training.chunk_counts", Out(counts), Expression("batch"), rows.rows)
+            program.call("norm.batch_norm_statistics", x=rows, mean=Out(means), m2=Out(m2s))
+            counts = program.temporary(f"{y.name}_counts", (), "int64", "partial")
+            program.call("training.chunk_counts", counts=Out(counts), batch=Scalar("batch"), rows=rows.rows)
             program.call(
-                "norm.batch_norm_combine", means, m2s, counts, Out(mean), Out(variance), Out(rstd), self.epsilon
-            )
+                "norm.batch_norm_combine", means=means, m2s=m2s, counts=counts, mean=Out(mean),
+                variance=Out(variance), rstd=Out(rstd), epsilon=self.epsilon,
+            )  # fmt: skip
             program.call(
-                "norm.batch_norm_update_moving", mean, variance, Out(moving_mean, True), Out(moving_variance, True),
-                self.momentum,
+                "norm.batch_norm_update_moving", mean=mean, variance=variance, moving_mean=Out(moving_mean, True),
+                moving_variance=Out(moving_variance, True), momentum=self.momentum,
             )  # fmt: skip
         else:
             mean = moving_mean
-            program.call("norm.batch_norm_rstd", moving_variance, Out(rstd), self.epsilon)
+            program.call("norm.batch_norm_rstd", variance=moving_variance, rstd=Out(rstd), epsilon=self.epsilon)
         lowered.saved.update(mean=mean, rstd=rstd)
-        in_place = None if self.training else (x, y)
+        in_place = None if self.training else ("x", "y")
         program.call(
-            "norm.batch_norm_apply", rows, mean, rstd, gamma, beta, Out(program.as_rows(y, channels)),
-            in_place=in_place,
+            "norm.batch_norm_apply", x=rows, mean=mean, rstd=rstd, gamma=gamma, beta=beta,
+            y=Out(program.as_rows(y, channels)), in_place=in_place,
         )  # fmt: skip
 
     def backward(self, program, lowered):
@@ -71,21 +72,27 @@ class BatchNorm(Operation):
         totals = []
         if self.training or lowered.needs(1) or lowered.needs(2):
             names = [f"{lowered.output.name}_{name}" for name in ("d_gamma", "d_beta")]
-            partials = [program.temporary(name, (channels,), dtype, "chunk") for name in names]
+            partials = [program.temporary(name, (channels,), dtype, "partial") for name in names]
             totals = [program.temporary(f"{name}_sum", (channels,), dtype, "whole") for name in names]
-            program.call("norm.batch_norm_backward_statistics", rows, dy, mean, rstd, *map(Out, partials), False)
+            program.call(
+                "norm.batch_norm_backward_statistics", x=rows, dy=dy, mean=mean, rstd=rstd, dgamma=Out(partials[0]),
+                dbeta=Out(partials[1]), accumulate=False,
+            )  # fmt: skip
             for index, partial, total in zip((1, 2), partials, totals, strict=True):
-                program.call("training.sum_partials", partial, Out(total))
+                program.call("training.sum_partials", partials=partial, out=Out(total))
                 if lowered.needs(index):
-                    program.contribute(lowered.application.inputs[index], total)
+                    lowered.contribute(index, total)
         if not lowered.needs(0):
             return
         dx = lowered.gradient(0)
         target = Out(program.as_rows(dx.buffer, channels), dx.accumulate)
         if self.training:
-            count = Expression(f"batch * {rows.rows}")
             program.call(
-                "norm.batch_norm_backward_data", rows, dy, mean, rstd, gamma, *totals, target, count, dx.accumulate
-            )
+                "norm.batch_norm_backward_data", x=rows, dy=dy, mean=mean, rstd=rstd, gamma=gamma, dgamma=totals[0],
+                dbeta=totals[1], dx=target, count=Scalar("batch") * rows.rows, accumulate=dx.accumulate,
+            )  # fmt: skip
         else:
-            program.call("norm.batch_norm_backward_data_frozen", dy, rstd, gamma, target, dx.accumulate)
+            program.call(
+                "norm.batch_norm_backward_data_frozen", dy=dy, rstd=rstd, gamma=gamma, dx=target,
+                accumulate=dx.accumulate,
+            )  # fmt: skip

@@ -28,17 +28,19 @@ class Reduction(Operation):
         kept = (1,) if self.keepdims else ()
         return [(x.shape[:axis] + kept + x.shape[axis + 1 :], x.dtype)]
 
-    def _scalars(self, x):
-        return canonical_axis(x, normalize_axis(self.function, self.axis, x))
+    def _scalars(self, x) -> dict:
+        axis_size, inner = canonical_axis(x, normalize_axis(self.function, self.axis, x))
+        return {"axis_size": axis_size, "inner": inner}
 
     def forward(self, program, lowered):
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call(f"reduction.{self.function}_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+        program.call(f"reduction.{self.function}_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
 
     def backward(self, program, lowered):
         scalars = self._scalars(lowered.application.inputs[0])
         dx = lowered.gradient(0)
-        saved = (lowered.inputs[0], lowered.output) if self.function == "max" else ()
+        saved = {"x": lowered.inputs[0], "y": lowered.output} if self.function == "max" else {}
         program.call(
-            f"reduction.{self.function}_backward", *saved, lowered.d_output, dx, *scalars, dx.accumulate
+            f"reduction.{self.function}_backward", **saved, dy=lowered.d_output, dx=dx, **scalars,
+            accumulate=dx.accumulate,
         )  # fmt: skip

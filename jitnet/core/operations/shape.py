@@ -33,7 +33,7 @@ class Reshape(Operation):
         if lowered.inputs[0].kind in ("batch", "whole", "external"):
             lowered.alias_output()
         else:
-            program.call("shape.copy_forward", lowered.inputs[0], Out(lowered.output))
+            program.call("shape.copy_forward", x=lowered.inputs[0], y=Out(lowered.output))
 
     def backward(self, program, lowered):
         lowered.pass_gradient(0)
@@ -65,27 +65,27 @@ class Concatenate(Operation):
         return [(first.shape[:axis] + (total,) + first.shape[axis + 1 :], first.dtype)]
 
     def _parts(self, application):
-        """(offset, width of the part, width of the whole) per input, in elements of one outer row."""
+        """Per input where it starts, its width and that of the whole, in elements of one outer row."""
         inputs = application.inputs
         axis = normalize_axis("concatenate", self.axis, inputs[0])
         widths = [elements(x.shape[axis:]) for x in inputs]
         offset = 0
         for width in widths:
-            yield offset, width, sum(widths)
+            yield {"offset": offset, "x_width": width, "y_width": sum(widths)}
             offset += width
 
     def forward(self, program, lowered):
         y = lowered.output
         for x, scalars in zip(lowered.inputs, self._parts(lowered.application), strict=True):
             # each call fills its own columns, so the earlier ones must count as kept
-            program.call("shape.concatenate_forward", x, Out(y, accumulate=scalars[0] > 0), *scalars)
+            program.call("shape.concatenate_forward", x=x, y=Out(y, accumulate=scalars["offset"] > 0), **scalars)
 
     def backward(self, program, lowered):
         dy = lowered.d_output
         for index, scalars in enumerate(self._parts(lowered.application)):
             if lowered.needs(index):
                 dx = lowered.gradient(index)
-                program.call("shape.concatenate_backward", dy, dx, *scalars, dx.accumulate)
+                program.call("shape.concatenate_backward", dy=dy, dx=dx, **scalars, accumulate=dx.accumulate)
 
 
 class Slice(Operation):
@@ -107,19 +107,20 @@ class Slice(Operation):
             )
         return [(x.shape[:axis] + (self.stop - self.start,) + x.shape[axis + 1 :], x.dtype)]
 
-    def _scalars(self, x):
+    def _scalars(self, x) -> dict:
         axis = normalize_axis("slice", self.axis, x)
         inner = elements(x.shape[axis + 1 :])
-        return self.start * inner, x.shape[axis] * inner, (self.stop - self.start) * inner
+        widths = {"x_width": x.shape[axis] * inner, "y_width": (self.stop - self.start) * inner}
+        return {"offset": self.start * inner, **widths}
 
     def forward(self, program, lowered):
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call("shape.slice_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+        program.call("shape.slice_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call("shape.slice_backward", lowered.d_output, dx, *scalars, dx.accumulate)
+        program.call("shape.slice_backward", dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate)
 
 
 class Transpose(Operation):
@@ -141,22 +142,22 @@ class Transpose(Operation):
             raise ValueError(f"transpose handles up to 4 axes besides the batch. Received: shape={display(x.shape)}")
         return [(tuple(x.shape[a] for a in self.axes), x.dtype)]
 
-    def _scalars(self, x):
+    def _scalars(self, x) -> dict:
         axes = [a - 1 for a in self.axes[1:]] if x.batched else list(self.axes)
         sizes = x.shape[1:] if x.batched else x.shape
         strides = [elements(sizes[i + 1 :]) for i in range(len(sizes))]
         missing = 4 - len(axes)
         shape = (1,) * missing + tuple(sizes[a] for a in axes)
-        return shape, (0,) * missing + tuple(strides[a] for a in axes)
+        return {"shape": shape, "strides": (0,) * missing + tuple(strides[a] for a in axes)}
 
     def forward(self, program, lowered):
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call("shape.transpose_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+        program.call("shape.transpose_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call("shape.transpose_backward", lowered.d_output, dx, *scalars, dx.accumulate)
+        program.call("shape.transpose_backward", dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate)
 
 
 class Pad2D(Operation):
@@ -175,9 +176,13 @@ class Pad2D(Operation):
 
     def forward(self, program, lowered):
         (top, _), (left, _) = self.padding
-        program.call("shape.pad2d_forward", lowered.inputs[0], Out(lowered.output), top, left, 0.0)
+        program.call(
+            "shape.pad2d_forward", x=lowered.inputs[0], y=Out(lowered.output), top=top, left=left, value=0.0
+        )
 
     def backward(self, program, lowered):
         (top, _), (left, _) = self.padding
         dx = lowered.gradient(0)
-        program.call("shape.pad2d_backward", lowered.d_output, dx, top, left, dx.accumulate)
+        program.call(
+            "shape.pad2d_backward", dy=lowered.d_output, dx=dx, top=top, left=left, accumulate=dx.accumulate
+        )

@@ -15,18 +15,20 @@ class Softmax(Operation):
         normalize_axis(self.name, self.axis, x)
         return [(x.shape, x.dtype)]
 
-    def _scalars(self, x):
-        return canonical_axis(x, normalize_axis(self.name, self.axis, x))
+    def _scalars(self, x) -> dict:
+        axis_size, inner = canonical_axis(x, normalize_axis(self.name, self.axis, x))
+        return {"axis_size": axis_size, "inner": inner}
 
     def forward(self, program, lowered):
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call(f"softmax.{self.name}_forward", lowered.inputs[0], Out(lowered.output), *scalars)
+        program.call(f"softmax.{self.name}_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         scalars = self._scalars(lowered.application.inputs[0])
         program.call(
-            f"softmax.{self.name}_backward", lowered.output, lowered.d_output, dx, *scalars, dx.accumulate
+            f"softmax.{self.name}_backward", y=lowered.output, dy=lowered.d_output, dx=dx, **scalars,
+            accumulate=dx.accumulate,
         )  # fmt: skip
 
 

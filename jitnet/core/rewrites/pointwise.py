@@ -1,21 +1,44 @@
-"""Chains of pointwise calls over arrays of one shape become one generated kernel, forward as well as backward.
+"""Chains of pointwise calls over arrays of one shape become one call, forward as well as backward.
 
-A chain is a run of neighbouring calls, each of which shares an array with those before it.  Its kernel reads every
-array once, calls the scalar functions in the order of the calls, and stores only what is read outside of the chain.
-What costs less to compute than to store is not kept for the backward pass but computed there again.
+A chain is a run of neighbouring calls, each of which shares an array with those before it.  Its loop reads every array
+once, calls the scalar functions in the order of the calls, and stores only what is read outside of the chain.  What
+costs less to compute than to store is not kept for the backward pass but computed there again.
 """
 
-from ...kernels.cpu.pointwise import PointwisePlan
+from dataclasses import dataclass
+
 from ...kernels.scalar import activations, arithmetic
 from ..program import Buffer, Call, Out, Program
 
+OPCODE = "pointwise.chain"
 MOST_CALLS = 24  # of one chain, for the sake of compilation
 
 
 def fuse_pointwise(program: Program) -> None:
-    """Replace chains of at least two calls by generated kernels."""
+    """Replace chains of at least two calls by one call with the attribute ``chain``."""
+    for number, block in enumerate(program.blocks):
+        following = [call for later in program.blocks[number + 1 :] for call in later.calls]
+        block.calls = _fused(block.calls, following)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What is done with every element i, in statements over arrays of one size, single numbers and scalars.
+
+    functions: names of the scalar functions that the statements call, in order.
+    arrays, singles, scalars: the parameters, in order: arrays of one size, arrays of one element, numbers.
+    """
+
+    functions: tuple[str, ...]
+    arrays: tuple[str, ...]
+    singles: tuple[str, ...]
+    scalars: tuple[str, ...]
+    statements: tuple[str, ...]
+
+
+def _fused(calls: list[Call], following: list[Call]) -> list[Call]:
     parts: list[Call | list[_Pointwise]] = []
-    for call in program.calls:
+    for call in calls:
         item = _Pointwise.of(call)
         if item is None:
             parts.append(call)
@@ -24,44 +47,23 @@ def fuse_pointwise(program: Program) -> None:
         else:
             parts.append([item])
     parts = [part[0].call if isinstance(part, list) and len(part) == 1 else part for part in parts]
-    usage = _Usage(program, parts)
-    program.calls = []
+    usage = _Usage([*parts, *following])
+    found = []
     for number, part in enumerate(parts):
         if isinstance(part, Call):
-            program.calls.append(part)
+            found.append(part)
         elif (call := _merged(part, number, usage)) is not None:
-            program.calls.append(call)
-
-
-def remove_copies(program: Program) -> None:
-    """A copied gradient shares the memory of the original, if that is not read any more when the copy is added to."""
-    users = program.users()
-    places = {call: index for index, call in enumerate(program.calls)}
-    for call in program.calls.copy():
-        if call.kernel != "shape.copy_backward" or call.arguments[1].accumulate:
-            continue
-        source, copy = call.arguments[0].root, call.arguments[1].buffer.root
-        if not source.kind == copy.kind == "batch" or source.size != copy.size or users[copy][0] is not call:
-            continue
-        later = [c for c in users[source] if places[c] > places[call]]
-        written = min((places[c] for c in users[copy][1:] if copy in c.writes), default=len(places))
-        if any(source in c.writes or places[c] >= written for c in later):
-            continue
-        program.calls.remove(call)
-        users[source] = sorted((set(users[source]) | set(users.pop(copy))) - {call}, key=places.get)
-        for other in users[source]:
-            for buffer in other.buffers:
-                buffer.root = source if buffer.root is copy else buffer.root
-            other.reads = {source if root is copy else root for root in other.reads}
-            other.writes = {source if root is copy else root for root in other.writes}
+            found.append(call)
+    return found
 
 
 class _Pointwise:
     """A call as ``function`` of operands, whose value is multiplied by ``gradient``, of a backward call, if any."""
 
-    def __init__(self, call: Call, function, operands, out: Out, gradient=None, parameters=()):
+    def __init__(self, call: Call, function, operands, gradient=None, parameters=()):
         self.call, self.function, self.operands = call, function, tuple(operands)
-        self.out, self.gradient, self.parameters = out, gradient, tuple(parameters)
+        self.gradient, self.parameters = gradient, tuple(parameters)
+        (self.out,) = call.outputs
 
     @classmethod
     def of(cls, call: Call) -> "_Pointwise | None":
@@ -71,37 +73,36 @@ class _Pointwise:
 
     @classmethod
     def _parsed(cls, call: Call) -> "_Pointwise | None":
-        module, _, kernel = call.kernel.partition(".")
-        arguments = call.arguments
-        if module == "shape" and kernel in ("copy_forward", "copy_backward"):
-            return cls(call, None, arguments[:1], arguments[1])
-        if module != "elementwise":
+        family, _, kernel = call.opcode.partition(".")
+        if family == "shape" and kernel in ("copy_forward", "copy_backward"):
+            return cls(call, None, [call["x" if kernel == "copy_forward" else "dy"]])
+        if family != "elementwise":
             return None
         name, _, side = kernel.rpartition("_backward")
-        if not name:
-            name = kernel.removesuffix("_forward")
-            if name in arithmetic.NAMES:
-                return cls(call, name, arguments[:2], arguments[2])
-            return cls(call, name, arguments[:1], arguments[1], parameters=arguments[2:])
+        forward = not name
+        name = name or kernel.removesuffix("_forward")
         if name in arithmetic.NAMES:
-            return cls(call, f"{name}_derivative{side}", arguments[:2], arguments[3], arguments[2])
-        count = len(activations.derivative_arguments(name))
-        saved, (dy, out, *parameters) = arguments[:count], arguments[count:-1]
-        return cls(call, f"{name}_derivative", saved, out, dy, parameters)
+            function = name if forward else f"{name}_derivative{side}"
+            return cls(call, function, [call["a"], call["b"]], None if forward else call["dy"])
+        parameters = [call[parameter] for parameter in activations.parameters(name)]
+        if forward:
+            return cls(call, name, [call["x"]], None, parameters)
+        saved = [call[argument] for argument in activations.derivative_arguments(name)]
+        return cls(call, f"{name}_derivative", saved, call["dy"], parameters)
 
     @property
     def arrays(self) -> list[Buffer]:
         """Buffers with one element for each of the output's."""
         given = [*self.operands, self.out.buffer] + ([self.gradient] if self.gradient else [])
-        return [buffer for buffer in given if _is_array(buffer)]
+        return [buffer for buffer in given if buffer.batched]
 
     def _fits(self) -> bool:
         out = self.out.buffer
         return (
             out.dtype.startswith("float")
-            and _is_array(out)
+            and out.batched
             and all(b.dtype == out.dtype for b in (*self.arrays, *self.operands))
-            and all(b.size == (out.size if _is_array(b) else 1) for b in (*self.arrays, *self.operands))
+            and all(b.size == (out.size if b.batched else 1) for b in (*self.arrays, *self.operands))
         )
 
     def continues(self, chain: list["_Pointwise"]) -> bool:
@@ -124,19 +125,15 @@ class _Pointwise:
         return {"type", "abs"}.issuperset(getattr(module, self.function).__code__.co_names)
 
 
-def _is_array(buffer: Buffer) -> bool:
-    return buffer.kind in ("batch", "external")
-
-
 class _Usage:
     """Who reads and writes what, by the places of calls and chains in the program."""
 
-    def __init__(self, program: Program, parts):
+    def __init__(self, parts):
         self.first: dict[Buffer, int] = {}
         self.last: dict[Buffer, int] = {}  # part that touches the root last
         writers: dict[Buffer, list] = {}  # (part, item of its chain)
         alone = set()  # roots that calls outside of chains touch
-        for number, part in enumerate([*parts, *program.deferred, *program.products]):
+        for number, part in enumerate(parts):
             for item in part if isinstance(part, list) else [part]:
                 call = item if isinstance(item, Call) else item.call
                 for root in call.reads | call.writes:
@@ -153,8 +150,8 @@ class _Usage:
             (number, item), *others = written
             if others or root in alone or root.kind != "batch" or self.last[root] == number or not item.cheap:
                 continue
-            arrays = [b.root for b in item.operands if _is_array(b)]
-            constant = all(b.root not in writers for b in item.operands if not _is_array(b))
+            arrays = [b.root for b in item.operands if b.batched]
+            constant = all(b.root not in writers for b in item.operands if not b.batched)
             kept = (r in self.recomputed or self.last[r] >= self.last[root] for r in arrays)
             unchanged = (
                 w[0] < number or (w[0] == number and order[id(w[1])] < order[id(item)])
@@ -187,7 +184,7 @@ def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
         return f"v{len(statements)}"
 
     def value(buffer):
-        if not _is_array(buffer):
+        if not buffer.batched:
             return argument(singles, "c", buffer)
         if buffer.root not in values:
             again = usage.recomputed.get(buffer.root)
@@ -217,10 +214,14 @@ def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
     read = set(arrays)
     for root, buffer in outputs.items():
         statements.append(f"{argument(arrays, 'x', buffer)}[i] = {values[root]}")
-    plan = PointwisePlan(
-        tuple(functions), tuple(name for name, _ in arrays.values()), tuple(name for name, _ in singles.values()),
-        tuple(f"p{n}" for n in range(1, len(scalars) + 1)), tuple(statements),
-    )  # fmt: skip
-    given = [Out(outputs[root], root in read) if root in outputs else buffer for root, (_, buffer) in arrays.items()]
-    given += [buffer for _, buffer in singles.values()]
-    return Call(plan.name, (*given, *scalars), True, work=sum(item.call.work for item in chain), plan=plan)
+    names = tuple(name for name, _ in arrays.values()), tuple(name for name, _ in singles.values())
+    parameters = tuple(f"p{n}" for n in range(1, len(scalars) + 1))
+    given = {
+        name: Out(outputs[root], root in read) if root in outputs else buffer
+        for root, (name, buffer) in arrays.items()
+    }
+    given |= dict(singles.values()) | dict(zip(parameters, scalars, strict=True))
+    work = sum(item.call.work for item in chain)
+    merged = chain[0].call.replaced_by(OPCODE, given, work=work)
+    merged.attributes["chain"] = Chain(tuple(functions), *names, parameters, tuple(statements))
+    return merged

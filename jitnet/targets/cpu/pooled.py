@@ -1,7 +1,7 @@
-"""Rewrites of a program: a convolution before 2 x 2 max pooling, forward and backward."""
+"""A convolution before 2 x 2 max pooling, forward and backward, on kernels that know of both."""
 
-from ...config import conv_algorithm
 from ...core.program import Buffer, Call, Out, Program
+from ...core.rewrites.dataflow import replace
 from ...kernels.cpu.fast.convolution_pooled import (
     conv2d_pooled_backward_data_plan,
     conv2d_pooled_backward_filter_plan,
@@ -9,106 +9,126 @@ from ...kernels.cpu.fast.convolution_pooled import (
     pooled_weights_plan,
 )
 from ...kernels.cpu.fast.winograd import winograd_outputs
+from .select import Scratch
+
+_PLAIN = dict(stride_h=1, stride_w=1, dilation_h=1, dilation_w=1, groups=1)
 
 
-def fuse_pool_forward(program: Program, workspace) -> None:
+def _is_plain(call: Call) -> bool:
+    """Whether a convolution has no strides, dilation and groups."""
+    return all(call[name] == 1 for name in _PLAIN)
+
+
+def fuse_pool_forward(program: Program, scratch: Scratch) -> None:
     """Convolution of one channel, bias, max pooling and ReLU as one kernel, where its vectors are better filled."""
     users = program.users()
     replaced: dict[Call, list[Call]] = {}
 
-    def only_reader(result: Buffer, kernel: str) -> Call | None:
+    def only_reader(result: Buffer, opcode: str) -> Call | None:
         touching = users[result.root]
-        found = len(touching) == 2 and touching[1].kernel == kernel and result.root in touching[1].reads
+        found = len(touching) == 2 and touching[1].opcode == opcode and result.root in touching[1].reads
         return touching[1] if found and result.root.kind == "batch" else None
 
     for call in program.calls:
-        if call.kernel != "conv.conv2d_forward" or call.epilogue != "bias":
+        if call.opcode != "conv.conv2d_forward" or call.epilogue != "bias":
             continue
-        x, kernel, out, *scalars = call.arguments
-        stride_h, stride_w, top, left, dilation_h, dilation_w, groups = scalars
-        pool = only_reader(out.buffer, "pool.max_pool2d_2x2_forward")
-        if pool is None or (stride_h, stride_w, dilation_h, dilation_w, groups) != (1, 1, 1, 1, 1):
+        x, kernel = call["x"], call["kernel"]
+        pool = only_reader(call["y"], "pool.max_pool2d_2x2_forward")
+        if pool is None or not _is_plain(call):
             continue
-        _, y, argmax = pool.arguments
+        y, argmax = pool.arguments["y"], pool.arguments["argmax"]
         relu = only_reader(y.buffer, "elementwise.relu_forward")
-        result = y if relu is None else relu.arguments[1]
+        padding = call["pad_top"], call["pad_left"]
+        result = y if relu is None else relu.arguments["y"]
         plan = conv2d_pooled_forward_plan(
-            kernel.shape, x.shape[:2], y.buffer.shape[:2], (top, left), relu is not None, x.dtype
+            kernel.shape, x.shape[:2], y.buffer.shape[:2], padding, relu is not None, x.dtype
         )
         if not plan.pays:
             continue
-        scratch = Out(workspace.get(x.dtype, plan.workspace_elements))
-        arguments = (x, kernel, call.extra, result, argmax, scratch)
-        replaced[call] = [Call(plan.name, arguments, True, work=call.work, plan=plan)]
+        workspace = scratch.get(x.dtype, plan.workspace_elements)
+        arguments = {
+            "x": x, "kernel": kernel, "bias": call["bias"], "y": result, "argmax": argmax, "workspace": workspace,
+        }  # fmt: skip
+        replaced[call] = [call.replaced_by(plan.name, arguments, kernel=plan)]
         replaced[pool] = []
         if relu is not None:
             replaced[relu] = []
-    program.calls = [c for call in program.calls for c in replaced.get(call, [call])]
+    replace(program, replaced)
 
 
-def fuse_pool_backward(program: Program, workspace) -> None:
+def fuse_pool_backward(program: Program, scratch: Scratch, algorithm: str) -> None:
     """The passes that read the gradient which pooling spreads out read the pooled one, where that takes less work.
 
     If all do, it is never spread out.  The gradient of a bias is the sum of either.
+
+    algorithm: how convolutions are computed (see ``config.set_conv_algorithm``).
     """
     users = program.users()
     replaced: dict[Call, list[Call]] = {}
     first: list[Call] = []
     for pool in program.calls:
-        if pool.kernel != "pool.max_pool2d_2x2_backward":
+        if pool.opcode != "pool.max_pool2d_2x2_backward":
             continue
-        dy, argmax, out = pool.arguments
-        spread = out.buffer.root
+        spread = pool["dx"].root
         readers = [call for call in users[spread] if call is not pool]
-        if out.accumulate or any(spread in call.writes for call in readers):
+        if pool.arguments["dx"].accumulate or any(spread in call.writes for call in readers):
             continue
-        new = {call: _replacement(program, call, dy, argmax, spread, workspace, first) for call in readers}
-        if not any(calls and calls[-1].plan for calls in new.values()):
+        new = {call: _replacement(program, call, pool, scratch, algorithm, first) for call in readers}
+        if not any(calls and calls[-1].kernel for calls in new.values()):
             continue  # nothing but the sum for the bias
         replaced.update({call: calls for call, calls in new.items() if calls})
         if all(new.values()):
             replaced[pool] = []
-    program.calls = first + [c for call in program.calls for c in replaced.get(call, [call])]
+    replace(program, replaced)
+    program.blocks[0].calls[:0] = first
 
 
-def _replacement(program, call: Call, dy: Buffer, argmax: Buffer, spread: Buffer, workspace, first) -> list[Call]:
+def _replacement(program, call: Call, pool: Call, scratch: Scratch, algorithm: str, first: list) -> list[Call]:
     """What computes the same as ``call`` from the pooled gradient; [] if nothing does or it would take longer."""
-    if call.kernel == "dense.bias_add_backward":
-        gradient, dbias, accumulate = call.arguments
-        return [Call(call.kernel, (dy, dbias, accumulate), True)] if gradient.root is spread else []
-    if call.kernel not in ("conv.conv2d_backward_filter", "conv.conv2d_backward_data"):
+    dy, argmax, spread = pool["dy"], pool["argmax"], pool["dx"].root
+    if call.opcode == "dense.bias_add_backward":
+        return [call.with_arguments(dy=dy)] if call["dy"].root is spread else []
+    if call.opcode not in ("conv.conv2d_backward_filter", "conv.conv2d_backward_data") or not _is_plain(call):
         return []
-    a, b, out, stride_h, stride_w, top, left, dilation_h, dilation_w, groups, accumulate = call.arguments
-    if (stride_h, stride_w, dilation_h, dilation_w, groups) != (1, 1, 1, 1, 1):
-        return []
-    kind = call.kernel.removeprefix("conv.conv2d_")
+    kind = call.opcode.removeprefix("conv.conv2d_")
+    out = call.outputs[0]
     if kind == "backward_filter":
-        x, gradient, kernel_shape = a, b, out.buffer.shape
-        spread_out = gradient.root is spread and x.root is not spread
-        size = gradient.shape[:2]
+        x, kernel_shape = call["x"], out.buffer.shape
+        spread_out = call["dy"].root is spread and x.root is not spread
+        size = call["dy"].shape[:2]
     else:
-        x, gradient, kernel_shape = out.buffer, a, b.shape
-        spread_out = gradient.root is spread and b.root is not spread
+        x, kernel_shape = out.buffer, call["kernel"].shape
+        spread_out = call["dy"].root is spread and call["kernel"].root is not spread
         size = x.shape[:2]
     (height, width, _), (pooled_height, pooled_width, _) = x.shape, dy.shape
-    if not spread_out or winograd_outputs(kind, kernel_shape, *size, (1, 1), (1, 1), x.dtype, conv_algorithm()):
+    if not spread_out or winograd_outputs(kind, kernel_shape, *size, (1, 1), (1, 1), x.dtype, algorithm):
         return []
+    top, left = call["pad_top"], call["pad_left"]
     if kind == "backward_filter":
         plan = conv2d_pooled_backward_filter_plan(kernel_shape, width, pooled_width, left, x.dtype)
     else:
-        epilogue = call.epilogue or ("accumulate" if accumulate else "store")
+        epilogue = call.epilogue or ("accumulate" if call["accumulate"] else "store")
         plan = conv2d_pooled_backward_data_plan(kernel_shape, width, pooled_width, left, x.dtype, epilogue)
     if not plan.pays:
         return []
-    scratch = Out(workspace.get(x.dtype, plan.workspace_elements(height, pooled_height, top)))
+    workspace = scratch.get(x.dtype, plan.workspace_elements(height, pooled_height, top))
     if kind == "backward_filter":
-        return [Call(plan.name, (x, dy, argmax, out, scratch, top, accumulate), True, work=call.work, plan=plan)]
-    weights = program.temporary(f"{b.name}_pooled", (plan.weight_elements,), x.dtype, "whole")
+        arguments = {
+            "x": x, "dy": dy, "argmax": argmax, "dkernel": out, "workspace": workspace, "pad_top": top,
+            "accumulate": call["accumulate"],
+        }  # fmt: skip
+        return [call.replaced_by(plan.name, arguments, kernel=plan)]
+    kernel = call["kernel"]
+    weights = program.temporary(f"{kernel.name}_pooled", (plan.weight_elements,), x.dtype, "whole")
     writer = pooled_weights_plan(x.dtype)
-    prepare = Call(writer.name, (b, Out(weights), plan.weight_row), False, plan=writer)
-    extra = () if call.extra is None else (call.extra,)
-    main = Call(plan.name, (dy, argmax, weights, *extra, out, scratch, top), True, work=call.work, plan=plan)
-    if b.root.kind == "variable":  # doesn't change within a step
+    prepared = {"kernel": kernel, "out": Out(weights), "row": plan.weight_row}
+    prepare = call.replaced_by(writer.name, prepared, phase="prepare", work=0, kernel=writer)
+    extra = {"mask": call["mask"]} if "mask" in call.arguments else {}
+    arguments = {
+        "dy": dy, "argmax": argmax, "kernel": weights, **extra, "dx": out, "workspace": workspace, "pad_top": top,
+    }  # fmt: skip
+    main = call.replaced_by(plan.name, arguments, kernel=plan)
+    if kernel.root.kind == "variable":  # doesn't change within a step
         first.append(prepare)
         return [main]
     return [prepare, main]

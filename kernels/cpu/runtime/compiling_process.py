@@ -17,7 +17,7 @@ import threading
 COMMAND = """\
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from jitnet.kernels.cpu.compiling_process import main
+from jitnet.kernels.cpu.runtime.compiling_process import main
 main()
 """
 _PR_SET_PDEATHSIG = 1

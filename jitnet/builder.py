@@ -1,0 +1,239 @@
+"""From a traced computation with losses, metrics and an optimizer to a program: all that a step does is a call."""
+
+from dataclasses import dataclass, field
+
+from .core.autodiff import Gradients, dependents
+from .core.lowering import Lowering
+from .core.operations.base import elements
+from .core.program import Buffer, Out, Program, Scalar
+from .core.rewrites.pooling import pool_before_relu
+from .core.trace import topological_order
+from .core.updates import Updates
+from .core.values import Constant, SymbolicTensor, Variable
+
+
+@dataclass
+class Computation:
+    """What a step computes over a batch.
+
+    inputs: {argument name: symbolic tensor}.  With ``gathered`` the arguments are whole datasets and ``order`` says
+        which samples make the batch; without, they are the batch itself.
+    outputs: symbolic tensors to return; argument names "predictions", "predictions_2", ...
+    losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0.
+    records: what is added up as results: tensors (None,), over their samples; single numbers (), each step's once per
+        sample of its batch; other tensors without a batch axis, each of their elements.
+    effects: applications without outputs that a ``train_step`` traced: updates and assignments.
+    seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
+    trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
+    optimizer: updates ``trainable``; None only sums the gradients.
+    penalties: [(variable, l1, l2)].
+    sample_weight: symbolic tensor (None,), by which losses are weighed.
+    layer_names: {name of a layer: its name in the source}.
+    reductions: per loss, "sum_over_batch_size" (default) or "sum".
+    """
+
+    inputs: dict
+    outputs: list = field(default_factory=list)
+    losses: list = field(default_factory=list)
+    records: list = field(default_factory=list)
+    effects: list = field(default_factory=list)
+    seeds: dict = field(default_factory=dict)
+    trainable: list = field(default_factory=list)
+    wanted_inputs: list = field(default_factory=list)
+    optimizer: object = None
+    penalties: list = field(default_factory=list)
+    reductions: list = field(default_factory=list)
+    gathered: bool = False
+    sample_weight: SymbolicTensor | None = None
+    layer_names: dict | None = None
+
+
+class Builder:
+    """Makes the program of a computation.
+
+    fuse: whether the graph may be rewritten; reserved: names that the target uses itself.
+
+    program, output_arguments, gradient_arguments: what the step's arguments are called; results: how many numbers it
+    adds up; settings: {name: where a run-time scalar comes from}; variables, constants: what it reads.
+    """
+
+    def __init__(self, computation: Computation, fuse: bool, reserved: tuple):
+        self.computation = computation
+        roots = [*computation.outputs, *(v for v, _ in computation.losses), *computation.records]
+        applications = topological_order(roots, computation.effects)
+        if fuse:
+            applications = pool_before_relu(applications, roots)
+        self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
+        leaves = [v for a in applications for v in a.inputs] + roots
+        trainable = list(computation.trainable)
+        self.variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + trainable))
+        self.constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
+        self.program = Program([*reserved, *computation.inputs])
+        self.lowering = Lowering(self.program, computation.layer_names)
+        self.settings = self.lowering.settings
+        self.updates = self.lowering.updates = Updates(self.lowering)
+        if computation.optimizer is not None:
+            self.updates.state(computation.optimizer)  # whose names come first
+        wanted = dependents(applications, [*trainable, *computation.wanted_inputs])
+        self.results = self._place_records()
+        self._results = Buffer("results", (self.results,), "float64", "argument")
+
+        self._add_inputs()
+        targets = self._place_outputs()
+        self.lowering.lower(applications)
+        self.output_arguments = self._copy_outputs(targets)
+        self.gradient_arguments: list[str] = []
+        self.gradients = Gradients(self.lowering, wanted)
+        self._add_results()
+        if trainable or computation.wanted_inputs:
+            self._context("backward")
+            for value, gradient in computation.seeds.items():
+                target = self.gradients.target(value, batched=True)
+                buffer = self.lowering.buffer(gradient)
+                self.program.call("shape.copy_backward", dy=buffer, dx=target, accumulate=target.accumulate)
+            self.gradients.differentiate()
+            self._copy_input_gradients()
+        written = (
+            b for call in self.program.calls if call.phase != "update" for b in call.writes if b.kind == "variable"
+        )
+        # what a training step changes besides what it trains
+        self.states = list(dict.fromkeys(b.source for b in written)) if computation.optimizer else []
+        if trainable:
+            gradients = self._sum_gradients(trainable)
+            if computation.optimizer is not None:
+                self.updates.add(computation.optimizer, gradients)
+        self.updates.finish()
+
+    def _context(self, phase: str) -> None:
+        """The next calls are no layer's."""
+        self.program.layer, self.program.phase, self.program.attributes = "", phase, {}
+
+    def _add_inputs(self) -> None:
+        self._context("input")
+        values = dict(self.computation.inputs)
+        if self.computation.sample_weight is not None:
+            values["sample_weight"] = self.computation.sample_weight
+        order = Buffer("order", (), "int64", "external")
+        order = self.program.reshaped(order, (), name=self.program.unique_name("order_chunk"))
+        for name, value in values.items():
+            shape = value.shape[1:]
+            if not value.batched:
+                buffer = Buffer(name, value.shape or (1,), value.dtype, "argument")
+            elif self.computation.gathered:
+                buffer = self.program.temporary(f"{name}_batch", shape, value.dtype, "batch")
+                source = Buffer(name, (0, *shape), value.dtype, "argument")
+                self.program.call("memory.gather", source=source, order=order, out=Out(buffer))
+            else:
+                buffer = Buffer(name, shape, value.dtype, "external")
+                # a view of the argument under its own name
+                buffer = self.program.reshaped(buffer, shape, name=self.program.unique_name(f"{name}_chunk"))
+            self.lowering.place(value, buffer)
+
+    def _external(self, name: str, value) -> Buffer:
+        """A view of the caller's array ``name``, for a value."""
+        buffer = Buffer(name, value.shape[1:], value.dtype, "external")
+        return self.program.reshaped(buffer, value.shape[1:], name=self.program.unique_name(f"{name}_chunk"))
+
+    def _place_outputs(self) -> list[Buffer]:
+        """The callers' arrays as buffers; what is computed as an output is computed there."""
+        targets, outputs = [], self.computation.outputs
+        for index, value in enumerate(outputs):
+            name = "predictions" if index == 0 else f"predictions_{index + 1}"
+            if not value.batched:
+                targets.append(Buffer(name, value.shape or (1,), value.dtype, "argument"))
+                continue
+            targets.append(self._external(name, value))
+            first = all(value is not earlier for earlier in outputs[:index])
+            if isinstance(value, SymbolicTensor) and value.producer is not None and first:
+                self.lowering.place(value, targets[-1])
+        return targets
+
+    def _copy_outputs(self, targets) -> list[str]:
+        """Copies of the outputs that lie elsewhere, being another tensor's memory; the argument names."""
+        self._context("forward")
+        for value, target in zip(self.computation.outputs, targets, strict=True):
+            if self.lowering.buffer(value) is not target:
+                self.program.call("shape.copy_forward", x=self.lowering.buffer(value), y=Out(target))
+        return [target.root.name for target in targets]
+
+    def _copy_input_gradients(self) -> None:
+        self._context("backward")
+        for value in self.computation.wanted_inputs:
+            name = self.program.unique_name(f"gradient_of_{value.name}")
+            target = Out(self._external(name, value))
+            gradient = self.gradients.of(value)
+            if gradient is None:
+                self.program.call("shape.fill", y=target, value=0.0)
+            else:
+                self.program.call("shape.copy_forward", x=gradient, y=target)
+            self.gradient_arguments.append(name)
+
+    # ---- losses and metrics
+
+    def _place_records(self) -> int:
+        """Where each record starts among the results, as ``places``; the number of results."""
+        self.places, size = [], 1 if self.computation.losses else 0
+        for value in self.computation.records:
+            self.places.append(size)
+            size += 1 if value.batched else elements(value.shape)
+        return size
+
+    def _add_results(self) -> None:
+        """Add the sums that are reported, and the gradients of the losses by their values."""
+        self._context("result")
+        losses, batch = self.computation.losses, Scalar("batch")
+        reductions = self.computation.reductions or ["sum_over_batch_size"] * len(losses)
+        means = [reduction == "sum_over_batch_size" for reduction in reductions]
+        weights = self.lowering.buffer(self.computation.sample_weight) if losses else None
+        for (values, weight), mean in zip(losses, means, strict=True):
+            weight = self.lowering.setting("loss_weight", weight)
+            # results are divided by the number of samples when they are read
+            self._record(0, values, weights, weight if mean else weight * batch)
+            if values in self.gradients.wanted:
+                target = self.gradients.target(values, batched=True)
+                self.program.call(
+                    "training.loss_gradient", weights=weights, d_values=target,
+                    scale=weight / batch if mean else weight, accumulate=target.accumulate,
+                )  # fmt: skip
+        for index, values in zip(self.places, self.computation.records, strict=True):
+            # the loss of one of several outputs
+            mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
+            factor = 1.0 * batch if mean is False else 1.0
+            if values.batched:
+                self._record(index, values, weights if mean is not None else None, factor)
+            else:
+                numbers, results = self.lowering.buffer(values), Out(self._results, True)
+                factor = batch if values.shape == () else 1.0
+                self.program.call(
+                    "training.add_numbers", numbers=numbers, results=results, index=index, factor=factor
+                )
+        for variable, l1, l2 in self.computation.penalties:
+            self.program.call(
+                "training.l1_l2_penalty", parameter=self.lowering.buffer(variable), l1=l1, l2=l2,
+                results=Out(self._results, True), index=0, factor=batch,
+            )  # fmt: skip
+
+    def _record(self, index: int, values, weights: Buffer | None, factor) -> None:
+        """Add the sum of ``values``, weighted if there are weights, times ``factor`` to a result."""
+        buffer = self.lowering.buffer(values)
+        total = self.program.temporary(f"{buffer.name}_total", (1,), "float64", "partial")
+        if weights is None:
+            self.program.call("training.total", values=buffer, out=Out(total))
+        else:
+            self.program.call("training.weighted_total", values=buffer, weights=weights, out=Out(total))
+        self.program.call(
+            "training.add_result", totals=total, results=Out(self._results, True), index=index, factor=factor
+        )
+
+    # ---- the update
+
+    def _sum_gradients(self, trainable) -> dict[Variable, Buffer]:
+        """Add the sums of the chunks' gradients and the gradients of penalties: {variable: its gradient}."""
+        gradients = self.gradients.sum_up(trainable)
+        for variable, l1, l2 in self.computation.penalties:
+            if variable in gradients:
+                self.program.call(
+                    "training.l1_l2_gradient", parameter=self.lowering.buffer(variable),
+                    gradient=Out(gradients[variable], True), l1=l1, l2=l2,
+                )  # fmt: skip
+        return gradients

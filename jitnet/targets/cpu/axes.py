@@ -1,0 +1,24 @@
+"""What a section of a step can run along, part by part."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples of the batch, in chunks."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The ``rows`` of a weight, in parts [first, last) that start at multiples of ``tile``."""
+
+    rows: int
+    tile: int
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Neighbouring parameters, in blocks that start on a cache line."""
+
+    length: int
+    itemsize: int

@@ -1,0 +1,142 @@
+"""The trainable variables as flat arrays, and the update of all of them as loops over blocks of these arrays."""
+
+from dataclasses import dataclass
+
+from ...core.program import Buffer, Call, Out, Program, Scalar
+from ...core.values import ITEMSIZE, Variable
+from .axes import Elements, Rows
+from .thresholds import ALIGNMENT
+
+
+def aligned(size: int) -> int:
+    """``size`` in bytes as whole cache lines."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+@dataclass
+class Layout:
+    """Where the trainable variables lie: runs of neighbours in one storage, and their place in the flat gradient."""
+
+    runs: list[tuple]  # (storage name, first element in the storage, first element in the gradient, length)
+    offsets: dict  # variable -> first element in the gradient
+    size: int
+    dtype: str = "float32"
+
+
+def gradient_layout(variables, storage_names: dict) -> Layout:
+    """Runs of ``variables`` (trainable, all packed) that are neighbours in their storage."""
+    ordered = sorted(variables, key=lambda v: (list(storage_names).index(id(v.storage)), v.storage_offset))
+    runs, offsets, size = [], {}, 0
+    for variable in ordered:
+        length = padded_elements(variable)
+        name = storage_names[id(variable.storage)]
+        if runs and runs[-1][0] == name and runs[-1][1] + runs[-1][3] == variable.storage_offset:
+            runs[-1] = (*runs[-1][:3], runs[-1][3] + length)
+        else:
+            runs.append((name, variable.storage_offset, size, length))
+        offsets[variable] = size
+        size += length
+    return Layout(runs, offsets, size, ordered[0].dtype if ordered else "float32")
+
+
+def padded_elements(variable) -> int:
+    """Elements that a variable takes in flat storage: a whole number of cache lines."""
+    return aligned(variable.size * ITEMSIZE[variable.dtype]) // ITEMSIZE[variable.dtype]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a flat buffer starts: an element of the step's argument ``argument``."""
+
+    argument: str
+    start: int
+
+
+class Flat:
+    """Calls for whole gradients and parameters, element by element, as calls over runs of neighbouring variables.
+
+    partials: {variable: the first element of its gradient in a row of ``chunk_gradients``}.
+    partial_size: elements of such a row.
+    """
+
+    def __init__(self, layout: Layout, program: Program):
+        self.layout = layout
+        summed = {b.source for call in program.calls for b in call.writes if b.kind == "partial"}
+        self.partials: dict[Variable, int] = {}
+        self.partial_size = 0
+        for variable in layout.offsets:
+            if variable in summed:
+                self.partials[variable] = self.partial_size
+                self.partial_size += padded_elements(variable)
+
+    def takes(self, call: Call) -> bool:
+        """Whether a call does the same with every element of a variable's gradient, slots and parameters."""
+        if call.phase == "update":
+            kinds = {buffer.kind for buffer in call.buffers}
+            return call.attributes.get("elementwise", False) and kinds <= {"variable", "gradient", "slot"}
+        if call.phase != "gradients":
+            return False
+        first = isinstance(call.axis, Rows) or call.opcode in ("training.sum_partials", "shape.fill")
+        return first and call.outputs[0].buffer.kind == "gradient"
+
+    def parts(self, calls: list[Call]) -> list[tuple[object, list[Call]]]:
+        """[(axis, calls)] that do what ``calls`` do, over runs as long as possible."""
+        of_variable: dict[Variable, list[Call]] = {}
+        for call in calls:
+            variable = next(b.source for b in call.buffers if b.kind in ("gradient", "variable", "slot"))
+            of_variable.setdefault(variable, []).append(call)
+        found = []
+        for run in self.layout.runs:
+            members = [v for v in of_variable if run[2] <= self.layout.offsets[v] < run[2] + run[3]]
+            members.sort(key=self.layout.offsets.get)
+            piece: list[Variable] = []
+            for variable in members:
+                if piece and not self._joins(piece[-1], variable, of_variable):
+                    found.append(self._part(run, piece, of_variable[piece[0]]))
+                    piece = []
+                piece.append(variable)
+            if piece:
+                found.append(self._part(run, piece, of_variable[piece[0]]))
+        return found
+
+    def _joins(self, before: Variable, variable: Variable, of_variable) -> bool:
+        """Whether both are neighbours with which the same is done."""
+        neighbours = self.layout.offsets[before] + padded_elements(before) == self.layout.offsets[variable]
+        first, second = (list(map(_meaning, of_variable[v])) for v in (before, variable))
+        return neighbours and first == second and not any(c.axis for c in of_variable[variable])
+
+    def _part(self, run: tuple, variables: list[Variable], calls: list[Call]) -> tuple[object, list[Call]]:
+        """What ``calls`` do to the first of ``variables``, for all of them."""
+        offset = self.layout.offsets[variables[0]]
+        length, dtype = sum(map(padded_elements, variables)), self.layout.dtype
+        storage = run[0], run[1] + offset - run[2]
+
+        def flat(buffer: Buffer) -> Buffer:
+            name, start = {
+                "variable": storage, "gradient": ("gradients", offset), "slot": (buffer.root.name, offset),
+            }[buffer.kind]  # fmt: skip
+            return Buffer(f"{name}_block", (length,), dtype, "flat", source=Place(name, start))
+
+        def flattened(argument):
+            if isinstance(argument, Out):
+                return Out(flat(argument.buffer), argument.accumulate)
+            return flat(argument) if isinstance(argument, Buffer) else argument
+
+        found, axis = [], Elements(length, ITEMSIZE[dtype])
+        for call in calls:
+            if call.axis is not None:
+                axis = call.axis
+                found.append(call)
+            elif call.opcode == "training.sum_partials":
+                partials = Buffer("chunk_gradients", (self.partial_size,), dtype, "argument")
+                begin = Scalar("begin") + self.partials[variables[0]]
+                arguments = {"chunk_gradients": partials, "begin": begin, "out": flattened(call.arguments["out"])}
+                found.append(call.replaced_by("training.sum_gradients", arguments))
+            else:
+                found.append(call.replaced_by(call.opcode, {n: flattened(a) for n, a in call.arguments.items()}))
+        return axis, found
+
+
+def _meaning(call: Call) -> tuple:
+    """What a call does, but for the variable that it does it to."""
+    return call.opcode, *(a for a in call.arguments.values() if not isinstance(a, Buffer | Out))

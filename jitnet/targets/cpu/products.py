@@ -1,0 +1,74 @@
+"""Dense layers with many weights: each core keeps to its own rows of them, in the product and in the update."""
+
+from ...core.program import Call, Out, Program, Scalar
+from ...core.rewrites.dataflow import replace
+from ...kernels.cpu.fast.matrix_multiply import (
+    MatrixMultiply,
+    MatrixMultiplyTransposed,
+    matrix_multiply_part_plan,
+)
+from . import thresholds
+from .axes import Rows
+
+_PART = {"first": Scalar("first"), "last": Scalar("last")}
+
+
+def compute_in_update(program: Program) -> None:
+    """Gradients of large dense weights as one product over the batch, some rows per block of the optimizer's update.
+
+    A gradient per chunk would be written and read once per chunk; so it stays in the cache until it is used.
+    """
+    users = program.users()
+    places = {call: index for index, call in enumerate(program.calls)}
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if not isinstance(call.kernel, MatrixMultiplyTransposed) or call.kernel.epilogue != "store":
+            continue
+        x, dy, partial = call["x"], call["dy"], call["dkernel"].root
+        if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
+            continue
+        total = users[partial][1]
+        written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
+        if any(places[c] > places[call] for c in written) or "partial" in (x.kind, dy.kind):
+            continue
+        for root in (x.root, dy.root):
+            root.in_one_piece = root.kind == "batch"
+        gradient = total.outputs[0]
+        axis = Rows(gradient.buffer.shape[0], call.kernel.tile_rows)
+        product = {"x": x, "dy": dy, "dkernel": gradient, **_PART}
+        replaced[call] = []
+        replaced[total] = [call.replaced_by(call.opcode, product, phase="gradients", kernel=call.kernel, axis=axis)]
+    replace(program, replaced)
+
+
+def split_products(program: Program) -> None:
+    """Forward products with large dense weights in parts along the rows of the weights, for the whole batch.
+
+    The update gives a core the same rows, which it has in its cache then: instead of half of the weights, partial sums
+    go from core to core.  The samples are gathered column by column, too, where nothing else reads them.
+    """
+    axes = {call["x"].root: call.axis for call in program.calls if isinstance(call.axis, Rows)}
+    users = program.users()
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if not isinstance(call.kernel, MatrixMultiply) or call.kernel.epilogue not in ("bias", "bias_relu"):
+            continue
+        x, kernel, out = call["x"], call["kernel"], call.outputs[0]
+        axis = axes.get(x.root)
+        if axis is None or axis.rows != kernel.shape[0] or kernel.size < thresholds.SPLIT_KERNEL or x.rows != 1:
+            continue
+        plan = matrix_multiply_part_plan(x.dtype)
+        sums = program.temporary(f"{out.buffer.name}_parts", (thresholds.PARTS, kernel.shape[1]), x.dtype, "batch")
+        sums.in_one_piece = True
+        given = {"a": x, "b": kernel, "c": Out(sums), "part": Scalar("chunk"), **_PART}
+        part = call.replaced_by(plan.name, given, kernel=plan, axis=axis)
+        relu = call.kernel.epilogue == "bias_relu"
+        summed = {"parts": sums, "bias": call["bias"], "y": out, "relu": relu}
+        replaced[call] = [part, call.replaced_by("dense.parts_sum", summed, work=sums.size)]
+        gather = users[x.root][0]
+        # besides: the layer's own gradient, which is computed for the whole batch
+        if gather.opcode == "memory.gather" and len(users[x.root]) == 3:
+            given = {"source": gather["source"], "order": gather["order"], "out": Out(x), **_PART}
+            columns = gather.replaced_by("memory.gather_columns", given, work=0, axis=axis)
+            replaced[gather] = [columns]
+    replace(program, replaced)

@@ -1,0 +1,197 @@
+"""From calls to sections, and one arena for all temporary memory.
+
+A *section* is a function of the step: calls that run together, once, or along an axis that is cut into parts: chunks of
+the batch, rows of a weight, or blocks of the parameters.  The number of parts depends on shapes alone, never on the
+number of threads, so that the same bits come out of any number of threads.  A chunk of the batch passes through all the
+calls of its section while it is in the cache; a section along the batch is cut only where a batched call needs what all
+chunks did a part of.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+
+from ...core.liveness import lifetimes, place
+from ...core.program import Buffer, Call, Program, Scalar
+from . import thresholds
+from .axes import Batch, Rows
+from .parameters import Flat, Layout, aligned
+
+
+@dataclass
+class Section:
+    """Calls that run together.
+
+    parts: [(axis, calls)], one after the other; an axis of None: once.
+    count, threads: the step's arguments that say in how many parts, and in how many threads.
+    after: calls that follow, once: they are done together with it, whatever interrupts the step.
+    """
+
+    parts: list[tuple[object, list[Call]]]
+    count: str = "chunks"
+    threads: str = "threads"
+    after: list[Call] = field(default_factory=list)
+    name: str = ""
+    condition: Scalar | None = None
+
+    @property
+    def calls(self) -> list[Call]:
+        return [call for _, calls in self.parts for call in calls] + self.after
+
+    @property
+    def axis(self):
+        """The axis of its first part."""
+        return self.parts[0][0]
+
+
+def schedule(calls: list[Call]) -> list[Section]:
+    """Group ``calls`` into as few sections as their dependences allow, keeping every result the same."""
+    sections: list[Section] = []
+    prelude: list[Call] = []
+    region: list[Call] = []
+    pending: list[Call] = []
+
+    def conflicts(call: Call, others: list[Call]) -> bool:
+        """Whether ``call`` must stay after ``others``."""
+        return any((o.writes & (call.reads | call.writes)) or (o.reads & call.writes) for o in others)
+
+    def meets(call: Call) -> bool:
+        """Whether ``call`` and the region share a buffer of which every chunk writes a part."""
+        return any(
+            root.kind == "whole"
+            for other in region
+            for root in (other.writes & (call.reads | call.writes)) | (other.reads & call.writes)
+        )
+
+    def flush():
+        for axis, together in itertools.groupby(prelude, key=lambda call: call.axis):
+            sections.append(Section([(axis, list(together))], _count(axis)))
+        if region:
+            sections.append(Section([(Batch(), region.copy())]))
+        prelude[:] = pending
+        region.clear()
+        pending.clear()
+
+    for call in calls:
+        if call.batched or isinstance(call.axis, Batch):
+            if conflicts(call, pending) or meets(call):
+                flush()
+            region.append(call)
+        elif conflicts(call, region) or conflicts(call, pending):
+            pending.append(call)
+        else:
+            prelude.append(call)
+    flush()
+    flush()
+    return sections
+
+
+@dataclass
+class Memory:
+    """Where buffers lie in the arena: ``[whole][in one piece][chunk partials][chunk 0][chunk 1]...``.
+
+    offsets: byte offset of each root buffer; for ``batch`` buffers per sample of a chunk's capacity, or of the batch if
+    they are in one piece; for ``partial`` buffers per chunk.
+    """
+
+    offsets: dict[Buffer, int] = field(default_factory=dict)
+    whole: int = 0  # bytes
+    in_one_piece: int = 0  # bytes per sample
+    partial: int = 0  # bytes per chunk
+    batch: int = 0  # bytes per sample
+
+    def nbytes(self, batch: int, chunks: int) -> int:
+        """Bytes that suffice for ``batch`` and every smaller batch: chunks are rounded up to whole samples."""
+        return self.whole + (self.in_one_piece + self.batch) * batch + (self.partial + self.batch) * chunks
+
+
+def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
+    """Place every temporary of ``sections``; batch buffers share memory when their lifetimes don't overlap.
+
+    A chunk runs its calls in order in its own part of the arena, so lifetimes are counted in calls.
+    """
+    memory = Memory()
+    calls = [call for section in sections for call in section.calls]
+    shared = []
+    for root in lifetimes(calls):
+        if root.kind == "whole":
+            memory.offsets[root] = memory.whole
+            memory.whole += aligned(root.nbytes)
+        elif root.kind == "partial" and root.source is None:
+            memory.offsets[root] = memory.partial
+            memory.partial += aligned(root.nbytes)
+        elif root.kind == "batch" and root.in_one_piece:
+            memory.offsets[root] = memory.in_one_piece
+            memory.in_one_piece += aligned(root.nbytes)
+        elif root.kind == "batch":
+            shared.append(root)
+    offsets, memory.batch = place(calls, shared, lambda root: aligned(root.nbytes), reuse)
+    memory.offsets.update(offsets)
+    return memory
+
+
+COUNT = "training.count_step"
+
+
+class Schedule:
+    """All that writing the source needs: sections, memory, gradient layout and the amount of work.
+
+    regions: True: calls share sections; False: a section for each call; None: one section for all, in one chunk.
+    """
+
+    def __init__(self, program: Program, layout: Layout | None = None, regions: bool | None = True):
+        self.program = program
+        self.layout = layout or Layout([], {}, 0)
+        self.regions = regions
+        self.flat = Flat(self.layout, program)
+        self.sections: list[Section] = []
+        for condition, blocks in itertools.groupby(program.blocks, key=lambda block: block.condition):
+            found = self._sections([call for block in blocks for call in block.calls])
+            for section in found:
+                section.condition = condition
+            self.sections += found
+        self.memory = plan_memory(self.sections, reuse=bool(regions))
+        calls = program.calls
+        self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
+        self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
+
+    def _sections(self, calls: list[Call]) -> list[Section]:
+        if self.regions is None:
+            return [Section([(None, calls)])] if calls else []
+        sections: list[Section] = []
+        for flat, together in itertools.groupby(calls, key=self.flat.takes):
+            together = list(together)
+            if flat:
+                sections.append(Section(self.flat.parts(together), "blocks", "update_threads"))
+            elif together[0].opcode == COUNT and sections and sections[-1].count == "blocks":
+                sections[-1].after = together  # so that no interruption comes between the weights and their count
+            elif self.regions:
+                sections += schedule(together)
+            else:
+                sections += [
+                    Section([(Batch() if call.batched else call.axis, [call])], _count(call.axis)) for call in together
+                ]
+        return sections
+
+    def chunks(self, batch: int) -> int:
+        """The number of chunks of a batch: a function of the batch size and the model only."""
+        if self.regions is None or self.work_per_sample * batch < thresholds.SINGLE_CHUNK_WORK:
+            return 1
+        heavy = self.work_per_sample > thresholds.HEAVY_WORK
+        rows = thresholds.ROWS_PER_HEAVY_CHUNK if heavy else thresholds.ROWS_PER_CHUNK
+        return max(1, min(batch // rows, thresholds.MAXIMUM_CHUNKS))
+
+    def blocks(self) -> int:
+        """The number of parts in which the optimizer's update runs."""
+        return max(1, min(self.layout.size // thresholds.PARAMETERS_PER_BLOCK, thresholds.MAXIMUM_CHUNKS))
+
+    def arena_bytes(self, batch: int) -> int:
+        return self.memory.nbytes(batch, self.chunks(batch))
+
+
+def _count(axis) -> str:
+    return "parts" if isinstance(axis, Rows) else "chunks"
+
+
+def _along_the_batch(call: Call) -> bool:
+    """Whether the call's work grows with the batch."""
+    return call.batched or call.axis is not None

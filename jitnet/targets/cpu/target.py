@@ -1,0 +1,42 @@
+"""The CPU as a target."""
+
+from ...core.program import Call, Program
+from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
+from ...core.rewrites.copies import remove_copies
+from ...core.rewrites.epilogues import fuse_epilogues
+from ...core.rewrites.pointwise import fuse_pointwise
+from ..base import Target
+from .pooled import fuse_pool_backward, fuse_pool_forward
+from .products import compute_in_update, split_products
+from .select import Scratch, is_specialised, specialise
+
+
+class CPU(Target):
+    """Generated steps over kernels that Numba compiles.
+
+    algorithm: how convolutions are computed (see ``config.set_conv_algorithm``).
+    """
+
+    name = "cpu"
+
+    def __init__(self, algorithm: str = "auto"):
+        self.algorithm = algorithm
+
+    def fuses(self, call: Call, epilogue: str) -> bool:
+        if epilogue == "bias_add":
+            return call.opcode == "conv.conv2d_forward" and not call.attributes.get("bfloat16")
+        return is_specialised(call)
+
+    def rewrite(self, program: Program) -> None:
+        scratch = Scratch(program)
+        fold_batch_norm(program, self.fuses)
+        fuse_epilogues(program, self.fuses)
+        fuse_batch_norm(program)
+        fuse_pool_forward(program, scratch)
+        fuse_pool_backward(program, scratch, self.algorithm)
+        remove_copies(program)
+        fuse_pointwise(program)
+        specialise(program, scratch, self.algorithm)
+        scratch.finish()
+        compute_in_update(program)
+        split_products(program)

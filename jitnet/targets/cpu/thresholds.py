@@ -1,0 +1,26 @@
+"""The numbers that decide how the CPU runs a step, and how they were found."""
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+# Chunks of a batch.  Measured on LeNet-5, ResNet-20 and a VGG-like network with 1 and 2 threads (AVX-512): from 16
+# samples on a chunk's calls cost nothing against its arithmetic; heavy samples fill the second-level cache sooner.
+ROWS_PER_CHUNK = 16
+HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
+ROWS_PER_HEAVY_CHUNK = 4
+MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
+
+# Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
+# Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.
+PARALLEL_WORK = 3e6
+SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains
+
+# The optimizer's update.
+UPDATE_WORK = 20  # per parameter, memory traffic included
+PARAMETERS_PER_BLOCK = 4096  # 16 KiB each of parameters, gradients and slots: the first-level cache
+
+# Dense layers.  Measured on 784-128-10 and on 1024 to 2048 wide layers with 2 threads.
+SPLIT_KERNEL = 1 << 16  # elements of the weights from which a core should keep to its own part of them
+PANEL_KERNEL = 1 << 16  # elements of the weights from which their transposed copy is made in panels
+SMALL_KERNEL = 4096  # elements of the weights below which a gradient per chunk costs next to nothing
+PARTS = 4  # of a product that is split along the rows of its weights: partial sums are written and read so many times
+TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
