@@ -235,7 +235,7 @@ def test_machine_code_of_amx():
     module = ir.Module()
     module.triple = "x86_64-unknown-linux-gnu"
     integer = ir.IntType(64)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [integer] * 12), "product")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [integer] * 13), "product")
     emitter = Emitter(function, "float32", simd_bfloat16.LANES)
     simd_bfloat16._emit_configuration(emitter, 16, 32)
     simd_bfloat16._emit_tiles(emitter, AMX, 32, 2, 64, 32, "store", *function.args)

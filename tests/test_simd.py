@@ -272,7 +272,7 @@ def test_a_module_that_fails_is_not_kept(monkeypatch, tmp_path):
 _USE = """
 import json
 import numpy as np
-from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan
 kernel = matrix_multiply_plan(3, 4, 5).kernel()
 y = np.zeros((3, 5), np.float32)
 kernel(np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), y, np.ones(0, np.float32))
@@ -300,8 +300,8 @@ def test_processes_share_compiled_kernels(tmp_path):
 def test_plans_need_no_numba():
     program = """
 import sys
-from jitnet.kernels.cpu.convolution_direct import conv2d_forward_plan
-from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+from jitnet.kernels.cpu.fast.convolution_direct import conv2d_forward_plan
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan
 assert "def conv2d_forward_3x3_4_8(" in conv2d_forward_plan((3, 3, 4, 8), 10).source
 assert matrix_multiply_plan(64, 4096, 4096).workspace_elements > 0
 assert "numba" not in sys.modules
