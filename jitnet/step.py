@@ -54,7 +54,7 @@ class Step:
 
         self._constants, constant_offsets = pack_constants(built.constants) if built.constants else (None, {})
         self.hyperparameters = [*(optimizer.hyperparameter_names if optimizer else ()), *self._settings]
-        self.present = np.zeros(len(self.hyperparameters))  # of a prediction step: their values, for ``QuickPrediction``
+        self.present = np.zeros(len(self.hyperparameters))  # what ``QuickPrediction`` reads
         self.slots = list(optimizer.slot_names) if optimizer else []
         self.arguments = self._name_arguments(computation)
         writer = StepWriter(

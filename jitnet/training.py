@@ -468,7 +468,7 @@ class Trainer:
                     order = order[: steps * batch_size]
                     results = np.zeros(step.results)
 
-                    def on_progress(done, seen, results=results, epoch=epoch):
+                    def on_progress(done, seen, results=results, epoch=epoch, names=names):
                         logs = _means(names, results, seen)
                         self._check_loss(logs, epoch, done)
                         if hooks.batch_hooks:
