@@ -63,6 +63,8 @@ class Builder:
         applications = topological_order(roots, computation.effects)
         if fuse:
             applications = pool_before_relu(applications, roots)
+        # what depends on nothing comes first: the calls along the batch stay together
+        applications = sorted(applications, key=lambda application: len(application.inputs) > 0)
         self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
         trainable = list(computation.trainable)

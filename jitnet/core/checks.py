@@ -79,7 +79,7 @@ def positive(owner: str, argument: str, value) -> float:
 
 def boolean(owner: str, argument: str, value) -> bool:
     """True or False; 1 and 0 count as such."""
-    if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
+    if not isinstance(value, bool | int | float | np.bool_) or value not in (0, 1):
         raise invalid(f"{owner} expects {argument} to be True or False.", **{argument: value})
     return bool(value)
 

@@ -131,7 +131,7 @@ def converted(operation, inputs) -> tuple:
     found = []
     for i, x in enumerate(inputs):
         wanted = "int64" if i in operation.labels else dtype
-        value = as_value(x, wanted)
+        value = REGISTRY["Present"](x, wanted)() if isinstance(x, Number) else as_value(x, wanted)
         if value.dtype != wanted and not value.dtype.startswith("float"):
             value = REGISTRY["Cast"](wanted)(value)
         found.append(value)
