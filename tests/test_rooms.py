@@ -25,11 +25,9 @@ ROOMS = {
 REFERENCE = ("jitnet.kernels.scalar", "jitnet.kernels.cpu.runtime", "jitnet.kernels.literals", "jitnet.kernels.locks")
 # imports that break a rule and are to go; a line whose import is gone fails until it is removed
 STILL_IMPORTED = [
-    ("jitnet.core.operations.random", "jitnet._seed"),
     ("jitnet.kernels.cpu.pool", "jitnet.kernels.cpu.fast.pool"),
     ("jitnet.kernels.cpu.depthwise", "jitnet.kernels.cpu.tiles.depthwise"),
 ]
-STILL_CIRCLES = [["jitnet.models", "jitnet.saving"]]
 
 PATHS = pictures.files(ROOT)
 IMPORTS = pictures.imports(ROOT)
@@ -74,13 +72,7 @@ def test_what_is_still_imported(module, imported):
 
 
 def test_no_files_import_each_other():
-    assert [group for group in pictures.circles(IMPORTS) if group not in STILL_CIRCLES] == []
-
-
-@pytest.mark.xfail(strict=True, reason="to go")
-@pytest.mark.parametrize("group", STILL_CIRCLES, ids=str)
-def test_circles_that_are_still_there(group):
-    assert group not in pictures.circles(IMPORTS)
+    assert pictures.circles(IMPORTS) == []
 
 
 def test_the_picture_of_a_small_package(tmp_path, capsys, monkeypatch):
