@@ -1,8 +1,8 @@
 """The reference target: a program call by call, over NumPy arrays.
 
 Nothing is rewritten, scheduled or generated.  Every call runs the plain kernel that its opcode names, over one chunk
-that is the whole batch, and every buffer has memory of its own.  What a program means is what comes out here; tests hold
-the other targets to it.
+that is the whole batch, and every buffer has memory of its own.  What a program means is what comes out here; tests
+hold the other targets to it.
 """
 
 import functools
