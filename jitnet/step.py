@@ -9,7 +9,6 @@ from . import _interrupts, schedules
 from ._locks import building
 from .builder import Builder, Computation
 from .config import conv_algorithm
-from .core.settings import Number
 from .kernels.cpu.runtime.threads import get_num_threads
 from .targets.cpu import thresholds
 from .targets.cpu.load import load
@@ -30,9 +29,7 @@ class Step:
 
     def __init__(self, title: str, computation: Computation, fuse: bool = True, regions: bool | None = None):
         self.inputs = dict(computation.inputs)
-        self.optimizer = optimizer = computation.optimizer
         self.gathered = computation.gathered
-        self.trainable = list(computation.trainable)
         self.fuse = fuse
         target = CPU(conv_algorithm())
         built = Builder(computation, fuse, RESERVED)
@@ -43,6 +40,10 @@ class Step:
         self.program = built.program
         self._states = built.states
         self._settings = built.settings
+        self.states = built.updates.states
+        self.optimizer = self.states[0].optimizer if self.states else None
+        updated = [variable for state in self.states for variable in state.variables]
+        self.trainable = list(dict.fromkeys([*computation.trainable, *built.lowering.first_gradients, *updated]))
         with building:
             pack(self.variables)
         self.storages = {id(v.storage): v.storage for v in self.variables}
@@ -53,9 +54,9 @@ class Step:
         self.schedule = Schedule(self.program, self.layout, (True if fuse else None) if regions is None else regions)
 
         self._constants, constant_offsets = pack_constants(built.constants) if built.constants else (None, {})
-        self.hyperparameters = [*(optimizer.hyperparameter_names if optimizer else ()), *self._settings]
-        self.present = np.zeros(len(self.hyperparameters))  # what ``QuickPrediction`` reads
-        self.slots = list(optimizer.slot_names) if optimizer else []
+        self.hyperparameters = list(self._settings)
+        self.present = np.zeros(len(self.hyperparameters))  # their values in predictions, for ``QuickPrediction``
+        self.slots = [argument for state in self.states for argument in state.slots.values()]
         self.arguments = self._name_arguments(computation)
         writer = StepWriter(
             self.schedule, title, self.arguments, self.storage_names, constant_offsets, self.hyperparameters
@@ -87,7 +88,7 @@ class Step:
         names += ["gradients", "chunk_gradients"] if self.trainable else []
         names += ["arena"] + (["constants"] if self._constants is not None else [])
         names += ["hyperparameters"] if self.hyperparameters else []
-        names += ["iterations"] if self.optimizer else []
+        names += [state.iterations for state in self.states]
         return [*names, "seed", "t", "results"]
 
     # ---- running
@@ -138,9 +139,11 @@ class Step:
                 fixed["gradients"] = workspace.gradients
                 fixed["chunk_gradients"] = workspace.chunk_gradients[:chunks]
             workspace.bound[key] = fixed
-        if self.optimizer is not None:
+        for state in self.states:
             # another step may have moved the optimizer's state
-            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable, self.variables)}
+            found = state.optimizer.state_arguments(self.layout, state.variables, self.variables)
+            arrays = {**arrays, state.iterations: found.pop("iterations")}
+            arrays |= {state.slots[slot]: array for slot, array in found.items()}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
     def run(
@@ -177,12 +180,8 @@ class Step:
         if not self.hyperparameters:
             return table
         steps = np.arange(first, first + count) if self.optimizer else np.full(count, iteration)
-        own = self.optimizer.hyperparameters if self.optimizer else ()
-        for column, value in zip(table.T, [*own, *self._settings.values()], strict=True):
-            if isinstance(value, Number):
-                column[:] = value.values(steps, schedules.evaluate)
-            else:
-                column[:] = value if isinstance(value, float) else schedules.evaluate(value, steps)
+        for column, number in zip(table.T, self._settings.values(), strict=True):
+            column[:] = number.values(steps, schedules.evaluate)
         return table
 
     def follows_schedules(self) -> bool:

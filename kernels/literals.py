@@ -4,9 +4,7 @@ Names of layers and models, and all that a file holds, are texts from elsewhere.
 identifier, a literal or a docstring, or they are refused; so no text can become code.  Imports nothing of the engine.
 """
 
-import ast
 import builtins
-import functools
 import hashlib
 import keyword
 import math
@@ -19,11 +17,6 @@ LONGEST_IDENTIFIER = 100
 _LONGEST_TEXT = 300
 _TAKEN = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# what an expression may consist of: arithmetic over names and numbers, and slices of a name
-_NODES = (
-    ast.Expression, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.UnaryOp, ast.USub, ast.Name, ast.Load,
-    ast.Constant, ast.Subscript, ast.Slice,
-)  # fmt: skip
 
 
 def identifier(text: str) -> str:
@@ -81,25 +74,6 @@ def literal(value) -> str:
         # there is no name for infinity; a literal that is too large for float64 is one
         return "(1e999 - 1e999)" if math.isnan(value) else "1e999" if value > 0 else "-1e999"
     return repr(value)
-
-
-@functools.lru_cache(256)  # a step has few different ones
-def expression(text: str) -> str:
-    """``text`` itself, which jitnet wrote: arithmetic over names and numbers, or a slice of a name.
-
-    Raises:
-        ValueError: it is anything more, such as a call or a string.
-    """
-    try:
-        nodes = list(ast.walk(ast.parse(text, mode="eval")))
-    except SyntaxError:
-        nodes = [None]
-    for node in nodes:
-        number = not isinstance(node, ast.Constant) or type(node.value) in (int, float)
-        sliced = not isinstance(node, ast.Subscript) or isinstance(node.value, ast.Name)
-        if not isinstance(node, _NODES) or not number or not sliced:
-            raise ValueError(f"Generated source takes arithmetic over names and numbers only. Received: {text!r}")
-    return text
 
 
 def docstring(text: str) -> str:

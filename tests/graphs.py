@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jitnet.builder import Computation
 from jitnet.core.values import SymbolicTensor, Variable, placeholder
 from jitnet.step import Step
 
@@ -120,16 +121,14 @@ class Graphs:
         self.wanted = [key for key in self.inputs if key[0].inputs[key[1]].wanted]
         self.trainable = {key: v for key, v in self.variables.items() if v.trainable}
         named = [*self.inputs.values(), *self.seeds.values()]
-        self.step = Step(
-            "Many small graphs.",
+        computation = Computation(
             {x.name: x for x in named},
             outputs=list(self.outputs.values()),
             seeds={self.outputs[c]: seed for c, seed in self.seeds.items()},
             trainable=list(self.trainable.values()),
             wanted_inputs=[self.inputs[key] for key in self.wanted],
-            fuse=fuse,
-            regions=True,
         )
+        self.step = Step("Many small graphs.", computation, fuse=fuse, regions=True)
 
     def _value(self, case, i):
         return self.inputs[case, i] if i < len(case.inputs) else self.variables[case, i]

@@ -74,7 +74,7 @@ def test_names_that_no_output_has():
     rejects(lambda: two_outputs(metrics=["mae"]), "one entry per output (size, kind)", "metrics=['mae']")
     model = two_outputs()
     rejects(lambda: model.fit(X, {"siz": SIZES, "kind": Y}, verbose=0), "Unknown output 'siz'. Did you mean 'size'?")
-    rejects(lambda: model.fit(X, {"kind": Y}, verbose=0), "y lacks targets for 'size'")
+    rejects(lambda: model.fit(X, {"kind": Y}, verbose=0), "y of the model 'two_outputs' lacks the output 'size'")
 
 
 def test_the_loss_is_set_by_compile_alone():

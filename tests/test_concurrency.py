@@ -14,6 +14,7 @@ from jitnet import _locks, layers
 from jitnet.core import policy, trace
 from jitnet.kernels.cpu.runtime import workers
 from jitnet.kernels.cpu.runtime.parallel import RUNNING, state
+from jitnet.targets.cpu import thresholds
 
 THREADS = 4
 
@@ -33,8 +34,8 @@ def at_once(function, arguments) -> list:
 @pytest.mark.parametrize("parallel", [False, True])
 def test_threads_that_predict_with_one_model_get_their_own_numbers(parallel, monkeypatch):
     if parallel:
-        monkeypatch.setattr(jitnet.step, "PARALLEL_WORK", 0)
-        monkeypatch.setattr(jitnet.targets.cpu.sections, "SINGLE_CHUNK_WORK", 0)
+        monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+        monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     model = convolutional()
     x, y = images(64)
     expected = model.predict(x, verbose=0)
@@ -122,8 +123,8 @@ def test_one_thread_trains_a_model_at_a_time():
 
 
 def test_models_trained_by_threads_at_once_are_as_trained_alone(monkeypatch):
-    monkeypatch.setattr(jitnet.step, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(jitnet.targets.cpu.sections, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     x, y = images()
 
     def build(mode):

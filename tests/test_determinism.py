@@ -11,9 +11,7 @@ from small_networks import convolutional, digest, images
 
 import jitnet
 from jitnet import layers, optimizers
-from jitnet import step as steps
-from jitnet.targets.cpu import sections as plan
-from jitnet.targets.cpu import select as fusion
+from jitnet.targets.cpu import thresholds
 
 X, Y = images()
 
@@ -21,8 +19,8 @@ X, Y = images()
 @pytest.fixture(autouse=True)
 def always_parallel(monkeypatch):
     # networks as small as these would stay on one thread
-    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
 
 
 def trained(jit_compile, threads=2, seed=5):
@@ -41,7 +39,7 @@ def test_any_number_of_threads_and_both_modes():
 
 def test_products_in_parts_give_the_same_bits_with_any_number_of_threads(monkeypatch):
     for threshold in ("SMALL_KERNEL", "SPLIT_KERNEL", "PANEL_KERNEL"):
-        monkeypatch.setattr(fusion, threshold, 1)
+        monkeypatch.setattr(thresholds, threshold, 1)
     digests = set()
     for mode, threads in itertools.product((False, True), (1, 2, 3)):
         jitnet.set_num_threads(threads)
@@ -119,8 +117,8 @@ def test_evaluation_and_prediction_leave_no_trace():
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from jitnet import plan, steps
-steps.PARALLEL_WORK = plan.SINGLE_CHUNK_WORK = 0
+from jitnet.targets.cpu import thresholds
+thresholds.PARALLEL_WORK = thresholds.SINGLE_CHUNK_WORK = 0
 from test_determinism import trained
 for mode in sys.argv[2:]:
     print(trained(mode == "compiled"))

@@ -12,11 +12,10 @@ from small_networks import CLASSES, FEATURES, convolutional, data, digest, image
 
 import jitnet
 from jitnet import eager, layers, ops
-from jitnet import step as steps
 from jitnet.kernels.cpu.runtime import workers
 from jitnet.kernels.cpu.runtime.jit import compile_uncached
 from jitnet.kernels.cpu.runtime.parallel import BUSY, REGION, RUNNING, parallel_for, state
-from jitnet.targets.cpu import sections as plan
+from jitnet.targets.cpu import thresholds
 
 SAMPLES = 40
 TINY = np.float32(1e-39)  # a denormal
@@ -25,8 +24,8 @@ TINY = np.float32(1e-39)  # a denormal
 @pytest.fixture(autouse=True)
 def always_parallel(monkeypatch):
     # networks as small as these would stay on one thread
-    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
 
 
 # ---- users' own operations

@@ -5,13 +5,11 @@ import pytest
 
 import jitnet
 from jitnet import layers, ops
-from jitnet import step as steps
 from jitnet.core.program import Out, Program
-from jitnet.core.rewrites.pointwise import remove_copies
+from jitnet.core.rewrites.copies import remove_copies
 from jitnet.core.trace import topological_order
 from jitnet.layers.base import clear_names
-from jitnet.targets.cpu import sections as plan
-from jitnet.targets.cpu import select as fusion
+from jitnet.targets.cpu import thresholds
 
 
 def lenet():
@@ -76,13 +74,14 @@ def gradients(build, shape, fuse, batch=37):
     jitnet.set_floatx("float64")
     jitnet.utils.set_random_seed(5)
     model = build()
-    model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    optimizer = jitnet.optimizers.SGD(0.0)  # the weights stay as they are
+    model.compile(optimizer, jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     rng = np.random.default_rng(0)
     arrays, samples, shapes = model._prepare(rng.standard_normal((batch, *shape)), rng.integers(0, 5, batch))
     step = model._step("train", shapes, fuse=fuse, regions=True)
     results = np.zeros(step.results)
     values = {**arrays, "order": np.arange(samples), "seed": 1, "t": 0, "results": results}
-    step.run(batch, 1, {**values, "hyperparameters": np.zeros((1, 2))}, compiled=False)
+    step.run(batch, 1, values, compiled=False)
     return results, {v.name: g.copy() for v, g in step.variable_gradients().items()}, step
 
 
@@ -138,8 +137,8 @@ def perceptron():
 
 @pytest.mark.parametrize("batch", [1, 2, 37])
 def test_products_with_large_weights_run_in_parts(batch, monkeypatch):
-    monkeypatch.setattr(fusion, "SMALL_KERNEL", 1)
-    monkeypatch.setattr(fusion, "SPLIT_KERNEL", 100)
+    monkeypatch.setattr(thresholds, "SMALL_KERNEL", 1)
+    monkeypatch.setattr(thresholds, "SPLIT_KERNEL", 100)
     fused_results, fused, fused_step = gradients(perceptron, (23,), fuse=True, batch=batch)
     results, unfused, _ = gradients(perceptron, (23,), fuse=False, batch=batch)
     np.testing.assert_allclose(fused_results, results, rtol=1e-12)
@@ -154,7 +153,7 @@ def test_large_transposed_weights_lie_in_panels(monkeypatch):
         hidden = [layers.Dense(67, activation="relu"), layers.Dense(71, activation="tanh")]
         return jitnet.Sequential([jitnet.Input((5, 3)), *hidden, layers.Flatten(), layers.Dense(5)])
 
-    monkeypatch.setattr(fusion, "PANEL_KERNEL", 1)
+    monkeypatch.setattr(thresholds, "PANEL_KERNEL", 1)
     _, fused, fused_step = gradients(network, (5, 3), fuse=True)
     _, unfused, _ = gradients(network, (5, 3), fuse=False)
     for name, gradient in unfused.items():
@@ -174,7 +173,7 @@ def test_relu_moves_behind_max_pooling():
 
 
 def test_relu_that_others_read_stays_before_max_pooling():
-    from jitnet.targets.cpu.select import pool_before_relu
+    from jitnet.core.rewrites.pooling import pool_before_relu
 
     x = jitnet.Input((4, 4, 2))
     y = ops.relu(x)
@@ -259,8 +258,8 @@ def residuals():
 
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 5e-6)])
 def test_a_residual_is_added_in_the_store_of_a_convolution(dtype, tolerance, monkeypatch):
-    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     jitnet.set_floatx(dtype)
     model = residuals()
     rng = np.random.default_rng(4)
@@ -322,14 +321,15 @@ def copies(make):
     names = {name: program.temporary(name, (3,), "float32", "batch") for name in ("source", "copy", "other")}
 
     def call(kernel, read, write, accumulate=False):
-        program.call(f"shape.{kernel}", names[read], Out(names[write], accumulate), accumulate)
+        out = Out(names[write], accumulate)
+        program.call(f"shape.{kernel}", dy=names[read], dx=out, accumulate=accumulate)
 
     call("copy_backward", "other", "source")
     call("copy_backward", "source", "copy")
     make(call)
-    program.calls[0].kernel = "shape.kept"
+    program.calls[0].opcode = "shape.kept"
     remove_copies(program)
-    return [(c.kernel, c.arguments[0].root.name, c.arguments[1].buffer.root.name) for c in program.calls[1:]]
+    return [(c.opcode, c["dy"].root.name, c["dx"].root.name) for c in program.calls[1:]]
 
 
 def test_a_copied_gradient_is_left_out_where_nothing_can_tell():
@@ -369,7 +369,7 @@ def test_a_residual_block_copies_no_gradient():
     _, unfused, reference = gradients(build, (6, 5, 3), fuse=False)
 
     def large(step):
-        return [c for c in step.program.calls if c.kernel == "shape.copy_backward" and c.batched]
+        return [c for c in step.program.calls if c.opcode == "shape.copy_backward" and c.batched]
 
     assert len(large(reference)) == 3 and not large(step)
     for name, gradient in unfused.items():

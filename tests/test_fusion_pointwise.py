@@ -9,12 +9,13 @@ from small_networks import digest
 
 import jitnet
 from jitnet import layers, ops
-from jitnet import step as steps
+from jitnet.core.autodiff import Gradients
+from jitnet.core.lowering import Lowering
 from jitnet.core.operations.elementwise import Binary, Unary
 from jitnet.core.program import Program
 from jitnet.core.rewrites.pointwise import _Pointwise
 from jitnet.kernels.scalar import activations, arithmetic
-from jitnet.targets.cpu import sections as plan
+from jitnet.targets.cpu import thresholds
 
 
 def gelu(x):
@@ -87,8 +88,8 @@ def test_central_differences():
 
 
 def test_every_number_of_threads_and_no_batch_give_the_same_bits(pair, monkeypatch):
-    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     fused = pair[1]
     drawn = fused.draw(53)
     results = []
@@ -147,10 +148,11 @@ def test_every_function_can_be_part_of_a_chain(name):
     x, y = (jitnet.Input((3,)) for _ in range(2))
     operation = Binary(name) if name in arithmetic.NAMES else Unary(name, [0.5] * len(activations.parameters(name)))
     result = operation(x, y) if name in arithmetic.NAMES else operation(x)
-    program = Program(frozenset({x, y, result}))
-    lowered = program.lower([result.producer])
-    program.gradients[result] = program.temporary("d_result", (3,), "float32", "batch")
-    program.differentiate(lowered)
+    program = Program()
+    lowering = Lowering(program)
+    gradients = Gradients(lowering, {x, y, result})
+    gradients.target(result, batched=True)
+    gradients.differentiate(lowering.lower([result.producer]))
     pointwise = [_Pointwise.of(call) for call in program.calls]
     assert all(pointwise)
     assert pointwise[0].function == name
@@ -200,6 +202,6 @@ def trained(compiled, threads):
 
 
 def test_a_layer_of_ones_own_in_both_modes(monkeypatch):
-    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     assert len({trained(compiled, threads) for compiled in (False, True) for threads in (1, 2, 3)}) == 1

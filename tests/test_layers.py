@@ -12,6 +12,7 @@ from torch_reference import nchw, nhwc, torch_average_pool, torch_batch_norm, to
 
 import jitnet
 from jitnet import layers
+from jitnet.builder import Computation
 from jitnet.core.values import Variable, placeholder
 from jitnet.layers.base import REGISTRY, Layer
 from jitnet.step import Step
@@ -151,7 +152,7 @@ def source(layer, training=True):
     """The generated source of the layer alone: everything that it computes."""
     inputs = [placeholder(f"x_{i}", shape) for i, shape in enumerate(input_shapes(type(layer).__name__))]
     output = apply(layer, inputs, training)
-    return Step("One layer.", {x.name: x for x in inputs}, outputs=[output]).source
+    return Step("One layer.", Computation({x.name: x for x in inputs}, outputs=[output])).source
 
 
 @every_layer
@@ -309,13 +310,13 @@ class Dropped:
         drops = [layers.Dropout(0.3, seed=5), layers.Dropout(0.3), layers.Dropout(0.3)]
         outputs = [layer(self.input, training=True) for layer in drops]
         seeds = [placeholder(f"d_{i}", (40,)) for i in range(3)]
-        self.step = Step(
-            "Dropout.",
+        computation = Computation(
             {"x": self.input, **{s.name: s for s in seeds}},
             outputs=outputs,
             seeds=dict(zip(outputs[:1], seeds[:1], strict=True)),
             wanted_inputs=[self.input],
         )
+        self.step = Step("Dropout.", computation)
 
     def run(self, batch, seed=1, t=0):
         """(masked ones of each layer), and the first one's gradient."""
@@ -367,8 +368,8 @@ def test_dropout_does_not_depend_on_chunks(dropped, batch):
 def test_dropout_passes_everything_in_inference():
     x = placeholder("x", (40,))
     for layer, training in ((layers.Dropout(0.3), False), (layers.Dropout(0.0), True)):
-        step = Step("Dropout.", {"x": x}, outputs=[layer(x, training=training)])
-        assert [call.kernel for call in step.program.calls] == ["shape.copy_forward"]
+        step = Step("Dropout.", Computation({"x": x}, outputs=[layer(x, training=training)]))
+        assert [call.opcode for call in step.program.calls] == ["shape.copy_forward"]
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, "half", None, True])

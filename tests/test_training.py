@@ -690,7 +690,6 @@ def arguments_of_a_run(model, batch):
     arrays, samples, shapes = model._prepare(x, y)
     step = model._step("train", shapes)
     values = {**arrays, "order": np.tile(np.arange(samples), STEPS), "seed": 1, "t": 0, "results": np.zeros(1)}
-    values["hyperparameters"] = model.optimizer.hyperparameter_table(0, STEPS)
     return step, values
 
 
@@ -699,7 +698,7 @@ def arguments_of_a_run(model, batch):
 def test_a_step_allocates_nothing_after_the_first(jit_compile):
     batch = 61
     step, values = arguments_of_a_run(convolutional(jit_compile), batch)
-    arena = step.plan.arena_bytes(batch)
+    arena = step.schedule.arena_bytes(batch)
     assert arena > 50_000
     # the first step allocates the arena; Python 3.11 keeps up to 2,000 freed tuples of 20 items, which is how many
     # arguments this step happens to have

@@ -14,7 +14,6 @@ from test_simd import TARGETS, guarded
 
 import jitnet
 from jitnet import layers
-from jitnet import step as steps
 from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
     conv2d_backward_filter_plan,
@@ -28,7 +27,7 @@ from jitnet.kernels.cpu.fast.winograd import (
     winograd_outputs,
 )
 from jitnet.layers.base import clear_names
-from jitnet.targets.cpu import sections as plan
+from jitnet.targets.cpu import thresholds
 
 DIRECT = 0
 BOUNDS = {("float32", DIRECT): 2e-6, ("float32", 2): 2e-6, ("float32", 4): 2e-5}
@@ -299,7 +298,7 @@ def test_gradients_of_a_network():
     arrays, samples, shapes = model._prepare(x, y)
     step = model._step("train", shapes)
     values = {"order": np.arange(samples), "seed": 1, "t": 0, "results": np.zeros(step.results)}
-    step.run(samples, 1, {**arrays, **values, "hyperparameters": np.zeros((1, 2))}, compiled=False)
+    step.run(samples, 1, {**arrays, **values}, compiled=False)
     assert "conv2d_backward_filter_winograd" in step.source
 
     def loss():
@@ -311,8 +310,8 @@ def test_gradients_of_a_network():
 
 
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
-    monkeypatch.setattr(steps, "PARALLEL_WORK", 0)
-    monkeypatch.setattr(plan, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     jitnet.set_conv_algorithm("winograd")
     x, y = data(samples=150)
     digests = set()

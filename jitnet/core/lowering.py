@@ -16,7 +16,10 @@ class Lowering:
     def __init__(self, program: Program, layer_names: dict | None = None):
         self.program = program
         self.settings: dict[str, Number] = {}
-        self.gradients = None  # an ``autodiff.Gradients``, if some are wanted
+        self.gradients = None  # an ``autodiff.Gradients``, while some are computed
+        self.first_gradients: dict = {}  # {variable: the ``Gradients`` that took its place among all gradients}
+        self.updates = None  # an ``updates.Updates``
+        self.lowered: list[Lowered] = []  # all so far, in order
         self._layer_names = layer_names or {}
         self._buffers: dict = {}
 
@@ -72,15 +75,13 @@ class Lowering:
         self.settings[name] = source
         return Scalar(name)
 
-    def lower(self, applications: list[Application]) -> list["Lowered"]:
+    def lower(self, applications: list[Application], phase: str = "forward") -> None:
         """Add the forward calls of ``applications``."""
-        lowered = []
         for application in applications:
             item = Lowered(self, application)
-            with_context(self, application, "forward")
+            with_context(self, application, phase)
             application.operation.forward(self.program, item)
-            lowered.append(item)
-        return lowered
+            self.lowered.append(item)
 
 
 def shape_of(value) -> tuple:

@@ -10,7 +10,8 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ..kernels.literals import identifier
+from ..kernels.literals import identifier, literal
+from ..kernels.literals import name as checked_name
 from .values import ITEMSIZE
 
 
@@ -96,6 +97,16 @@ class Scalar:
     operator: str  # or the name, where there are no operands
     operands: tuple = ()
 
+    def __post_init__(self):
+        # it becomes part of a source
+        if not self.operands:
+            checked_name(self.operator)
+        elif self.operator not in _ARITHMETIC or len(self.operands) != 2:
+            raise ValueError(f"This is no arithmetic of numbers. Received: {self.operator!r} of {self.operands!r}")
+        for operand in self.operands:
+            if not isinstance(operand, Scalar):
+                literal(operand)
+
     def __add__(self, other):
         return Scalar("+", (self, other))
 
@@ -113,6 +124,9 @@ class Scalar:
 
     def __rtruediv__(self, other):
         return Scalar("/", (other, self))
+
+    def __floordiv__(self, other):
+        return Scalar("//", (self, other))
 
     def __mod__(self, other):
         return Scalar("%", (self, other))

@@ -7,11 +7,11 @@ last whole vector take masked vectors.  Where a channel has several filters ther
 Going backward, the outputs that a pixel went into lie at regular distances, like the pixels that went into an output.
 """
 
-from jitnet.kernels.cpu.runtime.specialise import vector_target
+from jitnet.kernels.cpu.runtime.arrays import address
+from jitnet.kernels.cpu.runtime.vectors import vector_target
 from jitnet.kernels.cpu.tiles.depthwise import correlate_tile, weigh_tile
-from jitnet.kernels.cpu.tiles.simd import address
 
-from .memory import view
+from .runtime.arrays import view
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 _TARGET = vector_target()

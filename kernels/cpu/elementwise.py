@@ -18,7 +18,7 @@ generated steps and tests read real argument names.
 
 from ..scalar import activations, arithmetic
 from .runtime.jit import FASTMATH, kernel, kernel_attributes  # noqa: F401 (used by the templates)
-from .vector_math import scalar_functions
+from .runtime.vector_math import scalar_functions
 
 # A loop over one array and a loop over two are the same arithmetic; the compiler only vectorises the second where the
 # arrays don't overlap, so that work in place has a loop of its own.

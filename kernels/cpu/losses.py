@@ -7,8 +7,8 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 import numpy as np
 
 from ..scalar import activations
-from . import vector_math
-from .rows import SCRATCH, scratch
+from .runtime import vector_math
+from .runtime.arrays import SCRATCH, scratch
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 # Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
@@ -382,23 +382,3 @@ def mean_absolute_error_backward(predictions, targets, dvalues, dpredictions, ac
     """dpredictions = dvalues times the gradient of ``mean_absolute_error_forward``'s values"""
     kernel_attributes()
     mean_over_rows_gradient(absolute_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)
-
-
-@kernel
-def weighted_sum_forward(values, weights, total):
-    """total[0] = sum(values weights).  values, weights: (rows,), total: (1,)"""
-    kernel_attributes()
-    accumulated = 0.0
-    for r in range(values.size):
-        accumulated += np.float64(values[r]) * np.float64(weights[r])
-    total[0] = accumulated
-
-
-@kernel
-def weighted_sum_backward(weights, dvalues, scale, accumulate):
-    """dvalues = weights scale.  weights, dvalues: (rows,)"""
-    kernel_attributes()
-    factor = dvalues.dtype.type(scale)
-    for r in range(dvalues.size):
-        gradient = weights[r] * factor
-        dvalues[r] = dvalues[r] + gradient if accumulate else gradient

@@ -1,4 +1,4 @@
-"""Sums, means and maxima over one axis, over the batch, and over everything.
+"""Sums, means and maxima over one axis.
 
 An axis is given as ``axis_size`` and ``inner``, the product of the dimensions after it: x is (outer, axis_size, inner)
 and y is (outer, inner).
@@ -6,11 +6,10 @@ and y is (outer, inner).
 
 import numpy as np
 
-from ..scalar import activations, arithmetic
+from ..scalar import arithmetic
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 maximum = scalar(arithmetic.maximum)
-sign = scalar(activations.sign)
 
 
 @kernel
@@ -125,72 +124,3 @@ def max_backward(x, y, dy, dx, axis_size, inner, accumulate):
                 if x[position] == largest or x[position] != x[position]:
                     dx[position] += dy[outer * inner + i]
                     break
-
-
-@kernel
-def sum_over_batch_forward(x, y):
-    """y = sum of x over its leading dimension.  x: (n, ...), y: (...)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    y = y.reshape(-1)
-    y[:] = 0
-    for sample in range(x.size // y.size):
-        x_row = x[sample * y.size : sample * y.size + y.size]
-        for i in range(y.size):
-            y[i] += x_row[i]
-
-
-@kernel
-def sum_over_batch_backward(dy, dx, accumulate):
-    """dx = dy for every sample.  dy: (...), dx: (n, ...)"""
-    kernel_attributes()
-    dy = dy.reshape(-1)
-    dx = dx.reshape(-1)
-    for sample in range(dx.size // dy.size):
-        dx_row = dx[sample * dy.size : sample * dy.size + dy.size]
-        for i in range(dy.size):
-            dx_row[i] = dx_row[i] + dy[i] if accumulate else dy[i]
-
-
-@kernel
-def sum_squares(x, y, factor):
-    """y[0] = factor * sum(x^2).  x: (...), y: (1,)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    total = y.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] * x[i]
-    y[0] = factor * total
-
-
-@kernel
-def sum_absolute(x, y, factor):
-    """y[0] = factor * sum(|x|).  x: (...), y: (1,)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    total = y.dtype.type(0)
-    for i in range(x.size):
-        total += abs(x[i])
-    y[0] = factor * total
-
-
-@kernel
-def l2_gradient(x, dx, factor):
-    """dx += 2 factor x, the gradient of factor * sum(x^2).  x, dx: (...)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    dx = dx.reshape(-1)
-    slope = dx.dtype.type(2.0 * factor)
-    for i in range(dx.size):
-        dx[i] += slope * x[i]
-
-
-@kernel
-def l1_gradient(x, dx, factor):
-    """dx += factor sign(x), the gradient of factor * sum(|x|).  x, dx: (...)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    dx = dx.reshape(-1)
-    slope = dx.dtype.type(factor)
-    for i in range(dx.size):
-        dx[i] += slope * sign(x[i])

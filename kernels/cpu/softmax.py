@@ -5,7 +5,7 @@ The maximum of the axis is taken off before exp, so that nothing overflows (Good
 
 import numpy as np
 
-from . import vector_math
+from .runtime import vector_math
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 

@@ -21,11 +21,11 @@ from jitnet.kernels.cpu.fast.winograd import (
     winograd_forward_plan,
     winograd_outputs,
 )
-from jitnet.kernels.cpu.memory import view
 from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime.arrays import view
 from jitnet.kernels.cpu.runtime.jit import compile_uncached
 from jitnet.kernels.cpu.runtime.parallel import parallel_for
-from jitnet.targets.cpu.sections import ROWS_PER_HEAVY_CHUNK
+from jitnet.targets.cpu.thresholds import ROWS_PER_HEAVY_CHUNK
 
 
 class _Kernel(Case):

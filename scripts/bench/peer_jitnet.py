@@ -9,6 +9,7 @@ from workloads import MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
 
 import jitnet
 from jitnet import layers, losses, ops, optimizers
+from jitnet.builder import Computation
 from jitnet.core.values import placeholder
 from jitnet.step import Step
 
@@ -165,7 +166,8 @@ class Pointwise(Case):
         x, dy = pointwise_operands(workload.shape)
         inputs = {name: placeholder(name, x.shape[1:], "float32") for name in ("x", "dy")}
         y = gelu(inputs["x"], ops.tanh)
-        self.step = Step("Pointwise", inputs, [y], seeds={y: inputs["dy"]}, wanted_inputs=[inputs["x"]])
+        computation = Computation(inputs, [y], seeds={y: inputs["dy"]}, wanted_inputs=[inputs["x"]])
+        self.step = Step("Pointwise", computation)
         self.batch = len(x)
         self.arrays = {"x": x, "dy": dy, "seed": 0, "t": 0, "results": np.zeros(self.step.results)}
         for name in (*self.step.output_arguments, *self.step.gradient_arguments):

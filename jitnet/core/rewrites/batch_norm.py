@@ -1,6 +1,6 @@
 """Batch normalisation: folded into the weights before it, or joined with the ReLU and the residual after it."""
 
-from ..program import Buffer, Call, Out, Program
+from ..program import Call, Out, Program
 from .dataflow import Dataflow, replace
 from .epilogues import FORWARD
 
@@ -29,7 +29,8 @@ def fold_batch_norm(program: Program, fuses) -> None:
         kernel, mean = call["kernel"], follower["mean"]
         given = {} if bias is None else {"bias": bias["bias"]}
         weights = {"mean": mean, "variance": inverse["variance"], "gamma": follower["gamma"], "beta": follower["beta"]}
-        if any(_changes(w.root, flow) for w in (kernel, *given.values(), *weights.values())):
+        known = {w.root for w in (kernel, *given.values(), *weights.values())}
+        if any(root.kind not in ("variable", "constant") for root in known) or flow.are_written(known, follower):
             continue
         folded = program.temporary(f"{kernel.name}_folded", kernel.shape, kernel.dtype, "whole")
         shift = program.temporary(f"{kernel.name}_folded_bias", mean.shape, kernel.dtype, "whole")
@@ -50,11 +51,6 @@ def fold_batch_norm(program: Program, fuses) -> None:
         if len(flow.users[rstd.root]) == 2:  # nothing else needs it, a backward pass say
             replaced[inverse] = []
     replace(program, replaced)
-
-
-def _changes(root: Buffer, flow: Dataflow) -> bool:
-    """Whether the values of a weight may change within the step."""
-    return root.kind not in ("variable", "constant") or flow.is_written(root)
 
 
 def fuse_batch_norm(program: Program) -> None:

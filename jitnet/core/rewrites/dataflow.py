@@ -24,8 +24,10 @@ class Dataflow:
         follower = touching[1]
         return follower if root in follower.reads and root not in follower.writes else None
 
-    def is_written(self, root: Buffer) -> bool:
-        return any(root in call.writes for call in self.users.get(root, ()))
+    def are_written(self, roots: set[Buffer], call: Call) -> bool:
+        """Whether any of ``roots`` changes before ``call``, as weights do not before the optimizer's update."""
+        calls = self.program.calls
+        return any(not roots.isdisjoint(earlier.writes) for earlier in calls[: calls.index(call)])
 
     def merge(self, call: Call, follower: Call, result: Buffer, **arguments) -> None:
         """Let ``call`` write ``result`` and take the place of ``follower``.

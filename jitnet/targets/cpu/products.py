@@ -7,8 +7,8 @@ from ...kernels.cpu.fast.matrix_multiply import (
     MatrixMultiplyTransposed,
     matrix_multiply_part_plan,
 )
+from . import thresholds
 from .axes import Rows
-from .thresholds import PARTS, SMALL_KERNEL, SPLIT_KERNEL
 
 _PART = {"first": Scalar("first"), "last": Scalar("last")}
 
@@ -25,7 +25,7 @@ def compute_in_update(program: Program) -> None:
         if not isinstance(call.kernel, MatrixMultiplyTransposed) or call.kernel.epilogue != "store":
             continue
         x, dy, partial = call["x"], call["dy"], call["dkernel"].root
-        if partial.source is None or partial.size < SMALL_KERNEL or len(users[partial]) != 2:
+        if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
             continue
         total = users[partial][1]
         written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
@@ -55,10 +55,10 @@ def split_products(program: Program) -> None:
             continue
         x, kernel, out = call["x"], call["kernel"], call.outputs[0]
         axis = axes.get(x.root)
-        if axis is None or axis.rows != kernel.shape[0] or kernel.size < SPLIT_KERNEL or x.rows != 1:
+        if axis is None or axis.rows != kernel.shape[0] or kernel.size < thresholds.SPLIT_KERNEL or x.rows != 1:
             continue
         plan = matrix_multiply_part_plan(x.dtype)
-        sums = program.temporary(f"{out.buffer.name}_parts", (PARTS, kernel.shape[1]), x.dtype, "batch")
+        sums = program.temporary(f"{out.buffer.name}_parts", (thresholds.PARTS, kernel.shape[1]), x.dtype, "batch")
         sums.in_one_piece = True
         given = {"a": x, "b": kernel, "c": Out(sums), "part": Scalar("chunk"), **_PART}
         part = call.replaced_by(plan.name, given, kernel=plan, axis=axis)

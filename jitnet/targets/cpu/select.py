@@ -30,8 +30,8 @@ from ...kernels.cpu.fast.winograd import (
     winograd_outputs,
 )
 from ...kernels.cpu.pointwise import PointwisePlan
+from . import thresholds
 from .axes import Batch
-from .thresholds import PANEL_KERNEL, TYPICAL_ROWS
 
 
 class Scratch:
@@ -279,7 +279,7 @@ def _dense_forward(call: Call, selection: _Selection) -> Call:
         plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
         kernel = selection.bfloat16_weights(call, kernel, plan)
     else:
-        plan = matrix_multiply_plan(TYPICAL_ROWS * x.rows, depth, columns, x.dtype, epilogue)
+        plan = matrix_multiply_plan(thresholds.TYPICAL_ROWS * x.rows, depth, columns, x.dtype, epilogue)
     workspace = selection.scratch.get(x.dtype, plan.workspace_elements)
     return _new(call, plan, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
 
@@ -291,11 +291,11 @@ def _dense_backward_data(call: Call, selection: _Selection) -> Call:
     if call.attributes.get("bfloat16") and rounding_pays("dense", (1, 1, depth, columns)):
         plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
         transposed = selection.bfloat16_weights(call, selection.transposed_matrix(call, kernel), plan)
-    elif kernel.size >= PANEL_KERNEL and columns >= 64:
+    elif kernel.size >= thresholds.PANEL_KERNEL and columns >= 64:
         plan = matrix_multiply_panels_plan(dy.dtype, epilogue)
         transposed = selection.transposed_panels(call, kernel, plan.panels)
     else:
-        plan = matrix_multiply_plan(TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
+        plan = matrix_multiply_plan(thresholds.TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
         transposed = selection.transposed_matrix(call, kernel)
     workspace = selection.scratch.get(dy.dtype, plan.workspace_elements)
     return _new(call, plan, dy=dy, kernel=transposed, **_epilogue_arguments(call), dx=out, workspace=workspace)
@@ -304,7 +304,7 @@ def _dense_backward_data(call: Call, selection: _Selection) -> Call:
 def _dense_backward_filter(call: Call, selection: _Selection) -> Call:
     x, dy, out = call["x"], call["dy"], call.outputs[0]
     epilogue = "accumulate" if call["accumulate"] else "store"
-    plan = matrix_multiply_transposed_plan(TYPICAL_ROWS * x.rows, *out.buffer.shape, x.dtype, epilogue)
+    plan = matrix_multiply_transposed_plan(thresholds.TYPICAL_ROWS * x.rows, *out.buffer.shape, x.dtype, epilogue)
     return _new(call, plan, x=x, dy=dy, dkernel=out, first=0, last=out.buffer.shape[0])
 
 

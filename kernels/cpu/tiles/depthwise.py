@@ -8,29 +8,8 @@ same instructions as its inside.
 import functools
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from jitnet.kernels.cpu.tiles.simd import _INT, _tile_function
-
-
-def _depthwise_tile(name, target, arguments, emit, constants):
-    """Intrinsic ``tile(like, (argument, ...))`` of integers, for the element type of the array ``like``."""
-
-    @intrinsic
-    def tile(typingctx, like, values):
-        dtype = str(like.dtype)
-        lanes = target.lanes(dtype)
-
-        def codegen(context, builder, signature, packed):
-            masks = target.hardware_masks
-            function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants, masks)
-            builder.call(function, [builder.extract_value(packed[1], i) for i in range(arguments)])
-            return context.get_dummy_value()
-
-        return types.void(like, types.UniTuple(types.intp, arguments)), codegen
-
-    return tile
+from jitnet.kernels.cpu.tiles.simd import _INT, _tile_of_type
 
 
 def _opaque(emitter, pointer):
@@ -172,7 +151,7 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
         e.loop(count, [first, start], tiles)
 
     constants = dict(taps=taps, stride=stride, together=together, apart=apart, masked=masked)
-    return _depthwise_tile("weigh", target, 18, emit, constants)
+    return _tile_of_type("weigh", target.lanes, 18, emit, constants, target.hardware_masks)
 
 
 def correlate_tile(*, target, rows, taps, stride, together, masked=False):
@@ -252,4 +231,4 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
         e.loop(_blocks(e, channels), [channels, x, e.pointer(other), e.pointer(sums)], block)
 
     constants = dict(rows=rows, taps=taps, stride=stride, together=together, masked=masked)
-    return _depthwise_tile("correlate", target, 17, emit, constants)
+    return _tile_of_type("correlate", target.lanes, 17, emit, constants, target.hardware_masks)
