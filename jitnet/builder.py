@@ -26,7 +26,7 @@ class Computation:
     seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
     optimizer: updates ``trainable``; None only sums the gradients.
-    penalties: [(variable, l1, l2)].
+    penalties: [(variable, l1, l2)], numbers or settings, as the weights of losses are.
     sample_weight: symbolic tensor (None,), by which losses are weighed.
     layer_names: {name of a layer: its name in the source}.
     reductions: per loss, "sum_over_batch_size" (default) or "sum".
@@ -54,7 +54,7 @@ class Builder:
     fuse: whether the graph may be rewritten; reserved: names that the target uses itself.
 
     program, output_arguments, gradient_arguments: what the step's arguments are called; results: how many numbers it
-    adds up; settings: {name: where a run-time scalar comes from}; variables, constants: what it reads.
+    adds up; settings: {name: the setting that a run-time scalar is}; variables, constants: what it reads.
     """
 
     def __init__(self, computation: Computation, fuse: bool, reserved: tuple):
@@ -63,6 +63,8 @@ class Builder:
         applications = topological_order(roots, computation.effects)
         if fuse:
             applications = pool_before_relu(applications, roots)
+        # what depends on nothing comes first: the calls along the batch stay together
+        applications = sorted(applications, key=lambda application: len(application.inputs) > 0)
         self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
         trainable = list(computation.trainable)
@@ -209,9 +211,16 @@ class Builder:
                 )
         for variable, l1, l2 in self.computation.penalties:
             self.program.call(
-                "training.l1_l2_penalty", parameter=self.lowering.buffer(variable), l1=l1, l2=l2,
-                results=Out(self._results, True), index=0, factor=batch,
+                "training.l1_l2_penalty", **self._penalty(variable, l1, l2), results=Out(self._results, True), index=0,
+                factor=batch,
             )  # fmt: skip
+
+    def _penalty(self, variable: Variable, l1, l2) -> dict:
+        """A variable and the factors of its penalty, named after it, as arguments."""
+        parameter = self.lowering.buffer(variable)
+        factors = {"l1": l1, "l2": l2}
+        given = {name: self.lowering.setting(f"{parameter.name}_{name}", factors[name]) for name in factors}
+        return {"parameter": parameter, **given}
 
     def _record(self, index: int, values, weights: Buffer | None, factor) -> None:
         """Add the sum of ``values``, weighted if there are weights, times ``factor`` to a result."""
@@ -232,8 +241,7 @@ class Builder:
         gradients = self.gradients.sum_up(trainable)
         for variable, l1, l2 in self.computation.penalties:
             if variable in gradients:
-                self.program.call(
-                    "training.l1_l2_gradient", parameter=self.lowering.buffer(variable),
-                    gradient=Out(gradients[variable], True), l1=l1, l2=l2,
-                )  # fmt: skip
+                penalty = self._penalty(variable, l1, l2)
+                parameter, gradient = penalty.pop("parameter"), Out(gradients[variable], True)
+                self.program.call("training.l1_l2_gradient", parameter=parameter, gradient=gradient, **penalty)
         return gradients

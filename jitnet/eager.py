@@ -19,21 +19,22 @@ def _prepare(array):
     return np.ascontiguousarray(array)
 
 
-def _run(step: Step, batch: int, arrays: dict) -> None:
+def _run(step: Step, batch: int, arrays: dict, iteration: int) -> None:
     seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
     own = {"seed": seed, "t": t, "results": np.zeros(step.results)}
-    own["hyperparameters"] = step.hyperparameter_table(t, 1)[0]
+    own["hyperparameters"] = step.hyperparameter_table(t, 1, iteration)[0]
     with step.workspace() as workspace, step.explained():
         step.module.step(*step.bind(workspace, batch, **arrays, **own))
 
 
-def vector_jacobian_product(function, arrays, output_gradient=None, variables=()):
+def vector_jacobian_product(function, arrays, output_gradient=None, variables=(), iteration=0):
     """Outputs of ``function`` on ``arrays``, and gradients of sum(output * output_gradient).
 
     function: takes symbolic tensors, one per array, and returns one; a list of them only without ``output_gradient``.
     arrays: each with the batch as its first axis.
     output_gradient: array of the output's shape; None computes the output only.
     variables: Variables that the function reads.
+    iteration: the step at which schedules of settings are read.
     Returns output, [gradient of each array], [gradient of each variable].
     """
     arrays = [_prepare(a) for a in arrays]
@@ -62,7 +63,7 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     data.update(zip(step.output_arguments, predictions, strict=True))
     gradients = [np.empty_like(data[v.name]) for v in wanted]
     data.update(zip(step.gradient_arguments, gradients, strict=True))
-    _run(step, batch, data)
+    _run(step, batch, data, iteration)
     predictions = predictions if several else predictions[0]
     if seeds is None:
         return predictions, [], []
@@ -70,9 +71,10 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     return predictions, gradients, [found[v].copy() for v in variables]
 
 
-def evaluate_function(function, *arrays):
-    """``function`` of symbolic tensors, computed on arrays whose first axis is the batch."""
-    return vector_jacobian_product(function, arrays)[0]
+def evaluate_function(function, *arrays, iteration=0):
+    """``function`` of symbolic tensors, computed on arrays whose first axis is the batch; schedules are read at
+    ``iteration``."""
+    return vector_jacobian_product(function, arrays, iteration=iteration)[0]
 
 
 def evaluate(operation, *inputs):

@@ -4,9 +4,11 @@ import numpy as np
 
 from . import _registry, losses
 from ._fixed import Fixed
+from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr
 from .core.operations.losses import Accuracy as AccuracyOperation
+from .core.settings import Setting
 from .losses import per_sample
 
 
@@ -108,15 +110,17 @@ class CategoricalAccuracy(Metric):
 class BinaryAccuracy(Metric):
     """How often a prediction is on the target's side of ``threshold``, mean over the last axis."""
 
+    threshold = Adjustable(finite=False)
+
     def __init__(self, name="binary_accuracy", dtype=None, threshold=0.5):
         super().__init__(dtype, name)
-        self.threshold = checks.number("BinaryAccuracy", "threshold", threshold, finite=False)
+        self.threshold = threshold
 
     def values(self, y_true, y_pred):
-        return AccuracyOperation("binary_accuracy", (self.threshold,))(y_pred, y_true)
+        return AccuracyOperation("binary_accuracy", (Setting(self, "threshold"),))(y_pred, y_true)
 
     def get_config(self):
-        return {**super().get_config(), "threshold": self.threshold}
+        return {**super().get_config(), "threshold": described(self.threshold)}
 
 
 class LossMetric(Metric):

@@ -11,9 +11,11 @@ import numpy as np
 
 from . import _registry, schedules
 from ._fixed import Fixed
+from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
 from .core.operations.effects import Update
+from .core.settings import Number, Setting
 from .core.values import Value
 
 # Keras's name of the module of schedules, importable although this is no package
@@ -68,26 +70,28 @@ class Hyperparameter(float):
 _OPTIONS = ("gradient_accumulation_steps", "use_ema", "ema_momentum", "ema_overwrite_frequency")
 
 
-class _Source:
+class _Source(Number):
     """The values of an optimizer's hyperparameter."""
 
+    follows_schedule = False  # an update reads all of them anew
+
     def __init__(self, optimizer, key):
-        self._optimizer, self._key = optimizer, key
+        self._optimizer, self.name = optimizer, key
 
-    def values_at(self, steps) -> np.ndarray:
-        known = self._optimizer._hyperparameters
-        value = known[self._key] if self._key in known else float(getattr(self._optimizer, self._key))
-        return schedules.evaluate(value, steps)
+    def values(self, steps, evaluate):
+        return evaluate(self._optimizer._hyperparameters[self.name], steps)
 
 
-class _Steps:
+class _Steps(Number):
     """The steps that an optimizer has taken."""
+
+    name, follows_schedule = "step", False
 
     def __init__(self, optimizer):
         self._optimizer = optimizer
 
-    def values_at(self, steps) -> np.ndarray:
-        return (steps - steps[0] + self._optimizer.iterations).astype(np.float64)
+    def values(self, steps, evaluate):
+        return steps - steps[0] + self._optimizer.iterations
 
 
 class Optimizer(Fixed, NamesArguments):
@@ -358,22 +362,15 @@ class SGD(Optimizer):
     """
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, *, name="SGD", **options):
-        self._nesterov = checks.boolean("SGD", "nesterov", nesterov)
+        self.nesterov = nesterov
         self._plain = True  # no velocity is kept until there is momentum; a schedule may leave zero later
         super().__init__(name=name, learning_rate=learning_rate, momentum=momentum, **options)
 
     hyperparameter_names = ("learning_rate", "momentum")
-
-    @property
-    def nesterov(self) -> bool:
-        return self._nesterov
-
-    @nesterov.setter
-    def nesterov(self, value):
-        self._nesterov = checks.boolean("SGD", "nesterov", value)
+    nesterov = Adjustable(checks.boolean)
 
     def scalar_sources(self):
-        return super().scalar_sources() | ({} if self._plain else {"nesterov": _Source(self, "nesterov")})
+        return super().scalar_sources() | ({} if self._plain else {"nesterov": Setting(self, "nesterov")})
 
     def _set(self, key, value):
         super()._set(key, value)
@@ -392,7 +389,7 @@ class SGD(Optimizer):
         return () if self._plain else ("velocity",)
 
     def get_config(self):
-        return {**super().get_config(), "nesterov": self.nesterov}
+        return {**super().get_config(), "nesterov": described(self.nesterov)}
 
 
 class Adam(Optimizer):

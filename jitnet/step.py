@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from . import _interrupts
+from . import _interrupts, schedules
 from ._locks import building
 from .builder import Builder, Computation
 from .config import conv_algorithm
@@ -55,6 +55,7 @@ class Step:
 
         self._constants, constant_offsets = pack_constants(built.constants) if built.constants else (None, {})
         self.hyperparameters = list(self._settings)
+        self.present = np.zeros(len(self.hyperparameters))  # their values in predictions, for ``QuickPrediction``
         self.slots = [argument for state in self.states for argument in state.slots.values()]
         self.arguments = self._name_arguments(computation)
         writer = StepWriter(
@@ -145,15 +146,19 @@ class Step:
             arrays |= {state.slots[slot]: array for slot, array in found.items()}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
-    def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:
+    def run(
+        self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None,
+        iteration: int = 0,
+    ) -> None:  # fmt: skip
         """Run ``count`` steps of ``batch`` samples from step ``t`` on; ``order`` has one part per step.
 
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
+        iteration: without an optimizer, the step at which schedules are read.
         """
         from .kernels.cpu.runtime import workers
 
         threads = max(self._threads(batch, compiled))
-        arrays = {**arrays, "hyperparameters": self.hyperparameter_table(arrays["t"], count)}
+        arrays = {**arrays, "hyperparameters": self.hyperparameter_table(arrays["t"], count, iteration)}
         with self.workspace() as workspace, self.explained():
             arguments = self.bind(workspace, batch, compiled, **arrays)
             self._compile_once(arguments)
@@ -166,11 +171,22 @@ class Step:
                 with workers.running(threads):
                     self._run_plain(batch, count, arrays, arguments)
 
-    def hyperparameter_table(self, first: int, count: int) -> np.ndarray:
-        """(count, number of run-time scalars) float64: their values at steps first, first + 1, ..."""
-        steps = np.arange(first, first + count)
-        columns = [source.values_at(steps) for source in self._settings.values()]
-        return np.ascontiguousarray(np.stack(columns, axis=1)) if columns else np.zeros((count, 0))
+    def hyperparameter_table(self, first: int, count: int, iteration: int = 0) -> np.ndarray:
+        """(count, number of run-time scalars) float64: their values at steps first, first + 1, ...
+
+        iteration: without an optimizer, the step at which all of them are read.
+        """
+        table = np.zeros((count, len(self.hyperparameters)))
+        if not self.hyperparameters:
+            return table
+        steps = np.arange(first, first + count) if self.optimizer else np.full(count, iteration)
+        for column, number in zip(table.T, self._settings.values(), strict=True):
+            column[:] = number.values(steps, schedules.evaluate)
+        return table
+
+    def follows_schedules(self) -> bool:
+        """Whether a setting changes without being assigned."""
+        return any(setting.follows_schedule for setting in self._settings.values())
 
     @contextlib.contextmanager
     def explained(self):
@@ -303,14 +319,16 @@ class QuickPrediction:
         self._batch = batch
         self._step, self._free = step, step.free
         self._function = step.module.step_compiled
+        step.present[:] = step.hyperparameter_table(0, 1)[0]
 
     @classmethod
     def of(cls, step: Step, result) -> "QuickPrediction | None":
         """For batches of the size of ``result``; None where Python's share of the time doesn't matter.
 
-        None also where every call draws new random numbers.
+        None also where every call draws new random numbers, or reads a schedule.  Whoever assigns a setting makes
+        another one.
         """
-        if not isinstance(result, np.ndarray) or len(step.inputs) != 1 or step.random or step.hyperparameters:
+        if not isinstance(result, np.ndarray) or len(step.inputs) != 1 or step.random or step.follows_schedules():
             return None
         return cls(step, result) if len(result) and step.work(len(result)) < thresholds.PARALLEL_WORK else None
 
@@ -338,7 +356,7 @@ class QuickPrediction:
         """The arguments before and after the input and the output."""
         step = self._step
         values = dict(x=None, seed=0, t=0, results=np.zeros(step.results), predictions=None)
-        arguments = step.bind(workspace, self._batch, **values)
+        arguments = step.bind(workspace, self._batch, **values, hyperparameters=step.present)
         at = step.arguments.index("x")  # "predictions" comes next
         bound = workspace.bound[self._batch] = tuple(arguments[:at]), tuple(arguments[at + 2 :])
         return bound

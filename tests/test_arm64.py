@@ -37,7 +37,7 @@ from jitnet.kernels.cpu.fast.winograd import (
     winograd_forward_plan,
 )
 from jitnet.kernels.cpu.runtime import jit as _jit
-from jitnet.kernels.cpu.runtime.specialise import _TARGETS
+from jitnet.kernels.cpu.runtime.vectors import _TARGETS
 from jitnet.kernels.cpu.tiles import (
     copies as simd_copies,
 )

@@ -19,8 +19,9 @@ from jitnet.kernels.cpu.fast.matrix_multiply import (
     matrix_multiply_transposed_plan,
 )
 from jitnet.kernels.cpu.fast.transpose import panels_plan, transpose_plan
-from jitnet.kernels.cpu.runtime import specialise
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.cpu.runtime import generated
+from jitnet.kernels.cpu.runtime.generated import specialised_module
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 TARGETS = [
     VectorTarget("avx512", 64, 32), VectorTarget("avx2", 32, 16), VectorTarget("neon", 16, 32),
@@ -251,7 +252,7 @@ def test_a_module_is_made_once_and_named_by_its_content(monkeypatch, tmp_path):
         assert first.__name__ != second.__name__
         assert linecache.getline(second.__file__, 1) == "value = 2\n", "tracebacks show it"
         assert not list(tmp_path.iterdir()), "no source is read from where others could have written it"
-        monkeypatch.setattr(specialise, "_generator_hash", lambda: b"another generator")
+        monkeypatch.setattr(generated, "_generator_hash", lambda: b"another generator")
         third = specialised_module("value = 1\n")
         assert third is not first
         del sys.modules[third.__name__]

@@ -102,7 +102,7 @@ class SymbolicTensor(_Operators, Value):
         return f"<SymbolicTensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
 
 
-class Constant(Value):
+class Constant(_Operators, Value):
     """An array that never changes, such as the 2.0 of ``x * 2.0``."""
 
     def __init__(self, array):

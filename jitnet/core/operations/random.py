@@ -15,7 +15,7 @@ def checked_seed(kind: str, seed, stream) -> tuple[int | None, int]:
 
 
 class Dropout(Operation):
-    """x / (1 - rate) where kept, 0 where dropped; the identity for rate 0.
+    """x / (1 - rate) where kept, 0 where dropped; the identity for the number 0.
 
     seed: None for the seed of the run.
     stream: tells several dropouts under one seed apart.
@@ -27,7 +27,7 @@ class Dropout(Operation):
 
     @property
     def random(self) -> bool:
-        return self.rate > 0
+        return self.rate != 0
 
     def infer(self, x):
         return [(x.shape, x.dtype)]
@@ -39,8 +39,9 @@ class Dropout(Operation):
         x, y = lowered.inputs[0], lowered.output
         mask = lowered.save("mask", y.shape, "uint8")
         seed = Scalar("seed") if self.seed is None else self.seed
+        rate = lowered.setting("rate", self.rate)
         program.call(
-            "random.dropout_forward", x=x, y=Out(y), mask=Out(mask), rate=self.rate, seed=seed, stream=self.stream,
+            "random.dropout_forward", x=x, y=Out(y), mask=Out(mask), rate=rate, seed=seed, stream=self.stream,
             step=Scalar("t"), first=Scalar("begin"), in_place=("x", "y"),
         )  # fmt: skip
 
@@ -49,8 +50,9 @@ class Dropout(Operation):
             lowered.pass_gradient(0)
             return
         dx = lowered.gradient(0)
+        rate = lowered.setting("rate", self.rate)
         program.call(
-            "random.dropout_backward", dy=lowered.d_output, mask=lowered.saved["mask"], dx=dx, rate=self.rate,
+            "random.dropout_backward", dy=lowered.d_output, mask=lowered.saved["mask"], dx=dx, rate=rate,
             accumulate=dx.accumulate,
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ import re
 
 from ...core.program import Buffer, Call, Out, Scalar
 from ...core.values import ITEMSIZE
-from ...kernels.cpu.runtime.specialise import module_name
+from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from .axes import Batch, Elements, Rows

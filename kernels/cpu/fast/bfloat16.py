@@ -10,7 +10,7 @@ over the rows of taps; backward to the weights is a product of the transposed im
 from dataclasses import dataclass
 
 from jitnet.kernels.cpu.fast.template import TemplateKernel, even, suffix
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target, bfloat16_target
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target, bfloat16_target
 
 _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction

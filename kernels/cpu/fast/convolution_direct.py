@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from jitnet.kernels.cpu.fast.template import TemplateKernel, even, suffix
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 LARGEST_TABLE = 24 * 1024  # bytes of weights that a tile of backward_data reads: they stay in the first cache
 

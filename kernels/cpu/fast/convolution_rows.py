@@ -7,7 +7,7 @@ filters.
 from dataclasses import dataclass
 
 from jitnet.kernels.cpu.fast.template import TemplateKernel, suffix
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 PRODUCTS, TAPS = 6, 5  # of two outputs, and of a row
 LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as long as the row

@@ -11,7 +11,7 @@ import functools
 
 from jitnet.kernels.cpu.runtime.arrays import address, view
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes, scalar
-from jitnet.kernels.cpu.runtime.specialise import vector_target
+from jitnet.kernels.cpu.runtime.vectors import vector_target
 from jitnet.kernels.cpu.runtime.windows import taps_inside
 from jitnet.kernels.cpu.tiles.depthwise import depthwise_filter_tile, depthwise_tile
 

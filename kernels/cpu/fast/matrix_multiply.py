@@ -7,7 +7,7 @@ count is a run-time argument, so one kernel per plan's type serves all dense lay
 from dataclasses import dataclass
 
 from jitnet.kernels.cpu.fast.template import TemplateKernel, suffix
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 _L2_BYTES = 1 << 19  # what a kernel may take for granted of the second-level cache
 _KC = 256  # steps of a sum in one part: a panel of B and some rows of A stay in the first-level cache

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
 
 from ...scalar import activations, arithmetic
 

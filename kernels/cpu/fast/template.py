@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jitnet.kernels import literals
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
 
 _FOLDER = Path(__file__).parent / "templates"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jitnet.kernels.cpu.fast.template import TemplateKernel
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 
 class _Transpose(TemplateKernel):

@@ -14,7 +14,7 @@ transformed, and a workspace whatever the halo.
 from dataclasses import dataclass
 
 from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, vector_target
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 _BLOCK_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
 _MOST_TILES = 16

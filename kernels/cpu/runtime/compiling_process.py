@@ -50,8 +50,8 @@ def main() -> None:
     end_with(parent)
     threading.Thread(target=_end_when_closed, args=(life,), daemon=True).start()
 
-    from jitnet.kernels.cpu.runtime import cache
-    from jitnet.kernels.cpu.runtime.specialise import generated_module
+    from . import cache
+    from .generated import generated_module
 
     cache.keep_quiet()
     for name, source in sources:

@@ -2,7 +2,8 @@
 
 Compiled code lives in the user's cache directory, in folders named by a hash of the sources that it is made of:
 Numba's own cache does not notice that an imported function changed, a new folder does.  So that the hash is complete,
-a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``.
+a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``;
+those in ``fast`` also from the generator of tiles.
 
 A kernel is compiled once and called through a symbol of its own.  Numba would otherwise copy it into each caller and
 optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
@@ -31,9 +32,10 @@ from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, overload
 
-from jitnet.kernels.cpu.runtime import cache, exceptions
-from jitnet.kernels.cpu.runtime.specialise import module_name, vector_target
-from jitnet.kernels.locks import across_forks
+from ...locks import across_forks
+from . import cache, exceptions
+from .generated import module_name
+from .vectors import vector_target
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}

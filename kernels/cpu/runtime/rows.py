@@ -3,8 +3,8 @@
 What is left in the end is a shorter row, of the first elements.
 """
 
-from jitnet.kernels.cpu.runtime.arrays import SCRATCH
-from jitnet.kernels.cpu.runtime.jit import scalar
+from .arrays import SCRATCH
+from .jit import scalar
 
 
 @scalar

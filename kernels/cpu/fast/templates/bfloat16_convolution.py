@@ -2,7 +2,7 @@
 
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target
 from jitnet.kernels.cpu.tiles.bfloat16 import (
     LANES,
     clear_tile,

@@ -1,0 +1,121 @@
+"""The reference target: a program call by call, over NumPy arrays.
+
+Nothing is rewritten, scheduled or generated.  Every call runs the plain kernel that its opcode names, over one chunk
+that is the whole batch, and every buffer has memory of its own.  What a program means is what comes out here; tests
+hold the other targets to it.
+"""
+
+import functools
+import importlib
+import inspect
+
+import numpy as np
+
+from ..core.program import Buffer, Call, Out, Program, Scalar
+from ..core.values import Variable
+from .base import Target
+
+
+class Reference(Target):
+    """Runs programs whose calls are plain: without epilogues, chains and specialised kernels."""
+
+    name = "reference"
+
+    def run(self, program: Program, batch: int, arrays: dict, scalars: dict | None = None, slots: dict | None = None):
+        """Run a program once: the ``Memory`` that it has written.
+
+        arrays: the caller's, by name: inputs, outputs, results.
+        scalars: numbers by name, such as ``t``, ``seed`` and ``learning_rate``, as far as the program asks for them.
+        slots: {(name, variable): array} that the optimizer keeps; others start as zeros.
+
+        Variables, slots, outputs and results are written where they lie.  Raises TypeError for a call whose arguments
+        are not its kernel's, by name and order, or that is not plain.
+        """
+        memory = Memory(batch, arrays, slots or {})
+        names = {**(scalars or {}), "batch": batch, "begin": 0, "chunk": 0, "chunks": 1}
+        for block in program.blocks:
+            if block.condition is None or block.condition.value(names):
+                for call in block.calls:
+                    kernel = kernel_of(call)
+                    kernel(*(_value(a, call.batched, memory, names) for a in call.arguments.values()))
+        return memory
+
+
+def kernel_of(call: Call):
+    """The function that a plain call means, whose arguments it has.
+
+    Raises TypeError if it has others, or is not plain.
+    """
+    if call.kernel is not None or call.epilogue or "chain" in call.attributes:
+        raise TypeError(f"The reference target runs plain calls only. Received: {call.opcode}, {call.attributes}")
+    function = call.attributes.get("function")
+    if function is not None:
+        return _users(function)
+    kernel, parameters = _plain(call.opcode)
+    if tuple(call.arguments) != parameters:
+        raise TypeError(f"{call.opcode} takes {', '.join(parameters)}. Received: {', '.join(call.arguments)}")
+    return kernel
+
+
+@functools.cache
+def _plain(opcode: str) -> tuple:
+    """The reference kernel of an opcode, and the names of its parameters."""
+    family, _, name = opcode.partition(".")
+    kernel = getattr(importlib.import_module(f"..kernels.cpu.{family}", __package__), name)
+    return kernel, tuple(inspect.signature(kernel.py_func).parameters)
+
+
+@functools.cache
+def _users(function):
+    """A user's own function as the CPU's steps call it."""
+    from ..kernels.cpu.runtime.jit import user_kernel
+
+    return user_kernel(function, function.__name__)
+
+
+class Memory:
+    """The arrays of a run.  What nothing has written is NaN, or as large as its type allows."""
+
+    def __init__(self, batch: int, arrays: dict, slots: dict):
+        self.batch = batch
+        self.slots: dict[tuple, np.ndarray] = slots
+        self.gradients: dict[Variable, np.ndarray] = {}
+        self._arrays = arrays
+        self._temporaries: dict[Buffer, np.ndarray] = {}
+
+    def array(self, buffer: Buffer) -> np.ndarray:
+        """What a buffer views."""
+        if buffer.kind == "argument":
+            return self._arrays[buffer.name]
+        leading = (self.batch * buffer.rows,) if buffer.batched else ()
+        return self._root(buffer.root).reshape((*leading, *buffer.shape) or (1,))  # kernels take arrays of an axis
+
+    def _root(self, root: Buffer) -> np.ndarray:
+        if root.kind == "external":
+            return self._arrays[root.name]
+        if root.kind == "variable":
+            return root.source.value
+        if root.kind == "constant":
+            return root.source.array
+        if root.kind == "slot":
+            return self.slots.setdefault((root.name, root.source), np.zeros(root.shape, root.dtype))
+        table, key = (self.gradients, root.source) if root.kind == "gradient" else (self._temporaries, root)
+        if key not in table:
+            size = root.size * (self.batch if root.batched else 1)
+            table[key] = np.full(size, _unwritten(root.dtype), root.dtype).reshape(-1 if root.batched else root.shape)
+        return table[key]
+
+
+def _unwritten(dtype: str):
+    return np.nan if dtype.startswith("float") else True if dtype == "bool" else np.iinfo(dtype).max
+
+
+def _value(argument, batched: bool, memory: Memory, names: dict):
+    """What a kernel is given; batched: whether its call runs along the batch, and sees its own part of partial sums."""
+    if isinstance(argument, Scalar):
+        return argument.value(names)
+    buffer = argument.buffer if isinstance(argument, Out) else argument
+    if not isinstance(buffer, Buffer):
+        return argument
+    array = memory.array(buffer)
+    return array.reshape(1, *buffer.shape) if buffer.kind == "partial" and not batched else array
