@@ -162,7 +162,7 @@ def _define_binary(name):
 
 
 # activations are compiled in one way wherever they are called; arithmetic as the kernel around it, since a chain of a
-# user's own operations (kernels/cpu/pointwise.py) must not be contracted or reassociated
+# user's own operations (kernels/cpu/fast/pointwise.py) must not be contracted or reassociated
 globals().update(scalar_functions(activations, fastmath=FASTMATH))
 globals().update(scalar_functions(arithmetic))
 for _name in activations.NAMES:

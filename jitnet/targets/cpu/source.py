@@ -196,7 +196,8 @@ class StepWriter:
             name = _unique(self._names, checked_name(call.kernel.name), call.kernel)
             self.generated[name] = call.kernel
         else:
-            module, function = map(checked_name, call.opcode.split("."))
+            *folders, function = map(checked_name, call.opcode.split("."))
+            module = ".".join(folders)
             name = _unique(self._names, function, (module, function))
             self.kernels[name] = module, function
         return name

@@ -44,7 +44,7 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
     "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "runtime/rows.py",
-    "runtime/vector_math.py", "elementwise.py",
+    "runtime/vector_math.py", "runtime/windows.py", "elementwise.py",
 )  # fmt: skip
 _KERNELS: dict[str, tuple | None] = {}  # symbol -> (module, function, argument types), None for a user's function
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
