@@ -35,7 +35,9 @@ class Step:
         built = Builder(computation, fuse, RESERVED)
         self.random = built.random
         self.variables = built.variables
-        self.results = built.results
+        self.results, self.places = built.results, built.places
+        self.has_loss = bool(computation.losses)
+        self.logs: list = []  # how results are read, set by whoever made the computation
         self.output_arguments, self.gradient_arguments = built.output_arguments, built.gradient_arguments
         self.program = built.program
         self._states = built.states

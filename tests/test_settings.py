@@ -136,7 +136,7 @@ def test_what_decides_which_operations_there_are_makes_another_step(made):
     for part, attribute, value, kernel in (
         ("dropout", "rate", 0.5, "dropout_forward"),
         ("relu", "negative_slope", 0.25, "rectifier"),
-        ("loss", "label_smoothing", 0.125, "fill("),
+        ("loss", "label_smoothing", 0.125, "fill(label_smoothing"),
         ("optimizer", "momentum", 0.5, "sgd_update("),
     ):
         made.update(steps=0)
