@@ -31,13 +31,13 @@ if not (Path(__file__).parent / "kernels").is_dir():
 
 _MODULES = (
     "activations", "callbacks", "cli", "config", "datasets", "initializers", "kernels", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "regularizers", "saving", "schedules", "utils",
+    "models", "ops", "optimizers", "random", "regularizers", "saving", "schedules", "utils",
 )  # fmt: skip
 _NAMES = {
     "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",
     "Model": "models", "Sequential": "models", "load_model": "models",
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
-    "warmup": "_warmup", "floatx": "config", "set_floatx": "config",
+    "warmup": "_warmup", "value_and_grad": "gradients", "floatx": "config", "set_floatx": "config",
     "dtype_policy": "config", "set_dtype_policy": "config",
     "conv_algorithm": "config", "set_conv_algorithm": "config",
     "get_num_threads": "config", "set_num_threads": "config",

@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from . import losses, metrics
+from . import losses, metrics, schedules
+from ._settings import is_schedule
+from .core import checks
 from .core.errors import invalid, unknown_name
 from .core.operations.base import display
+from .core.settings import Setting
 from .core.values import SymbolicTensor
 from .losses import per_sample
 
@@ -23,7 +26,7 @@ def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
     for identifier in _leaves(given_metrics):
         if isinstance(identifier, str):
             metrics.get(identifier)  # an unknown name is reported here, not at the first step
-    _check_weights(loss_weights)
+    loss_weights = checked_weights(loss_weights)
     if isinstance(loss, dict):
         found = {name: losses.get(x) for name, x in loss.items()}
     else:
@@ -37,7 +40,6 @@ def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
         "losses": found,
         "metrics": _copied(given_metrics or []),
         "loss_weights": loss_weights,
-        "weights_were": _copied(loss_weights),
         "jit_compile": jit_compile,
     }
 
@@ -64,18 +66,51 @@ def _copied(structure):
     return [_copied(item) for item in structure] if isinstance(structure, list | tuple) else structure
 
 
-def _check_weights(loss_weights) -> None:
-    if isinstance(loss_weights, str) or any(
-        not isinstance(w, int | float | np.number) for w in _leaves(loss_weights) if not isinstance(w, np.ndarray)
-    ):
+def checked_weights(loss_weights):
+    """``loss_weights`` as given, or a copy with schedules in the place of their configs."""
+    found = _with_schedules(loss_weights)
+    try:
+        weights = [schedules.evaluate(w, [0])[0] if is_schedule(w) else w for w in _leaves(found)]
+    except TypeError:  # a metric is no function of the step
+        weights = [None]
+    if any(not isinstance(w, int | float | np.number | np.ndarray) for w in weights):
         raise invalid(
-            "compile takes loss_weights third, as in Keras 3, and they are numbers: pass metrics by name, "
+            "compile takes loss_weights third, as in Keras 3, and they are numbers or schedules: pass metrics by name, "
             "compile(optimizer, loss, metrics=[...]).",
             loss_weights=loss_weights,
         )
-    for weight in _leaves(loss_weights):
-        if isinstance(weight, bool | np.ndarray) or not np.isfinite(weight):
-            raise invalid("compile expects loss_weights to be finite numbers.", loss_weights=loss_weights)
+    if any(isinstance(w, bool | np.ndarray) or not np.isfinite(w) for w in weights):
+        raise invalid("compile expects loss_weights to be finite numbers.", loss_weights=loss_weights)
+    return found
+
+
+def _with_schedules(structure):
+    if isinstance(structure, list) and any(isinstance(x, dict | str) for x in structure):
+        return [schedules.given(x) for x in structure]
+    return schedules.given(structure) if isinstance(structure, dict) and "class_name" in structure else structure
+
+
+class LossWeight(Setting):
+    """The factor of an output's loss: what the loss weights of a compilation are at present.
+
+    index, output: of the output, its place and its name.
+    """
+
+    def __init__(self, compiled: dict, index: int, output: str):
+        super().__init__(compiled, f"loss_weights[{index}]")
+        self.index, self.output = index, output
+
+    @property
+    def value(self):
+        found = self.owner["loss_weights"]
+        if isinstance(found, dict):
+            found = found.get(self.output)
+        elif isinstance(found, list | tuple):
+            found = found[self.index]
+        return 1.0 if found is None else found if is_schedule(found) else float(found)
+
+    def check(self, number):
+        checks.number("The model", f"the loss weight of {self.output}", number)
 
 
 # ---- by output
@@ -101,7 +136,7 @@ def losses_by_output(compiled: dict, names: list[str]) -> list:
     return found
 
 
-def weights_by_output(compiled: dict, names: list[str]) -> list[float]:
+def weights_by_output(compiled: dict, names: list[str]) -> list[LossWeight]:
     """The factor of every output's loss."""
     given = compiled["loss_weights"]
     if given is None:
@@ -112,7 +147,7 @@ def weights_by_output(compiled: dict, names: list[str]) -> list[float]:
         found = given if isinstance(given, list | tuple) else [given]
     if len(found) != len(names):
         raise ValueError(f"loss_weights needs {len(names)} numbers, one per output. Received: {given}")
-    return [1.0 if w is None else float(w) for w in found]
+    return [LossWeight(compiled, index, name) for index, name in enumerate(names)]
 
 
 def as_lists(compiled: dict, model) -> dict:
@@ -121,15 +156,6 @@ def as_lists(compiled: dict, model) -> dict:
         key: _ordered(key, value, model.output_names) if isinstance(value, dict) else value
         for key, value in compiled.items()
     }
-
-
-def check_weights_unchanged(compiled: dict) -> None:
-    """Raise ValueError if the list or dict of loss weights was changed after ``compile``."""
-    if _copied(compiled["loss_weights"]) != compiled["weights_were"]:
-        raise invalid(
-            "loss_weights were changed after compile, which steps that were made don't notice: call compile again.",
-            loss_weights=compiled["loss_weights"],
-        )
 
 
 def metrics_by_output(compiled: dict, names: list[str], used, outputs) -> list[tuple]:

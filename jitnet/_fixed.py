@@ -1,7 +1,8 @@
-"""Attributes that are written into steps: assigning one later would do nothing, so it is an error."""
+"""Attributes that are written into steps: assigning one later would do nothing, so it is an error, or a new step."""
 
 import contextlib
 import gc
+import inspect
 import threading
 import weakref
 
@@ -9,48 +10,77 @@ from .core import trace
 from .core.errors import invalid
 
 _models = weakref.WeakValueDictionary()  # those with steps, by their id
-_thread = threading.local()  # its ``tracing``: whether a step is being traced
+_thread = threading.local()  # its ``read``: while a step is traced, the adjustable attributes that were read as numbers
 _FREE = {"name", "built", "stop_training", "history", "iterations"}  # what no step is written from, or every run reads
 
 
 class Fixed:
     """A part of a model: once a step that was written from its public attributes has run, they can't be assigned.
 
-    What a step doesn't depend on has a name that starts with an underscore.
+    What a step doesn't depend on has a name that starts with an underscore; what may be assigned at any time is
+    ``Adjustable``, or a number (a float) of a class of the user's own, with which steps are then written anew.
     """
 
     def __setattr__(self, name, value):
-        if not name.startswith("_") and not getattr(_thread, "tracing", False) and not trace.current_scope()[0]:
+        if not name.startswith("_") and _read() is None and not trace.current_scope()[0]:
             _check(self, name, value)
         super().__setattr__(name, value)
+
+    def _structure(self):
+        """What, of values that may be assigned at any time, decides which operations there are; compared by ``==``."""
+        return None
 
 
 @contextlib.contextmanager
 def tracing():
     """Within the block, a part may assign its attributes: what it remembers of a call."""
-    before, _thread.tracing = getattr(_thread, "tracing", False), True
+    before, _thread.read = _read(), set()
     try:
         yield
     finally:
-        _thread.tracing = before
+        _thread.read = before
+
+
+def _read() -> set | None:
+    return getattr(_thread, "read", None)
+
+
+def reading(part, name: str) -> None:
+    """An adjustable attribute is read as a number: a step that is being traced is written from it."""
+    read = _read()
+    if read is not None:
+        read.add((id(part), name))
 
 
 def fix(model, parts) -> None:
     """From now on ``model`` has a step that was written from the attributes of ``parts``."""
+    read = _read() or set()
     for part in parts:
-        names = {name for name in vars(part) if not name.startswith("_")} - _FREE
+        adjustable = {name for name in vars(part) if inspect.isdatadescriptor(getattr(type(part), name, None))}
+        names = {name for name in vars(part) if not name.startswith("_")} - _FREE - adjustable
         if part is not model:
             names.discard("optimizer")  # a model within a model is not trained with its own one
+        names |= {name for name in adjustable if (id(part), name) in read}
+        names |= model._written_from.get(id(part), (part, set()))[1]
         model._written_from[id(part)] = part, names
     _models[id(model)] = model
 
 
+def users(part) -> list[tuple]:
+    """[(model with steps that depend on ``part``, names of the attributes that these are written from)]."""
+    models = [reference() for reference in _models.valuerefs()]
+    return [(m, m._written_from[id(part)][1]) for m in models if m is not None and id(part) in m._written_from]
+
+
 def _check(part, name: str, value) -> None:
-    if _user(part, name, value) is None:
+    if inspect.isdatadescriptor(getattr(type(part), name, None)) or not _contradicted(part, name, value):
         return
     gc.collect()  # models that are gone count no more, though they lie in cycles
-    model = _user(part, name, value)
-    if model is not None:
+    before = vars(part).get(name)
+    for model in _contradicted(part, name, value):
+        if type(part).__module__.partition(".")[0] != "jitnet" and _are_floats(before, value):
+            model._forget_steps()
+            continue
         owner = f" of the layer {part.name!r}" if hasattr(part, "sublayers") and part is not model else ""
         raise invalid(
             f"{type(part).__name__}.{name}{owner} is written into the steps of the model {model.name!r}, which have "
@@ -61,17 +91,23 @@ def _check(part, name: str, value) -> None:
         )
 
 
-def _user(part, name: str, value):
-    """A model with a step that has run and that another value would contradict."""
-    for reference in _models.valuerefs():
-        model = reference()
-        if model is None or name not in model._written_from.get(id(part), (part, ()))[1]:
+def _are_floats(before, value) -> bool:
+    """Whether a number is replaced that is no size and no count."""
+    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (before, value))
+    return numbers and isinstance(before + value, float)
+
+
+def _contradicted(part, name: str, value) -> list:
+    """The models with a step that has run and that another value would contradict."""
+    found = []
+    for model, names in users(part):
+        if name not in names:
             continue
         if not any(step.has_run for step in list(model._steps.values())):
             model._forget_steps()  # they were only looked at
         elif not _same(vars(part).get(name), value):
-            return model
-    return None
+            found.append(model)
+    return found
 
 
 def _same(before, value) -> bool:

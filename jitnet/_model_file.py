@@ -3,11 +3,12 @@
 The tensors are ``weights/<layer>/<weight>`` and ``optimizer/<slot>/<layer>/<weight>``.  The metadata are
   "jitnet"           JSON: "format_version", "jitnet_version", "weights" (the weights' names in the order of
                      ``get_weights``) and, for a whole model, "model" (its configuration), "compile", "iterations",
-                     "floatx", "inputs" and "random_streams"
+                     "floatx", "inputs", "input_structure" and "random_streams"
   "jitnet_checksum"  CRC-32 over the bytes of that JSON, and over the tensors' names, dtypes, shapes and values
 
 Format 1 (jitnet 0.1 before its release) has no "jitnet_checksum": its JSON holds a "checksum" over the values alone.
 Its "weights" are those that can be trained before all others, not layer by layer.
+Format 2 has no "input_structure"; its models know lists of inputs and outputs alone, its layers one argument.
 The checksum is against damage; who wants to can write a file with the right one, so nothing that follows relies on it.
 """
 
@@ -23,7 +24,7 @@ import safetensors.numpy
 
 from . import __version__, _atomic, _schema
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _KEY, _CHECKSUM_KEY = "jitnet", "jitnet_checksum"
 _EXPECTED = "a safetensors file written by jitnet's model.save or model.save_weights"
 _DTYPES = ("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64")
@@ -225,8 +226,10 @@ def _loss(value, place):
 
 def _loss_weights(value, place):
     if isinstance(value, list):
-        _schema.items(_schema.optional(_schema.number))(value, place)
-    else:
+        _schema.items(_schema.optional(_loss_weights))(value, place)
+    elif isinstance(value, dict):
+        _schema.described(value, place)
+    elif not isinstance(value, str) or ">" not in value:  # a function's name
         _schema.number(value, place)
 
 
@@ -269,5 +272,7 @@ def _check_description(description: dict, tensors: dict) -> None:
             raise ValueError(f"it holds {name!r} of shape={tensor.shape}, which belongs to none of its weights")
     if "model" in description:
         _whole_model(description, "description")
+        if description["inputs"] is not None and "input_structure" in description:
+            _schema.structure(len(description["inputs"]))(description["input_structure"], "description.input_structure")
         if description["compile"] is not None and description["compile"]["optimizer"] is not None:
             _iterations(description, "description")

@@ -316,7 +316,7 @@ def info(options) -> int:
 
     from jitnet._cache import cache_directory
     from jitnet.kernels.cpu.runtime import processor, threads
-    from jitnet.kernels.cpu.runtime.specialise import bfloat16_target
+    from jitnet.kernels.cpu.runtime.vectors import bfloat16_target
 
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
     vectors = [name for name in _VECTOR_FEATURES if processor.has(name)]

@@ -45,10 +45,11 @@ def _run(step, batch: int, compiled: bool, outputs=()) -> None:
     for key, name in step.storage_names.items():
         arrays[name] = aligned_zeros(step.storages[key].size, step.storages[key].dtype)
         arrays[name][:] = step.storages[key]
-    optimizer = step.optimizer
-    if optimizer is not None:
-        step.optimizer = optimizer.without_state()
+    optimizers = [state.optimizer for state in step.states]
+    for state in step.states:
+        state.optimizer = state.optimizer.without_state()
     try:
         step.run(batch, 1, arrays, compiled)
     finally:
-        step.optimizer = optimizer
+        for state, optimizer in zip(step.states, optimizers, strict=True):
+            state.optimizer = optimizer

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from .core.autodiff import Gradients, dependents
-from .core.errors import invalid
 from .core.lowering import Lowering
+from .core.operations.base import elements
 from .core.program import Buffer, Out, Program, Scalar
 from .core.rewrites.pooling import pool_before_relu
 from .core.trace import topological_order
+from .core.updates import Updates
 from .core.values import Constant, SymbolicTensor, Variable
-from .kernels.literals import identifier
 
 
 @dataclass
@@ -20,11 +20,14 @@ class Computation:
         which samples make the batch; without, they are the batch itself.
     outputs: symbolic tensors to return; argument names "predictions", "predictions_2", ...
     losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0.
-    records: tensors (None,) whose sums are recorded as results 1, 2, ...
+    added: single numbers () that are added to the losses.
+    records: what is added up as results: tensors (None,), over their samples; single numbers (), each step's once per
+        sample of its batch; other tensors without a batch axis, each of their elements.
+    effects: applications without outputs that a ``train_step`` traced: updates and assignments.
     seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
     optimizer: updates ``trainable``; None only sums the gradients.
-    penalties: [(variable, l1, l2)].
+    penalties: [(variable, l1, l2)], numbers or settings, as the weights of losses are.
     sample_weight: symbolic tensor (None,), by which losses are weighed.
     layer_names: {name of a layer: its name in the source}.
     reductions: per loss, "sum_over_batch_size" (default) or "sum".
@@ -33,7 +36,9 @@ class Computation:
     inputs: dict
     outputs: list = field(default_factory=list)
     losses: list = field(default_factory=list)
+    added: list = field(default_factory=list)
     records: list = field(default_factory=list)
+    effects: list = field(default_factory=list)
     seeds: dict = field(default_factory=dict)
     trainable: list = field(default_factory=list)
     wanted_inputs: list = field(default_factory=list)
@@ -51,33 +56,38 @@ class Builder:
     fuse: whether the graph may be rewritten; reserved: names that the target uses itself.
 
     program, output_arguments, gradient_arguments: what the step's arguments are called; results: how many numbers it
-    adds up; settings: {name: where a run-time scalar comes from}; variables, constants: what it reads.
+    adds up; settings: {name: the setting that a run-time scalar is}; variables, constants: what it reads.
     """
 
     def __init__(self, computation: Computation, fuse: bool, reserved: tuple):
         self.computation = computation
-        roots = [*computation.outputs, *(v for v, _ in computation.losses), *computation.records]
-        applications = topological_order(roots)
+        losses = [*(v for v, _ in computation.losses), *computation.added]
+        roots = [*computation.outputs, *losses, *computation.records]
+        applications = topological_order(roots, computation.effects)
         if fuse:
             applications = pool_before_relu(applications, roots)
+        # what depends on nothing comes first: the calls along the batch stay together
+        applications = sorted(applications, key=lambda application: len(application.inputs) > 0)
         self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
         trainable = list(computation.trainable)
         self.variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + trainable))
-        self.constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
-        self.program = Program(self._names(reserved))
+        self.program = Program([*reserved, *computation.inputs])
         self.lowering = Lowering(self.program, computation.layer_names)
         self.settings = self.lowering.settings
+        self.updates = self.lowering.updates = Updates(self.lowering)
+        if computation.optimizer is not None:
+            self.updates.state(computation.optimizer)  # whose names come first
         wanted = dependents(applications, [*trainable, *computation.wanted_inputs])
-        self.gradients = Gradients(self.lowering, wanted)
-        self.results = 1 + len(computation.records)
+        self.results = self._place_records()
         self._results = Buffer("results", (self.results,), "float64", "argument")
 
         self._add_inputs()
         targets = self._place_outputs()
-        lowered = self.lowering.lower(applications)
+        self.lowering.lower(applications)
         self.output_arguments = self._copy_outputs(targets)
         self.gradient_arguments: list[str] = []
+        self.gradients = Gradients(self.lowering, wanted)
         self._add_results()
         if trainable or computation.wanted_inputs:
             self._context("backward")
@@ -85,23 +95,20 @@ class Builder:
                 target = self.gradients.target(value, batched=True)
                 buffer = self.lowering.buffer(gradient)
                 self.program.call("shape.copy_backward", dy=buffer, dx=target, accumulate=target.accumulate)
-            self.gradients.differentiate(lowered)
+            self.gradients.differentiate()
             self._copy_input_gradients()
-        written = (b for call in self.program.calls for b in call.writes if b.kind == "variable")
+        written = (
+            b for call in self.program.calls if call.phase != "update" for b in call.writes if b.kind == "variable"
+        )
         # what a training step changes besides what it trains
         self.states = list(dict.fromkeys(b.source for b in written)) if computation.optimizer else []
         if trainable:
-            self._update(self._sum_gradients(trainable))
-
-    def _names(self, reserved: tuple) -> list[str]:
-        """Names that buffers must not have."""
-        names, optimizer = [*reserved, *self.computation.inputs], self.computation.optimizer
-        for own in (*optimizer.hyperparameter_names, *optimizer.slot_names) if optimizer else ():
-            if own in names or identifier(own) != own:
-                kind = type(optimizer).__name__
-                raise invalid(f"{kind} needs names of its own for hyperparameters and slots: identifiers.", name=own)
-            names.append(own)
-        return names
+            gradients = self._sum_gradients(trainable)
+            if computation.optimizer is not None:
+                self.updates.add(computation.optimizer, gradients)
+        self.updates.finish()
+        used = [*leaves, *self.lowering.values()]  # an optimizer's update, too, may have constants
+        self.constants = list(dict.fromkeys(v for v in used if isinstance(v, Constant)))
 
     def _context(self, phase: str) -> None:
         """The next calls are no layer's."""
@@ -116,7 +123,9 @@ class Builder:
         order = self.program.reshaped(order, (), name=self.program.unique_name("order_chunk"))
         for name, value in values.items():
             shape = value.shape[1:]
-            if self.computation.gathered:
+            if not value.batched:
+                buffer = Buffer(name, value.shape or (1,), value.dtype, "argument")
+            elif self.computation.gathered:
                 buffer = self.program.temporary(f"{name}_batch", shape, value.dtype, "batch")
                 source = Buffer(name, (0, *shape), value.dtype, "argument")
                 self.program.call("memory.gather", source=source, order=order, out=Out(buffer))
@@ -135,7 +144,11 @@ class Builder:
         """The callers' arrays as buffers; what is computed as an output is computed there."""
         targets, outputs = [], self.computation.outputs
         for index, value in enumerate(outputs):
-            targets.append(self._external("predictions" if index == 0 else f"predictions_{index + 1}", value))
+            name = "predictions" if index == 0 else f"predictions_{index + 1}"
+            if not value.batched:
+                targets.append(Buffer(name, value.shape or (1,), value.dtype, "argument"))
+                continue
+            targets.append(self._external(name, value))
             first = all(value is not earlier for earlier in outputs[:index])
             if isinstance(value, SymbolicTensor) and value.producer is not None and first:
                 self.lowering.place(value, targets[-1])
@@ -163,6 +176,14 @@ class Builder:
 
     # ---- losses and metrics
 
+    def _place_records(self) -> int:
+        """Where each record starts among the results, as ``places``; the number of results."""
+        self.places, size = [], 1 if self.computation.losses else 0
+        for value in self.computation.records:
+            self.places.append(size)
+            size += 1 if value.batched else elements(value.shape)
+        return size
+
     def _add_results(self) -> None:
         """Add the sums that are reported, and the gradients of the losses by their values."""
         self._context("result")
@@ -180,16 +201,44 @@ class Builder:
                     "training.loss_gradient", weights=weights, d_values=target,
                     scale=weight / batch if mean else weight, accumulate=target.accumulate,
                 )  # fmt: skip
-        for index, values in enumerate(self.computation.records, start=1):
+        for value in self.computation.added:
+            self._add_to_loss(value)
+        for index, values in zip(self.places, self.computation.records, strict=True):
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
             factor = 1.0 * batch if mean is False else 1.0
-            self._record(index, values, weights if mean is not None else None, factor)
+            if values.batched:
+                self._record(index, values, weights if mean is not None else None, factor)
+            else:
+                numbers, results = self.lowering.buffer(values), Out(self._results, True)
+                factor = batch if values.shape == () else 1.0
+                self.program.call(
+                    "training.add_numbers", numbers=numbers, results=results, index=index, factor=factor
+                )
         for variable, l1, l2 in self.computation.penalties:
             self.program.call(
-                "training.l1_l2_penalty", parameter=self.lowering.buffer(variable), l1=l1, l2=l2,
-                results=Out(self._results, True), index=0, factor=batch,
+                "training.l1_l2_penalty", **self._penalty(variable, l1, l2), results=Out(self._results, True), index=0,
+                factor=batch,
             )  # fmt: skip
+
+    def _add_to_loss(self, value) -> None:
+        """Count a single number in the loss and, with slope 1, in its gradients."""
+        number, results = self.lowering.buffer(value), Out(self._results, True)
+        self.program.call(
+            "training.add_numbers", numbers=number, results=results, index=0, factor=Scalar("batch")
+        )
+        if value in self.gradients.wanted:
+            target = self.gradients.target(value, batched=False)
+            one = self.program.temporary("one", value.shape, value.dtype, "whole")
+            self.program.call("shape.fill", y=Out(one), value=1.0)
+            self.program.call("shape.copy_backward", dy=one, dx=target, accumulate=target.accumulate)
+
+    def _penalty(self, variable: Variable, l1, l2) -> dict:
+        """A variable and the factors of its penalty, named after it, as arguments."""
+        parameter = self.lowering.buffer(variable)
+        factors = {"l1": l1, "l2": l2}
+        given = {name: self.lowering.setting(f"{parameter.name}_{name}", factors[name]) for name in factors}
+        return {"parameter": parameter, **given}
 
     def _record(self, index: int, values, weights: Buffer | None, factor) -> None:
         """Add the sum of ``values``, weighted if there are weights, times ``factor`` to a result."""
@@ -210,28 +259,7 @@ class Builder:
         gradients = self.gradients.sum_up(trainable)
         for variable, l1, l2 in self.computation.penalties:
             if variable in gradients:
-                self.program.call(
-                    "training.l1_l2_gradient", parameter=self.lowering.buffer(variable),
-                    gradient=Out(gradients[variable], True), l1=l1, l2=l2,
-                )  # fmt: skip
+                penalty = self._penalty(variable, l1, l2)
+                parameter, gradient = penalty.pop("parameter"), Out(gradients[variable], True)
+                self.program.call("training.l1_l2_gradient", parameter=parameter, gradient=gradient, **penalty)
         return gradients
-
-    def _update(self, gradients: dict[Variable, Buffer]) -> None:
-        """Add the optimizer's update."""
-        optimizer = self.computation.optimizer
-        if optimizer is None:
-            return
-        self._context("update")
-        for variable, gradient in gradients.items():
-            parameters = self.lowering.buffer(variable)
-            flat = (variable.size,)  # as updates by elements take arrays
-            slots = {name: Out(self._slot(name, variable, flat), True) for name in optimizer.slot_names}
-            self.program.call(
-                optimizer.kernel, parameters=Out(self.program.reshaped(parameters, flat), True),
-                gradients=self.program.reshaped(gradient, flat), **slots, **optimizer.update_arguments,
-            ).attributes["elementwise"] = True  # fmt: skip
-
-    def _slot(self, name: str, variable: Variable, shape: tuple) -> Buffer:
-        """What the optimizer keeps for a variable in the step's argument ``name``."""
-        buffer = Buffer(name, variable.shape, variable.dtype, "slot", source=variable)
-        return buffer.viewed(shape, name=self.program.unique_name(f"{self.lowering.buffer(variable).name}_{name}"))

@@ -38,7 +38,7 @@ def set_dtype_policy(policy: str) -> None:
 def check_policy(policy) -> None:
     """Raise ValueError for a policy that there isn't (None is no choice), or that this machine lacks."""
     if policy == MIXED:
-        from .kernels.cpu.runtime.specialise import bfloat16_target
+        from .kernels.cpu.runtime.vectors import bfloat16_target
 
         if bfloat16_target() is None:
             raise invalid(

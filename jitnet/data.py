@@ -5,16 +5,20 @@ import ctypes
 import numpy as np
 
 from . import losses
-from .core.errors import invalid, unknown_name
+from ._structures import flatten, leaves_like
+from .core.errors import invalid
 from .core.operations.base import display
+from .core.policy import floatx
 
 CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for NaN
 
 
-def as_arrays(x, what: str = "x") -> list[np.ndarray]:
-    """A NumPy array, or a list of them, as a list of arrays."""
-    several = isinstance(x, tuple) or (isinstance(x, list) and len(x) > 0 and all(hasattr(a, "shape") for a in x))
-    arrays = [as_numbers(a, what) for a in (x if several else [x])]
+def as_structure(x, what: str = "x"):
+    """A NumPy array, or lists, tuples and dicts of them, as arrays in lists and dicts."""
+    found = single(_as_structure(x, what))
+    arrays = flatten(found)
+    if not arrays:
+        raise ValueError(f"{what} has no arrays. Received: {x!r}")
     for array in arrays:
         if array.ndim == 0:
             raise ValueError(f"{what} needs a batch axis. Received: a single number")
@@ -23,7 +27,33 @@ def as_arrays(x, what: str = "x") -> list[np.ndarray]:
         raise ValueError(f"All arrays of {what} need the same number of samples. Received: lengths={sorted(lengths)}")
     if lengths == {0}:
         raise ValueError(f"{what} has no samples: an empty batch cannot be used. Received: shape={arrays[0].shape}")
-    return arrays
+    return found
+
+
+def _as_structure(x, what: str):
+    if isinstance(x, dict):
+        return {key: _as_structure(part, f"{what}[{key!r}]") for key, part in x.items()}
+    if _is_several(x):
+        return [_as_structure(part, f"{what}[{i}]") for i, part in enumerate(x)]
+    return as_numbers(x, what)
+
+
+def _is_several(x) -> bool:
+    """Whether ``x`` holds several arrays; a list of numbers, or of lists of them, is one array."""
+    several = isinstance(x, list) and len(x) > 0
+    return isinstance(x, tuple) or (
+        several and all(hasattr(a, "shape") or isinstance(a, dict) or _is_several(a) for a in x)
+    )
+
+
+def single(structure):
+    """A list of one part as this part."""
+    return structure[0] if isinstance(structure, list | tuple) and len(structure) == 1 else structure
+
+
+def samples_of(x) -> int:
+    """The number of samples of an array or a structure of them."""
+    return len(flatten(as_structure(x))[0])
 
 
 def as_numbers(x, what: str) -> np.ndarray:
@@ -46,11 +76,7 @@ def _converted(array: np.ndarray, dtype) -> np.ndarray:
 
 
 def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndarray]:
-    """Arrays in the dtype of the model's inputs, checked against their shapes."""
-    if len(arrays) != len(tensors):
-        raise ValueError(
-            f"The model {model!r} has {len(tensors)} inputs. Received: {len(arrays)} arrays in {what}"
-        )
+    """Arrays, one for each of the model's inputs, in their dtypes and checked against their shapes."""
     prepared = []
     for array, tensor in zip(arrays, tensors, strict=True):
         expected = tensor.shape[1:]
@@ -87,6 +113,13 @@ class _KeepsOwner(np.ndarray):
     """An array that keeps the owner of its memory alive."""
 
     owner = None
+
+
+def prepare_any(array: np.ndarray, what: str) -> np.ndarray:
+    """An array for a step of the user's own: integers as int64, other numbers in the type of new layers, checked."""
+    prepared = _converted(array, np.int64 if array.dtype.kind in "iub" else floatx())
+    check_finite(prepared, what)
+    return writeable(prepared)
 
 
 def check_finite(array: np.ndarray, what: str) -> None:
@@ -132,30 +165,43 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
     return y
 
 
-def by_output(y, names: list[str]) -> list:
-    """Targets as a list, one array per output of a model; ``y`` may be a dict by their names."""
-    if isinstance(y, dict):
-        for name in y:
-            if name not in names:
-                raise unknown_name("output", name, names)
-        missing = [name for name in names if name not in y]
-        if missing:
-            raise ValueError(f"y lacks targets for {', '.join(map(repr, missing))}. Received: y for {', '.join(y)}")
-        return [y[name] for name in names]
-    return list(y) if len(names) > 1 and isinstance(y, list | tuple) else [y]
+def by_output(given, structure, names: list[str], owner: str, place: str) -> list:
+    """One part of ``given`` per output of a model: of the structure of the outputs, or a dict by their names.
+
+    The parts of a list without dicts and lists in it are counted where they are used.
+    """
+    parts = structure if isinstance(structure, list) else [structure]
+    if isinstance(given, dict) or any(isinstance(part, list | dict) for part in parts):
+        return leaves_like(structure, given, names, "output", owner, place)
+    return list(given) if len(names) > 1 and isinstance(given, list | tuple) else [given]
 
 
-def prepare_weights(sample_weight, samples: int, dtype) -> np.ndarray:
+def weights_by_output(sample_weight, structure, names: list[str], owner: str) -> list:
+    """The weights of every output's samples, None for weights of 1; of length one if all outputs have the same.
+
+    A dict by the names of outputs needs no weights for all of them.
+    """
+    if isinstance(sample_weight, dict) and sample_weight.keys() <= set(names):
+        return [sample_weight.get(name) for name in names]
+    several = isinstance(sample_weight, list | tuple) and any(
+        part is None or isinstance(part, list | tuple | dict) or getattr(part, "ndim", 0) for part in sample_weight
+    )
+    if isinstance(sample_weight, dict) or (several and len(names) > 1):
+        return leaves_like(structure, sample_weight, names, "output", owner, "sample_weight")
+    return [sample_weight]
+
+
+def prepare_weights(sample_weight, samples: int, dtype, what: str = "sample_weight") -> np.ndarray:
     """One weight per sample."""
     if sample_weight is None:
         return np.ones(samples, dtype)
-    given = as_numbers(sample_weight, "sample_weight")
+    given = as_numbers(sample_weight, what)
     if given.shape == (samples, 1):
         given = given.reshape(samples)
     if given.shape != (samples,):
-        raise ValueError(f"sample_weight expects shape ({samples},). Received: shape={given.shape}")
+        raise ValueError(f"{what} expects shape ({samples},). Received: shape={given.shape}")
     given = _converted(given, dtype)
-    check_finite(given, "sample_weight")
+    check_finite(given, what)
     return writeable(given)
 
 

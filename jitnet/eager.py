@@ -19,21 +19,22 @@ def _prepare(array):
     return np.ascontiguousarray(array)
 
 
-def _run(step: Step, batch: int, arrays: dict) -> None:
+def _run(step: Step, batch: int, arrays: dict, iteration: int) -> None:
     seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
     own = {"seed": seed, "t": t, "results": np.zeros(step.results)}
-    own["hyperparameters"] = step.hyperparameter_table(t, 1)[0]
+    own["hyperparameters"] = step.hyperparameter_table(t, 1, iteration)[0]
     with step.workspace() as workspace, step.explained():
         step.module.step(*step.bind(workspace, batch, **arrays, **own))
 
 
-def vector_jacobian_product(function, arrays, output_gradient=None, variables=()):
+def vector_jacobian_product(function, arrays, output_gradient=None, variables=(), iteration=0):
     """Outputs of ``function`` on ``arrays``, and gradients of sum(output * output_gradient).
 
     function: takes symbolic tensors, one per array, and returns one; a list of them only without ``output_gradient``.
     arrays: each with the batch as its first axis.
     output_gradient: array of the output's shape; None computes the output only.
     variables: Variables that the function reads.
+    iteration: the step at which schedules of settings are read.
     Returns output, [gradient of each array], [gradient of each variable].
     """
     arrays = [_prepare(a) for a in arrays]
@@ -43,7 +44,7 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     several = output_gradient is None and isinstance(output, list | tuple)
     outputs = list(output) if several else [output]
     for tensor in outputs:
-        if not isinstance(tensor, SymbolicTensor) or not tensor.batched:
+        if not isinstance(tensor, SymbolicTensor) or not (tensor.batched or output_gradient is None):
             raise TypeError(f"The function must return one tensor with a batch axis. Received: {output!r}")
     batch = len(arrays[0])
     data = dict(zip(inputs, arrays, strict=True))
@@ -58,11 +59,13 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
         inputs, outputs, seeds=seeds or {}, trainable=list(variables) if seeds else [], wanted_inputs=list(wanted)
     )
     step = Step("An operation evaluated at once.", computation, fuse=False, regions=True)
-    predictions = [np.empty((batch, *tensor.shape[1:]), tensor.dtype) for tensor in outputs]
+    shapes = [(batch, *tensor.shape[1:]) if tensor.batched else tensor.shape for tensor in outputs]
+    predictions = [np.empty(shape or (1,), tensor.dtype) for shape, tensor in zip(shapes, outputs, strict=True)]
     data.update(zip(step.output_arguments, predictions, strict=True))
     gradients = [np.empty_like(data[v.name]) for v in wanted]
     data.update(zip(step.gradient_arguments, gradients, strict=True))
-    _run(step, batch, data)
+    _run(step, batch, data, iteration)
+    predictions = [array.reshape(shape) for array, shape in zip(predictions, shapes, strict=True)]
     predictions = predictions if several else predictions[0]
     if seeds is None:
         return predictions, [], []
@@ -70,9 +73,10 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     return predictions, gradients, [found[v].copy() for v in variables]
 
 
-def evaluate_function(function, *arrays):
-    """``function`` of symbolic tensors, computed on arrays whose first axis is the batch."""
-    return vector_jacobian_product(function, arrays)[0]
+def evaluate_function(function, *arrays, iteration=0):
+    """``function`` of symbolic tensors, computed on arrays whose first axis is the batch; schedules are read at
+    ``iteration``."""
+    return vector_jacobian_product(function, arrays, iteration=iteration)[0]
 
 
 def evaluate(operation, *inputs):

@@ -4,11 +4,13 @@ import numpy as np
 
 from . import _registry, ops
 from ._fixed import Fixed
+from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr
 from .core.operations import losses as operations
 from .core.operations.elementwise import Unary
 from .core.operations.softmax import Softmax
+from .core.settings import Setting
 from .core.values import SymbolicTensor
 
 
@@ -101,6 +103,19 @@ def _check_labels(loss, y, classes: int) -> None:
         )
 
 
+class _Smoothing(Loss):
+    """A loss whose targets may be smoothed."""
+
+    label_smoothing = Adjustable(least=0, most=1)
+
+    def _structure(self) -> bool:
+        """Whether targets are smoothed."""
+        return vars(self)["label_smoothing"] != 0
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": described(self.label_smoothing)}
+
+
 class SparseCategoricalCrossentropy(Loss):
     """-log p[label] for integer labels (batch,) and predictions (batch, classes).
 
@@ -132,11 +147,11 @@ class SparseCategoricalCrossentropy(Loss):
         return {**super().get_config(), "from_logits": self.from_logits}
 
 
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(_Smoothing):
     """-sum(y_true * log p) for targets and predictions (batch, classes).
 
     from_logits: as of SparseCategoricalCrossentropy.
-    label_smoothing: from 0 to 1; targets become y * (1 - s) + s / classes (Szegedy et al. 2016).
+    label_smoothing: from 0 to 1, or a schedule; targets become y * (1 - s) + s / classes (Szegedy et al. 2016).
     axis: of the classes; must be -1.
     """
 
@@ -146,26 +161,27 @@ class CategoricalCrossentropy(Loss):
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
         self.from_logits = checks.boolean(type(self).__name__, "from_logits", from_logits)
-        self.label_smoothing = _label_smoothing(self, label_smoothing)
+        self.label_smoothing = label_smoothing
         _check_axis(axis)
 
     def call(self, y_true, y_pred):
-        if self.label_smoothing:
-            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        if self._structure():
+            smoothing = Setting(self, "label_smoothing")
+            y_true = y_true * (1 - smoothing) + smoothing / y_pred.shape[-1]
         logits = y_pred if self.from_logits else logits_of(y_pred, Softmax)
         if logits is not None:
             return operations.SoftmaxCrossEntropy()(logits, y_true)
         return operations.CrossEntropy()(y_pred, y_true)
 
     def get_config(self):
-        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+        return {**super().get_config(), "from_logits": self.from_logits}
 
 
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(_Smoothing):
     """-(t log p + (1 - t) log(1 - p)), mean over the last axis, for targets and predictions (batch, ...).
 
     from_logits: predictions are logits; otherwise probabilities.
-    label_smoothing: targets become t * (1 - s) + s / 2.
+    label_smoothing: from 0 to 1, or a schedule; targets become t * (1 - s) + s / 2.
     axis: over which the mean is taken; must be -1.
     """
 
@@ -175,19 +191,20 @@ class BinaryCrossentropy(Loss):
     ):  # fmt: skip
         super().__init__(name, reduction, dtype)
         self.from_logits = checks.boolean(type(self).__name__, "from_logits", from_logits)
-        self.label_smoothing = _label_smoothing(self, label_smoothing)
+        self.label_smoothing = label_smoothing
         _check_axis(axis)
 
     def call(self, y_true, y_pred):
-        if self.label_smoothing:
-            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
+        if self._structure():
+            smoothing = Setting(self, "label_smoothing")
+            y_true = y_true * (1 - smoothing) + smoothing / 2
         logits = y_pred if self.from_logits else logits_of(y_pred, Unary, "sigmoid")
         if logits is not None:
             return operations.BinaryCrossEntropyWithLogits()(logits, y_true)
         return operations.BinaryCrossEntropy()(y_pred, y_true)
 
     def get_config(self):
-        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+        return {**super().get_config(), "from_logits": self.from_logits}
 
 
 class MeanSquaredError(Loss):
@@ -219,10 +236,6 @@ class FunctionLoss(Loss):
 
     def call(self, y_true, y_pred):
         return self.function(y_true, y_pred)
-
-
-def _label_smoothing(loss, value) -> float:
-    return checks.number(type(loss).__name__, "label_smoothing", value, least=0, most=1)
 
 
 def _check_axis(axis) -> None:

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from . import _registry, _schema, data, saving
+from . import _compilation, _registry, _schema, data, saving
+from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, policy, trace
 from .core.errors import invalid, module_getattr
 from .core.operations.base import REGISTRY as OPERATIONS
@@ -17,18 +18,12 @@ from .layers.input import InputLayer
 from .training import Trainer
 
 
-def _flatten(structure) -> list:
-    if isinstance(structure, list | tuple):
-        return [leaf for item in structure for leaf in _flatten(item)]
-    return [structure]
-
-
 class Model(Trainer, Layer):
     """A model from symbolic inputs to symbolic outputs, or a subclass with its own ``call``.
 
     Arguments:
-        inputs: a tensor made by ``Input``, or a list of them.
-        outputs: a tensor that depends on them, or a list.
+        inputs: a tensor made by ``Input``, or a list or dict of them.
+        outputs: a tensor that depends on them, or a list or dict.  Calls and predictions return the same structure.
 
     Example::
 
@@ -54,12 +49,17 @@ class Model(Trainer, Layer):
     # ---- the graph of layers
 
     def _connect(self, inputs, outputs) -> None:
-        self._several_inputs = isinstance(inputs, list | tuple)
-        self._several_outputs = isinstance(outputs, list | tuple)
-        graph_inputs, self._graph_outputs = _flatten(inputs), _flatten(outputs)
+        self._input_structure, self._output_structure = _lists(inputs), _lists(outputs)
+        graph_inputs, self._graph_outputs = flatten(inputs), flatten(outputs)
         for x in [*graph_inputs, *self._graph_outputs]:
             if not isinstance(x, SymbolicTensor):
                 raise TypeError(f"Model expects tensors made by Input and by layers. Received: {x!r}")
+        for place, tensors in (("inputs", graph_inputs), ("outputs", self._graph_outputs)):
+            _check_batched(f"Model expects {place} with a batch axis.", tensors)
+        sizes = [_batch_size_of(x) for x in graph_inputs]
+        if len(set(sizes) - {None}) > 1:
+            raise invalid("Model expects inputs of one batch size.", batch_size=sizes)
+        self._fixed_batch_size = max((size for size in sizes if size is not None), default=None)
         self._nodes, self._ordered_layers = _nodes_between(graph_inputs, self._graph_outputs)
         self._connected = self.built = True
         self._graph_inputs = graph_inputs  # last: with it the model is ready for other threads
@@ -92,13 +92,15 @@ class Model(Trainer, Layer):
 
     @property
     def input_shape(self):
-        shapes = [x.shape for x in self._input_tensors()]
-        return shapes[0] if len(shapes) == 1 else shapes
+        """The shape of the input, or the shapes in the structure of the inputs."""
+        self._input_tensors()  # raises if the model is not built
+        return data.single(mapped(lambda x: x.shape, self._input_structure))
 
     @property
     def output_shape(self):
-        shapes = [x.shape for x in self.outputs]
-        return shapes[0] if len(shapes) == 1 else shapes
+        """The shape of the output, or the shapes in the structure of the outputs."""
+        self._input_tensors()
+        return data.single(mapped(lambda x: x.shape, self._output_structure))
 
     def _input_tensors(self) -> list[SymbolicTensor]:
         if self._graph_inputs is None:
@@ -108,38 +110,62 @@ class Model(Trainer, Layer):
             )
         return self._graph_inputs
 
-    def _build_from_arrays(self, arrays: list[np.ndarray]) -> None:
-        """Find the input shapes from the first data."""
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, by which they can be given: keys of the dict that the model takes, or their own."""
+        self._input_tensors()  # raises if the model is not built
+        return _compilation.distinct(names_of(self._input_structure, lambda number, x: x.name))
+
+    def _build_from_arrays(self, arrays) -> None:
+        """Find the input shapes from the first data, a structure of arrays."""
         if self._graph_inputs is not None:
             return
-        names = ["input", *(f"input_{i}" for i in range(1, len(arrays)))]
-        self._build_from_tensors([placeholder(n, a.shape[1:]) for n, a in zip(names, arrays, strict=True)])
+        names = names_of(arrays, lambda number, array: "input" if number == 0 else f"input_{number}")
+        found = [placeholder(n, a.shape[1:]) for n, a in zip(names, flatten(arrays), strict=True)]
+        self._build_from_tensors(packed(arrays, found))
 
     def _build_from_tensors(self, tensors) -> None:
-        """Call the model on its inputs for the first time."""
-        self._several_inputs = len(tensors) > 1
-        outputs = self(tensors if self._several_inputs else tensors[0])
-        self._several_outputs = isinstance(outputs, list | tuple)
-        self._graph_outputs = _flatten(outputs)
-        self._graph_inputs = tensors
+        """Call the model for the first time, on a structure of tensors."""
+        outputs = self(tensors)
+        found = flatten(outputs)
+        _check_batched(f"The model {self.name!r} must return tensors with a batch axis.", found)
+        self._input_structure, self._output_structure, self._graph_outputs = tensors, _lists(outputs), found
+        self._graph_inputs = flatten(tensors)
 
-    def __call__(self, inputs, training=None):
-        if not any(isinstance(x, Value) for x in _flatten(inputs)):
-            self._build_once_from(data.as_arrays(inputs))
-        return super().__call__(inputs, training)
+    def _matched_inputs(self, given, place: str) -> list:
+        """The parts of a structure of tensors or arrays that are this model's inputs, in their order."""
+        owner, structure = f"the model {self.name!r}", self._input_structure
+        if isinstance(structure, SymbolicTensor) and not isinstance(given, list | tuple | dict):
+            return [given]
+        if not isinstance(given, dict) and not isinstance(structure, dict):
+            parts = list(given) if isinstance(given, list | tuple) else [given]
+            expected = len(structure) if isinstance(structure, list) else 1
+            if len(parts) != expected:
+                raise ValueError(
+                    f"The model {self.name!r} has {expected} inputs. Received: {len(parts)} arrays in {place}"
+                )
+            given = parts if isinstance(structure, list) else parts[0]
+        return leaves_like(structure, given, self.input_names, "input", owner, place)
 
-    def _of_input_dtypes(self, arrays):
-        if len(arrays) != len(self._graph_inputs):
-            return arrays  # for ``call`` to refuse
-        return [a.astype(x.dtype) for a, x in zip(arrays, self._graph_inputs, strict=True)]
+    def _of_input_dtypes(self, arguments):
+        first, *others = arguments
+        if self._graph_inputs is None and others:
+            return super()._of_input_dtypes(arguments)
+        structure = data.as_structure(arguments[first], first)
+        self._build_once_from(structure)
+        pairs = zip(self._matched_inputs(structure, first), self._graph_inputs, strict=True)
+        samples = len(flatten(structure)[0])
+        self._check_batches(samples, samples)
+        structure = packed(self._input_structure, [array.astype(x.dtype) for array, x in pairs])
+        return {**super()._of_input_dtypes(arguments), first: structure}
 
     def call(self, inputs, training=None):
         """Apply the graph of layers to new inputs; ``training`` is for layers that were not told when it was made."""
-        given = _flatten(inputs)
-        if len(given) != len(self._graph_inputs):
-            raise ValueError(f"{self.name} has {len(self._graph_inputs)} inputs. Received: {len(given)} tensors")
         values = {}
-        for expected, x in zip(self._graph_inputs, given, strict=True):
+        given = self._matched_inputs(inputs, "inputs")
+        for name, expected, x in zip(self.input_names, self._graph_inputs, given, strict=True):
+            if not isinstance(x, Value):
+                raise TypeError(f"The input {name!r} of the model {self.name!r} is a tensor. Received: {x!r}")
             if x.shape != expected.shape:
                 raise ValueError(
                     f"{self.name} expects an input of shape {display(expected.shape)}. "
@@ -154,8 +180,7 @@ class Model(Trainer, Layer):
             values[expected] = x
 
         self._apply_nodes(values, training)
-        outputs = [values[x] for x in self._graph_outputs]
-        return outputs if self._several_outputs else outputs[0]
+        return packed(self._output_structure, [values[x] for x in self._graph_outputs])
 
     def _apply_nodes(self, values: dict, training=None, layers=None) -> None:
         """Add to ``values``, {tensor of this model: its new counterpart}, all that depend on the inputs.
@@ -163,19 +188,26 @@ class Model(Trainer, Layer):
         layers: {layer: what is used in its place}; None: the layers themselves.
         """
 
-        def replaced(structure):
-            if isinstance(structure, list | tuple):
-                return [replaced(item) for item in structure]
-            return values.get(structure, structure) if isinstance(structure, SymbolicTensor) else structure
+        def replaced(leaf):
+            if isinstance(leaf, Variable) and layers is not None:
+                owner, number = _place_of_weight(leaf, layers)
+                if owner is None or len(layers[owner].weights) <= number:
+                    raise ValueError(
+                        f"The model {self.name!r} cannot be cloned: it uses {leaf.name!r} outside of its layer, before "
+                        "that layer is applied, or it belongs to none."
+                    )
+                return layers[owner].weights[number]
+            return values.get(leaf, leaf) if isinstance(leaf, SymbolicTensor) else leaf
 
         for node in self._nodes:
-            arguments = replaced(node.inputs)
+            arguments, keywords = mapped(replaced, node.arguments), mapped(replaced, node.keywords)
             if isinstance(node.layer, Operation):
                 results = node.layer(*arguments)
             else:
                 layer = node.layer if layers is None else layers[node.layer]
-                results = layer(arguments, training=training if node.training is None else node.training)
-            for old, new in zip(node.outputs, _flatten(results), strict=True):
+                mode = training if node.training is None else node.training
+                results = layer(*arguments, **keywords, training=mode)
+            for old, new in zip(node.outputs, flatten(results), strict=True):
                 values[old] = new
 
     # ---- copies
@@ -200,8 +232,8 @@ class Model(Trainer, Layer):
         inputs = [placeholder(x.name, x.shape[1:], x.dtype) for x in self._input_tensors()]
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
-            outputs = self.call(inputs if self._several_inputs else inputs[0], **arguments)
-        return inputs, _flatten(outputs)
+            outputs = self.call(packed(self._input_structure, inputs), **arguments)
+        return inputs, flatten(outputs)
 
     # ---- weights on disk, configuration
 
@@ -224,22 +256,44 @@ class Model(Trainer, Layer):
         tensors = {x: ["input", i] for i, x in enumerate(self._graph_inputs)}
 
         def described(structure):
-            if isinstance(structure, list | tuple):
+            if isinstance(structure, list):
                 return [described(item) for item in structure]
+            if isinstance(structure, tuple):
+                return {"tuple": [described(item) for item in structure]}
+            if isinstance(structure, dict):
+                return {"dict": {key: described(item) for key, item in structure.items()}}
             if isinstance(structure, SymbolicTensor):
                 return {"tensor": tensors[structure]}
             if isinstance(structure, Constant):
-                return {"constant": structure.array.tolist()}
-            raise TypeError(f"{self.name} cannot be saved: {structure!r} is used outside of a layer.")
+                return {"constant": structure.array.tolist(), "dtype": structure.dtype}
+            if isinstance(structure, Variable):
+                layer, number = _place_of_weight(structure, places)
+                if layer is not None:
+                    return {"weight": [places[layer], number]}
+                raise TypeError(
+                    f"{self.name} cannot be saved: {structure!r} is used outside of its layer, before that layer is "
+                    "applied, or belongs to none."
+                )
+            if isinstance(structure, bool | int | float | str | None):
+                return {"value": structure}
+            raise TypeError(
+                f"{self.name} cannot be saved: an argument of a layer is a tensor, an array, a number, a string, None, "
+                f"or lists and dicts of them. Received: {structure!r}"
+            )
 
         for index, node in enumerate(self._nodes):
-            entry = {"inputs": described(node.inputs)}
             if isinstance(node.layer, Operation):
-                entry["operation"] = _registry.serialize(node.layer)
+                entry = {
+                    "inputs": [described(x) for x in node.arguments], "operation": _registry.serialize(node.layer),
+                }  # fmt: skip
             else:
-                if node.layer not in places:
-                    places[node.layer] = len(places)
-                entry["layer"] = places[node.layer]
+                first, *others = [described(x) for x in node.arguments] or [{"value": None}]
+                entry = {"inputs": first}
+                if others:
+                    entry["arguments"] = others
+                if node.keywords:
+                    entry["keywords"] = {name: described(part) for name, part in node.keywords.items()}
+                entry["layer"] = places.setdefault(node.layer, len(places))
                 if node.training is not None:
                     entry["training"] = node.training
             nodes.append(entry)
@@ -248,13 +302,11 @@ class Model(Trainer, Layer):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "inputs": [
-                {"name": x.name, "shape": list(x.shape[1:]), "dtype": x.dtype} for x in self._graph_inputs
-            ],
+            "inputs": [described_input(x) for x in self._graph_inputs],
             "layers": [_registry.serialize(layer) for layer in places],
             "nodes": nodes,
             "outputs": [{"tensor": tensors[x]} for x in self._graph_outputs],
-            "several": [self._several_inputs, self._several_outputs],
+            "structures": [_numbered(self._input_structure), _numbered(self._output_structure)],
         }
 
     @classmethod
@@ -262,38 +314,56 @@ class Model(Trainer, Layer):
         if "nodes" not in config:
             return cls(**config)
         _schema.functional(config, cls.__name__)
-        from .layers import Input
-
-        inputs = [Input(tuple(x["shape"]), dtype=x["dtype"], name=x["name"]) for x in config["inputs"]]
+        inputs = [input_of(x) for x in config["inputs"]]
         layers = [_registry.deserialize(c, REGISTRY, kind="layer") for c in config["layers"]]
         results = []
 
         def rebuilt(structure):
             if isinstance(structure, list):
                 return [rebuilt(item) for item in structure]
-            if "constant" in structure:
-                array = np.asarray(structure["constant"])
-                return Constant(array.astype("int64" if array.dtype.kind == "i" else policy.floatx()))
-            kind, *place = structure["tensor"]
-            return inputs[place[0]] if kind == "input" else results[place[0]][place[1]]
+            match structure:
+                case {"tuple": items}:
+                    return tuple(rebuilt(item) for item in items)
+                case {"dict": items}:
+                    return {key: rebuilt(item) for key, item in items.items()}
+                case {"value": value}:
+                    return value
+                case {"weight": [layer, number]}:
+                    return layers[layer].weights[number]
+                case {"constant": values}:
+                    array = np.asarray(values)
+                    dtype = "int64" if array.dtype.kind == "i" else policy.floatx()  # of format 2
+                    return Constant(array.astype(structure.get("dtype", dtype)))
+                case {"tensor": ["input", number]}:
+                    return inputs[number]
+                case {"tensor": ["node", node, number]}:
+                    return results[node][number]
 
         for node in config["nodes"]:
-            arguments = rebuilt(node["inputs"])
+            first = rebuilt(node["inputs"])
             if "layer" in node:
-                results.append(_flatten(layers[node["layer"]](arguments, training=node.get("training"))))
+                arguments = [first, *(rebuilt(part) for part in node.get("arguments", ()))]
+                keywords = {name: rebuilt(part) for name, part in node.get("keywords", {}).items()}
+                layer = layers[node["layer"]]
+                results.append(flatten(layer(*arguments, **keywords, training=node.get("training"))))
             else:
                 operation = _registry.deserialize(node["operation"], OPERATIONS, kind="operation")
-                results.append(_flatten(operation(*arguments)))
+                results.append(flatten(operation(*first)))
         outputs = [rebuilt(x) for x in config["outputs"]]
-        several_inputs, several_outputs = config["several"]
-        model = cls(
-            inputs if several_inputs else inputs[0],
-            outputs if several_outputs else outputs[0],
-            name=config["name"],
-        )
+        structures = config.get("structures")
+        if structures is None:  # of format 2
+            both = zip((inputs, outputs), config["several"], strict=True)
+            structures = [list(range(len(tensors))) if several else 0 for tensors, several in both]
+        model = cls(packed(structures[0], inputs), packed(structures[1], outputs), name=config["name"])
         # the layers know for themselves whether they are trainable
         model._trainable = config["trainable"]
         return model
+
+    def saved_arguments(self):
+        config = self.get_config()
+        if type(self).from_config.__func__ is not Model.from_config.__func__:
+            return super().saved_arguments()
+        return (("inputs", "outputs"), {"name": self.name}) if "nodes" in config else ((), config)
 
     def to_json(self) -> str:
         """The configuration as JSON."""
@@ -357,7 +427,7 @@ class Sequential(Model):
             if layer.input_spec_shape is not None:
                 self._start = InputLayer(layer.input_spec_shape).output
             elif isinstance(layer, Model) and layer._graph_inputs is not None:
-                self._start = InputLayer(layer.input_shape[1:]).output
+                self._start = InputLayer(layer._graph_inputs[0].shape[1:]).output
         self._sequence.append(layer)
 
     def _rebuild(self) -> None:
@@ -388,21 +458,26 @@ class Sequential(Model):
         if self._graph_inputs is None:
             if not self._sequence:
                 raise invalid(f"The model {self.name!r} has no layers: add some first.", layers=[])
-            self.build((None, *arrays[0].shape[1:]))
+            self.build((None, *flatten(arrays)[0].shape[1:]))
+
+    def _build_from_tensors(self, tensors):
+        self.build(flatten(tensors)[0].shape)
 
     def __call__(self, inputs, training=None):
         if self._graph_inputs is None and self._sequence and isinstance(inputs, Value):
             self.build(inputs.shape)
-        return super().__call__(inputs, training)
+        return super().__call__(inputs, training=training)
+
+    def saved_arguments(self):
+        if type(self).from_config.__func__ is not Sequential.from_config.__func__:
+            return super().saved_arguments()
+        return (), {"name": self.name}
 
     def get_config(self):
-        start = None
-        if self._start is not None:
-            start = {"name": self._start.name, "shape": list(self._start.shape[1:]), "dtype": self._start.dtype}
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "input": start,
+            "input": None if self._start is None else described_input(self._start),
             "layers": [_registry.serialize(layer) for layer in self._sequence],
         }
 
@@ -411,8 +486,7 @@ class Sequential(Model):
         _schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
         if config["input"] is not None:
-            start = config["input"]
-            model._append(InputLayer(tuple(start["shape"]), dtype=start["dtype"], name=start["name"]))
+            model._append(input_of(config["input"]))
         for layer in config["layers"]:
             model._append(_registry.deserialize(layer, REGISTRY, kind="layer"))
         model._rebuild()
@@ -427,19 +501,57 @@ def _registry_unknown(kind, name, known):
     return unknown_name(kind, str(name), known)
 
 
-class _OperationNode:
-    """One use of a bare operation between layers, as in ``y = x1 * x2``."""
+def described_input(tensor) -> dict:
+    """An input as files have it."""
+    size = _batch_size_of(tensor)
+    found = {"name": tensor.name, "shape": list(tensor.shape[1:]), "dtype": tensor.dtype}
+    return found if size is None else {**found, "batch_size": size}
 
-    def __init__(self, application):
-        self.layer = application.operation
-        self.inputs = list(application.inputs)
-        self.outputs = application.outputs
+
+def input_of(description: dict) -> SymbolicTensor:
+    """The input that ``described_input`` described."""
+    return InputLayer(
+        tuple(description["shape"]), description.get("batch_size"), description["dtype"], name=description["name"]
+    ).output
+
+
+def _place_of_weight(variable, layers) -> tuple:
+    """(layer, number among its weights) of a weight; (None, None) if it is of none of the layers."""
+    for layer in layers:
+        for number, weight in enumerate(layer.weights):
+            if weight is variable:
+                return layer, number
+    return None, None
+
+
+def _batch_size_of(tensor) -> int | None:
+    """The batch size that an input was made for; None for any."""
+    made_by = None if tensor.history is None else tensor.history.layer
+    return made_by.batch_size if isinstance(made_by, InputLayer) else None
+
+
+def _check_batched(expected: str, tensors) -> None:
+    for x in tensors:
+        if isinstance(x, Value) and not x.batched:
+            raise ValueError(f"{expected} Received: {x.name!r} of shape={display(x.shape)}")
+
+
+def _lists(structure):
+    """The structure with lists for tuples, as files have it."""
+    if isinstance(structure, dict):
+        return {key: _lists(part) for key, part in structure.items()}
+    return [_lists(part) for part in structure] if isinstance(structure, list | tuple) else structure
+
+
+def _numbered(structure):
+    """The structure with the numbers of its leaves."""
+    return packed(structure, range(len(flatten(structure))))
 
 
 def _link(node) -> None:
     """Let the outputs of a copied node know where they come from."""
     if isinstance(node.layer, Operation):
-        application = Application(node.layer, tuple(node.inputs), "")
+        application = Application(node.layer, node.arguments, "")
         application.outputs = node.outputs
         for output in node.outputs:
             output.producer = output.producer or application
@@ -455,7 +567,7 @@ def _nodes_between(inputs, outputs) -> tuple[list, list]:
     made_by = {}  # tensor -> node
     for x in inputs:
         is_input = x.history is not None and isinstance(x.history.layer, InputLayer)
-        made_by[x] = x.history if is_input else Node(None, [], [x])
+        made_by[x] = x.history if is_input else Node(None, (), {}, [x])
 
     def node_of(tensor):
         if tensor not in made_by:
@@ -466,12 +578,13 @@ def _nodes_between(inputs, outputs) -> tuple[list, list]:
                         f"The output depends on the input {tensor.name!r} of shape {display(tensor.shape)}, which is "
                         "not among the model's inputs."
                     )
-                node = _OperationNode(tensor.producer)
+                application = tensor.producer  # of a bare operation between layers, as in ``y = x1 * x2``
+                node = Node(application.operation, application.inputs, {}, application.outputs)
             made_by.update(dict.fromkeys(node.outputs, node))
         return made_by[tensor]
 
     def parents(node):
-        return [node_of(x) for x in _flatten(node.inputs) if isinstance(x, SymbolicTensor)]
+        return [node_of(x) for x in node.inputs if isinstance(x, SymbolicTensor)]
 
     # depth first; long chains of layers must not exhaust Python's recursion: an explicit stack
     reached, finished = {}, {}
@@ -531,29 +644,25 @@ def clone_model(model, input_tensors=None, clone_function=None) -> Model:
 
     used = model._sequence if sequential else [n.layer for n in model._nodes if isinstance(n.layer, Layer)]
     layers = {layer: cloned(layer) for layer in dict.fromkeys(used)}
-    given = None if input_tensors is None else _flatten(input_tensors)
+    given = None if input_tensors is None else flatten(input_tensors)
     if sequential:
         start = [] if model._start is None else [_new_input(model._start)]
         clone = Sequential([*(start if given is None else given), *(layers[layer] for layer in used)], name=model.name)
     else:
-        if any(isinstance(x, Variable) for node in model._nodes for x in _flatten(node.inputs)):
-            raise ValueError(f"The model {model.name!r} cannot be cloned: it uses a weight outside of its layer.")
         inputs = [_new_input(x) for x in model._graph_inputs] if given is None else given
         if len(inputs) != len(model._graph_inputs):
             raise ValueError(f"{model.name} has {len(model._graph_inputs)} inputs. Received: {len(inputs)} tensors")
         values = dict(zip(model._graph_inputs, inputs, strict=True))
         model._apply_nodes(values, layers=layers)
         outputs = [values[x] for x in model._graph_outputs]
-        clone = Model(
-            inputs if model._several_inputs else inputs[0], outputs if model._several_outputs else outputs[0],
-            name=model.name,
-        )  # fmt: skip
+        structures = packed(model._input_structure, inputs), packed(model._output_structure, outputs)
+        clone = Model(*structures, name=model.name)
     clone._trainable = model.trainable  # the layers know for themselves
     return clone
 
 
 def _new_input(tensor) -> SymbolicTensor:
-    return InputLayer(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name).output
+    return input_of(described_input(tensor))
 
 
 load_model = saving.load_model

@@ -8,9 +8,11 @@ import numpy as np
 
 from .core.errors import invalid, module_getattr
 from .core.operations.base import normalize_axis
+from .core.operations.batch import BatchSum, SampleSum
 from .core.operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from .core.operations.custom import CustomOperation
 from .core.operations.dense import BiasAdd, Matmul
+from .core.operations.effects import Assign
 from .core.operations.elementwise import Binary, Cast, Unary
 from .core.operations.reduction import Reduction
 from .core.operations.shape import Concatenate, Pad2D, Reshape, Slice, Transpose
@@ -142,8 +144,14 @@ def _reduce(function, x, axis, keepdims):
         from .eager import evaluate_function
 
         return evaluate_function(lambda value: _reduce(function, value, axis, keepdims), x)
+    if axis is None and x.batched and function in ("sum", "mean") and not keepdims:
+        return BatchSum(function == "mean")(x)
+    if axis is None and x.batched:
+        raise invalid(f"ops.{function} needs an axis that is not the batch's.", axis=axis)
     if axis is None:
-        raise invalid(f"ops.{function} needs an axis that is not the batch's: the loss reduces the batch.", axis=axis)
+        axis = tuple(range(x.ndim))
+    if axis in (0, (0,), -x.ndim) and x.batched and function in ("sum", "mean") and not keepdims:
+        return SampleSum(function == "mean")(x)
     axes = [normalize_axis(function, a, x) for a in (axis if isinstance(axis, tuple | list) else (axis,))]
     for a in sorted(axes, reverse=True):
         x = Reduction(function, a, keepdims)(x)
@@ -152,13 +160,17 @@ def _reduce(function, x, axis, keepdims):
 
 @_public
 def sum(x, axis=None, keepdims=False):
-    """The sum along ``axis`` (an int or a tuple, not the batch)."""
+    """The sum along ``axis`` (an int or a tuple, not the batch),
+    or of all elements, the batch included: one number.
+    """
     return _reduce("sum", x, axis, keepdims)
 
 
 @_public
 def mean(x, axis=None, keepdims=False):
-    """The mean along ``axis`` (an int or a tuple, not the batch)."""
+    """The mean along ``axis`` (an int or a tuple, not the batch),
+    or of all elements, the batch included: one number.
+    """
     return _reduce("mean", x, axis, keepdims)
 
 
@@ -166,6 +178,12 @@ def mean(x, axis=None, keepdims=False):
 def max(x, axis=None, keepdims=False):
     """The maximum along ``axis`` (an int or a tuple, not the batch); the first one receives the gradient."""
     return _reduce("max", x, axis, keepdims)
+
+
+@_public
+def shape(x):
+    """The sizes of x, as a tuple; None for the batch axis of a symbolic tensor."""
+    return tuple(x.shape) if isinstance(x, Value) else np.shape(x)
 
 
 @_public
@@ -266,7 +284,7 @@ def average_pool(inputs, pool_size, strides=None, padding="valid"):
 
 operators(
     add=add, subtract=subtract, multiply=multiply, divide=divide, power=power, matmul=matmul, negative=negative,
-    absolute=absolute,
+    absolute=absolute, assign=lambda variable, value: Assign()(variable, value),
 )  # fmt: skip
 
 __getattr__ = module_getattr(__name__, "function")

@@ -4,15 +4,19 @@ Every hyperparameter may be a number or a schedule (``jitnet.optimizers.schedule
 """
 
 import copy
+import inspect
 import sys
 
 import numpy as np
 
 from . import _registry, schedules
 from ._fixed import Fixed
+from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
-from .core.program import Scalar
+from .core.operations.effects import Update
+from .core.settings import Number, Setting
+from .core.values import Value
 
 # Keras's name of the module of schedules, importable although this is no package
 sys.modules[f"{__name__}.schedules"] = schedules
@@ -63,28 +67,71 @@ class Hyperparameter(float):
     del _name, _delegated
 
 
+_OPTIONS = ("gradient_accumulation_steps", "use_ema", "ema_momentum", "ema_overwrite_frequency")
+
+
+class _Source(Number):
+    """The values of an optimizer's hyperparameter."""
+
+    follows_schedule = False  # an update reads all of them anew
+
+    def __init__(self, optimizer, key):
+        self._optimizer, self.name = optimizer, key
+
+    def values(self, steps, evaluate):
+        return evaluate(self._optimizer._hyperparameters[self.name], steps)
+
+
+class _Steps(Number):
+    """The steps that an optimizer has taken."""
+
+    name, follows_schedule = "step", False
+
+    def __init__(self, optimizer):
+        self._optimizer = optimizer
+
+    def values(self, steps, evaluate):
+        return steps - steps[0] + self._optimizer.iterations
+
+
 class Optimizer(Fixed, NamesArguments):
     """Base of all optimizers.
 
-    A subclass names its kernel, its slots (arrays of the parameters' size that it keeps between steps) and its
-    hyperparameters, all of which the kernel takes as scalars.
+    A subclass names its hyperparameters and its slots, arrays of the parameters' size that it keeps between steps, and
+    says how it updates: by the name of a ``function`` of single elements in ``kernels.scalar.optimizers``, or in a
+    method ``update`` of operations.
+
+    gradient_accumulation_steps: update once in so many steps, by the mean of their gradients.
+    use_ema, ema_momentum, ema_overwrite_frequency: keep moving averages of the parameters in the slot ``average``,
+        which replace the parameters once in so many steps.
 
     An optimizer belongs to the model that it first trains: weights of another one are refused, as in Keras, because
     the steps taken and the slots say nothing about them.
     """
 
-    kernel: str
-    slot_names: tuple = ()
+    function: str | None = None
+    own_slots: tuple = ()
     hyperparameter_names: tuple = ()
 
-    def __init__(self, name: str | None = None, **hyperparameters):
+    def __init__(
+        self, name: str | None = None, gradient_accumulation_steps=None, use_ema=False, ema_momentum=0.99,
+        ema_overwrite_frequency=None, **hyperparameters,
+    ):  # fmt: skip
+        kind = type(self).__name__
+        every = gradient_accumulation_steps
+        self.accumulates = 1 if every is None else checks.integer(kind, "gradient_accumulation_steps", every, least=2)
+        self.averages = checks.boolean(kind, "use_ema", use_ema)
+        often = ema_overwrite_frequency
+        self.overwrites = None if often is None else checks.integer(kind, "ema_overwrite_frequency", often, least=1)
         self.name = checks.text(type(self).__name__, "name", name or type(self).__name__.lower())
         self._hyperparameters = {}
         unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
         if unknown:
-            raise unknown_arguments(type(self).__name__, unknown, ["name", *self.hyperparameter_names])
+            raise unknown_arguments(type(self).__name__, unknown, ["name", *_OPTIONS, *self.hyperparameter_names])
         for key in self.hyperparameter_names:
             self._set(key, hyperparameters[key])
+        if self.averages:
+            self._set("ema_momentum", ema_momentum)
         self._forget_state()
 
     @property
@@ -146,15 +193,82 @@ class Optimizer(Fixed, NamesArguments):
                 f"optimizer with a number, or assign another schedule. Received: {key}={value!r}"
             )
 
-    @property
-    def update_arguments(self) -> dict:
-        """The kernel's scalar arguments, by its parameters' names and in their order."""
-        return {name: Scalar(name) for name in self.hyperparameter_names}
+    # ---- the update
 
     @property
-    def hyperparameters(self) -> list:
-        """Their values, numbers or schedules, in the order of ``hyperparameter_names``."""
-        return [self._hyperparameters[name] for name in self.hyperparameter_names]
+    def slot_names(self) -> tuple:
+        """All arrays of the parameters' size that it keeps: ``own_slots``, and what its options need."""
+        accumulator = ("accumulator",) if self.accumulates > 1 else ()
+        return (*self.own_slots, *accumulator, *(("average",) if self.averages else ()))
+
+    @property
+    def structure(self) -> tuple:
+        """What a step's program depends on besides numbers."""
+        function = self.function or self._traces()
+        return function, self.slot_names, self.accumulates, self.averages, self.overwrites
+
+    def scalar_sources(self) -> dict:
+        """{name: what gives its values} of the hyperparameters."""
+        return {name: _Source(self, name) for name in self._hyperparameters}
+
+    def step_source(self):
+        """What gives the steps taken, to a program whose ``t`` are another optimizer's."""
+        return _Steps(self)
+
+    def _traces(self) -> bool:
+        return type(self).update is not Optimizer.update
+
+    def update(self, parameter, gradient, **numbers_and_slots):
+        """The new value of ``parameter``, or a tuple of it and the new values of the slots, in operations.
+
+        For optimizers that are no function of single elements (else see ``function``).  All are symbolic: ``parameter``
+        and ``gradient``, the slots by their names, the hyperparameters by theirs as single numbers (), ``step``, the
+        number of this update from 1, and ``loss``, if the method has an argument of that name.
+        """
+        raise TypeError(f"{type(self).__name__} needs a function or an update method")
+
+    def traced_update(self, parameter, gradient, slots: dict, numbers: dict, loss) -> dict:
+        """``update`` with what it asks for: {"parameter" or slot: new value}."""
+        wanted = inspect.signature(self.update).parameters
+        known = {**numbers, **slots}
+        if "loss" in wanted:
+            if loss is None:
+                raise invalid(f"{type(self).__name__} needs the loss: optimizer.apply(..., loss=loss).", loss=loss)
+            known["loss"] = loss
+        everything = any(p.kind is p.VAR_KEYWORD for p in wanted.values())
+        given = {name: value for name, value in known.items() if everything or name in wanted}
+        new = self.update(parameter, gradient, **given)
+        new = new if isinstance(new, tuple) else (new,)
+        names = ["parameter", *self.own_slots]
+        if len(new) != len(names):
+            raise ValueError(
+                f"{type(self).__name__}.update returns {len(names)} values: {', '.join(names)}. Received: {len(new)}"
+            )
+        for name, value in zip(names, new, strict=True):
+            if not isinstance(value, Value) or value.shape != parameter.shape:
+                shape = value.shape if isinstance(value, Value) else type(value).__name__
+                raise ValueError(
+                    f"{type(self).__name__}.update returns {name} of shape {parameter.shape}. Received: shape={shape}"
+                )
+        return dict(zip(names, new, strict=True))
+
+    def apply(self, gradients, trainable_variables=None, loss=None) -> None:
+        """In a ``train_step``: update variables by their gradients, both lists, whenever the step runs.
+
+        loss: what the gradients are taken of, for optimizers that ask for it.
+        """
+        variables = list(self._variables if trainable_variables is None else trainable_variables)
+        gradients = list(gradients)
+        if len(gradients) != len(variables):
+            raise ValueError(
+                f"apply needs a gradient for each of {len(variables)} variables. Received: {len(gradients)} gradients"
+            )
+        Update(self, len(variables))(*variables, *gradients, *(() if loss is None else (loss,)))
+
+    def apply_gradients(self, grads_and_vars) -> None:
+        """``apply`` with pairs (gradient, variable)."""
+        pairs = list(grads_and_vars)
+        self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
 
     # ---- state
 
@@ -227,6 +341,10 @@ class Optimizer(Fixed, NamesArguments):
         config = {"name": self.name}
         for key, value in self._hyperparameters.items():
             config[key] = value if isinstance(value, float) else schedules.serialize(value)
+        if self.accumulates > 1:
+            config["gradient_accumulation_steps"] = self.accumulates
+        if self.averages:
+            config |= {"use_ema": True, "ema_overwrite_frequency": self.overwrites}
         return config
 
     @classmethod
@@ -243,12 +361,16 @@ class SGD(Optimizer):
     learning_rate, momentum: numbers or schedules.
     """
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, *, name="SGD"):
-        self.nesterov = checks.boolean("SGD", "nesterov", nesterov)
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, *, name="SGD", **options):
+        self.nesterov = nesterov
         self._plain = True  # no velocity is kept until there is momentum; a schedule may leave zero later
-        super().__init__(name=name, learning_rate=learning_rate, momentum=momentum)
+        super().__init__(name=name, learning_rate=learning_rate, momentum=momentum, **options)
 
     hyperparameter_names = ("learning_rate", "momentum")
+    nesterov = Adjustable(checks.boolean)
+
+    def scalar_sources(self):
+        return super().scalar_sources() | ({} if self._plain else {"nesterov": Setting(self, "nesterov")})
 
     def _set(self, key, value):
         super()._set(key, value)
@@ -259,20 +381,15 @@ class SGD(Optimizer):
             self._plain = False
 
     @property
-    def kernel(self):
-        return "optimizers.sgd_update_plain" if self._plain else "optimizers.sgd_update"
+    def function(self):
+        return "sgd" if self._plain else "sgd_momentum"
 
     @property
-    def slot_names(self):
+    def own_slots(self):
         return () if self._plain else ("velocity",)
 
-    @property
-    def update_arguments(self):
-        rate = {"learning_rate": Scalar("learning_rate")}
-        return rate if self._plain else {**super().update_arguments, "nesterov": self.nesterov}
-
     def get_config(self):
-        return {**super().get_config(), "nesterov": self.nesterov}
+        return {**super().get_config(), "nesterov": described(self.nesterov)}
 
 
 class Adam(Optimizer):
@@ -281,16 +398,13 @@ class Adam(Optimizer):
     alpha = learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t); parameter -= alpha * m / (sqrt(v) + epsilon).
     """
 
-    kernel = "optimizers.adam_update"
-    slot_names = ("m", "v")
+    function = "adam"
+    own_slots = ("m", "v")
     hyperparameter_names = ("learning_rate", "beta_1", "beta_2", "epsilon")
 
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, *, name="adam"):
-        super().__init__(name=name, learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-
-    @property
-    def update_arguments(self):
-        return {**super().update_arguments, "t": Scalar("t") + 1}
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, *, name="adam", **options):
+        numbers = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        super().__init__(name=name, **numbers, **options)
 
 
 _KNOWN = _registry.by_name([SGD, Adam])

@@ -1,16 +1,17 @@
 """Penalties on weights that are added to the loss.
 
 Every regularizer is the pair of numbers ``l1`` and ``l2`` of the penalty ``l1 * sum(|w|) + l2 * sum(w**2)``, whose
-gradient is ``l1 * sign(w) + 2 * l2 * w``.  The training step reads the two numbers; it never calls the object.
+gradient is ``l1 * sign(w) + 2 * l2 * w``.  The training step reads the two numbers, which may be schedules, whenever it
+runs; it never calls the object.
 """
-
-import numbers
 
 import numpy as np
 
 from jitnet import _registry
 from jitnet._fixed import Fixed
-from jitnet.core.errors import NamesArguments, invalid, module_getattr
+from jitnet._settings import Adjustable, described
+from jitnet.core.errors import NamesArguments, module_getattr
+from jitnet.core.settings import Setting
 
 
 class Regularizer(Fixed, NamesArguments):
@@ -24,21 +25,22 @@ class Regularizer(Fixed, NamesArguments):
         ValueError: a factor that is negative or not finite.
     """
 
+    l1 = Adjustable(least=0)
+    l2 = Adjustable(least=0)
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0):
         self.l1 = l1
         self.l2 = l2
 
-    def __setattr__(self, name, value):
-        super().__setattr__(name, _factor(name, value) if name in ("l1", "l2") else value)
-
     def __call__(self, x) -> float:
-        """The penalty of the array ``x``, of any shape, summed in float64."""
+        """The penalty of the array ``x``, of any shape, summed in float64; of schedules, as at step 0."""
         x = np.asarray(x, dtype=np.float64)
-        return float(self.l1 * np.abs(x).sum() + self.l2 * np.square(x).sum())
+        l1, l2 = float(Setting(self, "l1")), float(Setting(self, "l2"))
+        return float(l1 * np.abs(x).sum() + l2 * np.square(x).sum())
 
     def get_config(self) -> dict:
         """The arguments that make an equal regularizer."""
-        return {"l1": self.l1, "l2": self.l2}
+        return {"l1": described(self.l1), "l2": described(self.l2)}
 
     @classmethod
     def from_config(cls, config: dict) -> "Regularizer":
@@ -58,7 +60,7 @@ class L1(Regularizer):
 
     def get_config(self) -> dict:
         """The arguments that make an equal regularizer."""
-        return {"l1": self.l1}
+        return {"l1": described(self.l1)}
 
 
 class L2(Regularizer):
@@ -73,7 +75,7 @@ class L2(Regularizer):
 
     def get_config(self) -> dict:
         """The arguments that make an equal regularizer."""
-        return {"l2": self.l2}
+        return {"l2": described(self.l2)}
 
 
 class L1L2(Regularizer):
@@ -85,12 +87,6 @@ class L1L2(Regularizer):
         l1: factor of the sum of absolute values, at least 0.
         l2: factor of the sum of squares, at least 0.
     """
-
-
-def _factor(name: str, value) -> float:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise invalid(f"`{name}` must be a finite number, at least 0.", **{name: value})
-    return float(value)
 
 
 l1 = L1

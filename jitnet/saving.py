@@ -10,10 +10,13 @@ import numpy as np
 
 from . import _compilation, _model_file, _registry, _seed, losses, metrics, optimizers
 from ._registry import custom_object_scope, register_keras_serializable
+from ._settings import described
+from ._structures import packed
 from .core import limits, policy
 from .core.values import placeholder
 from .layers import base
-from .layers.base import REGISTRY, Layer
+from .layers.base import REGISTRY
+from .training import Trainer
 
 __all__ = [
     "custom_object_scope", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
@@ -40,7 +43,7 @@ def save_model(model, filepath, overwrite=True) -> None:
         "model": _registry.serialize(model),
         "compile": _described_compilation(model),
         "floatx": next((v.dtype for v in names if v.dtype.startswith("float")), policy.floatx()),
-        "inputs": _described_inputs(model),
+        **_described_inputs(model),
         "random_streams": [layer._stream for layer in _random_layers(model)],
     }
     tensors = _weight_tensors(names)
@@ -103,15 +106,16 @@ def load_model(filepath, custom_objects=None, compile=True):
 
 def _made(path: str, tensors: dict, description: dict, compile: bool):
     """The model of a file."""
-    from .models import Model
-
     model = _registry.deserialize(description["model"], REGISTRY, kind="model")
-    if not isinstance(model, Model):
+    if not isinstance(model, Trainer):
         raise ValueError(f"What it describes is no model: {model!r}")
     inputs = description["inputs"]
     if inputs is not None and model._graph_inputs is None:
         # a subclass with its own call is built by its first input, as it was before
-        model._build_from_tensors([placeholder(x["name"], x["shape"], x["dtype"]) for x in inputs])
+        found = [placeholder(x["name"], x["shape"], x["dtype"]) for x in inputs]
+        # format 2 has no structure
+        structure = description.get("input_structure", list(range(len(found))) if len(found) > 1 else 0)
+        model._build_from_tensors(packed(structure, found))
     variables = _assign(model, path, tensors, description)
     for layer, stream in zip(_random_layers(model), description["random_streams"], strict=True):
         layer._stream = stream
@@ -183,16 +187,11 @@ def _weight_tensors(names) -> dict:
 
 def _check_config(layer) -> None:
     """Find out before hours of training are saved, not when they are loaded."""
-    from .models import Model, Sequential
-
-    cls, config = type(layer), layer.get_config()
-    arguments = ()
-    if cls.from_config.__func__ is Sequential.from_config.__func__:
-        config = {"name": layer.name}
-    elif cls.from_config.__func__ is Model.from_config.__func__ and "nodes" in config:
-        arguments, config = ("inputs", "outputs"), {"name": layer.name}
-    elif cls.from_config.__func__ not in (Layer.from_config.__func__, Model.from_config.__func__):
+    saved = layer.saved_arguments()
+    if saved is None:
         return
+    arguments, config = saved
+    cls = type(layer)
     try:
         inspect.signature(cls).bind(*arguments, **config)
     except TypeError as error:
@@ -203,16 +202,20 @@ def _check_config(layer) -> None:
         ) from None
 
 
-def _described_inputs(model):
+def _described_inputs(model) -> dict:
     if model._graph_inputs is None:
-        return None
-    return [{"name": x.name, "shape": x.shape[1:], "dtype": x.dtype} for x in model._graph_inputs]
+        return {"inputs": None}
+    inputs = [{"name": x.name, "shape": x.shape[1:], "dtype": x.dtype} for x in model._graph_inputs]
+    return {"inputs": inputs, "input_structure": packed(model._input_structure, range(len(inputs)))}
 
 
 def _described_compilation(model):
     if model._compiled is None:
         return None
     compiled = _compilation.as_lists(model._compiled, model)
+
+    def described_weights(weights):
+        return [described(w) for w in weights] if isinstance(weights, list | tuple) else described(weights)
 
     def described_metric(metric):
         if isinstance(metric, list | tuple):
@@ -224,7 +227,7 @@ def _described_compilation(model):
             "optimizer": optimizers.serialize(model.optimizer),
             "losses": [losses.serialize(loss) for loss in compiled["losses"]],
             "metrics": described_metric(compiled["metrics"]),
-            "loss_weights": compiled["loss_weights"],
+            "loss_weights": described_weights(compiled["loss_weights"]),
             "jit_compile": compiled["jit_compile"],
         }
     except ValueError as error:

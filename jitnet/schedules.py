@@ -6,6 +6,7 @@ Any hyperparameter of an optimizer accepts a schedule, not only the learning rat
 import itertools
 import math
 import numbers
+from collections.abc import Callable
 
 import numpy as np
 
@@ -277,23 +278,23 @@ class CosineDecayRestarts(_Formula):
         return (np.power(self.t_mul, period) - 1) / (self.t_mul - 1)
 
 
-def evaluate(schedule: Schedule | float, steps) -> np.ndarray:
+def evaluate(schedule: Callable | float, steps) -> np.ndarray:
     """The values of a hyperparameter at many steps.
 
     Args:
-        schedule: a schedule or a number.
+        schedule: a schedule, a function of the step, or a number.
         steps: integers, shape (n,).
 
     Returns:
         float64, shape (n,).
 
     Raises:
-        TypeError: ``schedule`` is neither, or a user's schedule returns no number.
+        TypeError: ``schedule`` is none of these, or a user's schedule returns no number.
     """
     steps = np.asarray(steps)
     if isinstance(schedule, numbers.Real):
         return np.full(steps.shape, schedule, dtype=np.float64)
-    if not isinstance(schedule, Schedule):
+    if not callable(schedule):
         raise TypeError(f"A hyperparameter must be a number or a Schedule. Received: {schedule!r}")
     if type(schedule).__call__ is _Formula.__call__:
         return schedule(steps)
@@ -303,7 +304,7 @@ def evaluate(schedule: Schedule | float, steps) -> np.ndarray:
         try:
             values[index] = value
         except (TypeError, ValueError) as error:
-            name = type(schedule).__name__
+            name = getattr(schedule, "__name__", type(schedule).__name__)
             raise TypeError(f"The schedule {name} must return a number. Received: {name}({step})={value!r}") from error
     return values
 
@@ -324,6 +325,13 @@ KNOWN = {
 def serialize(learning_rate_schedule: Schedule) -> dict:
     """``{"class_name": ..., "config": {...}}`` of a schedule."""
     return _registry.serialize(learning_rate_schedule)
+
+
+def given(value):
+    """``value`` as it is, or the schedule, if it is what ``serialize`` wrote for a schedule or for a function."""
+    if isinstance(value, dict) or (isinstance(value, str) and ">" in value):
+        return deserialize(value)
+    return value
 
 
 def deserialize(config: dict, custom_objects: dict | None = None) -> Schedule:

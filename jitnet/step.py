@@ -9,6 +9,7 @@ from . import _interrupts, schedules
 from ._locks import building
 from .builder import Builder, Computation
 from .config import conv_algorithm
+from .core.errors import unknown_name
 from .kernels.cpu.runtime.threads import get_num_threads
 from .targets.cpu import thresholds
 from .targets.cpu.load import load
@@ -29,19 +30,23 @@ class Step:
 
     def __init__(self, title: str, computation: Computation, fuse: bool = True, regions: bool | None = None):
         self.inputs = dict(computation.inputs)
-        self.optimizer = optimizer = computation.optimizer
         self.gathered = computation.gathered
-        self.trainable = list(computation.trainable)
         self.fuse = fuse
         target = CPU(conv_algorithm())
         built = Builder(computation, fuse, RESERVED)
         self.random = built.random
         self.variables = built.variables
-        self.results = built.results
+        self.results, self.places = built.results, built.places
+        self.has_loss = bool(computation.losses)
+        self.logs: list = []  # how results are read, set by whoever made the computation
         self.output_arguments, self.gradient_arguments = built.output_arguments, built.gradient_arguments
         self.program = built.program
         self._states = built.states
         self._settings = built.settings
+        self.states = built.updates.states
+        self.optimizer = self.states[0].optimizer if self.states else None
+        updated = [variable for state in self.states for variable in state.variables]
+        self.trainable = list(dict.fromkeys([*computation.trainable, *built.lowering.first_gradients, *updated]))
         with building:
             pack(self.variables)
         self.storages = {id(v.storage): v.storage for v in self.variables}
@@ -52,8 +57,9 @@ class Step:
         self.schedule = Schedule(self.program, self.layout, (True if fuse else None) if regions is None else regions)
 
         self._constants, constant_offsets = pack_constants(built.constants) if built.constants else (None, {})
-        self.hyperparameters = [*(optimizer.hyperparameter_names if optimizer else ()), *self._settings]
-        self.slots = list(optimizer.slot_names) if optimizer else []
+        self.hyperparameters = list(self._settings)
+        self.present = np.zeros(len(self.hyperparameters))  # their values in predictions, for ``QuickPrediction``
+        self.slots = [argument for state in self.states for argument in state.slots.values()]
         self.arguments = self._name_arguments(computation)
         writer = StepWriter(
             self.schedule, title, self.arguments, self.storage_names, constant_offsets, self.hyperparameters
@@ -61,7 +67,7 @@ class Step:
         self.source = writer.source()
         self._functions = writer.functions
         self._kernel_calls, self._function_calls = list(writer.kernel_calls), writer.function_calls
-        self._generated = list(writer.generated.values())
+        self._specialised, self._kernels = writer.generated, writer.kernels
         self._module = None
         self._compiled = False
         self.free: list[Workspace] = []  # those that no thread is using
@@ -85,8 +91,21 @@ class Step:
         names += ["gradients", "chunk_gradients"] if self.trainable else []
         names += ["arena"] + (["constants"] if self._constants is not None else [])
         names += ["hyperparameters"] if self.hyperparameters else []
-        names += ["iterations"] if self.optimizer else []
+        names += [state.iterations for state in self.states]
         return [*names, "seed", "t", "results"]
+
+    def kernel_source(self, name: str) -> str:
+        """The source of the kernel that the step calls by this name; of a specialised one, of its whole module."""
+        if name in self._specialised:
+            return self._specialised[name].source
+        if name not in self._kernels:
+            raise unknown_name("kernel of the step", name, [*self._kernels, *self._specialised])
+        from importlib import import_module
+
+        from .kernels.cpu.runtime.jit import kernel_source
+
+        module, function = self._kernels[name]
+        return kernel_source(getattr(import_module(f"jitnet.kernels.cpu.{module}"), function))
 
     # ---- running
 
@@ -101,7 +120,7 @@ class Step:
         if self._module is None:
             with building:
                 if self._module is None:
-                    module = load(self.source, self._functions, self._generated)
+                    module = load(self.source, self._functions, list(self._specialised.values()))
                     self._compile_functions(module)
                     self._module = module
         return self._module
@@ -136,20 +155,26 @@ class Step:
                 fixed["gradients"] = workspace.gradients
                 fixed["chunk_gradients"] = workspace.chunk_gradients[:chunks]
             workspace.bound[key] = fixed
-        if self.optimizer is not None:
+        for state in self.states:
             # another step may have moved the optimizer's state
-            arrays = {**arrays, **self.optimizer.state_arguments(self.layout, self.trainable, self.variables)}
+            found = state.optimizer.state_arguments(self.layout, state.variables, self.variables)
+            arrays = {**arrays, state.iterations: found.pop("iterations")}
+            arrays |= {state.slots[slot]: array for slot, array in found.items()}
         return [arrays[a] if a in arrays else fixed[a] for a in self.arguments]
 
-    def run(self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None) -> None:
+    def run(
+        self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None,
+        iteration: int = 0,
+    ) -> None:  # fmt: skip
         """Run ``count`` steps of ``batch`` samples from step ``t`` on; ``order`` has one part per step.
 
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
+        iteration: without an optimizer, the step at which schedules are read.
         """
         from .kernels.cpu.runtime import workers
 
         threads = max(self._threads(batch, compiled))
-        arrays = {**arrays, "hyperparameters": self.hyperparameter_table(arrays["t"], count)}
+        arrays = {**arrays, "hyperparameters": self.hyperparameter_table(arrays["t"], count, iteration)}
         with self.workspace() as workspace, self.explained():
             arguments = self.bind(workspace, batch, compiled, **arrays)
             self._compile_once(arguments)
@@ -162,12 +187,22 @@ class Step:
                 with workers.running(threads):
                     self._run_plain(batch, count, arrays, arguments)
 
-    def hyperparameter_table(self, first: int, count: int) -> np.ndarray:
-        """(count, number of run-time scalars) float64: their values at steps first, first + 1, ..."""
-        steps = np.arange(first, first + count)
-        values = [*(self.optimizer.hyperparameters if self.optimizer else ()), *self._settings.values()]
-        columns = [schedules.evaluate(value, steps) for value in values]
-        return np.ascontiguousarray(np.stack(columns, axis=1)) if columns else np.zeros((count, 0))
+    def hyperparameter_table(self, first: int, count: int, iteration: int = 0) -> np.ndarray:
+        """(count, number of run-time scalars) float64: their values at steps first, first + 1, ...
+
+        iteration: without an optimizer, the step at which all of them are read.
+        """
+        table = np.zeros((count, len(self.hyperparameters)))
+        if not self.hyperparameters:
+            return table
+        steps = np.arange(first, first + count) if self.optimizer else np.full(count, iteration)
+        for column, number in zip(table.T, self._settings.values(), strict=True):
+            column[:] = number.values(steps, schedules.evaluate)
+        return table
+
+    def follows_schedules(self) -> bool:
+        """Whether a setting changes without being assigned."""
+        return any(setting.follows_schedule for setting in self._settings.values())
 
     @contextlib.contextmanager
     def explained(self):
@@ -300,14 +335,16 @@ class QuickPrediction:
         self._batch = batch
         self._step, self._free = step, step.free
         self._function = step.module.step_compiled
+        step.present[:] = step.hyperparameter_table(0, 1)[0]
 
     @classmethod
     def of(cls, step: Step, result) -> "QuickPrediction | None":
         """For batches of the size of ``result``; None where Python's share of the time doesn't matter.
 
-        None also where every call draws new random numbers.
+        None also where every call draws new random numbers, or reads a schedule.  Whoever assigns a setting makes
+        another one.
         """
-        if not isinstance(result, np.ndarray) or len(step.inputs) != 1 or step.random or step.hyperparameters:
+        if not isinstance(result, np.ndarray) or len(step.inputs) != 1 or step.random or step.follows_schedules():
             return None
         return cls(step, result) if len(result) and step.work(len(result)) < thresholds.PARALLEL_WORK else None
 
@@ -335,7 +372,7 @@ class QuickPrediction:
         """The arguments before and after the input and the output."""
         step = self._step
         values = dict(x=None, seed=0, t=0, results=np.zeros(step.results), predictions=None)
-        arguments = step.bind(workspace, self._batch, **values)
+        arguments = step.bind(workspace, self._batch, **values, hyperparameters=step.present)
         at = step.arguments.index("x")  # "predictions" comes next
         bound = workspace.bound[self._batch] = tuple(arguments[:at]), tuple(arguments[at + 2 :])
         return bound

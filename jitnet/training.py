@@ -1,7 +1,6 @@
 """compile, fit, evaluate and predict."""
 
 import math
-import re
 import time
 import warnings
 
@@ -9,32 +8,27 @@ import numpy as np
 
 from . import _compilation, _interrupts, _seed, data, optimizers
 from ._exclusive import trained_here, trains
-from ._fixed import fix, tracing
 from ._locks import building
+from ._model_steps import ModelSteps, read_logs
 from ._profile import profile
-from ._registry import snake_case
-from .builder import Computation
+from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList
-from .config import conv_algorithm
 from .core.errors import invalid
-from .core.operations.base import display
-from .core.trace import training_mode
-from .core.values import placeholder
-from .metrics import LossMetric
-from .step import QuickPrediction, Step
+from .step import QuickPrediction
 
 SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
 AUTO_COMPILED_WORK = 1e8  # operations of a step, below which a fit with jit_compile="auto" runs in compiled mode
 PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress and for Ctrl-C
 
 
-class Trainer:
+class Trainer(ModelSteps):
     """What a model does with data.  Mixed into ``Model``."""
 
     optimizer = None
     stop_training = False
     _compiled: dict | None = None
     _last_batch_size: int | None = None  # that fit used
+    _fixed_batch_size: int | None = None  # the only one that the inputs take
 
     def compile(
         self, optimizer="sgd", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
@@ -44,9 +38,9 @@ class Trainer:
 
         optimizer: a name or an object of ``jitnet.optimizers`` (Keras's default, RMSprop, is not there yet).  An
             object keeps its state when its model is compiled with it again; another model's is refused.
-        loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list or as a
-            dict by the names of the outputs' layers.
-        loss_weights: a number per output, as a list or a dict.
+        loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list in the
+            order of ``output_names`` or as a dict by them.
+        loss_weights: a number or a schedule per output, as a list or a dict.
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
             list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with
             ``_1``, ``_2``, ... where names repeat, after ``{name of the output}_`` where there are several outputs.
@@ -90,26 +84,32 @@ class Trainer:
 
     @property
     def loss_weights(self):
-        """The loss weights as ``compile`` was given them."""
+        """The loss weights as ``compile`` was given them; they, and their entries, may be assigned at any time."""
         return self._compiled["loss_weights"] if self._compiled else None
 
     @loss_weights.setter
     def loss_weights(self, value):
-        raise invalid("compile sets the loss weights: call it again.", loss_weights=value)
+        if self._compiled is None:
+            raise invalid(f"The model {self.name!r} is not compiled: pass loss_weights to compile.", loss_weights=value)
+        value = _compilation.checked_weights(value)
+        if self._graph_inputs is not None:
+            _compilation.weights_by_output({"loss_weights": value}, self.output_names)
+        self._compiled["loss_weights"] = value
 
     @property
     def output_names(self) -> list[str]:
         """The names of the outputs, by which losses, metrics, their weights and targets can be given, as in logs.
 
-        They are those of the layers that return them, with ``_1``, ``_2``, ... where they repeat; ``output_1``,
-        ``output_2``, ... of a model with a call of its own.
+        They are the keys of the dict that the model returns; without one, the names of the layers that return them, or
+        ``output_1``, ``output_2``, ... of a model with a call of its own; with ``_1``, ``_2``, ... where they repeat.
         """
         self._input_tensors()  # raises if the model is not built
-        names = []
-        for number, tensor in enumerate(self._graph_outputs, start=1):
+
+        def own(number, tensor):
             layer = None if tensor.history is None else tensor.history.layer
-            names.append(tensor.name if layer is None else f"output_{number}" if layer is self else layer.name)
-        return _compilation.distinct(names)
+            return tensor.name if layer is None else f"output_{number + 1}" if layer is self else layer.name
+
+        return _compilation.distinct(names_of(self._output_structure, own))
 
     @property
     def metrics_names(self) -> list[str]:
@@ -121,137 +121,14 @@ class Trainer:
         self._quick = None
         self._written_from = {}
 
-    # ---- steps
+    def _settings_changed(self, structure: bool) -> None:
+        """A number that steps read was assigned; ``structure``: another step is needed for it."""
+        self._quick = None
+        if structure:
+            self._forget_steps()
 
-    def _require_compiled(self, method: str) -> None:
-        if self._compiled is None or not self._compiled["losses"]:
-            raise ValueError(
-                f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss). "
-                "Received: loss=None"
-            )
-        _compilation.check_weights_unchanged(self._compiled)
-        if self.optimizer is None and method != "evaluate":
-            raise ValueError(
-                f"The model {self.name!r} needs an optimizer before {method}: call model.compile(optimizer, loss). "
-                "Received: optimizer=None"
-            )
-
-    def _step(self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None) -> Step:
-        """The step of a mode: "train", "evaluate" or "predict"."""
-        trainable = tuple(v for v in self.trainable_weights)
-        kernel = self.optimizer.kernel if mode == "train" else None  # SGD's depends on whether it has momentum
-        penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, kernel, conv_algorithm())
-        steps = self._steps
-        if key not in steps:
-            with building, tracing():
-                if key not in steps:
-                    steps[key] = self._make_step(mode, trainable, target_shapes, {"fuse": fuse, "regions": regions})
-        return steps[key]
-
-    def _make_step(self, mode, trainable, target_shapes, options) -> Step:
-        training = mode == "train"
-        inputs, outputs = self._trace(training)
-        parts = self._parts()
-        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
-        arguments = dict(zip(names, inputs, strict=True))
-        kind = type(self).__name__
-        shapes = ", ".join(display(x.shape) for x in inputs)
-        layer_names = self._names_in_source()
-        name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
-        title = f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
-        if mode == "predict":
-            fix(self, parts)
-            return Step(title, Computation(arguments, outputs, layer_names=layer_names), **options)
-        used = self._loss_list()
-        targets = []
-        for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
-            name = "y" if len(outputs) == 1 else f"y_{i + 1}"
-            shape = self._target_shape(loss, output) if target_shapes is None else target_shapes[i]
-            target = placeholder(name, shape, "int64" if loss.sparse else output.dtype)
-            arguments[name] = target
-            targets.append(target)
-        sample_weight = placeholder("sample_weight", (), outputs[0].dtype)
-        weights = _compilation.weights_by_output(self._compiled, self.output_names)
-        metrics = self._metric_list(used)
-        with training_mode(training):
-            values = []
-            for loss, target, output in zip(used, targets, outputs, strict=True):
-                values.append(_compilation.checked_values("loss", loss.name, loss.call(target, output)))
-            records = list(values) if len(values) > 1 else []
-            for metric, i, _ in metrics:
-                target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
-                records.append(_compilation.checked_values("metric", metric.name, metric.values(target, outputs[i])))
-        # of what is trained, as in Keras
-        penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
-        penalties = [(variable, regularizer.l1, regularizer.l2) for variable, regularizer in penalised]
-        parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
-        parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
-        fix(self, parts + [self.optimizer] if training else parts)
-        computation = Computation(
-            arguments, losses=list(zip(values, weights, strict=True)), records=records,
-            reductions=[loss.reduction for loss in used], trainable=list(trainable) if training else [],
-            optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
-            sample_weight=sample_weight, layer_names=layer_names,
-        )  # fmt: skip
-        return Step(title, computation, **options)
-
-    def _parts(self) -> list:
-        """The model and all layers in it."""
-        found, pending = {}, [self]
-        while pending:
-            layer = pending.pop()
-            if layer not in found:
-                found[layer] = None
-                pending.extend(layer.sublayers())
-        return list(found)
-
-    def _names_in_source(self) -> dict:
-        """Names of layers as the step's source has them: automatic ones are counted from the model's start.
-
-        Two models of the same architecture so have the same source, and compile once.
-        """
-        names, counts, pending = {}, {}, list(self.sublayers())
-        while pending:
-            layer = pending.pop(0)
-            base = snake_case(type(layer).__name__)
-            if re.fullmatch(rf"{base}(_\d+)?", layer.name):
-                number = counts[base] = counts.get(base, -1) + 1
-                names[layer.name] = base if number == 0 else f"{base}_{number}"
-            pending = layer.sublayers() + pending
-        return names
-
-    def _loss_list(self) -> list:
-        """The loss of every output."""
-        return _compilation.losses_by_output(self._compiled, self.output_names)
-
-    @staticmethod
-    def _target_shape(loss, output) -> tuple:
-        return output.shape[1:-1] if loss.sparse else output.shape[1:]
-
-    def _metric_list(self, used) -> list[tuple]:
-        """[(metric, index of its output, its name in the logs)]; used: the losses."""
-        return _compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs)
-
-    def _record_names(self) -> list[str]:
-        """Names of the results in logs."""
-        names, several = ["loss"], len(self._graph_outputs) > 1
-        if several:
-            names += [f"{name}_loss" for name in self.output_names]
-        return _compilation.distinct(names + [name for _, _, name in self._metric_list(self._loss_list())])
-
-    def step_source(self, mode: str = "train", fuse: bool = True) -> str:
-        """The Python source of the step that runs.
-
-        mode: "train", "evaluate" or "infer".
-        fuse: False shows the unfused step, one kernel after the other over reference buffers.
-        """
-        modes = {"train": "train", "evaluate": "evaluate", "infer": "predict", "predict": "predict"}
-        if mode not in modes:
-            raise invalid('step_source expects mode "train", "evaluate" or "infer".', mode=mode)
-        if mode in ("train", "evaluate"):
-            self._require_compiled("step_source")
-        return self._step(modes[mode], fuse=fuse).source
+    def _iteration(self) -> int:
+        return 0 if self.optimizer is None else self.optimizer.iterations
 
     @trains
     def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
@@ -263,6 +140,7 @@ class Trainer:
         self._require_compiled("profile")
         arrays, samples, shapes = self._prepare(x, y)
         batch = min(_batch_size(batch_size), samples)
+        self._check_batches(batch, batch)
         step = self._step("train", shapes, regions=False)
         values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
 
@@ -279,29 +157,59 @@ class Trainer:
             with building:
                 self._build_from_arrays(arrays)
 
-    def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x"):
-        """Checked arrays: ({argument: array}, number of samples, target shapes)."""
-        arrays = data.as_arrays(x, what)
+    def _prepare_inputs(self, x, what="x") -> dict:
+        """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
+        arrays = data.as_structure(x, what)
         self._build_once_from(arrays)
-        inputs = data.prepare_inputs(self.name, arrays, self._input_tensors(), what)
-        samples = len(inputs[0])
+        inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
+        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
+        return dict(zip(names, inputs, strict=True))
+
+    def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x", mode="train"):
+        """Checked arrays: ({argument: array}, number of samples, target shapes)."""
+        if self._is_custom(mode):
+            return self._prepare_custom(x, y, sample_weight)
+        found = self._prepare_inputs(x, what)
+        samples = len(next(iter(found.values())))
         outputs = self._graph_outputs
         used = self._loss_list()
         if y is None:
             raise invalid("y is missing: the targets to compare the predictions with.", y=y)
-        ys = data.by_output(y, self.output_names)
+        ys = data.by_output(y, self._output_structure, self.output_names, f"the model {self.name!r}", "y")
         if len(ys) != len(outputs):
             raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
         targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
-        weights = data.prepare_weights(sample_weight, samples, outputs[0].dtype)
-        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
-        found = dict(zip(names, inputs, strict=True))
         for i, target in enumerate(targets):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
-        found["sample_weight"] = weights
+        names, dtype = self.output_names, outputs[0].dtype
+        weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
+        found["sample_weight"] = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
+        if len(weights) > 1:
+            for i, (name, weight) in enumerate(zip(names, weights, strict=True), start=1):
+                what = f"sample_weight of {name!r}"
+                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype, what)
         if class_weight is not None:
             self._weigh_classes(found, class_weight)
         return found, samples, tuple(t.shape[1:] for t in targets)
+
+    def _prepare_custom(self, x, y, sample_weight):
+        """The same for a step of the user's own, which knows what the arrays are."""
+        parts, structure, samples = {"x": x, "y": y, "sample_weight": sample_weight}, [], None
+        found: dict = {}
+        for what, part in parts.items():
+            if part is None:
+                continue
+            arrays = data.as_structure(part, what)
+            leaves = flatten(arrays)
+            names = [what] if len(leaves) == 1 else [f"{what}_{i + 1}" for i in range(len(leaves))]
+            for name, array in zip(names, leaves, strict=True):
+                found[name] = data.prepare_any(array, name)
+                samples = len(array) if samples is None else samples
+                if len(array) != samples:
+                    raise ValueError(f"{name} needs {samples} samples, as x. Received: shape={array.shape}")
+            remaining = iter(names)
+            structure.append(mapped(lambda _, names=remaining: next(names), arrays))
+        return found, samples, tuple(structure)
 
     def _weigh_classes(self, arrays: dict, class_weight) -> None:
         """Multiply the samples' weights with those of their classes."""
@@ -312,18 +220,29 @@ class Trainer:
         weights = data.class_weights(class_weight, arrays["y"], self._graph_outputs[0])
         arrays["sample_weight"] = arrays["sample_weight"] * weights
 
+    def _check_batches(self, batch_size: int, samples: int) -> None:
+        """Raise ValueError unless the model takes ``samples`` in batches of ``batch_size``."""
+        fixed = self._fixed_batch_size
+        if fixed is not None and (batch_size != fixed or samples % fixed):
+            raise invalid(
+                f"The inputs of the model {self.name!r} have batches of {fixed} samples: batch_size must be that, and "
+                "the number of samples a multiple.",
+                batch_size=batch_size, samples=samples,
+            )  # fmt: skip
+
     # ---- running steps
 
     def _seed(self) -> int:
         return _seed.global_seed()
 
-    def _run_batches(self, step, arrays, order, batch_size, results, on_progress=None, on_begin=None) -> int:
+    def _run_batches(self, step, which, arrays, order, batch_size, results, on_progress=None, on_begin=None) -> int:
         """Run the minibatches of ``order``, the last one may be smaller; the number of samples done.
 
+        which: mode and shapes of the targets, of which ``step`` is the step.
         on_progress(steps done, samples done) is called about every PROGRESS_SECONDS; True from it ends the run.
         on_begin(step) is called before every step, and on_progress then after every step.
         """
-        compiled = self._runs_compiled(step, batch_size)
+        compiled, steps = self._runs_compiled(step, batch_size), self._steps
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done = end = 0
@@ -334,14 +253,17 @@ class Trainer:
                 count = 1
             else:
                 count = min(count, max(1, int(PROGRESS_SECONDS / step.seconds_per_step)))
+            if steps is not self._steps:  # a callback has assigned what needs another step
+                steps, other = self._steps, self._step(*which, arrays=arrays)
+                step = other if other.results == step.results else step  # another compilation counts in the next epoch
             begin, end = done * batch_size, done * batch_size + count * batch
             values = {**arrays, "order": order[begin:end], "seed": seed, "results": results}
             if step.optimizer is None:
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
-                values["t"] = self.optimizer.iterations
+                values["t"] = self._taken(step)
             start = time.perf_counter()
-            step.run(batch, count, values, compiled)
+            step.run(batch, count, values, compiled, iteration=self._iteration())
             if done:  # the first call may compile
                 step.seconds_per_step = (time.perf_counter() - start) / count
             done += count
@@ -364,16 +286,16 @@ class Trainer:
     ):  # fmt: skip
         """Train for a number of epochs; returns the History callback.
 
-        x: array (samples, ...), or a list for several inputs; y: targets, for several outputs a list or a dict by their
-            names.
-        batch_size: samples per step (32); the last batch of an epoch may be smaller.
+        x: array (samples, ...), for several inputs a list, or a dict by ``input_names``; y: targets, for several
+            outputs a list, or a dict by ``output_names``.
+        batch_size: samples per step (that of ``Input``, or 32); the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
         verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
             epoch.
         validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
         shuffle: a new order of the samples in every epoch.
-        class_weight: {label: weight}, for training alone; sample_weight: (samples,), which validation_split divides
-            like the data.
+        class_weight: {label: weight}, for training alone; sample_weight: (samples,), or a list or dict of them for the
+            outputs, which validation_split divides like the data.
         steps_per_epoch: stop each epoch after so many steps; validation_steps: each validation.
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 
@@ -384,7 +306,7 @@ class Trainer:
         Other threads may predict and evaluate meanwhile: they see the weights as they are.
         """
         self._require_compiled("fit")
-        batch_size = _batch_size(batch_size)
+        batch_size = _batch_size(batch_size, self._fixed_batch_size)
         _check_integer("epochs", epochs, 0)
         _check_integer("initial_epoch", initial_epoch, 0)
         _check_integer("validation_freq", validation_freq, 1)
@@ -404,14 +326,14 @@ class Trainer:
                     f"Received: {type(validation_data).__name__}"
                 )
             vx, vy, *weights = validation_data
-            validation = self._prepare(vx, vy, *weights, what="the x of validation_data")
+            validation = self._prepare(vx, vy, *weights, what="the x of validation_data", mode="evaluate")
         elif validation_split:
             kept, held = data.split(list(arrays.values()), validation_split)
             validation = (dict(zip(arrays, held, strict=True)), len(held[0]), shapes)
             arrays, samples = dict(zip(arrays, kept, strict=True)), len(kept[0])
         if class_weight is not None:
             self._weigh_classes(arrays, class_weight)
-        step = self._step("train", shapes)
+        step = self._step("train", shapes, arrays=arrays)
         batch_size = self._last_batch_size = min(batch_size, samples)
         steps = math.ceil(samples / batch_size)
         if steps_per_epoch is not None:
@@ -422,10 +344,14 @@ class Trainer:
                     stacklevel=3,  # where fit was called
                 )
             steps = min(steps, steps_per_epoch)
+        self._check_batches(batch_size, min(samples, steps * batch_size))
+        if validation is not None:
+            size = validation_batch_size
+            held = min(validation[1], size * _steps(validation[1], size, validation_steps))
+            self._check_batches(min(size, held), held)
         self.stop_training = False
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
-        names = self._record_names()
         # with nothing to do between epochs, several of them run in one compiled call
         watched = [c for c in hooks.callbacks if c is not hooks.history]
         whole_batches = steps * batch_size <= samples
@@ -442,12 +368,14 @@ class Trainer:
                     )
                 for epoch in range(following, epochs):
                     hooks.on_epoch_begin(epoch)
-                    order = self._order(samples) if shuffle else np.arange(samples)
+                    # what a callback may have changed
+                    step = self._step("train", shapes, arrays=arrays)
+                    order = self._order(samples, self._taken(step)) if shuffle else np.arange(samples)
                     order = order[: steps * batch_size]
                     results = np.zeros(step.results)
 
-                    def on_progress(done, seen, results=results, epoch=epoch):
-                        logs = _means(names, results, seen)
+                    def on_progress(done, seen, step=step, results=results, epoch=epoch):
+                        logs = read_logs(step, results, seen)
                         self._check_loss(logs, epoch, done)
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
@@ -455,8 +383,9 @@ class Trainer:
                             hooks.progbar.update(done, logs)
                         return self.stop_training
 
-                    seen = self._run_batches(step, arrays, order, batch_size, results, on_progress, on_begin)
-                    logs = _means(names, results, seen)
+                    which = "train", shapes
+                    seen = self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
+                    logs = read_logs(step, results, seen)
                     if validation is not None and (epoch + 1) % validation_freq == 0:
                         found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
                         logs.update({f"val_{name}": value for name, value in found.items()})
@@ -480,7 +409,7 @@ class Trainer:
     def _run_epochs(self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks) -> int:
         """Run as many epochs in one call as PROGRESS_SECONDS hold, at most to the last but one; the next epoch."""
         count = max(1, min(epochs - epoch - 1, int(PROGRESS_SECONDS / (steps * step.seconds_per_step))))
-        first = self.optimizer.iterations
+        first = self._taken(step)
         size = steps * batch_size
         if shuffle:
             order = np.concatenate([self._order(samples, first + i * steps)[:size] for i in range(count)])
@@ -492,9 +421,8 @@ class Trainer:
         step.run(batch_size, count * steps, values, True, steps)
         if first:
             step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
-        names = self._record_names()
         for row in results:
-            logs = _means(names, row, size)
+            logs = read_logs(step, row, size)
             self._check_loss(logs, epoch)
             hooks.on_epoch_begin(epoch)
             hooks.on_epoch_end(epoch, logs)
@@ -514,24 +442,27 @@ class Trainer:
             stacklevel=5 if step is None else 6,  # where fit was called
         )
 
-    def _order(self, samples: int, iterations: int | None = None) -> np.ndarray:
-        """A permutation of the samples: a function of the seed and the steps taken (``iterations``) alone."""
+    def _taken(self, step) -> int:
+        """The training steps that were taken: those of the step's first optimizer."""
+        optimizer = step.optimizer or self.optimizer
+        return 0 if optimizer is None else optimizer.iterations
+
+    def _order(self, samples: int, step: int) -> np.ndarray:
+        """A permutation of the samples: a function of the seed and the steps taken alone."""
         from .kernels.cpu.random import random_permutation
 
         order = np.empty(samples, np.int64)
-        step = self.optimizer.iterations if iterations is None else iterations
         random_permutation(order, self._seed(), SHUFFLE_STREAM, step)
         return order
 
     def _evaluate(self, arrays, samples, shapes, batch_size, hooks, steps=None, progbar=None) -> dict:
         if steps is not None:
             samples = min(samples, steps * batch_size)
-        step = self._step("evaluate", shapes)
-        names = self._record_names()
+        step = self._step("evaluate", shapes, arrays=arrays)
         results = np.zeros(step.results)
 
         def on_progress(done, seen):
-            logs = _means(names, results, seen)
+            logs = read_logs(step, results, seen)
             if hooks.batch_hooks:
                 hooks.on_test_batch_end(done - 1, logs)
             if progbar is not None:
@@ -540,8 +471,9 @@ class Trainer:
         on_begin = hooks.on_test_batch_begin if hooks.batch_hooks else None
         hooks.on_test_begin()
         batch_size = min(batch_size, samples)
-        self._run_batches(step, arrays, np.arange(samples), batch_size, results, on_progress, on_begin)
-        logs = _means(names, results, samples)
+        which, order = ("evaluate", shapes), np.arange(samples)
+        self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
+        logs = read_logs(step, results, samples)
         hooks.on_test_end(logs)
         return logs
 
@@ -554,41 +486,41 @@ class Trainer:
         steps: stop after so many batches; other arguments as of ``fit``.  ``metrics_names`` has the names.
         """
         self._require_compiled("evaluate")
-        batch_size = _batch_size(batch_size)
-        arrays, samples, shapes = self._prepare(x, y, sample_weight)
+        batch_size = _batch_size(batch_size, self._fixed_batch_size)
+        arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
+        used = min(samples, batch_size * _steps(samples, batch_size, steps))
+        self._check_batches(min(batch_size, used), used)
         hooks = self._hooks(callbacks, verbose, _steps(samples, batch_size, steps))
         found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
         return _returned(found, return_dict)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """The model's outputs for x (samples, ...): an array, or a list for several outputs.
+        """The model's outputs for x (samples, ...): an array, or a list or dict for several outputs.
 
         steps: stop after so many batches.
         """
-        arrays = data.as_arrays(x)
-        self._build_once_from(arrays)
-        inputs = data.prepare_inputs(self.name, arrays, self._input_tensors())
-        samples = len(inputs[0])
-        batch_size = min(_batch_size(batch_size), samples)
+        inputs = self._prepare_inputs(x)
+        samples = len(next(iter(inputs.values())))
+        batch_size = min(_batch_size(batch_size, self._fixed_batch_size), samples)
         samples = min(samples, batch_size * _steps(samples, batch_size, steps))
+        self._check_batches(batch_size, samples)
         step = self._step("predict")
         outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._graph_outputs]
-        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
         results = np.zeros(step.results)
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
         hooks.on_predict_begin()
         for number, begin in enumerate(range(0, samples, batch_size)):
             hooks.on_predict_batch_begin(number)
             end = min(begin + batch_size, samples)
-            values = {name: a[begin:end] for name, a in zip(names, inputs, strict=True)}
+            values = {name: a[begin:end] for name, a in inputs.items()}
             values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
             values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
-            step.run(end - begin, 1, {**values, "results": results}, compiled=False)
+            step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
             hooks.on_predict_batch_end(number)
             if hooks.progbar is not None:
                 hooks.progbar.update(number + 1)
         hooks.on_predict_end()
-        return outputs if self._several_outputs else outputs[0]
+        return packed(self._output_structure, outputs)
 
     def predict_on_batch(self, x):
         """The outputs for one batch.
@@ -598,7 +530,7 @@ class Trainer:
         quick = self._quick
         if quick is not None and quick.takes(x):
             return quick(x)
-        result = self.predict(x, len(data.as_arrays(x)[0]), 0)
+        result = self.predict(x, data.samples_of(x), 0)
         self._quick = QuickPrediction.of(self._step("predict"), result)
         return result
 
@@ -606,15 +538,16 @@ class Trainer:
         """One step on one batch; the batch's loss and metrics as ``evaluate`` returns them."""
         self._require_compiled("train_on_batch")
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
-        step = self._step("train", shapes)
+        self._check_batches(samples, samples)
+        step = self._step("train", shapes, arrays=arrays)
         results = np.zeros(step.results)
         with trained_here(self, step.trainable):
-            self._run_batches(step, arrays, np.arange(samples), samples, results)
-        return _returned(_means(self._record_names(), results, samples), return_dict)
+            self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
+        return _returned(read_logs(step, results, samples), return_dict)
 
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
-        return self.evaluate(x, y, len(data.as_arrays(x)[0]), 0, sample_weight, return_dict=return_dict)
+        return self.evaluate(x, y, data.samples_of(x), 0, sample_weight, return_dict=return_dict)
 
 
 def _returned(logs: dict, return_dict: bool):
@@ -623,14 +556,9 @@ def _returned(logs: dict, return_dict: bool):
     return logs if return_dict else (values[0] if len(values) == 1 else values)
 
 
-def _means(names, results, samples) -> dict:
-    """The results, sums over ``samples``, as means by name."""
-    return {name: float(value / samples) for name, value in zip(names, results, strict=True)}
-
-
-def _batch_size(batch_size) -> int:
+def _batch_size(batch_size, fixed=None) -> int:
     if batch_size is None:
-        return 32
+        return fixed or 32
     _check_integer("batch_size", batch_size, 1)
     return int(batch_size)
 

@@ -205,11 +205,13 @@ class Models(Reader):
             ast.parse(model.step_source("train"))
             outcome = "loaded, training step written"
         sizes = [size for x in [*model.inputs, *model.outputs] for size in x.shape[1:]]
-        if self._loaded % PREDICT_EVERY == 0 and max(sizes, default=1) < 1000 and len(sizes) < 30:
+        batch = model._fixed_batch_size or 2
+        if self._loaded % PREDICT_EVERY == 0 and max(batch, *sizes) < 1000 and len(sizes) < 30:
             import numpy as np
 
             try:
-                model.predict([np.zeros((2, *x.shape[1:]), x.dtype) for x in model.inputs], verbose=0)
+                arrays = [np.zeros((batch, *x.shape[1:]), x.dtype) for x in model.inputs]
+                model.predict(dict(zip(model.input_names, arrays, strict=True)), verbose=0)
                 outcome = "loaded, predicted"
             except MemoryError:  # what lies between small inputs and outputs may be as large as a file says
                 outcome = "loaded, too large to predict"
@@ -280,14 +282,22 @@ def _models() -> list:
         double = compiled(jitnet.Sequential(perceptron(), name="double"), "categorical_crossentropy", jit_compile=True)
     finally:
         jitnet.set_floatx("float32")
-    own = _own_class()(4, name="own")
+    own, blend = _own_classes()
+    own = own(4, name="own")
     own(np.zeros((1, 5), "float32"))
-    return [first, images, graph, integers, compiled(small, "mse"), double, compiled(own, "mse")]
+    left, right = layers.Input((4,), name="left"), layers.Input(batch_shape=(2, 4), name="right")
+    others = {"of": [right, np.ones(4)]}
+    tied = layers.Dense(4, name="tied")
+    blended = blend(name="blend")(tied(left), others, scale=0.5, mode=("sum", None), mask=np.ones(4))
+    again = blend(name="again")(blended, {"of": (left, left)}, mask=tied.bias, training=True)
+    named = {"blended": blended, "again": [again, layers.Add(name="last")([tied(left), again])]}
+    dicts = jitnet.Model({"left": left, "right": right}, named, name="dicts")
+    return [first, images, graph, integers, compiled(small, "mse"), double, compiled(own, "mse"), dicts]
 
 
 @functools.cache
-def _own_class():
-    """A user's model with a call of its own, and a layer of the user's in it."""
+def _own_classes():
+    """A user's model with a call of its own and a layer of the user's in it, and a layer of several arguments."""
     import jitnet
     from jitnet import layers
 
@@ -324,7 +334,13 @@ def _own_class():
         def get_config(self):
             return {**super().get_config(), "units": self.units}
 
-    return Pair
+    @register
+    class Blend(layers.Layer):
+        def call(self, inputs, others, *, mask=None, scale=1.0, mode=(), training=None):
+            y = (inputs + others["of"][0] * others["of"][1]) * scale
+            return y if mask is None else y * mask
+
+    return Pair, Blend
 
 
 def _parts(data: bytes):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
 
 _PAGE = mmap.PAGESIZE
 called: set[str] = set()

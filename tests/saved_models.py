@@ -112,6 +112,10 @@ def models() -> dict:
     for number, kind in enumerate(dict.fromkeys(initializers.KNOWN.values())):
         dense = _initialised(number, kind)
         found[kind.__name__] = jitnet.Sequential([jitnet.Input((3,)), dense], name=f"of_{kind.__name__}")
+    x, y = jitnet.Input((3,), name="x"), jitnet.Input((3,), batch_size=2, name="y")
+    sums = jitnet.Model({"left": x, "right": y}, {"sum": x + y, "rest": [x * np.ones(3)]}, name="sums")
+    parts = sums({"right": x, "left": x})
+    found["dicts"] = jitnet.Model({"x": x, "y": y}, {"z": layers.Add()((parts["sum"], y)), "rest": parts["rest"]})
     for model, compilation in zip(found.values(), COMPILATIONS, strict=False):
         model.compile(**compilation)
     for name, (shapes, function) in operations().items():

@@ -11,7 +11,7 @@ import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 
-from jitnet.kernels.cpu import depthwise
+from jitnet.kernels.cpu.fast import depthwise, pool
 from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
 from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
@@ -37,7 +37,7 @@ from jitnet.kernels.cpu.fast.winograd import (
     winograd_forward_plan,
 )
 from jitnet.kernels.cpu.runtime import jit as _jit
-from jitnet.kernels.cpu.runtime.specialise import _TARGETS
+from jitnet.kernels.cpu.runtime.vectors import _TARGETS
 from jitnet.kernels.cpu.tiles import (
     copies as simd_copies,
 )
@@ -46,6 +46,9 @@ from jitnet.kernels.cpu.tiles import (
 )
 from jitnet.kernels.cpu.tiles import (
     pooled as simd_pooled,
+)
+from jitnet.kernels.cpu.tiles import (
+    pooling as simd_pooling,
 )
 from jitnet.kernels.cpu.tiles import (
     rows as simd_rows,
@@ -112,20 +115,21 @@ def tiles(monkeypatch):
             (symbol,) = (function.name for function in module.functions if not function.is_declaration)
             made[symbol] = name, module
 
-        def depthwise_tile(name, target, arguments, emit, constants):
-            tile(name, dtype, target.lanes(dtype), arguments, emit, constants, target.hardware_masks)
+        def tile_of_type(name, lanes, *rest):
+            tile(name, dtype, lanes(dtype), *rest)
 
         for module in (simd, simd_copies, simd_pooled, simd_rows, simd_winograd):
             monkeypatch.setattr(module, "_tile", tile)
         monkeypatch.setattr(_jit, "kernel", lambda function: function)
         for plan in plans(dtype):
             exec(compile(plan.source, plan.name, "exec"), {})
-        monkeypatch.setattr(simd_depthwise, "_depthwise_tile", depthwise_tile)
         monkeypatch.setenv("JITNET_SIMD", "neon")
-        source = Path(depthwise.__file__).read_text(encoding="utf-8")
-        namespace = types.ModuleType("jitnet.kernels.cpu.depthwise_for_neon")
-        namespace.__package__ = "jitnet.kernels.cpu"
-        exec(compile(source, depthwise.__file__, "exec"), vars(namespace))
+        for module, kernels in ((simd_depthwise, depthwise), (simd_pooling, pool)):
+            monkeypatch.setattr(module, "_tile_of_type", tile_of_type)
+            source = Path(kernels.__file__).read_text(encoding="utf-8")
+            namespace = types.ModuleType(f"{kernels.__name__}_for_neon")
+            namespace.__package__ = kernels.__package__
+            exec(compile(source, kernels.__file__, "exec"), vars(namespace))
         return made
 
     return found
@@ -152,7 +156,8 @@ def test_machine_code(tiles, dtype):
     assert names >= {
         "matrix", "convolution", "filter", "column_sum", "panel", "transpose", "pad_rows", "copy_rows", "copy_bytes",
         "pooled_filter", "pooled_data", "phases", "pooled_forward", "row_input", "row_output", "winograd_image",
-        "winograd_output", "winograd_weight", "winograd_filter_result", "weigh", "correlate",
+        "winograd_output", "winograd_weight", "winograd_filter_result", "depthwise", "depthwise_filter", "max_pool",
+        "max_pool_gradient",
     }  # fmt: skip
     on_both = set()
     for symbol, (name, module) in found.items():

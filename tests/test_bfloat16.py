@@ -25,8 +25,8 @@ from jitnet.kernels.cpu.fast.bfloat16 import (
     rounding_pays,
 )
 from jitnet.kernels.cpu.fast.transpose import transpose_plan
-from jitnet.kernels.cpu.runtime import specialise
-from jitnet.kernels.cpu.runtime.specialise import BFloat16Target, bfloat16_target
+from jitnet.kernels.cpu.runtime import vectors
+from jitnet.kernels.cpu.runtime.vectors import BFloat16Target, bfloat16_target
 from jitnet.kernels.cpu.tiles import bfloat16 as simd_bfloat16
 from jitnet.kernels.cpu.tiles.simd import Emitter
 from jitnet.layers.base import clear_names
@@ -34,8 +34,8 @@ from jitnet.targets.cpu import thresholds
 
 AMX, AVX512 = BFloat16Target("amx", True, True), BFloat16Target("avx512_bf16", False, True)
 EMULATED_AMX, EMULATED = BFloat16Target("emulated_amx", True, False), BFloat16Target("emulated", False, False)
-HAS_AVX512 = specialise.host_has_avx512_bf16()
-HAS_AMX = HAS_AVX512 and specialise.host_has_amx() and specialise.system_grants_amx()
+HAS_AVX512 = vectors.host_has_avx512_bf16()
+HAS_AMX = HAS_AVX512 and vectors.host_has_amx() and vectors.system_grants_amx()
 TARGETS = [
     pytest.param(AMX, marks=pytest.mark.skipif(not HAS_AMX, reason="needs AMX"), id="amx"),
     pytest.param(AVX512, marks=pytest.mark.skipif(not HAS_AVX512, reason="needs AVX512-BF16"), id="avx512_bf16"),
@@ -235,7 +235,7 @@ def test_machine_code_of_amx():
     module = ir.Module()
     module.triple = "x86_64-unknown-linux-gnu"
     integer = ir.IntType(64)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [integer] * 12), "product")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [integer] * 13), "product")
     emitter = Emitter(function, "float32", simd_bfloat16.LANES)
     simd_bfloat16._emit_configuration(emitter, 16, 32)
     simd_bfloat16._emit_tiles(emitter, AMX, 32, 2, 64, 32, "store", *function.args)

@@ -4,7 +4,7 @@ import pytest
 
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu.runtime import specialise
+from jitnet.kernels.cpu.runtime import processor, vectors
 
 
 def test_dtype_policy():
@@ -21,7 +21,7 @@ def test_dtype_policy():
 )
 def test_mixed_bfloat16_is_refused_without_hardware(monkeypatch, ask):
     monkeypatch.delenv("JITNET_BFLOAT16", raising=False)
-    monkeypatch.setattr(specialise.llvmlite.binding, "get_host_cpu_features", dict)
+    monkeypatch.setattr(processor.llvm, "get_host_cpu_features", dict)
     message = "needs a processor with AMX or AVX512-BF16.*Use \"float32\". Received: policy='mixed_bfloat16'"
     with pytest.raises(ValueError, match=message):
         ask("mixed_bfloat16")
@@ -35,8 +35,8 @@ def test_bfloat16_weights_are_refused():
 
 def test_amx_needs_both_features(monkeypatch):
     for features in ({}, {"amx-tile": True}, {"amx-bf16": True}):
-        monkeypatch.setattr(specialise.llvmlite.binding, "get_host_cpu_features", lambda f=features: f)
-        assert not specialise.host_has_amx()
+        monkeypatch.setattr(processor.llvm, "get_host_cpu_features", lambda f=features: f)
+        assert not vectors.host_has_amx()
 
 
 def test_mixed_float16_is_refused():

@@ -1,7 +1,5 @@
 """Generated direct convolutions of several groups: kernels against their oracle, models against PyTorch."""
 
-import re
-
 import naive.conv as naive
 import numpy as np
 import pytest
@@ -48,17 +46,18 @@ def test_other_vectors(name, target):
 
 
 def test_groups_that_share_a_vector():
-    def together(channels, filters, groups, target=TARGETS[0], dtype="float32", plan=conv2d_forward_plan):
-        source = plan((3, 3, channels, filters * groups), 8, dtype=dtype, target=target, groups=groups).source
-        return int(re.search(r"TOGETHER, .* = \d+, (\d+)", source)[1])
+    def groups_per_vector(channels, filters, groups, target=TARGETS[0], dtype="float32", plan=conv2d_forward_plan):
+        chosen = plan((3, 3, channels, filters * groups), 8, dtype=dtype, target=target, groups=groups)
+        return chosen.constants["GROUPS_PER_VECTOR"]
 
-    assert [together(4, 4, groups) for groups in (2, 6, 7, 8, 32)] == [2, 3, 1, 4, 4]
-    assert [together(size, size, 8) for size in (1, 2, 3, 5, 8, 9, 16, 40)] == [8, 8, 4, 2, 2, 1, 1, 1]
-    assert together(1, 2, 8) == together(2, 1, 8) == together(1, 2, 8, plan=conv2d_backward_data_plan) == 8
-    assert together(4, 4, 8, dtype="float64") == together(4, 4, 8, target=TARGETS[1]) == 2
-    assert together(4, 4, 8, plan=conv2d_backward_filter_plan) == 4
-    source = conv2d_forward_plan((2, 3, 19, 166), 3, target=TARGETS[0], groups=2).source
-    assert int(re.search(r"TOGETHER, .*BLOCKS = .* (\d+)\n", source)[1]) > 1
+    assert [groups_per_vector(4, 4, groups) for groups in (2, 6, 7, 8, 32)] == [2, 3, 1, 4, 4]
+    assert [groups_per_vector(size, size, 8) for size in (1, 2, 3, 5, 8, 9, 16, 40)] == [8, 8, 4, 2, 2, 1, 1, 1]
+    assert groups_per_vector(1, 2, 8) == groups_per_vector(2, 1, 8) == 8
+    assert groups_per_vector(1, 2, 8, plan=conv2d_backward_data_plan) == 8
+    assert groups_per_vector(4, 4, 8, dtype="float64") == groups_per_vector(4, 4, 8, target=TARGETS[1]) == 2
+    assert groups_per_vector(4, 4, 8, plan=conv2d_backward_filter_plan) == 4
+    constants = conv2d_forward_plan((2, 3, 19, 166), 3, target=TARGETS[0], groups=2).constants
+    assert constants["GROUPS_PER_VECTOR"] * 166 // 2 > constants["VECTORS"] * constants["LANES"], "several blocks"
 
 
 def test_epilogues():

@@ -261,7 +261,25 @@ WRONG_GRAPH = [
     (at(*NODES, 1, "operation", value="Binary"), "operation must be a dict"),
     (at("model", "config", "outputs", 0, value={"tensor": ["node", 1, 7]}), "IndexError"),
     (at("model", "config", "outputs", value=[]), "outputs must be one"),
-    (at("model", "config", "several", value=[]), "several must be two"),
+    (at("model", "config", "structures", value=[]), "structures must be two"),
+    (at("model", "config", "structures", value=[0, [0, 0]]), "structures must be a structure of the numbers"),
+    (at("model", "config", "structures", value=[True, 0]), "structures must be a structure of the numbers"),
+    (at("model", "config", "structures", value=KeyError), "lacks 'several'"),
+    (at("input_structure", value=[1]), "input_structure must be a structure"),
+    (at("model", "config", "inputs", 0, "batch_size", value=0), "batch_size must be a whole number"),
+    (at(*NODES, 0, "inputs", value={"constant": [1], "value": 2}), "with one of 'tensor', 'constant'"),
+    (at(*NODES, 0, "inputs", value={"value": [1]}), "inputs.value must be a number, a string"),
+    (at(*NODES, 0, "inputs", value={"constant": [1.0], "dtype": "object"}), "dtype must be one of"),
+    (at(*NODES, 0, "inputs", value={"tuple": {"value": 1}}), "inputs.tuple must be a list"),
+    (at(*NODES, 0, "inputs", value={"dict": []}), "inputs.dict must be a dict"),
+    (at(*NODES, 0, "inputs", value={"weight": [1, 0]}), r"weight must be \[layer from 0 to 0"),
+    (at(*NODES, 0, "inputs", value={"weight": [0, 7]}), "IndexError"),
+    (at(*NODES, 0, "arguments", value={"value": 1}), r"nodes\[0\].arguments must be a list"),
+    (at(*NODES, 0, "arguments", value=[{"value": 1}]), "too many positional arguments"),
+    (at(*NODES, 0, "keywords", value=[]), r"nodes\[0\].keywords must be a dict"),
+    (at(*NODES, 0, "keywords", value={"mask": {"tensor": ["node", 0, 0]}}), r"keywords\[0\].tensor must be"),
+    (at(*NODES, 0, "keywords", value={"mask": {"value": None}}), "has no argument 'mask'"),
+    (at(*NODES, 0, "keywords", value={"training": {"value": True}}), "keywords must be without 'training'"),
 ]
 
 
@@ -280,6 +298,15 @@ def test_wrong_descriptions_name_the_place(tmp_path, kind):
         message = message_of(tmp_path / "model", change, make())
         assert re.search(expected, message), (expected, message)
         assert str(tmp_path / "model") in message
+
+
+def test_the_input_of_a_sequential_model_is_there_twice(tmp_path):
+    """Once in its own configuration, where it is missing."""
+    path = tmp_path / "model"
+    rewritten(path, at("model", "config", "input", value=None))
+    model, x = compiled_model(), np.ones((2, 5), "float32")
+    model.set_weights(jitnet.load_model(path).get_weights())
+    np.testing.assert_array_equal(jitnet.load_model(path).predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def test_json_that_no_parser_likes(tmp_path):

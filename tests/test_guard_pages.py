@@ -12,7 +12,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 from jitnet.kernels import cpu
-from jitnet.kernels.cpu.runtime import specialise
+from jitnet.kernels.cpu.runtime import generated
 
 # with the vectors of all targets, whose last ones end in different ways
 GENERATED = (
@@ -37,7 +37,7 @@ def _kernels():
             for name, value in vars(module).items()
             if isinstance(value, Dispatcher) and value.py_func.__module__ == module.__name__ and name[0] != "_"
         }
-    todo = [specialise.GeneratedKernel]
+    todo = [generated.GeneratedKernel]
     while todo:
         for subclass in todo.pop().__subclasses__():
             todo.append(subclass)

@@ -1,5 +1,6 @@
 """Pointwise kernels against their definitions, central differences, PyTorch, and extremes."""
 
+import ast
 import inspect
 import os
 import re
@@ -12,8 +13,8 @@ import pytest
 from naive.differences import gradient
 
 from jitnet.kernels.cpu import elementwise
-from jitnet.kernels.cpu.runtime.jit import compile_uncached
-from jitnet.kernels.scalar import activations, arithmetic
+from jitnet.kernels.cpu.runtime.jit import compile_uncached, scalar
+from jitnet.kernels.scalar import activations, arithmetic, optimizers, philox, real
 from jitnet.kernels.scalar.broadcasting import canonical
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
@@ -196,6 +197,59 @@ def test_signatures_are_read_from_the_scalar_functions():
     for name in activations.NAMES:
         expected = activations.derivative_arguments(name) + activations.parameters(name)
         assert tuple(inspect.signature(getattr(activations, f"{name}_derivative")).parameters) == expected
+
+
+def functions_of(module):
+    """Trees of the arithmetic functions of a module of scalar functions; those with annotations are about names."""
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.FunctionDef) and node.returns is None:
+            yield node
+
+
+@pytest.mark.parametrize("module", [activations, arithmetic, optimizers, philox])
+def test_literals_say_their_type(module):
+    # a bare 0.5 would make float32 a float64 wherever it is compiled; type(x)(0.5) compiles for the CPU alone
+    for function in functions_of(module):
+        typed = set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("np.") in (
+                *("real", "float32", "float64", "int32", "uint64"),
+            ):
+                typed.update(map(id, ast.walk(node)))
+            assert ast.unparse(node) != "type", f"{function.name}: type"
+        for node in ast.walk(function):
+            if isinstance(node, ast.Constant) and not isinstance(node.value, str):
+                assert id(node) in typed, f"{function.name}: {ast.unparse(node)}"
+
+
+def test_literals_have_the_type_of_the_arguments():
+    @scalar
+    def thirds(n, x):
+        return real(n) * x if n > 1 else x * real(1 / 3)
+
+    compiled = compile_uncached(lambda n, x: thirds(n, x))
+    for dtype in (np.float32, np.float64):
+        x = dtype(0.7)
+        for function in (compiled, thirds):  # compiled, and from Python
+            assert function(1, x) == x * dtype(1 / 3)
+            assert function(2, x) == dtype(2) * x
+    assert [str(signature.return_type) for signature in compiled.nopython_signatures] == ["float32", "float64"]
+
+
+@pytest.mark.parametrize("name", activations.NAMES)
+def test_scalar_functions_run_from_python(name):
+    x = samples(name, np.float32, size=7)
+    expected = getattr(naive, name)(x.astype(float), *parameters_of(name))
+    y = [getattr(activations, name)(value, *parameters_of(name)) for value in x]
+    np.testing.assert_allclose(y, expected, rtol=2e-6, atol=2e-7)
+    # differences in float64
+    reads = {"x": x.astype(float), "y": expected}
+    arguments = [reads[argument] for argument in activations.derivative_arguments(name)]
+    derivative = getattr(activations, f"{name}_derivative")
+    slopes = [derivative(*values, *parameters_of(name)) for values in zip(*arguments, strict=True)]
+    dy = np.ones_like(expected)
+    wanted = gradient(lambda x: getattr(naive, name)(x, *parameters_of(name)), reads["x"], dy)
+    np.testing.assert_allclose(slopes, wanted, rtol=1e-6, atol=1e-7)
 
 
 def llvm_of(kernel, arrays, scalars):

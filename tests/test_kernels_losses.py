@@ -181,19 +181,6 @@ def test_labels_outside_the_classes_give_nan(name):
 
 
 @DTYPES
-def test_weighted_sum(dtype):
-    for rows in (0, 1, 13):
-        values, weights, total = random(rows, dtype), random(rows, dtype, seed=1), np.full(1, 7, dtype)
-        losses.weighted_sum_forward(values, weights, total)
-        np.testing.assert_allclose(total[0], np.sum(values * weights), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
-        dvalues = np.full_like(values, 7)
-        losses.weighted_sum_backward(weights, dvalues, 0.3, False)
-        np.testing.assert_allclose(dvalues, 0.3 * weights.astype(float), rtol=TOLERANCE[dtype])
-        losses.weighted_sum_backward(weights, dvalues, 0.3, True)
-        np.testing.assert_allclose(dvalues, 0.6 * weights.astype(float), rtol=TOLERANCE[dtype])
-
-
-@DTYPES
 def test_metrics(dtype):
     for shape in ((1, 1), (7, 5), (13, 3)):
         predictions, truth = probabilities(shape, dtype), labels(shape)

@@ -92,17 +92,6 @@ def test_adam_against_pytorch():
         np.testing.assert_allclose(parameters, tensor.detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
-@DTYPES
-def test_sum_chunks_adds_in_order(dtype):
-    for chunks in (0, 1, 5):
-        partials = np.random.default_rng(0).standard_normal((chunks, SIZE)).astype(dtype)
-        out, expected = np.full(SIZE, 7, dtype), np.zeros(SIZE, dtype)
-        optimizers.sum_chunks(partials, out)
-        for row in partials:
-            expected += row
-        np.testing.assert_array_equal(out, expected)
-
-
 def test_no_parameters():
     empty = np.empty(0, np.float32)
     optimizers.sgd_update_plain(empty, empty, 0.1)

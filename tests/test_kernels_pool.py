@@ -6,6 +6,7 @@ import pytest
 from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import pool
+from jitnet.kernels.cpu.fast import pool as fast_pool
 
 # x shape, output size, (window_h, window_w, stride_h, stride_w, pad_top, pad_left)
 CASES = {
@@ -100,17 +101,17 @@ def test_max_pool2d_2x2(size, channels, dtype):
     x[2, 0, 1, 0] = np.nan
     expected, winners = naive.max_pool2d_forward(x, out_size, *geometry)
     y, argmax = np.full((5, *dy.shape[1:]), 7, dtype), np.full((5, *dy.shape[1:]), 7, np.uint8)
-    pool.max_pool2d_2x2_forward(x, y[1:4], argmax[1:4])
+    fast_pool.max_pool2d_2x2_forward(x, y[1:4], argmax[1:4])
     np.testing.assert_array_equal(y[1:4], expected.astype(dtype))
     np.testing.assert_array_equal(argmax[1:4], winners)
     dx = np.full((5, *shape[1:]), 7, dtype)
-    pool.max_pool2d_2x2_backward(dy, argmax[1:4], dx[1:4])
+    fast_pool.max_pool2d_2x2_backward(dy, argmax[1:4], dx[1:4])
     np.testing.assert_array_equal(dx[1:4], naive.max_pool2d_backward(dy, winners, shape, *geometry))
     for array in (y, argmax, dx):
         assert (array[[0, 4]] == 7).all()
     none = np.empty((0, *dy.shape[1:]), dtype)
-    pool.max_pool2d_2x2_forward(x[:0], none, argmax[:0])
-    pool.max_pool2d_2x2_backward(none, argmax[:0], dx[:0])
+    fast_pool.max_pool2d_2x2_forward(x[:0], none, argmax[:0])
+    fast_pool.max_pool2d_2x2_backward(none, argmax[:0], dx[:0])
 
 
 def test_relu_after_the_maximum_is_relu_before_it():
@@ -122,14 +123,14 @@ def test_relu_after_the_maximum_is_relu_before_it():
     argmax = np.empty(dy.shape, np.uint8)
     rectified, before, slope_before, dx_before = (np.empty_like(a) for a in (x, dy, x, x))
     elementwise.relu_forward(x, rectified)
-    pool.max_pool2d_2x2_forward(rectified, before, argmax)
-    pool.max_pool2d_2x2_backward(dy, argmax, slope_before)
+    fast_pool.max_pool2d_2x2_forward(rectified, before, argmax)
+    fast_pool.max_pool2d_2x2_backward(dy, argmax, slope_before)
     elementwise.relu_backward(rectified, slope_before, dx_before, False)
     pooled, after, slope_after, dx_after = (np.empty_like(a) for a in (dy, dy, dy, x))
-    pool.max_pool2d_2x2_forward(x, pooled, argmax)
+    fast_pool.max_pool2d_2x2_forward(x, pooled, argmax)
     elementwise.relu_forward(pooled, after)
     elementwise.relu_backward(after, dy, slope_after, False)
-    pool.max_pool2d_2x2_backward(slope_after, argmax, dx_after)
+    fast_pool.max_pool2d_2x2_backward(slope_after, argmax, dx_after)
     np.testing.assert_array_equal(after, before)
     np.testing.assert_array_equal(dx_after, dx_before)
 

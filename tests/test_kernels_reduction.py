@@ -74,34 +74,3 @@ def test_reduction_against_pytorch():
         getattr(reduction, f"{name}_backward")(*arguments, 5, 4, False)
         np.testing.assert_allclose(y, y_torch.detach().numpy(), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(dx, x_torch.grad.numpy(), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [0, 1, 5])
-def test_sum_over_batch(n, dtype):
-    x = random((n, 3, 2), dtype)
-    y = np.full((3, 2), 7, dtype)
-    reduction.sum_over_batch_forward(x, y)
-    np.testing.assert_allclose(y, naive.sum_over_batch(x), TOLERANCE[dtype], TOLERANCE[dtype])
-    dy, dx = random((3, 2), dtype, seed=1), np.full_like(x, 7)
-    reduction.sum_over_batch_backward(dy, dx, False)
-    np.testing.assert_array_equal(dx, np.broadcast_to(dy, dx.shape))
-    reduction.sum_over_batch_backward(dy, dx, True)
-    np.testing.assert_array_equal(dx, np.broadcast_to(2 * dy, dx.shape))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_penalties(dtype):
-    x = random((5, 7), dtype)
-    x[0, 0] = 0
-    y = np.empty(1, dtype)
-    x64 = x.astype(float)
-    for kernel, slope, value, derivative in (
-        (reduction.sum_squares, reduction.l2_gradient, np.sum(x64**2), 2 * x64),
-        (reduction.sum_absolute, reduction.l1_gradient, np.sum(np.abs(x64)), np.sign(x64)),
-    ):
-        kernel(x, y, 0.3)
-        np.testing.assert_allclose(y[0], 0.3 * value, rtol=TOLERANCE[dtype])
-        dx = np.ones_like(x)
-        slope(x, dx, 0.3)
-        np.testing.assert_allclose(dx, 1 + 0.3 * derivative, rtol=TOLERANCE[dtype])

@@ -13,8 +13,8 @@ import small_networks
 from numba.core import config
 from numba.core.codegen import JITCPUCodegen
 
-from jitnet.kernels.cpu.runtime import processor, specialise
-from jitnet.kernels.cpu.runtime.specialise import vector_target
+from jitnet.kernels.cpu.runtime import generated, processor, vectors
+from jitnet.kernels.cpu.runtime.vectors import vector_target
 
 x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors of this kind: none")
 NUMBA = "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX"
@@ -61,9 +61,9 @@ def test_the_processor_is_that_of_numba(environment):
         assert processor.feature_text() == numba._get_host_cpu_features(), variables
         if target is not None:
             assert vector_target().name == target, variables
-        specialise._generator_hash.cache_clear()
-        hashes.add(specialise.module_name("source"))
-    specialise._generator_hash.cache_clear()
+        generated._generator_hash.cache_clear()
+        hashes.add(generated.module_name("source"))
+    generated._generator_hash.cache_clear()
     assert len(hashes) == len(cases)  # what is compiled for one is no other's
 
 
@@ -71,9 +71,9 @@ def test_the_processor_is_that_of_numba(environment):
 def test_bfloat16_is_multiplied_by_what_numba_may_use(environment):
     for name, expected in (("haswell", (False, False)), ("cooperlake", (True, False))):
         environment(NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="")
-        assert (specialise.host_has_avx512_bf16(), specialise.host_has_amx()) == expected
+        assert (vectors.host_has_avx512_bf16(), vectors.host_has_amx()) == expected
     environment(NUMBA_CPU_NAME="cooperlake", NUMBA_CPU_FEATURES="+amx-tile,+amx-bf16")
-    assert specialise.host_has_amx()
+    assert vectors.host_has_amx()
 
 
 def test_arm64_has_neon_whatever_llvm_says(environment, monkeypatch):
@@ -86,17 +86,17 @@ def test_arm64_has_neon_whatever_llvm_says(environment, monkeypatch):
         for features in (dict, unknown):
             monkeypatch.setattr(llvm, "get_process_triple", lambda triple=triple: triple)
             monkeypatch.setattr(llvm, "get_host_cpu_features", features)
-            specialise._target_of.cache_clear()
+            vectors._target_of.cache_clear()
             assert vector_target().name == "neon"
-            assert specialise.bfloat16_target() is None
-    specialise._target_of.cache_clear()
+            assert vectors.bfloat16_target() is None
+    vectors._target_of.cache_clear()
 
 
 _TRAIN = """
 import sys
 import numpy as np
 import small_networks
-from jitnet.kernels.cpu.runtime.specialise import vector_target
+from jitnet.kernels.cpu.runtime.vectors import vector_target
 
 assert vector_target().name == sys.argv[2]
 arrays = np.load(sys.argv[1])

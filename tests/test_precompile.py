@@ -84,7 +84,8 @@ import os, sys, time
 from pathlib import Path
 from numba import types
 import jitnet
-from jitnet.kernels.cpu import elementwise, precompile
+from jitnet.kernels.cpu import elementwise
+from jitnet.kernels.cpu.runtime import precompile
 
 flag = Path(FLAG)
 jitnet.set_num_threads(2)
@@ -136,7 +137,7 @@ precompile._work = silent
 precompile.COMMAND = '''
 import os, pickle, sys, time
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from jitnet.kernels.cpu import compiling_process as process
+from jitnet.kernels.cpu.runtime import compiling_process as process
 def silent(reader):
     os.read(reader, 4)
     open(FLAG + ".new", "w").write(str(os.getpid()))
@@ -225,7 +226,7 @@ import sys, threading
 import numpy as np
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu import precompile
+from jitnet.kernels.cpu.runtime import precompile
 
 jitnet.set_num_threads(2)
 if sys.argv[1:] == ["afresh"]:

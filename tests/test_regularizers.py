@@ -64,5 +64,5 @@ def test_errors():
     with pytest.raises(ValueError, match=r"Expected a regularizer: .* Received: regularizer=0\.01$"):
         regularizers.get(0.01)
     for bad in (-0.1, float("nan"), float("inf"), "0.1", True):
-        with pytest.raises(ValueError, match=r"`l2` must be a finite number, at least 0\. Received: l2="):
+        with pytest.raises(ValueError, match=r"L2 expects l2 to be a finite number, not negative\. Received: l2="):
             regularizers.L2(bad)

@@ -19,8 +19,9 @@ from jitnet.kernels.cpu.fast.matrix_multiply import (
     matrix_multiply_transposed_plan,
 )
 from jitnet.kernels.cpu.fast.transpose import panels_plan, transpose_plan
-from jitnet.kernels.cpu.runtime import specialise
-from jitnet.kernels.cpu.runtime.specialise import VectorTarget, specialised_module, vector_target
+from jitnet.kernels.cpu.runtime import generated
+from jitnet.kernels.cpu.runtime.generated import specialised_module
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 TARGETS = [
     VectorTarget("avx512", 64, 32), VectorTarget("avx2", 32, 16), VectorTarget("neon", 16, 32),
@@ -251,7 +252,7 @@ def test_a_module_is_made_once_and_named_by_its_content(monkeypatch, tmp_path):
         assert first.__name__ != second.__name__
         assert linecache.getline(second.__file__, 1) == "value = 2\n", "tracebacks show it"
         assert not list(tmp_path.iterdir()), "no source is read from where others could have written it"
-        monkeypatch.setattr(specialise, "_generator_hash", lambda: b"another generator")
+        monkeypatch.setattr(generated, "_generator_hash", lambda: b"another generator")
         third = specialised_module("value = 1\n")
         assert third is not first
         del sys.modules[third.__name__]
@@ -271,7 +272,7 @@ def test_a_module_that_fails_is_not_kept(monkeypatch, tmp_path):
 _USE = """
 import json
 import numpy as np
-from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan
 kernel = matrix_multiply_plan(3, 4, 5).kernel()
 y = np.zeros((3, 5), np.float32)
 kernel(np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), y, np.ones(0, np.float32))
@@ -299,8 +300,8 @@ def test_processes_share_compiled_kernels(tmp_path):
 def test_plans_need_no_numba():
     program = """
 import sys
-from jitnet.kernels.cpu.convolution_direct import conv2d_forward_plan
-from jitnet.kernels.cpu.matrix_multiply import matrix_multiply_plan
+from jitnet.kernels.cpu.fast.convolution_direct import conv2d_forward_plan
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan
 assert "def conv2d_forward_3x3_4_8(" in conv2d_forward_plan((3, 3, 4, 8), 10).source
 assert matrix_multiply_plan(64, 4096, 4096).workspace_elements > 0
 assert "numba" not in sys.modules

@@ -74,7 +74,7 @@ def test_the_flag_flows_to_all_that_is_not_told_otherwise(kind):
     assert modes(made(x, training=False)) == [False, False]
     if isinstance(made, models.Model):
         if made._graph_inputs is None:
-            made.build((None, 5)) if isinstance(made, models.Sequential) else made._build_from_tensors([x])
+            made.build((None, 5)) if isinstance(made, models.Sequential) else made._build_from_tensors(x)
         assert modes(made._trace(True)[1]) == [True, True]
         assert modes(made._trace(False)[1]) == [False, False]
 

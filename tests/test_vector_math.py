@@ -7,8 +7,7 @@ import numba
 import numpy as np
 import pytest
 
-from jitnet.kernels.cpu import vector_math
-from jitnet.kernels.cpu.runtime import processor
+from jitnet.kernels.cpu.runtime import processor, vector_math
 from jitnet.kernels.cpu.runtime.jit import FASTMATH, kernel_attributes
 from jitnet.kernels.scalar import activations
 

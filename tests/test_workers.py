@@ -47,6 +47,36 @@ def test_without_workers_the_caller_does_everything():
 
 
 @compile_uncached
+def count_twice(chunks, threads, counts, totals):
+    parallel_for(count_chunk, chunks, threads, (counts, totals))
+    parallel_for(count_chunk, chunks + 1, threads, (totals, counts))
+
+
+@compile_uncached
+def note_chunk(chunk, chunks, a, b, out):
+    out[chunk] = 10 * a + b
+
+
+@compile_uncached
+def note_twice(threads, a, first, second):
+    parallel_for(note_chunk, 3, threads, (a, a, first))
+    parallel_for(note_chunk, 4, threads, (a, 5, second))  # a literal, which is another tuple's type
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_function_has_several_loops_over_the_same_chunk(threads):
+    counts, totals = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    first, second = np.zeros(3), np.zeros(4)
+    with workers.running(threads):
+        count_twice(3, threads, counts, totals)
+        note_twice(threads, 7, first, second)
+    np.testing.assert_array_equal(counts, [5, 5, 5, 4])
+    np.testing.assert_array_equal(totals, [4, 4, 4, 1])
+    np.testing.assert_array_equal(first, [77, 77, 77])
+    np.testing.assert_array_equal(second, [75, 75, 75, 75])
+
+
+@compile_uncached
 def wait_chunk(chunk, chunks, started):
     """Returns when all chunks have begun, which takes as many threads."""
     started[chunk] = 1

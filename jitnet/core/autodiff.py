@@ -1,6 +1,6 @@
 """Reverse-mode differentiation of a lowered graph: backward calls, and where gradients are summed."""
 
-from .lowering import Lowered, Lowering, shape_of, with_context
+from .lowering import Lowering, shape_of, with_context
 from .program import Buffer, Call, Out
 from .values import Variable
 
@@ -44,14 +44,12 @@ class Gradients:
         table, kind, source = self._complete, "batch" if value.batched else "whole", None
         if batched and not value.batched:
             table, kind = self._partial, "partial"
-            source = value if isinstance(value, Variable) else None
+            source = value if isinstance(value, Variable) and self._is_first(value) else None
         elif isinstance(value, Variable):
             return Out(self.of_variable(value), True)
         if value in table:
             return Out(table[value], True)
-        name = f"d_{self.lowering.buffer(value).name}"
-        if source is not None:
-            name = f"{name}_partial"
+        name = f"d_{self.lowering.buffer(value).name}{'_partial' if kind == 'partial' else ''}"
         buffer = self.program.temporary(name, shape_of(value), value.dtype, kind)
         buffer.source = source
         table[value] = buffer
@@ -61,14 +59,19 @@ class Gradients:
         """The buffer with the whole gradient of a variable, once all is summed."""
         if variable not in self._totals:
             name = self.program.unique_name(f"d_{self.lowering.buffer(variable).name}")
-            self._totals[variable] = Buffer(name, variable.shape, variable.dtype, "gradient", source=variable)
+            kind = "gradient" if self._is_first(variable) else "whole"
+            self._totals[variable] = Buffer(name, variable.shape, variable.dtype, kind, source=variable)
         return self._totals[variable]
+
+    def _is_first(self, variable: Variable) -> bool:
+        """Whether these are the program's first gradients of a variable: others get memory of their own."""
+        return self.lowering.first_gradients.setdefault(variable, self) is self
 
     def contribute(self, value, total: Buffer) -> None:
         """Add an already summed, unbatched ``total`` to the gradient of ``value``."""
         target = self.target(value, batched=False)
         self.program.call("shape.copy_backward", dy=total, dx=target, accumulate=target.accumulate)
-        if target.buffer.kind == "gradient":
+        if isinstance(value, Variable):
             self._later.append(self.program.blocks[-1].calls.pop())
 
     def pass_on(self, value, batched: bool, d_output: Buffer) -> None:
@@ -80,9 +83,9 @@ class Gradients:
             target = self.target(value, batched)
             self.program.call("shape.copy_backward", dy=d_output, dx=target, accumulate=target.accumulate)
 
-    def differentiate(self, lowered: list[Lowered]) -> None:
+    def differentiate(self) -> None:
         """Add the backward calls, from the gradients that are there already back to what is wanted."""
-        for item in reversed(lowered):
+        for item in reversed(self.lowering.lowered.copy()):
             application = item.application
             if not any(value in self.wanted for value in application.inputs):
                 continue
@@ -95,7 +98,8 @@ class Gradients:
             if not application.batched:
                 # contributions to variables from calls without a batch come after the sums over the chunks
                 emitted = calls[start:]
-                sinks = [c for c in emitted if c.writes and all(b.kind == "gradient" for b in c.writes)]
+                totals = set(self._totals.values())
+                sinks = [c for c in emitted if c.writes and c.writes <= totals]
                 calls[start:] = [c for c in emitted if c not in sinks]
                 self._later.extend(sinks)
 

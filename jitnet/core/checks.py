@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from .errors import invalid, unknown_name
+from .settings import Number
 
 LARGEST = 2**31 - 1  # of sizes, strides and the like
 PADDINGS = ("valid", "same")
@@ -36,9 +37,12 @@ def number(
     owner: str, argument: str, value, least: float = -math.inf, most: float = math.inf, below: float = math.inf,
     finite: bool = True,
 ) -> float:  # fmt: skip
-    """A number from ``least`` to ``most``, less than ``below``; not NaN, and infinite only with ``finite=False``."""
+    """A number from ``least`` to ``most``, less than ``below``; not NaN, and infinite only with ``finite=False``.
+
+    A setting is returned as it is, if it is such a number at present.
+    """
     try:
-        known = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        known = isinstance(value, int | float | np.integer | np.floating | Number) and not isinstance(value, bool)
         found = float(value) if known else math.nan
     except OverflowError:
         found = math.nan
@@ -53,7 +57,16 @@ def number(
             bounds = f" from {least:g} up" if least > -math.inf else ""
         kind = "a finite number" if finite else "a number"
         raise invalid(f"{owner} expects {argument} to be {kind}{bounds}.", **{argument: value})
-    return found
+    return value if isinstance(value, Number) else found
+
+
+def optional(check):
+    """None, or what ``check`` takes."""
+
+    def checked(owner: str, argument: str, value, **bounds):
+        return None if value is None else check(owner, argument, value, **bounds)
+
+    return checked
 
 
 def positive(owner: str, argument: str, value) -> float:
@@ -66,7 +79,7 @@ def positive(owner: str, argument: str, value) -> float:
 
 def boolean(owner: str, argument: str, value) -> bool:
     """True or False; 1 and 0 count as such."""
-    if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
+    if not isinstance(value, bool | int | float | np.bool_) or value not in (0, 1):
         raise invalid(f"{owner} expects {argument} to be True or False.", **{argument: value})
     return bool(value)
 

@@ -1,6 +1,7 @@
 """From graph to calls: every operation says in kernel calls what it computes."""
 
 from .program import Buffer, Out, Program, Scalar
+from .settings import Number
 from .trace import Application
 from .values import Constant, SymbolicTensor, Variable
 
@@ -9,13 +10,16 @@ class Lowering:
     """The buffers of a graph's values, and the calls that fill them.
 
     layer_names: {name of a layer: its name in the program}.
-    settings: {name of a scalar: what its value is taken from when a step runs}.
+    settings: {name of a scalar: the setting that it is when a step runs}.
     """
 
     def __init__(self, program: Program, layer_names: dict | None = None):
         self.program = program
-        self.settings: dict[str, object] = {}
-        self.gradients = None  # an ``autodiff.Gradients``, if some are wanted
+        self.settings: dict[str, Number] = {}
+        self.gradients = None  # an ``autodiff.Gradients``, while some are computed
+        self.first_gradients: dict = {}  # {variable: the ``Gradients`` that took its place among all gradients}
+        self.updates = None  # an ``updates.Updates``
+        self.lowered: list[Lowered] = []  # all so far, in order
         self._layer_names = layer_names or {}
         self._buffers: dict = {}
 
@@ -37,6 +41,10 @@ class Lowering:
         self._buffers[value] = found
         return found
 
+    def values(self) -> list:
+        """All values that have buffers."""
+        return list(self._buffers)
+
     def _name_of(self, value: SymbolicTensor) -> str:
         application = value.producer
         if application is None or not application.scope:
@@ -57,29 +65,27 @@ class Lowering:
         name = self.program.unique_name(self._name_of(value))
         self._buffers[value] = self.program.reshaped(buffer, shape_of(value), name=name)
 
-    def setting(self, name: str, source) -> Scalar | float:
+    def setting(self, name: str, source: Number | float) -> Scalar | float:
         """A number that may change between steps, as the program has it; one that can't change is itself.
 
-        source: a number, or what has ``value_at(steps)``.
+        source: a number, or one of ``settings``, of which equal ones have one name.
         """
-        if isinstance(source, bool | int | float):
+        if not isinstance(source, Number):
             return source
         for known, other in self.settings.items():
-            if other is source:
+            if other == source:
                 return Scalar(known)
         name = self.program.unique_name(name)
         self.settings[name] = source
         return Scalar(name)
 
-    def lower(self, applications: list[Application]) -> list["Lowered"]:
+    def lower(self, applications: list[Application], phase: str = "forward") -> None:
         """Add the forward calls of ``applications``."""
-        lowered = []
         for application in applications:
             item = Lowered(self, application)
-            with_context(self, application, "forward")
+            with_context(self, application, phase)
             application.operation.forward(self.program, item)
-            lowered.append(item)
-        return lowered
+            self.lowered.append(item)
 
 
 def shape_of(value) -> tuple:
@@ -114,7 +120,7 @@ class Lowered:
     def output(self) -> Buffer:
         return self.outputs[0]
 
-    def setting(self, name: str, source) -> Scalar | float:
+    def setting(self, name: str, source: Number | float) -> Scalar | float:
         """A number of the operation's that may change between steps, named after its layer."""
         layer = self.lowering.layer_of(self.application)
         return self.lowering.setting(f"{layer}_{name}" if layer else name, source)

@@ -125,6 +125,9 @@ class Scalar:
     def __rtruediv__(self, other):
         return Scalar("/", (other, self))
 
+    def __floordiv__(self, other):
+        return Scalar("//", (self, other))
+
     def __mod__(self, other):
         return Scalar("%", (self, other))
 

@@ -29,6 +29,8 @@ class Application:
 
 # what layers may ask while they are traced, each thread its own
 _training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
+_effects: ContextVar[list | None] = ContextVar("effects", default=None)  # applications without outputs
+_added_losses: ContextVar[list | None] = ContextVar("added_losses", default=None)
 _scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
 
 
@@ -40,6 +42,45 @@ def training_mode(training: bool | None):
         yield
     finally:
         _training.reset(token)
+
+
+@contextmanager
+def effects():
+    """What is asked for inside besides values: a list of applications, filled as they are made."""
+    found: list[Application] = []
+    token = _effects.set(found)
+    try:
+        yield found
+    finally:
+        _effects.reset(token)
+
+
+def collects_effects() -> bool:
+    """Whether a training step is being traced."""
+    return _effects.get() is not None
+
+
+@contextmanager
+def added_losses():
+    """The losses that layers add inside, by ``add_loss``: a list, filled as they are added."""
+    found: list = []
+    token = _added_losses.set(found)
+    try:
+        yield found
+    finally:
+        _added_losses.reset(token)
+
+
+def losses_added() -> list:
+    """Those that were added so far."""
+    return _added_losses.get() or []
+
+
+def add_loss(value) -> None:
+    """Add a loss to those of the step that is being traced, if one is."""
+    found = _added_losses.get()
+    if found is not None:
+        found.append(value)
 
 
 @contextmanager
@@ -73,13 +114,21 @@ def apply(operation, *inputs):
     base = application.scope or operation.name
     for shape, dtype in specifications:
         application.outputs.append(SymbolicTensor(shape, dtype, base, application))
+    if not specifications:
+        effects = _effects.get()
+        if effects is None:
+            raise ValueError(
+                f"{operation.name} changes something when a step runs: it belongs into a model's train_step."
+            )
+        effects.append(application)
     return application.outputs[0] if len(application.outputs) == 1 else tuple(application.outputs)
 
 
-def topological_order(outputs) -> list:
-    """All applications that ``outputs`` depend on, each after those that it reads from."""
+def topological_order(outputs, effects=()) -> list:
+    """``effects`` and all applications that they and ``outputs`` depend on, each after those that it reads from."""
     found = {}
     stack = [value.producer for value in outputs if isinstance(value, SymbolicTensor) and value.producer]
+    stack.extend(effects)
     while stack:
         application = stack.pop()
         if application.index in found:

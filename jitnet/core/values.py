@@ -102,11 +102,11 @@ class SymbolicTensor(_Operators, Value):
         return f"<SymbolicTensor {self.name}, shape={self.shape}, dtype={self.dtype}>"
 
 
-class Constant(Value):
+class Constant(_Operators, Value):
     """An array that never changes, such as the 2.0 of ``x * 2.0``."""
 
     def __init__(self, array):
-        self.array = np.atleast_1d(np.ascontiguousarray(array))
+        self.array = np.array(array, order="C")
         self.shape = self.array.shape
         self.dtype = str(self.array.dtype)
         self.name = "constant"
@@ -162,7 +162,13 @@ class Variable(_Operators, Value):
         return self._value.copy()
 
     def assign(self, value) -> None:
-        """Overwrite the value; the shape must match, the dtype becomes the variable's."""
+        """Overwrite the value; the shape must match, the dtype becomes the variable's.
+
+        In a ``train_step``, a symbolic value is assigned whenever the step runs.
+        """
+        if isinstance(value, Value):
+            _OPERATORS["assign"](self, value)
+            return
         value = np.asarray(value)
         if value.dtype.kind not in "fiub":
             raise TypeError(f"Variable {self.name!r} holds numbers. Received: dtype={value.dtype}")

@@ -1,7 +1,11 @@
 """Activations as layers."""
 
+import math
+
 from .. import activations, ops
+from .._settings import Adjustable, described
 from ..core import checks
+from ..core.settings import Setting
 from .base import Layer
 
 
@@ -26,7 +30,7 @@ class Activation(Layer):
 
 
 class ReLU(Layer):
-    """max(x, 0), with Keras's options.
+    """max(x, 0), with Keras's options, each of which may be a schedule.
 
     Arguments:
         max_value: upper bound, or None.
@@ -35,26 +39,32 @@ class ReLU(Layer):
     """
 
     example = {"arguments": {"negative_slope": 0.25, "max_value": 1.0}, "input_shape": (4, 3)}
+    max_value = Adjustable(checks.optional(checks.number), least=0, finite=False)
+    negative_slope = Adjustable(least=0)
+    threshold = Adjustable(least=0)
 
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.max_value = None
-        if max_value is not None:
-            self.max_value = checks.number("ReLU", "max_value", max_value, least=0, finite=False)
-        self.negative_slope = checks.number("ReLU", "negative_slope", negative_slope, least=0)
-        self.threshold = checks.number("ReLU", "threshold", threshold, least=0)
+        self.max_value = max_value
+        self.negative_slope = negative_slope
+        self.threshold = threshold
 
     def call(self, inputs):
-        if self.max_value is None and self.negative_slope == 0 and self.threshold == 0:
+        if not self._structure():
             return ops.relu(inputs)
-        return ops.rectifier(inputs, self.negative_slope, self.max_value, self.threshold)
+        largest = Setting(self, "max_value", absent=math.inf)
+        return ops.rectifier(inputs, Setting(self, "negative_slope"), largest, Setting(self, "threshold"))
+
+    def _structure(self) -> bool:
+        """Whether it is more than max(x, 0)."""
+        return [vars(self)[name] for name in ("max_value", "negative_slope", "threshold")] != [None, 0, 0]
 
     def get_config(self):
         return {
             **super().get_config(),
-            "max_value": self.max_value,
-            "negative_slope": self.negative_slope,
-            "threshold": self.threshold,
+            "max_value": described(self.max_value),
+            "negative_slope": described(self.negative_slope),
+            "threshold": described(self.threshold),
         }
 
 

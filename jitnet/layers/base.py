@@ -12,11 +12,12 @@ from jitnet.kernels.locks import across_forks
 
 from .. import _registry, initializers, regularizers
 from .._fixed import Fixed
+from .._structures import flatten, mapped, packed
 from ..config import check_policy
 from ..core import checks, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
 from ..core.operations.shape import Reshape
-from ..core.values import SymbolicTensor, Value, Variable
+from ..core.values import Constant, SymbolicTensor, Value, Variable
 
 _counters: dict[str, int] = defaultdict(int)
 _counting = across_forks(threading.Lock())
@@ -58,20 +59,32 @@ def _marks_built(build):
 
 
 class Node:
-    """One use of a layer: what it was applied to, and what it returned."""
+    """One use of a layer, or of an operation between layers: what it was applied to, and what it returned.
 
-    def __init__(self, layer, inputs, outputs, training=None):
+    arguments, keywords: those of ``call`` as given, but for ``training``: structures of tensors, constants and other
+        values; outputs: the tensors in what it returned, in the order of ``flatten``.
+    training: as given by the caller; None: as the model is run.
+    """
+
+    def __init__(self, layer, arguments, keywords, outputs, training=None):
         self.layer = layer
-        self.inputs = inputs
+        self.arguments = tuple(arguments)
+        self.keywords = keywords
         self.outputs = outputs
-        self.training = training  # as given by the caller; None: as the model is run
+        self.training = training
+
+    @property
+    def inputs(self) -> list[Value]:
+        """The values that it was applied to, one after the other."""
+        return [x for x in flatten([*self.arguments, *self.keywords.values()]) if isinstance(x, Value)]
 
 
 class Layer(Fixed, NamesArguments):
     """A part of a model: weights and a function of tensors.
 
     A subclass creates weights in ``build(input_shape)`` with ``add_weight`` and composes operations of ``jitnet.ops``
-    in ``call(inputs)``; the gradient is automatic.  ``call`` may take ``training``.
+    in ``call(inputs)``; the gradient is automatic.  ``call`` may take more arguments, each of them a tensor or a list,
+    tuple or dict of tensors, an array, a number or None, and ``training``; it may return such a structure of tensors.
 
     Arguments:
         name: a name unique in the model; by default made from the class.
@@ -116,7 +129,12 @@ class Layer(Fixed, NamesArguments):
     # ---- to be overridden
 
     def build(self, input_shape) -> None:
-        """Create weights.  input_shape: with None for the batch; a list of shapes for several inputs."""
+        """Create weights.
+
+        input_shape: of the first argument of ``call``, with None for the batch; a list or dict of shapes for one of
+            tensors.  A build of several parameters gets the shapes of the arguments that it names, as
+            ``build(self, query_shape, value_shape)`` for ``call(self, query, value)``.
+        """
 
     def call(self, inputs):
         """The layer's output, a symbolic tensor, from symbolic inputs."""
@@ -132,6 +150,11 @@ class Layer(Fixed, NamesArguments):
     @classmethod
     def from_config(cls, config: dict) -> "Layer":
         return cls(**config)
+
+    def saved_arguments(self) -> tuple[tuple, dict] | None:
+        """The arguments that ``from_config`` gives the constructor, positional and named; None: only it knows."""
+        own = type(self).from_config.__func__ is not Layer.from_config.__func__
+        return None if own else ((), self.get_config())
 
     # ---- weights
 
@@ -160,6 +183,15 @@ class Layer(Fixed, NamesArguments):
         variable.trainable = trainable and self.trainable
         self._weights.append(variable)
         return variable
+
+    def add_loss(self, loss) -> None:
+        """In ``call``: add to the loss that the model is trained with.
+
+        loss: a single number, or values (batch, ...), of which the mean is taken.  Sample weights don't count in it.
+        """
+        if not isinstance(loss, Value) or not (loss.batched or loss.shape == ()):
+            raise invalid(f"{self._described()}: add_loss takes what operations made of tensors.", loss=loss)
+        trace.add_loss(loss)
 
     def sublayers(self) -> list["Layer"]:
         """Layers held in attributes, in order of assignment."""
@@ -242,58 +274,123 @@ class Layer(Fixed, NamesArguments):
 
     # ---- calling
 
-    def _build_once(self, shapes) -> None:
-        if not self.built:
-            self._built_policy = self.dtype_policy
-            self.build(shapes)
-            self.built = True
-
-    def __call__(self, inputs, training=None):
+    def __call__(self, *arguments, **keywords):
         """Apply to symbolic tensors (adds to the graph) or to NumPy arrays (computes at once).
 
+        arguments, keywords: those of ``call``: tensors, or lists, tuples and dicts of them, arrays, numbers, None.
+            Beside a symbolic tensor an array is a constant, which has no batch axis; with arrays alone, the first axis
+            of each is the batch.
         training: whether the layer, and everything in it that is not told otherwise, behaves as in training; None: as
             the layer or model that calls it does.
+
+        Raises TypeError for arguments that ``call`` doesn't take.
         """
-        flat = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-        if not any(isinstance(x, Value) for x in flat):
-            return self._call_on_arrays(inputs, training)
-        shapes = [x.shape for x in flat]
-        shapes = shapes if isinstance(inputs, list | tuple) else shapes[0]
+        bound, training = self._bind(arguments, keywords)
+        given = flatten([*bound.arguments.values()])
+        if _computes_at_once(given):
+            return self._call_on_arrays(bound, training)
+        if not all(isinstance(leaf, Value) for leaf in given):
+            bound.arguments = {name: mapped(self._as_argument, part) for name, part in bound.arguments.items()}
+        arguments, keywords = bound.args, bound.kwargs
         mode = self._mode(training)
-        arguments = {"training": mode} if self._accepts_training() else {}
+        told = {"training": mode} if self._accepts_training() else {}
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
             try:
-                self._build_once(shapes)
-                outputs = self.call(inputs, **arguments)
+                self._build_once(bound)
+                returned = self.call(*arguments, **keywords, **told)
             except ValueError as error:
                 if str(error).startswith("Layer "):
                     raise
-                raise ValueError(f"Layer {self.name!r} ({type(self).__name__}): {error}") from None
-        several = isinstance(outputs, list | tuple)
-        results = []
-        for output in outputs if several else [outputs]:
+                raise ValueError(f"{self._described()}: {error}") from None
+
+        def result(output):
             if not isinstance(output, SymbolicTensor):
                 raise TypeError(
-                    f"Layer {self.name!r} ({type(self).__name__}): call must return symbolic tensors made with "
-                    f"jitnet.ops. Received: {output!r}"
+                    f"{self._described()}: call must return symbolic tensors made with jitnet.ops. Received: {output!r}"
                 )
             # a layer that passes its input on gives it a new name, so that it shows in the model
-            results.append(Reshape(output.shape[1:])(output) if any(output is x for x in flat) else output)
-        node = Node(self, inputs, results, None if training is None else bool(training))
+            return Reshape(output.shape[output.batched :])(output) if any(output is x for x in given) else output
+
+        results = mapped(result, returned)
+        node = Node(self, arguments, keywords, flatten(results), training)
         if self._first_node is None:
             self._first_node = node
-        for output in results:
+        for output in node.outputs:
             output.history = node
-        return results if several else results[0]
+        return results
+
+    def _described(self) -> str:
+        return f"Layer {self.name!r} ({type(self).__name__})"
+
+    def _bind(self, arguments: tuple, keywords: dict) -> tuple[inspect.BoundArguments, bool | None]:
+        """The arguments of ``call`` by their names, without ``training``; and ``training`` as given."""
+        signature = _signature(self.call)
+        accepts, told = self._accepts_training(), None
+        if accepts:
+            place = list(signature.parameters).index("training")
+            by_place = signature.parameters["training"].kind is not inspect.Parameter.KEYWORD_ONLY
+            if not by_place or place >= len(arguments):
+                keywords.setdefault("training", None)
+        else:
+            told = keywords.pop("training", None)
+        try:
+            bound = signature.bind(*arguments, **keywords)
+        except TypeError as error:
+            named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+            known = [p.name for p in signature.parameters.values() if p.kind in named]
+            unknown = {name: _brief(value) for name, value in keywords.items() if name not in known}
+            if unknown:
+                raise unknown_arguments(self._described(), unknown, known) from None
+            names = ", ".join(name for name in keywords if name != "training")
+            raise TypeError(
+                f"{self._described()} takes the arguments {signature} of its call: {error}. "
+                f"Received: {len(arguments)} positional arguments{', ' * bool(names)}{names}"
+            ) from None
+        if accepts:
+            told = bound.arguments.pop("training", None)
+        return bound, None if told is None else checks.boolean(self._described(), "training", told)
+
+    def _as_argument(self, value):
+        """What ``call`` gets for an array: a constant."""
+        if isinstance(value, Value) or not hasattr(value, "__array__"):
+            return value
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{self._described()} takes tensors and arrays of numbers. Received: dtype={array.dtype}")
+        if array.ndim == 0:
+            return array.item()
+        if array.dtype.kind == "f":
+            return Constant(array.astype(self.dtype))
+        return Constant(array.astype("int32" if array.dtype == np.int32 else "int64"))
+
+    def _build_once(self, bound: inspect.BoundArguments) -> None:
+        if self.built:
+            return
+        self._built_policy = self.dtype_policy
+        parameters = list(_signature(self.build).parameters.values())
+        named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        shapes = {f"{name}_shape": _shapes(part) for name, part in bound.arguments.items()}
+        if any(p.name in shapes or p.default is p.empty for p in named[1:]):
+            missing = [p.name for p in named if p.default is p.empty and p.name not in shapes]
+            if missing:
+                raise ValueError(
+                    f"build takes the shape of one argument, or those of several by the names <argument>_shape. "
+                    f"Missing: {', '.join(missing)}. Received: {', '.join(shapes)}"
+                )
+            self.build(**{p.name: shapes[p.name] for p in named if p.name in shapes})
+        else:
+            self.build(*[next(iter(shapes.values()), None) for p in parameters[:1]])
+        self.built = True
 
     @property
     def input(self):
-        """The symbolic input of the layer's first use."""
-        return self._require_node().inputs
+        """The symbolic input of the layer's first use; a list if it has several."""
+        inputs = self._require_node().inputs
+        return inputs[0] if len(inputs) == 1 else inputs
 
     @property
     def output(self):
-        """The symbolic output of the layer's first use, as for ``Model(model.inputs, layer.output)``."""
+        """The symbolic output of the layer's first use, as for ``Model(model.inputs, layer.output)``, or a list."""
         outputs = self._require_node().outputs
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -303,37 +400,77 @@ class Layer(Fixed, NamesArguments):
         return self._first_node
 
     def _accepts_training(self) -> bool:
-        return _training_parameter(getattr(self.call, "__func__", self.call)) is not None
+        return "training" in _signature(self.call).parameters
 
     def _mode(self, training) -> bool | None:
         """``training`` as given, else of whoever calls this layer, else by default of ``call``."""
         if training is None:
             training = trace.is_training()
         if training is None and self._accepts_training():
-            default = _training_parameter(getattr(self.call, "__func__", self.call)).default
+            default = _signature(self.call).parameters["training"].default
             training = False if default is inspect.Parameter.empty else default
         return None if training is None else bool(training)
 
-    def _call_on_arrays(self, inputs, training):
+    def _call_on_arrays(self, bound: inspect.BoundArguments, training):
         from ..eager import evaluate_function
 
-        several = isinstance(inputs, list | tuple)
-        arrays = self._of_input_dtypes([np.asarray(x) for x in (inputs if several else [inputs])])
+        parts = {name: mapped(_number_or_array, part) for name, part in bound.arguments.items()}
+        for first in list(parts)[:1]:
+            parts[first] = _nested_arrays(parts[first])
+        if not any(isinstance(leaf, np.ndarray) for leaf in flatten(list(parts.values()))):
+            raise TypeError(f"{self._described()} is called on tensors or arrays. Received: {bound.arguments}")
+        parts = self._of_input_dtypes(parts)
+        leaves = flatten(list(parts.values()))
+        arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
+        lengths = sorted({len(array) for array in arrays})
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{self._described()}: called on arrays, it needs the same number of samples in each; what has no "
+                f"batch axis is passed as a jitnet.Variable. Received: lengths={lengths}"
+            )
+        returned = None
 
         def function(*tensors):
-            return self(list(tensors) if several else tensors[0], training=training)
+            nonlocal returned
+            remaining = iter(tensors)
+            replaced = [next(remaining) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+            structure = packed(list(parts.values()), replaced)
+            again = inspect.BoundArguments(bound.signature, dict(zip(parts, structure, strict=True)))
+            returned = self(*again.args, **again.kwargs, training=training)
+            return flatten(returned)
 
-        return evaluate_function(function, *arrays)
+        found = evaluate_function(function, *arrays, iteration=self._iteration())
+        return packed(returned, found)
 
-    def _of_input_dtypes(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        """The arrays that the layer is called on, in the dtypes that it computes with; integers stay integers."""
-        return [a.astype(self.dtype) if a.dtype.kind == "f" else a for a in arrays]
+    def _iteration(self) -> int:
+        """The step at which schedules are read outside of training."""
+        return 0
 
-    def compute_output_shape(self, input_shape):
-        """The output's shape for an input shape with None for the batch."""
-        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
-        tensors = [SymbolicTensor(s, self.dtype, f"{self.name}_input") for s in shapes]
-        return self(tensors if isinstance(input_shape, list) else tensors[0]).shape
+    def _of_input_dtypes(self, arguments: dict) -> dict:
+        """The arguments that the layer is called with, arrays in the dtypes that it computes with."""
+
+        def converted(value):
+            return value.astype(self.dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+        return mapped(converted, arguments)
+
+    def compute_output_shape(self, input_shape=None, *shapes, **named_shapes):
+        """The output's shape for shapes of the arguments of ``call``, with None for the batch.
+
+        input_shape: of the first argument; shapes: of those after it; named_shapes: by their names, as
+            ``mask_shape=(None, 3)``.  Lists and dicts of shapes stand for lists and dicts of tensors.
+        """
+
+        def tensors(shape):
+            if isinstance(shape, dict):
+                return {key: tensors(part) for key, part in shape.items()}
+            if isinstance(shape, list) or (isinstance(shape, tuple) and any(isinstance(s, tuple) for s in shape)):
+                return [tensors(part) for part in shape]
+            return SymbolicTensor(shape, self.dtype, f"{self.name}_input")
+
+        keywords = {name.removesuffix("_shape"): tensors(shape) for name, shape in named_shapes.items()}
+        given = shapes if input_shape is None else (input_shape, *shapes)
+        return _shapes(self(*map(tensors, given), **keywords))
 
     def __setattr__(self, name, value):
         earlier = vars(self).get(name)
@@ -354,9 +491,62 @@ class Layer(Fixed, NamesArguments):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
+def _signature(method) -> inspect.Signature:
+    """The parameters of a method, without ``self``."""
+    function = getattr(method, "__func__", None)
+    return _signature_of(method if function is None else function, function is not None)
+
+
 @functools.lru_cache(1024)
-def _training_parameter(call) -> inspect.Parameter | None:
-    return inspect.signature(call).parameters.get("training")
+def _signature_of(function, is_method: bool) -> inspect.Signature:
+    signature = inspect.signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[is_method:])
+
+
+def _shapes(structure):
+    """The shapes of the tensors in a structure, lists for tuples; None for what is no tensor."""
+    if isinstance(structure, dict):
+        return {key: _shapes(part) for key, part in structure.items()}
+    if isinstance(structure, list | tuple):
+        return [_shapes(part) for part in structure]
+    return getattr(structure, "shape", None)
+
+
+def _number_or_array(value):
+    """``value``; what NumPy takes for an array, as an array or a number."""
+    if isinstance(value, Value) or not hasattr(value, "__array__"):
+        return value
+    array = np.asarray(value)
+    return array if array.ndim else array.item()
+
+
+def _brief(value):
+    """``value``; of an array or the like, its class."""
+    return value if isinstance(value, Value | int | float | str | None) else type(value)
+
+
+def _nested_arrays(structure):
+    """The structure with an array for each list of nothing but numbers."""
+    if isinstance(structure, list | tuple):
+        numbers = all(isinstance(leaf, int | float) for leaf in flatten(structure))
+        items = [_nested_arrays(item) for item in structure]
+        structure = np.asarray(structure) if numbers and len(structure) else items
+    elif isinstance(structure, dict):
+        structure = {key: _nested_arrays(part) for key, part in structure.items()}
+    return structure
+
+
+def _computes_at_once(leaves) -> bool:
+    """Whether a layer is called on arrays; within a ``call``, arrays beside weights are constants."""
+    if any(isinstance(leaf, SymbolicTensor) for leaf in leaves):
+        return False
+    values = any(isinstance(leaf, Value) for leaf in leaves)
+    return not values or (any(hasattr(x, "__array__") and not isinstance(x, Value) for x in leaves) and not _traced())
+
+
+def _traced() -> bool:
+    """Whether this is within the ``call`` of a layer."""
+    return bool(trace.current_scope()[0])
 
 
 def _constructor_arguments(cls: type) -> set[str]:

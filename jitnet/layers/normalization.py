@@ -1,9 +1,11 @@
 """BatchNormalization."""
 
 from .. import initializers, regularizers
+from .._settings import Adjustable, described
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.normalization import BatchNorm
+from ..core.settings import Setting
 from ..core.values import Constant
 from .base import Layer
 
@@ -17,13 +19,15 @@ class BatchNormalization(Layer):
     Arguments:
         axis: the last axis.
         momentum: of the moving statistics: moving = moving * momentum + batch * (1 - momentum).
-        epsilon: added to the variance.
+        epsilon: added to the variance.  Both may be schedules.
         center, scale: whether to learn beta and gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: names or objects.
         beta_regularizer, gamma_regularizer: names, objects or None.
     """
 
     example = {"arguments": {}, "input_shape": (3, 2, 4)}
+    momentum = Adjustable(least=0, most=1)
+    epsilon = Adjustable(least=0)
 
     def __init__(
         self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
@@ -33,8 +37,8 @@ class BatchNormalization(Layer):
         super().__init__(**kwargs)
         kind = "BatchNormalization"
         self.axis = checks.integer(kind, "axis", axis)
-        self.momentum = checks.number(kind, "momentum", momentum, least=0, most=1)
-        self.epsilon = checks.number(kind, "epsilon", epsilon, least=0)
+        self.momentum = momentum
+        self.epsilon = epsilon
         self.center = checks.boolean(kind, "center", center)
         self.scale = checks.boolean(kind, "scale", scale)
         self.beta_initializer = initializers.get(beta_initializer)
@@ -64,13 +68,14 @@ class BatchNormalization(Layer):
         channels = (inputs.shape[-1],)
         gamma = self.gamma if self.scale else Constant(initializers.Ones()(channels, inputs.dtype))
         beta = self.beta if self.center else Constant(initializers.Zeros()(channels, inputs.dtype))
-        operation = BatchNorm(self.momentum, self.epsilon, training and self.trainable)
+        momentum, epsilon = Setting(self, "momentum"), Setting(self, "epsilon")
+        operation = BatchNorm(momentum, epsilon, training and self.trainable)
         return operation(inputs, gamma, beta, self.moving_mean, self.moving_variance)
 
     def get_config(self):
         config = super().get_config()
         for key in ("axis", "momentum", "epsilon", "center", "scale"):
-            config[key] = getattr(self, key)
+            config[key] = described(getattr(self, key))
         for key in ("beta", "gamma", "moving_mean", "moving_variance"):
             config[f"{key}_initializer"] = initializers.serialize(getattr(self, f"{key}_initializer"))
         for key in ("beta", "gamma"):

@@ -6,8 +6,9 @@ mask is where its result y is positive.
 
 import numpy as np
 
-from .rows import SCRATCH, fold, repeated, rows_together, scratch, zeros_for
+from .runtime.arrays import SCRATCH, scratch
 from .runtime.jit import kernel, kernel_attributes, scalar
+from .runtime.rows import fold, repeated, rows_together, zeros_for
 
 _SHIFT_ROWS = 256
 

@@ -1,60 +1,50 @@
 """Optimizer updates over all parameters at once: every array is flat, (P,), and is updated in place.
 
-The loops run over whole arrays, ``for i in range(parameters.size)``: an index that starts anywhere else makes Numba
-handle negative indices, which keeps the compiler from vectorising.
+The kernels are written from the scalar functions of ``kernels.scalar.optimizers``, ``sgd_update`` from ``sgd``.  Their
+loops run over whole arrays, ``for i in range(parameter.size)``: an index that starts anywhere else makes Numba handle
+negative indices, which keeps the compiler from vectorising.
 """
 
 from ..scalar import optimizers
-from .runtime.jit import kernel, kernel_attributes, scalar
+from .runtime.jit import kernel, kernel_attributes, scalar, written  # noqa: F401 (the templates name them)
 
-sgd = scalar(optimizers.sgd)
-sgd_momentum = scalar(optimizers.sgd_momentum)
-sgd_nesterov = scalar(optimizers.sgd_nesterov)
-adam = scalar(optimizers.adam)
-adam_alpha = scalar(optimizers.adam_alpha)
-
-
-@kernel
-def sgd_update_plain(parameters, gradients, learning_rate):
-    """parameters -= learning_rate gradients"""
+_UPDATE = '''
+def {name}_update({arguments}):
+    """{name} of every element: {results} are overwritten"""
     kernel_attributes()
-    rate = parameters.dtype.type(learning_rate)
-    for i in range(parameters.size):
-        parameters[i] = sgd(parameters[i], gradients[i], rate)
+    {prologue}
+    for i in range({first}.size):
+        {targets} = {name}({elements})
+'''
 
 
-@kernel
-def sgd_update(parameters, gradients, velocity, learning_rate, momentum, nesterov):
-    """velocity = momentum velocity - learning_rate gradients, and parameters follow it.  nesterov: bool"""
-    kernel_attributes()
-    rate = parameters.dtype.type(learning_rate)
-    decay = parameters.dtype.type(momentum)
-    if nesterov:
-        for i in range(parameters.size):
-            parameters[i], velocity[i] = sgd_nesterov(parameters[i], gradients[i], velocity[i], rate, decay)
-    else:
-        for i in range(parameters.size):
-            parameters[i], velocity[i] = sgd_momentum(parameters[i], gradients[i], velocity[i], rate, decay)
+def _update_source(name: str) -> str:
+    """The source of the kernel that does the function of this name with every element."""
+    function, written = getattr(optimizers, name), optimizers.UPDATES[name]
+    arrays, shared = optimizers.arrays(function), optimizers.scalars(function)
+    given = optimizers.hyperparameters(function)
+    prologue = [] if given == shared else [f"{', '.join(shared)} = {name}_scalars({', '.join(given)})"]
+    prologue += [f"{scalar} = {arrays[0]}.dtype.type({scalar})" for scalar in shared]
+    return _UPDATE.format(
+        name=name,
+        arguments=", ".join([*arrays, *given]),
+        results=", ".join(written),
+        prologue="\n    ".join(prologue) or "pass",
+        first=arrays[0],
+        targets=", ".join(f"{array}[i]" for array in written),
+        elements=", ".join([*(f"{array}[i]" for array in arrays), *shared]),
+    )
 
 
-@kernel
-def adam_update(parameters, gradients, m, v, learning_rate, beta_1, beta_2, epsilon, t):
-    """Adam's update number ``t``, counted from 1.  m, v: moving means of gradients and their squares"""
-    kernel_attributes()
-    alpha = parameters.dtype.type(adam_alpha(learning_rate, beta_1, beta_2, t))
-    rate_1 = parameters.dtype.type(1.0 - beta_1)
-    rate_2 = parameters.dtype.type(1.0 - beta_2)
-    small = parameters.dtype.type(epsilon)
-    for i in range(parameters.size):
-        parameters[i], m[i], v[i] = adam(parameters[i], gradients[i], m[i], v[i], alpha, rate_1, rate_2, small)
+def _define(name: str) -> None:
+    """Make the kernel of a scalar function in this module."""
+    for function in (name, f"{name}_scalars"):
+        if hasattr(optimizers, function):
+            globals()[function] = scalar(getattr(optimizers, function))
+    source = _update_source(name)
+    exec(compile(source, __file__, "exec"), globals())
+    globals()[f"{name}_update"] = written(kernel(globals()[f"{name}_update"]), source)
 
 
-@kernel
-def sum_chunks(partials, out):
-    """out = sum of the rows of partials, in their order.  partials: (G, P), out: (P,)"""
-    kernel_attributes()
-    out[:] = 0
-    for g in range(partials.shape[0]):
-        row = partials[g]
-        for i in range(out.size):
-            out[i] += row[i]
+for _name in optimizers.UPDATES:
+    _define(_name)

@@ -1,4 +1,4 @@
-"""Sums, means and maxima over one axis, over the batch, and over everything.
+"""Sums, means and maxima over one axis.
 
 An axis is given as ``axis_size`` and ``inner``, the product of the dimensions after it: x is (outer, axis_size, inner)
 and y is (outer, inner).
@@ -6,11 +6,10 @@ and y is (outer, inner).
 
 import numpy as np
 
-from ..scalar import activations, arithmetic
+from ..scalar import arithmetic
 from .runtime.jit import kernel, kernel_attributes, scalar
 
-maximum = scalar(arithmetic.maximum)
-sign = scalar(activations.sign)
+_maximum = scalar(arithmetic.maximum)
 
 
 @kernel
@@ -37,7 +36,7 @@ def sum_forward(x, y, axis_size, inner):
 
 
 @kernel
-def repeat_over_axis(dy, dx, axis_size, inner, factor, accumulate):
+def _repeat_over_axis(dy, dx, axis_size, inner, factor, accumulate):
     """dx = factor dy, repeated over the axis.  dy: (outer * inner,), dx: (outer * axis_size * inner,)"""
     kernel_attributes()
     for outer in range(dy.size // inner):
@@ -61,7 +60,7 @@ def sum_backward(dy, dx, axis_size, inner, accumulate):
     kernel_attributes()
     dy = dy.reshape(-1)
     dx = dx.reshape(-1)
-    repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1), accumulate)
+    _repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1), accumulate)
 
 
 @kernel
@@ -81,7 +80,7 @@ def mean_backward(dy, dx, axis_size, inner, accumulate):
     kernel_attributes()
     dy = dy.reshape(-1)
     dx = dx.reshape(-1)
-    repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1.0 / axis_size), accumulate)
+    _repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1.0 / axis_size), accumulate)
 
 
 @kernel
@@ -97,14 +96,14 @@ def max_forward(x, y, axis_size, inner):
             x_row = x[first : first + axis_size]
             largest = x.dtype.type(-np.inf)
             for j in range(axis_size):
-                largest = maximum(largest, x_row[j])
+                largest = _maximum(largest, x_row[j])
             y_row[0] = largest
         else:
             y_row[:] = -np.inf
             for j in range(axis_size):
                 x_row = x[first + j * inner : first + j * inner + inner]
                 for i in range(inner):
-                    y_row[i] = maximum(y_row[i], x_row[i])
+                    y_row[i] = _maximum(y_row[i], x_row[i])
 
 
 @kernel
@@ -125,72 +124,3 @@ def max_backward(x, y, dy, dx, axis_size, inner, accumulate):
                 if x[position] == largest or x[position] != x[position]:
                     dx[position] += dy[outer * inner + i]
                     break
-
-
-@kernel
-def sum_over_batch_forward(x, y):
-    """y = sum of x over its leading dimension.  x: (n, ...), y: (...)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    y = y.reshape(-1)
-    y[:] = 0
-    for sample in range(x.size // y.size):
-        x_row = x[sample * y.size : sample * y.size + y.size]
-        for i in range(y.size):
-            y[i] += x_row[i]
-
-
-@kernel
-def sum_over_batch_backward(dy, dx, accumulate):
-    """dx = dy for every sample.  dy: (...), dx: (n, ...)"""
-    kernel_attributes()
-    dy = dy.reshape(-1)
-    dx = dx.reshape(-1)
-    for sample in range(dx.size // dy.size):
-        dx_row = dx[sample * dy.size : sample * dy.size + dy.size]
-        for i in range(dy.size):
-            dx_row[i] = dx_row[i] + dy[i] if accumulate else dy[i]
-
-
-@kernel
-def sum_squares(x, y, factor):
-    """y[0] = factor * sum(x^2).  x: (...), y: (1,)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    total = y.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] * x[i]
-    y[0] = factor * total
-
-
-@kernel
-def sum_absolute(x, y, factor):
-    """y[0] = factor * sum(|x|).  x: (...), y: (1,)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    total = y.dtype.type(0)
-    for i in range(x.size):
-        total += abs(x[i])
-    y[0] = factor * total
-
-
-@kernel
-def l2_gradient(x, dx, factor):
-    """dx += 2 factor x, the gradient of factor * sum(x^2).  x, dx: (...)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    dx = dx.reshape(-1)
-    slope = dx.dtype.type(2.0 * factor)
-    for i in range(dx.size):
-        dx[i] += slope * x[i]
-
-
-@kernel
-def l1_gradient(x, dx, factor):
-    """dx += factor sign(x), the gradient of factor * sum(|x|).  x, dx: (...)"""
-    kernel_attributes()
-    x = x.reshape(-1)
-    dx = dx.reshape(-1)
-    slope = dx.dtype.type(factor)
-    for i in range(dx.size):
-        dx[i] += slope * sign(x[i])

@@ -104,3 +104,62 @@ def l1_l2_gradient(parameter, gradient, l1, l2):
     for i in range(p.size):
         sign = slope if p[i] > zero else (-slope if p[i] < zero else zero)
         g[i] += sign + factor * p[i]
+
+
+@kernel
+def add_up(totals, out, scale):
+    """out[0] = scale * sum of totals, in order.  totals: (chunks, 1) float64, out: (1,)"""
+    kernel_attributes()
+    result = 0.0
+    for i in range(totals.shape[0]):
+        result += totals[i, 0]
+    out[0] = scale * result
+
+
+@kernel
+def spread(dtotal, dvalues, scale, accumulate):
+    """dvalues = dtotal[0] * scale everywhere: the gradient of a sum or a mean.  dtotal: (1,), dvalues: (n,)"""
+    kernel_attributes()
+    slope = dvalues.dtype.type(dtotal[0] * scale)
+    if accumulate:
+        for i in range(dvalues.size):
+            dvalues[i] += slope
+    else:
+        for i in range(dvalues.size):
+            dvalues[i] = slope
+
+
+@kernel
+def count_step(iterations):
+    """One step more was taken.  iterations: (1,) int64"""
+    kernel_attributes()
+    iterations[0] += 1
+
+
+@kernel
+def add_numbers(numbers, results, index, factor):
+    """results[index + i] += factor * numbers[i].  numbers: any shape, n elements; results: (k,) float64"""
+    kernel_attributes()
+    flat = numbers.reshape(-1)
+    for i in range(flat.size):
+        results[index + i] += factor * flat[i]
+
+
+@kernel
+def scale(values, factor):
+    """values *= factor.  values: (n,)"""
+    kernel_attributes()
+    times = values.dtype.type(factor)
+    for i in range(values.size):
+        values[i] *= times
+
+
+@kernel
+def repeat(row, rows, scale, accumulate):
+    """rows[i] = scale * row: the gradient of a sum or a mean of rows.  row: (n,), rows: (m, n)"""
+    kernel_attributes()
+    factor = rows.dtype.type(scale)
+    for i in range(rows.shape[0]):
+        target = rows[i]
+        for j in range(target.size):
+            target[j] = target[j] + factor * row[j] if accumulate else factor * row[j]

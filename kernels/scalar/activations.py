@@ -4,44 +4,53 @@
 of ``x`` and ``y = NAME(x)``, then the parameters.  A derivative in ``y`` alone lets the forward pass overwrite its
 input.  Writing these two functions is all that a new activation needs: every target builds its kernels from `NAMES`.
 
-The type of ``x`` is the type of the arithmetic: a literal is written ``type(x)(0.5)`` so that float32 stays float32.
+The type of ``x`` is the type of the arithmetic; literals are written ``real(0.5)``, constants are worked out once.
 A comparison with NaN is false; the conditions are written so that NaN stays NaN.
 """
 
 import inspect
 import math
 
+from . import real
+
+# Klambauer et al. 2017, section 2; the floor is the scale times alpha
+_SELU_SCALE = 1.0507009873554804934193349852946
+_SELU_FLOOR = _SELU_SCALE * 1.6732632423543772848170429916717
+_ROOT_OF_HALF = math.sqrt(0.5)
+_NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)  # the normal density at 0
+_GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
+
 
 def relu(x):
-    zero = type(x)(0)
+    zero = real(0)
     return zero if x <= zero else x
 
 
 def relu_derivative(y):
-    return type(y)(0) if y <= type(y)(0) else type(y)(1)
+    return real(0) if y <= real(0) else real(1)
 
 
 def rectifier(x, negative_slope, max_value, threshold):
     """Keras's general ReLU: ``max_value`` above it, ``x`` above ``threshold``, else a line of ``negative_slope``."""
     if x <= threshold:
-        return negative_slope * (x - threshold) if negative_slope != type(x)(0) else type(x)(0)
+        return negative_slope * (x - threshold) if negative_slope != real(0) else real(0)
     return max_value if x >= max_value else x
 
 
 def rectifier_derivative(x, negative_slope, max_value, threshold):
     if x <= threshold:
         return negative_slope
-    return type(x)(0) if x >= max_value else type(x)(1)
+    return real(0) if x >= max_value else real(1)
 
 
 def sigmoid(x):
     # exp of a negative number only: no overflow
     z = math.exp(-abs(x))
-    return z / (type(x)(1) + z) if x < type(x)(0) else type(x)(1) / (type(x)(1) + z)
+    return z / (real(1) + z) if x < real(0) else real(1) / (real(1) + z)
 
 
 def sigmoid_derivative(y):
-    return y * (type(y)(1) - y)
+    return y * (real(1) - y)
 
 
 def tanh(x):
@@ -49,12 +58,12 @@ def tanh(x):
 
 
 def tanh_derivative(y):
-    return type(y)(1) - y * y
+    return real(1) - y * y
 
 
 def softplus(x):
     """log(1 + exp(x))"""
-    positive = type(x)(0) if x <= type(x)(0) else x
+    positive = real(0) if x <= real(0) else x
     return positive + math.log1p(math.exp(-abs(x)))
 
 
@@ -66,120 +75,115 @@ def softsign(x):
     """x / (1 + |x|)"""
     magnitude = abs(x)
     # far out the quotient is 1 to the last bit, and inf / inf would be NaN
-    return math.copysign(type(x)(1), x) if magnitude > type(x)(1e18) else x / (type(x)(1) + magnitude)
+    return math.copysign(real(1), x) if magnitude > real(1e18) else x / (real(1) + magnitude)
 
 
 def softsign_derivative(x):
-    root = type(x)(1) / (type(x)(1) + abs(x))
+    root = real(1) / (real(1) + abs(x))
     return root * root
 
 
 def elu(x, alpha):
     """x where positive, else alpha (exp(x) - 1) (Clevert et al. 2016)"""
-    return x if x > type(x)(0) else alpha * math.expm1(x)
+    return x if x > real(0) else alpha * math.expm1(x)
 
 
 def elu_derivative(x, y, alpha):
-    return type(x)(1) if x > type(x)(0) else y + alpha
-
-
-# Klambauer et al. 2017, section 2
-_SELU_ALPHA = 1.6732632423543772848170429916717
-_SELU_SCALE = 1.0507009873554804934193349852946
+    return real(1) if x > real(0) else y + alpha
 
 
 def selu(x):
-    scale = type(x)(_SELU_SCALE)
-    return scale * x if x > type(x)(0) else type(x)(_SELU_SCALE * _SELU_ALPHA) * math.expm1(x)
+    scale = real(_SELU_SCALE)
+    return scale * x if x > real(0) else real(_SELU_FLOOR) * math.expm1(x)
 
 
 def selu_derivative(y):
-    return type(y)(_SELU_SCALE) if y > type(y)(0) else y + type(y)(_SELU_SCALE * _SELU_ALPHA)
+    return real(_SELU_SCALE) if y > real(0) else y + real(_SELU_FLOOR)
 
 
 def clip_far(x):
     """``x`` in [-1000, 1000]: beyond, the factor that meets it is 0 or 1 to the last bit, and inf * 0 would be NaN."""
-    limit = type(x)(1000)
+    limit = real(1000)
     return limit if x > limit else (-limit if x < -limit else x)
 
 
 def gelu(x):
     """x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016)"""
-    bounded = x if x > type(x)(0) else clip_far(x)
+    bounded = x if x > real(0) else clip_far(x)
     # erfc keeps its relative accuracy where 1 + erf cancels
-    return type(x)(0.5) * bounded * math.erfc(x * type(x)(-math.sqrt(0.5)))
+    return real(0.5) * bounded * math.erfc(x * real(-_ROOT_OF_HALF))
 
 
 def gelu_derivative(x):
     x = clip_far(x)
-    density = type(x)(1 / math.sqrt(2 * math.pi)) * math.exp(type(x)(-0.5) * x * x)
-    return type(x)(0.5) * math.erfc(x * type(x)(-math.sqrt(0.5))) + x * density
+    density = real(_NORMAL_PEAK) * math.exp(real(-0.5) * x * x)
+    return real(0.5) * math.erfc(x * real(-_ROOT_OF_HALF)) + x * density
 
 
 def gelu_tanh(x):
     """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), written as x sigmoid(2 ...)"""
     bounded = clip_far(x)
-    u = type(x)(2 * math.sqrt(2 / math.pi)) * bounded * (type(x)(1) + type(x)(0.044715) * bounded * bounded)
-    return (x if x > type(x)(0) else bounded) * sigmoid(u)
+    u = real(_GELU_SLOPE) * bounded * (real(1) + real(0.044715) * bounded * bounded)
+    return (x if x > real(0) else bounded) * sigmoid(u)
 
 
 def gelu_tanh_derivative(x):
     x = clip_far(x)
-    square_ = type(x)(0.044715) * x * x
-    u = type(x)(2 * math.sqrt(2 / math.pi)) * x * (type(x)(1) + square_)
-    du = type(x)(2 * math.sqrt(2 / math.pi)) * (type(x)(1) + type(x)(3) * square_)
+    square_ = real(0.044715) * x * x
+    u = real(_GELU_SLOPE) * x * (real(1) + square_)
+    du = real(_GELU_SLOPE) * (real(1) + real(3) * square_)
     s = sigmoid(u)
-    return s + x * s * (type(x)(1) - s) * du
+    return s + x * s * (real(1) - s) * du
 
 
 def silu(x):
     """x sigmoid(x), also called swish"""
-    return (x if x > type(x)(0) else clip_far(x)) * sigmoid(x)
+    return (x if x > real(0) else clip_far(x)) * sigmoid(x)
 
 
 def silu_derivative(x):
     x = clip_far(x)
     s = sigmoid(x)
-    return s * (type(x)(1) + x * (type(x)(1) - s))
+    return s * (real(1) + x * (real(1) - s))
 
 
 def hard_sigmoid(x):
     """relu6(x + 3) / 6"""
-    y = (x + type(x)(3)) * type(x)(1 / 6)
-    return type(x)(0) if y < type(x)(0) else (type(x)(1) if y > type(x)(1) else y)
+    y = (x + real(3)) * real(1 / 6)
+    return real(0) if y < real(0) else (real(1) if y > real(1) else y)
 
 
 def hard_sigmoid_derivative(y):
-    return type(y)(0) if y <= type(y)(0) or y >= type(y)(1) else type(y)(1 / 6)
+    return real(0) if y <= real(0) or y >= real(1) else real(1 / 6)
 
 
 def hard_tanh(x):
-    one = type(x)(1)
+    one = real(1)
     return -one if x < -one else (one if x > one else x)
 
 
 def hard_tanh_derivative(y):
-    return type(y)(0) if y <= type(y)(-1) or y >= type(y)(1) else type(y)(1)
+    return real(0) if y <= real(-1) or y >= real(1) else real(1)
 
 
 def tanh_softplus(x):
     """tanh(log(1 + exp(x))), from one exp of a negative number"""
-    one = type(x)(1)
+    one = real(1)
     z = math.exp(-abs(x))
-    if x < type(x)(0):
-        return z * (z + type(x)(2)) / (z * (z + type(x)(2)) + type(x)(2))
-    return (one + type(x)(2) * z) / (one + type(x)(2) * z * (one + z))
+    if x < real(0):
+        return z * (z + real(2)) / (z * (z + real(2)) + real(2))
+    return (one + real(2) * z) / (one + real(2) * z * (one + z))
 
 
 def mish(x):
     """x tanh(softplus(x)) (Misra 2019)"""
-    return (x if x > type(x)(0) else clip_far(x)) * tanh_softplus(x)
+    return (x if x > real(0) else clip_far(x)) * tanh_softplus(x)
 
 
 def mish_derivative(x):
     x = clip_far(x)
     t = tanh_softplus(x)
-    return t + x * sigmoid(x) * (type(x)(1) - t * t)
+    return t + x * sigmoid(x) * (real(1) - t * t)
 
 
 def log_sigmoid(x):
@@ -208,7 +212,7 @@ def log(x):
 
 
 def log_derivative(x):
-    return type(x)(1) / x
+    return real(1) / x
 
 
 def sqrt(x):
@@ -216,7 +220,7 @@ def sqrt(x):
 
 
 def sqrt_derivative(y):
-    return type(y)(0.5) / y
+    return real(0.5) / y
 
 
 def square(x):
@@ -240,11 +244,11 @@ def negative(x):
 
 
 def negative_derivative(y):
-    return type(y)(-1)
+    return real(-1)
 
 
 def reciprocal(x):
-    return type(x)(1) / x
+    return real(1) / x
 
 
 def reciprocal_derivative(y):
@@ -253,11 +257,11 @@ def reciprocal_derivative(y):
 
 def sign(x):
     """-1, 0 or 1"""
-    return type(x)(1) if x > type(x)(0) else (type(x)(-1) if x < type(x)(0) else x)
+    return real(1) if x > real(0) else (real(-1) if x < real(0) else x)
 
 
 def sign_derivative(y):
-    return type(y)(0)
+    return real(0)
 
 
 def sin(x):

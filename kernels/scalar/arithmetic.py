@@ -2,17 +2,19 @@
 
 import math
 
+from . import real
+
 
 def add(a, b):
     return a + b
 
 
 def add_derivative_a(a, b):
-    return type(a)(1)
+    return real(1)
 
 
 def add_derivative_b(a, b):
-    return type(a)(1)
+    return real(1)
 
 
 def subtract(a, b):
@@ -20,11 +22,11 @@ def subtract(a, b):
 
 
 def subtract_derivative_a(a, b):
-    return type(a)(1)
+    return real(1)
 
 
 def subtract_derivative_b(a, b):
-    return type(a)(-1)
+    return real(-1)
 
 
 def multiply(a, b):
@@ -44,7 +46,7 @@ def divide(a, b):
 
 
 def divide_derivative_a(a, b):
-    return type(a)(1) / b
+    return real(1) / b
 
 
 def divide_derivative_b(a, b):
@@ -58,11 +60,11 @@ def maximum(a, b):
 
 def maximum_derivative_a(a, b):
     """1 where ``a`` is taken; the gradient of a tie is shared."""
-    return type(a)(1) if a > b else (type(a)(0.5) if a == b else type(a)(0))
+    return real(1) if a > b else (real(0.5) if a == b else real(0))
 
 
 def maximum_derivative_b(a, b):
-    return type(a)(1) if b > a else (type(a)(0.5) if a == b else type(a)(0))
+    return real(1) if b > a else (real(0.5) if a == b else real(0))
 
 
 def minimum(a, b):
@@ -70,11 +72,11 @@ def minimum(a, b):
 
 
 def minimum_derivative_a(a, b):
-    return type(a)(1) if a < b else (type(a)(0.5) if a == b else type(a)(0))
+    return real(1) if a < b else (real(0.5) if a == b else real(0))
 
 
 def minimum_derivative_b(a, b):
-    return type(a)(1) if b < a else (type(a)(0.5) if a == b else type(a)(0))
+    return real(1) if b < a else (real(0.5) if a == b else real(0))
 
 
 def power(a, b):
@@ -83,12 +85,12 @@ def power(a, b):
 
 def power_derivative_a(a, b):
     # 0 * 0^-1 would be NaN
-    return type(a)(0) if b == type(a)(0) else b * a ** (b - type(a)(1))
+    return real(0) if b == real(0) else b * a ** (b - real(1))
 
 
 def power_derivative_b(a, b):
     # 0^b is 0 for every positive b: flat, though log(0) is not finite
-    return type(a)(0) if a == type(a)(0) and b >= type(a)(0) else a**b * math.log(a)
+    return real(0) if a == real(0) and b >= real(0) else a**b * math.log(a)
 
 
 # every operation of this module, in the order of the text

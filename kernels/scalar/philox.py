@@ -17,6 +17,8 @@ import math
 
 import numpy as np
 
+from . import real
+
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
 _WEYL_0 = np.uint64(0x9E3779B9)
@@ -24,7 +26,10 @@ _WEYL_1 = np.uint64(0xBB67AE85)
 _MASK = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 _16 = np.uint64(16)
-_2 = np.uint64(2)
+_CIRCLE = 2 * math.pi
+_HALF_ROOT_OF_PI = math.sqrt(math.pi) / 2
+_ROOT_OF_TWO = math.sqrt(2.0)
+_WITHIN_TWO = math.erf(_ROOT_OF_TWO)  # the share of normal numbers in [-2, 2]
 
 
 def philox_round(counter0, counter1, counter2, counter3, key0, key1):
@@ -76,14 +81,14 @@ def unit_float32(word):
 
 def unit_float64(word, extension):
     """A float64 in [0, 1) from two words, 53 bits; ``unit_float32(word)`` is the same number cut to 24 bits."""
-    return np.float64((word << np.uint64(21)) | (extension >> np.uint64(11))) * 2.0**-53
+    return np.float64((word << np.uint64(21)) | (extension >> np.uint64(11))) * np.float64(2.0**-53)
 
 
 def box_muller(u0, u1):
     """Two independent standard normal numbers from two uniform ones in [0, 1) (Box and Muller 1958)."""
     # 1 - u0 is in (0, 1]: the logarithm is finite
-    radius = math.sqrt(type(u0)(-2) * math.log(type(u0)(1) - u0))
-    angle = type(u1)(2 * math.pi) * u1
+    radius = math.sqrt(real(-2) * math.log(real(1) - u0))
+    angle = real(_CIRCLE) * u1
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
@@ -93,23 +98,23 @@ def inverse_error_function(x):
     Giles 2012, "Approximating the erfinv function", the central polynomial of its single-precision version, and one
     step of Newton's method with its second-order term (Halley), which takes float64 to about 1e-15.
     """
-    w = -math.log1p(-x * x) - type(x)(2.5)
-    p = type(x)(2.81022636e-08)
-    p = type(x)(3.43273939e-07) + p * w
-    p = type(x)(-3.5233877e-06) + p * w
-    p = type(x)(-4.39150654e-06) + p * w
-    p = type(x)(0.00021858087) + p * w
-    p = type(x)(-0.00125372503) + p * w
-    p = type(x)(-0.00417768164) + p * w
-    p = type(x)(0.246640727) + p * w
-    p = type(x)(1.50140941) + p * w
+    w = -math.log1p(-x * x) - real(2.5)
+    p = real(2.81022636e-08)
+    p = real(3.43273939e-07) + p * w
+    p = real(-3.5233877e-06) + p * w
+    p = real(-4.39150654e-06) + p * w
+    p = real(0.00021858087) + p * w
+    p = real(-0.00125372503) + p * w
+    p = real(-0.00417768164) + p * w
+    p = real(0.246640727) + p * w
+    p = real(1.50140941) + p * w
     y = p * x
-    correction = (math.erf(y) - x) * type(x)(math.sqrt(math.pi) / 2) * math.exp(y * y)
-    return y - correction / (type(x)(1) + y * correction)
+    correction = (math.erf(y) - x) * real(_HALF_ROOT_OF_PI) * math.exp(y * y)
+    return y - correction / (real(1) + y * correction)
 
 
 def truncated_normal(u):
     """A standard normal number cut to [-2, 2], from a uniform one in [0, 1), by the inverse distribution function."""
     # the distribution function reaches from (1 - erf(sqrt 2)) / 2 to (1 + erf(sqrt 2)) / 2
-    centred = (type(u)(2) * u - type(u)(1)) * type(u)(math.erf(math.sqrt(2.0)))
-    return type(u)(math.sqrt(2.0)) * inverse_error_function(centred)
+    centred = (real(2) * u - real(1)) * real(_WITHIN_TWO)
+    return real(_ROOT_OF_TWO) * inverse_error_function(centred)

@@ -21,8 +21,8 @@ from jitnet.kernels.cpu.fast.winograd import (
     winograd_forward_plan,
     winograd_outputs,
 )
-from jitnet.kernels.cpu.memory import view
 from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime.arrays import view
 from jitnet.kernels.cpu.runtime.jit import compile_uncached
 from jitnet.kernels.cpu.runtime.parallel import parallel_for
 from jitnet.targets.cpu.thresholds import ROWS_PER_HEAVY_CHUNK

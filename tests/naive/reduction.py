@@ -13,7 +13,3 @@ def mean(x):
 
 def max(x):
     return np.max(x, axis=1)
-
-
-def sum_over_batch(x):
-    return np.sum(x, axis=0)

@@ -3,6 +3,7 @@
 import re
 
 from ..policy import floatx
+from ..settings import Number
 from ..trace import apply
 from ..values import Value, as_value, is_integer
 
@@ -57,8 +58,14 @@ class Operation:
         raise TypeError(f"{type(self).__name__} has no gradient")
 
     def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return dict(vars(self))
+        """The constructor's arguments, settings as the numbers that they are at present."""
+        return {name: _present(value) for name, value in vars(self).items()}
+
+
+def _present(value):
+    if isinstance(value, tuple):
+        return tuple(_present(item) for item in value)
+    return float(value) if isinstance(value, Number) else value
 
 
 def require_rank(operation, x, rank: int, meaning: str) -> None:
@@ -124,7 +131,7 @@ def converted(operation, inputs) -> tuple:
     found = []
     for i, x in enumerate(inputs):
         wanted = "int64" if i in operation.labels else dtype
-        value = as_value(x, wanted)
+        value = REGISTRY["Present"](x, wanted)() if isinstance(x, Number) else as_value(x, wanted)
         if value.dtype != wanted and not value.dtype.startswith("float"):
             value = REGISTRY["Cast"](wanted)(value)
         found.append(value)

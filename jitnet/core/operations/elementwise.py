@@ -5,6 +5,7 @@ from ...kernels.scalar.broadcasting import canonical
 from .. import checks
 from ..errors import invalid
 from ..program import Out
+from ..settings import Number
 from .base import CONVERTED, KEPT, REFUSED, Operation, display
 
 CAST_DTYPES = ("float32", "float64", "int32", "int64")
@@ -32,19 +33,21 @@ class Unary(Operation):
     def infer(self, x):
         return [(x.shape, x.dtype)]
 
-    def _scalars(self) -> dict:
-        return dict(zip(activations.parameters(self.function), self.parameters, strict=True))
+    def _scalars(self, lowered) -> dict:
+        names = activations.parameters(self.function)
+        return {name: lowered.setting(name, value) for name, value in zip(names, self.parameters, strict=True)}
 
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
-        program.call(f"elementwise.{self.function}_forward", x=x, y=Out(y), **self._scalars(), in_place=("x", "y"))
+        scalars = self._scalars(lowered)
+        program.call(f"elementwise.{self.function}_forward", x=x, y=Out(y), **scalars, in_place=("x", "y"))
 
     def backward(self, program, lowered):
         known = {"x": lowered.inputs[0], "y": lowered.output}
         saved = {argument: known[argument] for argument in activations.derivative_arguments(self.function)}
         dx = lowered.gradient(0)
         program.call(
-            f"elementwise.{self.function}_backward", **saved, dy=lowered.d_output, dx=dx, **self._scalars(),
+            f"elementwise.{self.function}_backward", **saved, dy=lowered.d_output, dx=dx, **self._scalars(lowered),
             accumulate=dx.accumulate, in_place=None if dx.accumulate else ("dy", "dx"),
         )  # fmt: skip
 
@@ -66,6 +69,31 @@ class Cast(Operation):
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         program.call("shape.copy_backward", dy=lowered.d_output, dx=dx, accumulate=dx.accumulate)
+
+
+class Present(Operation):
+    """A setting as a single number (): what it is when the step runs."""
+
+    differentiable = False
+
+    def __init__(self, setting: Number | float, dtype: str):
+        self.setting = checks.number("Present", "setting", setting)
+        self.dtype = checks.one_of("Present", "dtype", dtype, CAST_DTYPES)
+
+    @property
+    def name(self):
+        return f"{self.setting.name}_value" if isinstance(self.setting, Number) else "number"
+
+    def prepare(self, inputs):
+        return ()
+
+    def infer(self):
+        return [((), self.dtype)]
+
+    def forward(self, program, lowered):
+        value = self.setting
+        value = lowered.setting(value.name, value) if isinstance(value, Number) else value
+        program.call("shape.fill", y=Out(lowered.output), value=value)
 
 
 def _split(x):

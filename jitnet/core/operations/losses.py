@@ -162,6 +162,7 @@ class Accuracy(Operation):
     def forward(self, program, lowered):
         predictions, targets = self._rows(program, lowered)
         values = program.reshaped(lowered.output, (), rows=lowered.output.size)
-        scalars = dict(zip(SCORES[self.kernel], self.parameters, strict=True))
+        given = zip(SCORES[self.kernel], self.parameters, strict=True)
+        scalars = {name: lowered.setting(f"{self.kernel}_{name}", value) for name, value in given}
         given = {"predictions": predictions, self.targets: targets}
         program.call(f"metrics.{self.kernel}", **given, values=Out(values), **scalars)

@@ -36,6 +36,7 @@ class BatchNorm(Operation):
         y = lowered.output
         channels, dtype = x.shape[-1], x.dtype
         rows = program.as_rows(x, channels)
+        epsilon = lowered.setting("epsilon", self.epsilon)
         rstd = program.temporary(f"{y.name}_rstd", (channels,), dtype, "whole")
         if self.training:
             means = program.temporary(f"{y.name}_means", (channels,), dtype, "partial")
@@ -47,15 +48,15 @@ class BatchNorm(Operation):
             program.call("training.chunk_counts", counts=Out(counts), batch=Scalar("batch"), rows=rows.rows)
             program.call(
                 "norm.batch_norm_combine", means=means, m2s=m2s, counts=counts, mean=Out(mean),
-                variance=Out(variance), rstd=Out(rstd), epsilon=self.epsilon,
+                variance=Out(variance), rstd=Out(rstd), epsilon=epsilon,
             )  # fmt: skip
             program.call(
                 "norm.batch_norm_update_moving", mean=mean, variance=variance, moving_mean=Out(moving_mean, True),
-                moving_variance=Out(moving_variance, True), momentum=self.momentum,
+                moving_variance=Out(moving_variance, True), momentum=lowered.setting("momentum", self.momentum),
             )  # fmt: skip
         else:
             mean = moving_mean
-            program.call("norm.batch_norm_rstd", variance=moving_variance, rstd=Out(rstd), epsilon=self.epsilon)
+            program.call("norm.batch_norm_rstd", variance=moving_variance, rstd=Out(rstd), epsilon=epsilon)
         lowered.saved.update(mean=mean, rstd=rstd)
         in_place = None if self.training else ("x", "y")
         program.call(

@@ -5,7 +5,7 @@ import linecache
 import sys
 import weakref
 
-from ...kernels.cpu.runtime.specialise import generated_module, specialised_module
+from ...kernels.cpu.runtime.generated import generated_module, specialised_module
 
 _MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 

@@ -72,7 +72,8 @@ class Flat:
     def takes(self, call: Call) -> bool:
         """Whether a call does the same with every element of a variable's gradient, slots and parameters."""
         if call.phase == "update":
-            return call.attributes.get("elementwise", False)
+            kinds = {buffer.kind for buffer in call.buffers}
+            return call.attributes.get("elementwise", False) and kinds <= {"variable", "gradient", "slot"}
         if call.phase != "gradients":
             return False
         first = isinstance(call.axis, Rows) or call.opcode in ("training.sum_partials", "shape.fill")
@@ -82,7 +83,7 @@ class Flat:
         """[(axis, calls)] that do what ``calls`` do, over runs as long as possible."""
         of_variable: dict[Variable, list[Call]] = {}
         for call in calls:
-            variable = next(b.source for b in call.buffers if b.kind == "gradient")
+            variable = next(b.source for b in call.buffers if b.kind in ("gradient", "variable", "slot"))
             of_variable.setdefault(variable, []).append(call)
         found = []
         for run in self.layout.runs:

@@ -23,17 +23,19 @@ class Section:
 
     parts: [(axis, calls)], one after the other; an axis of None: once.
     count, threads: the step's arguments that say in how many parts, and in how many threads.
+    after: calls that follow, once: they are done together with it, whatever interrupts the step.
     """
 
     parts: list[tuple[object, list[Call]]]
     count: str = "chunks"
     threads: str = "threads"
+    after: list[Call] = field(default_factory=list)
     name: str = ""
     condition: Scalar | None = None
 
     @property
     def calls(self) -> list[Call]:
-        return [call for _, calls in self.parts for call in calls]
+        return [call for _, calls in self.parts for call in calls] + self.after
 
     @property
     def axis(self):
@@ -127,6 +129,9 @@ def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
     return memory
 
 
+COUNT = "training.count_step"
+
+
 class Schedule:
     """All that writing the source needs: sections, memory, gradient layout and the amount of work.
 
@@ -152,11 +157,13 @@ class Schedule:
     def _sections(self, calls: list[Call]) -> list[Section]:
         if self.regions is None:
             return [Section([(None, calls)])] if calls else []
-        sections = []
+        sections: list[Section] = []
         for flat, together in itertools.groupby(calls, key=self.flat.takes):
             together = list(together)
             if flat:
                 sections.append(Section(self.flat.parts(together), "blocks", "update_threads"))
+            elif together[0].opcode == COUNT and sections and sections[-1].count == "blocks":
+                sections[-1].after = together  # so that no interruption comes between the weights and their count
             elif self.regions:
                 sections += schedule(together)
             else:

@@ -8,7 +8,7 @@ import re
 
 from ...core.program import Buffer, Call, Out, Scalar
 from ...core.values import ITEMSIZE
-from ...kernels.cpu.runtime.specialise import module_name
+from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from .axes import Batch, Elements, Rows
@@ -20,7 +20,7 @@ LINE = 118
 # names that the source uses itself
 RESERVED = (
     "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
-    "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters", "iterations",
+    "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
@@ -196,7 +196,8 @@ class StepWriter:
             name = _unique(self._names, checked_name(call.kernel.name), call.kernel)
             self.generated[name] = call.kernel
         else:
-            module, function = map(checked_name, call.opcode.split("."))
+            *folders, function = map(checked_name, call.opcode.split("."))
+            module = ".".join(folders)
             name = _unique(self._names, function, (module, function))
             self.kernels[name] = module, function
         return name
@@ -223,7 +224,7 @@ class StepWriter:
         if not isinstance(buffer, Buffer):
             return self.scalar(argument, axis)
         if buffer.kind == "argument":
-            return buffer.dtype, len(buffer.shape) + (buffer.name == "chunk_gradients")
+            return buffer.dtype, max(1, len(buffer.shape)) + (buffer.name == "chunk_gradients")
         return buffer.dtype, len(self._place(buffer, axis, alone)[2])
 
     # ---- functions
@@ -240,7 +241,7 @@ class StepWriter:
         """The function of a section; of one that runs in parts also its launcher."""
         body = [line for axis, calls in section.parts for line in self._part(axis, calls)]
         body = self._hyperparameters(body) + body
-        after = ["    iterations[0] += 1"] if any(call.phase == "update" for call in section.calls) else []
+        after = self._calls(section.after, None)
         if section.axis is None:
             used = self._used(body + after)
             source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", "")]
@@ -310,7 +311,7 @@ class StepWriter:
         decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
         decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
         parallel = [name for name in ("flush_denormals", "parallel_for") if name in used]
-        modules: dict[str, list] = {"runtime.jit": decorators, "memory": ["view"], "runtime.parallel": parallel}
+        modules: dict[str, list] = {"runtime.jit": decorators, "runtime.arrays": ["view"], "runtime.parallel": parallel}
         for name, (module, function) in self.kernels.items():
             modules.setdefault(module, []).append(function if name == function else f"{function} as {name}")
         for module, names in sorted(modules.items()):
@@ -355,4 +356,4 @@ def _commented(lines: list[str], call: Call) -> list[str]:
     comment = f"  # {identifier(call.layer)} {shape}" if call.layer else f"  # {shape}"
     if len(lines[-1]) + len(comment) <= LINE:
         return [*lines[:-1], lines[-1] + comment]
-    return lines
+    return [f"    {comment.strip()}", *lines]

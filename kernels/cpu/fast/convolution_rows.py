@@ -5,79 +5,16 @@ filters.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel, VectorTarget, vector_target
+from jitnet.kernels.cpu.fast.template import TemplateKernel, suffix
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 PRODUCTS, TAPS = 6, 5  # of two outputs, and of a row
 LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as long as the row
 
-_SOURCE = '''"""Winograd along rows, {rows}x5, {channels} -> {filters} channels, {dtype}, for {target}, by jitnet."""
-
-from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
-from jitnet.kernels.cpu.tiles.rows import row_input_tile, row_output_tile
-
-TAP_ROWS, CHANNELS, FILTERS, WIDTH, OUTPUTS, LANES = {rows}, {channels}, {filters}, {width}, {outputs}, {lanes}
-ITEMSIZE, ROW = {itemsize}, {row}  # elements of a transformed row
-transform = row_input_tile(
-    dtype={dtype!r}, lanes={input_lanes}, hardware_masks={masks}, channels=CHANNELS, width=WIDTH, pad_left={pad_left},
-    pairs={pairs},
-)
-tile = row_output_tile(
-    dtype={dtype!r}, lanes=LANES, hardware_masks={masks}, pairs={pairs}, together={together},
-    input_lanes={input_lanes}, channels=CHANNELS, filters=FILTERS, outputs=OUTPUTS, epilogue={epilogue!r},
-)
-
-
-@kernel
-def {name}(x, kernel{extra_argument}, y, workspace, pad_top):
-    """x: (N, rows, {width}, {channels}), kernel: from row_weights{extra_shape}, y: (N, rows, {outputs}, {filters})."""
-    kernel_attributes()
-    images, rows = x.shape[:2]
-    height = y.shape[1]
-    workspace_at = address(workspace, 0)
-    for image in range(images):
-        transform((address(x, image * rows * WIDTH * CHANNELS), workspace_at, rows))
-        for block in range(0, FILTERS, LANES):
-            for h in range(height):
-                first = h - pad_top
-                tap = max(0, -first)
-                tap_end = min(TAP_ROWS, rows - first)
-                tile((
-                    workspace_at + (first + tap) * ROW * ITEMSIZE,
-                    address(kernel, tap * CHANNELS * {products} * FILTERS + block), tap_end - tap,
-                    address(y, (image * height + h) * OUTPUTS * FILTERS + block), FILTERS - block, {extra_at},
-                ))
-'''
-
-_WEIGHTS = '''"""Weights in {dtype} for Winograd's convolution along rows, for {target}, by jitnet."""
-
-from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.rows import WEIGHTS
-
-
-@kernel
-def row_weights(kernel, out):
-    """kernel: (R, 5, C, K), out: (R * C * 6 * K,), the six products of each row of taps."""
-    kernel_attributes()
-    rows, _, channels, filters = kernel.shape
-    at = 0
-    for r in range(rows):
-        for c in range(channels):
-            first, second, third = kernel[r, 0, c], kernel[r, 1, c], kernel[r, 2, c]
-            fourth, fifth = kernel[r, 3, c], kernel[r, 4, c]
-            for j in range(6):
-                a, b, c_, d, e = WEIGHTS[j]
-                target = out[at : at + filters]
-                for k in range(filters):
-                    target[k] = a * first[k] + b * second[k] + c_ * third[k] + d * fourth[k] + e * fifth[k]
-                at += filters
-'''
-
 
 @dataclass(frozen=True)
-class RowConvolutionPlan(GeneratedKernel):
+class RowConvolutionPlan(TemplateKernel):
     """y = epilogue(convolution of x).  width: of x; outputs: columns of y; epilogue: store, bias or bias_relu."""
 
     kernel_shape: tuple[int, int, int, int]
@@ -87,13 +24,13 @@ class RowConvolutionPlan(GeneratedKernel):
     dtype: str
     epilogue: str
     target: VectorTarget
+    template = "row_convolution"
 
     @property
     def name(self) -> str:
         """Name of the kernel, as the step's source shows it."""
         rows, columns, channels, filters = self.kernel_shape
-        epilogue = "" if self.epilogue == "store" else f"_{self.epilogue}"
-        return f"conv2d_forward_{rows}x{columns}_{channels}_{filters}_winograd_rows{epilogue}"
+        return f"conv2d_forward_{rows}x{columns}_{channels}_{filters}_winograd_rows{suffix(self.epilogue)}"
 
     @property
     def _pairs(self) -> int:
@@ -125,34 +62,21 @@ class RowConvolutionPlan(GeneratedKernel):
         rows, _, channels, filters = self.kernel_shape
         return rows * channels * PRODUCTS * filters
 
-    @cached_property
-    def source(self) -> str:
-        """The module that holds the kernel."""
+    @property
+    def title(self) -> str:
+        """What the kernel is for."""
         rows, _, channels, filters = self.kernel_shape
-        biased = self.epilogue != "store"
-        return _SOURCE.format(
-            name=self.name,
-            target=self.target.name,
-            masks=self.target.hardware_masks,
-            dtype=self.dtype,
-            itemsize=4 if self.dtype == "float32" else 8,
-            rows=rows,
-            channels=channels,
-            filters=filters,
-            width=self.width,
-            outputs=self.outputs,
-            pad_left=self.pad_left,
-            pairs=self._pairs,
-            products=PRODUCTS,
-            together=max(1, (self.target.registers - 2) // PRODUCTS),
-            lanes=self.target.lanes(self.dtype, filters),
-            input_lanes=self._input_lanes,
-            row=self._pairs * PRODUCTS * self._input_lanes,
-            epilogue=self.epilogue,
-            extra_argument=", bias" * biased,
-            extra_shape=f", bias: ({filters},)" * biased,
-            extra_at="address(bias, block)" if biased else "0",
-        )
+        return f"Winograd along rows, {rows}x5, {channels} -> {filters} channels, {self.dtype}"
+
+    @property
+    def constants(self) -> dict:
+        """Values of the template's constants."""
+        rows, _, channels, filters = self.kernel_shape
+        return self.widest_vectors | dict(
+            LANES=self.target.lanes(self.dtype, filters), INPUT_LANES=self._input_lanes, TAP_ROWS=rows,
+            CHANNELS=channels, FILTERS=filters, WIDTH=self.width, OUTPUTS=self.outputs, PAD_LEFT=self.pad_left,
+            PAIRS_PER_TILE=max(1, (self.target.registers - 2) // PRODUCTS), EPILOGUE=self.epilogue,
+        )  # fmt: skip
 
 
 def conv2d_row_forward_plan(
@@ -167,17 +91,22 @@ def conv2d_row_forward_plan(
 
 
 @dataclass(frozen=True)
-class RowWeightsPlan(GeneratedKernel):
+class RowWeightsPlan(TemplateKernel):
     """``kernel(kernel, out)``: the transformed weights that the convolution along rows reads."""
 
     dtype: str
     target: VectorTarget
-    name = "row_weights"
+    name = template = "row_weights"
 
     @property
-    def source(self) -> str:
-        """The module that holds the kernel."""
-        return _WEIGHTS.format(dtype=self.dtype, target=self.target.name)
+    def title(self) -> str:
+        """What the kernel is for."""
+        return f"Weights in {self.dtype} for Winograd's convolution along rows"
+
+    @property
+    def constants(self) -> dict:
+        """The template has none."""
+        return {}
 
 
 def row_weights_plan(dtype="float32", target=None) -> RowWeightsPlan:

@@ -12,13 +12,13 @@ transformed, and a workspace whatever the halo.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel, VectorTarget, vector_target
+from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
+from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-_CACHED_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
+_BLOCK_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
 _MOST_TILES = 16
-_FILTER_BYTES = 9 << 16  # the same backward to the weights, whose sums are transformed once per block
+_FILTER_BLOCK_BYTES = 9 << 16  # the same backward to the weights, whose sums are transformed once per block
 _MOST_FILTER_TILES = 32
 _FEWEST_CHANNELS = 16  # with 8 it ties with direct convolution
 # forward, the error of F(4x4, 3x3) changes which ReLUs let gradients pass: below, F(2x2, 3x3) is as fast in training
@@ -26,201 +26,9 @@ _FEWEST_CHANNELS_INEXACT = 32
 _FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
 _GAP = 16  # elements between positions, so that those of a tile do not compete for the same cache lines
 
-_CONVOLUTION = '''"""{title}, written for {target} by jitnet."""
-
-from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
-from jitnet.kernels.cpu.tiles.winograd import image_tile, output_tile
-
-OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
-TILES, ROWS, COLUMNS, ITEMSIZE = {tiles}, {rows}, {columns}, {itemsize}
-INPUT_PITCH, SUM_PITCH = TILES * CHANNELS + {gap}, TILES * COLUMNS + {gap}  # from one position to the next
-_constants = dict(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks})
-transform = image_tile(
-    outputs=OUTPUTS, gradient=False, channels=CHANNELS, pitch=INPUT_PITCH, vectors={channel_vectors}, **_constants
-)
-product = matrix_tile(
-    rows=ROWS, vectors={vectors}, masked=False, epilogue="store", unroll=2, contiguous=True, **_constants
-)
-finish = output_tile(
-    outputs=OUTPUTS, filters=FILTERS, pitch=SUM_PITCH, vectors={vectors}, epilogue={epilogue!r}, **_constants
-)
-
-
-@kernel
-def {name}(
-    x, kernel{extra_argument}, y, workspace,
-    pad_top, pad_left, x_top, x_left, y_top, y_left{extra_origin}, height, width,
-):
-    """x: (N, rows, columns, {channels}), kernel: transformed {kernel_shape}{extra_shape},
-    y: (N, rows, columns, {filters}), of which height x width pixels from (y_top, y_left) on are written."""
-    kernel_attributes()
-    images, rows, columns, _ = x.shape
-    _, y_rows, y_columns, _ = y.shape
-    # workspace: zeros, outputs that do not exist, transformed inputs (positions, tiles, channels), sums alike
-    workspace[:CHANNELS] = 0
-    zeros, nowhere = address(workspace, 0), address(workspace, CHANNELS)
-    inputs = address(workspace, CHANNELS + FILTERS)
-    sums = address(workspace, CHANNELS + FILTERS + POSITIONS * INPUT_PITCH)
-    top, left = x_top - {origin_h}, x_left - {origin_w}
-    {extra_row}
-    down, across = (height + OUTPUTS - 1) // OUTPUTS, (width + OUTPUTS - 1) // OUTPUTS
-    total = images * down * across
-    for first in range(0, total, TILES):
-        count = min(TILES, total - first)
-        for tile in range(count):
-            image, place = divmod(first + tile, down * across)
-            row = top + place // across * OUTPUTS
-            column = left + place % across * OUTPUTS
-            transform((
-                address(x, ((image * rows + row) * columns + column) * CHANNELS), columns * CHANNELS,
-                -row, rows - row, -column, columns - column, zeros, inputs + tile * CHANNELS * ITEMSIZE, CHANNELS,
-            ))
-        for block in range(0, FILTERS, COLUMNS):
-            for position in range(POSITIONS):
-                weights = address(kernel, (block * POSITIONS + position * COLUMNS) * CHANNELS)
-                for tile in range(0, count, ROWS):
-                    product((
-                        inputs + (position * INPUT_PITCH + tile * CHANNELS) * ITEMSIZE, CHANNELS, 1, weights, COLUMNS,
-                        sums + (position * SUM_PITCH + tile * COLUMNS) * ITEMSIZE, COLUMNS, CHANNELS, count - tile,
-                        COLUMNS, 0, 1, 0, 0,
-                    ))
-            for tile in range(count):
-                image, place = divmod(first + tile, down * across)
-                h, w = place // across * OUTPUTS, place % across * OUTPUTS
-                pixel = (image * y_rows + y_top + h) * y_columns + y_left + w
-                finish((
-                    sums + tile * COLUMNS * ITEMSIZE, address(y, pixel * FILTERS + block), y_columns * FILTERS,
-                    height - h, width - w, nowhere, FILTERS - block, {extra_at}, extra_row,
-                ))
-'''
-
-_FILTER = '''"""{title}, written for {target} by jitnet."""
-
-from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address, matrix_tile
-from jitnet.kernels.cpu.tiles.winograd import filter_result_tile, image_tile
-
-OUTPUTS, POSITIONS, CHANNELS, FILTERS = {outputs}, {positions}, {channels}, {filters}
-TILES, GROUP, ROWS, COLUMNS, ITEMSIZE = {tiles}, {group}, {rows}, {columns}, {itemsize}
-_constants = dict(dtype={dtype!r}, lanes={lanes}, hardware_masks={masks})
-_image = dict(outputs=OUTPUTS, **_constants)
-# from one position to the next
-INPUT_PITCH, GRADIENT_PITCH, SUM_PITCH = TILES * CHANNELS + {gap}, TILES * COLUMNS + {gap}, GROUP * COLUMNS + {gap}
-transform_x = image_tile(gradient=False, channels=CHANNELS, pitch=INPUT_PITCH, vectors={channel_vectors}, **_image)
-transform_dy = image_tile(gradient=True, channels=FILTERS, pitch=GRADIENT_PITCH, vectors={vectors}, **_image)
-product = matrix_tile(
-    rows=ROWS, vectors={vectors}, masked=False, epilogue="store", unroll=2, contiguous=False, **_constants
-)
-finish = filter_result_tile(
-    outputs=OUTPUTS, channels=CHANNELS, filters=FILTERS, pitch=SUM_PITCH, vectors={vectors}, **_constants
-)
-
-
-@kernel
-def {name}(
-    x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width, accumulate
-):
-    """x: (N, rows, columns, {channels}), dy: (N, rows, columns, {filters}), dkernel: {kernel_shape}."""
-    kernel_attributes()
-    images, rows, columns, _ = x.shape
-    _, dy_rows, dy_columns, _ = dy.shape
-    # workspace: zeros, transformed inputs (positions, tiles, channels), gradients (positions, tiles, filters of a
-    # block) and sums (positions, channels of a group, filters of a block); filters that do not exist stay as they are
-    # and get into no others' sums
-    workspace[: CHANNELS + FILTERS] = 0
-    zeros = address(workspace, 0)
-    inputs = address(workspace, CHANNELS + FILTERS)
-    gradients = inputs + POSITIONS * INPUT_PITCH * ITEMSIZE
-    sums = gradients + POSITIONS * GRADIENT_PITCH * ITEMSIZE
-    top, left = x_top - pad_top, x_left - pad_left
-    down, across = (height + OUTPUTS - 1) // OUTPUTS, (width + OUTPUTS - 1) // OUTPUTS
-    total = images * down * across
-    if not accumulate:
-        dkernel[:] = 0
-    for first in range(0, total, TILES):
-        count = min(TILES, total - first)
-        for tile in range(count):
-            image, place = divmod(first + tile, down * across)
-            row = top + place // across * OUTPUTS
-            column = left + place % across * OUTPUTS
-            transform_x((
-                address(x, ((image * rows + row) * columns + column) * CHANNELS), columns * CHANNELS,
-                -row, rows - row, -column, columns - column, zeros, inputs + tile * CHANNELS * ITEMSIZE, CHANNELS,
-            ))
-        for block in range(0, FILTERS, COLUMNS):
-            for tile in range(count):
-                image, place = divmod(first + tile, down * across)
-                h, w = place // across * OUTPUTS, place % across * OUTPUTS
-                pixel = (image * dy_rows + dy_top + h) * dy_columns + dy_left + w
-                transform_dy((
-                    address(dy, pixel * FILTERS + block), dy_columns * FILTERS, 0, height - h, 0, width - w, zeros,
-                    gradients + tile * COLUMNS * ITEMSIZE, FILTERS - block,
-                ))
-            for group in range(0, CHANNELS, GROUP):
-                group_end = min(group + GROUP, CHANNELS)
-                for position in range(POSITIONS):
-                    for channel in range(group, group_end, ROWS):
-                        product((
-                            inputs + (position * INPUT_PITCH + channel) * ITEMSIZE, 1, CHANNELS,
-                            gradients + position * GRADIENT_PITCH * ITEMSIZE, COLUMNS,
-                            sums + (position * SUM_PITCH + (channel - group) * COLUMNS) * ITEMSIZE, COLUMNS, count,
-                            group_end - channel, COLUMNS, 0, 1, 0, 0,
-                        ))
-                finish((sums, address(dkernel, group * FILTERS + block), group_end - group, FILTERS - block))
-'''
-
-_WEIGHTS = '''"""Weights transformed for Winograd's convolution, {title}, written for {target} by jitnet."""
-
-from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.simd import address
-from jitnet.kernels.cpu.tiles.winograd import weight_tile
-
-POSITIONS, CHANNELS, FILTERS, COLUMNS = {positions}, {channels}, {filters}, {columns}
-transform = weight_tile(
-    dtype={dtype!r}, lanes={lanes}, hardware_masks={masks}, outputs={outputs}, channels=CHANNELS, filters=FILTERS,
-    columns=COLUMNS,
-)
-
-
-@kernel
-def {name}(kernel, out, part, parts):
-    """One of several parts of the channels.
-
-    kernel: (3, 3, {channels}, {filters}), out: (blocks of filters, positions, channels, filters of a block), flat
-    """
-    kernel_attributes()
-    first = CHANNELS * part // parts
-    count = CHANNELS * (part + 1) // parts - first
-    for block in range(0, FILTERS, COLUMNS):
-        target = block * POSITIONS * CHANNELS + first * COLUMNS
-        transform((address(kernel, first * FILTERS + block), address(out, target), count, FILTERS - block))
-'''
-
-_EXTRA = {  # epilogue: arguments, their shapes, origin, distance between rows, addresses for the tile's first output
-    "bias": (", bias", ", bias: (filters,)", "", "extra_row = 0", "address(bias, block), 0"),
-    "bias_add": (
-        ", bias, residual",
-        ", bias: (filters,), residual: like y, which may be its memory",
-        "",
-        "extra_row = y_columns * FILTERS",
-        "address(bias, block),\n                    address(residual, pixel * FILTERS + block)",
-    ),
-    "relu_mask": (
-        ", activation",
-        ",\n    activation: (N, rows, columns, filters): y is 0 where it is not positive",
-        ", activation_top, activation_left",
-        "extra_row = activation.shape[2] * FILTERS",
-        "0, address(\n                        activation, ((image * activation.shape[1] + activation_top + h) * "
-        "activation.shape[2]\n                        + activation_left + w) * FILTERS + block)",
-    ),
-}
-_EXTRA["bias_relu"] = _EXTRA["bias"]
-_EXTRA["bias_add_relu"] = _EXTRA["bias_add"]
-
 
 @dataclass(frozen=True)
-class _WinogradPlan(GeneratedKernel):
+class _WinogradPlan(TemplateKernel):
     outputs: int  # of a tile, along each axis
     channels: int
     filters: int
@@ -231,6 +39,12 @@ class _WinogradPlan(GeneratedKernel):
     def positions(self) -> int:
         """Elements of a transformed tile."""
         return (self.outputs + 2) ** 2
+
+    @property
+    def title(self) -> str:
+        """What the kernel is for."""
+        size = f"{self.outputs}x{self.outputs}"
+        return f"{self._what}, F({size}, 3x3), {self.channels} -> {self.filters} channels, {self.dtype}"
 
     @property
     def _rows(self) -> int:
@@ -251,27 +65,15 @@ class _WinogradPlan(GeneratedKernel):
         return self._vectors * self._lanes
 
     @property
-    def _itemsize(self) -> int:
-        return 4 if self.dtype == "float32" else 8
+    def _common(self) -> dict:
+        shape = dict(OUTPUTS=self.outputs, CHANNELS=self.channels, FILTERS=self.filters)
+        return self.widest_vectors | dict(LANES=self._lanes) | shape
 
-    def _values(self) -> dict:
-        return dict(
-            name=self.name,
-            title=f"F({self.outputs}x{self.outputs}, 3x3), {self.channels} -> {self.filters} channels, {self.dtype}",
-            target=self.target.name,
-            masks=self.target.hardware_masks,
-            dtype=self.dtype,
-            lanes=self._lanes,
-            itemsize=self._itemsize,
-            vectors=self._vectors,
-            columns=self._columns,
-            channel_vectors=-(-self.channels // self._lanes),
-            outputs=self.outputs,
-            positions=self.positions,
-            gap=_GAP,
-            channels=self.channels,
-            filters=self.filters,
-        )
+    @property
+    def _product(self) -> dict:
+        channel_vectors = -(-self.channels // self._lanes)
+        tile = dict(MR=self._rows, VECTORS=self._vectors, CHANNEL_VECTORS=channel_vectors)
+        return self._common | tile | dict(TILES=self._tiles, GAP=_GAP)
 
 
 class WinogradWeights(_WinogradPlan):
@@ -279,6 +81,9 @@ class WinogradWeights(_WinogradPlan):
 
     One call does its share of the channels: with part in range(parts), all are done.
     """
+
+    template = "winograd_weights"
+    _what = "Weights transformed for Winograd's convolution"
 
     @property
     def name(self) -> str:
@@ -290,10 +95,10 @@ class WinogradWeights(_WinogradPlan):
         """Elements of the transformed weights: the filters are rounded up to those of whole products."""
         return self.positions * self.channels * -(-self.filters // self._columns) * self._columns
 
-    @cached_property
-    def source(self) -> str:
-        """The module that holds the kernel."""
-        return _WEIGHTS.format(**self._values())
+    @property
+    def constants(self) -> dict:
+        """Values of the template's constants."""
+        return self._common | dict(COLUMNS=self._columns)
 
 
 @dataclass(frozen=True)
@@ -302,13 +107,18 @@ class WinogradPlan(_WinogradPlan):
 
     kind: str
     epilogue: str
+    template = "winograd_convolution"
+
+    @property
+    def _what(self):
+        return f"Winograd's convolution {self.kind}"
 
     @property
     def name(self) -> str:
         """Name of the kernel, as the step's source shows it."""
         shape = (self.channels, self.filters) if self.kind == "forward" else (self.filters, self.channels)
-        epilogue = "" if self.epilogue == "store" else f"_{self.epilogue}"
-        return f"conv2d_{self.kind}_winograd{self.outputs}x{self.outputs}_3x3_{shape[0]}_{shape[1]}{epilogue}"
+        size = f"winograd{self.outputs}x{self.outputs}_3x3_{shape[0]}_{shape[1]}"
+        return f"conv2d_{self.kind}_{size}{suffix(self.epilogue)}"
 
     @property
     def workspace_elements(self) -> int:
@@ -319,37 +129,25 @@ class WinogradPlan(_WinogradPlan):
     @property
     def _tiles(self) -> int:
         """Tiles of a block: a multiple of the rows of a product."""
-        bytes_per_tile = self.positions * (self.channels + self._columns) * self._itemsize
-        return max(1, min(_CACHED_BYTES // bytes_per_tile, _MOST_TILES) // self._rows) * self._rows
+        bytes_per_tile = self.positions * (self.channels + self._columns) * ITEMSIZE[self.dtype]
+        return max(1, min(_BLOCK_BYTES // bytes_per_tile, _MOST_TILES) // self._rows) * self._rows
 
     def weights(self) -> WinogradWeights:
-        """The plan of the transform of the weights (for backward_data, of the transposed weights)."""
+        """The transform of the weights (for backward_data, of the transposed weights)."""
         return WinogradWeights(self.outputs, self.channels, self.filters, self.dtype, self.target)
 
-    @cached_property
-    def source(self) -> str:
-        """The module that holds the kernel."""
-        forward = self.kind == "forward"
-        argument, shape, origin, row, at = _EXTRA.get(self.epilogue, ("", "", "", "extra_row = 0", "0, 0"))
-        return _CONVOLUTION.format(
-            **self._values(),
-            kernel_shape=(3, 3, self.channels, self.filters),
-            tiles=self._tiles,
-            rows=self._rows,
-            epilogue=self.epilogue,
-            origin_h="pad_top" if forward else "(2 - pad_top)",
-            origin_w="pad_left" if forward else "(2 - pad_left)",
-            extra_argument=argument,
-            extra_shape=shape,
-            extra_origin=origin,
-            extra_row=row,
-            extra_at=at,
-        )
+    @property
+    def constants(self) -> dict:
+        """Values of the template's constants."""
+        return self._product | dict(BACKWARD=self.kind == "backward_data", EPILOGUE=self.epilogue)
 
 
 @dataclass(frozen=True)
 class WinogradFilterPlan(_WinogradPlan):
     """The gradient of the weights."""
+
+    template = "winograd_filter"
+    _what = "Winograd's convolution backward_filter"
 
     @property
     def name(self) -> str:
@@ -359,26 +157,23 @@ class WinogradFilterPlan(_WinogradPlan):
     @property
     def workspace_elements(self) -> int:
         """Elements of workspace; every chunk that runs at the same time needs its own."""
-        block = self._tiles * (self.channels + self._columns) + self._group * self._columns + 3 * _GAP
+        block = self._tiles * (self.channels + self._columns) + self._channel_block * self._columns + 3 * _GAP
         return self.channels + self.filters + self.positions * block
 
     @property
     def _tiles(self) -> int:
-        fitting = _FILTER_BYTES // (self.positions * self.channels * self._itemsize)
+        fitting = _FILTER_BLOCK_BYTES // (self.positions * self.channels * ITEMSIZE[self.dtype])
         return max(16, min(fitting, _MOST_FILTER_TILES))
 
     @property
-    def _group(self) -> int:
+    def _channel_block(self) -> int:
         """Channels whose sums stay in the second-level cache."""
         return min(-(-self.channels // self._rows) * self._rows, 64)
 
-    @cached_property
-    def source(self) -> str:
-        """The module that holds the kernel."""
-        shape = (3, 3, self.channels, self.filters)
-        return _FILTER.format(
-            **self._values(), kernel_shape=shape, tiles=self._tiles, group=self._group, rows=self._rows
-        )
+    @property
+    def constants(self) -> dict:
+        """Values of the template's constants."""
+        return self._product | dict(CHANNEL_BLOCK=self._channel_block)
 
 
 def winograd_outputs(kind, kernel_shape, height, width, stride, dilation, dtype="float32", algorithm="auto") -> int:

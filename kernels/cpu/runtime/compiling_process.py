@@ -17,7 +17,7 @@ import threading
 COMMAND = """\
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from jitnet.kernels.cpu.compiling_process import main
+from jitnet.kernels.cpu.runtime.compiling_process import main
 main()
 """
 _PR_SET_PDEATHSIG = 1
@@ -50,8 +50,8 @@ def main() -> None:
     end_with(parent)
     threading.Thread(target=_end_when_closed, args=(life,), daemon=True).start()
 
-    from jitnet.kernels.cpu.runtime import cache
-    from jitnet.kernels.cpu.runtime.specialise import generated_module
+    from . import cache
+    from .generated import generated_module
 
     cache.keep_quiet()
     for name, source in sources:

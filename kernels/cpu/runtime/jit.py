@@ -3,7 +3,7 @@
 Compiled code lives in the user's cache directory, in folders named by a hash of the sources that it is made of:
 Numba's own cache does not notice that an imported function changed, a new folder does.  So that the hash is complete,
 a module of kernels imports only from ``jitnet.kernels.scalar``, this module and its neighbours listed in ``_SHARED``;
-those in ``_GENERATED`` also from the generator of tiles.
+those in ``fast`` also from the generator of tiles.
 
 A kernel is compiled once and called through a symbol of its own.  Numba would otherwise copy it into each caller and
 optimise it again there, which costs seconds, and a kernel optimised twice does not give the same bits.
@@ -12,11 +12,13 @@ optimise it again there, which costs seconds, and a kernel optimised twice does 
 import functools
 import hashlib
 import importlib
+import inspect
 import itertools
 import pickle
 import re
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import llvmlite.binding
 import numba
@@ -29,11 +31,12 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload
 
-from jitnet.kernels.cpu.runtime import cache, exceptions
-from jitnet.kernels.cpu.runtime.specialise import module_name, vector_target
-from jitnet.kernels.locks import across_forks
+from ...locks import across_forks
+from . import cache, exceptions
+from .generated import module_name
+from .vectors import vector_target
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -41,11 +44,10 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
-    "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "elementwise.py", "memory.py", "rows.py",
-    "vector_math.py",
+    "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "runtime/rows.py",
+    "runtime/vector_math.py", "runtime/windows.py", "elementwise.py",
 )  # fmt: skip
-_GENERATED = ("depthwise.py",)  # modules that call the generator's tiles
-_KERNELS: dict[str, tuple] = {}  # symbol -> (module, function, argument types)
+_KERNELS: dict[str, tuple | None] = {}  # symbol -> (module, function, argument types), None for a user's function
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
 across_forks(global_compiler_lock)
 _USERS = itertools.count()  # numbers of users' functions
@@ -66,7 +68,7 @@ def source_hash(module_file: str) -> str:
     digest = _shared_hash().copy()
     # a generated module has no file: its name is a hash of its source
     digest.update(module_file.encode() if module_file.startswith("<") else Path(module_file).read_bytes())
-    if Path(module_file).name in _GENERATED:
+    if Path(module_file).parent.name == "fast":  # what calls the generator's tiles
         digest.update(module_name(vector_target().name).encode())
     return digest.hexdigest()[:16]
 
@@ -107,14 +109,10 @@ class _CacheImpl(CompileResultCacheImpl):
 
 
 class _OverloadFiles:
-    """One file per compiled overload, named by its key: several processes can write at once without an index to lose.
-
-    A file also says which kernels the overload calls by symbol.
-    """
+    """One file per compiled overload, named by its key: several processes write at once without an index to lose."""
 
     def __init__(self, folder: str, base: str):
         self._prefix = f"{folder}/{base}"
-        self.calls: dict[str, tuple] = {}  # of the overload that is saved next
 
     def _name(self, key) -> str:
         return f"{self._prefix}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
@@ -124,17 +122,13 @@ class _OverloadFiles:
         if content is None:
             return None
         try:
-            text, calls, data = pickle.loads(content)
+            text, data = pickle.loads(content)
         except Exception:  # what another version wrote may fail in any way; it is compiled anew
             return None
-        # machine code from the disk is linked when it is loaded: its kernels must have their symbols by then
-        for symbol, (module, function, arguments) in calls.items():
-            if symbol not in _KERNELS:
-                getattr(importlib.import_module(module), function).compile(arguments)
-        return data if text == repr(key) and calls.keys() <= _KERNELS.keys() else None
+        return data if text == repr(key) else None
 
     def save(self, key, data) -> None:
-        cache.write(self._name(key), dumps((repr(key), self.calls, data)))
+        cache.write(self._name(key), dumps((repr(key), data)))
 
     def contains(self, key) -> bool:
         return cache.contains(self._name(key))
@@ -155,12 +149,6 @@ class _Cache(FunctionCache):
     def contains(self, arguments: tuple, codegen) -> bool:
         """Whether the overload for these types is on the disk."""
         return self._cache_file.contains(self._index_key(arguments, codegen))
-
-    def save_overload(self, sig, data):
-        called = set(re.findall(r"@(jitnet_kernel_\w+)", data.library.get_llvm_str()))
-        if called <= _KERNELS.keys():
-            self._cache_file.calls = {symbol: _KERNELS[symbol] for symbol in called}
-            super().save_overload(sig, data)
 
 
 # ---- memory
@@ -246,7 +234,56 @@ def _after_compiling(dispatcher, act):
 
 def _forgetful(dispatcher):
     """A dispatcher that keeps no intermediate code but what callers link."""
-    return _after_compiling(dispatcher, lambda arguments: _forget_intermediate_code(dispatcher, arguments, True))
+
+    def act(arguments):
+        _note_module(dispatcher)
+        _forget_intermediate_code(dispatcher, arguments, True)
+
+    return _after_compiling(dispatcher, act)
+
+
+# ---- what machine code from a disk needs
+
+
+class _Need:
+    """A constant of a compiled function that is kept with its machine code: ``function(*arguments)`` when that is read.
+
+    Machine code from a disk, be it from jitnet's cache or that of a user's ``@njit(cache=True)``, is linked when it is
+    loaded: what it names must be there by then.  ``function`` returns the need again, or raises OSError where the code
+    fits no more; Numba takes that as a file that is missing, and compiles anew.
+    """
+
+    def __init__(self, function, *arguments):
+        self._call = function, arguments
+
+    def __reduce__(self):
+        return self._call
+
+
+def _need_kernel(symbol: str, kernel: tuple | None) -> _Need:
+    """That a kernel has its symbol; kernel: what ``_KERNELS`` said of it."""
+    if symbol not in _KERNELS and kernel is not None:
+        module, function, arguments = kernel
+        try:
+            getattr(importlib.import_module(module), function).compile(arguments)
+        except Exception as error:  # another version's kernel may fail in any way
+            raise OSError(f"{module}.{function} takes no {arguments} any more") from error
+    if kernel is None or symbol not in _KERNELS:
+        raise OSError(f"{kernel or symbol} is another kernel now")
+    return _Need(_need_kernel, symbol, kernel)
+
+
+def _need_module(name: str) -> _Need:
+    """That there is a generated module; another one, that of a model which has changed, has another name."""
+    if name not in sys.modules:
+        raise OSError(f"{name} does not exist")
+    return _Need(_need_module, name)
+
+
+def _note_module(dispatcher) -> None:
+    """Callers that Numba keeps need the generated module of the function that they call."""
+    for compiled in dispatcher.overloads.values():
+        compiled.environment.consts.append(_Need(_need_module, dispatcher.py_func.__module__))
 
 
 # ---- kernels as symbols
@@ -264,12 +301,14 @@ def _publish(dispatcher, arguments, name: str, user: int | None) -> None:
     descriptor = compiled.fndesc
     address = compiled.library.get_pointer_to_function(descriptor.llvm_func_name)
     llvmlite.binding.add_symbol(symbol, address)
-    _KERNELS[symbol] = (function.__module__, function.__name__, arguments)
+    # a user's function may be another one next time, under the same number
+    _KERNELS[symbol] = (function.__module__, function.__name__, arguments) if user is None else None
     _NUMBERS[exceptions.number_of(symbol)] = name
 
     def call_symbol(context, builder, sig, args):
         function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
         target = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+        context.environment.consts.append(_Need(_need_kernel, symbol, _KERNELS[symbol]))
         status, _ = context.call_conv.call_function(builder, target, descriptor.restype, descriptor.argtypes, args)
         exceptions.propagate(context, builder, status, symbol)
         return context.get_dummy_value()
@@ -310,6 +349,17 @@ def kernel(function):
     return _kernel(function, OPTIONS)
 
 
+def written(dispatcher, source: str):
+    """A kernel that was made of a template and keeps its ``source``, which ``inspect`` would look for in a file."""
+    dispatcher.source = source.strip() + "\n"
+    return dispatcher
+
+
+def kernel_source(dispatcher) -> str:
+    """The source of a kernel."""
+    return getattr(dispatcher, "source", None) or inspect.getsource(dispatcher.py_func)
+
+
 def exact_kernel(function):
     """A kernel whose own arithmetic is rounded operation by operation, unlike that of the functions it calls."""
     return _kernel(function, {**OPTIONS, "fastmath": False})
@@ -344,7 +394,8 @@ def compile_function(function):
 
 def compile_uncached(function):
     """The same without the disk cache, for generated code that calls a user's own functions; it can be inspected."""
-    return numba.njit(**OPTIONS)(function)
+    dispatcher = numba.njit(**OPTIONS)(function)
+    return _after_compiling(dispatcher, lambda arguments: _note_module(dispatcher))
 
 
 def compile_part(function):
@@ -352,6 +403,7 @@ def compile_part(function):
     dispatcher = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
     def mark(arguments):
+        _note_module(dispatcher)
         for compiled in dispatcher.overloads.values():
             compiled.library.belongs_to_caller = True
 
@@ -372,6 +424,17 @@ def kernel_attributes(typingctx):
 def scalar(function, inline: bool = False, **options):
     """A plain scalar function made callable from kernels; ``inline`` forces it into the caller's loop.
 
+    Its global ``real``, in which it writes its literals, is the type of its first floating-point argument there.
     options: Numba's, instead of those of the kernel.
     """
-    return register_jitable(forceinline=True, **options)(function) if inline else register_jitable(function)
+
+    @overload(function, jit_options={"forceinline": True, **options} if inline else {}, strict=False)
+    def choose(*arguments, **keywords):
+        if "real" not in function.__code__.co_names:
+            return function
+        given = (*arguments, *keywords.values())
+        real = next((argument for argument in given if isinstance(argument, types.Float)), given[0])
+        scope = {**function.__globals__, "real": real}
+        return FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+
+    return function

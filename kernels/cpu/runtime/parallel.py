@@ -231,6 +231,38 @@ def flush_denormals(typingctx):
     return types.void(), codegen
 
 
+def _work_function(context, module, descriptor, call_signature, record_type):
+    """``work(worker, record)``: the chunks of one function that a thread runs; another call of it finds it made."""
+    name = f"chunks_of_{descriptor.mangled_name}"
+    if name in module.globals:
+        return module.globals[name]
+    outlined = ir.Function(module, _WORK, name)
+    outlined.linkage = "internal"
+    inner = ir.IRBuilder(outlined.append_basic_block("entry"))
+    restore = _flush_denormals(inner)
+    worker = outlined.args[0]
+    loaded = inner.load(outlined.args[1], typ=record_type)
+    total, shares, following, failure, *values = (inner.extract_value(loaded, i) for i in range(len(record_type)))
+    with cgutils.for_range(inner, shares) as loop:
+        share = inner.urem(inner.add(worker, loop.index), shares)
+        end = _share_start(inner, total, inner.add(share, _INT(1)), shares)
+        counter = _counter(inner, following, share)
+        condition, body, after = (inner.append_basic_block(name) for name in ("next_chunk", "chunk", "share_done"))
+        inner.branch(condition)
+        inner.position_at_end(condition)
+        chunk = inner.atomic_rmw("add", counter, _INT(1), "monotonic")
+        inner.cbranch(inner.icmp_signed("<", chunk, end), body, after)
+        inner.position_at_end(body)
+        chunk_arguments = [chunk, total, *values]
+        status, _ = context.call_internal_no_propagate(inner, descriptor, call_signature, chunk_arguments)
+        exceptions.keep_first(context, inner, failure, chunk, status)
+        inner.branch(condition)
+        inner.position_at_end(after)
+    restore()
+    inner.ret_void()
+    return outlined
+
+
 @intrinsic
 def parallel_for(typingctx, function, chunks, threads, arguments):
     """Call ``function(chunk, chunks, *arguments)`` for every chunk in ``range(chunks)``.
@@ -258,36 +290,13 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         context.add_linking_libs([compiled.library])
 
         # what every thread needs, as one record on the stack: (chunks, threads, next chunk of each share,
-        # the exception to be raised, arguments)
-        record_type = ir.LiteralStructType([_INT, _INT, _POINTER, exceptions.FAILURE.as_pointer(), packed.type])
+        # the exception to be raised, arguments...)
+        values = cgutils.unpack_tuple(builder, packed)
+        fields = [_INT, _INT, _POINTER, exceptions.FAILURE.as_pointer(), *(value.type for value in values)]
+        record_type = ir.LiteralStructType(fields)
         record = cgutils.alloca_once(builder, record_type)
 
-        outlined = ir.Function(builder.module, _WORK, f"chunks_of_{compiled.fndesc.mangled_name}")
-        outlined.linkage = "internal"
-        inner = ir.IRBuilder(outlined.append_basic_block("entry"))
-        restore = _flush_denormals(inner)
-        worker = outlined.args[0]
-        loaded = inner.load(outlined.args[1], typ=record_type)
-        total, shares, following, failure, tuple_value = (inner.extract_value(loaded, i) for i in range(5))
-        values = [inner.extract_value(tuple_value, i) for i in range(len(arguments))]
-        with cgutils.for_range(inner, shares) as loop:
-            share = inner.urem(inner.add(worker, loop.index), shares)
-            end = _share_start(inner, total, inner.add(share, _INT(1)), shares)
-            counter = _counter(inner, following, share)
-            condition, body, after = (inner.append_basic_block(name) for name in ("next_chunk", "chunk", "share_done"))
-            inner.branch(condition)
-            inner.position_at_end(condition)
-            chunk = inner.atomic_rmw("add", counter, _INT(1), "monotonic")
-            inner.cbranch(inner.icmp_signed("<", chunk, end), body, after)
-            inner.position_at_end(body)
-            chunk_arguments = [chunk, total, *values]
-            status, _ = context.call_internal_no_propagate(inner, compiled.fndesc, call_signature, chunk_arguments)
-            exceptions.keep_first(context, inner, failure, chunk, status)
-            inner.branch(condition)
-            inner.position_at_end(after)
-        restore()
-        inner.ret_void()
-
+        work = _work_function(context, builder.module, compiled.fndesc, call_signature, record_type)
         following = builder.alloca(_INT, size=builder.mul(threads, _INT(_COUNTER_DISTANCE)))
         following = builder.bitcast(following, _POINTER)
         with cgutils.for_range(builder, threads) as loop:
@@ -295,16 +304,16 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
             builder.store(start, _counter(builder, following, loop.index))
         failure = exceptions.no_failure(builder, chunks)
         value = ir.Constant(record_type, ir.Undefined)
-        for i, part in enumerate((chunks, threads, following, failure, packed)):
+        for i, part in enumerate((chunks, threads, following, failure, *values)):
             value = builder.insert_value(value, part, i)
         builder.store(value, record)
 
         with builder.if_else(builder.icmp_signed(">", threads, _INT(1))) as (parallel, serial):
             with parallel:
                 workers = builder.sub(threads, _INT(1))
-                builder.call(_launch_function(builder.module), [outlined, record, workers])
+                builder.call(_launch_function(builder.module), [work, record, workers])
             with serial:
-                builder.call(outlined, [_INT(0), record])
+                builder.call(work, [_INT(0), record])
         exceptions.propagate_first(context, builder, failure)
         return context.get_dummy_value()
 

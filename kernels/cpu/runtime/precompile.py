@@ -23,12 +23,11 @@ import numba
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import NumbaError
 
-from jitnet.kernels.cpu.runtime import cache
-from jitnet.kernels.cpu.runtime.specialise import source_of
-from jitnet.kernels.cpu.runtime.threads import get_num_threads
-
+from . import cache
 from .compiling_process import COMMAND, end_with, next_task
+from .generated import source_of
 from .jit import array_type
+from .threads import get_num_threads
 
 LEAST = 2  # functions for which a copy of the process pays
 LEAST_AFRESH = 12  # functions for which a fresh interpreter pays

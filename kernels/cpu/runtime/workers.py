@@ -10,8 +10,7 @@ import threading
 
 from numba import types
 
-from jitnet.kernels.locks import across_forks
-
+from ...locks import across_forks
 from .jit import compile_function
 from .parallel import RUNNING, STOP, state, work_for_others
 

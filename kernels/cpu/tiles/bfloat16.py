@@ -242,22 +242,22 @@ def clear_tile():
 def product_tile(*, target, rows, vectors, a_row, step, epilogue):
     """C[i, j] = epilogue(sum over taps and k of A[tap, i, k] B[tap, k, j]): ``rows`` rows, ``vectors`` vectors.
 
-    Arguments: a, a_tap, b, taps, steps, c, c_row, valid_rows, valid_columns, extra, extra_row, scratch: addresses,
-    distances in elements (of A: bfloat16, else float32) and counts.  A tap has ``steps`` times ``step`` products; B is
-    packed without gaps.  Rows of A lie ``a_row`` apart; ``rows`` of them are read, and ``valid_rows`` of C written.
-    scratch: float32 elements that the tile may write, a vector for each sum of a row, with AMX for all sums.
+    Arguments: a, a_tap, b, taps, steps, c, c_row, valid_rows, valid_columns, bias, auxiliary, auxiliary_row, scratch:
+    addresses, distances in elements (of A: bfloat16, else float32) and counts.  A tap has ``steps`` times ``step``
+    products; B is packed without gaps.  Rows of A lie ``a_row`` apart; ``rows`` of them are read, and ``valid_rows`` of
+    C written.  scratch: float32 elements that the tile may write, a vector for each sum of a row, with AMX for all.
     """
 
     def emit(e, *arguments):
         (_emit_tiles if target.tiles else _emit_vectors)(e, target, rows, vectors, a_row, step, epilogue, *arguments)
 
     constants = dict(target=target, rows=rows, vectors=vectors, a_row=a_row, step=step, epilogue=epilogue)
-    return _bfloat16_tile("product", 12, emit, constants)
+    return _bfloat16_tile("product", 13, emit, constants)
 
 
 def _emit_vectors(
     e, target, rows, vectors, a_row, step, epilogue,
-    a, a_tap, b, taps, steps, c, c_row, valid_rows, valid_columns, extra, extra_row, scratch,
+    a, a_tap, b, taps, steps, c, c_row, valid_rows, valid_columns, bias, auxiliary, auxiliary_row, scratch,
 ):  # fmt: skip
     builder = e.builder
 
@@ -293,14 +293,13 @@ def _emit_vectors(
         return found
 
     pointers = row_pointers(c, c_row)
-    extra_pointers = row_pointers(extra, extra_row) if epilogue == "relu_mask" else None
-    _finish(e, results, epilogue, pointers, e.pointer(extra), extra_pointers, masks)
+    auxiliaries = row_pointers(auxiliary, auxiliary_row) if epilogue == "relu_mask" else None
+    _finish(e, results, epilogue, pointers, e.pointer(bias), auxiliaries, masks)
 
 
 # ---- AMX: eight tiles of 16 rows of 64 bytes; 0 to 3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B
 
 TILE_ROWS = 16
-MOST_STEP = 32  # products that one instruction adds to a sum
 
 
 def configuration_bytes(rows, step) -> list[int]:
@@ -427,7 +426,7 @@ class _EmulatedTiles:
 
 def _emit_tiles(
     e, target, rows, vectors, a_row, step, epilogue,
-    a, a_tap, b, taps, steps, c, c_row, valid_rows, valid_columns, extra, extra_row, scratch,
+    a, a_tap, b, taps, steps, c, c_row, valid_rows, valid_columns, bias, auxiliary, auxiliary_row, scratch,
 ):  # fmt: skip
     builder = e.builder
     blocks = -(-rows // TILE_ROWS)  # of rows, with a tile each
@@ -457,11 +456,11 @@ def _emit_tiles(
     masks = [e.lane_mask(builder.sub(valid_columns, _INT(v * LANES))) for v in range(vectors)]
 
     def row(carried):
-        sums_now, c_now, extra_now = carried
+        sums_now, c_now, auxiliary_now = carried
         results = [[e.load(sums_now, v * LANES) for v in range(vectors)]]
-        _finish(e, results, epilogue, [c_now], extra_now, [extra_now], masks)
-        extra_next = e.advance(extra_now, extra_row) if epilogue == "relu_mask" else extra_now
-        return [e.advance(sums_now, vectors * LANES), e.advance(c_now, c_row), extra_next]
+        _finish(e, results, epilogue, [c_now], e.pointer(bias), [auxiliary_now], masks)
+        auxiliary_next = e.advance(auxiliary_now, auxiliary_row)
+        return [e.advance(sums_now, vectors * LANES), e.advance(c_now, c_row), auxiliary_next]
 
     count = e.minimum(valid_rows, _INT(rows))
-    e.loop(count, [e.pointer(scratch), e.pointer(c), e.pointer(extra)], row)
+    e.loop(count, [e.pointer(scratch), e.pointer(c), e.pointer(auxiliary)], row)

@@ -7,6 +7,7 @@ channels, neighbours in memory.
 
 from llvmlite import ir
 
+from jitnet.kernels.cpu.tiles.pooling import first_maximum
 from jitnet.kernels.cpu.tiles.simd import _INDEX, _INT, _tile
 
 _BYTE = ir.IntType(8)
@@ -19,14 +20,14 @@ def _winner(e, argmax, index):
     return e.builder.lshr(tap, _INT(1)), e.builder.and_(tap, _INT(1))
 
 
-def pooled_filter_tile(*, dtype, lanes, group, rows, vectors, row_stride, x_row, channels, filters, columns):
-    """Adds one image's share to the gradient of ``rows`` rows of taps of ``group`` filters.
+def pooled_filter_tile(*, dtype, lanes, filter_block, rows, vectors, row_stride, x_row, channels, filters, columns):
+    """Adds one image's part to the gradient of ``rows`` rows of taps of ``filter_block`` filters.
 
     Arguments: x, dy, argmax, sums, pooled_rows: addresses of the first window's first row, of the pooled gradient and
     the winners, and of the sums: ``vectors`` vectors for each row of taps, filters ``row_stride`` such rows apart.
     Elements of vectors past a window's row belong to nobody, but must exist.
     """
-    places = [(g, r, v) for g in range(group) for r in range(rows) for v in range(vectors)]
+    places = [(g, r, v) for g in range(filter_block) for r in range(rows) for v in range(vectors)]
 
     def emit(e, x, dy, argmax, sums, pooled_rows):
         builder = e.builder
@@ -35,7 +36,7 @@ def pooled_filter_tile(*, dtype, lanes, group, rows, vectors, row_stride, x_row,
         def pixel(carried):
             x_now, dy_now, argmax_now, *totals = carried
             result = []
-            for g in range(group):
+            for g in range(filter_block):
                 down, right = _winner(e, argmax_now, g)
                 offset = builder.add(builder.mul(down, _INT(x_row)), builder.mul(right, _INT(channels)))
                 window = e.advance(x_now, offset)
@@ -58,7 +59,7 @@ def pooled_filter_tile(*, dtype, lanes, group, rows, vectors, row_stride, x_row,
             e.store(total, target, offset)
 
     constants = dict(
-        group=group, rows=rows, vectors=vectors, row_stride=row_stride, x_row=x_row, channels=channels,
+        filter_block=filter_block, rows=rows, vectors=vectors, row_stride=row_stride, x_row=x_row, channels=channels,
         filters=filters, columns=columns,
     )  # fmt: skip
     return _tile("pooled_filter", dtype, lanes, 5, emit, constants)
@@ -141,25 +142,11 @@ def phases_tile(*, dtype, lanes, row, taps, columns, plane, rows):
     return _tile("phases", dtype, lanes, 2, emit, constants)
 
 
-def _first_maximum(e, values):
-    """The maximum of four vectors and the number of the one that has it: the first maximum, or the first NaN."""
-    builder = e.builder
-    number = ir.VectorType(ir.IntType(8 * e.itemsize), e.lanes)
-    best = [(value, ir.Constant(number, [i] * e.lanes)) for i, value in enumerate(values)]
-
-    def better(a, b):
-        wins = builder.fcmp_unordered(">", b[0], a[0])
-        wins = builder.and_(wins, builder.fcmp_ordered("ord", a[0], a[0]))
-        return tuple(builder.select(wins, second, first) for first, second in zip(a, b, strict=True))
-
-    return better(better(best[0], best[1]), better(best[2], best[3]))
-
-
-def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns, plane, relu):
+def pooled_forward_tile(*, dtype, lanes, filter_block, tap_rows, taps, filters, columns, plane, relu):
     """Convolution of one channel, bias, and the maximum over 2 x 2 pixels; lanes are pooled pixels.
 
     Arguments: planes, kernel, bias, y, argmax, blocks: addresses (planes as ``phases_tile`` makes them) and the number
-    of vectors of pooled pixels.  ``group`` filters share an input.  y and argmax are written a vector of up to 8
+    of vectors of pooled pixels.  ``filter_block`` filters share an input.  y and argmax are written a vector of up to 8
     filters at a time, in the order of memory; the last one reaches past the end.
     """
     width = min(lanes, 8)  # filters that are written at once
@@ -179,8 +166,8 @@ def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns
                 return e.load(planes_now, (t * 2 + i % 2) * plane + i // 2 * columns)
 
             results = []
-            for first in range(0, filters, group):
-                members = range(first, min(first + group, filters))
+            for first in range(0, filters, filter_block):
+                members = range(first, min(first + filter_block, filters))
                 sums = {(k, window): e.broadcast(bias, k) for k in members for window in range(4)}
                 for r in range(tap_rows):
                     upper, lower = pixels(r, 0), pixels(r + 1, 0)
@@ -191,7 +178,7 @@ def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns
                             for window in range(4):
                                 sums[k, window] = e.multiply_add(weight, values[window], sums[k, window])
                         upper, lower = values[1], values[3]
-                results += [_first_maximum(e, [sums[k, window] for window in range(4)]) for k in members]
+                results += [first_maximum(e, [sums[k, window] for window in range(4)]) for k in members]
             if relu:
                 results = [(e.relu(value), winner) for value, winner in results]
             bytes_ = ir.VectorType(_BYTE, e.lanes)
@@ -214,6 +201,7 @@ def pooled_forward_tile(*, dtype, lanes, group, tap_rows, taps, filters, columns
         e.loop(blocks, [e.pointer(planes), e.pointer(y), e.pointer(argmax)], block)
 
     constants = dict(
-        group=group, tap_rows=tap_rows, taps=taps, filters=filters, columns=columns, plane=plane, relu=relu
+        filter_block=filter_block, tap_rows=tap_rows, taps=taps, filters=filters, columns=columns, plane=plane,
+        relu=relu,
     )  # fmt: skip
     return _tile("pooled_forward", dtype, lanes, 6, emit, constants)

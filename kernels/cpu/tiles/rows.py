@@ -46,16 +46,16 @@ def row_input_tile(*, dtype, lanes, hardware_masks, channels, width, pad_left, p
 
 
 def row_output_tile(
-    *, dtype, lanes, hardware_masks, pairs, together, input_lanes, channels, filters, outputs, epilogue
+    *, dtype, lanes, hardware_masks, pairs, pairs_per_tile, input_lanes, channels, filters, outputs, epilogue
 ):  # fmt: skip
-    """One row of ``outputs`` outputs of one vector of filters, ``together`` pairs at a time.
+    """One row of ``outputs`` outputs of one vector of filters, ``pairs_per_tile`` at a time.
 
-    Arguments: transformed, kernel, tap_rows, y, valid_filters, extra: addresses of the first row of transformed inputs,
+    Arguments: transformed, kernel, tap_rows, y, valid_filters, bias: addresses of the first row of transformed inputs,
     of transformed weights (tap rows, channels, ``PRODUCTS``, filters), of the output and of the bias.
     """
 
-    def emit(e, transformed, kernel, tap_rows, y, valid_filters, extra):
-        bias = e.pointer(extra)
+    def emit(e, transformed, kernel, tap_rows, y, valid_filters, bias):
+        bias = e.pointer(bias)
 
         def some(masks, start, first, out, count):
             """``count`` pairs from ``start`` on, if that is known; else no output is missing."""
@@ -83,20 +83,20 @@ def row_output_tile(
 
         def row(masks):
             def body(carried):
-                some(masks, None, *carried, together)
-                step = together * PRODUCTS * input_lanes
-                return [e.advance(carried[0], step), e.advance(carried[1], 2 * together * filters)]
+                some(masks, None, *carried, pairs_per_tile)
+                step = pairs_per_tile * PRODUCTS * input_lanes
+                return [e.advance(carried[0], step), e.advance(carried[1], 2 * pairs_per_tile * filters)]
 
             # the last ones apart: there may be fewer, and the last of them may have one output only
-            whole, places = (pairs - 1) // together, [e.pointer(transformed), e.pointer(y)]
+            whole, places = (pairs - 1) // pairs_per_tile, [e.pointer(transformed), e.pointer(y)]
             if whole:
                 places = e.loop(whole, places, body)
-            some(masks, whole * together, *places, pairs - whole * together)
+            some(masks, whole * pairs_per_tile, *places, pairs - whole * pairs_per_tile)
 
         e.over_masks(1, valid_filters, filters, row)
 
     constants = dict(
-        pairs=pairs, together=together, input_lanes=input_lanes, channels=channels, filters=filters, outputs=outputs,
-        epilogue=epilogue,
+        pairs=pairs, pairs_per_tile=pairs_per_tile, input_lanes=input_lanes, channels=channels, filters=filters,
+        outputs=outputs, epilogue=epilogue,
     )  # fmt: skip
     return _tile("row_output", dtype, lanes, 6, emit, constants, hardware_masks)

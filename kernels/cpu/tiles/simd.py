@@ -23,7 +23,6 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array, populate_array
 
 _POINTER = ir.PointerType()
 _INT = ir.IntType(64)
@@ -157,19 +156,21 @@ class Emitter:
         scalar = self.builder.load(self.advance(pointer, offset), typ=self.element, align=self.itemsize)
         return self.splat(scalar, self.vector)
 
-    def inputs(self, pointer, offset, count, together, depth, filters):
+    def inputs(self, pointer, offset, count, groups_per_vector, depth, filters):
         """Yield, for ``count`` neighbouring channels, a vector of what its lanes, which are filters, read.
 
-        A vector holds ``filters`` filters of each of ``together`` groups, whose channels lie ``depth`` apart.
+        A vector holds ``filters`` filters of each of ``groups_per_vector`` groups, whose channels lie ``depth`` apart.
         """
-        if together == 1:
+        if groups_per_vector == 1:
             for channel in range(count):
                 yield self.broadcast(pointer, offset + channel)
             return
-        existing = (together - 1) * depth + count
+        existing = (groups_per_vector - 1) * depth + count
         loaded = self.load(pointer, offset, None if existing == self.lanes else self.constant_mask(existing))
         for channel in range(count):
-            order = [_INDEX(min(lane // filters, together - 1) * depth + channel) for lane in range(self.lanes)]
+            order = [
+                _INDEX(min(lane // filters, groups_per_vector - 1) * depth + channel) for lane in range(self.lanes)
+            ]
             order = ir.Constant(ir.VectorType(_INDEX, self.lanes), order)
             yield self.builder.shuffle_vector(loaded, ir.Constant(self.vector, ir.Undefined), order)
 
@@ -310,37 +311,38 @@ def _tile(name, dtype, lanes, arguments, emit, constants, hardware_masks=True):
     return tile
 
 
-@intrinsic
-def address(typingctx, array, offset):
-    """Address of element ``offset`` (in elements from the first) of a C-contiguous array."""
-    signature = types.intp(array, types.intp)
-    itemsize = array.dtype.bitwidth // 8
+def _tile_of_type(name, lanes, arguments, emit, constants, hardware_masks=True):
+    """Intrinsic ``tile(like, (argument, ...))``: vectors have ``lanes(dtype)`` elements like the array ``like``."""
 
-    def codegen(context, builder, signature, arguments):
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.add(builder.ptrtoint(data, _INT), builder.mul(arguments[1], _INT(itemsize)))
+    @intrinsic
+    def tile(typingctx, like, values):
+        dtype = str(like.dtype)
 
-    return signature, codegen
+        def codegen(context, builder, signature, packed):
+            given = dtype, lanes(dtype), arguments, emit, constants, hardware_masks
+            function = _tile_function(builder.module, name, *given)
+            builder.call(function, [builder.extract_value(packed[1], i) for i in range(arguments)])
+            return context.get_dummy_value()
+
+        return types.void(like, types.UniTuple(types.intp, arguments)), codegen
+
+    return tile
 
 
-EPILOGUES = ("store", "accumulate", "bias", "bias_relu", "bias_add", "bias_add_relu", "relu_mask")
-
-
-def _finish(emitter, results, epilogue, pointers, extra, extra_pointers, masks):
+def _finish(emitter, results, epilogue, pointers, bias, auxiliary, masks):
     """Write a block of results.  ``results[i][v]`` goes to ``pointers[i]`` after v vectors.
 
-    epilogue: store; accumulate (add what is there); bias, bias_relu (``extra``: the bias); bias_add, bias_add_relu (and
-    the residual at ``extra_pointers[i]``); relu_mask (zero where the activation at ``extra_pointers[i]`` is not
-    positive).
+    epilogue: store; accumulate (add what is there); bias, bias_relu (that at ``bias``); bias_add, bias_add_relu (and
+    the residual at ``auxiliary[i]``); relu_mask (zero where the activation at ``auxiliary[i]`` is not positive).
     """
     vectors = len(results[0])
     offsets = [v * emitter.lanes for v in range(vectors)]
     if epilogue.startswith("bias"):
-        bias = [emitter.load(extra, offsets[v], masks[v]) for v in range(vectors)]
-        results = [[emitter.builder.fadd(row[v], bias[v]) for v in range(vectors)] for row in results]
+        biases = [emitter.load(bias, offsets[v], masks[v]) for v in range(vectors)]
+        results = [[emitter.builder.fadd(row[v], biases[v]) for v in range(vectors)] for row in results]
     # every load before the first store: rows past the end repeat the last row and must write the same again
     if epilogue in ("accumulate", "relu_mask", "bias_add", "bias_add_relu"):
-        sources = pointers if epilogue == "accumulate" else extra_pointers
+        sources = pointers if epilogue == "accumulate" else auxiliary
         combine = emitter.where_positive if epilogue == "relu_mask" else emitter.builder.fadd
         old = [[emitter.load(p, offsets[v], masks[v]) for v in range(vectors)] for p in sources]
         results = [
@@ -358,16 +360,18 @@ def matrix_tile(
 ):  # fmt: skip
     """C[i, j] = epilogue(sum over k of A[i, k] B[k, j]) for ``rows`` rows and ``vectors`` vectors of columns.
 
-    Arguments: a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, resume, finish, extra,
-    extra_row: addresses, and distances in elements.  ``a_step`` is from A[i, k] to A[i, k + 1]; ``contiguous`` says
+    Arguments: a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, resume, finish, bias, auxiliary,
+    auxiliary_row: addresses, and distances in elements.  ``a_step`` is from A[i, k] to A[i, k + 1]; ``contiguous`` says
     that it is 1.  Rows from ``valid_rows`` on repeat the last valid one; with ``masked``, columns from
     ``valid_columns`` on are left alone.  With the epilogue "accumulate" sums go on from C.  With ``in_parts`` they
     do so if ``resume``, and are stored as they are unless ``finish``: a sum in parts has the same bits as in one.
+    ``auxiliary``: for epilogues that read an array like C besides, in the place of the tile.
     """
 
     def emit(
-        e, a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, resume, finish, extra, extra_row
-    ):
+        e, a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, valid_columns, resume, finish, bias, auxiliary,
+        auxiliary_row,
+    ):  # fmt: skip
         builder = e.builder
         last = builder.sub(valid_rows, _INT(1))
         index = [_INT(0)] + [e.minimum(_INT(i), last) for i in range(1, rows)]
@@ -412,15 +416,15 @@ def matrix_tile(
             carried = e.loop(depth, carried, lambda values: multiply(values, 1, masks))
         sums = carried[2:]
         results = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
-        extra_pointers = [e.advance(e.pointer(extra), builder.mul(i, extra_row)) for i in index]
+        auxiliaries = [e.advance(e.pointer(auxiliary), builder.mul(i, auxiliary_row)) for i in index]
         if epilogue in ("store", "accumulate"):
             _finish(e, results, "store", pointers, None, None, masks)
         elif not in_parts:
-            _finish(e, results, epilogue, pointers, e.pointer(extra), extra_pointers, masks)
+            _finish(e, results, epilogue, pointers, e.pointer(bias), auxiliaries, masks)
         else:
             with builder.if_else(builder.icmp_signed("!=", finish, _INT(0))) as (last_part, other_part):
                 with last_part:
-                    _finish(e, results, epilogue, pointers, e.pointer(extra), extra_pointers, masks)
+                    _finish(e, results, epilogue, pointers, e.pointer(bias), auxiliaries, masks)
                 with other_part:
                     _finish(e, results, "store", pointers, None, None, masks)
 
@@ -428,7 +432,7 @@ def matrix_tile(
         rows=rows, vectors=vectors, masked=masked, epilogue=epilogue, unroll=unroll, contiguous=contiguous,
         in_parts=in_parts,
     )  # fmt: skip
-    return _tile("matrix", dtype, lanes, 14, emit, constants, hardware_masks)
+    return _tile("matrix", dtype, lanes, 15, emit, constants, hardware_masks)
 
 
 def _uses(pixels, taps, stride, dilation, edges=None):
@@ -448,21 +452,21 @@ def _uses(pixels, taps, stride, dilation, edges=None):
 
 def convolution_tile(
     *, dtype, lanes, hardware_masks, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue,
-    edges=None, groups=1, together=1,
+    edges=None, groups=1, groups_per_vector=1,
 ):  # fmt: skip
     """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
 
-    Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, beside: addresses of the first
-    input that the first tap row reads, of its weights and of the output; the distance between the inputs of consecutive
-    tap rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` that make up the row; for
-    epilogues, the address of the bias and of what an array like the output has in the output's place.
+    Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, auxiliary: addresses of the
+    first input that the first tap row reads, of its weights and of the output; the distance between the inputs of
+    consecutive tap rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` in the row;
+    for epilogues, the address of the bias and of what an array like the output has in the output's place.
     ``kernel`` is (tap rows, taps, channels / groups, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
     ``_uses``) one tile is a whole row, x is the address of the first column that exists, and no zero is multiplied.
-    Of ``groups`` of channels and filters the tile computes one, or ``together`` in one vector.
+    Of ``groups`` of channels and filters the tile computes one, or ``groups_per_vector`` in one vector.
     """
     depth, group_filters = channels // groups, filters // groups
 
-    def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, beside):
+    def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, auxiliary):
         def tile(count, masks):
             def channel(carried):
                 x_now, kernel_now, *sums = carried
@@ -471,7 +475,7 @@ def convolution_tile(
                     for s in range(taps)
                 ]
                 for column, readers in _uses(count, taps, stride, dilation, edges):
-                    (value,) = e.inputs(x_now, column * channels, 1, together, depth, group_filters)
+                    (value,) = e.inputs(x_now, column * channels, 1, groups_per_vector, depth, group_filters)
                     for s, pixel in readers:
                         for v in range(vectors):
                             at = pixel * vectors + v
@@ -483,49 +487,51 @@ def convolution_tile(
                 return [e.advance(carried[0], x_row), e.advance(carried[1], taps * depth * filters), *sums]
 
             def body(carried):
-                x_now, y_now, beside_now = carried
+                x_now, y_now, auxiliary_now = carried
                 sums = e.loop(tap_rows, [x_now, e.pointer(kernel)] + [e.zero] * (count * vectors), tap_row)[2:]
                 results = [sums[i * vectors : (i + 1) * vectors] for i in range(count)]
                 pointers = [e.advance(y_now, i * step * filters) for i in range(count)]
-                beside_pointers = [e.advance(beside_now, i * step * filters) for i in range(count)]
-                _finish(e, results, epilogue, pointers, e.pointer(bias), beside_pointers, masks)
+                auxiliaries = [e.advance(auxiliary_now, i * step * filters) for i in range(count)]
+                _finish(e, results, epilogue, pointers, e.pointer(bias), auxiliaries, masks)
                 outputs = count * step * filters
                 return [
                     e.advance(x_now, count * stride * channels), e.advance(y_now, outputs),
-                    e.advance(beside_now, outputs),
+                    e.advance(auxiliary_now, outputs),
                 ]  # fmt: skip
 
             return body
 
         def row(masks):
-            carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(beside)], tile(pixels, masks))
+            carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(auxiliary)], tile(pixels, masks))
             if narrow:
                 e.loop(narrow_tiles, carried, tile(pixels - 1, masks))
 
-        e.over_masks(vectors, valid_filters, together * group_filters, row)
+        e.over_masks(vectors, valid_filters, groups_per_vector * group_filters, row)
 
     constants = dict(
         pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
-        filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges, groups=groups, together=together,
+        filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges, groups=groups,
+        groups_per_vector=groups_per_vector,
     )  # fmt: skip
     return _tile("convolution", dtype, lanes, 10, emit, constants, hardware_masks)
 
 
 def filter_tile(
-    *, dtype, lanes, hardware_masks, share, vectors, taps, stride, dilation, channels, filters, pixels, narrow, copies,
-    groups=1, together=1,
+    *, dtype, lanes, hardware_masks, channel_block, vectors, taps, stride, dilation, channels, filters, pixels, narrow,
+    copies, groups=1, groups_per_vector=1,
 ):  # fmt: skip
-    """Adds one image's share to the gradient of one row of taps: ``share`` channels, ``vectors`` vectors of filters.
+    """Adds one image's part to the gradient of one row of taps.
 
+    The tile has ``channel_block`` channels and ``vectors`` vectors of filters.
     Arguments: x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters: addresses, distances between
     the inputs (and gradients) of consecutive output rows, the number of output rows and of the blocks of ``pixels``
     (and, with ``narrow``, of ``pixels - 1``) that make up such a row.  ``copies`` partial sums hide latency.
-    ``groups`` and ``together`` are those of ``convolution_tile``.
+    ``groups`` and ``groups_per_vector`` are those of ``convolution_tile``.
     """
     depth, group_filters = channels // groups, filters // groups
 
     def emit(e, x, x_row, dy, dy_row, dkernel, rows, blocks, narrow_blocks, valid_filters):
-        places = [(c, s, v) for c in range(share) for s in range(taps) for v in range(vectors)]
+        places = [(c, s, v) for c in range(channel_block) for s in range(taps) for v in range(vectors)]
         offsets = [s * depth * filters + c * filters + v * lanes for c, s, v in places]
 
         def block(count, masks):
@@ -538,7 +544,7 @@ def filter_tile(
                             gradients[pixel] = [
                                 e.load(dy_now, pixel * filters + v * lanes, masks[v]) for v in range(vectors)
                             ]
-                    values = e.inputs(x_now, column * channels, share, together, depth, group_filters)
+                    values = e.inputs(x_now, column * channels, channel_block, groups_per_vector, depth, group_filters)
                     for c, value in enumerate(values):
                         for s, pixel in readers:
                             for v in range(vectors):
@@ -565,11 +571,12 @@ def filter_tile(
                     total = e.builder.fadd(total, sums[at + copy * len(places)])
                 e.store(total, target, offset, masks[v])
 
-        e.over_masks(vectors, valid_filters, together * group_filters, image)
+        e.over_masks(vectors, valid_filters, groups_per_vector * group_filters, image)
 
     constants = dict(
-        share=share, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
-        filters=filters, pixels=pixels, narrow=narrow, copies=copies, groups=groups, together=together,
+        channel_block=channel_block, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
+        filters=filters, pixels=pixels, narrow=narrow, copies=copies, groups=groups,
+        groups_per_vector=groups_per_vector,
     )  # fmt: skip
     return _tile("filter", dtype, lanes, 9, emit, constants, hardware_masks)
 
@@ -611,34 +618,3 @@ def column_sum_tile(*, dtype, lanes, hardware_masks, vectors, masked):
         e.store_row(carried[1:], target, masks)
 
     return _tile("column_sum", dtype, lanes, 6, emit, dict(vectors=vectors, masked=masked), hardware_masks)
-
-
-@intrinsic
-def flat(typingctx, array):
-    """A C-contiguous array as one row of all its elements; LLVM still sees that it is the argument's memory."""
-    result_type = types.Array(array.dtype, 1, "C")
-
-    def codegen(context, builder, signature, arguments):
-        given = make_array(signature.args[0])(context, builder, arguments[0])
-        result = make_array(result_type)(context, builder)
-        size = given.itemsize
-        populate_array(result, data=given.data, shape=[given.nitems], strides=[size], itemsize=size, meminfo=None)
-        return result._getvalue()
-
-    return result_type(array), codegen
-
-
-@intrinsic
-def separate_arrays(typingctx):
-    """Promises that the arrays which the kernel that calls this was given do not overlap, so that its loop vectorises.
-
-    LLVM would compare their addresses when the loop runs, but only those of few arrays.
-    """
-
-    def codegen(context, builder, signature, arguments):
-        for argument in builder.function.args:
-            if isinstance(argument.type, ir.PointerType):
-                argument.add_attribute("noalias")
-        return context.get_dummy_value()
-
-    return types.void(), codegen

@@ -168,28 +168,28 @@ def image_tile(*, dtype, lanes, hardware_masks, outputs, gradient, channels, pit
 def output_tile(*, dtype, lanes, hardware_masks, outputs, filters, pitch, vectors, epilogue):
     """A^T M A of one tile, for ``vectors`` vectors of filters, and what is fused into the store.
 
-    Arguments: source, y, y_row, rows, columns, nowhere, valid_filters, bias, beside, beside_row: the addresses of the
-    sums, whose positions lie ``pitch`` elements apart, and of the tile's first output, the distance of rows, how many
-    rows and columns of the tile exist, the address of elements that take the place of outputs that do not exist, and
-    for epilogues the address of the bias, and address and distance of rows of an array like the output.
+    Arguments: source, y, y_row, rows, columns, nowhere, valid_filters, bias, auxiliary, auxiliary_row: the addresses of
+    the sums, whose positions lie ``pitch`` elements apart, and of the tile's first output, the distance of rows, how
+    many rows and columns of the tile exist, the address of elements that take the place of outputs that do not exist,
+    and for epilogues the address of the bias, and address and distance of rows of an array like the output.
     """
     positions = (outputs + 2) ** 2
 
-    def emit(e, source, y, y_row, rows, columns, nowhere, valid_filters, bias, beside, beside_row):
+    def emit(e, source, y, y_row, rows, columns, nowhere, valid_filters, bias, auxiliary, auxiliary_row):
         nowhere = e.pointer(nowhere)
         bounds = (_INT(0), rows), (_INT(0), columns)
         pointers = _pixels(e, e.pointer(y), y_row, filters, outputs, *bounds, nowhere)
-        source, bias, beside_pointers = e.pointer(source), e.pointer(bias), []
+        source, bias, auxiliaries = e.pointer(source), e.pointer(bias), []
         if epilogue in ("relu_mask", "bias_add", "bias_add_relu"):
-            beside_pointers = _pixels(e, e.pointer(beside), beside_row, filters, outputs, *bounds, nowhere)
+            auxiliaries = _pixels(e, e.pointer(auxiliary), auxiliary_row, filters, outputs, *bounds, nowhere)
 
         def body(offset, mask):
             source_now = e.advance(source, offset)
             sums = [e.load(source_now, position * pitch) for position in range(positions)]
             results = [[value] for value in _multiply_both_sides(e, _MATRICES[outputs][2], sums)]
             here = [e.advance(pointer, offset) for pointer in pointers]
-            beside_here = [e.advance(pointer, offset) for pointer in beside_pointers]
-            _finish(e, results, epilogue, here, e.advance(bias, offset), beside_here, [mask])
+            auxiliaries_here = [e.advance(pointer, offset) for pointer in auxiliaries]
+            _finish(e, results, epilogue, here, e.advance(bias, offset), auxiliaries_here, [mask])
 
         _over_vectors(e, vectors, filters % lanes != 0, filters, valid_filters, body)
 

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from .runtime.jit import scalar
+from .jit import scalar
 
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.cpu.runtime.specialise import GeneratedKernel
+from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
 
-from ..scalar import activations, arithmetic
+from ...scalar import activations, arithmetic
 
 _LONGEST_NAME = 60
 _FUNCTIONS = {
@@ -19,7 +19,7 @@ _FUNCTIONS = {
 _SOURCE = '''"""{functions}: one loop, written by jitnet."""
 
 from jitnet.kernels.cpu.runtime.jit import exact_kernel, kernel_attributes
-{imports}from jitnet.kernels.cpu.tiles.simd import flat, separate_arrays
+{imports}from jitnet.kernels.cpu.runtime.arrays import flat, separate_arrays
 
 
 @exact_kernel

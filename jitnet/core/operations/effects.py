@@ -1,0 +1,95 @@
+"""What a training step does besides computing values: gradients of a loss, assignments and optimizers' updates.
+
+They are part of the graph that a ``train_step`` traces, in the order in which it asked for them.
+"""
+
+from ..autodiff import Gradients, dependents
+from ..errors import invalid
+from ..program import Out
+from ..values import SymbolicTensor, Value, Variable
+from .base import Operation, display
+
+
+class _Effect(Operation, registered=False):
+    differentiable = False
+
+    def prepare(self, inputs) -> tuple:
+        return inputs
+
+    def backward(self, program, lowered):
+        raise ValueError(f"{self.name} has no gradient: jitnet has first derivatives only.")
+
+
+class Gradient(_Effect, registered=False):
+    """The gradients of a loss, a single number, by other values: inputs (loss, *values), one output per value."""
+
+    def infer(self, loss, *values):
+        if not isinstance(loss, SymbolicTensor) or loss.shape != ():
+            shape = display(loss.shape) if isinstance(loss, Value) else type(loss).__name__
+            raise ValueError(
+                "A loss to be differentiated is a single number, such as jitnet.ops.mean(values) over the batch. "
+                f"Received: shape={shape}"
+            )
+        for value in values:
+            if not isinstance(value, Value) or not value.dtype.startswith("float"):
+                raise invalid("Gradients are taken by variables and by tensors of floating-point numbers.", value=value)
+        return [(value.shape, value.dtype) for value in values]
+
+    def forward(self, program, lowered):
+        loss, *values = lowered.application.inputs
+        lowering = lowered.lowering
+        applications = [item.application for item in lowering.lowered]  # all that were asked for before
+        gradients = Gradients(lowering, dependents(applications, values))
+        if loss in gradients.wanted:
+            seed = gradients.target(loss, batched=False)
+            program.call("shape.fill", y=seed, value=1.0)
+            gradients.differentiate()
+        variables = list(dict.fromkeys(value for value in values if isinstance(value, Variable)))
+        found = gradients.sum_up(variables)
+        for value, output in zip(values, lowered.application.outputs, strict=True):
+            gradient = found[value] if isinstance(value, Variable) else gradients.of(value)
+            if gradient is None:
+                program.call("shape.fill", y=Out(lowering.buffer(output)), value=0.0)
+            else:
+                lowering.place(output, gradient)
+        lowering.gradients = None
+
+
+class Assign(_Effect, registered=False):
+    """Overwrites a variable: inputs (variable, value), no output."""
+
+    def infer(self, variable, value):
+        if not isinstance(value, Value) or value.shape != variable.shape or value.dtype != variable.dtype:
+            given = f"{display(value.shape)}, {value.dtype}" if isinstance(value, Value) else type(value).__name__
+            raise ValueError(
+                f"{variable.name} is assigned a value of shape {display(variable.shape)} and dtype {variable.dtype}. "
+                f"Received: {given}"
+            )
+        return []
+
+    def forward(self, program, lowered):
+        variable, value = lowered.inputs
+        program.call("shape.copy_forward", x=value, y=Out(variable))
+
+
+class Update(_Effect, registered=False):
+    """An optimizer's update: inputs (*variables, *gradients), or with the loss after them; no output."""
+
+    def __init__(self, optimizer, variables: int):
+        self.optimizer, self.variables = optimizer, variables
+
+    def infer(self, *inputs):
+        variables, gradients = inputs[: self.variables], inputs[self.variables : 2 * self.variables]
+        for variable, gradient in zip(variables, gradients, strict=True):
+            if not isinstance(gradient, Value) or gradient.shape != variable.shape:
+                shape = display(gradient.shape) if isinstance(gradient, Value) else type(gradient).__name__
+                raise ValueError(
+                    f"The gradient of {variable.name} has its shape, {display(variable.shape)}. Received: shape={shape}"
+                )
+        return []
+
+    def forward(self, program, lowered):
+        count = self.variables
+        gradients = dict(zip(lowered.application.inputs[:count], lowered.inputs[count : 2 * count], strict=True))
+        loss = lowered.application.inputs[2 * count] if len(lowered.inputs) > 2 * count else None
+        lowered.lowering.updates.add(self.optimizer, gradients, loss)

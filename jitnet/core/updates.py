@@ -1,0 +1,149 @@
+"""Optimizers' updates as calls of the program."""
+
+from dataclasses import dataclass, field
+
+from ..kernels.scalar import optimizers as scalar_functions
+from .program import Block, Buffer, Out, Scalar
+from .trace import topological_order
+from .values import SymbolicTensor, Variable
+
+
+@dataclass
+class State:
+    """What a step is given of an optimizer: its arguments for the slots and for the steps taken.
+
+    slots: {slot: argument}; variables: those that it updates.
+    """
+
+    optimizer: object
+    slots: dict[str, str]
+    iterations: str
+    scalars: dict[str, Scalar]
+    step: Scalar
+    variables: list[Variable] = field(default_factory=list)
+
+
+class Updates:
+    """The updates of a program, by one or more optimizers.
+
+    states: in the order of their first updates; ``t`` of the program are the steps that the first one has taken.
+    """
+
+    def __init__(self, lowering):
+        self.lowering, self.program = lowering, lowering.program
+        self.states: list[State] = []
+
+    def state(self, optimizer) -> State:
+        """What the program has of an optimizer."""
+        for state in self.states:
+            if state.optimizer is optimizer:
+                return state
+        name = self.program.unique_name
+        slots = {slot: name(slot) for slot in optimizer.slot_names}
+        scalars = {
+            key: self.lowering.setting(key, source) for key, source in optimizer.scalar_sources().items()
+        }
+        step = Scalar("t") if not self.states else self.lowering.setting("step", optimizer.step_source())
+        self.states.append(State(optimizer, slots, name("iterations"), scalars, step))
+        return self.states[-1]
+
+    def add(self, optimizer, gradients: dict[Variable, Buffer], loss=None) -> None:
+        """Add the update of variables by their gradients.
+
+        loss: the value that they are gradients of, for optimizers that ask for it.
+        """
+        state, program = self.state(optimizer), self.program
+        program.layer, program.phase, program.attributes = "", "update", {}
+        state.variables += [v for v in gradients if v not in state.variables]
+        every, step = optimizer.accumulates, state.step
+        if every > 1:
+            factor = 1.0 / every
+            for variable, gradient in gradients.items():
+                accumulator = self._slot(state, "accumulator", variable)
+                self._elementwise("accumulate", gradient=gradient, accumulator=Out(accumulator, True), factor=factor)
+                gradients = {**gradients, variable: accumulator}
+            program.blocks.append(Block(((step + 1) % every).equals(0)))
+            step = step // every
+        for variable, gradient in gradients.items():
+            self._update(state, variable, gradient, step + 1, loss)
+            if optimizer.averages:
+                average = self._slot(state, "average", variable)
+                parameter, momentum = self.lowering.buffer(variable), state.scalars["ema_momentum"]
+                self._elementwise(
+                    "moving_average", parameter=parameter, average=Out(average, True), momentum=momentum
+                )
+            if every > 1:
+                program.call("shape.fill", y=Out(gradient), value=0.0).attributes["elementwise"] = True
+        if every > 1:
+            program.blocks.append(Block())
+        if optimizer.averages and optimizer.overwrites:
+            program.blocks.append(Block(((state.step + 1) % optimizer.overwrites).equals(0)))
+            for variable in gradients:
+                parameter, average = self.lowering.buffer(variable), self._slot(state, "average", variable)
+                self._elementwise("overwrite", parameter=Out(parameter, True), average=average)
+            program.blocks.append(Block())
+
+    def finish(self) -> None:
+        """Add the counting of steps, after everything else."""
+        self.program.layer, self.program.phase, self.program.attributes = "", "update", {}
+        for state in self.states:
+            iterations = Buffer(state.iterations, (1,), "int64", "argument")
+            self.program.call("training.count_step", iterations=Out(iterations, True))
+
+    def _slot(self, state: State, slot: str, variable: Variable) -> Buffer:
+        """What the optimizer keeps for a variable."""
+        buffer = Buffer(state.slots[slot], variable.shape, variable.dtype, "slot", source=variable)
+        return buffer.viewed(variable.shape, name=f"{self.lowering.buffer(variable).name}_{slot}")
+
+    def _elementwise(self, function: str, **arguments) -> None:
+        """Add the call of a function of single elements, whose kernel takes flat arrays."""
+
+        def flat(argument):
+            if isinstance(argument, Out):
+                return Out(flat(argument.buffer), argument.accumulate)
+            is_buffer = isinstance(argument, Buffer)
+            return self.program.reshaped(argument, (argument.size,)) if is_buffer else argument
+
+        given = {name: flat(argument) for name, argument in arguments.items()}
+        self.program.call(f"optimizers.{function}_update", **given).attributes["elementwise"] = True
+
+    def _update(self, state: State, variable: Variable, gradient: Buffer, step: Scalar, loss) -> None:
+        optimizer = state.optimizer
+        slots = {slot: self._slot(state, slot, variable) for slot in optimizer.own_slots}
+        if optimizer.function is not None:
+            function = getattr(scalar_functions, optimizer.function)
+            known = {"parameter": self.lowering.buffer(variable), "gradient": gradient, **slots}
+            written = scalar_functions.UPDATES[optimizer.function]
+            arrays = {n: Out(known[n], True) if n in written else known[n] for n in scalar_functions.arrays(function)}
+            numbers = {**state.scalars, "t": step}
+            given = {name: numbers[name] for name in scalar_functions.hyperparameters(function)}
+            self._elementwise(optimizer.function, **arrays, **given)
+        else:
+            self._traced(state, variable, gradient, slots, step, loss)
+
+    def _traced(self, state: State, variable: Variable, gradient: Buffer, slots: dict, step: Scalar, loss) -> None:
+        """An update that the optimizer writes in operations."""
+
+        def placed(name: str, shape, buffer: Buffer) -> SymbolicTensor:
+            value = SymbolicTensor(shape, variable.dtype, name)
+            self.lowering.place(value, buffer)
+            return value
+
+        def number(name: str, scalar) -> SymbolicTensor:
+            buffer = self.program.temporary(name, (), variable.dtype, "whole")
+            self.program.call("shape.fill", y=Out(buffer), value=scalar)
+            return placed(name, (), buffer)
+
+        numbers = {name: number(name, scalar) for name, scalar in {**state.scalars, "step": step}.items()}
+        arrays = {slot: placed(slot, variable.shape, buffer) for slot, buffer in slots.items()}
+        value = placed("gradient", variable.shape, gradient)
+        new = state.optimizer.traced_update(variable, value, arrays, numbers, loss)
+        applications = topological_order(new.values())
+        known = {item.application for item in self.lowering.lowered}
+        self.lowering.lower([a for a in applications if a not in known], "update")
+        self.program.layer, self.program.phase, self.program.attributes = "", "update", {}
+        targets = {"parameter": self.lowering.buffer(variable), **slots}
+        # all are computed from the old values
+        for name, value in new.items():
+            if self.lowering.buffer(value).root is not targets[name].root:
+                self.program.call("shape.copy_forward", x=self.lowering.buffer(value), y=Out(targets[name]))

@@ -1,0 +1,1 @@
+"""Templates of specialised kernels: see ``fast/template.py``."""

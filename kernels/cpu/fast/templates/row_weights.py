@@ -1,0 +1,22 @@
+"""Weights transformed for Winograd's convolution along rows."""
+
+from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
+from jitnet.kernels.cpu.tiles.rows import PRODUCTS, WEIGHTS
+
+
+@kernel
+def row_weights(kernel, out):
+    """kernel: (R, 5, C, K), out: (R * C * 6 * K,), the six products of each row of taps."""
+    kernel_attributes()
+    rows, _, channels, filters = kernel.shape
+    at = 0
+    for r in range(rows):
+        for c in range(channels):
+            first, second, third = kernel[r, 0, c], kernel[r, 1, c], kernel[r, 2, c]
+            fourth, fifth = kernel[r, 3, c], kernel[r, 4, c]
+            for j in range(PRODUCTS):
+                a, b, c_, d, e = WEIGHTS[j]
+                target = out[at : at + filters]
+                for k in range(filters):
+                    target[k] = a * first[k] + b * second[k] + c_ * third[k] + d * fourth[k] + e * fifth[k]
+                at += filters

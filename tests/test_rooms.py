@@ -1,0 +1,90 @@
+"""Who may import whom: what a model means knows no machine, and kernels know nothing of jitnet."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SPECIFICATION = importlib.util.spec_from_file_location("imports", ROOT / "scripts" / "imports.py")
+pictures = importlib.util.module_from_spec(SPECIFICATION)
+SPECIFICATION.loader.exec_module(pictures)
+
+ANY = ""  # every package that is not jitnet's
+# room: (what it may import of jitnet, of other packages; Python's own are free)
+ROOMS = {
+    "jitnet.core": (("jitnet.core", "jitnet.kernels.scalar", "jitnet.kernels.literals"), ("numpy",)),
+    "jitnet.targets": (("jitnet.targets", "jitnet.core", "jitnet.kernels"), ANY),
+    "jitnet.kernels": (("jitnet.kernels",), ANY),
+    "jitnet.kernels.scalar": (("jitnet.kernels.scalar",), ("numpy",)),
+    "jitnet.kernels.literals": ((), ("numpy",)),
+    "jitnet.kernels.locks": ((), ()),
+}
+# kernels/cpu/*.py: the plain loops, which run without specialised kernels and the generator of vector code
+REFERENCE = ("jitnet.kernels.scalar", "jitnet.kernels.cpu.runtime", "jitnet.kernels.literals", "jitnet.kernels.locks")
+
+PATHS = pictures.files(ROOT)
+IMPORTS = pictures.imports(ROOT)
+
+
+def within(module, rooms):
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def is_reference(module):
+    return PATHS[module].parent == ROOT / "kernels" / "cpu" and module != "jitnet.kernels.cpu"
+
+
+def broken():
+    """Every import that a rule forbids: [(module, what it imports)]."""
+    for module, names in IMPORTS.items():
+        rules = [rule for room, rule in ROOMS.items() if within(module, [room])]
+        if is_reference(module):
+            siblings = tuple(name for name in PATHS if is_reference(name))
+            rules.append(((*REFERENCE, *siblings), ANY))
+        for name in sorted(names):
+            for ours, others in rules:
+                if within(name, ["jitnet"]):
+                    allowed = within(name, ours)
+                else:
+                    allowed = others == ANY or name in others or name in sys.stdlib_module_names
+                if not allowed:
+                    yield module, name
+
+
+def test_every_room_imports_what_it_may():
+    assert list(broken()) == []
+    for room in ROOMS:
+        assert any(within(module, [room]) for module in IMPORTS), f"{room} has moved"
+
+
+def test_no_files_import_each_other():
+    assert pictures.circles(IMPORTS) == []
+
+
+def test_the_picture_of_a_small_package(tmp_path, capsys, monkeypatch):
+    texts = {
+        "jitnet/__init__.py": "from . import a",
+        "jitnet/a.py": "import numpy as np\n\ndef later():\n    from .b.c import d",
+        "jitnet/b/__init__.py": "",
+        "jitnet/b/c.py": "from ..a import later\nfrom ..kernels import one, some_name",
+        "kernels/__init__.py": "",
+        "kernels/one.py": "import os.path",
+        "datasets/__init__.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = pictures.imports(tmp_path)
+    assert found["jitnet"] == {"jitnet.a"}
+    assert found["jitnet.a"] == {"numpy", "jitnet.b.c"}
+    assert found["jitnet.b.c"] == {"jitnet.a", "jitnet.kernels.one", "jitnet.kernels"}
+    assert found["jitnet.kernels.one"] == {"os"}
+    assert pictures.circles(found) == [["jitnet.a", "jitnet.b.c"]]
+    monkeypatch.setattr(sys, "argv", ["imports.py", str(tmp_path)])
+    pictures.main()
+    shown = capsys.readouterr().out
+    assert "jitnet/b  jitnet 1, kernels 1\n" in shown
+    assert "circles of files: 1\n  2: jitnet.a, jitnet.b.c\n" in shown
+    monkeypatch.setattr(sys, "argv", ["imports.py", str(tmp_path), "--mermaid"])
+    pictures.main()
+    assert "    jitnet ==>|1| jitnet/b\n" in capsys.readouterr().out
