@@ -10,7 +10,8 @@ from jitnet.builder import Builder, Computation
 from jitnet.core.program import Block, Buffer, Out, Program, Scalar
 from jitnet.core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from jitnet.core.rewrites.copies import remove_copies
-from jitnet.core.values import Variable, placeholder
+from jitnet.core.values import SymbolicTensor, Variable, placeholder
+from jitnet.step import Step
 from jitnet.targets.reference import Reference
 
 BATCH = 7  # one chunk in the generated step, too, whatever a sample costs
@@ -56,6 +57,11 @@ MOMENTUM = {"class_name": "SGD", "config": {"momentum": 0.9, "nesterov": True}}
 NETWORKS = {"LeNet-5": (lenet5, "adam"), "residual block": (residual_block, MOMENTUM)}
 
 
+def scalars(step, t):
+    """The numbers of a step, by name."""
+    return {**dict(zip(step.hyperparameters, step.hyperparameter_table(t, 1)[0], strict=True)), "t": t, "seed": 5}
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_steps_of_networks_have_the_bits_of_the_unfused_step(name):
     """Results, gradients, weights, moving statistics and the optimizer's slots, for three steps."""
@@ -72,10 +78,12 @@ def test_training_steps_of_networks_have_the_bits_of_the_unfused_step(name):
     found, expected = [], []
     for t in range(3):
         data = {**arrays, "order": generator.integers(0, 20, BATCH), "results": np.zeros(step.results)}
-        numbers = dict(zip(step.hyperparameters, step.hyperparameter_table(t, 1)[0], strict=True))
-        memory = Reference().run(step.program, BATCH, data, {**numbers, "t": t, "seed": 5}, slots)
+        counted = {state.iterations: np.array([t]) for state in step.states}
+        memory = Reference().run(step.program, BATCH, {**data, **counted}, scalars(step, t), slots)
+        assert counted == {state.iterations: t + 1 for state in step.states}
         found.append((data, [memory.gradients[v].copy() for v in step.trainable], model.get_weights()))
-    kept = {key: array.copy() for key, array in slots.items()}
+    (names,) = ({argument: slot for slot, argument in state.slots.items()} for state in step.states)
+    kept = {(names[argument], variable): array.copy() for (argument, variable), array in slots.items()}
     model.set_weights(weights)
     for t, (data, _, _) in enumerate(found):
         results = np.zeros(step.results)
@@ -109,7 +117,8 @@ def rewritten(model, mode, rewrites, shapes=None):
             rewrite(step.program)
         model.set_weights(weights)
         arrays = {**data, "results": np.zeros(step.results)} | {n: data[n].copy() for n in data if n == "predictions"}
-        memory = Reference().run(step.program, BATCH, arrays, {"t": 0, "seed": 5, "learning_rate": 0.1})
+        arrays |= {state.iterations: np.array([0]) for state in step.states}
+        memory = Reference().run(step.program, BATCH, arrays, scalars(step, 0))
         gradients = [memory.gradients[v].copy() for v in step.trainable]
         found.append([arrays["results"], arrays.get("predictions", 0), *gradients, *model.get_weights()])
     for after in found[1:]:
@@ -199,6 +208,20 @@ def test_what_nothing_wrote_is_nan():
     found = np.zeros((2, 3), "float32")
     Reference().run(program, 2, {"y": found})
     assert np.isnan(found).all()
+
+
+def test_views_of_an_input_without_a_batch_axis():
+    """As another target has them."""
+    x = SymbolicTensor((2, 3, 4), "float32", "x")
+    weight = Variable(np.arange(20, dtype="float32").reshape(4, 5), "w")
+    given, found = np.arange(24, dtype="float32").reshape(2, 3, 4), []
+    step = Step("Rows of an input.", Computation({"x": x}, [jitnet.ops.matmul(x, weight)]), fuse=False)
+    for _ in range(2):
+        found.append({"x": given, "predictions": np.full((2, 3, 5), np.nan, "float32"), "results": np.zeros(1)})
+    Reference().run(step.program, 1, found[0])
+    step.run(1, 1, {**found[1], "seed": 0, "t": 0}, compiled=False)
+    for arrays in found:
+        np.testing.assert_array_equal(arrays["predictions"], given @ weight.value)
 
 
 def test_views_share_memory_and_partial_sums_have_one_part():
