@@ -241,6 +241,15 @@ def test_what_would_come_out_otherwise_later_is_kept():
     assert stored(fused)[0] == ["hidden", "y"]
 
 
+def test_what_is_added_to_later_is_kept():
+    def add(program, x, hidden):
+        program.call("shape.copy_backward", dy=program.given("d", *SHAPE), dx=Out(hidden, True), accumulate=True)
+
+    names = ["chain", "sum_forward", "chain", "sum_forward"]
+    fused = check(lambda p: far(p, squared, add), fuse_pointwise, names, CLOSE)
+    assert stored(fused) == [["hidden", "y"], ["last"]]
+
+
 def test_an_accumulated_gradient_is_not_computed_again():
     def make(program):
         x, dy, total = program.given("x", *SHAPE), program.given("dy", *SHAPE), program.batch("total", *SHAPE)
