@@ -275,6 +275,12 @@ def test_nothing_is_left_of_what_nobody_reads():
 # ---- every function
 
 
+CHEAP = {
+    "absolute", "add", "divide", "hard_sigmoid", "hard_tanh", "maximum", "minimum", "multiply", "negative",
+    "reciprocal", "rectifier", "relu", "sign", "square", "subtract",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", [*activations.NAMES, *arithmetic.NAMES])
 def test_every_function_can_be_part_of_a_chain(name):
     """From its two scalar functions alone, forward and backward."""
@@ -288,3 +294,4 @@ def test_every_function_can_be_part_of_a_chain(name):
     assert all(pointwise)
     assert pointwise[0].function == name and program.calls[0].opcode == f"elementwise.{name}_forward"
     assert all(item.function is None or item.function.startswith(name) for item in pointwise)
+    assert pointwise[0].cheap == (name in CHEAP) and not any(item.cheap for item in pointwise[1:])

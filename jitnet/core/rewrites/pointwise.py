@@ -122,7 +122,7 @@ class _Pointwise:
         module = arithmetic if self.function in arithmetic.NAMES else activations
         if self.function is None or self.gradient or self.function == "power":
             return False
-        return {"type", "abs"}.issuperset(getattr(module, self.function).__code__.co_names)
+        return {"real", "abs"}.issuperset(getattr(module, self.function).__code__.co_names)
 
 
 class _Usage:
