@@ -239,7 +239,8 @@ class StepWriter:
 
     def _function(self, section: Section) -> list[str]:
         """The function of a section; of one that runs in parts also its launcher."""
-        body = [line for axis, calls in section.parts for line in self._part(axis, calls)]
+        parts = [self._part(axis, calls) for axis, calls in section.parts]
+        body = [line for number, part in enumerate(parts) for line in ([""] if number else []) + part]
         body = self._hyperparameters(body) + body
         after = self._calls(section.after, None)
         if section.axis is None:
