@@ -20,6 +20,7 @@ class Computation:
         which samples make the batch; without, they are the batch itself.
     outputs: symbolic tensors to return; argument names "predictions", "predictions_2", ...
     losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0.
+    added: single numbers () that are added to the losses.
     records: what is added up as results: tensors (None,), over their samples; single numbers (), each step's once per
         sample of its batch; other tensors without a batch axis, each of their elements.
     effects: applications without outputs that a ``train_step`` traced: updates and assignments.
@@ -35,6 +36,7 @@ class Computation:
     inputs: dict
     outputs: list = field(default_factory=list)
     losses: list = field(default_factory=list)
+    added: list = field(default_factory=list)
     records: list = field(default_factory=list)
     effects: list = field(default_factory=list)
     seeds: dict = field(default_factory=dict)
@@ -59,7 +61,8 @@ class Builder:
 
     def __init__(self, computation: Computation, fuse: bool, reserved: tuple):
         self.computation = computation
-        roots = [*computation.outputs, *(v for v, _ in computation.losses), *computation.records]
+        losses = [*(v for v, _ in computation.losses), *computation.added]
+        roots = [*computation.outputs, *losses, *computation.records]
         applications = topological_order(roots, computation.effects)
         if fuse:
             applications = pool_before_relu(applications, roots)
@@ -69,7 +72,6 @@ class Builder:
         leaves = [v for a in applications for v in a.inputs] + roots
         trainable = list(computation.trainable)
         self.variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + trainable))
-        self.constants = list(dict.fromkeys(v for v in leaves if isinstance(v, Constant)))
         self.program = Program([*reserved, *computation.inputs])
         self.lowering = Lowering(self.program, computation.layer_names)
         self.settings = self.lowering.settings
@@ -105,6 +107,8 @@ class Builder:
             if computation.optimizer is not None:
                 self.updates.add(computation.optimizer, gradients)
         self.updates.finish()
+        used = [*leaves, *self.lowering.values()]  # an optimizer's update, too, may have constants
+        self.constants = list(dict.fromkeys(v for v in used if isinstance(v, Constant)))
 
     def _context(self, phase: str) -> None:
         """The next calls are no layer's."""
@@ -197,6 +201,8 @@ class Builder:
                     "training.loss_gradient", weights=weights, d_values=target,
                     scale=weight / batch if mean else weight, accumulate=target.accumulate,
                 )  # fmt: skip
+        for value in self.computation.added:
+            self._add_to_loss(value)
         for index, values in zip(self.places, self.computation.records, strict=True):
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
@@ -214,6 +220,18 @@ class Builder:
                 "training.l1_l2_penalty", **self._penalty(variable, l1, l2), results=Out(self._results, True), index=0,
                 factor=batch,
             )  # fmt: skip
+
+    def _add_to_loss(self, value) -> None:
+        """Count a single number in the loss and, with slope 1, in its gradients."""
+        number, results = self.lowering.buffer(value), Out(self._results, True)
+        self.program.call(
+            "training.add_numbers", numbers=number, results=results, index=0, factor=Scalar("batch")
+        )
+        if value in self.gradients.wanted:
+            target = self.gradients.target(value, batched=False)
+            one = self.program.temporary("one", value.shape, value.dtype, "whole")
+            self.program.call("shape.fill", y=Out(one), value=1.0)
+            self.program.call("shape.copy_backward", dy=one, dx=target, accumulate=target.accumulate)
 
     def _penalty(self, variable: Variable, l1, l2) -> dict:
         """A variable and the factors of its penalty, named after it, as arguments."""

@@ -8,6 +8,7 @@ from . import losses
 from ._structures import flatten, leaves_like
 from .core.errors import invalid
 from .core.operations.base import display
+from .core.policy import floatx
 
 CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for NaN
 
@@ -112,6 +113,13 @@ class _KeepsOwner(np.ndarray):
     """An array that keeps the owner of its memory alive."""
 
     owner = None
+
+
+def prepare_any(array: np.ndarray, what: str) -> np.ndarray:
+    """An array for a step of the user's own: integers as int64, other numbers in the type of new layers, checked."""
+    prepared = _converted(array, np.int64 if array.dtype.kind in "iub" else floatx())
+    check_finite(prepared, what)
+    return writeable(prepared)
 
 
 def check_finite(array: np.ndarray, what: str) -> None:

@@ -44,7 +44,7 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     several = output_gradient is None and isinstance(output, list | tuple)
     outputs = list(output) if several else [output]
     for tensor in outputs:
-        if not isinstance(tensor, SymbolicTensor) or not tensor.batched:
+        if not isinstance(tensor, SymbolicTensor) or not (tensor.batched or output_gradient is None):
             raise TypeError(f"The function must return one tensor with a batch axis. Received: {output!r}")
     batch = len(arrays[0])
     data = dict(zip(inputs, arrays, strict=True))
@@ -59,11 +59,13 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
         inputs, outputs, seeds=seeds or {}, trainable=list(variables) if seeds else [], wanted_inputs=list(wanted)
     )
     step = Step("An operation evaluated at once.", computation, fuse=False, regions=True)
-    predictions = [np.empty((batch, *tensor.shape[1:]), tensor.dtype) for tensor in outputs]
+    shapes = [(batch, *tensor.shape[1:]) if tensor.batched else tensor.shape for tensor in outputs]
+    predictions = [np.empty(shape or (1,), tensor.dtype) for shape, tensor in zip(shapes, outputs, strict=True)]
     data.update(zip(step.output_arguments, predictions, strict=True))
     gradients = [np.empty_like(data[v.name]) for v in wanted]
     data.update(zip(step.gradient_arguments, gradients, strict=True))
     _run(step, batch, data, iteration)
+    predictions = [array.reshape(shape) for array, shape in zip(predictions, shapes, strict=True)]
     predictions = predictions if several else predictions[0]
     if seeds is None:
         return predictions, [], []

@@ -1,21 +1,92 @@
-"""Metrics, as in Keras 3: the mean over the samples of one value each."""
+"""Metrics, as in Keras 3: the mean over the samples of one value each, or any number that is made of sums."""
+
+import functools
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import _registry, losses
 from ._fixed import Fixed
 from ._settings import Adjustable, described
-from .core import checks
+from .core import checks, trace
 from .core.errors import NamesArguments, invalid, module_getattr
+from .core.operations.base import display, elements
 from .core.operations.losses import Accuracy as AccuracyOperation
 from .core.settings import Setting
+from .core.values import Value, as_value
+from .eager import evaluate_function
 from .losses import per_sample
 
 
-class Metric(Fixed, NamesArguments):
-    """Base of the metrics that are a mean over samples.
+class MetricVariable:
+    """A number or an array that a metric adds up over batches, in float64.
 
-    A subclass gives ``values(y_true, y_pred)``, made of jitnet.ops: symbolic tensors in, values (batch, ...) out.
+    In a step it is summed with the step's results; on arrays it is added to at once.
+    """
+
+    def __init__(self, metric, shape, name):
+        self._metric, self.shape, self.name = metric, tuple(shape), name
+        self.value = np.zeros(self.shape)
+
+    def assign_add(self, value) -> None:
+        """Add to it: an array, or in a step a symbolic tensor of its shape, such as jitnet.ops.sum(values, axis=0)."""
+        if isinstance(value, Value) or self._metric._contributions is not None:
+            value = as_value(value)
+            if value.batched or elements(value.shape) != self.value.size:
+                raise ValueError(
+                    f"The metric {self._metric.name!r} adds to {self.name} what has its shape, {self.shape}: reduce "
+                    f"the batch with jitnet.ops.sum. Received: shape={display(value.shape)}"
+                )
+            self._metric._contribute(self, value)
+        else:
+            self.value = self.value + np.asarray(value, np.float64)
+
+    def assign(self, value) -> None:
+        """Overwrite it with an array."""
+        self.value = np.broadcast_to(np.asarray(value, np.float64), self.shape).copy()
+
+    def numpy(self) -> np.ndarray:
+        return self.value.copy()
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.value, dtype=dtype)
+
+    def __float__(self):
+        return float(self.value)
+
+    def _delegated(name):
+        def method(self, *others):
+            return getattr(self.value, name)(*(o.value if isinstance(o, MetricVariable) else o for o in others))
+
+        return method
+
+    for _name in (
+        "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__pow__",
+        "__neg__", "__abs__", "__lt__", "__le__", "__gt__", "__ge__", "__getitem__", "__len__",
+    ):  # fmt: skip
+        locals()[_name] = _delegated(_name)
+    del _name, _delegated
+
+
+@dataclass
+class Traced:
+    """The result of a metric, where a step computes it.
+
+    values: (batch,) or a single number, whose mean it is; or contributions: [(variable, what is added to it)].
+    """
+
+    metric: "Metric"
+    values: Value | None
+    contributions: list
+
+
+class Metric(Fixed, NamesArguments):
+    """Base of the metrics.
+
+    The mean over samples of one value each: a subclass gives ``values(y_true, y_pred)``, made of jitnet.ops: symbolic
+    tensors in, values (batch, ...) out.  Anything else that sums add up to: it makes variables with ``add_variable``,
+    adds to them in ``update_state(y_true, y_pred, sample_weight)`` with ``assign_add``, and computes ``result()`` of
+    them, in NumPy.
 
     dtype: accepted for Keras's sake; must be None: a metric is computed in its model's dtype.
     """
@@ -26,35 +97,104 @@ class Metric(Fixed, NamesArguments):
         if dtype is not None:
             raise invalid(f"{type(self).__name__} is computed in its model's dtype: dtype must be None.", dtype=dtype)
         self.name = checks.text("A metric", "name", name or _registry.snake_case(type(self).__name__))
+        self._variables: list[MetricVariable] = []
+        self._contributions: list | None = None  # what a step that is being traced adds to the variables
+        self._values: Value | None = None  # whose mean it is in such a step
         self.reset_state()
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "result" in cls.__dict__:
+            cls.result = _traced_result(cls.result)
+
+    def add_variable(self, shape=(), initializer="zeros", dtype=None, name="variable") -> MetricVariable:
+        """A variable that starts at zero and adds up over the batches of an epoch.
+
+        initializer, dtype: accepted for Keras's sake; must be "zeros" and None or a float type.
+        """
+        if initializer not in ("zeros", None) or dtype not in (None, "float32", "float64"):
+            raise invalid("A metric's variables start at zero.", initializer=initializer, dtype=dtype)
+        self._variables.append(MetricVariable(self, shape, name))
+        return self._variables[-1]
+
+    def _contribute(self, variable: MetricVariable, value: Value) -> None:
+        self._contributions = [*(self._contributions or []), (variable, value)]
 
     def values(self, y_true, y_pred):
         raise TypeError(f"{type(self).__name__} lacks a values method")
 
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
-        """Take a batch of arrays into account."""
-        from .eager import evaluate_function
-
-        y_pred = np.asarray(y_pred)
-        if y_pred.dtype.kind != "f":
-            y_pred = y_pred.astype(np.float32)
-        y_true = losses.prepare_targets(self, np.asarray(y_true), y_pred.shape, y_pred.dtype)
+        """Take a batch into account: arrays, or in a ``train_step`` symbolic tensors."""
+        if isinstance(y_pred, Value):
+            self._values = per_sample(self.values(y_true, y_pred))
+            if sample_weight is not None:
+                raise invalid("In a train_step metrics take no sample weights.", sample_weight=sample_weight)
+            return
+        y_true, y_pred = self._arrays(y_true, y_pred)
         values = evaluate_function(lambda p, t: per_sample(self.values(t, p)), y_pred, y_true)
         weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self._total += float((values * weights).sum())
         self._count += float(weights.sum())
 
-    def result(self) -> float:
+    def _arrays(self, y_true, y_pred) -> tuple:
+        y_pred = np.asarray(y_pred)
+        if y_pred.dtype.kind != "f":
+            y_pred = y_pred.astype(np.float32)
+        return losses.prepare_targets(self, np.asarray(y_true), y_pred.shape, y_pred.dtype), y_pred
+
+    def result(self):
         """The mean so far; 0 before any batch."""
+        if trace.collects_effects():
+            return self.traced()
         return self._total / self._count if self._count else 0.0
+
+    def traced(self, *arguments) -> Traced:
+        """What a step computes of it, after an update with symbolic arguments, if there are any."""
+        if arguments:
+            self._contributions, self._values = [], None
+            self.update_state(*arguments)
+        found = Traced(self, self._values, self._contributions or [])
+        self._contributions = self._values = None
+        if found.values is None and not found.contributions:
+            raise ValueError(f"The metric {self.name!r} has nothing to report: its update_state adds to no variable.")
+        return found
+
+    def result_of(self, sums: list) -> float:
+        """The result for what its variables have added up to."""
+        for variable, _ in sums:
+            variable.value = np.zeros(variable.shape)
+        for variable, value in sums:
+            variable.value = variable.value + np.asarray(value).reshape(variable.shape)
+        return float(self.result())
 
     def reset_state(self) -> None:
         self._total = 0.0
         self._count = 0.0
+        for variable in self._variables:
+            variable.value = np.zeros(variable.shape)
+
+    reset_states = reset_state
 
     def __call__(self, y_true, y_pred, sample_weight=None) -> float:
-        self.update_state(y_true, y_pred, sample_weight)
+        if type(self).update_state is Metric.update_state or isinstance(y_pred, Value):
+            self.update_state(y_true, y_pred, sample_weight)
+        else:
+            self._update_on_arrays(y_true, y_pred)
         return self.result()
+
+    def _update_on_arrays(self, y_true, y_pred) -> None:
+        """``update_state`` of a class of sums, on arrays."""
+        y_true, y_pred = self._arrays(y_true, y_pred)
+        variables: list = []
+
+        def contributions(p, t):
+            found = self.traced(t, p).contributions
+            variables[:] = [variable for variable, _ in found]
+            return [value for _, value in found]
+
+        sums = evaluate_function(contributions, y_pred, y_true)
+        for variable, value in zip(variables, sums, strict=True):
+            variable.value = variable.value + np.asarray(value, np.float64).reshape(variable.shape)
 
     def get_config(self) -> dict:
         return {"name": self.name}
@@ -62,6 +202,36 @@ class Metric(Fixed, NamesArguments):
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+
+def _traced_result(result):
+    """``result`` of a user's class, which in a step that is being traced stands for what it will be."""
+
+    @functools.wraps(result)
+    def method(self):
+        return self.traced() if trace.collects_effects() else result(self)
+
+    return method
+
+
+class Mean(Metric):
+    """The mean of what it is updated with: losses in a ``train_step``, or arrays."""
+
+    def __init__(self, name="mean", dtype=None):
+        super().__init__(dtype, name)
+
+    def update_state(self, values, sample_weight=None):
+        if isinstance(values, Value):
+            self._values = per_sample(values) if values.batched else values
+            return
+        values = np.asarray(values, np.float64)
+        weights = np.ones(values.shape) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        self._total += float((values * weights).sum())
+        self._count += float(np.broadcast_to(weights, values.shape).sum())
+
+    def __call__(self, values, sample_weight=None):
+        self.update_state(values, sample_weight)
+        return self.result()
 
 
 class SparseCategoricalAccuracy(Metric):
@@ -161,7 +331,7 @@ MeanAbsoluteError = _loss_metric(losses.MeanAbsoluteError)
 KNOWN = _registry.by_name(
     [
         SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy, CategoricalAccuracy, BinaryAccuracy,
-        MeanSquaredError, MeanAbsoluteError,
+        MeanSquaredError, MeanAbsoluteError, Mean,
     ],
     mse=MeanSquaredError, mae=MeanAbsoluteError, LossMetric=LossMetric,
 )  # fmt: skip

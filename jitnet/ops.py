@@ -8,7 +8,7 @@ import numpy as np
 
 from .core.errors import invalid, module_getattr
 from .core.operations.base import normalize_axis
-from .core.operations.batch import BatchSum
+from .core.operations.batch import BatchSum, SampleSum
 from .core.operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from .core.operations.custom import CustomOperation
 from .core.operations.dense import BiasAdd, Matmul
@@ -150,6 +150,8 @@ def _reduce(function, x, axis, keepdims):
         raise invalid(f"ops.{function} needs an axis that is not the batch's.", axis=axis)
     if axis is None:
         axis = tuple(range(x.ndim))
+    if axis in (0, (0,), -x.ndim) and x.batched and function in ("sum", "mean") and not keepdims:
+        return SampleSum(function == "mean")(x)
     axes = [normalize_axis(function, a, x) for a in (axis if isinstance(axis, tuple | list) else (axis,))]
     for a in sorted(axes, reverse=True):
         x = Reduction(function, a, keepdims)(x)

@@ -1,7 +1,6 @@
 """compile, fit, evaluate and predict."""
 
 import math
-import re
 import time
 import warnings
 
@@ -9,28 +8,20 @@ import numpy as np
 
 from . import _compilation, _interrupts, _seed, data, optimizers
 from ._exclusive import trained_here, trains
-from ._fixed import fix, tracing
 from ._locks import building
+from ._model_steps import ModelSteps, read_logs
 from ._profile import profile
-from ._registry import snake_case
-from ._structures import names_of, packed
-from .builder import Computation
+from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList
-from .config import conv_algorithm
 from .core.errors import invalid
-from .core.operations.base import display
-from .core.settings import Setting
-from .core.trace import training_mode
-from .core.values import placeholder
-from .metrics import LossMetric
-from .step import QuickPrediction, Step
+from .step import QuickPrediction
 
 SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
 AUTO_COMPILED_WORK = 1e8  # operations of a step, below which a fit with jit_compile="auto" runs in compiled mode
 PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress and for Ctrl-C
 
 
-class Trainer:
+class Trainer(ModelSteps):
     """What a model does with data.  Mixed into ``Model``."""
 
     optimizer = None
@@ -139,147 +130,6 @@ class Trainer:
     def _iteration(self) -> int:
         return 0 if self.optimizer is None else self.optimizer.iterations
 
-    # ---- steps
-
-    def _require_compiled(self, method: str) -> None:
-        if self._compiled is None or not self._compiled["losses"]:
-            raise ValueError(
-                f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss). "
-                "Received: loss=None"
-            )
-        _compilation.checked_weights(self._compiled["loss_weights"])  # whose entries may have been assigned
-        if self._graph_inputs is not None:
-            _compilation.weights_by_output(self._compiled, self.output_names)
-        if self.optimizer is None and method != "evaluate":
-            raise ValueError(
-                f"The model {self.name!r} needs an optimizer before {method}: call model.compile(optimizer, loss). "
-                "Received: optimizer=None"
-            )
-
-    def _step(
-        self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None, arrays=()
-    ) -> Step:  # fmt: skip
-        """The step of a mode: "train", "evaluate" or "predict"; arrays: its data by the names of its arguments."""
-        weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
-        trainable = tuple(v for v in self.trainable_weights)
-        update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
-        penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted)
-        steps = self._steps
-        if key not in steps:
-            with building, tracing():
-                if key not in steps:
-                    options = {"fuse": fuse, "regions": regions}
-                    steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted)
-        return steps[key]
-
-    def _make_step(self, mode, trainable, target_shapes, options, weighted) -> Step:
-        training = mode == "train"
-        inputs, outputs = self._trace(training)
-        parts = self._parts()
-        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
-        arguments = dict(zip(names, inputs, strict=True))
-        kind = type(self).__name__
-        shapes = ", ".join(display(x.shape) for x in inputs)
-        layer_names = self._names_in_source()
-        name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
-        title = f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
-        if mode == "predict":
-            fix(self, parts)
-            return Step(title, Computation(arguments, outputs, layer_names=layer_names), **options)
-        used = self._loss_list()
-        targets = []
-        for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
-            name = "y" if len(outputs) == 1 else f"y_{i + 1}"
-            shape = self._target_shape(loss, output) if target_shapes is None else target_shapes[i]
-            target = placeholder(name, shape, "int64" if loss.sparse else output.dtype)
-            arguments[name] = target
-            targets.append(target)
-        sample_weight = placeholder("sample_weight", (), outputs[0].dtype)
-        weights = _compilation.weights_by_output(self._compiled, self.output_names)
-        metrics = self._metric_list(used)
-        with training_mode(training):
-            values = []
-            for loss, target, output in zip(used, targets, outputs, strict=True):
-                values.append(_compilation.checked_values("loss", loss.name, loss.call(target, output)))
-            for i, output in enumerate(outputs if weighted else ()):
-                weight = arguments[f"sample_weight_{i + 1}"] = placeholder(f"sample_weight_{i + 1}", (), output.dtype)
-                values[i] = values[i] * weight
-            records = list(values) if len(values) > 1 else []
-            for metric, i, _ in metrics:
-                target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
-                records.append(_compilation.checked_values("metric", metric.name, metric.values(target, outputs[i])))
-        # of what is trained, as in Keras
-        penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
-        penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in penalised]
-        parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
-        parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
-        fix(self, parts + [self.optimizer] if training else parts)
-        computation = Computation(
-            arguments, losses=list(zip(values, weights, strict=True)), records=records,
-            reductions=[loss.reduction for loss in used], trainable=list(trainable) if training else [],
-            optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
-            sample_weight=sample_weight, layer_names=layer_names,
-        )  # fmt: skip
-        return Step(title, computation, **options)
-
-    def _parts(self) -> list:
-        """The model and all layers in it."""
-        found, pending = {}, [self]
-        while pending:
-            layer = pending.pop()
-            if layer not in found:
-                found[layer] = None
-                pending.extend(layer.sublayers())
-        return list(found)
-
-    def _names_in_source(self) -> dict:
-        """Names of layers as the step's source has them: automatic ones are counted from the model's start.
-
-        Two models of the same architecture so have the same source, and compile once.
-        """
-        names, counts, pending = {}, {}, list(self.sublayers())
-        while pending:
-            layer = pending.pop(0)
-            base = snake_case(type(layer).__name__)
-            if re.fullmatch(rf"{base}(_\d+)?", layer.name):
-                number = counts[base] = counts.get(base, -1) + 1
-                names[layer.name] = base if number == 0 else f"{base}_{number}"
-            pending = layer.sublayers() + pending
-        return names
-
-    def _loss_list(self) -> list:
-        """The loss of every output."""
-        return _compilation.losses_by_output(self._compiled, self.output_names)
-
-    @staticmethod
-    def _target_shape(loss, output) -> tuple:
-        return output.shape[1:-1] if loss.sparse else output.shape[1:]
-
-    def _metric_list(self, used) -> list[tuple]:
-        """[(metric, index of its output, its name in the logs)]; used: the losses."""
-        return _compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs)
-
-    def _record_names(self) -> list[str]:
-        """Names of the results in logs."""
-        names, several = ["loss"], len(self._graph_outputs) > 1
-        if several:
-            names += [f"{name}_loss" for name in self.output_names]
-        return _compilation.distinct(names + [name for _, _, name in self._metric_list(self._loss_list())])
-
-    def step_source(self, mode: str = "train", fuse: bool = True) -> str:
-        """The Python source of the step that runs.
-
-        mode: "train", "evaluate" or "infer".
-        fuse: False shows the unfused step, one kernel after the other over reference buffers.
-        """
-        modes = {"train": "train", "evaluate": "evaluate", "infer": "predict", "predict": "predict"}
-        if mode not in modes:
-            raise invalid('step_source expects mode "train", "evaluate" or "infer".', mode=mode)
-        if mode in ("train", "evaluate"):
-            self._require_compiled("step_source")
-        return self._step(modes[mode], fuse=fuse).source
-
     @trains
     def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
         """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
@@ -315,8 +165,10 @@ class Trainer:
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
         return dict(zip(names, inputs, strict=True))
 
-    def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x"):
+    def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x", mode="train"):
         """Checked arrays: ({argument: array}, number of samples, target shapes)."""
+        if self._is_custom(mode):
+            return self._prepare_custom(x, y, sample_weight)
         found = self._prepare_inputs(x, what)
         samples = len(next(iter(found.values())))
         outputs = self._graph_outputs
@@ -339,6 +191,25 @@ class Trainer:
         if class_weight is not None:
             self._weigh_classes(found, class_weight)
         return found, samples, tuple(t.shape[1:] for t in targets)
+
+    def _prepare_custom(self, x, y, sample_weight):
+        """The same for a step of the user's own, which knows what the arrays are."""
+        parts, structure, samples = {"x": x, "y": y, "sample_weight": sample_weight}, [], None
+        found: dict = {}
+        for what, part in parts.items():
+            if part is None:
+                continue
+            arrays = data.as_structure(part, what)
+            leaves = flatten(arrays)
+            names = [what] if len(leaves) == 1 else [f"{what}_{i + 1}" for i in range(len(leaves))]
+            for name, array in zip(names, leaves, strict=True):
+                found[name] = data.prepare_any(array, name)
+                samples = len(array) if samples is None else samples
+                if len(array) != samples:
+                    raise ValueError(f"{name} needs {samples} samples, as x. Received: shape={array.shape}")
+            remaining = iter(names)
+            structure.append(mapped(lambda _, names=remaining: next(names), arrays))
+        return found, samples, tuple(structure)
 
     def _weigh_classes(self, arrays: dict, class_weight) -> None:
         """Multiply the samples' weights with those of their classes."""
@@ -390,7 +261,7 @@ class Trainer:
             if step.optimizer is None:
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
-                values["t"] = self.optimizer.iterations
+                values["t"] = self._taken(step)
             start = time.perf_counter()
             step.run(batch, count, values, compiled, iteration=self._iteration())
             if done:  # the first call may compile
@@ -455,7 +326,7 @@ class Trainer:
                     f"Received: {type(validation_data).__name__}"
                 )
             vx, vy, *weights = validation_data
-            validation = self._prepare(vx, vy, *weights, what="the x of validation_data")
+            validation = self._prepare(vx, vy, *weights, what="the x of validation_data", mode="evaluate")
         elif validation_split:
             kept, held = data.split(list(arrays.values()), validation_split)
             validation = (dict(zip(arrays, held, strict=True)), len(held[0]), shapes)
@@ -481,7 +352,6 @@ class Trainer:
         self.stop_training = False
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
-        names = self._record_names()
         # with nothing to do between epochs, several of them run in one compiled call
         watched = [c for c in hooks.callbacks if c is not hooks.history]
         whole_batches = steps * batch_size <= samples
@@ -499,13 +369,13 @@ class Trainer:
                 for epoch in range(following, epochs):
                     hooks.on_epoch_begin(epoch)
                     # what a callback may have changed
-                    step, names = self._step("train", shapes, arrays=arrays), self._record_names()
-                    order = self._order(samples) if shuffle else np.arange(samples)
+                    step = self._step("train", shapes, arrays=arrays)
+                    order = self._order(samples, self._taken(step)) if shuffle else np.arange(samples)
                     order = order[: steps * batch_size]
                     results = np.zeros(step.results)
 
-                    def on_progress(done, seen, names=names, results=results, epoch=epoch):
-                        logs = _means(names, results, seen)
+                    def on_progress(done, seen, step=step, results=results, epoch=epoch):
+                        logs = read_logs(step, results, seen)
                         self._check_loss(logs, epoch, done)
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
@@ -515,7 +385,7 @@ class Trainer:
 
                     which = "train", shapes
                     seen = self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
-                    logs = _means(names, results, seen)
+                    logs = read_logs(step, results, seen)
                     if validation is not None and (epoch + 1) % validation_freq == 0:
                         found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
                         logs.update({f"val_{name}": value for name, value in found.items()})
@@ -539,7 +409,7 @@ class Trainer:
     def _run_epochs(self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks) -> int:
         """Run as many epochs in one call as PROGRESS_SECONDS hold, at most to the last but one; the next epoch."""
         count = max(1, min(epochs - epoch - 1, int(PROGRESS_SECONDS / (steps * step.seconds_per_step))))
-        first = self.optimizer.iterations
+        first = self._taken(step)
         size = steps * batch_size
         if shuffle:
             order = np.concatenate([self._order(samples, first + i * steps)[:size] for i in range(count)])
@@ -551,9 +421,8 @@ class Trainer:
         step.run(batch_size, count * steps, values, True, steps)
         if first:
             step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
-        names = self._record_names()
         for row in results:
-            logs = _means(names, row, size)
+            logs = read_logs(step, row, size)
             self._check_loss(logs, epoch)
             hooks.on_epoch_begin(epoch)
             hooks.on_epoch_end(epoch, logs)
@@ -573,12 +442,16 @@ class Trainer:
             stacklevel=5 if step is None else 6,  # where fit was called
         )
 
-    def _order(self, samples: int, iterations: int | None = None) -> np.ndarray:
-        """A permutation of the samples: a function of the seed and the steps taken (``iterations``) alone."""
+    def _taken(self, step) -> int:
+        """The training steps that were taken: those of the step's first optimizer."""
+        optimizer = step.optimizer or self.optimizer
+        return 0 if optimizer is None else optimizer.iterations
+
+    def _order(self, samples: int, step: int) -> np.ndarray:
+        """A permutation of the samples: a function of the seed and the steps taken alone."""
         from .kernels.cpu.random import random_permutation
 
         order = np.empty(samples, np.int64)
-        step = self.optimizer.iterations if iterations is None else iterations
         random_permutation(order, self._seed(), SHUFFLE_STREAM, step)
         return order
 
@@ -586,11 +459,10 @@ class Trainer:
         if steps is not None:
             samples = min(samples, steps * batch_size)
         step = self._step("evaluate", shapes, arrays=arrays)
-        names = self._record_names()
         results = np.zeros(step.results)
 
         def on_progress(done, seen):
-            logs = _means(names, results, seen)
+            logs = read_logs(step, results, seen)
             if hooks.batch_hooks:
                 hooks.on_test_batch_end(done - 1, logs)
             if progbar is not None:
@@ -601,7 +473,7 @@ class Trainer:
         batch_size = min(batch_size, samples)
         which, order = ("evaluate", shapes), np.arange(samples)
         self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
-        logs = _means(names, results, samples)
+        logs = read_logs(step, results, samples)
         hooks.on_test_end(logs)
         return logs
 
@@ -615,7 +487,7 @@ class Trainer:
         """
         self._require_compiled("evaluate")
         batch_size = _batch_size(batch_size, self._fixed_batch_size)
-        arrays, samples, shapes = self._prepare(x, y, sample_weight)
+        arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
         used = min(samples, batch_size * _steps(samples, batch_size, steps))
         self._check_batches(min(batch_size, used), used)
         hooks = self._hooks(callbacks, verbose, _steps(samples, batch_size, steps))
@@ -671,7 +543,7 @@ class Trainer:
         results = np.zeros(step.results)
         with trained_here(self, step.trainable):
             self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
-        return _returned(_means(self._record_names(), results, samples), return_dict)
+        return _returned(read_logs(step, results, samples), return_dict)
 
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
@@ -682,11 +554,6 @@ def _returned(logs: dict, return_dict: bool):
     """Logs as ``evaluate`` returns them."""
     values = list(logs.values())
     return logs if return_dict else (values[0] if len(values) == 1 else values)
-
-
-def _means(names, results, samples) -> dict:
-    """The results, sums over ``samples``, as means by name."""
-    return {name: float(value / samples) for name, value in zip(names, results, strict=True)}
 
 
 def _batch_size(batch_size, fixed=None) -> int:

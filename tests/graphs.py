@@ -11,6 +11,7 @@ import numpy as np
 from jitnet.builder import Computation
 from jitnet.core.values import SymbolicTensor, Variable, placeholder
 from jitnet.step import Step
+from jitnet.targets.reference import Reference
 
 STEP = 1e-6  # of the central differences: small enough to stay on one side of a kink
 
@@ -146,8 +147,11 @@ class Graphs:
                 gradients[case] = np.ascontiguousarray(generator.standard_normal(shape).astype(self.dtype))
         return arrays, gradients
 
-    def run(self, arrays, gradients):
-        """{case: Result}; neither the inputs nor the incoming gradients may change."""
+    def run(self, arrays, gradients, reference=False):
+        """{case: Result}; neither the inputs nor the incoming gradients may change.
+
+        reference: by the reference target, instead of the generated step.
+        """
         batch = len(next(arrays[key] for key in self.inputs))
         for key, variable in self.variables.items():
             variable.assign(arrays[key])
@@ -160,10 +164,14 @@ class Graphs:
         found = {}
         for name, key in zip(self.step.gradient_arguments, self.wanted, strict=True):
             found[key] = data[name] = np.full_like(arrays[key], 7)
-        self.step.run(batch, 1, {**data, "seed": 0, "t": 0, "results": np.zeros(self.step.results)}, compiled=False)
+        if reference:
+            by_variable = Reference().run(self.step.program, batch, data, {"seed": 0, "t": 0}).gradients
+        else:
+            own = {"seed": 0, "t": 0, "results": np.zeros(self.step.results)}
+            self.step.run(batch, 1, {**data, **own}, compiled=False)
+            by_variable = self.step.variable_gradients()
         for name, array in before.items():
             np.testing.assert_array_equal(data[name], array, err_msg=f"{name} was written to")
-        by_variable = self.step.variable_gradients()
         found.update({key: by_variable[v].copy() for key, v in self.trainable.items()})
         return {c: Result(outputs[c], [found.get((c, i)) for i in range(len(c.draws))]) for c in self.cases}
 

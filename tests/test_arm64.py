@@ -11,8 +11,7 @@ import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 
-from jitnet.kernels.cpu import depthwise
-from jitnet.kernels.cpu.fast import pool
+from jitnet.kernels.cpu.fast import depthwise, pool
 from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
 from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_plan,
@@ -157,7 +156,7 @@ def test_machine_code(tiles, dtype):
     assert names >= {
         "matrix", "convolution", "filter", "column_sum", "panel", "transpose", "pad_rows", "copy_rows", "copy_bytes",
         "pooled_filter", "pooled_data", "phases", "pooled_forward", "row_input", "row_output", "winograd_image",
-        "winograd_output", "winograd_weight", "winograd_filter_result", "weigh", "correlate", "max_pool",
+        "winograd_output", "winograd_weight", "winograd_filter_result", "depthwise", "depthwise_filter", "max_pool",
         "max_pool_gradient",
     }  # fmt: skip
     on_both = set()

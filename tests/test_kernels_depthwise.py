@@ -12,6 +12,7 @@ import pytest
 from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import depthwise
+from jitnet.kernels.cpu.fast import depthwise as fast
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,11 @@ CASES = {
     "multiplier_stride_dilation": Case((1, 8, 7, 17), (2, 3, 17, 3), (2, 1), padding=(1, 0, 2, 2), dilation=(1, 2)),
     "empty_batch": Case((0, 4, 4, 16), (3, 3, 16, 1), padding=(1, 1, 1, 1)),
 }
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+FAST = {name: case for name, case in CASES.items() if case.kernel[3] == 1}  # of one filter per channel
+IMPLEMENTED = {f"reference-{name}": (depthwise, case) for name, case in CASES.items()}
+IMPLEMENTED |= {f"fast-{name}": (fast, case) for name, case in FAST.items()}
+cases = pytest.mark.parametrize("kernels,case", IMPLEMENTED.values(), ids=IMPLEMENTED.keys())
+implementations = pytest.mark.parametrize("kernels", [depthwise, fast], ids=["reference", "fast"])
 
 
 def operands(case, dtype):
@@ -87,40 +92,42 @@ def operands(case, dtype):
 
 @cases
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_oracle(case, dtype):
+def test_oracle(kernels, case, dtype):
     x, kernel, dy = operands(case, dtype)
     geometry, groups = (*case.geometry, case.x[3]), kernel.reshape(case.grouped)
     expected = naive.conv2d_forward(x, groups, case.y[1:3], *geometry)
-    check(depthwise.depthwise_conv2d_forward, [x, kernel], case.geometry, [expected])
+    check(kernels.depthwise_conv2d_forward, [x, kernel], case.geometry, [expected])
     expected = naive.conv2d_backward_data(dy, groups, case.x, *geometry)
-    check(depthwise.depthwise_conv2d_backward_data, [dy, kernel], case.geometry, [expected], accumulates=True)
+    check(kernels.depthwise_conv2d_backward_data, [dy, kernel], case.geometry, [expected], accumulates=True)
     expected = naive.conv2d_backward_filter(x, dy, case.grouped, *geometry).reshape(case.kernel)
-    check(depthwise.depthwise_conv2d_backward_filter, [x, dy], case.geometry, [expected], accumulates=True)
+    check(kernels.depthwise_conv2d_backward_filter, [x, dy], case.geometry, [expected], accumulates=True)
 
 
 @cases
-def test_central_differences(case):
+def test_central_differences(kernels, case):
     x, kernel, dy = operands(case, np.float64)
     y, dx, dkernel = np.empty_like(dy), np.empty_like(x), np.empty_like(kernel)
 
     def loss():
-        depthwise.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
+        kernels.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
         return np.vdot(y, dy)
 
-    depthwise.depthwise_conv2d_backward_data(dy, kernel, dx, *case.geometry, False)
+    kernels.depthwise_conv2d_backward_data(dy, kernel, dx, *case.geometry, False)
     assert_close(dx, numerical_gradient(loss, x), 1e-6)
-    depthwise.depthwise_conv2d_backward_filter(x, dy, dkernel, *case.geometry, False)
+    kernels.depthwise_conv2d_backward_filter(x, dy, dkernel, *case.geometry, False)
     assert_close(dkernel, numerical_gradient(loss, kernel), 1e-6)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES.values() if c.x[0]], ids=[n for n, c in CASES.items() if c.x[0]])
-def test_torch(case):
+@cases
+def test_torch(kernels, case):
     torch = pytest.importorskip("torch")
+    if case.x[0] == 0:
+        pytest.skip("PyTorch takes no empty batch")
     x, kernel, dy = operands(case, np.float32)
     y, dx, dkernel = np.empty_like(dy), np.empty_like(x), np.empty_like(kernel)
-    depthwise.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
-    depthwise.depthwise_conv2d_backward_data(dy, kernel, dx, *case.geometry, False)
-    depthwise.depthwise_conv2d_backward_filter(x, dy, dkernel, *case.geometry, False)
+    kernels.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
+    kernels.depthwise_conv2d_backward_data(dy, kernel, dx, *case.geometry, False)
+    kernels.depthwise_conv2d_backward_filter(x, dy, dkernel, *case.geometry, False)
 
     image = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
     weight = torch.tensor(kernel.reshape(case.grouped).transpose(3, 2, 0, 1), requires_grad=True)
@@ -133,19 +140,20 @@ def test_torch(case):
     assert_close(dkernel.reshape(case.grouped), weight.grad.numpy().transpose(2, 3, 1, 0), 1e-5)
 
 
+@implementations
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_nonfinite_pixel_reaches_its_windows_only(value):
+def test_nonfinite_pixel_reaches_its_windows_only(value, kernels):
     case = CASES["3x3_blocks_and_rest"]
     x, kernel, dy = operands(case, np.float32)
     x[0, 2, 3, 1] = x[0, 3, 0, 36] = x[0, 3, 4, 2] = value
     geometry, groups = (*case.geometry, case.x[3]), kernel.reshape(case.grouped)
     expected = naive.conv2d_forward(x, groups, case.y[1:3], *geometry)
-    check(depthwise.depthwise_conv2d_forward, [x, kernel], case.geometry, [expected])
+    check(kernels.depthwise_conv2d_forward, [x, kernel], case.geometry, [expected])
     expected = naive.conv2d_backward_filter(x, dy, case.grouped, *geometry).reshape(case.kernel)
-    check(depthwise.depthwise_conv2d_backward_filter, [x, dy], case.geometry, [expected], accumulates=True)
+    check(kernels.depthwise_conv2d_backward_filter, [x, dy], case.geometry, [expected], accumulates=True)
     dy[0, 1, 2, 4] = value
     expected = naive.conv2d_backward_data(dy, groups, case.x, *geometry)
-    check(depthwise.depthwise_conv2d_backward_data, [dy, kernel], case.geometry, [expected], accumulates=True)
+    check(kernels.depthwise_conv2d_backward_data, [dy, kernel], case.geometry, [expected], accumulates=True)
 
 
 def between(array, margin):
@@ -157,12 +165,12 @@ def between(array, margin):
 
 
 @cases
-def test_nothing_around_the_arrays_is_used_or_changed(case):
+def test_nothing_around_the_arrays_is_used_or_changed(kernels, case):
     x, kernel, dy = (between(array, np.nan)[0] for array in operands(case, np.float32))
     for function, inputs, shape, rest in (
-        (depthwise.depthwise_conv2d_forward, (x, kernel), case.y, ()),
-        (depthwise.depthwise_conv2d_backward_data, (dy, kernel), case.x, (False,)),
-        (depthwise.depthwise_conv2d_backward_filter, (x, dy), case.kernel, (False,)),
+        (kernels.depthwise_conv2d_forward, (x, kernel), case.y, ()),
+        (kernels.depthwise_conv2d_backward_data, (dy, kernel), case.x, (False,)),
+        (kernels.depthwise_conv2d_backward_filter, (x, dy), case.kernel, (False,)),
     ):
         expected = np.empty(shape, np.float32)
         function(*(np.array(array) for array in inputs), expected, *case.geometry, *rest)
@@ -177,7 +185,7 @@ OTHER_TARGET = """
 import sys
 import guard_pages
 import numpy as np
-from jitnet.kernels.cpu import depthwise
+from jitnet.kernels.cpu.fast import depthwise
 guard_pages.install()
 arrays = np.load(sys.argv[1])
 for i in range(int(arrays["cases"])):
@@ -194,13 +202,13 @@ assert depthwise._TARGET.name == sys.argv[2]
 
 @pytest.mark.parametrize("target", ["avx2", "plain"])
 def test_vectors_of_other_machines_give_the_same(target, tmp_path):
-    arrays = {"cases": len(CASES)}
-    for i, case in enumerate(CASES.values()):
+    arrays = {"cases": len(FAST)}
+    for i, case in enumerate(FAST.values()):
         x, kernel, dy = operands(case, np.float32)
         y, dx, dkernel = np.empty_like(dy), np.empty_like(x), np.empty_like(kernel)
-        depthwise.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
-        depthwise.depthwise_conv2d_backward_data(dy, kernel, dx, *case.geometry, False)
-        depthwise.depthwise_conv2d_backward_filter(x, dy, dkernel, *case.geometry, False)
+        fast.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
+        fast.depthwise_conv2d_backward_data(dy, kernel, dx, *case.geometry, False)
+        fast.depthwise_conv2d_backward_filter(x, dy, dkernel, *case.geometry, False)
         case_arrays = dict(x=x, kernel=kernel, dy=dy, y=y, dx=dx, dkernel=dkernel, geometry=case.geometry)
         arrays |= {f"{name}{i}": array for name, array in case_arrays.items()}
     np.savez(tmp_path / "arrays.npz", **arrays)
@@ -211,11 +219,12 @@ def test_vectors_of_other_machines_give_the_same(target, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-def test_chunks_of_the_batch_give_the_same_bits():
+@implementations
+def test_chunks_of_the_batch_give_the_same_bits(kernels):
     case = CASES["stride"]
     x, kernel, dy = operands(case, np.float32)
     y, parts = np.empty_like(dy), np.empty_like(dy)
-    depthwise.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
+    kernels.depthwise_conv2d_forward(x, kernel, y, *case.geometry)
     for n in range(case.x[0]):
-        depthwise.depthwise_conv2d_forward(x[n : n + 1], kernel, parts[n : n + 1], *case.geometry)
+        kernels.depthwise_conv2d_forward(x[n : n + 1], kernel, parts[n : n + 1], *case.geometry)
     np.testing.assert_array_equal(y, parts)

@@ -7,6 +7,7 @@ from naive.differences import gradient
 
 from jitnet.kernels.cpu import memory
 from jitnet.kernels.cpu import shape as kernels
+from jitnet.kernels.cpu.fast.split_products import gather_columns
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -47,7 +48,7 @@ def test_gather(sample, dtype):
     columns = source.reshape(11, -1)
     out = np.full((5, columns.shape[1]), 77, dtype)
     first, last = columns.shape[1] // 3, columns.shape[1] - columns.shape[1] // 5
-    memory.gather_columns(source, order, out, first, last)
+    gather_columns(source, order, out, first, last)
     np.testing.assert_array_equal(out[:, first:last], columns[order, first:last])
     assert (out[:, :first] == 77).all() and (out[:, last:] == 77).all()
 

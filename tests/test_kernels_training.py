@@ -6,7 +6,7 @@ import pytest
 from naive import assert_close, draw
 
 from jitnet.kernels.cpu import norm, training
-from jitnet.kernels.cpu.pointwise import PointwisePlan
+from jitnet.kernels.cpu.fast.pointwise import PointwisePlan
 
 DTYPE = np.float32
 

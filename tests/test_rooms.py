@@ -4,8 +4,6 @@ import importlib.util
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 SPECIFICATION = importlib.util.spec_from_file_location("imports", ROOT / "scripts" / "imports.py")
 pictures = importlib.util.module_from_spec(SPECIFICATION)
@@ -23,11 +21,6 @@ ROOMS = {
 }
 # kernels/cpu/*.py: the plain loops, which run without specialised kernels and the generator of vector code
 REFERENCE = ("jitnet.kernels.scalar", "jitnet.kernels.cpu.runtime", "jitnet.kernels.literals", "jitnet.kernels.locks")
-# imports that break a rule and are to go; a line whose import is gone fails until it is removed
-STILL_IMPORTED = [
-    ("jitnet.kernels.cpu.pool", "jitnet.kernels.cpu.fast.pool"),
-    ("jitnet.kernels.cpu.depthwise", "jitnet.kernels.cpu.tiles.depthwise"),
-]
 
 PATHS = pictures.files(ROOT)
 IMPORTS = pictures.imports(ROOT)
@@ -59,16 +52,9 @@ def broken():
 
 
 def test_every_room_imports_what_it_may():
-    found = set(broken())
-    assert found <= set(STILL_IMPORTED)
+    assert list(broken()) == []
     for room in ROOMS:
         assert any(within(module, [room]) for module in IMPORTS), f"{room} has moved"
-
-
-@pytest.mark.xfail(strict=True, reason="to go")
-@pytest.mark.parametrize("module, imported", STILL_IMPORTED)
-def test_what_is_still_imported(module, imported):
-    assert (module, imported) not in set(broken())
 
 
 def test_no_files_import_each_other():

@@ -31,8 +31,8 @@ from jitnet.core.program import Scalar
 from jitnet.core.values import SymbolicTensor
 from jitnet.kernels import literals
 from jitnet.kernels.cpu import metrics as metric_kernels
-from jitnet.kernels.cpu import pointwise
 from jitnet.kernels.cpu import reduction as reduction_kernels
+from jitnet.kernels.cpu.fast import pointwise
 from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
 from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.layers.base import REGISTRY as LAYERS

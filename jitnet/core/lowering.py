@@ -41,6 +41,10 @@ class Lowering:
         self._buffers[value] = found
         return found
 
+    def values(self) -> list:
+        """All values that have buffers."""
+        return list(self._buffers)
+
     def _name_of(self, value: SymbolicTensor) -> str:
         application = value.producer
         if application is None or not application.scope:

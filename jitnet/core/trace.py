@@ -30,6 +30,7 @@ class Application:
 # what layers may ask while they are traced, each thread its own
 _training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
 _effects: ContextVar[list | None] = ContextVar("effects", default=None)  # applications without outputs
+_added_losses: ContextVar[list | None] = ContextVar("added_losses", default=None)
 _scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
 
 
@@ -57,6 +58,29 @@ def effects():
 def collects_effects() -> bool:
     """Whether a training step is being traced."""
     return _effects.get() is not None
+
+
+@contextmanager
+def added_losses():
+    """The losses that layers add inside, by ``add_loss``: a list, filled as they are added."""
+    found: list = []
+    token = _added_losses.set(found)
+    try:
+        yield found
+    finally:
+        _added_losses.reset(token)
+
+
+def losses_added() -> list:
+    """Those that were added so far."""
+    return _added_losses.get() or []
+
+
+def add_loss(value) -> None:
+    """Add a loss to those of the step that is being traced, if one is."""
+    found = _added_losses.get()
+    if found is not None:
+        found.append(value)
 
 
 @contextmanager

@@ -106,7 +106,7 @@ class Constant(_Operators, Value):
     """An array that never changes, such as the 2.0 of ``x * 2.0``."""
 
     def __init__(self, array):
-        self.array = np.atleast_1d(np.ascontiguousarray(array))
+        self.array = np.array(array, order="C")
         self.shape = self.array.shape
         self.dtype = str(self.array.dtype)
         self.name = "constant"

@@ -184,6 +184,15 @@ class Layer(Fixed, NamesArguments):
         self._weights.append(variable)
         return variable
 
+    def add_loss(self, loss) -> None:
+        """In ``call``: add to the loss that the model is trained with.
+
+        loss: a single number, or values (batch, ...), of which the mean is taken.  Sample weights don't count in it.
+        """
+        if not isinstance(loss, Value) or not (loss.batched or loss.shape == ()):
+            raise invalid(f"{self._described()}: add_loss takes what operations made of tensors.", loss=loss)
+        trace.add_loss(loss)
+
     def sublayers(self) -> list["Layer"]:
         """Layers held in attributes, in order of assignment."""
         found = []

@@ -31,30 +31,29 @@ class Reference(Target):
         Variables, slots, outputs and results are written where they lie.  Raises TypeError for a call whose arguments
         are not its kernel's, by name and order, or that is not plain.
         """
-        memory = Memory(batch, arrays, slots or {})
+        memory = Memory(batch, arrays, {} if slots is None else slots)
         names = {**(scalars or {}), "batch": batch, "begin": 0, "chunk": 0, "chunks": 1}
         for block in program.blocks:
             if block.condition is None or block.condition.value(names):
                 for call in block.calls:
-                    kernel = kernel_of(call)
+                    kernel = self.kernel(call)
                     kernel(*(_value(a, call.batched, memory, names) for a in call.arguments.values()))
         return memory
 
+    def kernel(self, call: Call):
+        """The function that a plain call means, whose arguments it has.
 
-def kernel_of(call: Call):
-    """The function that a plain call means, whose arguments it has.
-
-    Raises TypeError if it has others, or is not plain.
-    """
-    if call.kernel is not None or call.epilogue or "chain" in call.attributes:
-        raise TypeError(f"The reference target runs plain calls only. Received: {call.opcode}, {call.attributes}")
-    function = call.attributes.get("function")
-    if function is not None:
-        return _users(function)
-    kernel, parameters = _plain(call.opcode)
-    if tuple(call.arguments) != parameters:
-        raise TypeError(f"{call.opcode} takes {', '.join(parameters)}. Received: {', '.join(call.arguments)}")
-    return kernel
+        Raises TypeError if it has others, or is not plain.
+        """
+        if call.kernel is not None or call.epilogue or "chain" in call.attributes:
+            raise TypeError(f"The reference target runs plain calls only. Received: {call.opcode}, {call.attributes}")
+        function = call.attributes.get("function")
+        if function is not None:
+            return _users(function)
+        kernel, parameters = _plain(call.opcode)
+        if tuple(call.arguments) != parameters:
+            raise TypeError(f"{call.opcode} takes {', '.join(parameters)}. Received: {', '.join(call.arguments)}")
+        return kernel
 
 
 @functools.cache

@@ -4,13 +4,8 @@
 the image is zero: outputs leave out the taps that would read it.
 """
 
-from .runtime.jit import kernel, kernel_attributes, scalar
-
-
-@scalar
-def _inside(start, step, count, size):
-    """Range of i in [0, count) with 0 <= start + i * step < size."""
-    return max(0, -(start // step)), min(count, -((start - size) // step))
+from .runtime.jit import kernel, kernel_attributes
+from .runtime.windows import taps_inside
 
 
 @kernel
@@ -32,13 +27,13 @@ def conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left, dilation
     for n in range(samples):
         for p in range(out_height):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, dilation_h, taps_h, height)
+            r_first, r_end = taps_inside(top, dilation_h, taps_h, height)
             for g in range(groups):
                 for r in range(r_first, r_end):
                     h = top + r * dilation_h
                     for s in range(taps_w):
                         left = s * dilation_w - pad_left
-                        q_first, q_end = _inside(left, stride_w, out_width, width)
+                        q_first, q_end = taps_inside(left, stride_w, out_width, width)
                         for c in range(depth):
                             for q in range(q_first, q_end):
                                 value = x[n, h, left + q * stride_w, g, c]
@@ -63,13 +58,13 @@ def conv2d_backward_data(
     for n in range(samples):
         for p in range(out_height):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, dilation_h, taps_h, height)
+            r_first, r_end = taps_inside(top, dilation_h, taps_h, height)
             for g in range(groups):
                 for r in range(r_first, r_end):
                     h = top + r * dilation_h
                     for s in range(taps_w):
                         left = s * dilation_w - pad_left
-                        q_first, q_end = _inside(left, stride_w, out_width, width)
+                        q_first, q_end = taps_inside(left, stride_w, out_width, width)
                         for q in range(q_first, q_end):
                             for c in range(depth):
                                 total = dy.dtype.type(0)
@@ -95,13 +90,13 @@ def conv2d_backward_filter(
     for n in range(samples):
         for p in range(out_height):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, dilation_h, taps_h, height)
+            r_first, r_end = taps_inside(top, dilation_h, taps_h, height)
             for g in range(groups):
                 for r in range(r_first, r_end):
                     h = top + r * dilation_h
                     for s in range(taps_w):
                         left = s * dilation_w - pad_left
-                        q_first, q_end = _inside(left, stride_w, out_width, width)
+                        q_first, q_end = taps_inside(left, stride_w, out_width, width)
                         for q in range(q_first, q_end):
                             for c in range(depth):
                                 value = x[n, h, left + q * stride_w, g, c]

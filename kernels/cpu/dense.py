@@ -1,4 +1,4 @@
-"""Matrix products of dense layers, and bias: blocked loops that LLVM vectorises along the last axis."""
+"""Matrix products of dense layers, and bias, by their definitions."""
 
 from .runtime.arrays import scratch
 from .runtime.jit import kernel, kernel_attributes
@@ -68,24 +68,6 @@ def bias_add_forward(x, bias, y):
             row = x[first : first + bias.size]
             for j in range(out.size):
                 out[j] = row[j] + bias[j]
-
-
-@kernel
-def parts_sum(parts, bias, y, relu):
-    """y = sum of parts over their second axis + bias, cut at 0 if relu.  parts: (M, P, N), bias: (N,), y: (M, N)"""
-    kernel_attributes()
-    zero = y.dtype.type(0)
-    for m in range(y.shape[0]):
-        row = y[m]
-        for n in range(bias.size):
-            row[n] = bias[n]
-        for p in range(parts.shape[1]):
-            part = parts[m, p]
-            for n in range(row.size):
-                row[n] += part[n]
-        if relu:
-            for n in range(row.size):
-                row[n] = zero if row[n] < zero else row[n]
 
 
 @kernel

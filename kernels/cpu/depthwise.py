@@ -1,254 +1,10 @@
-"""Depthwise convolution, NHWC: every channel is convolved by itself, so vectors run along the channels.
+"""Depthwise convolution, NHWC, by its definition: each channel is convolved with filters of its own.
 
-All three passes go through the images by rows.  There are tiles of ``tiles.depthwise`` for the kernels
-that networks have (3 and 5 columns with a stride of 1 or 2, 7 columns) and one for all others.  Channels beyond the
-last whole vector take masked vectors.  Where a channel has several filters there are plain loops.
-
-Going backward, the outputs that a pixel went into lie at regular distances, like the pixels that went into an output.
+Output channel c * M + m comes from channel c.  What lies outside of the image is zero: its taps are left out.
 """
 
-from jitnet.kernels.cpu.runtime.arrays import address
-from jitnet.kernels.cpu.runtime.vectors import vector_target
-from jitnet.kernels.cpu.tiles.depthwise import correlate_tile, weigh_tile
-
-from .runtime.arrays import view
-from .runtime.jit import kernel, kernel_attributes, scalar
-
-_TARGET = vector_target()
-_BYTES = _TARGET.bytes
-_weigh_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8)
-_weigh_5 = weigh_tile(target=_TARGET, taps=5, stride=1, together=8)
-_weigh_7 = weigh_tile(target=_TARGET, taps=7, stride=1, together=7)  # its networks have rows of 7, 14, 28 and 56
-_weigh_3_stride_2 = weigh_tile(target=_TARGET, taps=3, stride=2, together=4)
-_weigh_5_stride_2 = weigh_tile(target=_TARGET, taps=5, stride=2, together=4)
-_weigh_3_apart_2 = weigh_tile(target=_TARGET, taps=3, stride=1, apart=2, together=8)
-_weigh_5_apart_2 = weigh_tile(target=_TARGET, taps=5, stride=1, apart=2, together=8)
-_weigh_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8)
-_weigh_rest_3 = weigh_tile(target=_TARGET, taps=3, stride=1, together=8, masked=True)
-_weigh_rest_any = weigh_tile(target=_TARGET, taps=None, stride=None, together=8, masked=True)
-_ROWS_OF_5 = 5 if _TARGET.registers >= 32 else 1  # whose sums registers hold, with no room for more than one pixel
-_correlate_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4)
-_correlate_5 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=1, together=1)
-_correlate_3_stride_2 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=2, together=4)
-_correlate_5_stride_2 = correlate_tile(target=_TARGET, rows=_ROWS_OF_5, taps=5, stride=2, together=1)
-_correlate_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8)
-_correlate_rest_3 = correlate_tile(target=_TARGET, rows=3, taps=3, stride=1, together=4, masked=True)
-_correlate_rest_any = correlate_tile(target=_TARGET, rows=1, taps=1, stride=None, together=8, masked=True)
-
-
-@scalar
-def _part(channels, itemsize, rest):
-    """The first channel and the number of those that fill whole vectors, or of the ``rest``."""
-    lanes = _BYTES // itemsize
-    whole = channels // lanes * lanes
-    return (whole, channels - whole) if rest else (0, whole)
-
-
-@scalar
-def _inside(start, step, count, size):
-    """Range of i in [0, count) with 0 <= start + i * step < size."""
-    first = max(0, -(start // step))
-    end = min(count, -((start - size) // step))
-    return first, max(first, end)
-
-
-@scalar
-def _weigh_plain(channels, multiplier, spread, add, source, sources, weights, taps, target, targets):
-    """``_weigh`` by its definition."""
-    first, source_row, rows, columns, start, stride, step, _ = sources
-    first_tap, tap_row, tap_column, tap_columns = taps
-    first_target, target_pixel, begin, end = targets
-    filters = channels * multiplier
-    size, distance = (filters, channels) if spread else (channels, filters)
-    for i in range(begin, end):
-        into = target[first_target + i * target_pixel : first_target + i * target_pixel + size]
-        if not add:
-            for k in range(size):
-                into[k] = 0
-        place = start + (i - begin) * stride
-        first_column, end_column = _inside(place, step, tap_columns, columns)
-        for r in range(rows):
-            for s in range(first_column, end_column):
-                of = first + r * source_row + (place + s * step) * distance
-                values = source[of : of + distance]
-                tap = first_tap + r * tap_row + s * tap_column
-                factors = weights[tap : tap + filters]
-                for c in range(channels):
-                    for m in range(multiplier):
-                        k = c * multiplier + m
-                        if spread:
-                            into[k] += values[c] * factors[k]
-                        else:
-                            into[c] += values[k] * factors[k]
-
-
-@kernel
-def _weigh(channels, multiplier, spread, add, source, sources, weights, taps, target, targets):
-    """target[begin + i, channel] (+)= the sum over rows r, taps s of source[r, start + i * stride + s * step] * weight.
-
-    sources: where the first row's column 0 lies, the distance of rows, the numbers of rows and of columns; start,
-    stride, step, apart.  taps: where the first one lies, the distances of rows and columns, the number of columns.
-    targets: where pixel 0 lies, the distance of pixels, the pixels to write: begin (the one that reads ``start``), end.
-    apart: 1, or 2 for pixels and taps half a column apart, see ``_pairs``, where begin may be -1.
-    multiplier: filters per channel; with ``spread`` the target has them, without the source.
-    """
-    kernel_attributes()
-    if multiplier != 1:
-        _weigh_plain(channels, multiplier, spread, add, source, sources, weights, taps, target, targets)
-        return
-    first, source_row, rows, columns, start, stride, step, apart = sources
-    first_tap, tap_row, tap_column, tap_columns = taps
-    first_target, target_pixel, begin, end = targets
-    size = tap_columns if step == 1 else 0
-    for rest in range(2):
-        channel, count = _part(channels, source.itemsize, rest)
-        if count == 0:
-            continue
-        arguments = (
-            address(source, first + channel), source_row, columns, channels, start, stride, step,
-            address(weights, first_tap + channel), tap_row, tap_column, rows, tap_columns,
-            address(target, first_target + channel), target_pixel, begin, end, count, 1 if add else 0,
-        )  # fmt: skip
-        if rest and size == 3 and stride == 1:
-            _weigh_rest_3(source, arguments)
-        elif rest:
-            _weigh_rest_any(source, arguments)
-        elif size == 3 and apart == 2:
-            _weigh_3_apart_2(source, arguments)
-        elif size == 5 and apart == 2:
-            _weigh_5_apart_2(source, arguments)
-        elif size == 3 and stride == 1:
-            _weigh_3(source, arguments)
-        elif size == 5 and stride == 1:
-            _weigh_5(source, arguments)
-        elif size == 7 and stride == 1:
-            _weigh_7(source, arguments)
-        elif size == 3 and stride == 2:
-            _weigh_3_stride_2(source, arguments)
-        elif size == 5 and stride == 2:
-            _weigh_5_stride_2(source, arguments)
-        else:
-            _weigh_any(source, arguments)
-
-
-@scalar
-def _correlate_plain(channels, multiplier, source, sources, first_row, end_row, other, others, sums, taps):
-    """``_correlate`` by its definition."""
-    first, source_row, _, columns, start, stride, step = sources
-    first_other, other_pixel, pixels = others
-    first_tap, tap_row, tap_column, tap_columns = taps
-    filters = channels * multiplier
-    for i in range(pixels):
-        factors = other[first_other + i * other_pixel : first_other + i * other_pixel + filters]
-        place = start + i * stride
-        first_column, end_column = _inside(place, step, tap_columns, columns)
-        for r in range(first_row, end_row):
-            for s in range(first_column, end_column):
-                of = first + r * source_row + (place + s * step) * channels
-                values = source[of : of + channels]
-                tap = first_tap + r * tap_row + s * tap_column
-                into = sums[tap : tap + filters]
-                for c in range(channels):
-                    for m in range(multiplier):
-                        k = c * multiplier + m
-                        into[k] += values[c] * factors[k]
-
-
-@scalar
-def _middle(pixels, start, stride, extent, columns, together):
-    """Of ``pixels`` that read ``extent`` columns each: how many before, tiles and after, where tiles miss no column."""
-    before = min(pixels, max(0, -(start // stride)))
-    end = min(pixels, (columns - extent - start) // stride + 1)
-    tiles = max(0, end - before) // together
-    return before, tiles, pixels - before - tiles * together
-
-
-@kernel
-def _correlate(channels, multiplier, source, sources, first_row, end_row, other, others, sums, taps):
-    """sums[r, s, channel] += the sum over i of source[r, start + i * stride + s * step] * other[i, channel].
-
-    Only rows from ``first_row`` to ``end_row`` exist.  sources, taps: as in ``_weigh``; others: like its targets.
-    """
-    kernel_attributes()
-    if multiplier != 1:
-        _correlate_plain(channels, multiplier, source, sources, first_row, end_row, other, others, sums, taps)
-        return
-    first, source_row, rows, columns, start, stride, step = sources
-    first_other, other_pixel, pixels = others
-    first_tap, tap_row, tap_column, tap_columns = taps
-    size = tap_columns if step == 1 and tap_columns == rows else 0
-    for rest in range(2):
-        channel, count = _part(channels, source.itemsize, rest)
-        if count == 0:
-            continue
-        # rows, columns and pixels of the tile
-        tap_group, column_group, together = 1, 1, 8
-        if size == 3 and stride <= (1 if rest else 2):
-            tap_group, column_group, together = 3, 3, 4
-        elif size == 5 and stride <= 2 and not rest:
-            tap_group, column_group, together = _ROWS_OF_5, 5, 1
-        for r in range(0, rows, tap_group):
-            top, bottom = first_row - r, end_row - r
-            if bottom <= 0 or top >= tap_group:
-                continue
-            for s in range(0, tap_columns, column_group):
-                place = start + s * step
-                before, tiles, after = _middle(pixels, place, stride, column_group, columns, together)
-                if top > 0 or bottom < tap_group:
-                    before, tiles, after = pixels, 0, 0
-                arguments = (
-                    address(source, first + channel + r * source_row), source_row, columns, channels,
-                    place, stride, top, bottom,
-                    address(other, first_other + channel), other_pixel, before, tiles, after,
-                    address(sums, first_tap + channel + r * tap_row + s * tap_column), tap_row, tap_column, count,
-                )  # fmt: skip
-                if column_group == 3 and rest:
-                    _correlate_rest_3(source, arguments)
-                elif rest:
-                    _correlate_rest_any(source, arguments)
-                elif column_group == 3 and stride == 1:
-                    _correlate_3(source, arguments)
-                elif column_group == 3:
-                    _correlate_3_stride_2(source, arguments)
-                elif column_group == 5 and stride == 1:
-                    _correlate_5(source, arguments)
-                elif column_group == 5:
-                    _correlate_5_stride_2(source, arguments)
-                else:
-                    _correlate_any(source, arguments)
-
-
-@scalar
-def _origins(position, stride, dilation, taps):
-    """The outputs that a ``position`` of the padded image went into: (position - tap * dilation) / stride.
-
-    Returns the last such tap, the (negative) distance to the one before, their number, the last tap's output, which may
-    not exist, and the distance to the next output.
-    """
-    last, step, count, output, output_step = 0, 0, 0, 0, 1
-    for i in range(taps):
-        tap = taps - 1 - i  # backwards, so that outputs follow each other as positions do
-        distance = position - tap * dilation
-        if distance % stride == 0:
-            if count == 0:
-                last, output = tap, distance // stride
-            elif count == 1:
-                step, output_step = tap - last, distance // stride - output
-            count += 1
-    return last, step, count, output, output_step
-
-
-@scalar
-def _pairs(channels, multiplier, taps, stride, dilation, itemsize):
-    """Whether there is a tile for both kinds of pixels that a stride of 2 leaves going backward."""
-    whole = multiplier == 1 and channels * itemsize % _BYTES == 0
-    return whole and stride == 2 and dilation == 1 and (taps == 3 or taps == 5)
-
-
-@scalar
-def _clear(array):
-    for i in range(array.size):
-        array[i] = 0
+from .runtime.jit import kernel, kernel_attributes
+from .runtime.windows import taps_inside
 
 
 @kernel
@@ -261,23 +17,23 @@ def depthwise_conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left
     """
     kernel_attributes()
     samples, height, width, channels = x.shape
-    taps_h, taps_w, multiplier = kernel.shape[0], kernel.shape[1], kernel.shape[3]
-    out_height, out_width, filters = y.shape[1], y.shape[2], y.shape[3]
-    pixels = view(x, 0, (x.size,), x.dtype)
-    weights = view(kernel, 0, (kernel.size,), kernel.dtype)
-    out = view(y, 0, (y.size,), y.dtype)
-    row = width * channels
+    taps_h, taps_w, _, multiplier = kernel.shape
+    out_height, out_width = y.shape[1], y.shape[2]
+    y[:] = 0
+    y = y.reshape(samples, out_height, out_width, channels, multiplier)
     for n in range(samples):
         for p in range(out_height):
             top = p * stride_h - pad_top
-            first, end = _inside(top, dilation_h, taps_h, height)
-            sources = (
-                (n * height + top + first * dilation_h) * row, dilation_h * row, end - first, width,
-                -pad_left, stride_w, dilation_w, 1,
-            )  # fmt: skip
-            taps = (first * taps_w * filters, taps_w * filters, filters, taps_w)
-            targets = ((n * out_height + p) * out_width * filters, filters, 0, out_width)
-            _weigh(channels, multiplier, True, False, pixels, sources, weights, taps, out, targets)
+            r_first, r_end = taps_inside(top, dilation_h, taps_h, height)
+            for q in range(out_width):
+                left = q * stride_w - pad_left
+                s_first, s_end = taps_inside(left, dilation_w, taps_w, width)
+                for r in range(r_first, r_end):
+                    for s in range(s_first, s_end):
+                        h, w = top + r * dilation_h, left + s * dilation_w
+                        for m in range(multiplier):
+                            for c in range(channels):
+                                y[n, p, q, c, m] += x[n, h, w, c] * kernel[r, s, c, m]
 
 
 @kernel
@@ -287,34 +43,24 @@ def depthwise_conv2d_backward_data(
     """Gradient of depthwise_conv2d_forward in x.  dy: (N, P, Q, C * M), kernel: (R, S, C, M), dx: (N, H, W, C)"""
     kernel_attributes()
     samples, height, width, channels = dx.shape
-    taps_h, taps_w, multiplier = kernel.shape[0], kernel.shape[1], kernel.shape[3]
-    out_height, out_width, filters = dy.shape[1], dy.shape[2], dy.shape[3]
-    gradients = view(dy, 0, (dy.size,), dy.dtype)
-    weights = view(kernel, 0, (kernel.size,), kernel.dtype)
-    out = view(dx, 0, (dx.size,), dx.dtype)
-    row = out_width * filters
-    pairs = _pairs(channels, multiplier, taps_w, stride_w, dilation_w, dx.itemsize)
+    taps_h, taps_w, _, multiplier = kernel.shape
+    out_height, out_width = dy.shape[1], dy.shape[2]
+    dy = dy.reshape(samples, out_height, out_width, channels, multiplier)
+    if not accumulate:
+        dx[:] = 0
     for n in range(samples):
-        for h in range(height):
-            r, r_step, count, p, p_step = _origins(h + pad_top, stride_h, dilation_h, taps_h)
-            first, end = _inside(p, p_step, count, out_height)
-            line, line_step, lines = (n * out_height + p + first * p_step) * row, p_step * row, end - first
-            r += first * r_step
-            pixel = (n * height + h) * width
-            if pairs:
-                # column (w + pad_left - s) / 2, where it is whole, in the order of rising columns
-                odd = (pad_left - taps_w + 1) % 2
-                sources = (line, line_step, lines, out_width, (pad_left - odd - taps_w + 1) // 2, 1, 1, 2)
-                taps = ((r * taps_w + taps_w - 1) * filters, r_step * taps_w * filters, -filters, taps_w)
-                targets = (pixel * channels, channels, -odd, width)
-                _weigh(channels, multiplier, False, accumulate, gradients, sources, weights, taps, out, targets)
-                continue
-            for w in range(min(stride_w, width)):  # pixels this far apart have the same taps
-                s, s_step, columns, q, q_step = _origins(w + pad_left, stride_w, dilation_w, taps_w)
-                sources = (line, line_step, lines, out_width, q, 1, q_step, 1)
-                taps = ((r * taps_w + s) * filters, r_step * taps_w * filters, s_step * filters, columns)
-                targets = ((pixel + w) * channels, stride_w * channels, 0, (width - w - 1) // stride_w + 1)
-                _weigh(channels, multiplier, False, accumulate, gradients, sources, weights, taps, out, targets)
+        for p in range(out_height):
+            top = p * stride_h - pad_top
+            r_first, r_end = taps_inside(top, dilation_h, taps_h, height)
+            for q in range(out_width):
+                left = q * stride_w - pad_left
+                s_first, s_end = taps_inside(left, dilation_w, taps_w, width)
+                for r in range(r_first, r_end):
+                    for s in range(s_first, s_end):
+                        h, w = top + r * dilation_h, left + s * dilation_w
+                        for m in range(multiplier):
+                            for c in range(channels):
+                                dx[n, h, w, c] += dy[n, p, q, c, m] * kernel[r, s, c, m]
 
 
 @kernel
@@ -324,19 +70,21 @@ def depthwise_conv2d_backward_filter(
     """Gradient of depthwise_conv2d_forward in kernel.  x: (N, H, W, C), dy: (N, P, Q, C * M), dkernel: (R, S, C, M)"""
     kernel_attributes()
     samples, height, width, channels = x.shape
-    taps_h, taps_w, multiplier = dkernel.shape[0], dkernel.shape[1], dkernel.shape[3]
-    out_height, out_width, filters = dy.shape[1], dy.shape[2], dy.shape[3]
-    pixels = view(x, 0, (x.size,), x.dtype)
-    gradients = view(dy, 0, (dy.size,), dy.dtype)
-    out = view(dkernel, 0, (dkernel.size,), dkernel.dtype)
+    taps_h, taps_w, _, multiplier = dkernel.shape
+    out_height, out_width = dy.shape[1], dy.shape[2]
+    dy = dy.reshape(samples, out_height, out_width, channels, multiplier)
     if not accumulate:
-        _clear(out)
-    row = width * channels
-    taps = (0, taps_w * filters, filters, taps_w)
+        dkernel[:] = 0
     for n in range(samples):
         for p in range(out_height):
             top = p * stride_h - pad_top
-            first, end = _inside(top, dilation_h, taps_h, height)
-            sources = ((n * height + top) * row, dilation_h * row, taps_h, width, -pad_left, stride_w, dilation_w)
-            others = ((n * out_height + p) * out_width * filters, filters, out_width)
-            _correlate(channels, multiplier, pixels, sources, first, end, gradients, others, out, taps)
+            r_first, r_end = taps_inside(top, dilation_h, taps_h, height)
+            for q in range(out_width):
+                left = q * stride_w - pad_left
+                s_first, s_end = taps_inside(left, dilation_w, taps_w, width)
+                for r in range(r_first, r_end):
+                    for s in range(s_first, s_end):
+                        h, w = top + r * dilation_h, left + s * dilation_w
+                        for m in range(multiplier):
+                            for c in range(channels):
+                                dkernel[r, s, c, m] += x[n, h, w, c] * dy[n, p, q, c, m]

@@ -19,19 +19,19 @@ sigmoid, sign = _SCALAR["sigmoid"], _SCALAR["sign"]
 
 
 @scalar
-def clip_probability(p):
+def _clip_probability(p):
     low, high = type(p)(EPSILON), type(p)(1 - EPSILON)
     return low if p < low else (high if p > high else p)
 
 
 @scalar
-def is_inside(p):
+def _is_inside(p):
     """1 where clipping leaves p alone, so that its gradient passes, else 0."""
     return type(p)(1) if p >= type(p)(EPSILON) and p <= type(p)(1 - EPSILON) else type(p)(0)
 
 
 @scalar
-def subtract_largest(x, shifted, classes):
+def _subtract_largest(x, shifted, classes):
     """shifted = x - the largest of each row's ``classes``.  x, shifted: (rows, classes)
 
     Kept in memory: the compiler may reorder the terms of one expression, and large logits would swallow the rest.
@@ -45,14 +45,14 @@ def subtract_largest(x, shifted, classes):
 
 
 @scalar
-def exponentials(p):
+def _exponentials(p):
     """p = exp(p): a loop of its own, because rows of few classes don't fill vectors."""
     for i in range(p.size):
         p[i] = vector_math.exp(p[i])
 
 
 @scalar
-def normalise(p, first, totals, classes):
+def _normalise(p, first, totals, classes):
     """p = p / its rows' sums, which are left in totals, for as many rows from ``first`` on.  p: (rows, classes)"""
     for i in range(totals.size):
         total = p.dtype.type(0)
@@ -65,14 +65,14 @@ def normalise(p, first, totals, classes):
 
 
 @scalar
-def logarithms(x):
+def _logarithms(x):
     """x = log(x): a loop of its own, for many rows at once."""
     for i in range(x.size):
         x[i] = vector_math.log(x[i])
 
 
 @scalar
-def sum_of(row):
+def _sum_of(row):
     total = row.dtype.type(0)
     for c in range(row.size):
         total += row[c]
@@ -81,16 +81,16 @@ def sum_of(row):
 
 @scalar
 def _sparse_softmax_cross_entropy(logits, labels, values, probabilities, classes):
-    subtract_largest(logits, probabilities, classes)
+    _subtract_largest(logits, probabilities, classes)
     for r in range(values.size):
         label = labels[r]
         values[r] = probabilities[r, label] if 0 <= label < classes else values.dtype.type(np.nan)
-    exponentials(probabilities.reshape(-1))
+    _exponentials(probabilities.reshape(-1))
     space = scratch(probabilities.dtype)
     for first in range(0, values.size, SCRATCH):
         totals = space[: min(SCRATCH, values.size - first)]
-        normalise(probabilities, first, totals, classes)
-        logarithms(totals)
+        _normalise(probabilities, first, totals, classes)
+        _logarithms(totals)
         for i in range(totals.size):
             values[first + i] = totals[i] - values[first + i]
 
@@ -135,7 +135,7 @@ def softmax_cross_entropy_forward(logits, targets, values, probabilities):
     logits = logits.reshape(values.size, classes)
     targets = targets.reshape(values.size, classes)
     probabilities = probabilities.reshape(values.size, classes)
-    subtract_largest(logits, probabilities, classes)
+    _subtract_largest(logits, probabilities, classes)
     zero = probabilities.dtype.type(0)
     for r in range(values.size):
         chosen = zero
@@ -143,14 +143,14 @@ def softmax_cross_entropy_forward(logits, targets, values, probabilities):
             # a target of 0 counts nothing, even where the logarithm is infinite
             chosen += targets[r, c] * probabilities[r, c] if targets[r, c] != zero else zero
         values[r] = chosen
-    exponentials(probabilities.reshape(-1))
+    _exponentials(probabilities.reshape(-1))
     space = scratch(probabilities.dtype)
     for first in range(0, values.size, SCRATCH):
         totals = space[: min(SCRATCH, values.size - first)]
-        normalise(probabilities, first, totals, classes)
-        logarithms(totals)
+        _normalise(probabilities, first, totals, classes)
+        _logarithms(totals)
         for i in range(totals.size):
-            values[first + i] = totals[i] * sum_of(targets[first + i]) - values[first + i]
+            values[first + i] = totals[i] * _sum_of(targets[first + i]) - values[first + i]
 
 
 @kernel
@@ -165,7 +165,7 @@ def softmax_cross_entropy_backward(probabilities, targets, dvalues, dlogits, acc
         p = probabilities[r * classes : (r + 1) * classes]
         t = targets[r * classes : (r + 1) * classes]
         dx = dlogits[r * classes : (r + 1) * classes]
-        total = sum_of(t)
+        total = _sum_of(t)
         for c in range(classes):
             gradient = dvalues[r] * (p[c] * total - t[c])
             dx[c] = dx[c] + gradient if accumulate else gradient
@@ -182,7 +182,7 @@ def sparse_cross_entropy_forward(probabilities, labels, values):
         p = probabilities[r * classes : (r + 1) * classes]
         label = labels[r]
         chosen = p[label] if 0 <= label < classes else p.dtype.type(np.nan)
-        values[r] = -vector_math.log(clip_probability(chosen / sum_of(p)))
+        values[r] = -vector_math.log(_clip_probability(chosen / _sum_of(p)))
 
 
 @kernel
@@ -198,11 +198,11 @@ def sparse_cross_entropy_backward(probabilities, labels, dvalues, dprobabilities
         dp = dprobabilities[r * classes : (r + 1) * classes]
         label = labels[r]
         one, zero = p.dtype.type(1), p.dtype.type(0)
-        s = sum_of(p)
+        s = _sum_of(p)
         q = p[label] / s if 0 <= label < classes else p.dtype.type(np.nan)
-        scale = dvalues[r] * is_inside(q) / s
+        scale = dvalues[r] * _is_inside(q) / s
         for c in range(classes):
-            gradient = scale * (one - (one / clip_probability(q) if c == label else zero))
+            gradient = scale * (one - (one / _clip_probability(q) if c == label else zero))
             dp[c] = dp[c] + gradient if accumulate else gradient
 
 
@@ -216,10 +216,10 @@ def cross_entropy_forward(probabilities, targets, values):
     for r in range(values.size):
         p = probabilities[r * classes : (r + 1) * classes]
         t = targets[r * classes : (r + 1) * classes]
-        s = sum_of(p)
+        s = _sum_of(p)
         total = p.dtype.type(0)
         for c in range(classes):
-            total -= t[c] * vector_math.log(clip_probability(p[c] / s))
+            total -= t[c] * vector_math.log(_clip_probability(p[c] / s))
         values[r] = total
 
 
@@ -235,20 +235,20 @@ def cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accu
         p = probabilities[r * classes : (r + 1) * classes]
         t = targets[r * classes : (r + 1) * classes]
         dp = dprobabilities[r * classes : (r + 1) * classes]
-        s = sum_of(p)
+        s = _sum_of(p)
         total = p.dtype.type(0)
         for c in range(classes):
-            total += t[c] * is_inside(p[c] / s)
+            total += t[c] * _is_inside(p[c] / s)
         scale = dvalues[r] / s
         for c in range(classes):
             q = p[c] / s
-            gradient = scale * (total - t[c] * is_inside(q) / clip_probability(q))
+            gradient = scale * (total - t[c] * _is_inside(q) / _clip_probability(q))
             dp[c] = dp[c] + gradient if accumulate else gradient
 
 
 @scalar
-def binary_cross_entropy(p, t):
-    p = clip_probability(p)
+def _binary_cross_entropy(p, t):
+    p = _clip_probability(p)
     zero, one = type(p)(0), type(p)(1)
     # choices keep the compiler from factoring out t, where a small loss would be a difference of large logarithms
     positive = t * vector_math.log(p) if t != zero else zero
@@ -257,13 +257,13 @@ def binary_cross_entropy(p, t):
 
 
 @scalar
-def binary_cross_entropy_gradient(p, t):
-    clipped = clip_probability(p)
-    return is_inside(p) * (clipped - t) / (clipped * (type(p)(1) - clipped))
+def _binary_cross_entropy_gradient(p, t):
+    clipped = _clip_probability(p)
+    return _is_inside(p) * (clipped - t) / (clipped * (type(p)(1) - clipped))
 
 
 @scalar
-def binary_cross_entropy_with_logits(x, t):
+def _binary_cross_entropy_with_logits(x, t):
     # t softplus(-x) + (1 - t) softplus(x): a sum of positive terms, nothing cancels
     zero, one = type(x)(0), type(x)(1)
     shared = vector_math.log1p(vector_math.exp(-abs(x)))
@@ -271,32 +271,32 @@ def binary_cross_entropy_with_logits(x, t):
 
 
 @scalar
-def binary_cross_entropy_with_logits_gradient(x, t):
+def _binary_cross_entropy_with_logits_gradient(x, t):
     return sigmoid(x) - t
 
 
 @scalar
-def squared_error(prediction, target):
+def _squared_error(prediction, target):
     return (prediction - target) * (prediction - target)
 
 
 @scalar
-def squared_error_gradient(prediction, target):
+def _squared_error_gradient(prediction, target):
     return type(prediction)(2) * (prediction - target)
 
 
 @scalar
-def absolute_error(prediction, target):
+def _absolute_error(prediction, target):
     return abs(prediction - target)
 
 
 @scalar
-def absolute_error_gradient(prediction, target):
+def _absolute_error_gradient(prediction, target):
     return sign(prediction - target)
 
 
 @scalar
-def mean_over_rows(loss, predictions, targets, values):
+def _mean_over_rows(loss, predictions, targets, values):
     """values = mean over the last axis of loss(prediction, target)"""
     classes = predictions.shape[-1]
     predictions = predictions.reshape(-1)
@@ -312,7 +312,7 @@ def mean_over_rows(loss, predictions, targets, values):
 
 
 @scalar
-def mean_over_rows_gradient(derivative, predictions, targets, dvalues, dpredictions, accumulate):
+def _mean_over_rows_gradient(derivative, predictions, targets, dvalues, dpredictions, accumulate):
     classes = predictions.shape[-1]
     predictions = predictions.reshape(-1)
     targets = targets.reshape(-1)
@@ -332,53 +332,55 @@ def mean_over_rows_gradient(derivative, predictions, targets, dvalues, dpredicti
 def binary_cross_entropy_forward(probabilities, targets, values):
     """values = mean over the last axis of -(t log(p) + (1 - t) log(1 - p)), p clipped, as in Keras"""
     kernel_attributes()
-    mean_over_rows(binary_cross_entropy, probabilities, targets, values)
+    _mean_over_rows(_binary_cross_entropy, probabilities, targets, values)
 
 
 @kernel
 def binary_cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accumulate):
     """dprobabilities = dvalues times the gradient of ``binary_cross_entropy_forward``'s values"""
     kernel_attributes()
-    mean_over_rows_gradient(binary_cross_entropy_gradient, probabilities, targets, dvalues, dprobabilities, accumulate)
+    _mean_over_rows_gradient(
+        _binary_cross_entropy_gradient, probabilities, targets, dvalues, dprobabilities, accumulate
+    )
 
 
 @kernel
 def binary_cross_entropy_with_logits_forward(logits, targets, values):
     """values = mean over the last axis of -(t log(s) + (1 - t) log(1 - s)), s = sigmoid(logits)"""
     kernel_attributes()
-    mean_over_rows(binary_cross_entropy_with_logits, logits, targets, values)
+    _mean_over_rows(_binary_cross_entropy_with_logits, logits, targets, values)
 
 
 @kernel
 def binary_cross_entropy_with_logits_backward(logits, targets, dvalues, dlogits, accumulate):
     """dlogits = dvalues times the gradient of ``binary_cross_entropy_with_logits_forward``'s values"""
     kernel_attributes()
-    mean_over_rows_gradient(binary_cross_entropy_with_logits_gradient, logits, targets, dvalues, dlogits, accumulate)
+    _mean_over_rows_gradient(_binary_cross_entropy_with_logits_gradient, logits, targets, dvalues, dlogits, accumulate)
 
 
 @kernel
 def mean_squared_error_forward(predictions, targets, values):
     """values = mean over the last axis of (prediction - target)^2"""
     kernel_attributes()
-    mean_over_rows(squared_error, predictions, targets, values)
+    _mean_over_rows(_squared_error, predictions, targets, values)
 
 
 @kernel
 def mean_squared_error_backward(predictions, targets, dvalues, dpredictions, accumulate):
     """dpredictions = dvalues times the gradient of ``mean_squared_error_forward``'s values"""
     kernel_attributes()
-    mean_over_rows_gradient(squared_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)
+    _mean_over_rows_gradient(_squared_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)
 
 
 @kernel
 def mean_absolute_error_forward(predictions, targets, values):
     """values = mean over the last axis of |prediction - target|"""
     kernel_attributes()
-    mean_over_rows(absolute_error, predictions, targets, values)
+    _mean_over_rows(_absolute_error, predictions, targets, values)
 
 
 @kernel
 def mean_absolute_error_backward(predictions, targets, dvalues, dpredictions, accumulate):
     """dpredictions = dvalues times the gradient of ``mean_absolute_error_forward``'s values"""
     kernel_attributes()
-    mean_over_rows_gradient(absolute_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)
+    _mean_over_rows_gradient(_absolute_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)

@@ -26,21 +26,3 @@ def gather(source, order, out):
         target = out_flat[i * size : (i + 1) * size]
         for j in range(size):
             target[j] = row[j]
-
-
-@kernel
-def gather_columns(source, order, out, first, last):
-    """out[i, first:last] = source[order[i], first:last].  source: (samples, ...), order: (n,), out: (n, K)"""
-    kernel_attributes()
-    flat = source.reshape(-1)
-    size = out.shape[1]
-    line = 64 // flat.itemsize
-    for i in range(order.size):
-        if i + 1 < order.size:
-            following = order[i + 1] * size
-            for j in range(first, last, line):
-                prefetch(flat, following + j)
-        row = flat[order[i] * size + first : order[i] * size + last]
-        target = out[i, first:last]
-        for j in range(target.size):
-            target[j] = row[j]

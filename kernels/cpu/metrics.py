@@ -4,7 +4,7 @@ from .runtime.jit import kernel, kernel_attributes, scalar
 
 
 @scalar
-def first_largest(row):
+def _first_largest(row):
     """Index of the first largest element, as np.argmax gives it."""
     best = 0
     for c in range(1, row.size):
@@ -21,7 +21,7 @@ def sparse_categorical_accuracy(predictions, labels, values):
     predictions = predictions.reshape(-1)
     labels = labels.reshape(-1)
     for r in range(values.size):
-        values[r] = first_largest(predictions[r * classes : (r + 1) * classes]) == labels[r]
+        values[r] = _first_largest(predictions[r * classes : (r + 1) * classes]) == labels[r]
 
 
 @kernel
@@ -32,8 +32,8 @@ def categorical_accuracy(predictions, targets, values):
     predictions = predictions.reshape(-1)
     targets = targets.reshape(-1)
     for r in range(values.size):
-        predicted = first_largest(predictions[r * classes : (r + 1) * classes])
-        values[r] = predicted == first_largest(targets[r * classes : (r + 1) * classes])
+        predicted = _first_largest(predictions[r * classes : (r + 1) * classes])
+        values[r] = predicted == _first_largest(targets[r * classes : (r + 1) * classes])
 
 
 @kernel

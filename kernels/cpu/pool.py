@@ -6,14 +6,8 @@ which is the largest number of an unsigned type.
 
 import numpy as np
 
-from .fast.pool import max_pool2d_2x2_backward, max_pool2d_2x2_forward  # noqa: F401 (until steps name where they are)
-from .runtime.jit import kernel, kernel_attributes, scalar
-
-
-@scalar
-def _inside(start, window, size):
-    """Range of t in [0, window) with 0 <= start + t < size."""
-    return max(0, -start), min(window, size - start)
+from .runtime.jit import kernel, kernel_attributes
+from .runtime.windows import taps_inside
 
 
 @kernel
@@ -28,10 +22,10 @@ def max_pool2d_forward(x, y, argmax, window_h, window_w, stride_h, stride_w, pad
     for n in range(samples):
         for p in range(y.shape[1]):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, window_h, height)
+            r_first, r_end = taps_inside(top, 1, window_h, height)
             for q in range(y.shape[2]):
                 left = q * stride_w - pad_left
-                s_first, s_end = _inside(left, window_w, width)
+                s_first, s_end = taps_inside(left, 1, window_w, width)
                 for c in range(channels):
                     y[n, p, q, c] = -np.inf
                     argmax[n, p, q, c] = -1
@@ -59,10 +53,10 @@ def max_pool2d_backward(dy, argmax, dx, window_h, window_w, stride_h, stride_w, 
     for n in range(samples):
         for p in range(dy.shape[1]):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, window_h, height)
+            r_first, r_end = taps_inside(top, 1, window_h, height)
             for q in range(dy.shape[2]):
                 left = q * stride_w - pad_left
-                s_first, s_end = _inside(left, window_w, width)
+                s_first, s_end = taps_inside(left, 1, window_w, width)
                 for r in range(r_first, r_end):
                     for s in range(s_first, s_end):
                         tap = argmax.dtype.type(r * window_w + s)
@@ -83,11 +77,11 @@ def average_pool2d_forward(x, y, window_h, window_w, stride_h, stride_w, pad_top
     for n in range(samples):
         for p in range(y.shape[1]):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, window_h, height)
+            r_first, r_end = taps_inside(top, 1, window_h, height)
             for q in range(y.shape[2]):
                 left = q * stride_w - pad_left
-                s_first, s_end = _inside(left, window_w, width)
-                share = one / x.dtype.type(max(1, (r_end - r_first) * (s_end - s_first)))
+                s_first, s_end = taps_inside(left, 1, window_w, width)
+                weight = one / x.dtype.type(max(1, (r_end - r_first) * (s_end - s_first)))
                 for c in range(channels):
                     y[n, p, q, c] = 0
                 for r in range(r_first, r_end):
@@ -95,7 +89,7 @@ def average_pool2d_forward(x, y, window_h, window_w, stride_h, stride_w, pad_top
                         for c in range(channels):
                             y[n, p, q, c] += x[n, top + r, left + s, c]
                 for c in range(channels):
-                    y[n, p, q, c] *= share
+                    y[n, p, q, c] *= weight
 
 
 @kernel
@@ -109,15 +103,15 @@ def average_pool2d_backward(dy, dx, window_h, window_w, stride_h, stride_w, pad_
     for n in range(samples):
         for p in range(dy.shape[1]):
             top = p * stride_h - pad_top
-            r_first, r_end = _inside(top, window_h, height)
+            r_first, r_end = taps_inside(top, 1, window_h, height)
             for q in range(dy.shape[2]):
                 left = q * stride_w - pad_left
-                s_first, s_end = _inside(left, window_w, width)
-                share = one / dy.dtype.type(max(1, (r_end - r_first) * (s_end - s_first)))
+                s_first, s_end = taps_inside(left, 1, window_w, width)
+                weight = one / dy.dtype.type(max(1, (r_end - r_first) * (s_end - s_first)))
                 for r in range(r_first, r_end):
                     for s in range(s_first, s_end):
                         for c in range(channels):
-                            dx[n, top + r, left + s, c] += dy[n, p, q, c] * share
+                            dx[n, top + r, left + s, c] += dy[n, p, q, c] * weight
 
 
 @kernel
@@ -125,7 +119,7 @@ def global_average_pool2d_forward(x, y):
     """Mean over the image.  x: (N, H, W, C), y: (N, C)"""
     kernel_attributes()
     samples, height, width, channels = x.shape
-    share = x.dtype.type(1) / x.dtype.type(height * width)
+    weight = x.dtype.type(1) / x.dtype.type(height * width)
     for n in range(samples):
         for c in range(channels):
             y[n, c] = 0
@@ -134,7 +128,7 @@ def global_average_pool2d_forward(x, y):
                 for c in range(channels):
                     y[n, c] += x[n, h, w, c]
         for c in range(channels):
-            y[n, c] *= share
+            y[n, c] *= weight
 
 
 @kernel
@@ -142,14 +136,14 @@ def global_average_pool2d_backward(dy, dx, accumulate):
     """Gradient of global_average_pool2d_forward.  dy: (N, C), dx: (N, H, W, C)"""
     kernel_attributes()
     samples, height, width, channels = dx.shape
-    share = dy.dtype.type(1) / dy.dtype.type(height * width)
+    weight = dy.dtype.type(1) / dy.dtype.type(height * width)
     if not accumulate:
         dx[:] = 0
     for n in range(samples):
         for h in range(height):
             for w in range(width):
                 for c in range(channels):
-                    dx[n, h, w, c] += dy[n, c] * share
+                    dx[n, h, w, c] += dy[n, c] * weight
 
 
 @kernel

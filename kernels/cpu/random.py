@@ -12,52 +12,52 @@ from ..scalar import philox
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 # ten rounds are more than the compiler inlines by itself, and a loop with a call in it does not vectorise
-inlined = functools.partial(scalar, inline=True)
+_inlined = functools.partial(scalar, inline=True)
 
-philox_round = inlined(philox.philox_round)
-next_key = inlined(philox.next_key)
-philox4x32 = inlined(philox.philox4x32)
-random_block = inlined(philox.random_block)
-unit_float32 = scalar(philox.unit_float32)
-unit_float64 = scalar(philox.unit_float64)
-box_muller = scalar(philox.box_muller)
-inverse_error_function = scalar(philox.inverse_error_function)
-truncated_normal_of = scalar(philox.truncated_normal)
+_philox_round = _inlined(philox.philox_round)
+_next_key = _inlined(philox.next_key)
+_philox4x32 = _inlined(philox.philox4x32)
+_random_block = _inlined(philox.random_block)
+_unit_float32 = scalar(philox.unit_float32)
+_unit_float64 = scalar(philox.unit_float64)
+_box_muller = scalar(philox.box_muller)
+_inverse_error_function = scalar(philox.inverse_error_function)
+_truncated_normal_of = scalar(philox.truncated_normal)
 
 
 @scalar
-def first_element(out, first):
+def _first_element(out, first):
     return first * (out.size // out.shape[0]) if out.size else 0
 
 
-@inlined
-def words_of(seed, stream, step, block, half):
-    return random_block(np.uint64(seed), np.uint64(stream), np.uint64(step), np.uint64(block), np.uint64(half))
+@_inlined
+def _words_of(seed, stream, step, block, half):
+    return _random_block(np.uint64(seed), np.uint64(stream), np.uint64(step), np.uint64(block), np.uint64(half))
 
 
 @scalar
-def uniform_block(out, seed, stream, step, block):
+def _uniform_block(out, seed, stream, step, block):
     """Four uniform numbers in [0, 1) of out's type, from 24 bits each, or 53 for float64."""
     real = out.dtype.type
-    words = words_of(seed, stream, step, block, 0)
+    words = _words_of(seed, stream, step, block, 0)
     if out.itemsize == 4:
         return (
-            real(unit_float32(words[0])),
-            real(unit_float32(words[1])),
-            real(unit_float32(words[2])),
-            real(unit_float32(words[3])),
+            real(_unit_float32(words[0])),
+            real(_unit_float32(words[1])),
+            real(_unit_float32(words[2])),
+            real(_unit_float32(words[3])),
         )
-    more = words_of(seed, stream, step, block, 1)
+    more = _words_of(seed, stream, step, block, 1)
     return (
-        real(unit_float64(words[0], more[0])),
-        real(unit_float64(words[1], more[1])),
-        real(unit_float64(words[2], more[2])),
-        real(unit_float64(words[3], more[3])),
+        real(_unit_float64(words[0], more[0])),
+        real(_unit_float64(words[1], more[1])),
+        real(_unit_float64(words[2], more[2])),
+        real(_unit_float64(words[3], more[3])),
     )
 
 
 @scalar
-def store_block(out, position, values):
+def _store_block(out, position, values):
     """out[position : position + 4] = values, where that lies in out"""
     for k in range(4):
         if 0 <= position + k < out.size:
@@ -68,47 +68,47 @@ def store_block(out, position, values):
 def uniform(out, low, high, seed, stream, step, first):
     """Uniform numbers in [low, high).  out: (n, ...)"""
     kernel_attributes()
-    start = first_element(out, first)
+    start = _first_element(out, first)
     out = out.reshape(-1)
     base, width = out.dtype.type(low), out.dtype.type(high - low)
     for block in range(start // 4, (start + out.size + 3) // 4):
-        u0, u1, u2, u3 = uniform_block(out, seed, stream, step, block)
+        u0, u1, u2, u3 = _uniform_block(out, seed, stream, step, block)
         values = (base + width * u0, base + width * u1, base + width * u2, base + width * u3)
-        store_block(out, 4 * block - start, values)
+        _store_block(out, 4 * block - start, values)
 
 
 @kernel
 def normal(out, mean, stddev, seed, stream, step, first):
     """Normal numbers, two from two uniform ones.  out: (n, ...)"""
     kernel_attributes()
-    start = first_element(out, first)
+    start = _first_element(out, first)
     out = out.reshape(-1)
     centre, scale = out.dtype.type(mean), out.dtype.type(stddev)
     for block in range(start // 4, (start + out.size + 3) // 4):
-        u0, u1, u2, u3 = uniform_block(out, seed, stream, step, block)
-        z0, z1 = box_muller(u0, u1)
-        z2, z3 = box_muller(u2, u3)
+        u0, u1, u2, u3 = _uniform_block(out, seed, stream, step, block)
+        z0, z1 = _box_muller(u0, u1)
+        z2, z3 = _box_muller(u2, u3)
         values = (centre + scale * z0, centre + scale * z1, centre + scale * z2, centre + scale * z3)
-        store_block(out, 4 * block - start, values)
+        _store_block(out, 4 * block - start, values)
 
 
 @kernel
 def truncated_normal(out, mean, stddev, seed, stream, step, first):
     """Normal numbers cut to within two ``stddev`` of ``mean``.  out: (n, ...)"""
     kernel_attributes()
-    start = first_element(out, first)
+    start = _first_element(out, first)
     out = out.reshape(-1)
     centre, scale = out.dtype.type(mean), out.dtype.type(stddev)
     for block in range(start // 4, (start + out.size + 3) // 4):
-        u0, u1, u2, u3 = uniform_block(out, seed, stream, step, block)
+        u0, u1, u2, u3 = _uniform_block(out, seed, stream, step, block)
         z0, z1, z2, z3 = (
-            truncated_normal_of(u0),
-            truncated_normal_of(u1),
-            truncated_normal_of(u2),
-            truncated_normal_of(u3),
+            _truncated_normal_of(u0),
+            _truncated_normal_of(u1),
+            _truncated_normal_of(u2),
+            _truncated_normal_of(u3),
         )
         values = (centre + scale * z0, centre + scale * z1, centre + scale * z2, centre + scale * z3)
-        store_block(out, 4 * block - start, values)
+        _store_block(out, 4 * block - start, values)
 
 
 @kernel
@@ -120,10 +120,10 @@ def random_permutation(out, seed, stream, step):
     kernel_attributes()
     whole = out.size - out.size % 4
     for first in range(0, whole, 4):
-        words = words_of(seed, stream, step, first // 4, 0)
+        words = _words_of(seed, stream, step, first // 4, 0)
         for k in range(4):
             out[first + k] = words[k]
-    store_block(out, whole, words_of(seed, stream, step, whole // 4, 0))
+    _store_block(out, whole, _words_of(seed, stream, step, whole // 4, 0))
     for i in range(out.size):
         # the word of an element waits in its place
         j = (out[i] * (i + 1)) >> 32
@@ -138,7 +138,7 @@ def dropout_forward(x, y, mask, rate, seed, stream, step, first):
     x, y: (n, ...), y may be x's memory; mask: uint8 (n, ...); rate in [0, 1].
     """
     kernel_attributes()
-    start = first_element(mask, first)
+    start = _first_element(mask, first)
     x = x.reshape(-1)
     y = y.reshape(-1)
     mask = mask.reshape(-1)
@@ -151,14 +151,14 @@ def dropout_forward(x, y, mask, rate, seed, stream, step, first):
     whole = mask[head : head + 4 * blocks].view(np.uint32)
     first_whole = (start + head) // 4
     for b in range(blocks):
-        w0, w1, w2, w3 = words_of(seed, stream, step, first_whole + b, 0)
+        w0, w1, w2, w3 = _words_of(seed, stream, step, first_whole + b, 0)
         # four bytes of mask as one word, first element lowest
         low = np.uint32(w0 >= threshold) | np.uint32(w1 >= threshold) << np.uint32(8)
         high = np.uint32(w2 >= threshold) | np.uint32(w3 >= threshold) << np.uint32(8)
         whole[b] = low | high << np.uint32(16)
     for block in (start // 4, (start + mask.size) // 4):
-        w0, w1, w2, w3 = words_of(seed, stream, step, block, 0)
-        store_block(mask, 4 * block - start, (w0 >= threshold, w1 >= threshold, w2 >= threshold, w3 >= threshold))
+        w0, w1, w2, w3 = _words_of(seed, stream, step, block, 0)
+        _store_block(mask, 4 * block - start, (w0 >= threshold, w1 >= threshold, w2 >= threshold, w3 >= threshold))
 
     zero = y.dtype.type(0)
     scale = y.dtype.type(1.0 / (1.0 - rate) if rate < 1.0 else 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 from ..scalar import arithmetic
 from .runtime.jit import kernel, kernel_attributes, scalar
 
-maximum = scalar(arithmetic.maximum)
+_maximum = scalar(arithmetic.maximum)
 
 
 @kernel
@@ -36,7 +36,7 @@ def sum_forward(x, y, axis_size, inner):
 
 
 @kernel
-def repeat_over_axis(dy, dx, axis_size, inner, factor, accumulate):
+def _repeat_over_axis(dy, dx, axis_size, inner, factor, accumulate):
     """dx = factor dy, repeated over the axis.  dy: (outer * inner,), dx: (outer * axis_size * inner,)"""
     kernel_attributes()
     for outer in range(dy.size // inner):
@@ -60,7 +60,7 @@ def sum_backward(dy, dx, axis_size, inner, accumulate):
     kernel_attributes()
     dy = dy.reshape(-1)
     dx = dx.reshape(-1)
-    repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1), accumulate)
+    _repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1), accumulate)
 
 
 @kernel
@@ -80,7 +80,7 @@ def mean_backward(dy, dx, axis_size, inner, accumulate):
     kernel_attributes()
     dy = dy.reshape(-1)
     dx = dx.reshape(-1)
-    repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1.0 / axis_size), accumulate)
+    _repeat_over_axis(dy, dx, axis_size, inner, dx.dtype.type(1.0 / axis_size), accumulate)
 
 
 @kernel
@@ -96,14 +96,14 @@ def max_forward(x, y, axis_size, inner):
             x_row = x[first : first + axis_size]
             largest = x.dtype.type(-np.inf)
             for j in range(axis_size):
-                largest = maximum(largest, x_row[j])
+                largest = _maximum(largest, x_row[j])
             y_row[0] = largest
         else:
             y_row[:] = -np.inf
             for j in range(axis_size):
                 x_row = x[first + j * inner : first + j * inner + inner]
                 for i in range(inner):
-                    y_row[i] = maximum(y_row[i], x_row[i])
+                    y_row[i] = _maximum(y_row[i], x_row[i])
 
 
 @kernel

@@ -34,7 +34,7 @@ def copy_backward(dy, dx, accumulate):
 
 
 @kernel
-def copy_rows(source, target, source_offset, target_offset, source_width, target_width, width, accumulate):
+def _copy_rows(source, target, source_offset, target_offset, source_width, target_width, width, accumulate):
     """Copy ``width`` elements from an offset of each source row to an offset of each target row.  all: flat"""
     kernel_attributes()
     for row in range(source.size // source_width):
@@ -50,21 +50,21 @@ def copy_rows(source, target, source_offset, target_offset, source_width, target
 def concatenate_forward(x, y, offset, x_width, y_width):
     """Each row of x becomes part of a row of y, from ``offset``.  x: (rows, x_width), y: (rows, y_width)"""
     kernel_attributes()
-    copy_rows(x.reshape(-1), y.reshape(-1), 0, offset, x_width, y_width, x_width, False)
+    _copy_rows(x.reshape(-1), y.reshape(-1), 0, offset, x_width, y_width, x_width, False)
 
 
 @kernel
 def concatenate_backward(dy, dx, offset, x_width, y_width, accumulate):
     """dx = its part of each row of dy.  dy: (rows, y_width), dx: (rows, x_width)"""
     kernel_attributes()
-    copy_rows(dy.reshape(-1), dx.reshape(-1), offset, 0, y_width, x_width, x_width, accumulate)
+    _copy_rows(dy.reshape(-1), dx.reshape(-1), offset, 0, y_width, x_width, x_width, accumulate)
 
 
 @kernel
 def slice_forward(x, y, offset, x_width, y_width):
     """y = part of each row of x, from ``offset``.  x: (rows, x_width), y: (rows, y_width)"""
     kernel_attributes()
-    copy_rows(x.reshape(-1), y.reshape(-1), offset, 0, x_width, y_width, y_width, False)
+    _copy_rows(x.reshape(-1), y.reshape(-1), offset, 0, x_width, y_width, y_width, False)
 
 
 @kernel
@@ -74,7 +74,7 @@ def slice_backward(dy, dx, offset, x_width, y_width, accumulate):
     dx = dx.reshape(-1)
     if not accumulate:
         dx[:] = 0
-    copy_rows(dy.reshape(-1), dx, 0, offset, y_width, x_width, y_width, accumulate)
+    _copy_rows(dy.reshape(-1), dx, 0, offset, y_width, x_width, y_width, accumulate)
 
 
 @kernel

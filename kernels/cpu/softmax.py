@@ -10,7 +10,7 @@ from .runtime.jit import kernel, kernel_attributes, scalar
 
 
 @scalar
-def softmax_of_line(x, y):
+def _softmax_of_line(x, y):
     largest = x.dtype.type(-np.inf)
     for j in range(x.size):
         largest = x[j] if x[j] > largest else largest
@@ -24,7 +24,7 @@ def softmax_of_line(x, y):
 
 
 @scalar
-def log_softmax_of_line(x, y):
+def _log_softmax_of_line(x, y):
     largest = x.dtype.type(-np.inf)
     for j in range(x.size):
         largest = x[j] if x[j] > largest else largest
@@ -39,7 +39,7 @@ def log_softmax_of_line(x, y):
 
 
 @scalar
-def softmax_gradient_of_line(y, dy, dx, accumulate):
+def _softmax_gradient_of_line(y, dy, dx, accumulate):
     product = y.dtype.type(0)
     for j in range(y.size):
         product += y[j] * dy[j]
@@ -49,7 +49,7 @@ def softmax_gradient_of_line(y, dy, dx, accumulate):
 
 
 @scalar
-def log_softmax_gradient_of_line(y, dy, dx, accumulate):
+def _log_softmax_gradient_of_line(y, dy, dx, accumulate):
     total = y.dtype.type(0)
     for j in range(y.size):
         total += dy[j]
@@ -70,10 +70,10 @@ def softmax_forward(x, y, axis_size, inner):
     size = axis_size * inner
     for first in range(0, y.size, size):
         if inner == 1:
-            softmax_of_line(x[first : first + size], y[first : first + size])
+            _softmax_of_line(x[first : first + size], y[first : first + size])
         else:
             for i in range(first, first + inner):
-                softmax_of_line(x[i : i + size : inner], y[i : i + size : inner])
+                _softmax_of_line(x[i : i + size : inner], y[i : i + size : inner])
 
 
 @kernel
@@ -87,11 +87,11 @@ def softmax_backward(y, dy, dx, axis_size, inner, accumulate):
     for first in range(0, y.size, size):
         if inner == 1:
             last = first + size
-            softmax_gradient_of_line(y[first:last], dy[first:last], dx[first:last], accumulate)
+            _softmax_gradient_of_line(y[first:last], dy[first:last], dx[first:last], accumulate)
         else:
             for i in range(first, first + inner):
                 last = i + size
-                softmax_gradient_of_line(y[i:last:inner], dy[i:last:inner], dx[i:last:inner], accumulate)
+                _softmax_gradient_of_line(y[i:last:inner], dy[i:last:inner], dx[i:last:inner], accumulate)
 
 
 @kernel
@@ -103,10 +103,10 @@ def log_softmax_forward(x, y, axis_size, inner):
     size = axis_size * inner
     for first in range(0, y.size, size):
         if inner == 1:
-            log_softmax_of_line(x[first : first + size], y[first : first + size])
+            _log_softmax_of_line(x[first : first + size], y[first : first + size])
         else:
             for i in range(first, first + inner):
-                log_softmax_of_line(x[i : i + size : inner], y[i : i + size : inner])
+                _log_softmax_of_line(x[i : i + size : inner], y[i : i + size : inner])
 
 
 @kernel
@@ -120,8 +120,8 @@ def log_softmax_backward(y, dy, dx, axis_size, inner, accumulate):
     for first in range(0, y.size, size):
         if inner == 1:
             last = first + size
-            log_softmax_gradient_of_line(y[first:last], dy[first:last], dx[first:last], accumulate)
+            _log_softmax_gradient_of_line(y[first:last], dy[first:last], dx[first:last], accumulate)
         else:
             for i in range(first, first + inner):
                 last = i + size
-                log_softmax_gradient_of_line(y[i:last:inner], dy[i:last:inner], dx[i:last:inner], accumulate)
+                _log_softmax_gradient_of_line(y[i:last:inner], dy[i:last:inner], dx[i:last:inner], accumulate)

@@ -143,3 +143,23 @@ def add_numbers(numbers, results, index, factor):
     flat = numbers.reshape(-1)
     for i in range(flat.size):
         results[index + i] += factor * flat[i]
+
+
+@kernel
+def scale(values, factor):
+    """values *= factor.  values: (n,)"""
+    kernel_attributes()
+    times = values.dtype.type(factor)
+    for i in range(values.size):
+        values[i] *= times
+
+
+@kernel
+def repeat(row, rows, scale, accumulate):
+    """rows[i] = scale * row: the gradient of a sum or a mean of rows.  row: (n,), rows: (m, n)"""
+    kernel_attributes()
+    factor = rows.dtype.type(scale)
+    for i in range(rows.shape[0]):
+        target = rows[i]
+        for j in range(target.size):
+            target[j] = target[j] + factor * row[j] if accumulate else factor * row[j]

@@ -1,4 +1,6 @@
-"""Sums and means over all values of a batch: one number."""
+"""Sums and means over the batch: of all values, or of each sample's."""
+
+import math
 
 from .. import checks
 from ..program import Out, Scalar
@@ -35,4 +37,38 @@ class BatchSum(Operation):
         program.call(
             "training.spread", dtotal=lowered.d_output, dvalues=values, scale=self._scale(dx.buffer),
             accumulate=dx.accumulate,
+        )  # fmt: skip
+
+
+class SampleSum(Operation):
+    """The sum of the samples, (None, ...) to (...), or with ``mean`` their mean."""
+
+    def __init__(self, mean: bool = False):
+        self.mean = checks.boolean("sample_sum", "mean", mean)
+
+    name = "sample_sum"
+
+    def infer(self, x):
+        if not x.batched:
+            raise ValueError(f"{self.name} needs a tensor with a batch axis. Received: shape={x.shape}")
+        return [(x.shape[1:], x.dtype)]
+
+    def forward(self, program, lowered):
+        x, y = lowered.inputs[0], lowered.output
+        size = math.prod(x.shape)
+        partial = program.temporary(f"{y.name}_partial", (size,), y.dtype, "partial")
+        rows = program.as_rows(x, size)
+        program.call("dense.bias_add_backward", dy=rows, dbias=Out(partial), accumulate=False)
+        program.call("training.sum_partials", partials=partial, out=Out(program.reshaped(y, (size,))))
+        if self.mean:
+            scale = 1.0 / Scalar("batch")
+            program.call("training.scale", values=Out(program.reshaped(y, (size,)), True), factor=scale)
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        size = math.prod(dx.buffer.shape)
+        program.call(
+            "training.repeat", row=program.reshaped(lowered.d_output, (size,)),
+            rows=Out(program.as_rows(dx.buffer, size), dx.accumulate),
+            scale=1.0 / Scalar("batch") if self.mean else 1.0, accumulate=dx.accumulate,
         )  # fmt: skip

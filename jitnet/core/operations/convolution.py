@@ -227,34 +227,20 @@ class MaxPool2D(Pool2D):
     name = "max_pool2d"
     integers = REFUSED
 
-    def _halves(self, x) -> bool:
-        """Whether windows of 2 x 2 lie side by side, for which there are faster kernels."""
-        height, width, top, left = self.geometry(self.name, x, self.pool_size)
-        halved = (height, width, top, left) == (x.shape[1] // 2, x.shape[2] // 2, 0, 0)
-        return halved and self.pool_size == self.strides == (2, 2)
-
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
         # 255 stands for no winner
         argmax = lowered.save("argmax", y.shape, "uint8" if math.prod(self.pool_size) <= 255 else "int32")
         symbolic = lowered.application.inputs[0]
-        if self._halves(symbolic):
-            program.call("pool.max_pool2d_2x2_forward", x=x, y=Out(y), argmax=Out(argmax))
-        else:
-            program.call("pool.max_pool2d_forward", x=x, y=Out(y), argmax=Out(argmax), **self._scalars(symbolic))
+        program.call("pool.max_pool2d_forward", x=x, y=Out(y), argmax=Out(argmax), **self._scalars(symbolic))
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         argmax = lowered.saved["argmax"]
-        symbolic = lowered.application.inputs[0]
-        if self._halves(symbolic) and not dx.accumulate:
-            program.call("pool.max_pool2d_2x2_backward", dy=lowered.d_output, argmax=argmax, dx=dx)
-        else:
-            scalars = self._scalars(symbolic)
-            program.call(
-                "pool.max_pool2d_backward", dy=lowered.d_output, argmax=argmax, dx=dx, **scalars,
-                accumulate=dx.accumulate,
-            )  # fmt: skip
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call(
+            "pool.max_pool2d_backward", dy=lowered.d_output, argmax=argmax, dx=dx, **scalars, accumulate=dx.accumulate
+        )
 
 
 class AveragePool2D(Pool2D):

@@ -72,7 +72,7 @@ class Cast(Operation):
 
 
 class Present(Operation):
-    """A setting as an array (1,): what it is when the step runs."""
+    """A setting as a single number (): what it is when the step runs."""
 
     differentiable = False
 
@@ -88,7 +88,7 @@ class Present(Operation):
         return ()
 
     def infer(self):
-        return [((1,), self.dtype)]
+        return [((), self.dtype)]
 
     def forward(self, program, lowered):
         value = self.setting

@@ -12,16 +12,19 @@ class Dataflow:
     def __init__(self, program: Program):
         self.program = program
         self.users = program.users()
+        self._blocks = {call: block for block in program.blocks for call in block.calls}
         self.removed: set[Call] = set()
 
     def only_reader(self, call: Call, out: Out | None = None) -> Call | None:
-        """The call that reads what ``call`` wrote, if nothing else touches that buffer."""
+        """The call that reads what ``call`` wrote, if nothing else touches that buffer, and both are of one block."""
         out = out or call.outputs[0]
         root = out.buffer.root
         touching = self.users[root]
         if out.accumulate or root.kind != "batch" or len(touching) != 2 or touching[0] is not call:
             return None
         follower = touching[1]
+        if self._blocks[follower] is not self._blocks[call]:
+            return None
         return follower if root in follower.reads and root not in follower.writes else None
 
     def are_written(self, roots: set[Buffer], call: Call) -> bool:

@@ -28,7 +28,9 @@ def _name(section: Section, schedule: Schedule, alone: bool) -> str:
     if not schedule.regions:
         return section.calls[0].opcode.rpartition(".")[2]
     if "update" in phases:
-        return "update"
+        opcodes = {call.opcode.rpartition(".")[2] for call in section.calls if call.phase == "update"}
+        alone = opcodes.pop() if len(opcodes) == 1 else ""
+        return {"accumulate_update": "accumulate", "count_step": "count_step"}.get(alone, "update")
     if phases == ["gradients"]:
         return "sum_gradients"
     if phases == ["prepare"]:

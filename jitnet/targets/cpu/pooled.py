@@ -9,7 +9,7 @@ from ...kernels.cpu.fast.convolution_pooled import (
     pooled_weights_plan,
 )
 from ...kernels.cpu.fast.winograd import winograd_outputs
-from .select import Scratch
+from .select import Scratch, halves
 
 _PLAIN = dict(stride_h=1, stride_w=1, dilation_h=1, dilation_w=1, groups=1)
 
@@ -33,8 +33,8 @@ def fuse_pool_forward(program: Program, scratch: Scratch) -> None:
         if call.opcode != "conv.conv2d_forward" or call.epilogue != "bias":
             continue
         x, kernel = call["x"], call["kernel"]
-        pool = only_reader(call["y"], "pool.max_pool2d_2x2_forward")
-        if pool is None or not _is_plain(call):
+        pool = only_reader(call["y"], "pool.max_pool2d_forward")
+        if pool is None or not halves(pool) or not _is_plain(call):
             continue
         y, argmax = pool.arguments["y"], pool.arguments["argmax"]
         relu = only_reader(y.buffer, "elementwise.relu_forward")
@@ -67,7 +67,7 @@ def fuse_pool_backward(program: Program, scratch: Scratch, algorithm: str) -> No
     replaced: dict[Call, list[Call]] = {}
     first: list[Call] = []
     for pool in program.calls:
-        if pool.opcode != "pool.max_pool2d_2x2_backward":
+        if pool.opcode != "pool.max_pool2d_backward" or not halves(pool):
             continue
         spread = pool["dx"].root
         readers = [call for call in users[spread] if call is not pool]

@@ -64,11 +64,11 @@ def split_products(program: Program) -> None:
         part = call.replaced_by(plan.name, given, kernel=plan, axis=axis)
         relu = call.kernel.epilogue == "bias_relu"
         summed = {"parts": sums, "bias": call["bias"], "y": out, "relu": relu}
-        replaced[call] = [part, call.replaced_by("dense.parts_sum", summed, work=sums.size)]
+        replaced[call] = [part, call.replaced_by("fast.split_products.parts_sum", summed, work=sums.size)]
         gather = users[x.root][0]
         # besides: the layer's own gradient, which is computed for the whole batch
         if gather.opcode == "memory.gather" and len(users[x.root]) == 3:
             given = {"source": gather["source"], "order": gather["order"], "out": Out(x), **_PART}
-            columns = gather.replaced_by("memory.gather_columns", given, work=0, axis=axis)
+            columns = gather.replaced_by("fast.split_products.gather_columns", given, work=0, axis=axis)
             replaced[gather] = [columns]
     replace(program, replaced)

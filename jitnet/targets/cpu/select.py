@@ -22,6 +22,7 @@ from ...kernels.cpu.fast.matrix_multiply import (
     matrix_multiply_plan,
     matrix_multiply_transposed_plan,
 )
+from ...kernels.cpu.fast.pointwise import PointwisePlan
 from ...kernels.cpu.fast.transpose import panels_plan, transpose_plan
 from ...kernels.cpu.fast.winograd import (
     winograd_backward_data_plan,
@@ -29,7 +30,6 @@ from ...kernels.cpu.fast.winograd import (
     winograd_forward_plan,
     winograd_outputs,
 )
-from ...kernels.cpu.pointwise import PointwisePlan
 from . import thresholds
 from .axes import Batch
 
@@ -54,15 +54,15 @@ class Scratch:
 
 
 def is_specialised(call: Call) -> bool:
-    """Whether there are specialised kernels for a convolution or a dense layer."""
-    if call.opcode.startswith("dense."):
+    """Whether there are specialised kernels for what the call does with these arguments."""
+    if not call.opcode.startswith("conv."):
         return True
     stride, dilation = (call["stride_h"], call["stride_w"]), (call["dilation_h"], call["dilation_w"])
     return supports(call.opcode.removeprefix("conv.conv2d_"), stride, dilation)
 
 
 def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
-    """Give convolutions, dense layers and pointwise chains specialised kernels.
+    """Give convolutions, dense layers, max pooling and pointwise chains specialised kernels.
 
     algorithm: how convolutions are computed (see ``config.set_conv_algorithm``).
     """
@@ -312,6 +312,34 @@ def _bias_add_backward(call: Call, selection: _Selection) -> Call:
     return _new(call, bias_add_backward_plan(call["dy"].dtype), **call.arguments)
 
 
+def halves(call: Call) -> bool:
+    """Whether a call of max pooling has windows of 2 x 2 side by side, from the first pixel to the last whole one."""
+    window = tuple(call[name] for name in ("window_h", "window_w", "stride_h", "stride_w", "pad_top", "pad_left"))
+    image, pooled = (call[name].shape for name in (("x", "y") if "x" in call.arguments else ("dx", "dy")))
+    size = pooled[:2] == (image[0] // 2, image[1] // 2)
+    return size and window == (2, 2, 2, 2, 0, 0) and call["argmax"].dtype == "uint8"
+
+
+def _max_pool2d_forward(call: Call, selection: _Selection) -> Call:
+    if not halves(call):
+        return call
+    given = {name: call.arguments[name] for name in ("x", "y", "argmax")}
+    return call.replaced_by("fast.pool.max_pool2d_2x2_forward", given)
+
+
+def _max_pool2d_backward(call: Call, selection: _Selection) -> Call:
+    if not halves(call) or call["accumulate"]:
+        return call
+    given = {name: call.arguments[name] for name in ("dy", "argmax", "dx")}
+    return call.replaced_by("fast.pool.max_pool2d_2x2_backward", given)
+
+
+def _depthwise(call: Call, selection: _Selection) -> Call:
+    kernel = call["dkernel" if "dkernel" in call.arguments else "kernel"]
+    one_filter = kernel.shape[3] == 1
+    return call.replaced_by(f"fast.{call.opcode}", call.arguments) if one_filter else call
+
+
 _SELECTORS = {
     "conv.conv2d_forward": _conv2d_forward,
     "conv.conv2d_backward_data": _conv2d_backward_data,
@@ -320,4 +348,9 @@ _SELECTORS = {
     "dense.dense_backward_data": _dense_backward_data,
     "dense.dense_backward_filter": _dense_backward_filter,
     "dense.bias_add_backward": _bias_add_backward,
+    "depthwise.depthwise_conv2d_forward": _depthwise,
+    "depthwise.depthwise_conv2d_backward_data": _depthwise,
+    "depthwise.depthwise_conv2d_backward_filter": _depthwise,
+    "pool.max_pool2d_forward": _max_pool2d_forward,
+    "pool.max_pool2d_backward": _max_pool2d_backward,
 }

@@ -196,7 +196,8 @@ class StepWriter:
             name = _unique(self._names, checked_name(call.kernel.name), call.kernel)
             self.generated[name] = call.kernel
         else:
-            module, function = map(checked_name, call.opcode.split("."))
+            *folders, function = map(checked_name, call.opcode.split("."))
+            module = ".".join(folders)
             name = _unique(self._names, function, (module, function))
             self.kernels[name] = module, function
         return name
@@ -355,4 +356,4 @@ def _commented(lines: list[str], call: Call) -> list[str]:
     comment = f"  # {identifier(call.layer)} {shape}" if call.layer else f"  # {shape}"
     if len(lines[-1]) + len(comment) <= LINE:
         return [*lines[:-1], lines[-1] + comment]
-    return lines
+    return [f"    {comment.strip()}", *lines]

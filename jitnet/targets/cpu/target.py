@@ -1,14 +1,20 @@
 """The CPU as a target."""
 
+from importlib.util import find_spec
+
 from ...core.program import Call, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
 from ...core.rewrites.epilogues import fuse_epilogues
 from ...core.rewrites.pointwise import fuse_pointwise
 from ..base import Target
-from .pooled import fuse_pool_backward, fuse_pool_forward
-from .products import compute_in_update, split_products
-from .select import Scratch, is_specialised, specialise
+
+# without the folder of specialised kernels, the reference runs everything
+SPECIALISED = find_spec("jitnet.kernels.cpu.fast") is not None
+if SPECIALISED:
+    from .pooled import fuse_pool_backward, fuse_pool_forward
+    from .products import compute_in_update, split_products
+    from .select import Scratch, is_specialised, specialise
 
 
 class CPU(Target):
@@ -28,6 +34,10 @@ class CPU(Target):
         return is_specialised(call)
 
     def rewrite(self, program: Program) -> None:
+        if not SPECIALISED:
+            fuse_batch_norm(program)
+            remove_copies(program)
+            return
         scratch = Scratch(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)

@@ -12,6 +12,7 @@ optimise it again there, which costs seconds, and a kernel optimised twice does 
 import functools
 import hashlib
 import importlib
+import inspect
 import itertools
 import pickle
 import re
@@ -44,7 +45,7 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
     "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "runtime/rows.py",
-    "runtime/vector_math.py", "elementwise.py",
+    "runtime/vector_math.py", "runtime/windows.py", "elementwise.py",
 )  # fmt: skip
 _KERNELS: dict[str, tuple | None] = {}  # symbol -> (module, function, argument types), None for a user's function
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
@@ -346,6 +347,17 @@ def _called_by_symbol(dispatcher, name: str, user: int | None = None):
 def kernel(function):
     """Decorator of every CPU kernel: a function without a result.  Its first line is ``kernel_attributes()``."""
     return _kernel(function, OPTIONS)
+
+
+def written(dispatcher, source: str):
+    """A kernel that was made of a template and keeps its ``source``, which ``inspect`` would look for in a file."""
+    dispatcher.source = source.strip() + "\n"
+    return dispatcher
+
+
+def kernel_source(dispatcher) -> str:
+    """The source of a kernel."""
+    return getattr(dispatcher, "source", None) or inspect.getsource(dispatcher.py_func)
 
 
 def exact_kernel(function):

@@ -48,17 +48,17 @@ class _Columns:
         return self.e.builder.select(condition, pointer, self.zeros)
 
 
-def _readers(together, taps, stride, apart=1):
-    """For each column of a tile of ``together`` results: the taps and results (tap, result) that read it."""
+def _readers(tile_pixels, taps, stride, apart=1):
+    """For each column of a tile of ``tile_pixels`` results: the taps and results (tap, result) that read it."""
     readers = {}
-    for i in range(together):
+    for i in range(tile_pixels):
         for s in range(taps):
             if (i * stride + s) % apart == 0:
                 readers.setdefault((i * stride + s) // apart, []).append((s, i))
     return dict(sorted(readers.items()))
 
 
-def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
+def depthwise_tile(*, target, taps, stride, tile_pixels, apart=1, masked=False):
     """result[first + i] (+)= sum of source[r, start + (i * stride + s * step) / apart] * weights[r, s].
 
     The sum is over rows r and taps s.  Terms whose column is not a whole number are left out.
@@ -66,10 +66,10 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
     result, result_pixel, first, pixels; channels, add: addresses of column 0 of the first row, of its first weight and
     of result 0; distances in elements; numbers of columns that exist, of rows, of taps, of the first and of all
     results, and of channels, which make up whole vectors unless ``masked``.  A ``first`` of -1 is not written.
-    ``taps`` and ``stride`` are literals, with ``step`` 1, or both None; ``together`` results are in registers at once.
+    ``taps`` and ``stride`` are literals, with ``step`` 1, or both None; ``tile_pixels`` results are in registers.
     """
-    taps_together = taps or 1
-    readers = _readers(together, taps_together, stride or 1, apart)
+    tile_taps = taps or 1
+    readers = _readers(tile_pixels, tile_taps, stride or 1, apart)
 
     def emit(
         e, source, source_row, extent, column, start, stride_now, step, weights, tap_row, tap_column, rows, taps_now,
@@ -80,19 +80,19 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
         adds = builder.zext(builder.icmp_signed("!=", add, _INT(0)), _INT)
         if taps:
             offsets = [_INT(c) for c in readers]
-            span, advance = _INT(max(readers) + 1), _INT(together * stride // apart)
+            span, advance = _INT(max(readers) + 1), _INT(tile_pixels * stride // apart)
         else:
             offsets = [builder.mul(_INT(c), stride_now) for c in readers]
             span = builder.add(builder.add(offsets[-1], builder.mul(builder.sub(taps_now, _INT(1)), step)), _INT(1))
-            advance = builder.mul(_INT(together), stride_now)
+            advance = builder.mul(_INT(tile_pixels), stride_now)
 
         def tile(first, index, edge):
-            there = [builder.icmp_unsigned("<", builder.add(first, _INT(i)), pixels) for i in range(together)]
+            there = [builder.icmp_unsigned("<", builder.add(first, _INT(i)), pixels) for i in range(tile_pixels)]
 
             def block(carried):
                 left, x, w, y = carried
                 mask = e.lane_mask(left) if masked else None
-                places = [e.advance(y, builder.mul(_INT(i), result_pixel)) for i in range(together)]
+                places = [e.advance(y, builder.mul(_INT(i), result_pixel)) for i in range(tile_pixels)]
 
                 def old(_):
                     reads = [columns.or_zeros(t, p) if edge else p for t, p in zip(there, places, strict=True)]
@@ -101,7 +101,7 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
                 def some_taps(carried):
                     x_now, index_now, w_now, *sums = carried
                     x_now, w_now = _opaque(e, x_now), _opaque(e, w_now)
-                    factors = [e.load(w_now, builder.mul(_INT(s), tap_column), mask) for s in range(taps_together)]
+                    factors = [e.load(w_now, builder.mul(_INT(s), tap_column), mask) for s in range(tile_taps)]
                     for offset, users in zip(offsets, readers.values(), strict=True):
                         # unsigned, so that columns before the first are too large
                         exists = builder.icmp_unsigned("<", builder.add(index_now, offset), extent) if edge else None
@@ -117,7 +117,7 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
                     sums = (some_taps(inner) if taps else e.loop(taps_now, inner, some_taps))[3:]
                     return [e.advance(x_now, source_row), e.advance(w_now, tap_row), *sums]
 
-                sums = e.loop(adds, [e.zero] * together, old)
+                sums = e.loop(adds, [e.zero] * tile_pixels, old)
                 sums = e.loop(rows, [x, w, *sums], row)[2:]
                 for total, place, condition in zip(sums, places, there, strict=True):
                     if edge:
@@ -133,7 +133,7 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
 
         def tiles(carried):
             first, index = carried
-            after = builder.add(first, _INT(together))
+            after = builder.add(first, _INT(tile_pixels))
             conditions = [
                 builder.icmp_signed(">=", first, _INT(0)),
                 builder.icmp_signed("<=", after, pixels),
@@ -147,23 +147,23 @@ def weigh_tile(*, target, taps, stride, together, apart=1, masked=False):
                     tile(first, index, True)
             return [after, builder.add(index, advance)]
 
-        count = builder.sdiv(builder.add(builder.sub(pixels, first), _INT(together - 1)), _INT(together))
+        count = builder.sdiv(builder.add(builder.sub(pixels, first), _INT(tile_pixels - 1)), _INT(tile_pixels))
         e.loop(count, [first, start], tiles)
 
-    constants = dict(taps=taps, stride=stride, together=together, apart=apart, masked=masked)
-    return _tile_of_type("weigh", target.lanes, 18, emit, constants, target.hardware_masks)
+    constants = dict(taps=taps, stride=stride, tile_pixels=tile_pixels, apart=apart, masked=masked)
+    return _tile_of_type("depthwise", target.lanes, 18, emit, constants, target.hardware_masks)
 
 
-def correlate_tile(*, target, rows, taps, stride, together, masked=False):
+def depthwise_filter_tile(*, target, rows, taps, stride, tile_pixels, masked=False):
     """sums[r, s] += sum over results i of source[r, start + i * stride + s] * other[i].
 
     Arguments: source, source_row, extent, column; start, stride, first_row, end_row; other, other_pixel, before, tiles,
-    after; sums, tap_row, tap_column; channels: as those of ``weigh_tile``.  Rows of the source before ``first_row`` and
-    from ``end_row`` on are missing.  ``before`` and ``after`` results may read what is missing, unlike the ``tiles`` of
-    ``together`` results between them.  All parameters are literals; only ``stride`` may be None.
+    after; sums, tap_row, tap_column; channels: as those of ``depthwise_tile``.  Rows of the source before ``first_row``
+    and from ``end_row`` on are missing.  ``before`` and ``after`` results may read what is missing, unlike ``tiles``
+    of ``tile_pixels`` results between them.  All parameters are literals; only ``stride`` may be None.
     """
     size = rows * taps
-    copies = max(1, min(together, 8 // size))  # of few sums, to hide latency
+    copies = max(1, min(tile_pixels, 8 // size))  # of few sums, to hide latency
 
     def emit(
         e, source, source_row, extent, column, start, stride_now, first_row, end_row, other, other_pixel, before, tiles,
@@ -216,7 +216,7 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
             def segment(carried):
                 edges, insides, *inner = carried
                 inner = e.loop(edges, inner, some(1, True, mask))
-                return [after, _INT(0), *e.loop(insides, inner, some(together, False, mask))]
+                return [after, _INT(0), *e.loop(insides, inner, some(tile_pixels, False, mask))]
 
             totals = e.loop(2, [before, tiles, x, other_now, start, *totals], segment)[5:]
             for at, place in enumerate(places):
@@ -230,5 +230,5 @@ def correlate_tile(*, target, rows, taps, stride, together, masked=False):
         x = columns.pointer(e.pointer(source), start)
         e.loop(_blocks(e, channels), [channels, x, e.pointer(other), e.pointer(sums)], block)
 
-    constants = dict(rows=rows, taps=taps, stride=stride, together=together, masked=masked)
-    return _tile_of_type("correlate", target.lanes, 17, emit, constants, target.hardware_masks)
+    constants = dict(rows=rows, taps=taps, stride=stride, tile_pixels=tile_pixels, masked=masked)
+    return _tile_of_type("depthwise_filter", target.lanes, 17, emit, constants, target.hardware_masks)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
 
-from ..scalar import activations, arithmetic
+from ...scalar import activations, arithmetic
 
 _LONGEST_NAME = 60
 _FUNCTIONS = {

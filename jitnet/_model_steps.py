@@ -1,0 +1,348 @@
+"""A model's steps: what ``fit``, ``evaluate`` and ``predict`` run, made when they are first asked for."""
+
+import re
+
+from . import _compilation, ops
+from ._fixed import fix, tracing
+from ._locks import building
+from ._registry import snake_case
+from ._structures import flatten, packed
+from .builder import Computation
+from .config import conv_algorithm
+from .core import trace
+from .core.errors import invalid
+from .core.operations.base import display
+from .core.settings import Setting
+from .core.trace import training_mode
+from .core.values import Value, placeholder
+from .gradients import value_and_grad
+from .losses import per_sample
+from .metrics import LossMetric, Traced
+from .step import Step
+
+
+class _Logs:
+    """What a step records, and how its logs are read from the results.
+
+    names, records: of losses, which come first; output_names: of the losses of several outputs.
+    """
+
+    def __init__(self, names: list, records: list, output_names: list):
+        self.records = list(records)
+        self._entries = [(name, None, 1) for name in (*names, *(output_names if records else []))]
+
+    def add(self, name: str, value) -> None:
+        """Record a single number, values (batch,) or a metric's result."""
+        if isinstance(value, Traced) and value.values is None:
+            self.records += [contribution for _, contribution in value.contributions]
+            variables = [variable for variable, _ in value.contributions]
+            self._entries.append((name, (value.metric, variables), len(variables)))
+            return
+        value = value.values if isinstance(value, Traced) else value
+        if not isinstance(value, Value) or not (value.batched or value.shape == ()):
+            shape = display(value.shape) if isinstance(value, Value) else type(value).__name__
+            raise ValueError(
+                f"The log {name!r} is a single number, values (batch,) or the result of a metric. Received: {shape}"
+            )
+        self.records.append(per_sample(value) if value.batched else value)
+        self._entries.append((name, None, 1))
+
+    def attached_to(self, step: Step) -> Step:
+        """The step, whose ``logs`` are [(name, places of its results, (metric, variables) or None)]."""
+        places = iter([*([0] if step.has_loss else []), *step.places])
+        names = _compilation.distinct([name for name, _, _ in self._entries])
+        step.logs = [
+            (name, [next(places) for _ in range(count)], metric)
+            for name, (_, metric, count) in zip(names, self._entries, strict=True)
+        ]
+        return step
+
+
+def read_logs(step: Step, results, samples: int) -> dict:
+    """{name: number} of the results of a step over so many samples."""
+    found = {}
+    for name, places, metric in step.logs:
+        if metric is None:
+            found[name] = float(results[places[0]] / samples)
+        else:
+            owner, variables = metric
+            sums = [results[place : place + v.value.size] for place, v in zip(places, variables, strict=True)]
+            found[name] = owner.result_of(list(zip(variables, sums, strict=True)))
+    return found
+
+
+def unpack_x_y_sample_weight(data) -> tuple:
+    """(x, y, sample_weight) of what a ``train_step`` is given, None where there is none."""
+    data = data if isinstance(data, tuple) else (data,)
+    return (*data, None, None)[:3]
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}_{i + 1}" for i in range(count)]
+
+
+class ModelSteps:
+    """The steps of a model.  Mixed into ``Trainer``."""
+
+    def _is_custom(self, mode: str) -> bool:
+        """Whether the step of a mode is what a class of the user's own says."""
+        name = {"train": "train_step", "evaluate": "test_step"}.get(mode)
+        return name is not None and getattr(type(self), name) is not getattr(ModelSteps, name)
+
+    def _require_compiled(self, method: str) -> None:
+        if self._is_custom("evaluate" if method == "evaluate" else "train"):
+            return
+        if self._compiled is None or not self._compiled["losses"]:
+            raise ValueError(
+                f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss). "
+                "Received: loss=None"
+            )
+        _compilation.checked_weights(self._compiled["loss_weights"])  # whose entries may have been assigned
+        if self._graph_inputs is not None:
+            _compilation.weights_by_output(self._compiled, self.output_names)
+        if self.optimizer is None and method != "evaluate":
+            raise ValueError(
+                f"The model {self.name!r} needs an optimizer before {method}: call model.compile(optimizer, loss). "
+                "Received: optimizer=None"
+            )
+
+    def _step(
+        self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None, arrays=()
+    ) -> Step:  # fmt: skip
+        """The step of a mode: "train", "evaluate" or "predict"; arrays: its data by the names of its arguments."""
+        weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
+        if self._is_custom(mode):
+            return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions})
+        trainable = tuple(v for v in self.trainable_weights)
+        update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
+        penalties = tuple(v.regularizer for v in trainable)
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted)
+        steps = self._steps
+        if key not in steps:
+            with building, tracing():
+                if key not in steps:
+                    options = {"fuse": fuse, "regions": regions}
+                    steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted)
+        return steps[key]
+
+    def _make_step(self, mode, trainable, target_shapes, options, weighted) -> Step:
+        training = mode == "train"
+        with trace.added_losses() as added:
+            inputs, outputs = self._trace(training)
+            added = [ops.mean(value) if value.batched else value for value in added]
+        parts = self._parts()
+        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
+        arguments = dict(zip(names, inputs, strict=True))
+        layer_names = self._names_in_source()
+        title = self._step_title(mode, inputs)
+        if mode == "predict":
+            fix(self, parts)
+            return Step(title, Computation(arguments, outputs, layer_names=layer_names), **options)
+        used = self._loss_list()
+        targets = []
+        for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
+            name = "y" if len(outputs) == 1 else f"y_{i + 1}"
+            shape = self._target_shape(loss, output) if target_shapes is None else target_shapes[i]
+            target = placeholder(name, shape, "int64" if loss.sparse else output.dtype)
+            arguments[name] = target
+            targets.append(target)
+        sample_weight = placeholder("sample_weight", (), outputs[0].dtype)
+        weights = _compilation.weights_by_output(self._compiled, self.output_names)
+        metrics = self._metric_list(used)
+        with training_mode(training):
+            values = []
+            for loss, target, output in zip(used, targets, outputs, strict=True):
+                values.append(_compilation.checked_values("loss", loss.name, loss.call(target, output)))
+            for i, output in enumerate(outputs if weighted else ()):
+                weight = arguments[f"sample_weight_{i + 1}"] = placeholder(f"sample_weight_{i + 1}", (), output.dtype)
+                values[i] = values[i] * weight
+            records = list(values) if len(values) > 1 else []
+            logs = _Logs(["loss"], records, [f"{name}_loss" for name in self.output_names])
+            for metric, i, name in metrics:
+                target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
+                logs.add(name, metric.traced(target, outputs[i]))
+        # of what is trained, as in Keras
+        penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
+        penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in penalised]
+        parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
+        parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
+        fix(self, parts + [self.optimizer] if training else parts)
+        computation = Computation(
+            arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
+            reductions=[loss.reduction for loss in used], trainable=list(trainable) if training else [],
+            optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
+            sample_weight=sample_weight, layer_names=layer_names,
+        )  # fmt: skip
+        return logs.attached_to(Step(title, computation, **options))
+
+    def _step_title(self, mode: str, inputs) -> str:
+        """The first line of a step's source."""
+        kind = type(self).__name__
+        shapes = ", ".join(display(x.shape) for x in inputs)
+        name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
+        return f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
+
+    # ---- steps of the user's own
+
+    def train_step(self, data):
+        """What one step of ``fit`` does, for classes that do something else: traced once, and compiled like any step.
+
+        data: x alone, (x, y) or (x, y, sample_weight): symbolic tensors, in the structure that ``fit`` was given.
+
+        It calls ``jitnet.value_and_grad`` and ``optimizer.apply``, may assign to variables, and returns
+        {name: what is logged}: single numbers, values (batch,), or results of metrics.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+
+        def loss_of_batch():
+            y_pred = self(x, training=True)
+            return self.compute_loss(x, y, y_pred, sample_weight), y_pred
+
+        variables = self.trainable_variables
+        (loss, y_pred), gradients = value_and_grad(loss_of_batch, has_aux=True, variables=variables)()
+        self.optimizer.apply(gradients, variables, loss=loss)
+        return {"loss": loss, **self.compute_metrics(x, y, y_pred, sample_weight)}
+
+    def test_step(self, data):
+        """What one step of ``evaluate`` does; as ``train_step``, without updates."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        return {"loss": loss, **self.compute_metrics(x, y, y_pred, sample_weight)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss that ``compile`` was given, of a batch: a single number, with penalties and ``add_loss``'s."""
+        terms = [ops.mean(value) if value.batched else value for value in trace.losses_added()]
+        if self._compiled and self._compiled["losses"]:
+            outputs = flatten(y_pred)
+            losses = _compilation.losses_by_output(self._compiled, _numbered("output", len(outputs)))
+            weights = _compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
+            for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
+                values = _compilation.checked_values("loss", loss.name, loss.call(target, output))
+                values = values if sample_weight is None else values * sample_weight
+                reduced = ops.sum(values) if loss.reduction == "sum" else ops.mean(values)
+                terms.append(reduced if isinstance(weight, float) and weight == 1.0 else reduced * weight)
+        for variable in self.trainable_weights:
+            if variable.regularizer is not None:
+                terms.append(variable.regularizer(variable))
+        if not terms:
+            raise ValueError(f"The model {self.name!r} has no loss: pass one to compile, or compute one in train_step.")
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    def compute_metrics(self, x=None, y=None, y_pred=None, sample_weight=None) -> dict:
+        """{name: result} of the metrics that ``compile`` was given."""
+        if not self._compiled or not self._compiled["metrics"]:
+            return {}
+        outputs, targets = flatten(y_pred), flatten(y)
+        names = _numbered("output", len(outputs))
+        used = _compilation.losses_by_output(self._compiled, names) if self._compiled["losses"] else [None] * len(names)
+        found = _compilation.metrics_by_output(self._compiled, names, used, outputs)
+        return {name: metric.traced(targets[i], outputs[i]) for metric, i, name in found}
+
+    def _custom_step(self, mode: str, structure, arrays, options: dict) -> Step:
+        """The step of a ``train_step`` or ``test_step`` of the user's own, for data of these shapes.
+
+        structure: names of arguments in the structures of x, y and sample weights.
+        """
+        described = tuple((name, a.shape[1:], str(a.dtype)) for name, a in arrays.items())
+        key = (mode, described, str(structure), *options.values(), tuple(self.trainable_weights), conv_algorithm())
+        if not arrays:
+            raise ValueError(f"A {mode}_step of your own is traced with data: call fit or train_on_batch first.")
+        steps = self._steps
+        if key not in steps:
+            with building, tracing():
+                if key not in steps:
+                    steps[key] = self._trace_custom(mode, structure, described, options)
+        return steps[key]
+
+    def _trace_custom(self, mode: str, structure, described, options: dict) -> Step:
+        arguments = {name: placeholder(name, shape, dtype) for name, shape, dtype in described}
+        tensors = tuple(packed(part, [arguments[name] for name in flatten(part)]) for part in structure)
+        training, method = mode == "train", self.train_step if mode == "train" else self.test_step
+        with trace.effects() as effects, trace.added_losses(), training_mode(training):
+            found = method(tensors if len(tensors) > 1 else tensors[0])
+        if not isinstance(found, dict):
+            kind = type(self).__name__
+            raise TypeError(f"{kind}.{method.__name__} returns a dict of logs by name. Received: {found!r}")
+        fix(self, self._parts())
+        logs = _Logs([], [], [])
+        for name, value in found.items():
+            logs.add(name, value)
+        computation = Computation(
+            arguments, records=logs.records, effects=effects, gathered=True, layer_names=self._names_in_source()
+        )
+        inputs = [value for name, value in arguments.items() if name.startswith("x")]
+        return logs.attached_to(Step(self._step_title(mode, inputs), computation, **options))
+
+    # ---- names
+
+    def _parts(self) -> list:
+        """The model and all layers in it."""
+        found, pending = {}, [self]
+        while pending:
+            layer = pending.pop()
+            if layer not in found:
+                found[layer] = None
+                pending.extend(layer.sublayers())
+        return list(found)
+
+    def _names_in_source(self) -> dict:
+        """Names of layers as the step's source has them: automatic ones are counted from the model's start.
+
+        Two models of the same architecture so have the same source, and compile once.
+        """
+        names, counts, pending = {}, {}, list(self.sublayers())
+        while pending:
+            layer = pending.pop(0)
+            base = snake_case(type(layer).__name__)
+            if re.fullmatch(rf"{base}(_\d+)?", layer.name):
+                number = counts[base] = counts.get(base, -1) + 1
+                names[layer.name] = base if number == 0 else f"{base}_{number}"
+            pending = layer.sublayers() + pending
+        return names
+
+    def _loss_list(self) -> list:
+        """The loss of every output."""
+        return _compilation.losses_by_output(self._compiled, self.output_names)
+
+    @staticmethod
+    def _target_shape(loss, output) -> tuple:
+        return output.shape[1:-1] if loss.sparse else output.shape[1:]
+
+    def _metric_list(self, used) -> list[tuple]:
+        """[(metric, index of its output, its name in the logs)]; used: the losses."""
+        return _compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs)
+
+    def _record_names(self) -> list[str]:
+        """Names of the results in logs."""
+        names, several = ["loss"], len(self._graph_outputs) > 1
+        if several:
+            names += [f"{name}_loss" for name in self.output_names]
+        return _compilation.distinct(names + [name for _, _, name in self._metric_list(self._loss_list())])
+
+    def step_source(self, mode: str = "train", fuse: bool = True) -> str:
+        """The Python source of the step that runs.
+
+        mode: "train", "evaluate" or "infer".
+        fuse: False shows the unfused step, one kernel after the other over reference buffers.
+        """
+        modes = {"train": "train", "evaluate": "evaluate", "infer": "predict", "predict": "predict"}
+        if mode not in modes:
+            raise invalid('step_source expects mode "train", "evaluate" or "infer".', mode=mode)
+        if mode in ("train", "evaluate"):
+            self._require_compiled("step_source")
+        return self._shown_step(modes[mode], fuse).source
+
+    def _shown_step(self, mode: str, fuse: bool = True) -> Step:
+        """The step of a mode; of the user's own the one that ran last, which knows its data."""
+        made = [step for key, step in self._steps.items() if self._is_custom(mode) and key[0] == mode]
+        return made[-1] if made else self._step(mode, fuse=fuse)
+
+    def kernel_source(self, name: str, mode: str = "train") -> str:
+        """The Python source of a kernel that the step of a mode calls, by its name there."""
+        if mode in ("train", "evaluate"):
+            self._require_compiled("kernel_source")
+        return self._shown_step("predict" if mode == "infer" else mode).kernel_source(name)
