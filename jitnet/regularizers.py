@@ -33,14 +33,15 @@ class Regularizer(Fixed, NamesArguments):
         self.l1 = l1
         self.l2 = l2
 
-    def __call__(self, x):
+    def __call__(self, x) -> float:
         """The penalty of the array ``x``, of any shape, summed in float64; of schedules, as at step 0.
 
-        In a ``train_step``: of a variable, as a symbolic number.
+        Of a variable or a symbolic tensor, a symbolic number, which follows schedules.
         """
         if isinstance(x, Value):
             noticed(self)
-            return ops.sum(ops.abs(x)) * Setting(self, "l1") + ops.sum(ops.square(x)) * Setting(self, "l2")
+            absolute, squares = ops.sum(ops.absolute(x)), ops.sum(ops.square(x))
+            return absolute * Setting(self, "l1") + squares * Setting(self, "l2")
         x = np.asarray(x, dtype=np.float64)
         l1, l2 = float(Setting(self, "l1")), float(Setting(self, "l2"))
         return float(l1 * np.abs(x).sum() + l2 * np.square(x).sum())
