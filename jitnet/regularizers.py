@@ -7,11 +7,12 @@ runs; it never calls the object.
 
 import numpy as np
 
-from jitnet import _registry
+from jitnet import _registry, ops
 from jitnet._fixed import Fixed
 from jitnet._settings import Adjustable, described
 from jitnet.core.errors import NamesArguments, module_getattr
 from jitnet.core.settings import Setting
+from jitnet.core.values import Value
 
 
 class Regularizer(Fixed, NamesArguments):
@@ -32,8 +33,14 @@ class Regularizer(Fixed, NamesArguments):
         self.l1 = l1
         self.l2 = l2
 
-    def __call__(self, x) -> float:
-        """The penalty of the array ``x``, of any shape, summed in float64; of schedules, as at step 0."""
+    def __call__(self, x):
+        """The penalty of the array ``x``, of any shape, summed in float64; of schedules, as at step 0.
+
+        Of a variable or a symbolic tensor without a batch axis the penalty is symbolic, too.
+        """
+        if isinstance(x, Value):
+            l1, l2 = Setting(self, "l1"), Setting(self, "l2")
+            return l1 * ops.sum(ops.absolute(x)) + l2 * ops.sum(ops.square(x))
         x = np.asarray(x, dtype=np.float64)
         l1, l2 = float(Setting(self, "l1")), float(Setting(self, "l2"))
         return float(l1 * np.abs(x).sum() + l2 * np.square(x).sum())

@@ -64,6 +64,11 @@ def _sum(*terms) -> str:
     return " + ".join([str(constant), *found] if constant or not found else found)
 
 
+def _is_argument(buffer: Buffer) -> bool:
+    """Whether it is an array of the caller's as it is, not under another shape."""
+    return buffer.kind == "argument" and buffer.root is buffer
+
+
 class StepWriter:
     """Writes the module of a schedule.
 
@@ -120,6 +125,8 @@ class StepWriter:
             return "arena", _sum("base", (memory.offsets[root], "capacity")), shape
         if buffer.kind == "external":
             return checked_name(root.name), _sum((root.nbytes, "begin") if chunked else 0), shape
+        if buffer.kind == "argument":
+            return checked_name(root.name), "0", shape
         if buffer.kind == "whole":
             return "arena", f"{memory.offsets[root]}", shape
         if buffer.kind == "partial" and root.source is not None:
@@ -176,7 +183,7 @@ class StepWriter:
         """Buffers of one name are told apart by what they view."""
         if buffer.kind == "partial" and not alone and self.schedule.regions is None:
             return f"{self._name(buffer, True)}_of_chunks"  # the only function where both are seen
-        if buffer.kind == "argument":
+        if _is_argument(buffer):
             return checked_name(buffer.name)
         if buffer not in self._buffer_names:
             wanted = identifier(buffer.name)
@@ -209,7 +216,7 @@ class StepWriter:
             alone = isinstance(axis, Batch) or (self.schedule.regions is None and call.batched)
             for buffer in call.buffers:
                 name = self._name(buffer, alone)
-                if buffer.kind != "argument" and name not in seen:
+                if not _is_argument(buffer) and name not in seen:
                     seen.add(name)
                     views.append(f"    {name} = {self._view(buffer, axis, alone)}")
             arguments = [self._argument(a, axis, alone) for a in call.arguments.values()]
@@ -223,7 +230,7 @@ class StepWriter:
         buffer = argument.buffer if isinstance(argument, Out) else argument
         if not isinstance(buffer, Buffer):
             return self.scalar(argument, axis)
-        if buffer.kind == "argument":
+        if _is_argument(buffer):
             return buffer.dtype, max(1, len(buffer.shape)) + (buffer.name == "chunk_gradients")
         return buffer.dtype, len(self._place(buffer, axis, alone)[2])
 
