@@ -5,7 +5,7 @@ import numpy as np
 from . import _registry, ops
 from ._fixed import Fixed
 from ._settings import Adjustable, described
-from .core import checks, trace
+from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr
 from .core.operations import losses as operations
 from .core.operations.elementwise import Unary
@@ -39,16 +39,10 @@ class Loss(Fixed, NamesArguments):
         raise TypeError(f"{type(self).__name__} lacks a call method")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        """The loss of arrays, as a float, or as (batch,) without a reduction.
-
-        Of symbolic tensors values (batch,); in a ``train_step`` as of arrays, a single number.
-        """
+        """The loss of a batch: of arrays a float, of symbolic tensors a single number; without a reduction (batch,)."""
         if isinstance(y_pred, SymbolicTensor):
             values = per_sample(self.call(y_true, y_pred))
-            if not trace.collects_effects():
-                return values
-            values = values if sample_weight is None else values * sample_weight
-            return self.reduced(values)
+            return self.reduced(values if sample_weight is None else values * sample_weight)
         from .eager import evaluate_function
 
         y_pred = np.asarray(y_pred)
@@ -62,7 +56,7 @@ class Loss(Fixed, NamesArguments):
         return float(values.sum() if self.reduction == "sum" else values.mean())
 
     def reduced(self, values):
-        """The loss of a batch, of symbolic values (batch,)."""
+        """The loss of a batch, of symbolic values (batch,), which it is without a reduction."""
         if self.reduction == "none":
             return values
         return ops.sum(values) if self.reduction == "sum" else ops.mean(values)

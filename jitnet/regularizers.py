@@ -33,14 +33,14 @@ class Regularizer(Fixed, NamesArguments):
         self.l1 = l1
         self.l2 = l2
 
-    def __call__(self, x):
+    def __call__(self, x) -> float:
         """The penalty of the array ``x``, of any shape, summed in float64; of schedules, as at step 0.
 
-        Of a variable or a symbolic tensor without a batch axis the penalty is symbolic, too.
+        Of a variable or a symbolic tensor, a symbolic number, which follows schedules.
         """
         if isinstance(x, Value):
-            l1, l2 = Setting(self, "l1"), Setting(self, "l2")
-            return l1 * ops.sum(ops.absolute(x)) + l2 * ops.sum(ops.square(x))
+            absolute, squares = ops.sum(ops.absolute(x)), ops.sum(ops.square(x))
+            return absolute * Setting(self, "l1") + squares * Setting(self, "l2")
         x = np.asarray(x, dtype=np.float64)
         l1, l2 = float(Setting(self, "l1")), float(Setting(self, "l2"))
         return float(l1 * np.abs(x).sum() + l2 * np.square(x).sum())
