@@ -181,7 +181,7 @@ def test_images_labels_and_random_numbers():
 def test_errors():
     x = np.ones((4, 3), np.float32)
 
-    with pytest.raises(ValueError, match=r"value_and_grad takes a function. Received: function=3"):
+    with pytest.raises(ValueError, match=r"value_and_grad takes a function\. Received: function=3"):
         jitnet.value_and_grad(3)
     with pytest.raises(ValueError, match=r"single number, such as jitnet.ops.mean.*\n?.*Received: shape=\(None, 3\)"):
         jitnet.value_and_grad(lambda x: x * 2)(x)
