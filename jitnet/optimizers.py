@@ -79,7 +79,11 @@ class _Source(Number):
         self._optimizer, self.name = optimizer, key
 
     def values(self, steps, evaluate):
-        return evaluate(self._optimizer._hyperparameters[self.name], steps)
+        optimizer = self._optimizer
+        updates = (steps - np.min(steps) + optimizer.iterations) // optimizer.accumulates
+        found = evaluate(optimizer._hyperparameters[self.name], updates)
+        # an average begins with the first parameters, as in Keras
+        return np.where(updates == 0, 0.0, found) if self.name == "ema_momentum" else found
 
 
 class _Steps(Number):
@@ -128,6 +132,9 @@ class Optimizer(Fixed, NamesArguments):
         unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
         if unknown:
             raise unknown_arguments(type(self).__name__, unknown, ["name", *_OPTIONS, *self.hyperparameter_names])
+        missing = [key for key in self.hyperparameter_names if key not in hyperparameters]
+        if missing:
+            raise TypeError(f"{kind} passes its hyperparameters to Optimizer.__init__. Missing: {', '.join(missing)}")
         for key in self.hyperparameter_names:
             self._set(key, hyperparameters[key])
         if self.averages:
@@ -175,10 +182,10 @@ class Optimizer(Fixed, NamesArguments):
     def _value(self, key) -> float:
         """A hyperparameter at the next step."""
         value = self._hyperparameters[key]
-        return value if isinstance(value, float) else float(value(self.iterations))
+        return value if isinstance(value, float) else float(value(self.iterations // self.accumulates))
 
     def __setattr__(self, key, value):
-        if key not in type(self).hyperparameter_names:
+        if key not in vars(self).get("_hyperparameters", type(self).hyperparameter_names):
             made = "_hyperparameters" in vars(self) and type(self).__module__ == __name__
             if made and not key.startswith("_") and key not in vars(self) and not hasattr(type(self), key):
                 public = [name for name in vars(self) if not name.startswith("_")]

@@ -45,6 +45,7 @@ class Step:
         self._settings = built.settings
         self.states = built.updates.states
         self.optimizer = self.states[0].optimizer if self.states else None
+        self._structures = [state.optimizer.structure for state in self.states]
         updated = [variable for state in self.states for variable in state.variables]
         self.trainable = list(dict.fromkeys([*computation.trainable, *built.lowering.first_gradients, *updated]))
         with building:
@@ -72,6 +73,10 @@ class Step:
         self._compiled = False
         self.free: list[Workspace] = []  # those that no thread is using
         self.seconds_per_step = 0.01  # a guess before the first run, so that a run returns often enough
+
+    def fits_optimizers(self) -> bool:
+        """Whether its optimizers still are what the program was written from."""
+        return self._structures == [state.optimizer.structure for state in self.states]
 
     def _name_storages(self) -> dict:
         names, counts = {}, {"parameters": 0, "state": 0}

@@ -120,6 +120,8 @@ class StepWriter:
             return "arena", _sum("base", (memory.offsets[root], "capacity")), shape
         if buffer.kind == "external":
             return checked_name(root.name), _sum((root.nbytes, "begin") if chunked else 0), shape
+        if buffer.kind == "argument":
+            return checked_name(root.name), "0", shape
         if buffer.kind == "whole":
             return "arena", f"{memory.offsets[root]}", shape
         if buffer.kind == "partial" and root.source is not None:
