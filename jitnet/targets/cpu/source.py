@@ -25,6 +25,7 @@ RESERVED = (
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
+_OPTIONAL = ("blocks", "parts", "update_threads", "constants", "seed", "t", "results")  # not every step needs them
 _COUNTS = ("chunks", "blocks", "parts", "threads", "update_threads")  # what launchers take besides
 
 
@@ -120,6 +121,8 @@ class StepWriter:
             return "arena", _sum("base", (memory.offsets[root], "capacity")), shape
         if buffer.kind == "external":
             return checked_name(root.name), _sum((root.nbytes, "begin") if chunked else 0), shape
+        if buffer.kind == "argument":
+            return checked_name(root.name), "0", shape
         if buffer.kind == "whole":
             return "arena", f"{memory.offsets[root]}", shape
         if buffer.kind == "partial" and root.source is not None:
@@ -136,8 +139,6 @@ class StepWriter:
         if buffer.kind in ("gradient", "slot"):
             argument = "gradients" if buffer.kind == "gradient" else root.name
             return argument, f"{self.schedule.layout.offsets[buffer.source] * itemsize}", shape
-        if buffer.kind == "argument":
-            return checked_name(root.name), "0", shape
         if buffer.kind == "flat":
             place = buffer.source
             start = f"({place.start} + begin) * {itemsize}" if place.start else f"begin * {itemsize}"
@@ -241,7 +242,8 @@ class StepWriter:
 
     def _function(self, section: Section) -> list[str]:
         """The function of a section; of one that runs in parts also its launcher."""
-        body = [line for axis, calls in section.parts for line in self._part(axis, calls)]
+        parts = [self._part(axis, calls) for axis, calls in section.parts]
+        body = [line for number, part in enumerate(parts) for line in ([""] if number else []) + part]
         body = self._hyperparameters(body) + body
         after = self._calls(section.after, None)
         if section.axis is None:
@@ -300,6 +302,9 @@ class StepWriter:
             step += _wrapped(name, arguments, "", indent)
         step += [] if step else ["    pass"]
         head = self._hyperparameters(step)
+        if "order" not in self.arguments:  # called from Python for each batch: every argument costs time there
+            used = self._used([*functions, *step])
+            self.arguments = [a for a in self.arguments if a in used or a not in _OPTIONAL]
         signature = _wrapped("def step", self.arguments, ":", "")
         functions += [*signature, *head, *step, "", "", "step_compiled = compile_function(step)", "", ""]
         functions += self._run_steps()
