@@ -10,13 +10,13 @@ from ...kernels.cpu.runtime.generated import generated_module, specialised_modul
 _MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 
 
-def load(source: str, functions: dict, plans) -> object:
+def load(source: str, functions: dict, generated) -> object:
     """The module of ``source``; what Numba compiles of it is kept in the user's cache.
 
-    functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
+    functions: users' own @njit functions by name; generated: the specialised kernels that the source imports.
     """
-    for plan in plans:
-        specialised_module(plan.source)
+    for kernel in generated:
+        specialised_module(kernel.source)
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
     module = _MODULES.get(key)

@@ -9,7 +9,7 @@ _VECTORS = 4  # chains of additions that hide one another's latency: 4 cycles, o
 
 
 @dataclass(frozen=True)
-class BiasGradientPlan(TemplateKernel):
+class BiasGradientKernel(TemplateKernel):
     """``kernel(dy, dbias, accumulate)``, for arrays of any size."""
 
     dtype: str
@@ -27,6 +27,6 @@ class BiasGradientPlan(TemplateKernel):
         return self.widest_vectors | dict(VECTORS=_VECTORS)
 
 
-def bias_add_backward_plan(dtype="float32", target=None) -> BiasGradientPlan:
+def bias_add_backward_kernel(dtype="float32", target=None) -> BiasGradientKernel:
     """Gradients of biases of ``dtype``."""
-    return BiasGradientPlan(dtype, target or vector_target())
+    return BiasGradientKernel(dtype, target or vector_target())

@@ -1,7 +1,7 @@
-"""Plans for products of matrices: dense layers forward and backward, on the tiles of ``jitnet.kernels.cpu.tiles.simd``.
+"""Products of matrices: dense layers forward and backward, on the tiles of ``jitnet.kernels.cpu.tiles.simd``.
 
-A plan names a kernel and says what the caller must provide; ``plan.kernel()`` writes, compiles and caches it.  Every
-count is a run-time argument, so one kernel per plan's type serves all dense layers of a model and any batch size.
+A specialised kernel says what the caller must provide; its ``kernel()`` is written, compiled and cached.  Every
+count is a run-time argument, so one kernel of a kind serves all dense layers of a model and any batch size.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def _tile_shape(target: VectorTarget) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class _MatrixPlan(TemplateKernel):
+class _MatrixKernel(TemplateKernel):
     dtype: str
     epilogue: str
     target: VectorTarget
@@ -51,10 +51,10 @@ class _MatrixPlan(TemplateKernel):
 
 
 @dataclass(frozen=True)
-class MatrixMultiply(_MatrixPlan):
+class MatrixMultiply(_MatrixKernel):
     """``kernel(a, b[, bias or activation], c, workspace)``: c (M, N) = epilogue(a (M, K) @ b (K, N)).
 
-    With ``panels`` b lies in memory as ``transpose.panels_plan`` leaves it, so many columns side by side.
+    With ``panels`` b lies in memory as ``transpose.panels_kernel`` leaves it, so many columns side by side.
     """
 
     workspace_elements: int  # 0: b is read in place; every chunk that runs at the same time needs its own
@@ -80,7 +80,7 @@ class MatrixMultiply(_MatrixPlan):
         return values | dict(NARROW=bool(self.narrow), PANELS=bool(self.panels))
 
 
-class MatrixMultiplyPart(_MatrixPlan):
+class MatrixMultiplyPart(_MatrixKernel):
     """``kernel(a, b, c, part, first, last)``: c[:, part] = a[:, first:last] @ b[first:last]; c: (M, P, N)."""
 
     template = _prefix = "matrix_multiply_part"
@@ -92,7 +92,7 @@ class MatrixMultiplyPart(_MatrixPlan):
 
 
 @dataclass(frozen=True)
-class MatrixMultiplyTransposed(_MatrixPlan):
+class MatrixMultiplyTransposed(_MatrixKernel):
     """``kernel(x, dy, dkernel, first, last)``: rows [first, last) of dkernel (K, N) = or += x (M, K).T @ dy (M, N)."""
 
     packed: bool
@@ -130,7 +130,7 @@ def _narrow(columns: int, dtype: str, target: VectorTarget) -> int:
     return lanes if columns <= lanes else 0
 
 
-def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
+def matrix_multiply_kernel(rows, depth, columns, dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
     """Product of (rows, depth) and (depth, columns); epilogue: store, accumulate, bias, bias_relu or relu_mask.
 
     Dense forward is ``kernel(x, w, bias, y, workspace)``, dense backward to the input
@@ -149,19 +149,19 @@ def matrix_multiply_plan(rows, depth, columns, dtype="float32", epilogue="store"
     return MatrixMultiply(dtype, epilogue, target, narrow, workspace)
 
 
-def matrix_multiply_panels_plan(dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
+def matrix_multiply_panels_kernel(dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
     """The same product with b in panels: large weights are read from one end to the other."""
     target = target or vector_target()
     panels = _tile_shape(target)[1] * target.lanes(dtype)
     return MatrixMultiply(dtype, epilogue, target, 0, 0, panels)
 
 
-def matrix_multiply_part_plan(dtype="float32", target=None) -> MatrixMultiplyPart:
+def matrix_multiply_part_kernel(dtype="float32", target=None) -> MatrixMultiplyPart:
     """Dense forward as partial sums, one for each part of the weights' rows.  The kernel takes matrices of any size."""
     return MatrixMultiplyPart(dtype, "store", target or vector_target(), 0)
 
 
-def matrix_multiply_transposed_plan(
+def matrix_multiply_transposed_kernel(
     rows, depth, columns, dtype="float32", epilogue="store", target=None
 ) -> MatrixMultiplyTransposed:
     """Dense backward to the weights (depth, columns) over ``rows``; epilogue: store or accumulate.
