@@ -9,6 +9,7 @@ from . import _interrupts, schedules
 from ._locks import building
 from .builder import Builder, Computation
 from .config import conv_algorithm
+from .core.errors import unknown_name
 from .kernels.cpu.runtime.threads import get_num_threads
 from .targets.cpu import thresholds
 from .targets.cpu.load import load
@@ -66,7 +67,7 @@ class Step:
         self.source = writer.source()
         self._functions = writer.functions
         self._kernel_calls, self._function_calls = list(writer.kernel_calls), writer.function_calls
-        self._generated = list(writer.generated.values())
+        self._specialised, self._kernels = writer.generated, writer.kernels
         self._module = None
         self._compiled = False
         self.free: list[Workspace] = []  # those that no thread is using
@@ -93,6 +94,19 @@ class Step:
         names += [state.iterations for state in self.states]
         return [*names, "seed", "t", "results"]
 
+    def kernel_source(self, name: str) -> str:
+        """The source of the kernel that the step calls by this name; of a specialised one, of its whole module."""
+        if name in self._specialised:
+            return self._specialised[name].source
+        if name not in self._kernels:
+            raise unknown_name("kernel of the step", name, [*self._kernels, *self._specialised])
+        from importlib import import_module
+
+        from .kernels.cpu.runtime.jit import kernel_source
+
+        module, function = self._kernels[name]
+        return kernel_source(getattr(import_module(f"jitnet.kernels.cpu.{module}"), function))
+
     # ---- running
 
     @property
@@ -106,7 +120,7 @@ class Step:
         if self._module is None:
             with building:
                 if self._module is None:
-                    module = load(self.source, self._functions, self._generated)
+                    module = load(self.source, self._functions, list(self._specialised.values()))
                     self._compile_functions(module)
                     self._module = module
         return self._module

@@ -1,13 +1,10 @@
-"""The planner's rewrites: a fused step computes what the unfused one does, in float64 to rounding."""
+"""The CPU's rewrites together: a fused step computes what the unfused one does, in float64 to rounding."""
 
 import numpy as np
 import pytest
 
 import jitnet
-from jitnet import layers, ops
-from jitnet.core.program import Out, Program
-from jitnet.core.rewrites.copies import remove_copies
-from jitnet.core.trace import topological_order
+from jitnet import layers
 from jitnet.layers.base import clear_names
 from jitnet.targets.cpu import thresholds
 
@@ -172,22 +169,6 @@ def test_relu_moves_behind_max_pooling():
     assert body.index(" relu_forward(") < body.index(" max_pool2d")
 
 
-def test_relu_that_others_read_stays_before_max_pooling():
-    from jitnet.core.rewrites.pooling import pool_before_relu
-
-    x = jitnet.Input((4, 4, 2))
-    y = ops.relu(x)
-    outputs = [ops.max_pool(y, 2), ops.max_pool(ops.relu(y), 2)]
-    applications = topological_order(outputs)
-    names = [a.operation.name for a in pool_before_relu(applications, outputs)]
-    # y has two readers, so only the second relu moves
-    assert names == ["relu", "max_pool2d", "max_pool2d", "relu"]
-    z = ops.relu(x)
-    outputs = [ops.max_pool(z, 2), z]
-    names = [a.operation.name for a in pool_before_relu(topological_order(outputs), outputs)]
-    assert names == ["relu", "max_pool2d"]
-
-
 @pytest.mark.parametrize(
     ("channels", "filters", "groups", "depthwise"),
     [(5, 5, 5, True), (4, 4, 2, False), (3, 6, 3, False), (1, 1, 1, False)],
@@ -313,47 +294,6 @@ def test_frozen_batch_normalisation_is_folded_in_training_and_passes_gradients()
     for name, gradient in unfused.items():
         scale = max(abs(gradient).max(), 1e-3)
         np.testing.assert_allclose(fused[name], gradient, rtol=0, atol=1e-12 * scale, err_msg=name)
-
-
-def copies(make):
-    """Kernels and roots that are left of the calls that ``make(program, value, add)`` emits around a copy."""
-    program = Program()
-    names = {name: program.temporary(name, (3,), "float32", "batch") for name in ("source", "copy", "other")}
-
-    def call(kernel, read, write, accumulate=False):
-        out = Out(names[write], accumulate)
-        program.call(f"shape.{kernel}", dy=names[read], dx=out, accumulate=accumulate)
-
-    call("copy_backward", "other", "source")
-    call("copy_backward", "source", "copy")
-    make(call)
-    program.calls[0].opcode = "shape.kept"
-    remove_copies(program)
-    return [(c.opcode, c["dy"].root.name, c["dx"].root.name) for c in program.calls[1:]]
-
-
-def test_a_copied_gradient_is_left_out_where_nothing_can_tell():
-    def last_reader_first(call):
-        call("square", "source", "other", True)
-        call("square", "other", "copy", True)
-
-    assert copies(last_reader_first) == [("shape.square", "source", "other"), ("shape.square", "other", "source")]
-
-    def reader_last(call):
-        call("square", "other", "copy", True)
-        call("square", "source", "other", True)
-
-    assert copies(reader_last)[0][0] == "shape.copy_backward"
-
-    def read_and_added_to_at_once(call):
-        call("square", "source", "copy", True)
-
-    assert copies(read_and_added_to_at_once)[0][0] == "shape.copy_backward"
-
-    def original_changes(call):
-        call("square", "copy", "source", True)
-
-    assert copies(original_changes)[0][0] == "shape.copy_backward"
 
 
 def test_a_residual_block_copies_no_gradient():

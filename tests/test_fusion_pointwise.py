@@ -9,11 +9,6 @@ from small_networks import digest
 
 import jitnet
 from jitnet import layers, ops
-from jitnet.core.autodiff import Gradients
-from jitnet.core.lowering import Lowering
-from jitnet.core.operations.elementwise import Binary, Unary
-from jitnet.core.program import Program
-from jitnet.core.rewrites.pointwise import _Pointwise
 from jitnet.kernels.scalar import activations, arithmetic
 from jitnet.targets.cpu import thresholds
 
@@ -140,23 +135,6 @@ def test_what_changes_later_is_not_computed_again():
     expected, results = unfused.run(*drawn), fused.run(*drawn)
     np.testing.assert_allclose(results[case].output, expected[case].output, rtol=1e-13)
     check(results, expected, case, 1e-12)
-
-
-@pytest.mark.parametrize("name", [*activations.NAMES, *arithmetic.NAMES])
-def test_every_function_can_be_part_of_a_chain(name):
-    """From its two scalar functions alone, forward and backward."""
-    x, y = (jitnet.Input((3,)) for _ in range(2))
-    operation = Binary(name) if name in arithmetic.NAMES else Unary(name, [0.5] * len(activations.parameters(name)))
-    result = operation(x, y) if name in arithmetic.NAMES else operation(x)
-    program = Program()
-    lowering = Lowering(program)
-    gradients = Gradients(lowering, {x, y, result})
-    gradients.target(result, batched=True)
-    gradients.differentiate(lowering.lower([result.producer]))
-    pointwise = [_Pointwise.of(call) for call in program.calls]
-    assert all(pointwise)
-    assert pointwise[0].function == name
-    assert all(item.function is None or item.function.startswith(name) for item in pointwise)
 
 
 def test_a_long_chain_over_many_arrays_is_vectorised():

@@ -17,7 +17,7 @@ generated steps and tests read real argument names.
 """
 
 from ..scalar import activations, arithmetic
-from .runtime.jit import FASTMATH, kernel, kernel_attributes  # noqa: F401 (used by the templates)
+from .runtime.jit import FASTMATH, kernel, kernel_attributes, written  # noqa: F401 (used by the templates)
 from .runtime.vector_math import scalar_functions
 
 # A loop over one array and a loop over two are the same arithmetic; the compiler only vectorises the second where the
@@ -133,10 +133,10 @@ def {name}_backward_{of}(a, b, dy, d{of}, shape, a_strides, b_strides, accumulat
 def _define(template, **words):
     """Run a filled-in template in this module and make kernels of its functions."""
     source = template.format(**words)
-    names = [line[4 : line.index("(")] for line in source.splitlines() if line.startswith("def ")]
     exec(compile(source, __file__, "exec"), globals())
-    for name in names:
-        globals()[name] = kernel(globals()[name])
+    for function in source.split("\ndef ")[1:]:
+        name = function[: function.index("(")]
+        globals()[name] = written(kernel(globals()[name]), f"def {function}")
 
 
 def _define_activation(name):

@@ -6,7 +6,7 @@ negative indices, which keeps the compiler from vectorising.
 """
 
 from ..scalar import optimizers
-from .runtime.jit import kernel, kernel_attributes, scalar  # noqa: F401 (the templates name them)
+from .runtime.jit import kernel, kernel_attributes, scalar, written  # noqa: F401 (the templates name them)
 
 _UPDATE = '''
 def {name}_update({arguments}):
@@ -41,8 +41,9 @@ def _define(name: str) -> None:
     for function in (name, f"{name}_scalars"):
         if hasattr(optimizers, function):
             globals()[function] = scalar(getattr(optimizers, function))
-    exec(compile(_update_source(name), __file__, "exec"), globals())
-    globals()[f"{name}_update"] = kernel(globals()[f"{name}_update"])
+    source = _update_source(name)
+    exec(compile(source, __file__, "exec"), globals())
+    globals()[f"{name}_update"] = written(kernel(globals()[f"{name}_update"]), source)
 
 
 for _name in optimizers.UPDATES:

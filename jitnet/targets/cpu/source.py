@@ -356,4 +356,4 @@ def _commented(lines: list[str], call: Call) -> list[str]:
     comment = f"  # {identifier(call.layer)} {shape}" if call.layer else f"  # {shape}"
     if len(lines[-1]) + len(comment) <= LINE:
         return [*lines[:-1], lines[-1] + comment]
-    return lines
+    return [f"    {comment.strip()}", *lines]

@@ -12,6 +12,7 @@ optimise it again there, which costs seconds, and a kernel optimised twice does 
 import functools
 import hashlib
 import importlib
+import inspect
 import itertools
 import pickle
 import re
@@ -346,6 +347,17 @@ def _called_by_symbol(dispatcher, name: str, user: int | None = None):
 def kernel(function):
     """Decorator of every CPU kernel: a function without a result.  Its first line is ``kernel_attributes()``."""
     return _kernel(function, OPTIONS)
+
+
+def written(dispatcher, source: str):
+    """A kernel that was made of a template and keeps its ``source``, which ``inspect`` would look for in a file."""
+    dispatcher.source = source.strip() + "\n"
+    return dispatcher
+
+
+def kernel_source(dispatcher) -> str:
+    """The source of a kernel."""
+    return getattr(dispatcher, "source", None) or inspect.getsource(dispatcher.py_func)
 
 
 def exact_kernel(function):
