@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jitnet.kernels.cpu.fast.template import TemplateKernel
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-_VECTORS = 4  # chains of additions that hide one another's latency: 4 cycles, one addition per cycle
+_VECTORS = 4  # chains of additions that hide one another's latency: 4 cycles, one addition per cycle (a guess)
 
 
 @dataclass(frozen=True)

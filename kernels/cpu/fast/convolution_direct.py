@@ -175,7 +175,10 @@ class ConvolutionKernel(TemplateKernel):
         return groups_per_vector, lanes, *self._tile_shape(max(self._widths()), -(-taps // phases), stride, total)
 
     def _tile_shape(self, width: int, taps: int, stride: int, total: int) -> tuple[int, int]:
-        """(vectors, pixels) of a convolution tile: the fewest cycles per useful product by a simple count."""
+        """(vectors, pixels) of a convolution tile: the fewest cycles per useful product by a simple count.
+
+        The weights of loads, spilled registers and second sizes in that count are a guess.
+        """
         best = None
         for vectors in (1, 2, 3, 4):
             if total % vectors:

@@ -11,7 +11,7 @@ from functools import cached_property
 from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-LARGEST_TABLE = 24 * 1024  # bytes of weights that a tile of backward_data reads: they stay in the first cache
+LARGEST_TABLE = 24 * 1024  # bytes of weights that a tile of backward_data reads, in the first-level cache (a guess)
 
 
 def _vectors(size: int, target: VectorTarget, itemsize: int) -> tuple[int, int]:
@@ -79,7 +79,7 @@ class PooledConvolutionKernel(TemplateKernel):
             return False
         weight = {64: 2}
         if self.kind == "backward_filter":
-            # loads that are not aligned
+            # 1.4: loads that are not aligned (a guess)
             here = 1.4 * rows * vectors * filters
             wide, dense = self.target.lanes(self.dtype, filters), 4 * rows * taps * channels
             dense *= -(-filters // wide)

@@ -10,7 +10,7 @@ from jitnet.kernels.cpu.fast.template import TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 PRODUCTS, TAPS = 6, 5  # of two outputs, and of a row
-LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as long as the row
+LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as long as the row (a guess)
 
 
 @dataclass(frozen=True)

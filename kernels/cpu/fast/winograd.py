@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
+# How the sizes of blocks were found is not recorded; ``winograd_outputs`` says what was measured for the limits.
 _BLOCK_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
 _MOST_TILES = 16
 _FILTER_BLOCK_BYTES = 9 << 16  # the same backward to the weights, whose sums are transformed once per block
@@ -203,7 +204,7 @@ def winograd_outputs(kind, kernel_shape, height, width, stride, dilation, dtype=
 
 
 def _cost(outputs, channels, filters, height, width):
-    """Multiplications of an image; transforming one channel at one position takes as long as 5 of them."""
+    """Multiplications of an image; transforming one channel at one position takes as long as 5 of them (a guess)."""
     tiles = -(-height // outputs) * -(-width // outputs)
     return tiles * (outputs + 2) ** 2 * (channels * filters + 5 * (channels + filters))
 
