@@ -15,7 +15,7 @@ from jitnet.kernels.cpu.runtime.vectors import BFloat16Target, bfloat16_target
 _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
 _DENSE_ROWS = 8  # of a tile without AMX: 16 sums of 2 vectors hide the latency of the products (a guess)
-_LEAST_DEPTH, _LEAST_DENSE = 6, 64  # of depth, from which rounding pays (see ``rounding_pays``; these limits are a guess)
+_LEAST_DEPTH, _LEAST_DENSE = 6, 64  # of depth, for ``rounding_pays`` (these limits are a guess)
 _MOST_PAIRS = 4  # that take no longer than a block of 16, when an image is transposed (how it was found: not recorded)
 _PACKED_HALVES = 1 << 17  # of rows of A that are packed at a time, in the second-level cache with B (a guess)
 
