@@ -39,9 +39,13 @@ class Loss(Fixed, NamesArguments):
         raise TypeError(f"{type(self).__name__} lacks a call method")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        """The loss of arrays, as a float, or as (batch,) without a reduction; of symbolic tensors, values (batch,)."""
+        """The loss of a batch: of arrays a float, of symbolic tensors a single number; without a reduction (batch,)."""
         if isinstance(y_pred, SymbolicTensor):
-            return per_sample(self.call(y_true, y_pred))
+            values = per_sample(self.call(y_true, y_pred))
+            values = values if sample_weight is None else values * sample_weight
+            if self.reduction == "none":
+                return values
+            return ops.sum(values) if self.reduction == "sum" else ops.mean(values)
         from .eager import evaluate_function
 
         y_pred = np.asarray(y_pred)

@@ -5,15 +5,25 @@ import json
 import numpy as np
 
 from . import _compilation, _registry, _schema, data, saving
+from ._layer_graph import (
+    as_lists,
+    batch_size_of,
+    check_batched,
+    described_input,
+    input_of,
+    link,
+    nodes_between,
+    numbered,
+    place_of_weight,
+)
 from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, policy, trace
 from .core.errors import invalid, module_getattr
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
-from .core.trace import Application
 from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
-from .layers.base import REGISTRY, Layer, Node, unique_layer_name
+from .layers.base import REGISTRY, Layer, unique_layer_name
 from .layers.input import InputLayer
 from .training import Trainer
 
@@ -49,18 +59,18 @@ class Model(Trainer, Layer):
     # ---- the graph of layers
 
     def _connect(self, inputs, outputs) -> None:
-        self._input_structure, self._output_structure = _lists(inputs), _lists(outputs)
+        self._input_structure, self._output_structure = as_lists(inputs), as_lists(outputs)
         graph_inputs, self._graph_outputs = flatten(inputs), flatten(outputs)
         for x in [*graph_inputs, *self._graph_outputs]:
             if not isinstance(x, SymbolicTensor):
                 raise TypeError(f"Model expects tensors made by Input and by layers. Received: {x!r}")
         for place, tensors in (("inputs", graph_inputs), ("outputs", self._graph_outputs)):
-            _check_batched(f"Model expects {place} with a batch axis.", tensors)
-        sizes = [_batch_size_of(x) for x in graph_inputs]
+            check_batched(f"Model expects {place} with a batch axis.", tensors)
+        sizes = [batch_size_of(x) for x in graph_inputs]
         if len(set(sizes) - {None}) > 1:
             raise invalid("Model expects inputs of one batch size.", batch_size=sizes)
         self._fixed_batch_size = max((size for size in sizes if size is not None), default=None)
-        self._nodes, self._ordered_layers = _nodes_between(graph_inputs, self._graph_outputs)
+        self._nodes, self._ordered_layers = nodes_between(graph_inputs, self._graph_outputs)
         self._connected = self.built = True
         self._graph_inputs = graph_inputs  # last: with it the model is ready for other threads
 
@@ -128,8 +138,8 @@ class Model(Trainer, Layer):
         """Call the model for the first time, on a structure of tensors."""
         outputs = self(tensors)
         found = flatten(outputs)
-        _check_batched(f"The model {self.name!r} must return tensors with a batch axis.", found)
-        self._input_structure, self._output_structure, self._graph_outputs = tensors, _lists(outputs), found
+        check_batched(f"The model {self.name!r} must return tensors with a batch axis.", found)
+        self._input_structure, self._output_structure, self._graph_outputs = tensors, as_lists(outputs), found
         self._graph_inputs = flatten(tensors)
 
     def _matched_inputs(self, given, place: str) -> list:
@@ -190,7 +200,7 @@ class Model(Trainer, Layer):
 
         def replaced(leaf):
             if isinstance(leaf, Variable) and layers is not None:
-                owner, number = _place_of_weight(leaf, layers)
+                owner, number = place_of_weight(leaf, layers)
                 if owner is None or len(layers[owner].weights) <= number:
                     raise ValueError(
                         f"The model {self.name!r} cannot be cloned: it uses {leaf.name!r} outside of its layer, before "
@@ -223,7 +233,7 @@ class Model(Trainer, Layer):
         super().__setstate__(state)
         self._forget_steps()
         for node in self._nodes:
-            _link(node)
+            link(node)
         for node in first:
             node.layer._first_node = node
 
@@ -267,7 +277,7 @@ class Model(Trainer, Layer):
             if isinstance(structure, Constant):
                 return {"constant": structure.array.tolist(), "dtype": structure.dtype}
             if isinstance(structure, Variable):
-                layer, number = _place_of_weight(structure, places)
+                layer, number = place_of_weight(structure, places)
                 if layer is not None:
                     return {"weight": [places[layer], number]}
                 raise TypeError(
@@ -306,7 +316,7 @@ class Model(Trainer, Layer):
             "layers": [_registry.serialize(layer) for layer in places],
             "nodes": nodes,
             "outputs": [{"tensor": tensors[x]} for x in self._graph_outputs],
-            "structures": [_numbered(self._input_structure), _numbered(self._output_structure)],
+            "structures": [numbered(self._input_structure), numbered(self._output_structure)],
         }
 
     @classmethod
@@ -499,116 +509,6 @@ def _registry_unknown(kind, name, known):
     from .core.errors import unknown_name
 
     return unknown_name(kind, str(name), known)
-
-
-def described_input(tensor) -> dict:
-    """An input as files have it."""
-    size = _batch_size_of(tensor)
-    found = {"name": tensor.name, "shape": list(tensor.shape[1:]), "dtype": tensor.dtype}
-    return found if size is None else {**found, "batch_size": size}
-
-
-def input_of(description: dict) -> SymbolicTensor:
-    """The input that ``described_input`` described."""
-    return InputLayer(
-        tuple(description["shape"]), description.get("batch_size"), description["dtype"], name=description["name"]
-    ).output
-
-
-def _place_of_weight(variable, layers) -> tuple:
-    """(layer, number among its weights) of a weight; (None, None) if it is of none of the layers."""
-    for layer in layers:
-        for number, weight in enumerate(layer.weights):
-            if weight is variable:
-                return layer, number
-    return None, None
-
-
-def _batch_size_of(tensor) -> int | None:
-    """The batch size that an input was made for; None for any."""
-    made_by = None if tensor.history is None else tensor.history.layer
-    return made_by.batch_size if isinstance(made_by, InputLayer) else None
-
-
-def _check_batched(expected: str, tensors) -> None:
-    for x in tensors:
-        if isinstance(x, Value) and not x.batched:
-            raise ValueError(f"{expected} Received: {x.name!r} of shape={display(x.shape)}")
-
-
-def _lists(structure):
-    """The structure with lists for tuples, as files have it."""
-    if isinstance(structure, dict):
-        return {key: _lists(part) for key, part in structure.items()}
-    return [_lists(part) for part in structure] if isinstance(structure, list | tuple) else structure
-
-
-def _numbered(structure):
-    """The structure with the numbers of its leaves."""
-    return packed(structure, range(len(flatten(structure))))
-
-
-def _link(node) -> None:
-    """Let the outputs of a copied node know where they come from."""
-    if isinstance(node.layer, Operation):
-        application = Application(node.layer, node.arguments, "")
-        application.outputs = node.outputs
-        for output in node.outputs:
-            output.producer = output.producer or application
-        return
-    for output in node.outputs:
-        output.history = output.history or node
-    if vars(node.layer).get("_first_node") is None:
-        node.layer._first_node = node
-
-
-def _nodes_between(inputs, outputs) -> tuple[list, list]:
-    """Uses of layers between tensors, each after those that it reads from; and the layers in Keras's order."""
-    made_by = {}  # tensor -> node
-    for x in inputs:
-        is_input = x.history is not None and isinstance(x.history.layer, InputLayer)
-        made_by[x] = x.history if is_input else Node(None, (), {}, [x])
-
-    def node_of(tensor):
-        if tensor not in made_by:
-            node = tensor.history
-            if node is None or isinstance(node.layer, InputLayer):
-                if tensor.producer is None:
-                    raise ValueError(
-                        f"The output depends on the input {tensor.name!r} of shape {display(tensor.shape)}, which is "
-                        "not among the model's inputs."
-                    )
-                application = tensor.producer  # of a bare operation between layers, as in ``y = x1 * x2``
-                node = Node(application.operation, application.inputs, {}, application.outputs)
-            made_by.update(dict.fromkeys(node.outputs, node))
-        return made_by[tensor]
-
-    def parents(node):
-        return [node_of(x) for x in node.inputs if isinstance(x, SymbolicTensor)]
-
-    # depth first; long chains of layers must not exhaust Python's recursion: an explicit stack
-    reached, finished = {}, {}
-    stack = [node_of(x) for x in reversed(outputs)]
-    while stack:
-        node = stack[-1]
-        if node not in reached:
-            reached[node] = len(reached)
-            stack.extend(x for x in reversed(parents(node)) if x not in reached)
-        else:
-            finished[stack.pop()] = None
-
-    # Keras sorts layers by their longest distance from an output, then by when they were reached
-    depths, layers = {}, {}
-    for node in reversed(finished):
-        depth = max(depths.get(node, 0), layers.get(node.layer, 0))
-        layers[node.layer] = depth
-        for parent in parents(node):
-            depths[parent] = max(depth + 1, depths.get(parent, 0))
-    first = {}
-    for node in [*reached, *(made_by[x] for x in inputs)]:
-        first.setdefault(node.layer, len(first))
-    ordered = sorted((x for x in first if isinstance(x, Layer)), key=lambda x: (-layers.get(x, 0), first[x]))
-    return [node for node in finished if all(made_by[x] is not node for x in inputs)], ordered
 
 
 def clone_model(model, input_tensors=None, clone_function=None) -> Model:

@@ -7,11 +7,12 @@ runs; it never calls the object.
 
 import numpy as np
 
-from jitnet import _registry
+from jitnet import _registry, ops
 from jitnet._fixed import Fixed
 from jitnet._settings import Adjustable, described
 from jitnet.core.errors import NamesArguments, module_getattr
 from jitnet.core.settings import Setting
+from jitnet.core.values import Value
 
 
 class Regularizer(Fixed, NamesArguments):
@@ -33,7 +34,13 @@ class Regularizer(Fixed, NamesArguments):
         self.l2 = l2
 
     def __call__(self, x) -> float:
-        """The penalty of the array ``x``, of any shape, summed in float64; of schedules, as at step 0."""
+        """The penalty of the array ``x``, of any shape, summed in float64; of schedules, as at step 0.
+
+        Of a variable or a symbolic tensor, a symbolic number, which follows schedules.
+        """
+        if isinstance(x, Value):
+            absolute, squares = ops.sum(ops.absolute(x)), ops.sum(ops.square(x))
+            return absolute * Setting(self, "l1") + squares * Setting(self, "l2")
         x = np.asarray(x, dtype=np.float64)
         l1, l2 = float(Setting(self, "l1")), float(Setting(self, "l2"))
         return float(l1 * np.abs(x).sum() + l2 * np.square(x).sum())
