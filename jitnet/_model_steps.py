@@ -3,10 +3,10 @@
 import re
 
 from . import _compilation, ops
-from ._fixed import fix, tracing
+from ._fixed import fix, noticed, tracing
 from ._locks import building
 from ._registry import snake_case
-from ._structures import flatten, packed
+from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm
 from .core import trace
@@ -87,10 +87,13 @@ class ModelSteps:
     def _is_custom(self, mode: str) -> bool:
         """Whether the step of a mode is what a class of the user's own says."""
         name = {"train": "train_step", "evaluate": "test_step"}.get(mode)
-        return name is not None and getattr(type(self), name) is not getattr(ModelSteps, name)
+        names = () if name is None else (name, "compute_loss", "compute_metrics")
+        return any(getattr(type(self), name) is not getattr(ModelSteps, name) for name in names)
 
     def _require_compiled(self, method: str) -> None:
         if self._is_custom("evaluate" if method == "evaluate" else "train"):
+            if self._compiled is None:
+                raise ValueError(f"The model {self.name!r} needs a call of model.compile before {method}.")
             return
         if self._compiled is None or not self._compiled["losses"]:
             raise ValueError(
@@ -218,10 +221,9 @@ class ModelSteps:
             losses = _compilation.losses_by_output(self._compiled, _numbered("output", len(outputs)))
             weights = _compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
+                noticed(loss)
                 values = _compilation.checked_values("loss", loss.name, loss.call(target, output))
-                values = values if sample_weight is None else values * sample_weight
-                reduced = ops.sum(values) if loss.reduction == "sum" else ops.mean(values)
-                terms.append(reduced if isinstance(weight, float) and weight == 1.0 else reduced * weight)
+                terms.append(loss.reduced(values if sample_weight is None else values * sample_weight) * weight)
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 terms.append(variable.regularizer(variable))
@@ -248,26 +250,27 @@ class ModelSteps:
         structure: names of arguments in the structures of x, y and sample weights.
         """
         described = tuple((name, a.shape[1:], str(a.dtype)) for name, a in arrays.items())
-        key = (mode, described, str(structure), *options.values(), tuple(self.trainable_weights), conv_algorithm())
+        trainable = tuple(self.trainable_weights)
+        penalties = tuple(v.regularizer for v in trainable)
+        key = (mode, described, str(structure), *options.values(), trainable, penalties, conv_algorithm())
         if not arrays:
             raise ValueError(f"A {mode}_step of your own is traced with data: call fit or train_on_batch first.")
         steps = self._steps
-        if key not in steps:
+        if key not in steps or not steps[key].fits_optimizers():
             with building, tracing():
-                if key not in steps:
+                if key not in steps or not steps[key].fits_optimizers():
                     steps[key] = self._trace_custom(mode, structure, described, options)
         return steps[key]
 
     def _trace_custom(self, mode: str, structure, described, options: dict) -> Step:
         arguments = {name: placeholder(name, shape, dtype) for name, shape, dtype in described}
-        tensors = tuple(packed(part, [arguments[name] for name in flatten(part)]) for part in structure)
+        tensors = tuple(mapped(lambda name: None if name is None else arguments[name], part) for part in structure)
         training, method = mode == "train", self.train_step if mode == "train" else self.test_step
         with trace.effects() as effects, trace.added_losses(), training_mode(training):
             found = method(tensors if len(tensors) > 1 else tensors[0])
         if not isinstance(found, dict):
             kind = type(self).__name__
             raise TypeError(f"{kind}.{method.__name__} returns a dict of logs by name. Received: {found!r}")
-        fix(self, self._parts())
         logs = _Logs([], [], [])
         for name, value in found.items():
             logs.add(name, value)
@@ -275,7 +278,13 @@ class ModelSteps:
             arguments, records=logs.records, effects=effects, gathered=True, layer_names=self._names_in_source()
         )
         inputs = [value for name, value in arguments.items() if name.startswith("x")]
-        return logs.attached_to(Step(self._step_title(mode, inputs), computation, **options))
+        step = Step(self._step_title(mode, inputs), computation, **options)
+        losses = self._compiled["losses"]
+        losses = losses.values() if isinstance(losses, dict) else losses
+        regularizers = [v.regularizer for v in self.trainable_weights if v.regularizer is not None]
+        optimizers = [state.optimizer for state in step.states]
+        fix(self, [*self._parts(), *losses, *regularizers, *optimizers])
+        return logs.attached_to(step)
 
     # ---- names
 

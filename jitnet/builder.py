@@ -101,7 +101,7 @@ class Builder:
             b for call in self.program.calls if call.phase != "update" for b in call.writes if b.kind == "variable"
         )
         # what a training step changes besides what it trains
-        self.states = list(dict.fromkeys(b.source for b in written)) if computation.optimizer else []
+        self.states = list(dict.fromkeys(b.source for b in written)) if self.updates.states else []
         if trainable:
             gradients = self._sum_gradients(trainable)
             if computation.optimizer is not None:

@@ -3,8 +3,11 @@
 import numpy as np
 
 from . import _seed
+from ._fixed import fix, tracing
 from ._locks import building
+from ._structures import flatten, mapped
 from .builder import Computation
+from .config import conv_algorithm
 from .core import trace
 from .core.errors import invalid
 from .core.operations.effects import Gradient
@@ -39,7 +42,16 @@ class _ValueAndGrad:
         self._function, self._has_aux, self._variables = function, has_aux, variables
         self._argnums = 0 if argnums is None and variables is None else argnums
         self._whole = set(whole_argnums)
+        self.name = getattr(function, "__name__", "function")
+        self._forget_steps()
+
+    def _forget_steps(self) -> None:
         self._steps: dict = {}
+        self._written_from: dict = {}
+
+    def _settings_changed(self, structure: bool) -> None:
+        if structure:
+            self._forget_steps()
 
     def __call__(self, *arguments):
         if trace.collects_effects() or any(isinstance(a, Value) for a in arguments):
@@ -54,6 +66,10 @@ class _ValueAndGrad:
         loss = result[0] if self._has_aux else result
         several = isinstance(self._argnums, tuple | list)
         numbers = [] if self._argnums is None else (list(self._argnums) if several else [self._argnums])
+        if any(n not in range(len(arguments)) for n in numbers):
+            raise invalid(
+                f"value_and_grad's argnums are positions of the {len(arguments)} arguments.", argnums=self._argnums
+            )
         variables = self._listed_variables()
         targets = [*(arguments[n] for n in numbers), *variables]
         found = Gradient()(loss, *targets)
@@ -82,11 +98,12 @@ class _ValueAndGrad:
             )
         batch = lengths.pop() if lengths else 1
         shapes = tuple((a.shape[1:] if b else a.shape, str(a.dtype), b) for a, b in zip(arrays, batched, strict=True))
-        key = shapes, tuple(self._listed_variables())
+        key = shapes, tuple(self._listed_variables()), conv_algorithm()
         if key not in self._steps:
-            with building:
+            with building, tracing():
                 self._steps[key] = self._make_step(shapes)
-        step, structure = self._steps[key]
+        step = self._steps[key]
+        structure = step.structure
         values = {
             name: a if b else a.reshape(a.shape or (1,))
             for name, a, b in zip(step.inputs, arrays, batched, strict=True)
@@ -96,7 +113,8 @@ class _ValueAndGrad:
         values["seed"], values["t"] = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
         step.run(batch, 1, {**values, "results": np.zeros(step.results)}, compiled=False)
         found = [o if x.shape else o[0] for o, x in zip(outputs, structure[1], strict=True)]
-        return _filled(structure[0], dict(zip(structure[1], found, strict=True)))
+        known = dict(zip(structure[1], found, strict=True))
+        return mapped(lambda leaf: known[leaf] if isinstance(leaf, Value) else leaf, structure[0])
 
     def _make_step(self, shapes):
         inputs = {}
@@ -107,10 +125,11 @@ class _ValueAndGrad:
             structure = self._traced(list(inputs.values()))
         if effects:
             raise ValueError("A function to be differentiated assigns nothing: do that in a model's train_step.")
-        outputs = list(dict.fromkeys(x for x in _leaves(structure) if isinstance(x, Value)))
-        name = getattr(self._function, "__name__", "function")
-        step = Step(f"Value and gradients of {name}.", Computation(inputs, outputs))
-        return step, (structure, outputs)
+        outputs = list(dict.fromkeys(x for x in flatten(structure) if isinstance(x, Value)))
+        fix(self)
+        step = Step(f"Value and gradients of {self.name}.", Computation(inputs, outputs))
+        step.structure = structure, outputs
+        return step
 
 
 def _array(argument) -> np.ndarray:
@@ -118,23 +137,6 @@ def _array(argument) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"Arguments are arrays and numbers. Received: {type(argument).__name__}")
     if array.dtype.kind in "iub" and array.ndim:
-        return np.ascontiguousarray(array, np.int64)
+        return np.asarray(array, np.int64, order="C")
     keeps = array.ndim and array.dtype in (np.float32, np.float64)
-    return np.ascontiguousarray(array, array.dtype if keeps else floatx())
-
-
-def _leaves(structure) -> list:
-    if isinstance(structure, dict):
-        structure = structure.values()
-    elif not isinstance(structure, list | tuple):
-        return [structure]
-    return [leaf for item in structure for leaf in _leaves(item)]
-
-
-def _filled(structure, values: dict):
-    """``structure`` with arrays in the place of symbolic tensors."""
-    if isinstance(structure, dict):
-        return {name: _filled(item, values) for name, item in structure.items()}
-    if isinstance(structure, list | tuple):
-        return type(structure)(_filled(item, values) for item in structure)
-    return values[structure] if isinstance(structure, Value) else structure
+    return np.asarray(array, array.dtype if keeps else floatx(), order="C")

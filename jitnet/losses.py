@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _registry, ops
-from ._fixed import Fixed
+from ._fixed import Fixed, noticed
 from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr
@@ -41,11 +41,9 @@ class Loss(Fixed, NamesArguments):
     def __call__(self, y_true, y_pred, sample_weight=None):
         """The loss of a batch: of arrays a float, of symbolic tensors a single number; without a reduction (batch,)."""
         if isinstance(y_pred, SymbolicTensor):
+            noticed(self)
             values = per_sample(self.call(y_true, y_pred))
-            values = values if sample_weight is None else values * sample_weight
-            if self.reduction == "none":
-                return values
-            return ops.sum(values) if self.reduction == "sum" else ops.mean(values)
+            return self.reduced(values if sample_weight is None else values * sample_weight)
         from .eager import evaluate_function
 
         y_pred = np.asarray(y_pred)
@@ -57,6 +55,12 @@ class Loss(Fixed, NamesArguments):
         if self.reduction == "none":
             return values
         return float(values.sum() if self.reduction == "sum" else values.mean())
+
+    def reduced(self, values):
+        """The loss of a batch, of symbolic values (batch,), which it is without a reduction."""
+        if self.reduction == "none":
+            return values
+        return ops.sum(values) if self.reduction == "sum" else ops.mean(values)
 
     def get_config(self) -> dict:
         return {"name": self.name, "reduction": self.reduction}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _registry, losses
-from ._fixed import Fixed
+from . import _registry, losses, ops
+from ._fixed import Fixed, noticed
 from ._settings import Adjustable, described
 from .core import checks, trace
 from .core.errors import NamesArguments, invalid, module_getattr
@@ -99,7 +99,7 @@ class Metric(Fixed, NamesArguments):
         self.name = checks.text("A metric", "name", name or _registry.snake_case(type(self).__name__))
         self._variables: list[MetricVariable] = []
         self._contributions: list | None = None  # what a step that is being traced adds to the variables
-        self._values: Value | None = None  # whose mean it is in such a step
+        self._values: list[Value] = []  # whose mean it is in such a step
         self.reset_state()
 
     def __init_subclass__(cls, **kwargs):
@@ -126,7 +126,7 @@ class Metric(Fixed, NamesArguments):
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
         """Take a batch into account: arrays, or in a ``train_step`` symbolic tensors."""
         if isinstance(y_pred, Value):
-            self._values = per_sample(self.values(y_true, y_pred))
+            self._values = [*self._values, per_sample(self.values(y_true, y_pred))]
             if sample_weight is not None:
                 raise invalid("In a train_step metrics take no sample weights.", sample_weight=sample_weight)
             return
@@ -150,11 +150,12 @@ class Metric(Fixed, NamesArguments):
 
     def traced(self, *arguments) -> Traced:
         """What a step computes of it, after an update with symbolic arguments, if there are any."""
+        noticed(self)
         if arguments:
-            self._contributions, self._values = [], None
+            self._contributions, self._values = [], []
             self.update_state(*arguments)
-        found = Traced(self, self._values, self._contributions or [])
-        self._contributions = self._values = None
+        found = Traced(self, _mean(self._values), self._contributions or [])
+        self._contributions, self._values = None, []
         if found.values is None and not found.contributions:
             raise ValueError(f"The metric {self.name!r} has nothing to report: its update_state adds to no variable.")
         return found
@@ -204,6 +205,16 @@ class Metric(Fixed, NamesArguments):
         return cls(**config)
 
 
+def _mean(values: list):
+    """The mean of what a step updates a metric with, several times maybe; None of nothing."""
+    if not values:
+        return None
+    if len({value.batched for value in values}) > 1:
+        values = [ops.mean(value) if value.batched else value for value in values]
+    total = functools.reduce(ops.add, values)
+    return total if len(values) == 1 else total / len(values)
+
+
 def _traced_result(result):
     """``result`` of a user's class, which in a step that is being traced stands for what it will be."""
 
@@ -222,7 +233,7 @@ class Mean(Metric):
 
     def update_state(self, values, sample_weight=None):
         if isinstance(values, Value):
-            self._values = per_sample(values) if values.batched else values
+            self._values = [*self._values, per_sample(values) if values.batched else values]
             return
         values = np.asarray(values, np.float64)
         weights = np.ones(values.shape) if sample_weight is None else np.asarray(sample_weight, np.float64)

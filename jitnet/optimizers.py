@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from . import _registry, schedules
-from ._fixed import Fixed
+from ._fixed import Fixed, noticed, restructured
 from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
@@ -79,7 +79,11 @@ class _Source(Number):
         self._optimizer, self.name = optimizer, key
 
     def values(self, steps, evaluate):
-        return evaluate(self._optimizer._hyperparameters[self.name], steps)
+        optimizer = self._optimizer
+        updates = (steps - np.min(steps) + optimizer.iterations) // optimizer.accumulates
+        found = evaluate(optimizer._hyperparameters[self.name], updates)
+        # an average begins with the first parameters, as in Keras
+        return np.where(updates == 0, 0.0, found) if self.name == "ema_momentum" else found
 
 
 class _Steps(Number):
@@ -128,6 +132,9 @@ class Optimizer(Fixed, NamesArguments):
         unknown = {key: value for key, value in hyperparameters.items() if key not in self.hyperparameter_names}
         if unknown:
             raise unknown_arguments(type(self).__name__, unknown, ["name", *_OPTIONS, *self.hyperparameter_names])
+        missing = [key for key in self.hyperparameter_names if key not in hyperparameters]
+        if missing:
+            raise TypeError(f"{kind} passes its hyperparameters to Optimizer.__init__. Missing: {', '.join(missing)}")
         for key in self.hyperparameter_names:
             self._set(key, hyperparameters[key])
         if self.averages:
@@ -175,10 +182,10 @@ class Optimizer(Fixed, NamesArguments):
     def _value(self, key) -> float:
         """A hyperparameter at the next step."""
         value = self._hyperparameters[key]
-        return value if isinstance(value, float) else float(value(self.iterations))
+        return value if isinstance(value, float) else float(value(self.iterations // self.accumulates))
 
     def __setattr__(self, key, value):
-        if key not in type(self).hyperparameter_names:
+        if key not in vars(self).get("_hyperparameters", type(self).hyperparameter_names):
             made = "_hyperparameters" in vars(self) and type(self).__module__ == __name__
             if made and not key.startswith("_") and key not in vars(self) and not hasattr(type(self), key):
                 public = [name for name in vars(self) if not name.startswith("_")]
@@ -263,6 +270,7 @@ class Optimizer(Fixed, NamesArguments):
             raise ValueError(
                 f"apply needs a gradient for each of {len(variables)} variables. Received: {len(gradients)} gradients"
             )
+        noticed(self)
         Update(self, len(variables))(*variables, *gradients, *(() if loss is None else (loss,)))
 
     def apply_gradients(self, grads_and_vars) -> None:
@@ -378,7 +386,9 @@ class SGD(Optimizer):
         if key == "momentum" and value != 0.0:
             if isinstance(value, float) and value > 1:
                 raise ValueError(f"SGD expects momentum from 0 to 1. Received: momentum={value}")
-            self._plain = False
+            if self._plain:
+                self._plain = False
+                restructured(self)
 
     @property
     def function(self):

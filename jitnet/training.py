@@ -20,6 +20,8 @@ SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
 AUTO_COMPILED_WORK = 1e8  # operations of a step, below which a fit with jit_compile="auto" runs in compiled mode
 PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress and for Ctrl-C
 
+_NO_CLASS_WEIGHT = "A step of your own gets no class_weight: pass sample_weight, which it is given."
+
 
 class Trainer(ModelSteps):
     """What a model does with data.  Mixed into ``Model``."""
@@ -168,6 +170,8 @@ class Trainer(ModelSteps):
     def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x", mode="train"):
         """Checked arrays: ({argument: array}, number of samples, target shapes)."""
         if self._is_custom(mode):
+            if class_weight is not None:
+                raise invalid(_NO_CLASS_WEIGHT, class_weight=class_weight)
             return self._prepare_custom(x, y, sample_weight)
         found = self._prepare_inputs(x, what)
         samples = len(next(iter(found.values())))
@@ -198,6 +202,8 @@ class Trainer(ModelSteps):
         found: dict = {}
         for what, part in parts.items():
             if part is None:
+                if what == "y" and sample_weight is not None:
+                    structure.append(None)
                 continue
             arrays = data.as_structure(part, what)
             leaves = flatten(arrays)
@@ -317,8 +323,13 @@ class Trainer(ModelSteps):
         if validation_batch_size is None:
             validation_batch_size = batch_size
         _check_integer("validation_batch_size", validation_batch_size, 1)
-        arrays, samples, shapes = self._prepare(x, y, sample_weight)
+        if class_weight is not None and self._is_custom("train"):
+            raise invalid(_NO_CLASS_WEIGHT, class_weight=class_weight)
         validation = None
+        if validation_split and validation_data is None and self._is_custom("train") != self._is_custom("evaluate"):
+            # the two steps take data each in its own form
+            (x, y, sample_weight), validation_data = _split_structures((x, y, sample_weight), validation_split)
+        arrays, samples, shapes = self._prepare(x, y, sample_weight)
         if validation_data is not None:
             if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
                 raise ValueError(
@@ -432,12 +443,15 @@ class Trainer(ModelSteps):
 
     def _check_loss(self, logs: dict, epoch: int, step: int | None = None) -> None:
         """Warn, once in a run, if the loss is NaN or infinite."""
-        if math.isfinite(logs["loss"]) or self._said_not_finite:
+        losses = {name: value for name, value in logs.items() if name == "loss" or name.endswith("_loss")}
+        name = next((name for name, value in losses.items() if not math.isfinite(value)), None)
+        if name is None or self._said_not_finite:
             return
         self._said_not_finite = True
         place = f"epoch {epoch + 1}" if step is None else f"epoch {epoch + 1}, at or before step {step}"
         warnings.warn(
-            f"The loss became {logs['loss']} in {place}. Lower the learning rate, or check the targets and the loss.",
+            f"The {name.replace('_', ' ')} became {logs[name]} in {place}. Lower the learning rate, or check the "
+            "targets and the loss.",
             RuntimeWarning,
             stacklevel=5 if step is None else 6,  # where fit was called
         )
@@ -548,6 +562,18 @@ class Trainer(ModelSteps):
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
         return self.evaluate(x, y, data.samples_of(x), 0, sample_weight, return_dict=return_dict)
+
+
+def _split_structures(parts: tuple, fraction: float) -> tuple:
+    """(the first part, the last ``fraction``) of structures of arrays, each like ``parts``."""
+    arrays = [None if part is None else data.as_structure(part, "x") for part in parts]
+    kept, held = data.split([leaf for leaf in flatten(arrays) if leaf is not None], fraction)
+    return tuple(_filled(arrays, iter(kept))), tuple(_filled(arrays, iter(held)))
+
+
+def _filled(structure, arrays):
+    """The structure with the next of ``arrays`` for every leaf that is there."""
+    return mapped(lambda leaf: None if leaf is None else next(arrays), structure)
 
 
 def _returned(logs: dict, return_dict: bool):

@@ -6,6 +6,7 @@ They are part of the graph that a ``train_step`` traces, in the order in which i
 from ..autodiff import Gradients, dependents
 from ..errors import invalid
 from ..program import Out
+from ..trace import topological_order
 from ..values import SymbolicTensor, Value, Variable
 from .base import Operation, display
 
@@ -15,9 +16,6 @@ class _Effect(Operation, registered=False):
 
     def prepare(self, inputs) -> tuple:
         return inputs
-
-    def backward(self, program, lowered):
-        raise ValueError(f"{self.name} has no gradient: jitnet has first derivatives only.")
 
 
 class Gradient(_Effect, registered=False):
@@ -33,6 +31,10 @@ class Gradient(_Effect, registered=False):
         for value in values:
             if not isinstance(value, Value) or not value.dtype.startswith("float"):
                 raise invalid("Gradients are taken by variables and by tensors of floating-point numbers.", value=value)
+        applications = topological_order([loss])
+        reached = dependents(applications, values)
+        if any(isinstance(a.operation, Gradient) and not reached.isdisjoint(a.inputs) for a in applications):
+            raise ValueError("A loss depends on a gradient of its own variables: jitnet has first derivatives only.")
         return [(value.shape, value.dtype) for value in values]
 
     def forward(self, program, lowered):
