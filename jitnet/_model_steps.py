@@ -3,7 +3,7 @@
 import re
 
 from . import _compilation, ops
-from ._fixed import fix, tracing
+from ._fixed import fix, noticed, tracing
 from ._locks import building
 from ._registry import snake_case
 from ._structures import flatten, packed
@@ -218,10 +218,11 @@ class ModelSteps:
             losses = _compilation.losses_by_output(self._compiled, _numbered("output", len(outputs)))
             weights = _compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
+                noticed(loss)
                 values = _compilation.checked_values("loss", loss.name, loss.call(target, output))
                 values = values if sample_weight is None else values * sample_weight
                 reduced = ops.sum(values) if loss.reduction == "sum" else ops.mean(values)
-                terms.append(reduced if isinstance(weight, float) and weight == 1.0 else reduced * weight)
+                terms.append(reduced * weight)
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 terms.append(variable.regularizer(variable))

@@ -432,12 +432,13 @@ class Trainer(ModelSteps):
 
     def _check_loss(self, logs: dict, epoch: int, step: int | None = None) -> None:
         """Warn, once in a run, if the loss is NaN or infinite."""
-        if math.isfinite(logs["loss"]) or self._said_not_finite:
+        name = next((n for n, value in logs.items() if n.endswith("loss") and not math.isfinite(value)), None)
+        if name is None or self._said_not_finite:
             return
         self._said_not_finite = True
         place = f"epoch {epoch + 1}" if step is None else f"epoch {epoch + 1}, at or before step {step}"
         warnings.warn(
-            f"The loss became {logs['loss']} in {place}. Lower the learning rate, or check the targets and the loss.",
+            f"The {name} became {logs[name]} in {place}. Lower the learning rate, or check the targets and the loss.",
             RuntimeWarning,
             stacklevel=5 if step is None else 6,  # where fit was called
         )

@@ -179,7 +179,14 @@ def test_what_is_not_joined():
         program.add(y, skip, total)
         program.relu(total, program.given("last", *SHAPE))
 
-    for make in (read_again, output_of_the_model, sum_without_relu, sum_that_others_read, residual_computed_later):
+    def twice_itself(program):
+        y, total = normalised(program), program.batch("total", *SHAPE)
+        program.add(y, y, total)
+        program.relu(total, program.given("last", *SHAPE))
+
+    for make in (
+        read_again, output_of_the_model, sum_without_relu, sum_that_others_read, residual_computed_later, twice_itself,
+    ):  # fmt: skip
         unchanged(make, fuse_batch_norm)
 
 

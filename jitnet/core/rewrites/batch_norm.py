@@ -29,8 +29,7 @@ def fold_batch_norm(program: Program, fuses) -> None:
         kernel, mean = call["kernel"], follower["mean"]
         given = {} if bias is None else {"bias": bias["bias"]}
         weights = {"mean": mean, "variance": inverse["variance"], "gamma": follower["gamma"], "beta": follower["beta"]}
-        known = {w.root for w in (kernel, *given.values(), *weights.values())}
-        if any(root.kind not in ("variable", "constant") for root in known) or flow.are_written(known, follower):
+        if flow.are_written({w.root for w in (kernel, *given.values(), *weights.values())}, follower):
             continue
         folded = program.temporary(f"{kernel.name}_folded", kernel.shape, kernel.dtype, "whole")
         shift = program.temporary(f"{kernel.name}_folded_bias", mean.shape, kernel.dtype, "whole")
@@ -88,7 +87,7 @@ def _fuse_relu_backward(flow: Dataflow, call: Call) -> None:
     touching = flow.users[root]
     opcodes = [c.opcode for c in touching]
     expected = [call.opcode, "norm.batch_norm_backward_statistics", "norm.batch_norm_backward_data"]
-    if call["accumulate"] or opcodes != expected:
+    if opcodes != expected:
         return
     for reader in touching[1:]:
         reader.opcode = reader.opcode.replace("batch_norm_", "batch_norm_relu_")

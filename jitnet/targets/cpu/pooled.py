@@ -1,5 +1,7 @@
 """A convolution before 2 x 2 max pooling, forward and backward, on kernels that know of both."""
 
+import itertools
+
 from ...core.program import Buffer, Call, Out, Program
 from ...core.rewrites.dataflow import replace
 from ...kernels.cpu.fast.convolution_pooled import (
@@ -128,7 +130,8 @@ def _replacement(program, call: Call, pool: Call, scratch: Scratch, algorithm: s
         "dy": dy, "argmax": argmax, "kernel": weights, **extra, "dx": out, "workspace": workspace, "pad_top": top,
     }  # fmt: skip
     main = call.replaced_by(plan.name, arguments, kernel=plan)
-    if kernel.root.kind == "variable":  # doesn't change within a step
-        first.append(prepare)
+    before = itertools.takewhile(lambda other: other is not call, program.calls)
+    if kernel.root.kind == "variable" and not any(kernel.root in other.writes for other in before):
+        first.append(prepare)  # what nothing has changed in this step is prepared first
         return [main]
     return [prepare, main]

@@ -79,6 +79,7 @@ def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
             selection.before = []
             new = _SELECTORS[call.opcode](call, selection)
             replaced[call] = [*selection.before, new]
+        selection.note_writes(call)
     replace(program, replaced)
     program.blocks[0].calls[:0] = selection.first
 
@@ -98,6 +99,13 @@ class _Selection:
         self.first: list[Call] = []
         self.before: list[Call] = []
         self._copies: dict = {}
+        self._writes: dict[Buffer, int] = {}  # how often weights were written so far, by updates within the step
+
+    def note_writes(self, call: Call) -> None:
+        """What was copied of a weight that the call writes is out of date."""
+        for root in call.writes:
+            if root.kind == "variable":
+                self._writes[root] = self._writes.get(root, 0) + 1
 
     def transposed_kernel(self, call: Call, kernel: Buffer, stride, groups: int = 1) -> Buffer:
         """The transposed copy of weights, made once per step."""
@@ -134,15 +142,17 @@ class _Selection:
 
     def _copy(self, call: Call, kernel: Buffer, plan, name: str, elements: int, in_parts: bool, **numbers) -> Buffer:
         """What the plan's kernel makes of weights, once per step; ``in_parts``: every chunk does a part."""
-        key = (kernel.root, kernel.shape, plan, *numbers.values())
+        written = self._writes.get(kernel.root, 0)
+        key = (kernel.root, written, kernel.shape, plan, *numbers.values())
         if key not in self._copies:
             copy = self.program.temporary(name, (elements,), kernel.dtype, "whole")
             parts = {"chunk": Scalar("chunk"), "chunks": Scalar("chunks")} if in_parts else {}
             arguments = {"kernel": kernel, "out": Out(copy), **numbers, **parts}
             axis = Batch() if in_parts else None
             prepare = call.replaced_by(plan.name, arguments, phase="prepare", work=0, kernel=plan, axis=axis)
-            # weights don't change within a step, so their copies are made first
-            known = kernel.root.kind == "variable" or any(kernel.root in c.writes for c in self.first)
+            # copies of weights that nothing has changed in this step are made first
+            unchanged = kernel.root.kind == "variable" and not written
+            known = unchanged or any(kernel.root in c.writes for c in self.first)
             (self.first if known else self.before).append(prepare)
             self._copies[key] = copy
         return self._copies[key]

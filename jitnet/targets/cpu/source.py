@@ -136,6 +136,8 @@ class StepWriter:
         if buffer.kind in ("gradient", "slot"):
             argument = "gradients" if buffer.kind == "gradient" else root.name
             return argument, f"{self.schedule.layout.offsets[buffer.source] * itemsize}", shape
+        if buffer.kind == "argument":
+            return checked_name(root.name), "0", shape
         if buffer.kind == "flat":
             place = buffer.source
             start = f"({place.start} + begin) * {itemsize}" if place.start else f"begin * {itemsize}"
@@ -176,7 +178,7 @@ class StepWriter:
         """Buffers of one name are told apart by what they view."""
         if buffer.kind == "partial" and not alone and self.schedule.regions is None:
             return f"{self._name(buffer, True)}_of_chunks"  # the only function where both are seen
-        if buffer.kind == "argument":
+        if _is_given(buffer):
             return checked_name(buffer.name)
         if buffer not in self._buffer_names:
             wanted = identifier(buffer.name)
@@ -209,7 +211,7 @@ class StepWriter:
             alone = isinstance(axis, Batch) or (self.schedule.regions is None and call.batched)
             for buffer in call.buffers:
                 name = self._name(buffer, alone)
-                if buffer.kind != "argument" and name not in seen:
+                if not _is_given(buffer) and name not in seen:
                     seen.add(name)
                     views.append(f"    {name} = {self._view(buffer, axis, alone)}")
             arguments = [self._argument(a, axis, alone) for a in call.arguments.values()]
@@ -223,7 +225,7 @@ class StepWriter:
         buffer = argument.buffer if isinstance(argument, Out) else argument
         if not isinstance(buffer, Buffer):
             return self.scalar(argument, axis)
-        if buffer.kind == "argument":
+        if _is_given(buffer):
             return buffer.dtype, max(1, len(buffer.shape)) + (buffer.name == "chunk_gradients")
         return buffer.dtype, len(self._place(buffer, axis, alone)[2])
 
@@ -239,7 +241,8 @@ class StepWriter:
 
     def _function(self, section: Section) -> list[str]:
         """The function of a section; of one that runs in parts also its launcher."""
-        body = [line for axis, calls in section.parts for line in self._part(axis, calls)]
+        parts = [self._part(axis, calls) for axis, calls in section.parts]
+        body = [line for number, part in enumerate(parts) for line in ([""] if number else []) + part]
         body = self._hyperparameters(body) + body
         after = self._calls(section.after, None)
         if section.axis is None:
@@ -342,6 +345,11 @@ class StepWriter:
         source += ["    for i in range(count):"]
         source += _wrapped("step_compiled", [replaced.get(a, a) for a in self.arguments], "", "        ")
         return source
+
+
+def _is_given(buffer: Buffer) -> bool:
+    """Whether a buffer is the caller's array itself, of which no view is needed."""
+    return buffer.kind == "argument" and buffer.root is buffer
 
 
 def _commented(lines: list[str], call: Call) -> list[str]:
