@@ -70,7 +70,9 @@ def checked_weights(loss_weights):
     """``loss_weights`` as given, or a copy with schedules in the place of their configs."""
     found = _with_schedules(loss_weights)
     try:
-        weights = [schedules.evaluate(w, [0])[0] if is_schedule(w) else w for w in _leaves(found)]
+        entries = found.values() if isinstance(found, dict) else found if isinstance(found, list | tuple) else [found]
+        given = [w for w in entries if w is not None]
+        weights = [schedules.evaluate(w, [0])[0] if is_schedule(w) else w for w in given]
     except TypeError:  # a metric is no function of the step
         weights = [None]
     if any(not isinstance(w, int | float | np.number | np.ndarray) for w in weights):
