@@ -131,9 +131,9 @@ def test_neutral_rewrites_of_networks_run_here_too():
     model = residual_block()
     model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
     seen = rewritten(model, "train", [fuse_batch_norm, remove_copies], ((),))
-    assert {"norm.batch_norm_add_relu_apply", "norm.batch_norm_relu_backward_data"} <= seen
+    assert {"normalization.batch_norm_add_relu_apply", "normalization.batch_norm_relu_backward_data"} <= seen
     seen = rewritten(model, "predict", [lambda program: fold_batch_norm(program, lambda call, epilogue: True)])
-    assert "norm.batch_norm_fold" in seen and "norm.batch_norm_apply" not in seen
+    assert "normalization.batch_norm_fold" in seen and "normalization.batch_norm_apply" not in seen
 
 
 # ---- arguments are the kernels' own

@@ -8,7 +8,7 @@ from numba.core import event
 from small_networks import FEATURES, Reference, data, perceptron, two_outputs
 
 import jitnet
-from jitnet import layers, losses, metrics, optimizers, regularizers, schedules, training
+from jitnet import _model_steps, layers, losses, metrics, optimizers, regularizers, schedules
 from jitnet._settings import Adjustable
 from jitnet.core.settings import Setting
 
@@ -81,7 +81,7 @@ def made(monkeypatch):
     """Counts of the steps that models make and of what Numba compiles meanwhile."""
     counts = {"steps": 0, "compiled": 0}
 
-    class Counted(training.Step):
+    class Counted(_model_steps.Step):
         def __init__(self, *arguments, **keywords):
             counts["steps"] += 1
             super().__init__(*arguments, **keywords)
@@ -93,7 +93,7 @@ def made(monkeypatch):
         def on_end(self, event):
             pass
 
-    monkeypatch.setattr(training, "Step", Counted)
+    monkeypatch.setattr(_model_steps, "Step", Counted)
     with event.install_listener("numba:compile", Listener()):
         yield counts
 

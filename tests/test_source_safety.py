@@ -34,7 +34,7 @@ from jitnet.kernels import literals
 from jitnet.kernels.cpu import metrics as metric_kernels
 from jitnet.kernels.cpu import reduction as reduction_kernels
 from jitnet.kernels.cpu.fast import pointwise
-from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_kernel
 from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.layers.base import REGISTRY as LAYERS
 
@@ -347,12 +347,12 @@ def test_scalars_are_arithmetic():
 
 def test_plans_of_kernels_hold_names_and_numbers():
     with pytest.raises(ValueError, match=r"takes names only\. Received: 'a b'"):
-        bias_add_backward_plan("a b")
+        bias_add_backward_kernel("a b")
     for statement in ("v1 = os(x1[i])", "v1 = relu(x1[i]); v2 = 1", "v1 = 'a'", "v1 = relu.x(x1[i])"):
         with pytest.raises(ValueError, match=r"known functions of its arguments\. Received: "):
-            pointwise.PointwisePlan(("relu",), ("x1",), (), (), (statement,))
+            pointwise.PointwiseKernel(("relu",), ("x1",), (), (), (statement,))
     with pytest.raises(ValueError, match=r"Received: \['os'\]"):
-        pointwise.PointwisePlan(("os",), ("x1",), (), (), ())
+        pointwise.PointwiseKernel(("os",), ("x1",), (), (), ())
 
 
 # ---- arguments of operations

@@ -8,12 +8,12 @@ from ...kernels.cpu.runtime.generated import end_with_last_use, generated_module
 _MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 
 
-def load(source: str, functions: dict, plans) -> object:
+def load(source: str, functions: dict, generated) -> object:
     """The module of ``source``; what Numba compiles of it is kept in the user's cache.
 
-    functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
+    functions: users' own @njit functions by name; generated: the specialised kernels that the source imports.
     """
-    specialised = [specialised_module(plan.source) for plan in plans]
+    specialised = [specialised_module(kernel.source) for kernel in generated]
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
     module = _MODULES.get(key)

@@ -1,6 +1,6 @@
 """Modules of generated source: kernels written for one purpose, and steps.
 
-Imports neither Numba nor the generator of tiles, so that a plan can be made without them.
+Imports neither Numba nor the generator of tiles, so that a kernel can be chosen without them.
 """
 
 import dataclasses
@@ -124,9 +124,9 @@ def living_module(name: str) -> types.ModuleType | None:
 
 
 class GeneratedKernel:
-    """What plans share, which have the ``name`` of a kernel and the ``source`` of the module that holds it.
+    """A kernel that is written for one purpose: its ``name``, and the ``source`` of the module that holds it.
 
-    Their fields are written into the source: numbers, names, and tuples of them.
+    The fields of subclasses are written into the source: numbers, names, and tuples of them.
     """
 
     def __post_init__(self):

@@ -111,10 +111,6 @@ class _CacheImpl(CompileResultCacheImpl):
     def rebuild(self, target_context, payload):
         codegen = machine_code.codegen(target_context.codegen(), self._home)
         compiled = super().rebuild(target_context.subtarget(_internal_codegen=codegen), payload)
-        for environment in (compiled.environment, *compiled.referenced_envs):
-            for need in environment.consts:
-                if isinstance(need, _Need):
-                    machine_code.keep(compiled.library, need.kept)
         return compiled._replace(target_context=target_context)
 
 
@@ -250,7 +246,8 @@ class _Need:
     loaded: what it names must be there by then.  ``function`` returns the need again, or raises OSError where the code
     fits no more; Numba takes that as a file that is missing, and compiles anew.
 
-    kept: what must not end as long as that machine code lives.
+    kept: what must not end as long as that machine code.  Before it is on a disk, Numba holds the functions that it
+    calls, which hold their modules' contents.
     """
 
     def __init__(self, function, *arguments, kept=None):
@@ -306,16 +303,11 @@ def _publish(dispatcher, arguments, name: str, user: int | None) -> None:
     _KERNELS[symbol] = (function.__module__, function.__name__, arguments) if user is None else None
     _NUMBERS[exceptions.number_of(symbol)] = name
     vars(dispatcher).setdefault("symbols", []).append(symbol)
-    # jitnet's own modules live for ever
-    library = compiled.library if user is not None or machine_code.home_of(function) else None
 
     def call_symbol(context, builder, sig, args):
         function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
         target = cgutils.get_or_insert_function(builder.module, function_type, symbol)
-        # what calls the kernel, or copies code that does, may outlive the step that the kernel was written for
-        kept = library and (library, living_module(function.__module__))
-        context.environment.consts.append(_Need(_need_kernel, symbol, _KERNELS[symbol], kept=kept))
-        machine_code.keep(context.active_code_library, kept)
+        context.environment.consts.append(_Need(_need_kernel, symbol, _KERNELS[symbol]))
         status, _ = context.call_conv.call_function(builder, target, descriptor.restype, descriptor.argtypes, args)
         exceptions.propagate(context, builder, status, symbol)
         return context.get_dummy_value()

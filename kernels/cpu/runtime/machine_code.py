@@ -2,9 +2,9 @@
 
 Numba puts all that a process compiles into one engine of LLVM, which keeps machine code and object files for ever.
 Here each generated module (of a step, of specialised kernels) has an engine of its own.  What can call a function
-holds its library, and a library holds its engine and what it calls by symbols (``keep``), be it jitnet's or a user's
-own function: so no code is freed that could still be called.  The kernels of jitnet's own modules, whose number is
-bounded, stay in Numba's engine.
+holds its library, and a library holds its engine; what has copied code of a step holds the step's contents, and those
+the modules of its kernels: so no code is freed that could still be called.  The kernels of jitnet's own modules, whose
+number is bounded, stay in Numba's engine.
 
 What an architecture leaves behind that was compiled and let go: 0.1 to 0.3 MiB, of it llvmlite loses 1.4 KiB for each
 function that is optimised (LLVM's PassInstrumentationCallbacks, to which it keeps no reference); the rest are Numba's
@@ -116,19 +116,11 @@ def connect(compiled) -> None:
         compiled.library.codegen.set_env(environment.env_name, environment)
 
 
-def keep(library, what) -> None:
-    """Let what a library's code calls by a symbol live as long as the library; None: that lives for ever anyway."""
-    if what is not None:
-        vars(library).setdefault("kept", set()).add(what)
-
-
 def free_modules(library) -> None:
     """Free LLVM's modules of a library, and of the parts that belong to it alone."""
     for other in library._linking_libraries:
         if isinstance(other, Part):
             free_modules(other)
-        for what in vars(other).get("kept", ()):  # whose code was copied
-            keep(library, what)
     final, shared = library._final_module, library._shared_module
     library._final_module = library._shared_module = library._compiled_object = None
     library._disable_inspection = True
