@@ -380,10 +380,6 @@ ARGUMENTS = {
         {"function": "elu", "parameters": (1.0,)},
         {"function": NO_NAME, "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), (True,), 1.0, "1", None, {0: 1}]},
     ),
-    elementwise.Present: (
-        {"setting": 0.5, "dtype": "float32"},
-        {"setting": [*NO_NUMBER, np.inf], "dtype": ["int8", "", PAYLOADS[0], None, 3]},
-    ),
     elementwise.Cast: ({"dtype": "int64"}, {"dtype": ["int8", "", "float99", PAYLOADS[0], None, 3, float]}),
     elementwise.Binary: ({"function": "add"}, {"function": NO_NAME}),
     reduction.Reduction: (
