@@ -98,7 +98,8 @@ def test_inherited_steps_with_sample_weights_penalties_and_momentum():
 
 def test_compute_loss_alone():
     x, y = small_networks.data()
-    twice, once = network(WithLoss, optimizers.SGD(0.1), dropout=0), network(jitnet.Model, optimizers.SGD(0.2), dropout=0)
+    twice = network(WithLoss, optimizers.SGD(0.1), dropout=0)
+    once = network(jitnet.Model, optimizers.SGD(0.2), dropout=0)
     found, expected = twice.fit(x, y, **FIT).history, once.fit(x, y, **FIT).history
     np.testing.assert_allclose(found["loss"], 2 * np.array(expected["loss"]), rtol=1e-5)
     for one, other in zip(twice.get_weights(), once.get_weights(), strict=True):
