@@ -34,7 +34,8 @@ class _Logs:
     def add(self, name: str, value) -> None:
         """Record a single number, values (batch,) or a metric's result."""
         if isinstance(value, Traced) and value.values is None:
-            self.records += [contribution for _, contribution in value.contributions]
+            # a single number would count once per sample
+            self.records += [ops.reshape(x, (1,)) if x.shape == () else x for _, x in value.contributions]
             variables = [variable for variable, _ in value.contributions]
             self._entries.append((name, (value.metric, variables), len(variables)))
             return

@@ -128,7 +128,8 @@ def _replacement(program, call: Call, pool: Call, scratch: Scratch, algorithm: s
         "dy": dy, "argmax": argmax, "kernel": weights, **extra, "dx": out, "workspace": workspace, "pad_top": top,
     }  # fmt: skip
     main = call.replaced_by(plan.name, arguments, kernel=plan)
-    if kernel.root.kind == "variable":  # doesn't change within a step
+    calls = program.calls
+    if kernel.root.kind == "variable" and not any(kernel.root in c.writes for c in calls[: calls.index(call)]):
         first.append(prepare)
         return [main]
     return [prepare, main]
