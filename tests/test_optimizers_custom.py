@@ -153,7 +153,7 @@ def test_in_operations_against_numpy(optimizer, function, rate, tolerance, tmp_p
 
 
 class Given(jitnet.Sequential):
-    """The built-in step passes on the loss, too, but only one of the user's own says so."""
+    """A step of the user's own that passes on the loss."""
 
     def train_step(self, data):
         return super().train_step(data)
