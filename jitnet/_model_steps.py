@@ -34,7 +34,8 @@ class _Logs:
     def add(self, name: str, value) -> None:
         """Record a single number, values (batch,) or a metric's result."""
         if isinstance(value, Traced) and value.values is None:
-            self.records += [contribution for _, contribution in value.contributions]
+            # a single number would count once per sample
+            self.records += [ops.reshape(x, (1,)) if x.shape == () else x for _, x in value.contributions]
             variables = [variable for variable, _ in value.contributions]
             self._entries.append((name, (value.metric, variables), len(variables)))
             return
@@ -85,7 +86,9 @@ class ModelSteps:
     """The steps of a model.  Mixed into ``Trainer``."""
 
     def _is_custom(self, mode: str) -> bool:
-        """Whether the step of a mode is what a class of the user's own says."""
+        """Whether the step of a mode is what ``train_step`` or ``test_step`` say."""
+        if mode == "train" and self.optimizer is not None and self.optimizer.needs_loss:
+            return True  # there the loss is a value
         name = {"train": "train_step", "evaluate": "test_step"}.get(mode)
         names = () if name is None else (name, "compute_loss", "compute_metrics")
         return any(getattr(type(self), name) is not getattr(ModelSteps, name) for name in names)

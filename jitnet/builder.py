@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from .core.autodiff import Gradients, dependents
 from .core.lowering import Lowering
 from .core.operations.base import elements
+from .core.operations.effects import Gradient
 from .core.program import Buffer, Out, Program, Scalar
 from .core.rewrites.pooling import pool_before_relu
 from .core.trace import topological_order
@@ -68,6 +69,7 @@ class Builder:
             applications = pool_before_relu(applications, roots)
         # what depends on nothing comes first: the calls along the batch stay together
         applications = sorted(applications, key=lambda application: len(application.inputs) > 0)
+        early, late = _at_gradients(applications)
         self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
         trainable = list(computation.trainable)
@@ -84,7 +86,15 @@ class Builder:
 
         self._add_inputs()
         targets = self._place_outputs()
-        self.lowering.lower(applications)
+        self._totals: dict = {}  # {values that are recorded: their sums, where these come before the results}
+        self.lowering.lower(early)
+        if late:
+            known = {value for application in early for value in application.outputs}
+            for value in computation.records:
+                if value.batched and value in known and value not in self._totals:
+                    self._context("result")
+                    self._totals[value] = self._total(value)
+            self.lowering.lower(late)
         self.output_arguments = self._copy_outputs(targets)
         self.gradient_arguments: list[str] = []
         self.gradients = Gradients(self.lowering, wanted)
@@ -242,15 +252,21 @@ class Builder:
 
     def _record(self, index: int, values, weights: Buffer | None, factor) -> None:
         """Add the sum of ``values``, weighted if there are weights, times ``factor`` to a result."""
+        total = self._totals.get(values) if weights is None else None
+        total = total or self._total(values, weights)
+        self.program.call(
+            "training.add_result", totals=total, results=Out(self._results, True), index=index, factor=factor
+        )
+
+    def _total(self, values, weights: Buffer | None = None) -> Buffer:
+        """The sum of ``values``, weighted if there are weights."""
         buffer = self.lowering.buffer(values)
         total = self.program.temporary(f"{buffer.name}_total", (1,), "float64", "partial")
         if weights is None:
             self.program.call("training.total", values=buffer, out=Out(total))
         else:
             self.program.call("training.weighted_total", values=buffer, weights=weights, out=Out(total))
-        self.program.call(
-            "training.add_result", totals=total, results=Out(self._results, True), index=index, factor=factor
-        )
+        return total
 
     # ---- the update
 
@@ -263,3 +279,21 @@ class Builder:
                 parameter, gradient = penalty.pop("parameter"), Out(gradients[variable], True)
                 self.program.call("training.l1_l2_gradient", parameter=parameter, gradient=gradient, **penalty)
         return gradients
+
+
+def _at_gradients(applications: list) -> tuple[list, list]:
+    """What comes before the first gradients of a ``train_step``, and from these on.
+
+    Before them comes what it asks for later, too, metrics say, if that needs no weights: it runs in the same section as
+    the forward pass.
+    """
+    first = next((i for i, a in enumerate(applications) if isinstance(a.operation, Gradient)), len(applications))
+    early, late, waiting = applications[:first], [], set()
+    for application in applications[first:]:
+        waits = isinstance(application.operation, Gradient) or not application.outputs
+        if waits or any(isinstance(x, Variable) or x in waiting for x in application.inputs):
+            late.append(application)
+            waiting.update(application.outputs)
+        else:
+            early.append(application)
+    return early, late

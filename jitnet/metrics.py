@@ -106,6 +106,8 @@ class Metric(Fixed, NamesArguments):
         super().__init_subclass__(**kwargs)
         if "result" in cls.__dict__:
             cls.result = _traced_result(cls.result)
+        if "update_state" in cls.__dict__ and cls.result is not Metric.result:
+            cls.update_state = _traced_update(cls.update_state)
 
     def add_variable(self, shape=(), initializer="zeros", dtype=None, name="variable") -> MetricVariable:
         """A variable that starts at zero and adds up over the batches of an epoch.
@@ -177,23 +179,21 @@ class Metric(Fixed, NamesArguments):
     reset_states = reset_state
 
     def __call__(self, y_true, y_pred, sample_weight=None) -> float:
-        if type(self).update_state is Metric.update_state or isinstance(y_pred, Value):
-            self.update_state(y_true, y_pred, sample_weight)
-        else:
-            self._update_on_arrays(y_true, y_pred)
+        self.update_state(y_true, y_pred, sample_weight)
         return self.result()
 
-    def _update_on_arrays(self, y_true, y_pred) -> None:
+    def _update_on_arrays(self, y_true, y_pred, sample_weight=None) -> None:
         """``update_state`` of a class of sums, on arrays."""
         y_true, y_pred = self._arrays(y_true, y_pred)
+        weights = [] if sample_weight is None else [np.asarray(sample_weight, y_pred.dtype)]
         variables: list = []
 
-        def contributions(p, t):
-            found = self.traced(t, p).contributions
+        def contributions(p, t, *weights):
+            found = self.traced(t, p, *weights).contributions
             variables[:] = [variable for variable, _ in found]
             return [value for _, value in found]
 
-        sums = evaluate_function(contributions, y_pred, y_true)
+        sums = evaluate_function(contributions, y_pred, y_true, *weights)
         for variable, value in zip(variables, sums, strict=True):
             variable.value = variable.value + np.asarray(value, np.float64).reshape(variable.shape)
 
@@ -221,6 +221,18 @@ def _traced_result(result):
     @functools.wraps(result)
     def method(self):
         return self.traced() if trace.collects_effects() else result(self)
+
+    return method
+
+
+def _traced_update(update):
+    """``update_state`` of a user's class of sums, which on arrays does what it does in a step."""
+
+    @functools.wraps(update)
+    def method(self, y_true, y_pred, sample_weight=None):
+        if isinstance(y_pred, Value):
+            return update(self, y_true, y_pred, *([] if sample_weight is None else [sample_weight]))
+        return self._update_on_arrays(y_true, y_pred, sample_weight)
 
     return method
 

@@ -225,6 +225,11 @@ class Optimizer(Fixed, NamesArguments):
     def _traces(self) -> bool:
         return type(self).update is not Optimizer.update
 
+    @property
+    def needs_loss(self) -> bool:
+        """Whether ``update`` has an argument ``loss``."""
+        return self._traces() and "loss" in inspect.signature(self.update).parameters
+
     def update(self, parameter, gradient, **numbers_and_slots):
         """The new value of ``parameter``, or a tuple of it and the new values of the slots, in operations.
 
@@ -238,7 +243,7 @@ class Optimizer(Fixed, NamesArguments):
         """``update`` with what it asks for: {"parameter" or slot: new value}."""
         wanted = inspect.signature(self.update).parameters
         known = {**numbers, **slots}
-        if "loss" in wanted:
+        if self.needs_loss:
             if loss is None:
                 raise invalid(f"{type(self).__name__} needs the loss: optimizer.apply(..., loss=loss).", loss=loss)
             known["loss"] = loss

@@ -39,6 +39,17 @@ def test_examples(tmp_path, monkeypatch):
     expected = np.tanh(x * own.get_weights()[0]) ** 2 @ own.get_weights()[1] + own.get_weights()[2]
     np.testing.assert_allclose(own.predict(x), expected, rtol=1e-5, atol=1e-6)
 
+    inputs = jitnet.Input((8, 8, 1))
+    consistent = shown["Consistent"](inputs, layers.Dense(10, "softmax")(layers.Flatten()(inputs)))
+    consistent.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = consistent.fit(shown["x_train"], shown["y_train"], epochs=10, verbose=0).history
+    assert list(history) == ["loss", "difference", "accuracy"] and history["accuracy"][-1] > 0.8
+    assert history["loss"][-1] < history["loss"][0]
+    x, weights, y = (generator.standard_normal(shape, np.float32) for shape in ((7, 3), (3, 2), (7, 2)))
+    value, gradient = shown["error_and_gradient"](weights, x, y)
+    np.testing.assert_allclose(value, np.square(x @ weights - y).mean(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, x.T @ (x @ weights - y) / 7, rtol=1e-4, atol=1e-6)
+
 
 def test_files_and_sections_that_the_texts_name_exist():
     new = {"jitnet/core/operations/cumulative.py"}  # CONTRIBUTING shows how it would be made

@@ -197,10 +197,11 @@ class Layer(Fixed, NamesArguments):
         """Layers held in attributes, in order of assignment."""
         found = []
         for value in vars(self).values():
-            candidates = value if isinstance(value, list | tuple) else [value]
-            if isinstance(value, dict):
-                candidates = list(value.values())
-            found.extend(v for v in candidates if isinstance(v, Layer) and v is not self)
+            if isinstance(value, Layer):
+                found.append(value)
+            elif isinstance(value, list | tuple | dict):
+                found.extend(v for v in (value.values() if isinstance(value, dict) else value) if isinstance(v, Layer))
+        found = [layer for layer in found if layer is not self]
         return list(dict.fromkeys(found))
 
     @property

@@ -79,7 +79,8 @@ def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
             selection.before = []
             new = _SELECTORS[call.opcode](call, selection)
             replaced[call] = [*selection.before, new]
-        selection.note_writes(call)
+    for call, prepares in selection.later().items():
+        replaced[call] = [*prepares, *replaced.get(call, [call])]
     replace(program, replaced)
     program.blocks[0].calls[:0] = selection.first
 
@@ -94,18 +95,38 @@ class _Selection:
     first: calls that copy weights, before all others; before: those right before the present call.
     """
 
+    UNWRITTEN = -1
+
     def __init__(self, program: Program, scratch: Scratch, algorithm: str):
         self.program, self.scratch, self.algorithm = program, scratch, algorithm
         self.first: list[Call] = []
         self.before: list[Call] = []
         self._copies: dict = {}
-        self._writes: dict[Buffer, int] = {}  # how often weights were written so far, by updates within the step
+        self._places = {call: place for place, call in enumerate(program.calls)}
+        self._writes: dict[Buffer, list[int]] = {}  # of weights, where
+        for call, place in self._places.items():
+            for root in call.writes:
+                if root.kind == "variable":
+                    self._writes.setdefault(root, []).append(place)
+        self._after: dict[int, list[Call]] = {}  # {place of a write: copies of what it wrote}
+        self._write_of: dict[Buffer, int] = {}  # {copy: the place of that write}
 
-    def note_writes(self, call: Call) -> None:
-        """What was copied of a weight that the call writes is out of date."""
-        for root in call.writes:
-            if root.kind == "variable":
-                self._writes[root] = self._writes.get(root, 0) + 1
+    def later(self) -> dict[Call, list[Call]]:
+        """Copies of weights that the program changes: {the first call along the batch after a change: copies}."""
+        found: dict[Call, list[Call]] = {}
+        always = {call for block in self.program.blocks if block.condition is None for call in block.calls}
+        for write, copies in sorted(self._after.items()):
+            reader = next(c for c, place in self._places.items() if place > write and c.batched and c in always)
+            found.setdefault(reader, []).extend(copies)
+        return found
+
+    def _last_write(self, call: Call, weights: Buffer) -> int | None:
+        """Where weights were last written before ``call``; None for what is computed from something else."""
+        if weights in self._write_of:
+            return self._write_of[weights]
+        if weights.kind == "variable":
+            return max((w for w in self._writes.get(weights, ()) if w < self._places[call]), default=self.UNWRITTEN)
+        return self.UNWRITTEN if any(weights in c.writes for c in self.first) else None
 
     def transposed_kernel(self, call: Call, kernel: Buffer, stride, groups: int = 1) -> Buffer:
         """The transposed copy of weights, made once per step."""
@@ -142,18 +163,20 @@ class _Selection:
 
     def _copy(self, call: Call, kernel: Buffer, chosen, name: str, elements: int, in_parts: bool, **numbers) -> Buffer:
         """What the kernel that was chosen makes of weights, once per step; ``in_parts``: every chunk does a part."""
-        written = self._writes.get(kernel.root, 0)
-        key = (kernel.root, written, kernel.shape, chosen, *numbers.values())
+        write = self._last_write(call, kernel.root)
+        key = (kernel.root, write, kernel.shape, chosen, *numbers.values())
         if key not in self._copies:
             copy = self.program.temporary(name, (elements,), kernel.dtype, "whole")
             parts = {"chunk": Scalar("chunk"), "chunks": Scalar("chunks")} if in_parts else {}
             arguments = {"kernel": kernel, "out": Out(copy), **numbers, **parts}
             axis = Batch() if in_parts else None
             prepare = call.replaced_by(chosen.name, arguments, phase="prepare", work=0, kernel=chosen, axis=axis)
-            # copies of weights that nothing has changed in this step are made first
-            unchanged = kernel.root.kind == "variable" and not written
-            known = unchanged or any(kernel.root in c.writes for c in self.first)
-            (self.first if known else self.before).append(prepare)
+            # copies of weights are made first, or as soon as these have changed
+            if write is None:
+                self.before.append(prepare)
+            else:
+                (self.first if write == self.UNWRITTEN else self._after.setdefault(write, [])).append(prepare)
+                self._write_of[copy] = write
             self._copies[key] = copy
         return self._copies[key]
 
