@@ -195,6 +195,8 @@ class ModelSteps:
 
         data: x alone, (x, y) or (x, y, sample_weight): symbolic tensors, in the structure that ``fit`` was given.
 
+        Layers that are called without ``training`` behave as in training, in ``test_step`` as in inference.
+
         It calls ``jitnet.value_and_grad`` and ``optimizer.apply``, may assign to variables, and returns
         {name: what is logged}: single numbers, values (batch,), or results of metrics.
         """

@@ -357,3 +357,62 @@ def needing_loss(model):
 
     Eve().apply(model.weights, model.weights)
     return {}
+
+
+class Twice(jitnet.Model):
+    """Two steps on each batch."""
+
+    def train_step(self, data):
+        x, y = data
+        losses = []
+        for _ in range(2):
+            loss, gradients = jitnet.value_and_grad(
+                lambda: self.loss(y, self(x, training=True)), variables=self.trainable_variables
+            )()
+            self.optimizer.apply(gradients, self.trainable_variables)
+            losses.append(loss)
+        return {"first": losses[0], "second": losses[1]}
+
+
+def images_network(kind):
+    jitnet.utils.set_random_seed(5)
+    x = y = jitnet.Input((6, 5, 2), name="images")
+    for number, filters in enumerate((16, 16)):
+        y = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"convolution_{number}")(y)
+    y = layers.MaxPooling2D(2, name="pooling")(y)
+    y = layers.Dense(8, "relu", name="hidden")(layers.Flatten(name="flatten")(y))
+    model = kind(x, layers.Dense(small_networks.CLASSES, "softmax", name="probabilities")(y), name="network")
+    model.compile(optimizers.SGD(0.1), "sparse_categorical_crossentropy", jit_compile=False)
+    return model
+
+
+def test_weights_that_change_within_a_step():
+    # copies of weights for the backward pass (transposed, transformed) follow
+    x, y = small_networks.images()
+    twice, once = images_network(Twice), images_network(jitnet.Model)
+    history = twice.fit(x, y, batch_size=len(x), epochs=2, shuffle=False, verbose=0).history
+    expected = once.fit(x, y, batch_size=len(x), epochs=4, shuffle=False, verbose=0).history["loss"]
+    np.testing.assert_allclose(np.stack([history["first"], history["second"]], 1).ravel(), expected, rtol=1e-5)
+    for one, other in zip(twice.get_weights(), once.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_structures_of_data_and_an_optimizer_that_gets_momentum():
+    x, y = small_networks.data()
+    inputs = jitnet.Input((small_networks.FEATURES,), name="features")
+    model = Returning(inputs, layers.Dense(2, name="dense")(inputs), None)
+    model.compile(optimizers.SGD(0.1), jit_compile=False)
+    structures = []
+    model._function = lambda model, data: structures.append(data) or {"loss": ops.sum(data[-1])}
+    model.fit({"features": x, "labels": y}, sample_weight=np.ones(9), batch_size=9, verbose=0)
+    ((inputs, targets, weights),) = structures
+    assert inputs["features"].shape == (None, 4) and inputs["labels"].dtype == "int64" and targets is None
+    assert weights.shape == (None,)
+
+    own, built_in = network(Own, optimizers.SGD(0.1), dropout=0), network(jitnet.Model, optimizers.SGD(0.1), dropout=0)
+    for model in (own, built_in):
+        model.fit(x, y, **FIT)
+        model.optimizer.momentum = 0.9
+        model.fit(x, y, **FIT)
+        assert "sgd_momentum_update" in model.step_source()
+    assert small_networks.digest(own) == small_networks.digest(built_in)
