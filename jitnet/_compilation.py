@@ -69,8 +69,9 @@ def _copied(structure):
 def checked_weights(loss_weights):
     """``loss_weights`` as given, or a copy with schedules in the place of their configs."""
     found = _with_schedules(loss_weights)
+    given = found.values() if isinstance(found, dict) else found if isinstance(found, list | tuple) else [found]
     try:
-        weights = [schedules.evaluate(w, [0])[0] if is_schedule(w) else w for w in _leaves(found)]
+        weights = [schedules.evaluate(w, [0])[0] if is_schedule(w) else w for w in given if w is not None]
     except TypeError:  # a metric is no function of the step
         weights = [None]
     if any(not isinstance(w, int | float | np.number | np.ndarray) for w in weights):

@@ -10,8 +10,16 @@ from .core import trace
 from .core.errors import invalid
 
 _models = weakref.WeakValueDictionary()  # those with steps, by their id
-_thread = threading.local()  # its ``read``: while a step is traced, the adjustable attributes that were read as numbers
+_thread = threading.local()  # its ``trace``: while a step is traced, what it is written from
 _FREE = {"name", "built", "stop_training", "history", "iterations"}  # what no step is written from, or every run reads
+
+
+class _Trace:
+    """What the trace of a step has come across: parts, and adjustable attributes that were read as numbers."""
+
+    def __init__(self):
+        self.parts: dict = {}  # by their ids
+        self.read: set = set()  # (id of a part, name)
 
 
 class Fixed:
@@ -22,7 +30,7 @@ class Fixed:
     """
 
     def __setattr__(self, name, value):
-        if not name.startswith("_") and _read() is None and not trace.current_scope()[0]:
+        if not name.startswith("_") and _trace() is None and not trace.current_scope()[0]:
             _check(self, name, value)
         super().__setattr__(name, value)
 
@@ -34,28 +42,40 @@ class Fixed:
 @contextlib.contextmanager
 def tracing():
     """Within the block, a part may assign its attributes: what it remembers of a call."""
-    before, _thread.read = _read(), set()
+    before, _thread.trace = _trace(), _Trace()
     try:
         yield
     finally:
-        _thread.read = before
+        _thread.trace = before
 
 
-def _read() -> set | None:
-    return getattr(_thread, "read", None)
+def _trace() -> _Trace | None:
+    return getattr(_thread, "trace", None)
+
+
+def noticed(part) -> None:
+    """A step that is being traced is written from a part."""
+    found = _trace()
+    if found is not None:
+        found.parts[id(part)] = part
 
 
 def reading(part, name: str) -> None:
     """An adjustable attribute is read as a number: a step that is being traced is written from it."""
-    read = _read()
-    if read is not None:
-        read.add((id(part), name))
+    found = _trace()
+    if found is not None:
+        found.parts[id(part)] = part
+        found.read.add((id(part), name))
 
 
-def fix(model, parts) -> None:
-    """From now on ``model`` has a step that was written from the attributes of ``parts``."""
-    read = _read() or set()
-    for part in parts:
+def fix(model, parts=()) -> None:
+    """From now on ``model`` has a step that was written from ``parts``, and from those that its trace has noticed.
+
+    model: or whatever else has ``_steps`` that it makes again once ``_forget_steps`` was called.
+    """
+    found = _trace() or _Trace()
+    read = found.read
+    for part in {**found.parts, **{id(part): part for part in parts}}.values():
         adjustable = {name for name in vars(part) if inspect.isdatadescriptor(getattr(type(part), name, None))}
         names = {name for name in vars(part) if not name.startswith("_")} - _FREE - adjustable
         if part is not model:
@@ -72,13 +92,20 @@ def users(part) -> list[tuple]:
     return [(m, m._written_from[id(part)][1]) for m in models if m is not None and id(part) in m._written_from]
 
 
+def restructured(part) -> None:
+    """A part has got another structure: steps with it are made anew."""
+    for model, _ in users(part):
+        model._settings_changed(True)
+
+
 def _check(part, name: str, value) -> None:
     if inspect.isdatadescriptor(getattr(type(part), name, None)) or not _contradicted(part, name, value):
         return
     gc.collect()  # models that are gone count no more, though they lie in cycles
     before = vars(part).get(name)
     for model in _contradicted(part, name, value):
-        if type(part).__module__.partition(".")[0] != "jitnet" and _are_floats(before, value):
+        users_number = type(part).__module__.partition(".")[0] != "jitnet" and _are_floats(before, value)
+        if users_number or not hasattr(model, "compile"):  # a function's steps nobody has to make by a call
             model._forget_steps()
             continue
         owner = f" of the layer {part.name!r}" if hasattr(part, "sublayers") and part is not model else ""

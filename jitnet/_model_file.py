@@ -226,8 +226,13 @@ def _loss(value, place):
 
 def _loss_weights(value, place):
     if isinstance(value, list):
-        _schema.items(_schema.optional(_loss_weights))(value, place)
-    elif isinstance(value, dict):
+        _schema.items(_schema.optional(_loss_weight))(value, place)
+    else:
+        _loss_weight(value, place)
+
+
+def _loss_weight(value, place):
+    if isinstance(value, dict):  # a schedule
         _schema.described(value, place)
     elif not isinstance(value, str) or ">" not in value:  # a function's name
         _schema.number(value, place)

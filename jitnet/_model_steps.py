@@ -3,7 +3,7 @@
 import re
 
 from . import _compilation, ops
-from ._fixed import fix, tracing
+from ._fixed import fix, noticed, tracing
 from ._locks import building
 from ._registry import snake_case
 from ._structures import flatten, mapped
@@ -226,6 +226,7 @@ class ModelSteps:
             losses = _compilation.losses_by_output(self._compiled, _numbered("output", len(outputs)))
             weights = _compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
+                noticed(loss)
                 values = _compilation.checked_values("loss", loss.name, loss.call(target, output))
                 terms.append(loss.reduced(values if sample_weight is None else values * sample_weight) * weight)
         for variable in self.trainable_weights:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import _seed
+from ._fixed import fix, tracing
 from ._locks import building
 from ._structures import flatten, mapped
 from .builder import Computation
@@ -41,7 +42,16 @@ class _ValueAndGrad:
         self._function, self._has_aux, self._variables = function, has_aux, variables
         self._argnums = 0 if argnums is None and variables is None else argnums
         self._whole = set(whole_argnums)
+        self.name = getattr(function, "__name__", "function")
+        self._forget_steps()
+
+    def _forget_steps(self) -> None:
         self._steps: dict = {}
+        self._written_from: dict = {}
+
+    def _settings_changed(self, structure: bool) -> None:
+        if structure:
+            self._forget_steps()
 
     def __call__(self, *arguments):
         if trace.collects_effects() or any(isinstance(a, Value) for a in arguments):
@@ -90,9 +100,10 @@ class _ValueAndGrad:
         shapes = tuple((a.shape[1:] if b else a.shape, str(a.dtype), b) for a, b in zip(arrays, batched, strict=True))
         key = shapes, tuple(self._listed_variables()), conv_algorithm()
         if key not in self._steps:
-            with building:
+            with building, tracing():
                 self._steps[key] = self._make_step(shapes)
-        step, structure = self._steps[key]
+        step = self._steps[key]
+        structure = step.structure
         values = {
             name: a if b else a.reshape(a.shape or (1,))
             for name, a, b in zip(step.inputs, arrays, batched, strict=True)
@@ -115,9 +126,10 @@ class _ValueAndGrad:
         if effects:
             raise ValueError("A function to be differentiated assigns nothing: do that in a model's train_step.")
         outputs = list(dict.fromkeys(x for x in flatten(structure) if isinstance(x, Value)))
-        name = getattr(self._function, "__name__", "function")
-        step = Step(f"Value and gradients of {name}.", Computation(inputs, outputs))
-        return step, (structure, outputs)
+        fix(self)
+        step = Step(f"Value and gradients of {self.name}.", Computation(inputs, outputs))
+        step.structure = structure, outputs
+        return step
 
 
 def _array(argument) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _registry, ops
-from ._fixed import Fixed
+from ._fixed import Fixed, noticed
 from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr
@@ -41,6 +41,7 @@ class Loss(Fixed, NamesArguments):
     def __call__(self, y_true, y_pred, sample_weight=None):
         """The loss of a batch: of arrays a float, of symbolic tensors a single number; without a reduction (batch,)."""
         if isinstance(y_pred, SymbolicTensor):
+            noticed(self)
             values = per_sample(self.call(y_true, y_pred))
             return self.reduced(values if sample_weight is None else values * sample_weight)
         from .eager import evaluate_function

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _registry, losses, ops
-from ._fixed import Fixed
+from ._fixed import Fixed, noticed
 from ._settings import Adjustable, described
 from .core import checks, trace
 from .core.errors import NamesArguments, invalid, module_getattr
@@ -152,6 +152,7 @@ class Metric(Fixed, NamesArguments):
 
     def traced(self, *arguments) -> Traced:
         """What a step computes of it, after an update with symbolic arguments, if there are any."""
+        noticed(self)
         if arguments:
             self._contributions, self._values = [], []
             self.update_state(*arguments)

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from . import _registry, schedules
-from ._fixed import Fixed
+from ._fixed import Fixed, noticed, restructured
 from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
@@ -275,6 +275,7 @@ class Optimizer(Fixed, NamesArguments):
             raise ValueError(
                 f"apply needs a gradient for each of {len(variables)} variables. Received: {len(gradients)} gradients"
             )
+        noticed(self)
         Update(self, len(variables))(*variables, *gradients, *(() if loss is None else (loss,)))
 
     def apply_gradients(self, grads_and_vars) -> None:
@@ -390,7 +391,9 @@ class SGD(Optimizer):
         if key == "momentum" and value != 0.0:
             if isinstance(value, float) and value > 1:
                 raise ValueError(f"SGD expects momentum from 0 to 1. Received: momentum={value}")
-            self._plain = False
+            if self._plain:
+                self._plain = False
+                restructured(self)
 
     @property
     def function(self):

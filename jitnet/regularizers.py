@@ -8,7 +8,7 @@ runs; it never calls the object.
 import numpy as np
 
 from jitnet import _registry, ops
-from jitnet._fixed import Fixed
+from jitnet._fixed import Fixed, noticed
 from jitnet._settings import Adjustable, described
 from jitnet.core.errors import NamesArguments, module_getattr
 from jitnet.core.settings import Setting
@@ -39,6 +39,7 @@ class Regularizer(Fixed, NamesArguments):
         Of a variable or a symbolic tensor, a symbolic number, which follows schedules.
         """
         if isinstance(x, Value):
+            noticed(self)
             absolute, squares = ops.sum(ops.absolute(x)), ops.sum(ops.square(x))
             return absolute * Setting(self, "l1") + squares * Setting(self, "l2")
         x = np.asarray(x, dtype=np.float64)

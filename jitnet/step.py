@@ -66,6 +66,7 @@ class Step:
             self.schedule, title, self.arguments, self.storage_names, constant_offsets, self.hyperparameters
         )
         self.source = writer.source()
+        self.arguments = writer.arguments  # but for those that nothing uses
         self._functions = writer.functions
         self._kernel_calls, self._function_calls = list(writer.kernel_calls), writer.function_calls
         self._specialised, self._kernels = writer.generated, writer.kernels
@@ -232,7 +233,8 @@ class Step:
                 arguments[places["order"]] = arrays["order"][i * batch : (i + 1) * batch]
             if self.hyperparameters:
                 arguments[places["hyperparameters"]] = arrays["hyperparameters"][i]
-            arguments[places["t"]] = first + i
+            if "t" in places:
+                arguments[places["t"]] = first + i
             for copy, value in zip(before, states, strict=True):
                 np.copyto(copy, value)
             counted = self.optimizer.iterations if states else None
@@ -335,7 +337,7 @@ class QuickPrediction:
     def __init__(self, step: Step, result: np.ndarray):
         (value,) = step.inputs.values()
         batch = len(result)
-        self._input = (batch, *value.shape[1:]), np.dtype(value.dtype), conv_algorithm()
+        self._shape, self._dtype, self._algorithm = (batch, *value.shape[1:]), np.dtype(value.dtype), conv_algorithm()
         self._output = result.shape, result.dtype
         self._batch = batch
         self._step, self._free = step, step.free
@@ -355,7 +357,13 @@ class QuickPrediction:
 
     def takes(self, x) -> bool:
         """Whether x needs neither a check nor a conversion."""
-        return type(x) is np.ndarray and (x.shape, x.dtype, conv_algorithm()) == self._input and x.flags.carray
+        return (
+            type(x) is np.ndarray
+            and x.shape == self._shape
+            and x.dtype == self._dtype
+            and x.flags.carray
+            and conv_algorithm() == self._algorithm
+        )
 
     def __call__(self, x):
         try:

@@ -3,7 +3,7 @@
 Each call is made twice, on copies of its arrays that end where a page begins that nobody may touch, and on copies that
 begin where such a page ends: what reads or writes outside of an array ends the process with a segmentation fault.  Both
 must give the same bits, which the test then gets to see.  The environment variable ``GUARD_REPORT`` names a file that
-gets the names of all kernels that were called so, and of the classes of plans whose kernels were.
+gets the names of all kernels that were called so, and of the classes of specialised kernels that were.
 """
 
 import ctypes
@@ -60,7 +60,7 @@ def _guarded_call(dispatcher, *arguments, **named):
     ours = generated or function.__module__.startswith("jitnet.kernels.cpu.")
     if not ours or named or not arrays or not _apart(arrays):
         return _call(dispatcher, *arguments, **named)
-    called.add(generated or f"{function.__module__.rpartition('.')[2]}.{function.__name__}")
+    called.add(generated or f"{function.__module__.removeprefix('jitnet.kernels.cpu.')}.{function.__name__}")
     results = []
     for at_end in (True, False):
         copies = {_place(a): beside_forbidden_page(a, at_end) for a in arrays}

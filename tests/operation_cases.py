@@ -7,7 +7,7 @@ from torch_reference import torch_average_pool, torch_batch_norm, torch_convolut
 from jitnet import ops
 from jitnet.core.operations import losses, random
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
-from jitnet.core.operations.elementwise import Unary
+from jitnet.core.operations.elementwise import Present, Unary
 from jitnet.core.operations.normalization import BatchNorm
 from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.kernels.scalar import activations
@@ -582,6 +582,29 @@ add(
     "normalisation", "dropout of a chain", lambda x: ops.relu(random.Dropout(0.4, seed=3)(ops.exp(x))) * x, normal()
 )
 add("normalisation", "dropout of nothing", random.Dropout(0.0), normal(1, 5), torch=lambda t, x: x)
+
+
+# ---- over the batch, and values that depend on no input
+
+add("batch", "sum of all", lambda x: x * ops.sum(x), normal(2, 3), torch=lambda t, x: x * x.sum())
+add("batch", "mean of all", lambda x: x - ops.mean(x * x), normal(5), torch=lambda t, x: x - (x * x).mean())
+add("batch", "sum of samples", lambda x: x * ops.sum(x, axis=0), normal(3, 2), torch=lambda t, x: x * x.sum(0))
+add("batch", "mean of samples", lambda x: x - ops.mean(x, axis=0), normal(7), torch=lambda t, x: x - x.mean(0))
+add("batch", "a number", lambda x: x * Present(0.75, x.dtype)(), normal(3), torch=lambda t, x: x * 0.75)
+for distribution, bounds in (("uniform", (0.5, 2.0)), ("normal", (1.0, 0.3)), ("truncated_normal", (1.0, 0.3))):
+    add(
+        "batch",
+        f"{distribution} numbers",
+        lambda x, d=distribution, b=bounds: x * random.RandomValues(d, (4,), *b, x.dtype, seed=3)(),
+        normal(4),
+    )
+add(
+    "batch",
+    "shape",
+    lambda x: ops.reshape(x, (-1, ops.shape(x)[1] * ops.shape(x)[2])),
+    normal(2, 3),
+    torch=lambda t, x: x.flatten(1),
+)
 
 
 # ---- users' own

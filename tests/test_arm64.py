@@ -12,29 +12,29 @@ import pytest
 from llvmlite import ir
 
 from jitnet.kernels.cpu.fast import depthwise, pool
-from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_kernel
 from jitnet.kernels.cpu.fast.convolution_direct import (
-    conv2d_backward_data_plan,
-    conv2d_backward_filter_plan,
-    conv2d_forward_plan,
+    conv2d_backward_data_kernel,
+    conv2d_backward_filter_kernel,
+    conv2d_forward_kernel,
 )
 from jitnet.kernels.cpu.fast.convolution_pooled import (
-    conv2d_pooled_backward_data_plan,
-    conv2d_pooled_backward_filter_plan,
-    conv2d_pooled_forward_plan,
+    conv2d_pooled_backward_data_kernel,
+    conv2d_pooled_backward_filter_kernel,
+    conv2d_pooled_forward_kernel,
 )
-from jitnet.kernels.cpu.fast.convolution_rows import conv2d_row_forward_plan
+from jitnet.kernels.cpu.fast.convolution_rows import conv2d_row_forward_kernel
 from jitnet.kernels.cpu.fast.matrix_multiply import (
-    matrix_multiply_panels_plan,
-    matrix_multiply_part_plan,
-    matrix_multiply_plan,
-    matrix_multiply_transposed_plan,
+    matrix_multiply_kernel,
+    matrix_multiply_panels_kernel,
+    matrix_multiply_part_kernel,
+    matrix_multiply_transposed_kernel,
 )
-from jitnet.kernels.cpu.fast.transpose import panels_plan, transpose_plan
+from jitnet.kernels.cpu.fast.transpose import panels_kernel, transpose_kernel
 from jitnet.kernels.cpu.fast.winograd import (
-    winograd_backward_data_plan,
-    winograd_backward_filter_plan,
-    winograd_forward_plan,
+    winograd_backward_data_kernel,
+    winograd_backward_filter_kernel,
+    winograd_forward_kernel,
 )
 from jitnet.kernels.cpu.runtime import jit as _jit
 from jitnet.kernels.cpu.runtime.vectors import _TARGETS
@@ -74,27 +74,27 @@ def plans(dtype):
         ((2, 3, 19, 166), 3, 1, 1, 2), ((3, 3, 2, 6), 6, 1, 1, 3),
     ):  # fmt: skip
         geometry = shape, width, (stride, stride), (dilation, dilation)
-        yield conv2d_forward_plan(*geometry, epilogue="bias_add_relu", groups=groups, **given)
-        yield conv2d_forward_plan(*geometry, epilogue="bias", edges=(1, width), groups=groups, **given)
-        yield conv2d_backward_data_plan(*geometry, epilogue="relu_mask", groups=groups, **given)
-        yield conv2d_backward_filter_plan(*geometry, groups=groups, **given)
+        yield conv2d_forward_kernel(*geometry, epilogue="bias_add_relu", groups=groups, **given)
+        yield conv2d_forward_kernel(*geometry, epilogue="bias", edges=(1, width), groups=groups, **given)
+        yield conv2d_backward_data_kernel(*geometry, epilogue="relu_mask", groups=groups, **given)
+        yield conv2d_backward_filter_kernel(*geometry, groups=groups, **given)
     for outputs, filters in ((2, 16), (4, 16), (4, 33)):
         shape = (3, 3, 17, filters)
-        forward = winograd_forward_plan(shape, outputs, epilogue="bias_relu", **given)
-        yield from (forward, forward.weights(), winograd_backward_filter_plan(shape, outputs, **given))
-        yield winograd_backward_data_plan(shape, outputs, epilogue="accumulate", **given)
-    yield conv2d_pooled_forward_plan((5, 5, 1, 6), (28, 28), (14, 14), (2, 2), True, **given)
-    yield conv2d_pooled_backward_filter_plan((5, 5, 1, 6), 28, 14, 2, **given)
-    yield conv2d_pooled_backward_data_plan((5, 5, 2, 6), 28, 14, 2, **given)
+        forward = winograd_forward_kernel(shape, outputs, epilogue="bias_relu", **given)
+        yield from (forward, forward.weights(), winograd_backward_filter_kernel(shape, outputs, **given))
+        yield winograd_backward_data_kernel(shape, outputs, epilogue="accumulate", **given)
+    yield conv2d_pooled_forward_kernel((5, 5, 1, 6), (28, 28), (14, 14), (2, 2), True, **given)
+    yield conv2d_pooled_backward_filter_kernel((5, 5, 1, 6), 28, 14, 2, **given)
+    yield conv2d_pooled_backward_data_kernel((5, 5, 2, 6), 28, 14, 2, **given)
     for channels, filters in ((6, 16), (3, 21), (2, 3)):
-        yield conv2d_row_forward_plan((5, 5, channels, filters), 14, 14, 2, epilogue="bias", **given)
+        yield conv2d_row_forward_kernel((5, 5, channels, filters), 14, 14, 2, epilogue="bias", **given)
     for columns in (10, 3, 4096):
         for epilogue in ("accumulate", "bias_relu", "relu_mask"):
-            yield matrix_multiply_plan(64, 4096, columns, epilogue=epilogue, **given)
-        yield matrix_multiply_transposed_plan(4096, 2048, columns, **given)
-    yield matrix_multiply_transposed_plan(5, 7, 10, epilogue="accumulate", **given)
-    yield from (matrix_multiply_panels_plan(**given), matrix_multiply_part_plan(**given))
-    yield from (bias_add_backward_plan(**given), transpose_plan(**given), panels_plan(8, **given))
+            yield matrix_multiply_kernel(64, 4096, columns, epilogue=epilogue, **given)
+        yield matrix_multiply_transposed_kernel(4096, 2048, columns, **given)
+    yield matrix_multiply_transposed_kernel(5, 7, 10, epilogue="accumulate", **given)
+    yield from (matrix_multiply_panels_kernel(**given), matrix_multiply_part_kernel(**given))
+    yield from (bias_add_backward_kernel(**given), transpose_kernel(**given), panels_kernel(8, **given))
 
 
 @pytest.fixture

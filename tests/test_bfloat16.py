@@ -19,12 +19,12 @@ import jitnet
 from jitnet import layers
 from jitnet.kernels.cpu.fast.bfloat16 import (
     BFloat16Weights,
-    conv2d_backward_filter_bfloat16_plan,
-    conv2d_bfloat16_plan,
-    matrix_multiply_bfloat16_plan,
+    conv2d_backward_filter_bfloat16_kernel,
+    conv2d_bfloat16_kernel,
+    matrix_multiply_bfloat16_kernel,
     rounding_pays,
 )
-from jitnet.kernels.cpu.fast.transpose import transpose_plan
+from jitnet.kernels.cpu.fast.transpose import transpose_kernel
 from jitnet.kernels.cpu.runtime import vectors
 from jitnet.kernels.cpu.runtime.vectors import BFloat16Target, bfloat16_target
 from jitnet.kernels.cpu.tiles import bfloat16 as simd_bfloat16
@@ -135,7 +135,7 @@ class Case:
 
     def forward(self, target, epilogue="store", extra=()):
         rows, columns, channels, filters = self.kernel.shape
-        found = conv2d_bfloat16_plan(
+        found = conv2d_bfloat16_kernel(
             "forward", self.kernel.shape, self.y.shape[2], self.stride, epilogue, target
         )  # fmt: skip
         elements = found.workspace_elements(*self.x.shape[1:3], self.padding[1])
@@ -144,8 +144,8 @@ class Case:
     def backward_data(self, target, epilogue="store", extra=(), start=np.nan):
         rows, columns, channels, filters = self.kernel.shape
         transposed = np.zeros(self.kernel.size, np.float32)
-        transpose_plan().kernel()(self.kernel, transposed, *self.stride)
-        found = conv2d_bfloat16_plan(
+        transpose_kernel().kernel()(self.kernel, transposed, *self.stride)
+        found = conv2d_bfloat16_kernel(
             "backward_data", self.kernel.shape, self.dx.shape[2], self.stride, epilogue, target
         )  # fmt: skip
         elements = found.workspace_elements(*self.dy.shape[1:3], self.padding[1])
@@ -153,7 +153,7 @@ class Case:
         return self._run(found, self.dy, matrices, self.dx, elements, extra, start)
 
     def backward_filter(self, target, accumulate=False, start=np.nan):
-        found = conv2d_backward_filter_bfloat16_plan(self.kernel.shape, self.dy.shape[2], self.stride, target)
+        found = conv2d_backward_filter_bfloat16_kernel(self.kernel.shape, self.dy.shape[2], self.stride, target)
         elements = found.workspace_elements(self.x.shape[1], self.dy.shape[1])
         result, intact = guarded(np.full(self.kernel.shape, start, np.float32))
         workspace, workspace_intact = guarded(np.full(elements, np.nan, np.float32))
@@ -212,7 +212,7 @@ def test_one_column_and_no_image():
 @pytest.mark.parametrize("depth,columns", [(7, 3), (130, 70)])
 @pytest.mark.parametrize("epilogue", ["bias_relu", "relu_mask"])
 def test_product_of_matrices(target, depth, columns, epilogue):
-    found = matrix_multiply_bfloat16_plan(depth, columns, epilogue, target)
+    found = matrix_multiply_bfloat16_kernel(depth, columns, epilogue, target)
     b = draw(depth, columns, seed=2)
     packed, packed_intact = guarded(np.full(found.weight_elements, np.nan, np.float32))
     found.weights().kernel()(b[None], packed, found.padded, 0, 1)

@@ -9,12 +9,12 @@ from naive import assert_close, draw
 from test_simd import TARGETS, guarded
 
 from jitnet.kernels.cpu.fast.convolution_direct import (
-    conv2d_backward_data_plan,
-    conv2d_backward_filter_plan,
-    conv2d_forward_plan,
+    conv2d_backward_data_kernel,
+    conv2d_backward_filter_kernel,
+    conv2d_forward_kernel,
     supports,
 )
-from jitnet.kernels.cpu.fast.transpose import transpose_plan
+from jitnet.kernels.cpu.fast.transpose import transpose_kernel
 
 
 class Case(NamedTuple):
@@ -67,7 +67,7 @@ def run_forward(
     _, kernel_shape, size, stride, padding, dilation, groups = case
     x, kernel, _ = operands(case, dtype)
     x = buffered(x, top, left)[images]
-    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation, dtype, epilogue, target, edges, groups)
+    plan = conv2d_forward_kernel(kernel_shape, size[1], stride, dilation, dtype, epilogue, target, edges, groups)
     scratch, scratch_intact = workspace(plan, x, padding[1], left)
     y, intact = guarded(np.full((len(x), size[0] + 2, size[1] + 1, kernel_shape[3]), 3, dtype))
     plan.kernel()(x, kernel, *extra, *([y] if in_place else []), y, scratch, *padding, top, left, 2, 1, *size)
@@ -83,9 +83,10 @@ def run_backward_data(
     _, kernel, dy = operands(case, dtype)
     dy = buffered(dy, top, left)
     transposed, intact = guarded(np.zeros(kernel.size, dtype))
-    transpose_plan(dtype, target, groups).kernel()(kernel, transposed, *stride)
+    transpose_kernel(dtype, target, groups).kernel()(kernel, transposed, *stride)
     assert intact()
-    plan = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation, dtype, epilogue, target, edges, groups)
+    geometry = kernel_shape, images[2], stride, dilation
+    plan = conv2d_backward_data_kernel(*geometry, dtype, epilogue, target, edges, groups)
     assert plan.needs_transposed_kernel
     scratch, scratch_intact = workspace(plan, dy, padding[1], left)
     dx, intact = guarded(np.full((*images, kernel_shape[2] * groups), before, dtype))
@@ -99,7 +100,7 @@ def run_backward_filter(case, dtype, start, accumulate, top=0, left=0, target=No
     _, kernel_shape, size, stride, padding, dilation, groups = case
     x, _, dy = operands(case, dtype)
     x, dy = buffered(x, top, left), buffered(dy, 1, 2)
-    plan = conv2d_backward_filter_plan(kernel_shape, size[1], stride, dilation, dtype, target, groups)
+    plan = conv2d_backward_filter_kernel(kernel_shape, size[1], stride, dilation, dtype, target, groups)
     scratch, scratch_intact = workspace(plan, x, padding[1], left)
     dkernel, intact = guarded(start)
     plan.kernel()(x, dy, dkernel, scratch, *padding, top, left, 1, 2, *size, accumulate)
@@ -147,7 +148,7 @@ def test_stride_and_dilation_together():
     assert not supports("backward_data", case.stride, case.dilation)
     check(case, "float32", 2e-5)
     with pytest.raises(ValueError, match=r"Received: stride=\(2, 2\), dilation=\(2, 3\)"):
-        conv2d_backward_data_plan(case[1], 10, case[3], case[5])
+        conv2d_backward_data_kernel(case[1], 10, case[3], case[5])
 
 
 def test_epilogues():
@@ -182,7 +183,7 @@ def test_accumulate_over_phases():
 def test_a_halo_in_the_buffer_gives_the_same_bits(name):
     case = CASES[name]
     images, kernel_shape, size, stride, padding, dilation, _ = case
-    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation)
+    plan = conv2d_forward_kernel(kernel_shape, size[1], stride, dilation)
     left, right = plan.halo(images[2], padding[1])
     assert (left, right) == (padding[1], size[1] - 1 + kernel_shape[1] - padding[1] - images[2])
     assert plan.workspace_elements(images[1], images[2] + left + right, padding[1], left) == 0
@@ -190,7 +191,7 @@ def test_a_halo_in_the_buffer_gives_the_same_bits(name):
     copied = run_forward(case, "float32")
     assert (run_forward(case, "float32", left=left) == copied).all()
     assert (run_forward(case, "float32", top=3, left=left + 2) == copied).all()
-    data = conv2d_backward_data_plan(kernel_shape, images[2], stride, dilation)
+    data = conv2d_backward_data_kernel(kernel_shape, images[2], stride, dilation)
     left = max(data.halo(size[1], padding[1]))
     assert (run_backward_data(case, "float32", left=left) == run_backward_data(case, "float32")).all()
 
@@ -201,7 +202,7 @@ def test_known_edges_give_the_same_bits_without_a_workspace(name, target):
     case = CASES[name]
     images, kernel_shape, size, stride, padding, dilation, _ = case
     edges = padding[1], images[2]
-    plan = conv2d_forward_plan(kernel_shape, size[1], stride, dilation, target=target, edges=edges)
+    plan = conv2d_forward_kernel(kernel_shape, size[1], stride, dilation, target=target, edges=edges)
     if target.registers >= 32:
         assert "_whole_rows" in plan.name
         assert plan.workspace_elements(images[1], images[2], padding[1], 0) == 0
@@ -219,8 +220,8 @@ def test_an_image_does_not_depend_on_the_others():
 
 
 def test_names_say_what_a_kernel_does():
-    assert conv2d_forward_plan((5, 5, 1, 6), 28, epilogue="bias_relu").name == "conv2d_forward_5x5_1_6_bias_relu"
-    plan = conv2d_backward_data_plan((3, 3, 16, 32), 32, (2, 2))
+    assert conv2d_forward_kernel((5, 5, 1, 6), 28, epilogue="bias_relu").name == "conv2d_forward_5x5_1_6_bias_relu"
+    plan = conv2d_backward_data_kernel((3, 3, 16, 32), 32, (2, 2))
     assert plan.name == "conv2d_backward_data_3x3_16_32_stride2x2"
 
 

@@ -12,9 +12,9 @@ from torch_reference import torch_convolution
 import jitnet
 from jitnet import layers
 from jitnet.kernels.cpu.fast.convolution_direct import (
-    conv2d_backward_data_plan,
-    conv2d_backward_filter_plan,
-    conv2d_forward_plan,
+    conv2d_backward_data_kernel,
+    conv2d_backward_filter_kernel,
+    conv2d_forward_kernel,
 )
 
 CASES = {  # with the number of groups that a vector of AVX-512 holds
@@ -46,17 +46,17 @@ def test_other_vectors(name, target):
 
 
 def test_groups_that_share_a_vector():
-    def groups_per_vector(channels, filters, groups, target=TARGETS[0], dtype="float32", plan=conv2d_forward_plan):
+    def groups_per_vector(channels, filters, groups, target=TARGETS[0], dtype="float32", plan=conv2d_forward_kernel):
         chosen = plan((3, 3, channels, filters * groups), 8, dtype=dtype, target=target, groups=groups)
         return chosen.constants["GROUPS_PER_VECTOR"]
 
     assert [groups_per_vector(4, 4, groups) for groups in (2, 6, 7, 8, 32)] == [2, 3, 1, 4, 4]
     assert [groups_per_vector(size, size, 8) for size in (1, 2, 3, 5, 8, 9, 16, 40)] == [8, 8, 4, 2, 2, 1, 1, 1]
     assert groups_per_vector(1, 2, 8) == groups_per_vector(2, 1, 8) == 8
-    assert groups_per_vector(1, 2, 8, plan=conv2d_backward_data_plan) == 8
+    assert groups_per_vector(1, 2, 8, plan=conv2d_backward_data_kernel) == 8
     assert groups_per_vector(4, 4, 8, dtype="float64") == groups_per_vector(4, 4, 8, target=TARGETS[1]) == 2
-    assert groups_per_vector(4, 4, 8, plan=conv2d_backward_filter_plan) == 4
-    constants = conv2d_forward_plan((2, 3, 19, 166), 3, target=TARGETS[0], groups=2).constants
+    assert groups_per_vector(4, 4, 8, plan=conv2d_backward_filter_kernel) == 4
+    constants = conv2d_forward_kernel((2, 3, 19, 166), 3, target=TARGETS[0], groups=2).constants
     assert constants["GROUPS_PER_VECTOR"] * 166 // 2 > constants["VECTORS"] * constants["LANES"], "several blocks"
 
 
@@ -82,7 +82,7 @@ def test_epilogues():
 def test_known_edges_give_the_same_bits(name):
     case = CASES[name]
     edges = case.padding[1], case.images[2]
-    plan = conv2d_forward_plan(case.kernel_shape, case.size[1], edges=edges, target=TARGETS[0], groups=case.groups)
+    plan = conv2d_forward_kernel(case.kernel_shape, case.size[1], edges=edges, target=TARGETS[0], groups=case.groups)
     assert "_whole_rows" in plan.name
     assert (run_forward(case, "float32", edges=edges) == run_forward(case, "float32")).all()
     expected = run_backward_data(case, "float32")
@@ -97,8 +97,8 @@ def test_an_image_does_not_depend_on_the_others():
 
 
 def test_names_say_how_many_groups():
-    assert conv2d_forward_plan((3, 3, 4, 16), 28, groups=4).name == "conv2d_forward_3x3_16_16_groups4"
-    plan = conv2d_backward_data_plan((3, 3, 4, 128), 32, (2, 2), groups=32, epilogue="relu_mask")
+    assert conv2d_forward_kernel((3, 3, 4, 16), 28, groups=4).name == "conv2d_forward_3x3_16_16_groups4"
+    plan = conv2d_backward_data_kernel((3, 3, 4, 128), 32, (2, 2), groups=32, epilogue="relu_mask")
     assert plan.name == "conv2d_backward_data_3x3_128_128_groups32_stride2x2_relu_mask"
 
 

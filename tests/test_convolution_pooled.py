@@ -8,10 +8,10 @@ from naive.pool import max_pool2d_forward
 from test_simd import TARGETS, guarded
 
 from jitnet.kernels.cpu.fast.convolution_pooled import (
-    conv2d_pooled_backward_data_plan,
-    conv2d_pooled_backward_filter_plan,
-    conv2d_pooled_forward_plan,
-    pooled_weights_plan,
+    conv2d_pooled_backward_data_kernel,
+    conv2d_pooled_backward_filter_kernel,
+    conv2d_pooled_forward_kernel,
+    pooled_weights_kernel,
 )
 
 # images (N, H, W), kernel (R, S, C, K), size of the convolution's output, (top, left) padding
@@ -66,7 +66,7 @@ def scratch(elements, dtype):
 
 def run_filter(case, x, dy, argmax, start, accumulate, target=None):
     images, kernel_shape, size, padding = case
-    plan = conv2d_pooled_backward_filter_plan(
+    plan = conv2d_pooled_backward_filter_kernel(
         kernel_shape, images[2], pooled(size)[1], padding[1], x.dtype.name, target
     )
     workspace, workspace_intact = scratch(plan.workspace_elements(images[1], pooled(size)[0], padding[0]), x.dtype)
@@ -79,11 +79,11 @@ def run_filter(case, x, dy, argmax, start, accumulate, target=None):
 def run_data(case, kernel, dy, argmax, epilogue="store", activation=None, before=0, target=None):
     images, kernel_shape, size, padding = case
     dtype = kernel.dtype
-    plan = conv2d_pooled_backward_data_plan(
+    plan = conv2d_pooled_backward_data_kernel(
         kernel_shape, images[2], pooled(size)[1], padding[1], dtype.name, epilogue, target
     )
     weights, intact = scratch(plan.weight_elements, dtype)
-    pooled_weights_plan(dtype.name, target).kernel()(kernel, weights, plan.weight_row)
+    pooled_weights_kernel(dtype.name, target).kernel()(kernel, weights, plan.weight_row)
     assert intact()
     workspace, workspace_intact = scratch(plan.workspace_elements(images[1], pooled(size)[0], padding[0]), dtype)
     dx, intact = guarded(np.full((*images, kernel_shape[2]), before, dtype))
@@ -95,7 +95,7 @@ def run_data(case, kernel, dy, argmax, epilogue="store", activation=None, before
 
 def run_forward(case, x, kernel, bias, relu=False, target=None):
     images, kernel_shape, size, padding = case
-    plan = conv2d_pooled_forward_plan(kernel_shape, images[1:], pooled(size), padding, relu, x.dtype.name, target)
+    plan = conv2d_pooled_forward_kernel(kernel_shape, images[1:], pooled(size), padding, relu, x.dtype.name, target)
     workspace, workspace_intact = scratch(plan.workspace_elements, x.dtype)
     y, y_intact = guarded(np.full((len(x), *pooled(size), kernel_shape[3]), 3, x.dtype))
     argmax, argmax_intact = guarded(np.full(y.shape, 9, np.uint8))
@@ -189,15 +189,15 @@ def test_an_image_does_not_depend_on_the_others():
 
 
 def test_where_the_passes_pay():
-    filters = conv2d_pooled_backward_filter_plan
+    filters = conv2d_pooled_backward_filter_kernel
     avx512 = TARGETS[0]
     assert filters((5, 5, 1, 6), 28, 14, 2, target=avx512).pays
     assert filters((5, 5, 6, 16), 14, 5, target=avx512).pays
-    assert conv2d_pooled_backward_data_plan((5, 5, 6, 16), 14, 5, target=avx512).pays
+    assert conv2d_pooled_backward_data_kernel((5, 5, 6, 16), 14, 5, target=avx512).pays
     # a row of a window that fills more vectors than there are registers, and weights that fill the first cache
     assert not filters((5, 5, 128, 32), 28, 14, target=avx512).pays
-    assert not conv2d_pooled_backward_data_plan((3, 3, 64, 64), 32, 16, target=avx512).pays
-    forward = conv2d_pooled_forward_plan
+    assert not conv2d_pooled_backward_data_kernel((3, 3, 64, 64), 32, 16, target=avx512).pays
+    forward = conv2d_pooled_forward_kernel
     assert forward((5, 5, 1, 6), (28, 28), (14, 14), (2, 2), target=avx512).pays
     assert not forward((5, 5, 1, 16), (28, 28), (14, 14), (2, 2), target=avx512).pays
     assert not forward((5, 5, 3, 6), (28, 28), (14, 14), (2, 2), target=avx512).pays

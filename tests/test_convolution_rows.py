@@ -8,8 +8,8 @@ from test_simd import TARGETS, guarded
 
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu.fast.convolution_direct import conv2d_forward_plan
-from jitnet.kernels.cpu.fast.convolution_rows import conv2d_row_forward_plan, row_weights_plan
+from jitnet.kernels.cpu.fast.convolution_direct import conv2d_forward_kernel
+from jitnet.kernels.cpu.fast.convolution_rows import conv2d_row_forward_kernel, row_weights_kernel
 
 # images (N, H, W), kernel (R, 5, C, K), size of the output, (top, left) padding
 CASES = {
@@ -31,9 +31,9 @@ def automatic():
 def run(case, x, kernel, bias, epilogue, target=None):
     images, kernel_shape, size, padding = case
     dtype = x.dtype.name
-    plan = conv2d_row_forward_plan(kernel_shape, images[2], size[1], padding[1], dtype, epilogue, target)
+    plan = conv2d_row_forward_kernel(kernel_shape, images[2], size[1], padding[1], dtype, epilogue, target)
     weights, weights_intact = guarded(np.full(plan.weight_elements, np.nan, dtype))
-    row_weights_plan(dtype, target).kernel()(kernel, weights)
+    row_weights_kernel(dtype, target).kernel()(kernel, weights)
     workspace, workspace_intact = guarded(np.full(plan.workspace_elements(images[1]), np.nan, dtype))
     y, intact = guarded(np.full((len(x), *size, kernel_shape[3]), 3, dtype))
     plan.kernel()(x, weights, *([bias] if bias is not None else []), y, workspace, padding[0])
@@ -73,7 +73,7 @@ def test_rounding_is_about_that_of_the_direct_convolution():
     images, kernel_shape, size, padding = case
     x, kernel = draw(*images, 6, dtype="float32"), draw(*kernel_shape, dtype="float32", seed=1)
     dense = np.empty((4, 10, 10, 16), np.float32)
-    plan = conv2d_forward_plan(kernel_shape, 10, edges=(0, 14))
+    plan = conv2d_forward_kernel(kernel_shape, 10, edges=(0, 14))
     plan.kernel()(x, kernel, dense, np.empty(16, np.float32), *padding, 0, 0, 0, 0, *size)
     windows = np.lib.stride_tricks.sliding_window_view(x.astype("f8"), (5, 5), axis=(1, 2))
     exact = np.einsum("npqcrs,rsck->npqk", windows, kernel.astype("f8"))

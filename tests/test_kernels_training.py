@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from naive import assert_close, draw
 
-from jitnet.kernels.cpu import norm, training
-from jitnet.kernels.cpu.fast.pointwise import PointwisePlan
+from jitnet.kernels.cpu import normalization, training
+from jitnet.kernels.cpu.fast.pointwise import PointwiseKernel
 
 DTYPE = np.float32
 
@@ -68,7 +68,7 @@ def test_folded_batch_normalisation(shape):
     factor = gamma / np.sqrt(variance.astype(float) + 1e-3)
     for given in ((), (bias,)):
         folded, folded_bias = np.full_like(kernel, np.nan), np.full_like(mean, np.nan)
-        fold = norm.batch_norm_fold_bias if given else norm.batch_norm_fold
+        fold = normalization.batch_norm_fold_bias if given else normalization.batch_norm_fold
         fold(kernel, *given, mean, variance, gamma, beta, 1e-3, folded, folded_bias)
         assert_close(folded, kernel * factor, 1e-5)
         assert_close(folded_bias, beta + (sum(given) - mean) * factor, 1e-5)
@@ -77,7 +77,7 @@ def test_folded_batch_normalisation(shape):
 @pytest.mark.parametrize("size", [1, 7, 131])
 def test_a_chain_of_pointwise_functions(size):
     statements = "out[i] = multiply(tanh(x[i]), add(y[i], one)) * factor", "second[i] = x[i] * out[i]"
-    plan = PointwisePlan(("add", "multiply", "tanh"), ("x", "y", "out", "second"), ("one",), ("factor",), statements)
+    plan = PointwiseKernel(("add", "multiply", "tanh"), ("x", "y", "out", "second"), ("one",), ("factor",), statements)
     x, y, one = draw(size, dtype=DTYPE), draw(size, dtype=DTYPE, seed=1), np.full(1, 3, DTYPE)
     out, second = np.full((2, size), np.nan, DTYPE)
     plan.kernel()(x, y, out, second, one, 0.5)

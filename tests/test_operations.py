@@ -5,7 +5,7 @@ import pytest
 from operation_cases import suite
 
 from jitnet import ops
-from jitnet.core.operations import losses
+from jitnet.core.operations import effects, losses
 from jitnet.core.operations.base import Operation
 from jitnet.core.operations.convolution import Pool2D, Windowed
 from jitnet.core.trace import topological_order
@@ -43,6 +43,8 @@ def test_every_operation_has_a_case():
     graphs = [suite.graphs(group, "float64") for group in suite.groups]
     used = {type(a.operation) for g in graphs for a in topological_order(g.outputs.values())}
     library = {cls for cls in subclasses(Operation) if cls.__module__.startswith("jitnet.")}
+    # what has no value has no case, but the tests of train_step
+    library = {cls for cls in library if cls.__module__ != effects.__name__}
     assert library - BASES - used == set()
 
 

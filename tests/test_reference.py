@@ -8,7 +8,10 @@ import jitnet
 from jitnet import layers, regularizers
 from jitnet.builder import Builder, Computation
 from jitnet.core.program import Block, Buffer, Out, Program, Scalar
-from jitnet.core.values import Variable, placeholder
+from jitnet.core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
+from jitnet.core.rewrites.copies import remove_copies
+from jitnet.core.values import SymbolicTensor, Variable, placeholder
+from jitnet.step import Step
 from jitnet.targets.reference import Reference
 
 BATCH = 7  # one chunk in the generated step, too, whatever a sample costs
@@ -54,6 +57,11 @@ MOMENTUM = {"class_name": "SGD", "config": {"momentum": 0.9, "nesterov": True}}
 NETWORKS = {"LeNet-5": (lenet5, "adam"), "residual block": (residual_block, MOMENTUM)}
 
 
+def scalars(step, t):
+    """The numbers of a step, by name."""
+    return {**dict(zip(step.hyperparameters, step.hyperparameter_table(t, 1)[0], strict=True)), "t": t, "seed": 5}
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_steps_of_networks_have_the_bits_of_the_unfused_step(name):
     """Results, gradients, weights, moving statistics and the optimizer's slots, for three steps."""
@@ -70,10 +78,12 @@ def test_training_steps_of_networks_have_the_bits_of_the_unfused_step(name):
     found, expected = [], []
     for t in range(3):
         data = {**arrays, "order": generator.integers(0, 20, BATCH), "results": np.zeros(step.results)}
-        numbers = dict(zip(step.hyperparameters, step.hyperparameter_table(t, 1)[0], strict=True))
-        memory = Reference().run(step.program, BATCH, data, {**numbers, "t": t, "seed": 5}, slots)
+        counted = {state.iterations: np.array([t]) for state in step.states}
+        memory = Reference().run(step.program, BATCH, {**data, **counted}, scalars(step, t), slots)
+        assert counted == {state.iterations: t + 1 for state in step.states}
         found.append((data, [memory.gradients[v].copy() for v in step.trainable], model.get_weights()))
-    kept = {key: array.copy() for key, array in slots.items()}
+    (names,) = ({argument: slot for slot, argument in state.slots.items()} for state in step.states)
+    kept = {(names[argument], variable): array.copy() for (argument, variable), array in slots.items()}
     model.set_weights(weights)
     for t, (data, _, _) in enumerate(found):
         results = np.zeros(step.results)
@@ -89,6 +99,41 @@ def test_training_steps_of_networks_have_the_bits_of_the_unfused_step(name):
         np.testing.assert_array_equal(array, state[key])
     changed = [np.abs(new - old).max() for new, old in zip(model.get_weights(), weights, strict=True)]
     assert min(changed) > 0 and np.isfinite(changed).all()
+
+
+def rewritten(model, mode, rewrites, shapes=None):
+    """What the unfused program of a mode leaves behind, before ``rewrites`` and after them; its opcodes afterwards."""
+    generator = np.random.default_rng(1)
+    step = model._step(mode, shapes, fuse=False)
+    data = {name: generator.standard_normal((20, *x.shape[1:])).astype("float32") for name, x in step.inputs.items()}
+    if mode == "train":
+        order = generator.integers(0, 20, BATCH)
+        data |= {"y": generator.integers(0, 10, 20), "order": order, "sample_weight": np.ones(20, "float32")}
+    else:
+        data = {"x": data["x"][:BATCH], "predictions": np.empty((BATCH, 10), "float32")}
+    found, weights = [], model.get_weights()
+    for rewrite in (None, *rewrites):
+        if rewrite is not None:
+            rewrite(step.program)
+        model.set_weights(weights)
+        arrays = {**data, "results": np.zeros(step.results)} | {n: data[n].copy() for n in data if n == "predictions"}
+        arrays |= {state.iterations: np.array([0]) for state in step.states}
+        memory = Reference().run(step.program, BATCH, arrays, scalars(step, 0))
+        gradients = [memory.gradients[v].copy() for v in step.trainable]
+        found.append([arrays["results"], arrays.get("predictions", 0), *gradients, *model.get_weights()])
+    for after in found[1:]:
+        for one, two in zip(after, found[0], strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5 * np.abs(two).max(initial=0))
+    return {call.opcode for call in step.program.calls}
+
+
+def test_neutral_rewrites_of_networks_run_here_too():
+    model = residual_block()
+    model.compile("sgd", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
+    seen = rewritten(model, "train", [fuse_batch_norm, remove_copies], ((),))
+    assert {"normalization.batch_norm_add_relu_apply", "normalization.batch_norm_relu_backward_data"} <= seen
+    seen = rewritten(model, "predict", [lambda program: fold_batch_norm(program, lambda call, epilogue: True)])
+    assert "normalization.batch_norm_fold" in seen and "normalization.batch_norm_apply" not in seen
 
 
 # ---- arguments are the kernels' own
@@ -163,6 +208,20 @@ def test_what_nothing_wrote_is_nan():
     found = np.zeros((2, 3), "float32")
     Reference().run(program, 2, {"y": found})
     assert np.isnan(found).all()
+
+
+def test_views_of_an_input_without_a_batch_axis():
+    """As another target has them."""
+    x = SymbolicTensor((2, 3, 4), "float32", "x")
+    weight = Variable(np.arange(20, dtype="float32").reshape(4, 5), "w")
+    given, found = np.arange(24, dtype="float32").reshape(2, 3, 4), []
+    step = Step("Rows of an input.", Computation({"x": x}, [jitnet.ops.matmul(x, weight)]), fuse=False)
+    for _ in range(2):
+        found.append({"x": given, "predictions": np.full((2, 3, 5), np.nan, "float32"), "results": np.zeros(1)})
+    Reference().run(step.program, 1, found[0])
+    step.run(1, 1, {**found[1], "seed": 0, "t": 0}, compiled=False)
+    for arrays in found:
+        np.testing.assert_array_equal(arrays["predictions"], given @ weight.value)
 
 
 def test_views_share_memory_and_partial_sums_have_one_part():

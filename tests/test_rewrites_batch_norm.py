@@ -22,10 +22,10 @@ def normalise(program: Sketch, x, y, statistics=None):
     weights = {name: program.weight(name, x.shape[-1]) for name in ("mean", "variance", "gamma", "beta")}
     rstd = program.temporary("rstd", (x.shape[-1],), "float32", "whole")
     variance = statistics or weights.pop("variance")
-    inverse = program.call("norm.batch_norm_rstd", variance=variance, rstd=Out(rstd), epsilon=1e-3)
+    inverse = program.call("normalization.batch_norm_rstd", variance=variance, rstd=Out(rstd), epsilon=1e-3)
     program.call(
-        "norm.batch_norm_apply", x=program.as_rows(x, 6), mean=weights["mean"], rstd=rstd, gamma=weights["gamma"],
-        beta=weights["beta"], y=Out(program.as_rows(y, 6)), in_place=("x", "y"),
+        "normalization.batch_norm_apply", x=program.as_rows(x, 6), mean=weights["mean"], rstd=rstd,
+        gamma=weights["gamma"], beta=weights["beta"], y=Out(program.as_rows(y, 6)), in_place=("x", "y"),
     )  # fmt: skip
     return inverse
 
@@ -76,8 +76,8 @@ def test_what_else_reads_the_deviation_keeps_it():
         dense_and_normalisation(program, output=program.given("last", 6))
         rstd, gamma, dx = program.calls[1]["rstd"], program.calls[2]["gamma"], program.given("dx", 6)
         program.call(
-            "norm.batch_norm_backward_data_frozen", dy=program.given("dy", 6), rstd=rstd, gamma=gamma, dx=Out(dx),
-            accumulate=False,
+            "normalization.batch_norm_backward_data_frozen", dy=program.given("dy", 6), rstd=rstd, gamma=gamma,
+            dx=Out(dx), accumulate=False,
         )  # fmt: skip
 
     rest = ["batch_norm_rstd", "bias_add_forward", "batch_norm_backward_data_frozen"]
@@ -179,7 +179,14 @@ def test_what_is_not_joined():
         program.add(y, skip, total)
         program.relu(total, program.given("last", *SHAPE))
 
-    for make in (read_again, output_of_the_model, sum_without_relu, sum_that_others_read, residual_computed_later):
+    def twice_itself(program):
+        y, total = normalised(program), program.batch("total", *SHAPE)
+        program.add(y, y, total)
+        program.relu(total, program.given("last", *SHAPE))
+
+    for make in (
+        read_again, output_of_the_model, sum_without_relu, sum_that_others_read, residual_computed_later, twice_itself,
+    ):  # fmt: skip
         unchanged(make, fuse_batch_norm)
 
 
@@ -200,15 +207,15 @@ def backward(program: Sketch, accumulate=False, between=None, dx=None):
     totals = {}
     partials = [program.temporary(name, (6,), "float32", "partial") for name in ("dgamma", "dbeta")]
     program.call(
-        "norm.batch_norm_backward_statistics", x=x, dy=masked, **statistics, dgamma=Out(partials[0]),
+        "normalization.batch_norm_backward_statistics", x=x, dy=masked, **statistics, dgamma=Out(partials[0]),
         dbeta=Out(partials[1]), accumulate=False,
     )  # fmt: skip
     for partial in partials:
         totals[partial.name] = program.temporary(f"{partial.name}_sum", (6,), "float32", "whole")
         program.call("training.sum_partials", partials=partial, out=Out(totals[partial.name]))
     program.call(
-        "norm.batch_norm_backward_data", x=x, dy=masked, **statistics, gamma=program.weight("gamma", 6), **totals,
-        dx=Out(program.as_rows(program.given("dx", *SHAPE), 6)), count=BATCH * 20, accumulate=False,
+        "normalization.batch_norm_backward_data", x=x, dy=masked, **statistics, gamma=program.weight("gamma", 6),
+        **totals, dx=Out(program.as_rows(program.given("dx", *SHAPE), 6)), count=BATCH * 20, accumulate=False,
     )  # fmt: skip
 
 

@@ -219,13 +219,14 @@ def test_masks_that_stay():
 
     unchanged(of_an_accumulated_gradient, everything)
 
-    def by_its_own_gradient(program):
+    def by_its_own_result(program, dy=None):
         """The mask is what the product writes: it cannot be read before."""
         dx = program.batch("dx", 4, 5, 2)
         program.call(
             "conv.conv2d_backward_data", dy=program.given("dy", *SHAPE), kernel=program.weight("kernel", 3, 3, 2, 6),
             dx=Out(dx), **GEOMETRY, accumulate=False,
         )  # fmt: skip
-        program.relu_backward(dx, dx, program.given("last", 4, 5, 2))
+        program.relu_backward(dx, dy or dx, program.given("last", 4, 5, 2))
 
-    unchanged(by_its_own_gradient, everything)
+    unchanged(by_its_own_result, everything)
+    unchanged(lambda program: by_its_own_result(program, program.given("another", 4, 5, 2)), everything)

@@ -8,7 +8,7 @@ from numba.core import event
 from small_networks import FEATURES, Reference, data, perceptron, two_outputs
 
 import jitnet
-from jitnet import layers, losses, metrics, optimizers, regularizers, schedules, training
+from jitnet import _model_steps, layers, losses, metrics, optimizers, regularizers, schedules
 from jitnet._settings import Adjustable
 from jitnet.core.settings import Setting
 
@@ -68,11 +68,12 @@ ASSIGNED = {  # name of the argument of ``everything``: (part, attribute, anothe
 }
 
 
-def run(model, mode="fit"):
+def run(model):
     """What training, evaluation and prediction give, to the bit."""
     history = model.fit(X, ONE_HOT, batch_size=4, epochs=2, verbose=0).history
     evaluated = model.evaluate(X, ONE_HOT, verbose=0)
-    return history, evaluated, model.predict_on_batch(X).tobytes(), [w.tobytes() for w in model.get_weights()]
+    predicted = [model.predict_on_batch(X).tobytes() for _ in range(2)]  # the second one takes the short way
+    return history, evaluated, predicted, [w.tobytes() for w in model.get_weights()]
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def made(monkeypatch):
     """Counts of the steps that models make and of what Numba compiles meanwhile."""
     counts = {"steps": 0, "compiled": 0}
 
-    class Counted(training.Step):
+    class Counted(_model_steps.Step):
         def __init__(self, *arguments, **keywords):
             counts["steps"] += 1
             super().__init__(*arguments, **keywords)
@@ -92,7 +93,7 @@ def made(monkeypatch):
         def on_end(self, event):
             pass
 
-    monkeypatch.setattr(training, "Step", Counted)
+    monkeypatch.setattr(_model_steps, "Step", Counted)
     with event.install_listener("numba:compile", Listener()):
         yield counts
 
@@ -137,21 +138,17 @@ def test_what_decides_which_operations_there_are_makes_another_step(made):
         ("dropout", "rate", 0.5, "dropout_forward"),
         ("relu", "negative_slope", 0.25, "rectifier"),
         ("loss", "label_smoothing", 0.125, "fill(label_smoothing"),
-        ("optimizer", "momentum", 0.5, "sgd_update("),
+        ("optimizer", "momentum", 0.5, "velocity"),
     ):
-        made.update(steps=0)
         assert kernel not in model.step_source()
-        model.train_on_batch(X, ONE_HOT)
-        assert made["steps"] <= 1
         setattr(parts[part], attribute, value)
         assert kernel in model.step_source(), attribute
-    weights, state = model.get_weights(), model.optimizer.state()
+    weights = model.get_weights()
     fresh, _ = everything(
         label_smoothing=0.125, smoothing=0.0, velocity=0.5, rate=0.5, max_value=None, negative_slope=0.25, threshold=0.0
     )
     fresh.set_weights(weights)
     fresh.optimizer.iterations = model.optimizer.iterations
-    assert not state
     assert run(model) == run(fresh)
     # the same value, and another one of the same kind, make none
     made.update(steps=0)
@@ -159,8 +156,7 @@ def test_what_decides_which_operations_there_are_makes_another_step(made):
     model.train_on_batch(X, ONE_HOT)
     assert made["steps"] == 0
     parts["dropout"].rate = 0.0
-    model.train_on_batch(X, ONE_HOT)
-    assert made["steps"] == 1 and "dropout_forward" not in model.step_source()
+    assert "dropout_forward" not in model.step_source() and made["steps"] == 1
 
 
 def test_a_callback_assigns_numbers(made):
@@ -502,3 +498,63 @@ def test_a_model_within_a_model_is_compiled_on_its_own():
     outer.train_on_batch(X, ONE_HOT)
     inner.compile("adam", "mae")
     assert inner.train_on_batch(X, ONE_HOT) > 0
+
+
+class Custom(jitnet.Sequential):
+    """A model with a training step of its own, in which numbers and parts count as in any."""
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        x, y = data
+        return {**logs, "own": self.own(y, self(x, training=True))}
+
+
+def custom(momentum=0.0, l2=0.25, smoothing=0.0, weight=2.0):
+    hidden = layers.Dense(3, "softmax", kernel_regularizer=regularizers.L2(l2), name="hidden")
+    jitnet.utils.set_random_seed(1)
+    model = Custom([jitnet.Input((FEATURES,)), hidden], name="custom")
+    model.own = losses.CategoricalCrossentropy(label_smoothing=smoothing)
+    model.compile(optimizers.SGD(0.1, momentum), losses.CategoricalCrossentropy(), [weight])
+    return model
+
+
+def test_in_a_training_step_of_the_users_own():
+    model = custom()
+    first = model.fit(X, ONE_HOT, batch_size=9, verbose=0).history
+    kernel = custom().get_weights()[0].astype(float)
+    p = np.exp(X @ kernel) / np.exp(X @ kernel).sum(axis=1, keepdims=True)
+    cross_entropy = -np.log(p[np.arange(len(Y)), Y]).mean()
+    assert first["loss"][0] == pytest.approx(2 * cross_entropy + 0.25 * (kernel**2).sum(), rel=1e-5)
+    gradient = 2 * X.T @ (p - ONE_HOT) / len(Y) + 0.5 * kernel
+    np.testing.assert_allclose(model.get_weights()[0], kernel - 0.1 * gradient, rtol=1e-5, atol=1e-6)
+    model = custom(momentum=0.0, l2=0.0, smoothing=0.0, weight=1.0)
+    model.fit(X, ONE_HOT, batch_size=9, verbose=0)
+    model.set_weights(custom().get_weights())
+    model.optimizer.iterations = 0
+    model.optimizer.momentum = 0.5
+    model.own.label_smoothing = 0.25
+    model.get_layer("hidden").kernel_regularizer.l2 = 0.5
+    model.loss_weights[0] = 3.0
+    fresh = custom(0.5, 0.5, 0.25, 3.0)
+    found, expected = (m.fit(X, ONE_HOT, batch_size=4, epochs=2, verbose=0).history for m in (model, fresh))
+    assert found == expected
+    assert [w.tobytes() for w in model.get_weights()] == [w.tobytes() for w in fresh.get_weights()]
+
+
+def test_in_a_function_that_is_differentiated():
+    relu = layers.ReLU(negative_slope=0.0)
+    function = jitnet.value_and_grad(lambda x: jitnet.ops.mean(relu(x)))
+    x = np.array([[-2.0, 4.0]], "float32")
+    assert function(x)[0] == 2.0
+    relu.negative_slope = 0.5
+    value, gradient = function(x)
+    assert value == 1.5 and gradient.tolist() == [[0.25, 0.5]]
+    relu.negative_slope = 0.25
+    assert function(x)[0] == 1.75
+    # what can't be assigned where a model has steps makes the function's anew
+    dense = layers.Dense(1, kernel_initializer="ones", bias_initializer="ones")
+    assert dense(x) == 3
+    function = jitnet.value_and_grad(lambda x: jitnet.ops.sum(dense(x)))
+    assert function(x)[0] == 3
+    dense.use_bias = False
+    assert function(x)[0] == 2

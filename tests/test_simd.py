@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from naive import assert_close, draw
 
-from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_kernel
 from jitnet.kernels.cpu.fast.matrix_multiply import (
-    matrix_multiply_panels_plan,
-    matrix_multiply_part_plan,
-    matrix_multiply_plan,
-    matrix_multiply_transposed_plan,
+    matrix_multiply_kernel,
+    matrix_multiply_panels_kernel,
+    matrix_multiply_part_kernel,
+    matrix_multiply_transposed_kernel,
 )
-from jitnet.kernels.cpu.fast.transpose import panels_plan, transpose_plan
+from jitnet.kernels.cpu.fast.transpose import panels_kernel, transpose_kernel
 from jitnet.kernels.cpu.runtime import generated
 from jitnet.kernels.cpu.runtime.generated import specialised_module
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
@@ -68,11 +68,11 @@ def test_lanes_are_no_wider_than_what_they_hold():
     "dtype,tolerance,planned", [("float32", 1e-5, 100), ("float32", 1e-5, 3), ("float64", 1e-12, 100)]
 )
 def test_products_of_matrices(target, dtype, tolerance, planned):
-    plan = matrix_multiply_transposed_plan(1, 1, planned, dtype, "accumulate", target)
+    plan = matrix_multiply_transposed_kernel(1, 1, planned, dtype, "accumulate", target)
     assert ("narrow" in plan.name) == (planned == 3)
     gradient = plan.kernel()
-    multiply = matrix_multiply_plan(1, 1, planned, dtype, "accumulate", target).kernel()
-    transpose = transpose_plan(dtype, target).kernel()
+    multiply = matrix_multiply_kernel(1, 1, planned, dtype, "accumulate", target).kernel()
+    transpose = transpose_kernel(dtype, target).kernel()
     for rows, depth, columns in SIZES:
         x, w = draw(rows, depth, dtype=dtype, seed=0), draw(depth, columns, dtype=dtype, seed=1)
         before = draw(rows, columns, dtype=dtype, seed=2)
@@ -99,7 +99,7 @@ def test_products_of_matrices(target, dtype, tolerance, planned):
 @targets
 @pytest.mark.parametrize("dtype,tolerance", [("float32", 1e-6), ("float64", 1e-14)])
 def test_sums_over_rows(target, dtype, tolerance):
-    sum_rows = bias_add_backward_plan(dtype, target).kernel()
+    sum_rows = bias_add_backward_kernel(dtype, target).kernel()
     shapes = [(1, 1), (0, 3), (3, 0), (1, 7), (5, 2), (130, 3), (37, 10), (9, 31), (6, 64), (7, 131), (2, 3, 5, 17)]
     for shape in shapes:
         dy = draw(*shape, dtype=dtype, seed=0)
@@ -114,7 +114,7 @@ def test_sums_over_rows(target, dtype, tolerance):
 
 @targets
 def test_parts_of_a_product(target):
-    multiply = matrix_multiply_part_plan("float32", target).kernel()
+    multiply = matrix_multiply_part_kernel("float32", target).kernel()
     for rows, depth, columns in SIZES:
         x, w = draw(rows, depth, dtype="float32", seed=0), draw(depth, columns, dtype="float32", seed=1)
         y, intact = guarded(np.full((rows, 3, columns), 5, np.float32))
@@ -136,27 +136,27 @@ def test_epilogues():
     }
     extra = {"store": [], "bias": [bias], "bias_relu": [bias], "relu_mask": [activation]}
     for epilogue, reference in expected.items():
-        plan = matrix_multiply_plan(1, 1, 100, epilogue=epilogue)
+        plan = matrix_multiply_kernel(1, 1, 100, epilogue=epilogue)
         y, intact = guarded(np.full((13, 37), np.nan, np.float32))
         plan.kernel()(x, w, *extra[epilogue], y, NO_WORKSPACE)
         assert_close(y, reference, 1e-5)
         assert intact()
         assert epilogue == "store" or plan.name.endswith(epilogue)
     dw = np.full((5, 37), np.nan, np.float32)
-    matrix_multiply_transposed_plan(13, 5, 37).kernel()(x, activation, dw, 0, 5)
+    matrix_multiply_transposed_kernel(13, 5, 37).kernel()(x, activation, dw, 0, 5)
     assert_close(dw, naive.dense_backward_filter(x, activation), 1e-5)
 
 
 def test_relu_keeps_nan():
     x, w, bias = np.float32([[1.0]]), np.float32([[np.nan, -1.0, 2.0]]), np.zeros(3, np.float32)
     y = np.zeros((1, 3), np.float32)
-    matrix_multiply_plan(1, 1, 100, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
+    matrix_multiply_kernel(1, 1, 100, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
     assert np.isnan(y[0, 0])
     assert y[0, 1:].tolist() == [0, 2]
 
 
 def test_a_row_does_not_depend_on_the_others():
-    multiply = matrix_multiply_plan(1, 1, 100, epilogue="accumulate").kernel()
+    multiply = matrix_multiply_kernel(1, 1, 100, epilogue="accumulate").kernel()
     x, w = np.float32(draw(13, 31, seed=0)), np.float32(draw(31, 37, seed=1))
     whole = np.zeros((13, 37), np.float32)
     multiply(x, w, whole, NO_WORKSPACE)
@@ -168,8 +168,8 @@ def test_a_row_does_not_depend_on_the_others():
 
 @pytest.mark.parametrize("epilogue", ["accumulate", "bias_relu"])
 def test_packing_keeps_the_bits(epilogue):
-    plan = matrix_multiply_plan(1, 1, 100, epilogue=epilogue)
-    packed = matrix_multiply_plan(2048, 2048, 2048, epilogue=epilogue)
+    plan = matrix_multiply_kernel(1, 1, 100, epilogue=epilogue)
+    packed = matrix_multiply_kernel(2048, 2048, 2048, epilogue=epilogue)
     assert plan.workspace_elements == 0
     scratch, intact = guarded(np.full(packed.workspace_elements, np.nan, np.float32))
     for rows, depth, columns in [(1, 1, 1), (0, 2, 3), (3, 0, 5), (5, 256, 33), (301, 530, 70)]:
@@ -194,9 +194,9 @@ def test_packing_keeps_the_bits(epilogue):
 @targets
 @pytest.mark.parametrize("dtype,epilogue", [("float32", "relu_mask"), ("float64", "accumulate")])
 def test_panels_keep_the_bits(target, dtype, epilogue):
-    plain = matrix_multiply_plan(1, 1, 100, dtype, epilogue, target)
-    panels = matrix_multiply_panels_plan(dtype, epilogue, target)
-    plan = panels_plan(panels.panels, dtype, target)
+    plain = matrix_multiply_kernel(1, 1, 100, dtype, epilogue, target)
+    panels = matrix_multiply_panels_kernel(dtype, epilogue, target)
+    plan = panels_kernel(panels.panels, dtype, target)
     for rows, depth, columns in [(1, 1, 1), (3, 2, 70), (17, 33, 5), (9, 20, 131), (2, 7, 64)]:
         dy, w = draw(rows, depth, dtype=dtype), draw(columns, depth, dtype=dtype)
         start = draw(rows, columns, dtype=dtype)
@@ -214,8 +214,8 @@ def test_panels_keep_the_bits(target, dtype, epilogue):
 @targets
 @pytest.mark.parametrize("dtype,epilogue", [("float32", "store"), ("float64", "accumulate")])
 def test_packing_keeps_the_bits_of_transposed_products(target, dtype, epilogue):
-    plain = matrix_multiply_transposed_plan(1, 1, 100, dtype, epilogue, target)
-    packed = matrix_multiply_transposed_plan(4096, 1024, 1024, dtype, epilogue, target)
+    plain = matrix_multiply_transposed_kernel(1, 1, 100, dtype, epilogue, target)
+    packed = matrix_multiply_transposed_kernel(4096, 1024, 1024, dtype, epilogue, target)
     assert "packed" in packed.name and "packed" not in plain.name
     for rows, depth, columns in [(1, 1, 1), (0, 2, 3), (5, 131, 33), (256, 7, 64), (530, 301, 70)]:
         x, dy = draw(rows, depth, dtype=dtype, seed=0), draw(rows, columns, dtype=dtype, seed=1)
@@ -238,7 +238,7 @@ def test_torch():
     torch = pytest.importorskip("torch")
     x, w, bias = (np.float32(draw(*shape, seed=seed)) for seed, shape in enumerate([(19, 101), (101, 45), (45,)]))
     y = np.zeros((19, 45), np.float32)
-    matrix_multiply_plan(1, 1, 100, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
+    matrix_multiply_kernel(1, 1, 100, epilogue="bias_relu").kernel()(x, w, bias, y, NO_WORKSPACE)
     expected = torch.relu(torch.addmm(torch.from_numpy(bias), torch.from_numpy(x), torch.from_numpy(w)))
     assert_close(y, expected.numpy(), 1e-5)
 
@@ -272,8 +272,8 @@ def test_a_module_that_fails_is_not_kept(monkeypatch, tmp_path):
 _USE = """
 import json
 import numpy as np
-from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan
-kernel = matrix_multiply_plan(3, 4, 5).kernel()
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_kernel
+kernel = matrix_multiply_kernel(3, 4, 5).kernel()
 y = np.zeros((3, 5), np.float32)
 kernel(np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), y, np.ones(0, np.float32))
 stats = kernel.stats
@@ -300,10 +300,10 @@ def test_processes_share_compiled_kernels(tmp_path):
 def test_plans_need_no_numba():
     program = """
 import sys
-from jitnet.kernels.cpu.fast.convolution_direct import conv2d_forward_plan
-from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan
-assert "def conv2d_forward_3x3_4_8(" in conv2d_forward_plan((3, 3, 4, 8), 10).source
-assert matrix_multiply_plan(64, 4096, 4096).workspace_elements > 0
+from jitnet.kernels.cpu.fast.convolution_direct import conv2d_forward_kernel
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_kernel
+assert "def conv2d_forward_3x3_4_8(" in conv2d_forward_kernel((3, 3, 4, 8), 10).source
+assert matrix_multiply_kernel(64, 4096, 4096).workspace_elements > 0
 assert "numba" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)

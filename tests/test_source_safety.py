@@ -17,6 +17,7 @@ import jitnet
 from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet.core.operations import (
     base,
+    batch,
     convolution,
     dense,
     elementwise,
@@ -33,7 +34,7 @@ from jitnet.kernels import literals
 from jitnet.kernels.cpu import metrics as metric_kernels
 from jitnet.kernels.cpu import reduction as reduction_kernels
 from jitnet.kernels.cpu.fast import pointwise
-from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_plan
+from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_kernel
 from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.layers.base import REGISTRY as LAYERS
 
@@ -258,19 +259,38 @@ def test_names_of_custom_operations():
         ops.CustomOperation(plus_one, output_shape=(3,))
 
 
-@pytest.mark.parametrize("name", ["batch", "x", "min", "class", "a b", "learning-rate", "t"])
-def test_names_of_hyperparameters(name):
-    class Mine(optimizers.SGD):
-        hyperparameter_names = (name, "momentum")
+def test_names_of_hyperparameters_and_slots():
+    names = [*NAMES, *PAYLOADS, "learning-rate", "t", "slot", "gradients", "iterations"]
 
-        def __init__(self):
-            self.nesterov, self._plain = False, True
-            optimizers.Optimizer.__init__(self, **{name: 0.1, "momentum": 0.0})
+    def network(name):
+        class Mine(optimizers.Optimizer):
+            hyperparameter_names, own_slots = (name,), (f"{name} too",)
 
-    model = jitnet.Sequential([jitnet.Input((3,)), layers.Dense(2)])
-    model.compile(Mine(), "mse")
-    with pytest.raises(ValueError, match=rf"Mine needs names of its own .*Received: name={name!r}"):
-        model.step_source()
+            def __init__(self):
+                optimizers.Optimizer.__init__(self, "mine", **{name: 0.5})
+
+            def update(self, parameter, gradient, **given):
+                slot = given[f"{name} too"] + gradient
+                return parameter - given[name] * slot, slot
+
+        model = jitnet.Sequential([jitnet.Input((3,), name="x"), layers.Dense(2, kernel_initializer="ones", name="d")])
+        model.compile(Mine(), "mse")
+        return model
+
+    for name in names:
+        for source in sources(network(name)):
+            check_source(source)
+    x, y = np.float32([[1, 2, 3], [-1, 0, 1]]), np.float32([[1, 2], [3, 4]])
+    for name in ("batch", "a b"):
+        model = network(name)
+        for _ in range(2):
+            model.train_on_batch(x, y)
+        plain = network("learning_rate")
+        plain.compile(optimizers.SGD(0.5, momentum=1.0), "mse")
+        for _ in range(2):
+            plain.train_on_batch(x, y)
+        for found, expected in zip(model.get_weights(), plain.get_weights(), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 # ---- the one place
@@ -327,12 +347,12 @@ def test_scalars_are_arithmetic():
 
 def test_plans_of_kernels_hold_names_and_numbers():
     with pytest.raises(ValueError, match=r"takes names only\. Received: 'a b'"):
-        bias_add_backward_plan("a b")
+        bias_add_backward_kernel("a b")
     for statement in ("v1 = os(x1[i])", "v1 = relu(x1[i]); v2 = 1", "v1 = 'a'", "v1 = relu.x(x1[i])"):
         with pytest.raises(ValueError, match=r"known functions of its arguments\. Received: "):
-            pointwise.PointwisePlan(("relu",), ("x1",), (), (), (statement,))
+            pointwise.PointwiseKernel(("relu",), ("x1",), (), (), (statement,))
     with pytest.raises(ValueError, match=r"Received: \['os'\]"):
-        pointwise.PointwisePlan(("os",), ("x1",), (), (), ())
+        pointwise.PointwiseKernel(("os",), ("x1",), (), (), ())
 
 
 # ---- arguments of operations
@@ -360,11 +380,17 @@ ARGUMENTS = {
         {"function": "elu", "parameters": (1.0,)},
         {"function": NO_NAME, "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), (True,), 1.0, "1", None, {0: 1}]},
     ),
+    elementwise.Present: (
+        {"setting": 0.5, "dtype": "float32"},
+        {"setting": [*NO_NUMBER, np.inf], "dtype": ["int8", "", PAYLOADS[0], None, 3]},
+    ),
     elementwise.Cast: ({"dtype": "int64"}, {"dtype": ["int8", "", "float99", PAYLOADS[0], None, 3, float]}),
     elementwise.Binary: ({"function": "add"}, {"function": NO_NAME}),
     reduction.Reduction: (
         {"function": "sum", "axis": 1}, {"function": NO_NAME, "axis": NO_INTEGER, "keepdims": NO_BOOLEAN},
     ),
+    batch.BatchSum: ({}, {"mean": NO_BOOLEAN}),
+    batch.SampleSum: ({}, {"mean": NO_BOOLEAN}),
     shape.Reshape: ({"shape": (3,)}, {"shape": [(-2,), (-1, -1), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)]}),
     shape.Concatenate: ({}, {"axis": NO_INTEGER}),
     shape.Slice: (
@@ -386,6 +412,14 @@ ARGUMENTS = {
     random.Dropout: (
         {"rate": 0.5},
         {"rate": [*NO_NUMBER, -0.1, 1.0], "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER]},
+    ),
+    random.RandomValues: (
+        {"distribution": "normal", "shape": (3,)},
+        {
+            "distribution": NO_NAME, "shape": [(-1,), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)],
+            "a": [*NO_NUMBER, np.inf], "b": [*NO_NUMBER, np.inf], "dtype": ["int8", "float16", PAYLOADS[0], 3],
+            "batched": NO_BOOLEAN, "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER],
+        },
     ),
     losses_operations.Accuracy: (
         {"kernel": "binary_accuracy", "parameters": (0.5,)},
@@ -411,9 +445,7 @@ def test_the_registry_holds_what_a_file_may_hold():
         pass
 
     assert not {Mine, ops.CustomOperation, convolution.Windowed, convolution.Pool2D} & set(base.REGISTRY.values())
-    assert set(losses_operations.SCORES) | {"first_largest"} == {
-        name for name in vars(metric_kernels) if "accuracy" in name or name == "first_largest"
-    }
+    assert set(losses_operations.SCORES) == {name for name in vars(metric_kernels) if "accuracy" in name}
     for name in losses_operations.SCORES:
         parameters = list(inspect.signature(getattr(metric_kernels, name)).parameters)
         assert len(parameters) == 3 + len(losses_operations.SCORES[name])
@@ -427,8 +459,9 @@ def test_arguments_of_operations(cls):
         for value in values:
             with pytest.raises(ValueError, match="Received: ") as caught:
                 cls(**{**given, argument: value})
-            # the parameters of a score have names of their own
-            names = (argument, "threshold") if argument == "parameters" else (argument,)
+            # the parameters of a score and of a distribution have names of their own
+            own = {"parameters": "threshold", "a": "expects mean", "b": "expects stddev"}
+            names = (argument, own[argument]) if argument == "parameters" else (own.get(argument, argument),)
             assert any(name in str(caught.value) for name in names), (argument, value)
 
 

@@ -700,7 +700,7 @@ def test_a_step_allocates_nothing_after_the_first(jit_compile, monkeypatch):
     batch = 61
     step, values = arguments_of_a_run(convolutional(jit_compile), batch)
     # a run begins with a table of the numbers that change from step to step
-    monkeypatch.setattr(step, "hyperparameter_table", lambda first, count: values["hyperparameters"])
+    monkeypatch.setattr(step, "hyperparameter_table", lambda *steps: values["hyperparameters"])
     arena = step.schedule.arena_bytes(batch)
     assert arena > 50_000
     # the first step allocates the arena; Python 3.11 keeps up to 2,000 freed tuples of 20 items, which is how many

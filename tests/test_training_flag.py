@@ -17,7 +17,7 @@ def modes(outputs) -> list[bool]:
     outputs = outputs if isinstance(outputs, list) else [outputs]
     operations = [a.operation for a in topological_order(outputs)]
     return [
-        operation.training if isinstance(operation, BatchNorm) else operation.rate > 0
+        operation.training if isinstance(operation, BatchNorm) else operation.rate != 0
         for operation in operations
         if isinstance(operation, BatchNorm | Dropout)
     ]

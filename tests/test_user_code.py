@@ -9,13 +9,13 @@ import pytest
 
 # prints {function: (whether its values are right, overloads from Numba's cache)}
 PROGRAM = """
-import sys
+import gc, sys
 import numba, numpy as np
 from numba import njit
 import jitnet
 from jitnet import layers
 from jitnet.kernels.cpu import dense, elementwise
-from jitnet.kernels.cpu.runtime import jit
+from jitnet.kernels.cpu.runtime import generated, jit, machine_code
 from jitnet.step import Workspace
 
 units, wanted = int(sys.argv[1]), sys.argv[2].split(",")
@@ -69,6 +69,18 @@ def network(x, kernel, y):
     elementwise.tanh_forward(y, y)
 
 
+specialised = generated.specialised_module(
+    "from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes\\n\\n\\n"
+    "@kernel\\ndef twice(x, y):\\n    kernel_attributes()\\n    for i in range(len(x)):\\n        y[i] = 2 * x[i]\\n"
+)
+twice = specialised.twice
+
+
+@njit(cache=True)
+def by_kernel(x, y):
+    twice(x, y)
+
+
 @njit(cache=True)
 def by_step(arguments):
     step(*arguments)
@@ -98,6 +110,42 @@ if "own" in wanted:
     by_own_step(own_arguments)
     same = (own_result == own_model.predict(x, verbose=0)).all() and own_result.any()
     found["own"] = bool(same), sum(by_own_step.stats.cache_hits.values())
+
+
+def modules():
+    # generated modules of kernels that have not ended
+    for _ in range(3):
+        gc.collect()
+        machine_code.free_what_ended()
+    return sum(name.startswith("k_") for name in sys.modules)
+
+
+if "ended" in wanted:
+    # the models, their steps and a specialised kernel end for all but the functions that call them
+    expected = step_result.copy(), own_result.copy()
+    y = np.zeros(4, np.float32)
+    by_kernel(x[0], y)
+    generated._kept.clear()
+    del model, step, own_model, own_step, specialised, twice
+    modules()
+    assert not any(name.startswith("jitnet_step_") for name in sys.modules)
+
+    @njit
+    def caller(arguments):
+        by_step(arguments)
+
+    step_result[...] = own_result[...] = y[...] = 0
+    caller(step_arguments)
+    cached = [sum(function.stats.cache_hits.values()) for function in (by_step, by_kernel)]
+    del by_step
+    modules()
+    caller(step_arguments)
+    by_own_step(own_arguments)
+    by_kernel(x[0], y)
+    same = (step_result == expected[0]).all() and (own_result == expected[1]).all() and (y[:3] == 2 * x[0]).all()
+    held = modules()
+    del caller, by_own_step, by_kernel
+    found["ended"] = bool(same), cached, (held, modules())
 print(found)
 """
 
@@ -148,3 +196,9 @@ def test_kernels_that_have_changed_are_called_anew(run, tmp_path):
 def test_users_own_kernels_are_never_taken_from_a_cache(run):
     for _ in range(2):
         assert run("own") == {"own": (True, 0)}
+
+
+def test_kernels_live_as_long_as_what_calls_them(run):
+    assert run("step", "own", "ended")["ended"] == (True, [0, 0], (2, 0))
+    # the function that calls the kernel itself holds its module, too
+    assert run("step", "own", "ended")["ended"] == (True, [1, 1], (3, 0))

@@ -15,15 +15,15 @@ from test_simd import TARGETS, guarded
 import jitnet
 from jitnet import layers
 from jitnet.kernels.cpu.fast.convolution_direct import (
-    conv2d_backward_data_plan,
-    conv2d_backward_filter_plan,
-    conv2d_forward_plan,
+    conv2d_backward_data_kernel,
+    conv2d_backward_filter_kernel,
+    conv2d_forward_kernel,
 )
-from jitnet.kernels.cpu.fast.transpose import transpose_plan
+from jitnet.kernels.cpu.fast.transpose import transpose_kernel
 from jitnet.kernels.cpu.fast.winograd import (
-    winograd_backward_data_plan,
-    winograd_backward_filter_plan,
-    winograd_forward_plan,
+    winograd_backward_data_kernel,
+    winograd_backward_filter_kernel,
+    winograd_forward_kernel,
     winograd_outputs,
 )
 from jitnet.layers.base import clear_names
@@ -101,10 +101,10 @@ class Case:
     def forward(self, outputs, epilogue="store", target=None):
         extra = [self.bias] if "bias" in epilogue else []
         if outputs == DIRECT:
-            plan = conv2d_forward_plan(self.kernel.shape, self.size[1], dtype=self.dtype, epilogue=epilogue)
+            plan = conv2d_forward_kernel(self.kernel.shape, self.size[1], dtype=self.dtype, epilogue=epilogue)
             weights = self.kernel
         else:
-            plan = winograd_forward_plan(self.kernel.shape, outputs, self.dtype, epilogue, target)
+            plan = winograd_forward_kernel(self.kernel.shape, outputs, self.dtype, epilogue, target)
             weights = self._weights(plan, self.kernel)
         y = self.dy  # where a residual is added, it lies there
         extra += [y] if "add" in epilogue else []
@@ -112,12 +112,12 @@ class Case:
 
     def backward_data(self, outputs, epilogue="store", before=0, target=None):
         transposed = np.zeros(self.kernel.size, self.dtype)
-        transpose_plan(self.dtype, target).kernel()(self.kernel, transposed, 1, 1)
+        transpose_kernel(self.dtype, target).kernel()(self.kernel, transposed, 1, 1)
         shape = self.kernel.shape
         if outputs == DIRECT:
-            plan = conv2d_backward_data_plan(shape, self.x.shape[2], dtype=self.dtype, epilogue=epilogue)
+            plan = conv2d_backward_data_kernel(shape, self.x.shape[2], dtype=self.dtype, epilogue=epilogue)
         else:
-            plan = winograd_backward_data_plan(shape, outputs, self.dtype, epilogue, target)
+            plan = winograd_backward_data_kernel(shape, outputs, self.dtype, epilogue, target)
             transposed = self._weights(plan, transposed.reshape(3, 3, shape[3], shape[2]))
         extra, origin = [], ()
         if epilogue == "relu_mask":
@@ -127,9 +127,9 @@ class Case:
 
     def backward_filter(self, outputs, start=None, target=None):
         if outputs == DIRECT:
-            plan = conv2d_backward_filter_plan(self.kernel.shape, self.size[1], dtype=self.dtype)
+            plan = conv2d_backward_filter_kernel(self.kernel.shape, self.size[1], dtype=self.dtype)
         else:
-            plan = winograd_backward_filter_plan(self.kernel.shape, outputs, self.dtype, target)
+            plan = winograd_backward_filter_kernel(self.kernel.shape, outputs, self.dtype, target)
         x, dy = self.buffered(self.x), self.buffered(self.dy, 2, 1)
         scratch, scratch_intact = self._workspace(plan, x)
         dkernel, intact = guarded(np.full(self.kernel.shape, 5, self.dtype) if start is None else start)
@@ -294,6 +294,7 @@ def test_gradients_of_a_network():
     """In float64 against finite differences."""
     jitnet.set_conv_algorithm("winograd")
     model = network("float64")
+    model.compile(jitnet.optimizers.SGD(0.0), model.loss)  # the weights stay as they are
     x, y = data("float64")
     arrays, samples, shapes = model._prepare(x, y)
     step = model._step("train", shapes)

@@ -11,7 +11,7 @@ import numpy as np
 from jitnet.kernels.locks import across_forks
 
 from .. import _registry, initializers, regularizers
-from .._fixed import Fixed
+from .._fixed import Fixed, noticed
 from .._structures import flatten, mapped, packed
 from ..config import check_policy
 from ..core import checks, limits, policy, trace
@@ -293,6 +293,7 @@ class Layer(Fixed, NamesArguments):
         if not all(isinstance(leaf, Value) for leaf in given):
             bound.arguments = {name: mapped(self._as_argument, part) for name, part in bound.arguments.items()}
         arguments, keywords = bound.args, bound.kwargs
+        noticed(self)
         mode = self._mode(training)
         told = {"training": mode} if self._accepts_training() else {}
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):

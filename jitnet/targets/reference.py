@@ -59,7 +59,7 @@ class Reference(Target):
 @functools.cache
 def _plain(opcode: str) -> tuple:
     """The reference kernel of an opcode, and the names of its parameters."""
-    family, _, name = opcode.partition(".")
+    family, _, name = opcode.rpartition(".")
     kernel = getattr(importlib.import_module(f"..kernels.cpu.{family}", __package__), name)
     return kernel, tuple(inspect.signature(kernel.py_func).parameters)
 
@@ -84,13 +84,13 @@ class Memory:
 
     def array(self, buffer: Buffer) -> np.ndarray:
         """What a buffer views."""
-        if buffer.kind == "argument":
+        if buffer.kind == "argument" and buffer.root is buffer:
             return self._arrays[buffer.name]
         leading = (self.batch * buffer.rows,) if buffer.batched else ()
         return self._root(buffer.root).reshape((*leading, *buffer.shape) or (1,))  # kernels take arrays of an axis
 
     def _root(self, root: Buffer) -> np.ndarray:
-        if root.kind == "external":
+        if root.kind in ("external", "argument"):
             return self._arrays[root.name]
         if root.kind == "variable":
             return root.source.value

@@ -9,16 +9,16 @@ from operands import convolution_operands, matrix_operands
 from peers import Case
 
 from jitnet.kernels.cpu.fast.convolution_direct import (
-    conv2d_backward_data_plan,
-    conv2d_backward_filter_plan,
-    conv2d_forward_plan,
+    conv2d_backward_data_kernel,
+    conv2d_backward_filter_kernel,
+    conv2d_forward_kernel,
 )
-from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_plan, matrix_multiply_transposed_plan
-from jitnet.kernels.cpu.fast.transpose import transpose_plan
+from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_kernel, matrix_multiply_transposed_kernel
+from jitnet.kernels.cpu.fast.transpose import transpose_kernel
 from jitnet.kernels.cpu.fast.winograd import (
-    winograd_backward_data_plan,
-    winograd_backward_filter_plan,
-    winograd_forward_plan,
+    winograd_backward_data_kernel,
+    winograd_backward_filter_kernel,
+    winograd_forward_kernel,
     winograd_outputs,
 )
 from jitnet.kernels.cpu.runtime import workers
@@ -128,16 +128,16 @@ def _convolution(workload, threads):
         source, target, shape, size = dy, np.empty_like(x), (*shape[:2], shape[3], shape[2]), (height, width)
     outputs = winograd_outputs(workload.sweep, kernel.shape, *size, strides, (1, 1))
     if outputs:
-        make = winograd_forward_plan if workload.sweep == "forward" else winograd_backward_data_plan
+        make = winograd_forward_kernel if workload.sweep == "forward" else winograd_backward_data_kernel
         plan = make(kernel.shape, outputs)
         left, elements = 0, plan.workspace_elements
     else:
-        make = conv2d_forward_plan if workload.sweep == "forward" else conv2d_backward_data_plan
+        make = conv2d_forward_kernel if workload.sweep == "forward" else conv2d_backward_data_kernel
         plan = make(kernel.shape, size[1], strides)
         left, right = plan.halo(source.shape[2], pad)
         source, elements = _haloed(source, left, right), 0  # the halo makes a workspace needless
     run, workspaces = _image_chunks(plan.kernel()), np.zeros((chunks, elements), np.float32)
-    transpose, transposed = transpose_plan().kernel(), np.empty(kernel.size, np.float32)
+    transpose, transposed = transpose_kernel().kernel(), np.empty(kernel.size, np.float32)
     if outputs:
         transform, elements = _winograd_weights(plan)
         transformed = np.empty(elements, np.float32)
@@ -159,10 +159,10 @@ def _backward_filter(x, kernel, dy, strides, pad, chunks, threads):
     rows, columns = dy.shape[1:3]
     outputs = winograd_outputs("backward_filter", kernel.shape, rows, columns, strides, (1, 1))
     if outputs:
-        plan = winograd_backward_filter_plan(kernel.shape, outputs)
+        plan = winograd_backward_filter_kernel(kernel.shape, outputs)
         left, elements = 0, plan.workspace_elements
     else:
-        plan = conv2d_backward_filter_plan(kernel.shape, columns, strides)
+        plan = conv2d_backward_filter_kernel(kernel.shape, columns, strides)
         left, right = plan.halo(x.shape[2], pad)
         x, elements = _haloed(x, left, right), 0
     workspaces = np.zeros((chunks, elements), np.float32)
@@ -182,7 +182,7 @@ def _matrix(workload, threads):
     if workload.sweep == "transposed":
         return _matrix_transposed(a, b, workload.shape, threads)
     c = np.empty((len(a), b.shape[1]), np.float32)
-    plan = matrix_multiply_plan(*workload.shape)
+    plan = matrix_multiply_kernel(*workload.shape)
     kernel, elements = plan.kernel(), max(1, plan.workspace_elements)
     workspaces = np.empty((threads, elements), np.float32)
 
@@ -198,7 +198,7 @@ def _matrix(workload, threads):
 
     run = _launcher(body)
     if workload.sweep == "by-transposed":  # as dense layers go backward: the weights are turned once per step
-        transpose, turned = transpose_plan().kernel(), np.empty(b.shape[::-1], np.float32)
+        transpose, turned = transpose_kernel().kernel(), np.empty(b.shape[::-1], np.float32)
 
         @compile_uncached
         def by_transposed(chunks, threads, a, b, turned, c, workspaces):
@@ -211,7 +211,7 @@ def _matrix(workload, threads):
 
 def _matrix_transposed(a, b, shape, threads):
     c = np.empty((a.shape[1], b.shape[1]), np.float32)
-    plan = matrix_multiply_transposed_plan(*shape)
+    plan = matrix_multiply_transposed_kernel(*shape)
     kernel = plan.kernel()
 
     @compile_uncached
@@ -231,7 +231,7 @@ class _Peak(Case):
         generator = np.random.default_rng(3)
         shapes = (rows, depth), (depth, columns), (rows, columns)
         self.arrays = [generator.standard_normal((threads, *shape), np.float32) for shape in shapes]
-        kernel = matrix_multiply_plan(*workload.shape).kernel()
+        kernel = matrix_multiply_kernel(*workload.shape).kernel()
 
         @compile_uncached
         def body(chunk, chunks, count, a, b, c):

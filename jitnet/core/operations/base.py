@@ -62,6 +62,12 @@ class Operation:
         return {name: _present(value) for name, value in vars(self).items()}
 
 
+def _present_value(setting: Number, dtype: str) -> Value:
+    from .elementwise import Present
+
+    return Present(setting, dtype)()
+
+
 def _present(value):
     if isinstance(value, tuple):
         return tuple(_present(item) for item in value)
@@ -131,7 +137,7 @@ def converted(operation, inputs) -> tuple:
     found = []
     for i, x in enumerate(inputs):
         wanted = "int64" if i in operation.labels else dtype
-        value = REGISTRY["Present"](x, wanted)() if isinstance(x, Number) else as_value(x, wanted)
+        value = _present_value(x, wanted) if isinstance(x, Number) else as_value(x, wanted)
         if value.dtype != wanted and not value.dtype.startswith("float"):
             value = REGISTRY["Cast"](wanted)(value)
         found.append(value)

@@ -71,18 +71,17 @@ class Cast(Operation):
         program.call("shape.copy_backward", dy=lowered.d_output, dx=dx, accumulate=dx.accumulate)
 
 
-class Present(Operation):
+class Present(Operation, registered=False):
     """A setting as a single number (): what it is when the step runs."""
 
     differentiable = False
 
-    def __init__(self, setting: Number | float, dtype: str):
-        self.setting = checks.number("Present", "setting", setting)
-        self.dtype = checks.one_of("Present", "dtype", dtype, CAST_DTYPES)
+    def __init__(self, setting: Number, dtype: str):
+        self.setting, self.dtype = setting, dtype
 
     @property
     def name(self):
-        return f"{self.setting.name}_value" if isinstance(self.setting, Number) else "number"
+        return f"{self.setting.name}_value"
 
     def prepare(self, inputs):
         return ()
@@ -91,9 +90,10 @@ class Present(Operation):
         return [((), self.dtype)]
 
     def forward(self, program, lowered):
-        value = self.setting
-        value = lowered.setting(value.name, value) if isinstance(value, Number) else value
-        program.call("shape.fill", y=Out(lowered.output), value=value)
+        program.call("shape.fill", y=Out(lowered.output), value=lowered.setting(self.setting.name, self.setting))
+
+    def get_config(self):
+        raise TypeError(f"The setting {self.setting.name!r} cannot be saved outside of a layer: use it in a call.")
 
 
 def _split(x):

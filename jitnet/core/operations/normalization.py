@@ -43,24 +43,25 @@ class BatchNorm(Operation):
             m2s = program.temporary(f"{y.name}_m2s", (channels,), dtype, "partial")
             mean = program.temporary(f"{y.name}_mean", (channels,), dtype, "whole")
             variance = program.temporary(f"{y.name}_variance", (channels,), dtype, "whole")
-            program.call("norm.batch_norm_statistics", x=rows, mean=Out(means), m2=Out(m2s))
+            program.call("normalization.batch_norm_statistics", x=rows, mean=Out(means), m2=Out(m2s))
             counts = program.temporary(f"{y.name}_counts", (), "int64", "partial")
             program.call("training.chunk_counts", counts=Out(counts), batch=Scalar("batch"), rows=rows.rows)
             program.call(
-                "norm.batch_norm_combine", means=means, m2s=m2s, counts=counts, mean=Out(mean),
+                "normalization.batch_norm_combine", means=means, m2s=m2s, counts=counts, mean=Out(mean),
                 variance=Out(variance), rstd=Out(rstd), epsilon=epsilon,
             )  # fmt: skip
             program.call(
-                "norm.batch_norm_update_moving", mean=mean, variance=variance, moving_mean=Out(moving_mean, True),
-                moving_variance=Out(moving_variance, True), momentum=lowered.setting("momentum", self.momentum),
+                "normalization.batch_norm_update_moving", mean=mean, variance=variance,
+                moving_mean=Out(moving_mean, True), moving_variance=Out(moving_variance, True),
+                momentum=lowered.setting("momentum", self.momentum),
             )  # fmt: skip
         else:
             mean = moving_mean
-            program.call("norm.batch_norm_rstd", variance=moving_variance, rstd=Out(rstd), epsilon=epsilon)
+            program.call("normalization.batch_norm_rstd", variance=moving_variance, rstd=Out(rstd), epsilon=epsilon)
         lowered.saved.update(mean=mean, rstd=rstd)
         in_place = None if self.training else ("x", "y")
         program.call(
-            "norm.batch_norm_apply", x=rows, mean=mean, rstd=rstd, gamma=gamma, beta=beta,
+            "normalization.batch_norm_apply", x=rows, mean=mean, rstd=rstd, gamma=gamma, beta=beta,
             y=Out(program.as_rows(y, channels)), in_place=in_place,
         )  # fmt: skip
 
@@ -76,8 +77,8 @@ class BatchNorm(Operation):
             partials = [program.temporary(name, (channels,), dtype, "partial") for name in names]
             totals = [program.temporary(f"{name}_sum", (channels,), dtype, "whole") for name in names]
             program.call(
-                "norm.batch_norm_backward_statistics", x=rows, dy=dy, mean=mean, rstd=rstd, dgamma=Out(partials[0]),
-                dbeta=Out(partials[1]), accumulate=False,
+                "normalization.batch_norm_backward_statistics", x=rows, dy=dy, mean=mean, rstd=rstd,
+                dgamma=Out(partials[0]), dbeta=Out(partials[1]), accumulate=False,
             )  # fmt: skip
             for index, partial, total in zip((1, 2), partials, totals, strict=True):
                 program.call("training.sum_partials", partials=partial, out=Out(total))
@@ -89,11 +90,12 @@ class BatchNorm(Operation):
         target = Out(program.as_rows(dx.buffer, channels), dx.accumulate)
         if self.training:
             program.call(
-                "norm.batch_norm_backward_data", x=rows, dy=dy, mean=mean, rstd=rstd, gamma=gamma, dgamma=totals[0],
-                dbeta=totals[1], dx=target, count=Scalar("batch") * rows.rows, accumulate=dx.accumulate,
+                "normalization.batch_norm_backward_data", x=rows, dy=dy, mean=mean, rstd=rstd, gamma=gamma,
+                dgamma=totals[0], dbeta=totals[1], dx=target, count=Scalar("batch") * rows.rows,
+                accumulate=dx.accumulate,
             )  # fmt: skip
         else:
             program.call(
-                "norm.batch_norm_backward_data_frozen", dy=dy, rstd=rstd, gamma=gamma, dx=target,
+                "normalization.batch_norm_backward_data_frozen", dy=dy, rstd=rstd, gamma=gamma, dx=target,
                 accumulate=dx.accumulate,
             )  # fmt: skip

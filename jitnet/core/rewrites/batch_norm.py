@@ -20,22 +20,21 @@ def fold_batch_norm(program: Program, fuses) -> None:
         if follower is not None and follower.opcode == "dense.bias_add_forward":
             bias = follower
             follower = flow.only_reader(bias)
-        if follower is None or follower.opcode != "norm.batch_norm_apply":
+        if follower is None or follower.opcode != "normalization.batch_norm_apply":
             continue
         rstd = follower["rstd"]
         inverse = next(c for c in flow.users[rstd.root] if rstd.root in c.writes)
-        if inverse.opcode != "norm.batch_norm_rstd":
+        if inverse.opcode != "normalization.batch_norm_rstd":
             continue
         kernel, mean = call["kernel"], follower["mean"]
         given = {} if bias is None else {"bias": bias["bias"]}
         weights = {"mean": mean, "variance": inverse["variance"], "gamma": follower["gamma"], "beta": follower["beta"]}
-        known = {w.root for w in (kernel, *given.values(), *weights.values())}
-        if any(root.kind not in ("variable", "constant") for root in known) or flow.are_written(known, follower):
+        if flow.are_written({w.root for w in (kernel, *given.values(), *weights.values())}, follower):
             continue
         folded = program.temporary(f"{kernel.name}_folded", kernel.shape, kernel.dtype, "whole")
         shift = program.temporary(f"{kernel.name}_folded_bias", mean.shape, kernel.dtype, "whole")
         fold = follower.replaced_by(
-            "norm.batch_norm_fold_bias" if given else "norm.batch_norm_fold",
+            "normalization.batch_norm_fold_bias" if given else "normalization.batch_norm_fold",
             {
                 "kernel": kernel, **given, **weights, "epsilon": inverse["epsilon"], "folded": Out(folded),
                 "folded_bias": Out(shift),
@@ -57,11 +56,11 @@ def fuse_batch_norm(program: Program) -> None:
     """Batch normalisation with the ReLU after it, forward and backward, and with the residual that is added between."""
     flow = Dataflow(program)
     for call in program.calls:
-        if call.opcode == "norm.batch_norm_apply":
+        if call.opcode == "normalization.batch_norm_apply":
             follower = flow.only_reader(call)
             if follower is not None and follower.opcode == "elementwise.relu_forward":
                 flow.merge(call, follower, follower["y"])
-                call.opcode = "norm.batch_norm_relu_apply"
+                call.opcode = "normalization.batch_norm_relu_apply"
             elif follower is not None and follower.opcode == "elementwise.add_forward":
                 _fuse_residual(flow, call, follower)
         elif call.opcode == "elementwise.relu_backward":
@@ -79,7 +78,7 @@ def _fuse_residual(flow: Dataflow, call: Call, add: Call) -> None:
     flow.merge(call, relu, relu["y"])
     arguments = call.arguments
     call.arguments = {"x": arguments["x"], "residual": arguments["residual"], **arguments}  # in the kernel's order
-    call.opcode = "norm.batch_norm_add_relu_apply"
+    call.opcode = "normalization.batch_norm_add_relu_apply"
 
 
 def _fuse_relu_backward(flow: Dataflow, call: Call) -> None:
@@ -87,8 +86,8 @@ def _fuse_relu_backward(flow: Dataflow, call: Call) -> None:
     y, dy, root = call["y"], call["dy"], call["dx"].root
     touching = flow.users[root]
     opcodes = [c.opcode for c in touching]
-    expected = [call.opcode, "norm.batch_norm_backward_statistics", "norm.batch_norm_backward_data"]
-    if call["accumulate"] or opcodes != expected:
+    expected = [call.opcode, "normalization.batch_norm_backward_statistics", "normalization.batch_norm_backward_data"]
+    if opcodes != expected:
         return
     for reader in touching[1:]:
         reader.opcode = reader.opcode.replace("batch_norm_", "batch_norm_relu_")

@@ -13,7 +13,7 @@ def remove_copies(program: Program) -> None:
     places = {call: index for index, call in enumerate(calls)}
     removed: dict[Call, list] = {}
     for call in calls:
-        if call.opcode != "shape.copy_backward" or call["accumulate"]:
+        if call.opcode != "shape.copy_backward":
             continue
         source, copy = call["dy"].root, call["dx"].root
         if not source.kind == copy.kind == "batch" or source.size != copy.size or users[copy][0] is not call:

@@ -44,10 +44,8 @@ def _fuse_mask(flow: Dataflow, call: Call) -> None:
     follower = flow.only_reader(call)
     if follower is None or follower.opcode != "elementwise.relu_backward":
         return
-    out, mask = call.outputs[0], follower["y"]
-    if follower["accumulate"] or out.accumulate or mask.root in (out.buffer.root, follower["dy"].root):
-        return
-    if follower["dy"].root is mask.root:
+    mask = follower["y"]
+    if follower["accumulate"] or mask.root in call.writes:  # its own result is known too late to be the mask
         return
     flow.merge(call, follower, follower["dx"], mask=mask)
     call.attributes["epilogue"] = "relu_mask"

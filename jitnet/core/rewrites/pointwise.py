@@ -120,9 +120,9 @@ class _Pointwise:
     def cheap(self) -> bool:
         """Whether the value costs a few instructions: its function calls nothing, and is no power."""
         module = arithmetic if self.function in arithmetic.NAMES else activations
-        if self.function is None or self.gradient or self.out.accumulate or self.function == "power":
+        if self.function is None or self.gradient or self.function == "power":
             return False
-        return {"type", "abs"}.issuperset(getattr(module, self.function).__code__.co_names)
+        return {"real", "abs"}.issuperset(getattr(module, self.function).__code__.co_names)
 
 
 class _Usage:

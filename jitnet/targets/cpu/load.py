@@ -1,22 +1,19 @@
 """The module of a step, made of its source."""
 
 import hashlib
-import linecache
-import sys
 import weakref
 
-from ...kernels.cpu.runtime.generated import generated_module, specialised_module
+from ...kernels.cpu.runtime.generated import end_with_last_use, generated_module, specialised_module
 
 _MODULES = weakref.WeakValueDictionary()  # what steps use; a module ends with the last of them
 
 
-def load(source: str, functions: dict, plans) -> object:
+def load(source: str, functions: dict, generated) -> object:
     """The module of ``source``; what Numba compiles of it is kept in the user's cache.
 
-    functions: users' own @njit functions by name; plans: of the generated kernels that the source imports.
+    functions: users' own @njit functions by name; generated: the specialised kernels that the source imports.
     """
-    for plan in plans:
-        specialised_module(plan.source)
+    specialised = [specialised_module(kernel.source) for kernel in generated]
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
     key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
     module = _MODULES.get(key)
@@ -28,22 +25,7 @@ def load(source: str, functions: dict, plans) -> object:
             module.functions = functions  # whose identities are in the key
             for function_name, function in functions.items():
                 setattr(module, function_name, user_kernel(function, function_name))
-        _end_with_last_use(module)
+        module.specialised = specialised  # which live as long as the step
+        end_with_last_use(module)
         _MODULES[key] = module
     return module
-
-
-def _end_with_last_use(module) -> None:
-    """Let ``sys.modules``, where Numba looks, not keep a module alive."""
-    from ...kernels.cpu.runtime.jit import forget_functions
-
-    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, weakref.proxy(module)
-
-    def forget():
-        if sys.modules.get(name) is weak:
-            del sys.modules[name]
-            linecache.cache.pop(file, None)
-        forget_functions(contents)
-
-    sys.modules[name] = weak
-    weakref.finalize(module, forget).atexit = False

@@ -61,6 +61,8 @@ class Flat:
 
     def __init__(self, layout: Layout, program: Program):
         self.layout = layout
+        roots = [b.root for call in program.calls for b in call.buffers]
+        self._names = {root.source: root.name for root in roots if root.kind == "variable"}
         summed = {b.source for call in program.calls for b in call.writes if b.kind == "partial"}
         self.partials: dict[Variable, int] = {}
         self.partial_size = 0
@@ -111,11 +113,16 @@ class Flat:
         length, dtype = sum(map(padded_elements, variables)), self.layout.dtype
         storage = run[0], run[1] + offset - run[2]
 
+        first, last = (self._names.get(variable, "parameters") for variable in (variables[0], variables[-1]))
+        together = first if first == last else f"{first}_to_{last}"
+
         def flat(buffer: Buffer) -> Buffer:
-            name, start = {
-                "variable": storage, "gradient": ("gradients", offset), "slot": (buffer.root.name, offset),
-            }[buffer.kind]  # fmt: skip
-            return Buffer(f"{name}_block", (length,), dtype, "flat", source=Place(name, start))
+            name, argument, start = {
+                "variable": (f"{together}_block", *storage),
+                "gradient": (f"d_{together}_block", "gradients", offset),
+                "slot": (f"{together}_{buffer.root.name}_block", buffer.root.name, offset),
+            }[buffer.kind]
+            return Buffer(name, (length,), dtype, "flat", source=Place(argument, start))
 
         def flattened(argument):
             if isinstance(argument, Out):

@@ -1,12 +1,14 @@
 """A convolution before 2 x 2 max pooling, forward and backward, on kernels that know of both."""
 
+import itertools
+
 from ...core.program import Buffer, Call, Out, Program
 from ...core.rewrites.dataflow import replace
 from ...kernels.cpu.fast.convolution_pooled import (
-    conv2d_pooled_backward_data_plan,
-    conv2d_pooled_backward_filter_plan,
-    conv2d_pooled_forward_plan,
-    pooled_weights_plan,
+    conv2d_pooled_backward_data_kernel,
+    conv2d_pooled_backward_filter_kernel,
+    conv2d_pooled_forward_kernel,
+    pooled_weights_kernel,
 )
 from ...kernels.cpu.fast.winograd import winograd_outputs
 from .select import Scratch, halves
@@ -40,16 +42,16 @@ def fuse_pool_forward(program: Program, scratch: Scratch) -> None:
         relu = only_reader(y.buffer, "elementwise.relu_forward")
         padding = call["pad_top"], call["pad_left"]
         result = y if relu is None else relu.arguments["y"]
-        plan = conv2d_pooled_forward_plan(
+        chosen = conv2d_pooled_forward_kernel(
             kernel.shape, x.shape[:2], y.buffer.shape[:2], padding, relu is not None, x.dtype
         )
-        if not plan.pays:
+        if not chosen.pays:
             continue
-        workspace = scratch.get(x.dtype, plan.workspace_elements)
+        workspace = scratch.get(x.dtype, chosen.workspace_elements)
         arguments = {
             "x": x, "kernel": kernel, "bias": call["bias"], "y": result, "argmax": argmax, "workspace": workspace,
         }  # fmt: skip
-        replaced[call] = [call.replaced_by(plan.name, arguments, kernel=plan)]
+        replaced[call] = [call.replaced_by(chosen.name, arguments, kernel=chosen)]
         replaced[pool] = []
         if relu is not None:
             replaced[relu] = []
@@ -105,31 +107,31 @@ def _replacement(program, call: Call, pool: Call, scratch: Scratch, algorithm: s
         return []
     top, left = call["pad_top"], call["pad_left"]
     if kind == "backward_filter":
-        plan = conv2d_pooled_backward_filter_plan(kernel_shape, width, pooled_width, left, x.dtype)
+        chosen = conv2d_pooled_backward_filter_kernel(kernel_shape, width, pooled_width, left, x.dtype)
     else:
         epilogue = call.epilogue or ("accumulate" if call["accumulate"] else "store")
-        plan = conv2d_pooled_backward_data_plan(kernel_shape, width, pooled_width, left, x.dtype, epilogue)
-    if not plan.pays:
+        chosen = conv2d_pooled_backward_data_kernel(kernel_shape, width, pooled_width, left, x.dtype, epilogue)
+    if not chosen.pays:
         return []
-    workspace = scratch.get(x.dtype, plan.workspace_elements(height, pooled_height, top))
+    workspace = scratch.get(x.dtype, chosen.workspace_elements(height, pooled_height, top))
     if kind == "backward_filter":
         arguments = {
             "x": x, "dy": dy, "argmax": argmax, "dkernel": out, "workspace": workspace, "pad_top": top,
             "accumulate": call["accumulate"],
         }  # fmt: skip
-        return [call.replaced_by(plan.name, arguments, kernel=plan)]
+        return [call.replaced_by(chosen.name, arguments, kernel=chosen)]
     kernel = call["kernel"]
-    weights = program.temporary(f"{kernel.name}_pooled", (plan.weight_elements,), x.dtype, "whole")
-    writer = pooled_weights_plan(x.dtype)
-    prepared = {"kernel": kernel, "out": Out(weights), "row": plan.weight_row}
+    weights = program.temporary(f"{kernel.name}_pooled", (chosen.weight_elements,), x.dtype, "whole")
+    writer = pooled_weights_kernel(x.dtype)
+    prepared = {"kernel": kernel, "out": Out(weights), "row": chosen.weight_row}
     prepare = call.replaced_by(writer.name, prepared, phase="prepare", work=0, kernel=writer)
     extra = {"mask": call["mask"]} if "mask" in call.arguments else {}
     arguments = {
         "dy": dy, "argmax": argmax, "kernel": weights, **extra, "dx": out, "workspace": workspace, "pad_top": top,
     }  # fmt: skip
-    main = call.replaced_by(plan.name, arguments, kernel=plan)
-    calls = program.calls
-    if kernel.root.kind == "variable" and not any(kernel.root in c.writes for c in calls[: calls.index(call)]):
-        first.append(prepare)
+    main = call.replaced_by(chosen.name, arguments, kernel=chosen)
+    before = itertools.takewhile(lambda other: other is not call, program.calls)
+    if kernel.root.kind == "variable" and not any(kernel.root in other.writes for other in before):
+        first.append(prepare)  # what nothing has changed in this step is prepared first
         return [main]
     return [prepare, main]

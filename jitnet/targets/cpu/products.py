@@ -5,7 +5,7 @@ from ...core.rewrites.dataflow import replace
 from ...kernels.cpu.fast.matrix_multiply import (
     MatrixMultiply,
     MatrixMultiplyTransposed,
-    matrix_multiply_part_plan,
+    matrix_multiply_part_kernel,
 )
 from . import thresholds
 from .axes import Rows
@@ -57,11 +57,11 @@ def split_products(program: Program) -> None:
         axis = axes.get(x.root)
         if axis is None or axis.rows != kernel.shape[0] or kernel.size < thresholds.SPLIT_KERNEL or x.rows != 1:
             continue
-        plan = matrix_multiply_part_plan(x.dtype)
+        chosen = matrix_multiply_part_kernel(x.dtype)
         sums = program.temporary(f"{out.buffer.name}_parts", (thresholds.PARTS, kernel.shape[1]), x.dtype, "batch")
         sums.in_one_piece = True
         given = {"a": x, "b": kernel, "c": Out(sums), "part": Scalar("chunk"), **_PART}
-        part = call.replaced_by(plan.name, given, kernel=plan, axis=axis)
+        part = call.replaced_by(chosen.name, given, kernel=chosen, axis=axis)
         relu = call.kernel.epilogue == "bias_relu"
         summed = {"parts": sums, "bias": call["bias"], "y": out, "relu": relu}
         replaced[call] = [part, call.replaced_by("fast.split_products.parts_sum", summed, work=sums.size)]

@@ -4,30 +4,30 @@ from ...core.program import Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
 from ...core.rewrites.pointwise import OPCODE as CHAIN
 from ...kernels.cpu.fast.bfloat16 import (
-    conv2d_backward_filter_bfloat16_plan,
-    conv2d_bfloat16_plan,
-    matrix_multiply_bfloat16_plan,
+    conv2d_backward_filter_bfloat16_kernel,
+    conv2d_bfloat16_kernel,
+    matrix_multiply_bfloat16_kernel,
     rounding_pays,
 )
-from ...kernels.cpu.fast.column_sums import bias_add_backward_plan
+from ...kernels.cpu.fast.column_sums import bias_add_backward_kernel
 from ...kernels.cpu.fast.convolution_direct import (
-    conv2d_backward_data_plan,
-    conv2d_backward_filter_plan,
-    conv2d_forward_plan,
+    conv2d_backward_data_kernel,
+    conv2d_backward_filter_kernel,
+    conv2d_forward_kernel,
     supports,
 )
-from ...kernels.cpu.fast.convolution_rows import conv2d_row_forward_plan, row_weights_plan
+from ...kernels.cpu.fast.convolution_rows import conv2d_row_forward_kernel, row_weights_kernel
 from ...kernels.cpu.fast.matrix_multiply import (
-    matrix_multiply_panels_plan,
-    matrix_multiply_plan,
-    matrix_multiply_transposed_plan,
+    matrix_multiply_kernel,
+    matrix_multiply_panels_kernel,
+    matrix_multiply_transposed_kernel,
 )
-from ...kernels.cpu.fast.pointwise import PointwisePlan
-from ...kernels.cpu.fast.transpose import panels_plan, transpose_plan
+from ...kernels.cpu.fast.pointwise import PointwiseKernel
+from ...kernels.cpu.fast.transpose import panels_kernel, transpose_kernel
 from ...kernels.cpu.fast.winograd import (
-    winograd_backward_data_plan,
-    winograd_backward_filter_plan,
-    winograd_forward_plan,
+    winograd_backward_data_kernel,
+    winograd_backward_filter_kernel,
+    winograd_forward_kernel,
     winograd_outputs,
 )
 from . import thresholds
@@ -71,7 +71,7 @@ def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
     for call in program.calls:
         if call.opcode == CHAIN:
             call.kernel = _pointwise(call.attributes["chain"])
-        elif call.opcode.startswith("norm.batch_norm_fold"):
+        elif call.opcode.startswith("normalization.batch_norm_fold"):
             call.phase = "prepare"
             selection.first.append(call)  # weights, too
             replaced[call] = []
@@ -85,8 +85,8 @@ def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
     program.blocks[0].calls[:0] = selection.first
 
 
-def _pointwise(chain) -> PointwisePlan:
-    return PointwisePlan(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
+def _pointwise(chain) -> PointwiseKernel:
+    return PointwiseKernel(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
 
 
 class _Selection:
@@ -131,46 +131,46 @@ class _Selection:
     def transposed_kernel(self, call: Call, kernel: Buffer, stride, groups: int = 1) -> Buffer:
         """The transposed copy of weights, made once per step."""
         shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
-        source, plan = self.program.reshaped(kernel, shape), transpose_plan(kernel.dtype, groups=groups)
+        source, chosen = self.program.reshaped(kernel, shape), transpose_kernel(kernel.dtype, groups=groups)
         strides = {"stride_h": stride[0], "stride_w": stride[1]}
-        return self._copy(call, source, plan, f"{kernel.name}_transposed", kernel.size, False, **strides)
+        return self._copy(call, source, chosen, f"{kernel.name}_transposed", kernel.size, False, **strides)
 
     def transposed_matrix(self, call: Call, kernel: Buffer) -> Buffer:
         """The transposed copy of a dense layer's weights, likewise."""
         return self.program.reshaped(self.transposed_kernel(call, kernel, (1, 1)), kernel.shape[::-1])
 
-    def row_weights(self, call: Call, kernel: Buffer, plan) -> Buffer:
+    def row_weights(self, call: Call, kernel: Buffer, chosen) -> Buffer:
         """Weights transformed along rows, likewise."""
-        writer = row_weights_plan(kernel.dtype)
-        return self._copy(call, kernel, writer, f"{kernel.name}_winograd_rows", plan.weight_elements, False)
+        writer = row_weights_kernel(kernel.dtype)
+        return self._copy(call, kernel, writer, f"{kernel.name}_winograd_rows", chosen.weight_elements, False)
 
-    def winograd_weights(self, call: Call, kernel: Buffer, plan) -> Buffer:
+    def winograd_weights(self, call: Call, kernel: Buffer, chosen) -> Buffer:
         """Weights transformed once per step, of which every chunk does a part."""
-        writer = plan.weights()
+        writer = chosen.weights()
         return self._copy(call, kernel, writer, f"{kernel.root.name}_winograd", writer.elements, True)
 
-    def bfloat16_weights(self, call: Call, kernel: Buffer, plan) -> Buffer:
+    def bfloat16_weights(self, call: Call, kernel: Buffer, chosen) -> Buffer:
         """Weights rounded and packed in pairs, likewise."""
-        kernel = self.program.reshaped(kernel, (plan.taps, plan.depth, plan.columns))
+        kernel = self.program.reshaped(kernel, (chosen.taps, chosen.depth, chosen.columns))
         name = f"{kernel.root.name}_bfloat16"
-        return self._copy(call, kernel, plan.weights(), name, plan.weight_elements, True, padded=plan.padded)
+        return self._copy(call, kernel, chosen.weights(), name, chosen.weight_elements, True, padded=chosen.padded)
 
     def transposed_panels(self, call: Call, kernel: Buffer, panel: int) -> Buffer:
         """The transposed copy of a dense layer's weights, in panels of so many columns, likewise."""
-        plan = panels_plan(panel, kernel.dtype)
-        elements = plan.elements(*kernel.shape)
-        return self._copy(call, kernel, plan, f"{kernel.root.name}_transposed", elements, True)
+        chosen = panels_kernel(panel, kernel.dtype)
+        elements = chosen.elements(*kernel.shape)
+        return self._copy(call, kernel, chosen, f"{kernel.root.name}_transposed", elements, True)
 
-    def _copy(self, call: Call, kernel: Buffer, plan, name: str, elements: int, in_parts: bool, **numbers) -> Buffer:
-        """What the plan's kernel makes of weights, once per step; ``in_parts``: every chunk does a part."""
+    def _copy(self, call: Call, kernel: Buffer, chosen, name: str, elements: int, in_parts: bool, **numbers) -> Buffer:
+        """What the kernel that was chosen makes of weights, once per step; ``in_parts``: every chunk does a part."""
         write = self._last_write(call, kernel.root)
-        key = (kernel.root, write, kernel.shape, plan, *numbers.values())
+        key = (kernel.root, write, kernel.shape, chosen, *numbers.values())
         if key not in self._copies:
             copy = self.program.temporary(name, (elements,), kernel.dtype, "whole")
             parts = {"chunk": Scalar("chunk"), "chunks": Scalar("chunks")} if in_parts else {}
             arguments = {"kernel": kernel, "out": Out(copy), **numbers, **parts}
             axis = Batch() if in_parts else None
-            prepare = call.replaced_by(plan.name, arguments, phase="prepare", work=0, kernel=plan, axis=axis)
+            prepare = call.replaced_by(chosen.name, arguments, phase="prepare", work=0, kernel=chosen, axis=axis)
             # copies of weights are made first, or as soon as these have changed
             if write is None:
                 self.before.append(prepare)
@@ -181,8 +181,8 @@ class _Selection:
         return self._copies[key]
 
 
-def _new(call: Call, plan, **arguments) -> Call:
-    return call.replaced_by(plan.name, arguments, kernel=plan)
+def _new(call: Call, chosen, **arguments) -> Call:
+    return call.replaced_by(chosen.name, arguments, kernel=chosen)
 
 
 def _epilogue_arguments(call: Call) -> dict:
@@ -215,26 +215,28 @@ def _conv2d_forward(call: Call, selection: _Selection) -> Call:
     algorithm = selection.algorithm if groups == 1 else "direct"
     outputs = winograd_outputs("forward", kernel.shape, height, width, stride, dilation, x.dtype, algorithm)
     if _rounds(call, "forward", kernel.shape, dilation, groups, outputs):
-        plan = conv2d_bfloat16_plan("forward", kernel.shape, width, stride, epilogue)
-        workspace = selection.scratch.get(x.dtype, plan.workspace_elements(*x.shape[:2], left))
-        packed = selection.bfloat16_weights(call, kernel, plan)
-        return _new(call, plan, x=x, kernel=packed, **extra, y=out, workspace=workspace, **padding)
-    rows = conv2d_row_forward_plan(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
+        chosen = conv2d_bfloat16_kernel("forward", kernel.shape, width, stride, epilogue)
+        workspace = selection.scratch.get(x.dtype, chosen.workspace_elements(*x.shape[:2], left))
+        packed = selection.bfloat16_weights(call, kernel, chosen)
+        return _new(call, chosen, x=x, kernel=packed, **extra, y=out, workspace=workspace, **padding)
+    rows = conv2d_row_forward_kernel(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
     plain = (stride, dilation, x.dtype) == ((1, 1), (1, 1), "float32") and "residual" not in extra
     if algorithm != "direct" and plain and not outputs and rows.pays:
         workspace = selection.scratch.get(x.dtype, rows.workspace_elements(x.shape[0]))
         weights = selection.row_weights(call, kernel, rows)
         return _new(call, rows, x=x, kernel=weights, **extra, y=out, workspace=workspace, pad_top=call["pad_top"])
     if outputs:
-        plan = winograd_forward_plan(kernel.shape, outputs, x.dtype, epilogue)
-        kernel, elements = selection.winograd_weights(call, kernel, plan), plan.workspace_elements
+        chosen = winograd_forward_kernel(kernel.shape, outputs, x.dtype, epilogue)
+        kernel, elements = selection.winograd_weights(call, kernel, chosen), chosen.workspace_elements
     else:
         edges = left, x.shape[1]
-        plan = conv2d_forward_plan(kernel.shape, width, stride, dilation, x.dtype, epilogue, edges=edges, groups=groups)
-        elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
+        chosen = conv2d_forward_kernel(
+            kernel.shape, width, stride, dilation, x.dtype, epilogue, edges=edges, groups=groups
+        )
+        elements = chosen.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = selection.scratch.get(x.dtype, elements)
     new = _new(
-        call, plan, x=x, kernel=kernel, **extra, y=out, workspace=workspace, **padding, **_NO_OFFSETS, height=height,
+        call, chosen, x=x, kernel=kernel, **extra, y=out, workspace=workspace, **padding, **_NO_OFFSETS, height=height,
         width=width,
     )  # fmt: skip
     if "residual" in extra and extra["residual"].root is not x.root:
@@ -254,26 +256,26 @@ def _conv2d_backward_data(call: Call, selection: _Selection) -> Call:
     algorithm = selection.algorithm if groups == 1 else "direct"
     outputs = winograd_outputs("backward_data", kernel.shape, height, width, stride, dilation, dy.dtype, algorithm)
     if _rounds(call, "backward_data", kernel.shape, dilation, groups, outputs):
-        plan = conv2d_bfloat16_plan("backward_data", kernel.shape, width, stride, epilogue)
-        workspace = selection.scratch.get(dy.dtype, plan.workspace_elements(*dy.shape[:2], left))
-        packed = selection.bfloat16_weights(call, transposed, plan)
-        return _new(call, plan, dy=dy, kernel=packed, **extra, dx=out, workspace=workspace, **padding)
+        chosen = conv2d_bfloat16_kernel("backward_data", kernel.shape, width, stride, epilogue)
+        workspace = selection.scratch.get(dy.dtype, chosen.workspace_elements(*dy.shape[:2], left))
+        packed = selection.bfloat16_weights(call, transposed, chosen)
+        return _new(call, chosen, dy=dy, kernel=packed, **extra, dx=out, workspace=workspace, **padding)
     if outputs:
-        plan = winograd_backward_data_plan(kernel.shape, outputs, dy.dtype, epilogue)
+        chosen = winograd_backward_data_kernel(kernel.shape, outputs, dy.dtype, epilogue)
         *taps, channels, filters = kernel.shape
         transposed = selection.program.reshaped(transposed, (*taps, filters, channels))
-        transposed, elements = selection.winograd_weights(call, transposed, plan), plan.workspace_elements
+        transposed, elements = selection.winograd_weights(call, transposed, chosen), chosen.workspace_elements
     else:
         edges = left, dy.shape[1]
-        plan = conv2d_backward_data_plan(
+        chosen = conv2d_backward_data_kernel(
             kernel.shape, width, stride, dilation, dy.dtype, epilogue, edges=edges, groups=groups
         )
-        elements = plan.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
+        elements = chosen.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
     workspace = selection.scratch.get(dy.dtype, elements)
     origin = {"mask_top": 0, "mask_left": 0} if extra else {}
     return _new(
-        call, plan, dy=dy, kernel=transposed, **extra, dx=out, workspace=workspace, **padding, **_NO_OFFSETS, **origin,
-        height=height, width=width,
+        call, chosen, dy=dy, kernel=transposed, **extra, dx=out, workspace=workspace, **padding, **_NO_OFFSETS,
+        **origin, height=height, width=width,
     )  # fmt: skip
 
 
@@ -286,21 +288,21 @@ def _conv2d_backward_filter(call: Call, selection: _Selection) -> Call:
     algorithm = selection.algorithm if groups == 1 else "direct"
     outputs = winograd_outputs("backward_filter", shape, height, width, stride, dilation, x.dtype, algorithm)
     if _rounds(call, "backward_filter", shape, dilation, groups, outputs):
-        plan = conv2d_backward_filter_bfloat16_plan(shape, width, stride)
-        workspace = selection.scratch.get(x.dtype, plan.workspace_elements(x.shape[0], height))
+        chosen = conv2d_backward_filter_bfloat16_kernel(shape, width, stride)
+        workspace = selection.scratch.get(x.dtype, chosen.workspace_elements(x.shape[0], height))
         return _new(
-            call, plan, x=x, dy=dy, dkernel=out, workspace=workspace, **padding, accumulate=call["accumulate"]
+            call, chosen, x=x, dy=dy, dkernel=out, workspace=workspace, **padding, accumulate=call["accumulate"]
         )
     if outputs:
-        plan = winograd_backward_filter_plan(shape, outputs, x.dtype)
-        elements = plan.workspace_elements
+        chosen = winograd_backward_filter_kernel(shape, outputs, x.dtype)
+        elements = chosen.workspace_elements
     else:
-        plan = conv2d_backward_filter_plan(shape, width, stride, dilation, x.dtype, groups=groups)
-        elements = plan.workspace_elements(x.shape[0], x.shape[1], left, 0)
+        chosen = conv2d_backward_filter_kernel(shape, width, stride, dilation, x.dtype, groups=groups)
+        elements = chosen.workspace_elements(x.shape[0], x.shape[1], left, 0)
     workspace = selection.scratch.get(x.dtype, elements)
     return _new(
-        call, plan, x=x, dy=dy, dkernel=out, workspace=workspace, **padding, **_NO_OFFSETS, height=height, width=width,
-        accumulate=call["accumulate"],
+        call, chosen, x=x, dy=dy, dkernel=out, workspace=workspace, **padding, **_NO_OFFSETS, height=height,
+        width=width, accumulate=call["accumulate"],
     )  # fmt: skip
 
 
@@ -309,12 +311,12 @@ def _dense_forward(call: Call, selection: _Selection) -> Call:
     depth, columns = kernel.shape
     epilogue = call.epilogue or "store"
     if call.attributes.get("bfloat16") and rounding_pays("dense", (1, 1, depth, columns)):
-        plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
-        kernel = selection.bfloat16_weights(call, kernel, plan)
+        chosen = matrix_multiply_bfloat16_kernel(depth, columns, epilogue)
+        kernel = selection.bfloat16_weights(call, kernel, chosen)
     else:
-        plan = matrix_multiply_plan(thresholds.TYPICAL_ROWS * x.rows, depth, columns, x.dtype, epilogue)
-    workspace = selection.scratch.get(x.dtype, plan.workspace_elements)
-    return _new(call, plan, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
+        chosen = matrix_multiply_kernel(thresholds.TYPICAL_ROWS * x.rows, depth, columns, x.dtype, epilogue)
+    workspace = selection.scratch.get(x.dtype, chosen.workspace_elements)
+    return _new(call, chosen, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
 
 
 def _dense_backward_data(call: Call, selection: _Selection) -> Call:
@@ -322,27 +324,27 @@ def _dense_backward_data(call: Call, selection: _Selection) -> Call:
     columns, depth = kernel.shape
     epilogue = call.epilogue or ("accumulate" if call["accumulate"] else "store")
     if call.attributes.get("bfloat16") and rounding_pays("dense", (1, 1, depth, columns)):
-        plan = matrix_multiply_bfloat16_plan(depth, columns, epilogue)
-        transposed = selection.bfloat16_weights(call, selection.transposed_matrix(call, kernel), plan)
+        chosen = matrix_multiply_bfloat16_kernel(depth, columns, epilogue)
+        transposed = selection.bfloat16_weights(call, selection.transposed_matrix(call, kernel), chosen)
     elif kernel.size >= thresholds.PANEL_KERNEL and columns >= 64:
-        plan = matrix_multiply_panels_plan(dy.dtype, epilogue)
-        transposed = selection.transposed_panels(call, kernel, plan.panels)
+        chosen = matrix_multiply_panels_kernel(dy.dtype, epilogue)
+        transposed = selection.transposed_panels(call, kernel, chosen.panels)
     else:
-        plan = matrix_multiply_plan(thresholds.TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
+        chosen = matrix_multiply_kernel(thresholds.TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
         transposed = selection.transposed_matrix(call, kernel)
-    workspace = selection.scratch.get(dy.dtype, plan.workspace_elements)
-    return _new(call, plan, dy=dy, kernel=transposed, **_epilogue_arguments(call), dx=out, workspace=workspace)
+    workspace = selection.scratch.get(dy.dtype, chosen.workspace_elements)
+    return _new(call, chosen, dy=dy, kernel=transposed, **_epilogue_arguments(call), dx=out, workspace=workspace)
 
 
 def _dense_backward_filter(call: Call, selection: _Selection) -> Call:
     x, dy, out = call["x"], call["dy"], call.outputs[0]
     epilogue = "accumulate" if call["accumulate"] else "store"
-    plan = matrix_multiply_transposed_plan(thresholds.TYPICAL_ROWS * x.rows, *out.buffer.shape, x.dtype, epilogue)
-    return _new(call, plan, x=x, dy=dy, dkernel=out, first=0, last=out.buffer.shape[0])
+    chosen = matrix_multiply_transposed_kernel(thresholds.TYPICAL_ROWS * x.rows, *out.buffer.shape, x.dtype, epilogue)
+    return _new(call, chosen, x=x, dy=dy, dkernel=out, first=0, last=out.buffer.shape[0])
 
 
 def _bias_add_backward(call: Call, selection: _Selection) -> Call:
-    return _new(call, bias_add_backward_plan(call["dy"].dtype), **call.arguments)
+    return _new(call, bias_add_backward_kernel(call["dy"].dtype), **call.arguments)
 
 
 def halves(call: Call) -> bool:

@@ -25,6 +25,7 @@ RESERVED = (
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
+_OPTIONAL = ("blocks", "parts", "update_threads", "constants", "seed", "t", "results")  # not every step needs them
 _COUNTS = ("chunks", "blocks", "parts", "threads", "update_threads")  # what launchers take besides
 
 
@@ -62,11 +63,6 @@ def _sum(*terms) -> str:
         elif term[0]:
             found.append(term[1] if term[0] == 1 else f"{term[0]} * {term[1]}")
     return " + ".join([str(constant), *found] if constant or not found else found)
-
-
-def _is_argument(buffer: Buffer) -> bool:
-    """Whether it is an array of the caller's as it is, not under another shape."""
-    return buffer.kind == "argument" and buffer.root is buffer
 
 
 class StepWriter:
@@ -183,7 +179,7 @@ class StepWriter:
         """Buffers of one name are told apart by what they view."""
         if buffer.kind == "partial" and not alone and self.schedule.regions is None:
             return f"{self._name(buffer, True)}_of_chunks"  # the only function where both are seen
-        if _is_argument(buffer):
+        if _is_given(buffer):
             return checked_name(buffer.name)
         if buffer not in self._buffer_names:
             wanted = identifier(buffer.name)
@@ -216,7 +212,7 @@ class StepWriter:
             alone = isinstance(axis, Batch) or (self.schedule.regions is None and call.batched)
             for buffer in call.buffers:
                 name = self._name(buffer, alone)
-                if not _is_argument(buffer) and name not in seen:
+                if not _is_given(buffer) and name not in seen:
                     seen.add(name)
                     views.append(f"    {name} = {self._view(buffer, axis, alone)}")
             arguments = [self._argument(a, axis, alone) for a in call.arguments.values()]
@@ -230,7 +226,7 @@ class StepWriter:
         buffer = argument.buffer if isinstance(argument, Out) else argument
         if not isinstance(buffer, Buffer):
             return self.scalar(argument, axis)
-        if _is_argument(buffer):
+        if _is_given(buffer):
             return buffer.dtype, max(1, len(buffer.shape)) + (buffer.name == "chunk_gradients")
         return buffer.dtype, len(self._place(buffer, axis, alone)[2])
 
@@ -246,7 +242,8 @@ class StepWriter:
 
     def _function(self, section: Section) -> list[str]:
         """The function of a section; of one that runs in parts also its launcher."""
-        body = [line for axis, calls in section.parts for line in self._part(axis, calls)]
+        parts = [self._part(axis, calls) for axis, calls in section.parts]
+        body = [line for number, part in enumerate(parts) for line in ([""] if number else []) + part]
         body = self._hyperparameters(body) + body
         after = self._calls(section.after, None)
         if section.axis is None:
@@ -305,6 +302,9 @@ class StepWriter:
             step += _wrapped(name, arguments, "", indent)
         step += [] if step else ["    pass"]
         head = self._hyperparameters(step)
+        if "order" not in self.arguments:  # called from Python for each batch: every argument costs time there
+            used = self._used([*functions, *step])
+            self.arguments = [a for a in self.arguments if a in used or a not in _OPTIONAL]
         signature = _wrapped("def step", self.arguments, ":", "")
         functions += [*signature, *head, *step, "", "", "step_compiled = compile_function(step)", "", ""]
         functions += self._run_steps()
@@ -349,6 +349,11 @@ class StepWriter:
         source += ["    for i in range(count):"]
         source += _wrapped("step_compiled", [replaced.get(a, a) for a in self.arguments], "", "        ")
         return source
+
+
+def _is_given(buffer: Buffer) -> bool:
+    """Whether a buffer is the caller's array itself, of which no view is needed."""
+    return buffer.kind == "argument" and buffer.root is buffer
 
 
 def _commented(lines: list[str], call: Call) -> list[str]:

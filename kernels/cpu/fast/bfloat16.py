@@ -1,4 +1,4 @@
-"""Plans for products of bfloat16 operands, summed in float32, on the tiles of ``jitnet.kernels.cpu.tiles.bfloat16``.
+"""Products of bfloat16 operands, summed in float32, on the tiles of ``jitnet.kernels.cpu.tiles.bfloat16``.
 
 Arrays stay float32: operands are rounded to bfloat16 (nearest, ties to even) where they are packed, weights once per
 step, images and gradients one image at a time into a workspace that stays in the second-level cache.  A row of an
@@ -14,10 +14,10 @@ from jitnet.kernels.cpu.runtime.vectors import BFloat16Target, bfloat16_target
 
 _LANES = 16
 _TILE_ROWS, _TILE_STEP = 16, 32  # of AMX: rows of A, and products of a sum in one instruction
-_DENSE_ROWS = 8
-_LEAST_DEPTH, _LEAST_DENSE = 6, 64
-_MOST_PAIRS = 4  # that take no longer than a block of 16, when an image is transposed
-_PACKED_HALVES = 1 << 17  # of the rows of A that are packed at a time: they share the second-level cache with B
+_DENSE_ROWS = 8  # of a tile without AMX: 16 sums of 2 vectors hide the latency of the products (a guess)
+_LEAST_DEPTH, _LEAST_DENSE = 6, 64  # of depth, for ``rounding_pays`` (these limits are a guess)
+_MOST_PAIRS = 4  # that take no longer than a block of 16, when an image is transposed (how it was found: not recorded)
+_PACKED_HALVES = 1 << 17  # of rows of A that are packed at a time, in the second-level cache with B (a guess)
 
 
 def _steps(target: BFloat16Target, size: int, repeats: int = 1) -> tuple[int, int]:
@@ -39,8 +39,8 @@ def _steps(target: BFloat16Target, size: int, repeats: int = 1) -> tuple[int, in
 
 
 @dataclass(frozen=True)
-class BFloat16Plan(TemplateKernel):
-    """What all plans share."""
+class BFloat16Kernel(TemplateKernel):
+    """What all of them share."""
 
     target: BFloat16Target
 
@@ -70,7 +70,7 @@ class BFloat16Plan(TemplateKernel):
 
 
 @dataclass(frozen=True)
-class BFloat16Weights(BFloat16Plan):
+class BFloat16Weights(BFloat16Kernel):
     """``kernel(kernel, out, padded, part, parts)``: (taps, depth, columns) into pairs, ``elements`` float32 elements.
 
     One call does its share of the depth: with part in range(parts), all is done.
@@ -103,11 +103,11 @@ class BFloat16Weights(BFloat16Plan):
         return self._target | dict(VECTORS=self.vectors)
 
 
-class _PackedProduct(BFloat16Plan):
-    """A plan whose B are packed weights: (``taps``, ``depth``, ``columns``), the depth filled up to ``padded``."""
+class _PackedProduct(BFloat16Kernel):
+    """A kernel whose B are packed weights: (``taps``, ``depth``, ``columns``), the depth filled up to ``padded``."""
 
     def weights(self) -> BFloat16Weights:
-        """The plan of the packing of the weights (for backward passes, of the transposed weights)."""
+        """The packing of the weights (for backward passes, of the transposed weights)."""
         return BFloat16Weights(self.target, self._vectors(self.columns))
 
     @property
@@ -196,7 +196,7 @@ class BFloat16Convolution(_PackedProduct):
 
 
 @dataclass(frozen=True)
-class BFloat16Filter(BFloat16Plan):
+class BFloat16Filter(BFloat16Kernel):
     """Backward to the weights: ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, accumulate)``."""
 
     kernel_shape: tuple[int, int, int, int]
@@ -327,7 +327,7 @@ def rounding_pays(kind: str, kernel_shape, dilation=(1, 1), winograd: int = 0) -
     return depth >= least and columns >= _LANES and (target.tiles or not winograd)
 
 
-def conv2d_bfloat16_plan(
+def conv2d_bfloat16_kernel(
     kind, kernel_shape, width, stride=(1, 1), epilogue="store", target=None
 ) -> BFloat16Convolution:
     """kind: forward (epilogue: store, bias or bias_relu) or backward_data (store, accumulate or relu_mask).
@@ -338,11 +338,11 @@ def conv2d_bfloat16_plan(
     return BFloat16Convolution(target, kind, tuple(kernel_shape), tuple(stride), width, epilogue)
 
 
-def conv2d_backward_filter_bfloat16_plan(kernel_shape, width, stride=(1, 1), target=None) -> BFloat16Filter:
+def conv2d_backward_filter_bfloat16_kernel(kernel_shape, width, stride=(1, 1), target=None) -> BFloat16Filter:
     """kernel_shape: (R, S, C, K); width: of dy."""
     return BFloat16Filter(target or bfloat16_target(), tuple(kernel_shape), tuple(stride), width)
 
 
-def matrix_multiply_bfloat16_plan(depth, columns, epilogue="store", target=None) -> BFloat16Dense:
+def matrix_multiply_bfloat16_kernel(depth, columns, epilogue="store", target=None) -> BFloat16Dense:
     """Product of (any, depth) and (depth, columns); epilogue: store, accumulate, bias, bias_relu or relu_mask."""
     return BFloat16Dense(target or bfloat16_target(), depth, columns, epilogue)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from jitnet.kernels.cpu.fast.template import TemplateKernel
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-_VECTORS = 4  # chains of additions that hide one another's latency: 4 cycles, one addition per cycle
+_VECTORS = 4  # chains of additions that hide one another's latency: 4 cycles, one addition per cycle (a guess)
 
 
 @dataclass(frozen=True)
-class BiasGradientPlan(TemplateKernel):
+class BiasGradientKernel(TemplateKernel):
     """``kernel(dy, dbias, accumulate)``, for arrays of any size."""
 
     dtype: str
@@ -27,6 +27,6 @@ class BiasGradientPlan(TemplateKernel):
         return self.widest_vectors | dict(VECTORS=_VECTORS)
 
 
-def bias_add_backward_plan(dtype="float32", target=None) -> BiasGradientPlan:
+def bias_add_backward_kernel(dtype="float32", target=None) -> BiasGradientKernel:
     """Gradients of biases of ``dtype``."""
-    return BiasGradientPlan(dtype, target or vector_target())
+    return BiasGradientKernel(dtype, target or vector_target())

@@ -1,11 +1,11 @@
-"""Plans for direct convolution of NHWC images, three passes, on the tiles of ``jitnet.kernels.cpu.tiles.simd``.
+"""Direct convolution of NHWC images, three passes, on the tiles of ``jitnet.kernels.cpu.tiles.simd``.
 
 Nothing is unrolled into columns: a tile reads each input pixel once and uses it for every tap of a filter row
 (Georganas et al. 2018, "Anatomy of high-performance deep learning convolutions on SIMD architectures", arXiv
 1808.05567, shows the idea).  Lanes are output channels; vectors narrow to 8 or 4 lanes where there are few.  Groups are
 convolutions of their own, one after the other; small ones share a vector, as many as divide their number.
 
-A plan names a kernel and says what the caller must provide; ``plan.kernel()`` writes, compiles and caches it.  The
+A specialised kernel says what the caller must provide; its ``kernel()`` is written, compiled and cached.  The
 number of images, their height and all origins are run-time arguments: layers that differ in nothing else share a
 kernel.  Images are buffers (N, rows, columns, channels) in which pixel (0, 0) lies at (top, left) and everything
 around the image is zero; outside the buffer counts as zero, too.  A buffer with enough columns of halo is read in
@@ -20,7 +20,7 @@ from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 
 @dataclass(frozen=True)
-class ConvolutionPlan(TemplateKernel):
+class ConvolutionKernel(TemplateKernel):
     """One pass of one convolution.  ``kind``: forward, backward_data or backward_filter.
 
     edges: (pad_left, columns of the image), promised for every call whose buffers have no halo; with them a kernel
@@ -64,7 +64,7 @@ class ConvolutionPlan(TemplateKernel):
 
     @property
     def needs_transposed_kernel(self) -> bool:
-        """Whether the kernel argument is what ``transpose_plan(groups=groups).kernel()`` wrote (as many elements)."""
+        """Whether the kernel argument is what ``transpose_kernel(groups=groups).kernel()`` wrote (as many elements)."""
         return self.kind == "backward_data"
 
     def workspace_elements(self, rows: int, columns: int, pad_left: int, left: int) -> int:
@@ -175,7 +175,10 @@ class ConvolutionPlan(TemplateKernel):
         return groups_per_vector, lanes, *self._tile_shape(max(self._widths()), -(-taps // phases), stride, total)
 
     def _tile_shape(self, width: int, taps: int, stride: int, total: int) -> tuple[int, int]:
-        """(vectors, pixels) of a convolution tile: the fewest cycles per useful product by a simple count."""
+        """(vectors, pixels) of a convolution tile: the fewest cycles per useful product by a simple count.
+
+        The weights of loads, spilled registers and second sizes in that count are a guess.
+        """
         best = None
         for vectors in (1, 2, 3, 4):
             if total % vectors:
@@ -223,25 +226,25 @@ def supports(kind: str, stride, dilation) -> bool:
     return kind != "backward_data" or tuple(stride) == (1, 1) or tuple(dilation) == (1, 1)
 
 
-def conv2d_forward_plan(
+def conv2d_forward_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
     groups=1,
-) -> ConvolutionPlan:  # fmt: skip
+) -> ConvolutionKernel:  # fmt: skip
     """y = epilogue(convolution of x).  kernel_shape: (R, S, C / groups, K); width: of y; epilogue: store, bias,
-    bias_relu, bias_add or bias_add_relu; edges: see ``ConvolutionPlan``.
+    bias_relu, bias_add or bias_add_relu; edges: see ``ConvolutionKernel``.
 
     ``kernel(x, kernel[, bias[, residual]], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height,
     width)`` with height and width those of y.
     """
     plan_target = target or vector_target()
     geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
-    return ConvolutionPlan("forward", *geometry, dtype, epilogue, plan_target, edges, groups)
+    return ConvolutionKernel("forward", *geometry, dtype, epilogue, plan_target, edges, groups)
 
 
-def conv2d_backward_data_plan(
+def conv2d_backward_data_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
     groups=1,
-) -> ConvolutionPlan:  # fmt: skip
+) -> ConvolutionKernel:  # fmt: skip
     """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx; epilogue: store, accumulate or relu_mask;
     edges: (pad_left, columns of dy).
 
@@ -255,12 +258,12 @@ def conv2d_backward_data_plan(
         )
     plan_target = target or vector_target()
     geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
-    return ConvolutionPlan("backward_data", *geometry, dtype, epilogue, plan_target, edges, groups)
+    return ConvolutionKernel("backward_data", *geometry, dtype, epilogue, plan_target, edges, groups)
 
 
-def conv2d_backward_filter_plan(
+def conv2d_backward_filter_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None, groups=1
-) -> ConvolutionPlan:
+) -> ConvolutionKernel:
     """dkernel from x and dy.  kernel_shape: (R, S, C / groups, K); width: of dy.
 
     ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
@@ -268,4 +271,4 @@ def conv2d_backward_filter_plan(
     """
     plan_target = target or vector_target()
     geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
-    return ConvolutionPlan("backward_filter", *geometry, dtype, "store", plan_target, groups=groups)
+    return ConvolutionKernel("backward_filter", *geometry, dtype, "store", plan_target, groups=groups)

@@ -1,4 +1,4 @@
-"""Plans for the gradients of a convolution (stride 1) that is followed by max pooling with windows of 2 x 2.
+"""Gradients of a convolution (stride 1) that is followed by max pooling with windows of 2 x 2.
 
 The gradient of the convolution's result is never written: these passes read the pooled gradient and the number of the
 pixel that won each window (0 to 3), and leave out the three quarters of the products that are zero.  Lanes are a row of
@@ -11,7 +11,7 @@ from functools import cached_property
 from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-LARGEST_TABLE = 24 * 1024  # bytes of weights that a tile of backward_data reads: they stay in the first cache
+LARGEST_TABLE = 24 * 1024  # bytes of weights that a tile of backward_data reads, in the first-level cache (a guess)
 
 
 def _vectors(size: int, target: VectorTarget, itemsize: int) -> tuple[int, int]:
@@ -30,7 +30,7 @@ def _largest_divisor(number: int, most: int) -> int:
 
 
 @dataclass(frozen=True)
-class PooledConvolutionPlan(TemplateKernel):
+class PooledConvolutionKernel(TemplateKernel):
     """One backward pass.  ``kind``: backward_data or backward_filter.
 
     width: of the convolution's input; pooled_width: of the pooled result.
@@ -79,7 +79,7 @@ class PooledConvolutionPlan(TemplateKernel):
             return False
         weight = {64: 2}
         if self.kind == "backward_filter":
-            # loads that are not aligned
+            # 1.4: loads that are not aligned (a guess)
             here = 1.4 * rows * vectors * filters
             wide, dense = self.target.lanes(self.dtype, filters), 4 * rows * taps * channels
             dense *= -(-filters // wide)
@@ -148,34 +148,34 @@ class PooledConvolutionPlan(TemplateKernel):
         return values | dict(DX_ROW=self._row_elements, EPILOGUE=self.epilogue)
 
 
-def conv2d_pooled_backward_data_plan(
+def conv2d_pooled_backward_data_kernel(
     kernel_shape, width, pooled_width, pad_left=0, dtype="float32", epilogue="store", target=None
-) -> PooledConvolutionPlan:
+) -> PooledConvolutionKernel:
     """dx from the pooled gradient.  kernel_shape: (R, S, C, K); epilogue: store, accumulate or relu_mask.
 
-    ``kernel(dy, argmax, weights[, activation], dx, workspace, pad_top)``; see ``pooled_weights_plan``.
+    ``kernel(dy, argmax, weights[, activation], dx, workspace, pad_top)``; see ``pooled_weights_kernel``.
     """
     plan_target = target or vector_target()
-    return PooledConvolutionPlan(
+    return PooledConvolutionKernel(
         "backward_data", tuple(kernel_shape), width, pooled_width, pad_left, dtype, epilogue, plan_target
     )
 
 
-def conv2d_pooled_backward_filter_plan(
+def conv2d_pooled_backward_filter_kernel(
     kernel_shape, width, pooled_width, pad_left=0, dtype="float32", target=None
-) -> PooledConvolutionPlan:
+) -> PooledConvolutionKernel:
     """dkernel from x and the pooled gradient.  kernel_shape: (R, S, C, K).
 
     ``kernel(x, dy, argmax, dkernel, workspace, pad_top, accumulate)``.
     """
     plan_target = target or vector_target()
-    return PooledConvolutionPlan(
+    return PooledConvolutionKernel(
         "backward_filter", tuple(kernel_shape), width, pooled_width, pad_left, dtype, "store", plan_target
     )
 
 
 @dataclass(frozen=True)
-class PooledForwardPlan(TemplateKernel):
+class PooledForwardKernel(TemplateKernel):
     """Convolution of one channel with at most 16 filters, bias, max pooling, and perhaps ReLU.
 
     size: height and width of x; pooled: of y; padding: top and left.
@@ -265,19 +265,21 @@ class PooledForwardPlan(TemplateKernel):
         )  # fmt: skip
 
 
-def conv2d_pooled_forward_plan(
+def conv2d_pooled_forward_kernel(
     kernel_shape, size, pooled, padding=(0, 0), relu=False, dtype="float32", target=None
-) -> PooledForwardPlan:
+) -> PooledForwardKernel:
     """y = [relu](max pooling(convolution of x + bias)).  kernel_shape: (R, S, 1, K); size, pooled: of x and y.
 
     ``kernel(x, kernel, bias, y, argmax, workspace)``
     """
     plan_target = target or vector_target()
-    return PooledForwardPlan(tuple(kernel_shape), tuple(size), tuple(pooled), tuple(padding), relu, dtype, plan_target)
+    return PooledForwardKernel(
+        tuple(kernel_shape), tuple(size), tuple(pooled), tuple(padding), relu, dtype, plan_target
+    )
 
 
 @dataclass(frozen=True)
-class PooledWeightsPlan(TemplateKernel):
+class PooledWeightsKernel(TemplateKernel):
     """``kernel(kernel, out, weight_row)``: the weights as ``conv2d_pooled_backward_data`` reads them."""
 
     dtype: str
@@ -295,6 +297,6 @@ class PooledWeightsPlan(TemplateKernel):
         return {}
 
 
-def pooled_weights_plan(dtype="float32", target=None) -> PooledWeightsPlan:
+def pooled_weights_kernel(dtype="float32", target=None) -> PooledWeightsKernel:
     """Copies of weights of ``dtype``."""
-    return PooledWeightsPlan(dtype, target or vector_target())
+    return PooledWeightsKernel(dtype, target or vector_target())

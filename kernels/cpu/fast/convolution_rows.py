@@ -1,4 +1,4 @@
-"""Plans for the forward pass of convolutions with rows of five taps (stride 1) by Winograd's algorithm along rows.
+"""The forward pass of convolutions with rows of five taps (stride 1) by Winograd's algorithm along rows.
 
 A row of the image is transformed once and serves all rows of taps; see ``jitnet.kernels.cpu.tiles.rows``.  Lanes are
 filters.
@@ -10,11 +10,11 @@ from jitnet.kernels.cpu.fast.template import TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 PRODUCTS, TAPS = 6, 5  # of two outputs, and of a row
-LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as long as the row
+LARGEST_WIDTH = 64  # columns of an image: the code of a row's transform is as long as the row (a guess)
 
 
 @dataclass(frozen=True)
-class RowConvolutionPlan(TemplateKernel):
+class RowConvolutionKernel(TemplateKernel):
     """y = epilogue(convolution of x).  width: of x; outputs: columns of y; epilogue: store, bias or bias_relu."""
 
     kernel_shape: tuple[int, int, int, int]
@@ -58,7 +58,7 @@ class RowConvolutionPlan(TemplateKernel):
 
     @property
     def weight_elements(self) -> int:
-        """Elements of what ``row_weights_plan().kernel()`` writes."""
+        """Elements of what ``row_weights_kernel().kernel()`` writes."""
         rows, _, channels, filters = self.kernel_shape
         return rows * channels * PRODUCTS * filters
 
@@ -79,19 +79,19 @@ class RowConvolutionPlan(TemplateKernel):
         )  # fmt: skip
 
 
-def conv2d_row_forward_plan(
+def conv2d_row_forward_kernel(
     kernel_shape, width, outputs, pad_left=0, dtype="float32", epilogue="store", target=None
-) -> RowConvolutionPlan:
+) -> RowConvolutionKernel:
     """y = epilogue(convolution of x).  kernel_shape: (R, 5, C, K); width: of x; outputs: columns of y.
 
-    ``kernel(x, transformed kernel[, bias], y, workspace, pad_top)``; see ``row_weights_plan``.
+    ``kernel(x, transformed kernel[, bias], y, workspace, pad_top)``; see ``row_weights_kernel``.
     """
     plan_target = target or vector_target()
-    return RowConvolutionPlan(tuple(kernel_shape), width, outputs, pad_left, dtype, epilogue, plan_target)
+    return RowConvolutionKernel(tuple(kernel_shape), width, outputs, pad_left, dtype, epilogue, plan_target)
 
 
 @dataclass(frozen=True)
-class RowWeightsPlan(TemplateKernel):
+class RowWeightsKernel(TemplateKernel):
     """``kernel(kernel, out)``: the transformed weights that the convolution along rows reads."""
 
     dtype: str
@@ -109,6 +109,6 @@ class RowWeightsPlan(TemplateKernel):
         return {}
 
 
-def row_weights_plan(dtype="float32", target=None) -> RowWeightsPlan:
+def row_weights_kernel(dtype="float32", target=None) -> RowWeightsKernel:
     """Transforms of weights of ``dtype``."""
-    return RowWeightsPlan(dtype, target or vector_target())
+    return RowWeightsKernel(dtype, target or vector_target())

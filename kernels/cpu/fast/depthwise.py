@@ -19,6 +19,7 @@ _TARGET = vector_target()
 _BYTES = _TARGET.bytes
 _convolution = functools.partial(depthwise_tile, target=_TARGET)
 _filter = functools.partial(depthwise_filter_tile, target=_TARGET)
+# Pixels of a tile: no more than sums, weights and an input have registers for (counted; which below that is a guess).
 _convolve_3 = _convolution(taps=3, stride=1, tile_pixels=8)
 _convolve_5 = _convolution(taps=5, stride=1, tile_pixels=8)
 _convolve_7 = _convolution(taps=7, stride=1, tile_pixels=7)  # its networks have rows of 7, 14, 28 and 56

@@ -1,4 +1,4 @@
-"""Plans for chains of pointwise functions: one loop over the elements, in which values in between stay in registers."""
+"""Chains of pointwise functions: one loop over the elements, in which values in between stay in registers."""
 
 import re
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def {name}({arguments}):
 
 
 @dataclass(frozen=True)
-class PointwisePlan(GeneratedKernel):
+class PointwiseKernel(GeneratedKernel):
     """``kernel(*arrays, *singles, *scalars)`` does ``statements`` for every element i.
 
     functions: names of the scalar functions of ``jitnet.kernels.cpu.elementwise`` that the statements call, in order.

@@ -14,7 +14,7 @@ class _Transpose(TemplateKernel):
 
 
 @dataclass(frozen=True)
-class TransposePlan(_Transpose):
+class TransposeKernel(_Transpose):
     """``kernel(kernel, out, stride_h, stride_w)``: what ``conv2d_backward_data`` reads.
 
     For a dense layer pass its kernel as (1, 1, K, N) and strides of 1: ``out`` is the (N, K) transposed matrix.
@@ -42,7 +42,7 @@ class TransposePlan(_Transpose):
 
 
 @dataclass(frozen=True)
-class PanelsPlan(_Transpose):
+class PanelsKernel(_Transpose):
     """``kernel(kernel, out, chunk, chunks)``: transposed weights of a dense layer, ``panel`` columns side by side."""
 
     dtype: str
@@ -65,11 +65,11 @@ class PanelsPlan(_Transpose):
         return self._copy | dict(PANEL=self.panel)
 
 
-def panels_plan(panel, dtype="float32", target=None) -> PanelsPlan:
-    """Transposes of large dense weights of ``dtype``, for ``matrix_multiply_panels_plan``."""
-    return PanelsPlan(dtype, target or vector_target(), panel)
+def panels_kernel(panel, dtype="float32", target=None) -> PanelsKernel:
+    """Transposes of large dense weights of ``dtype``, for ``matrix_multiply_panels_kernel``."""
+    return PanelsKernel(dtype, target or vector_target(), panel)
 
 
-def transpose_plan(dtype="float32", target=None, groups=1) -> TransposePlan:
+def transpose_kernel(dtype="float32", target=None, groups=1) -> TransposeKernel:
     """Transposes of weights of ``dtype``, for a convolution of so many groups."""
-    return TransposePlan(dtype, target or vector_target(), groups)
+    return TransposeKernel(dtype, target or vector_target(), groups)

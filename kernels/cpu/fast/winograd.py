@@ -1,4 +1,4 @@
-"""Plans for Winograd's convolution of NHWC images: 3x3, stride 1, no dilation, on ``tiles.winograd``.
+"""Winograd's convolution of NHWC images: 3x3, stride 1, no dilation, on ``tiles.winograd``.
 
 F(4x4, 3x3) needs 2.25 multiplications per output where direct convolution needs 9, F(2x2, 3x3) needs 4 (Lavin & Gray
 2016, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308).  A block of tiles is transformed,
@@ -7,7 +7,7 @@ multiplied and transformed back while it is in the second-level cache.
 Rounding errors in float32, relative to the largest output: 6e-6 with F(4x4, 3x3) and 64 channels, 2e-5 with 512; 4e-7
 and 9e-7 with F(2x2, 3x3), less than the 1e-6 and 3e-6 of direct convolution, whose sums are nine times as long.
 
-The kernels take the arguments of those in ``convolution_direct``, with weights that ``plan.weights().kernel()`` has
+The kernels take the arguments of those in ``convolution_direct``, with weights that ``weights().kernel()`` has
 transformed, and a workspace whatever the halo.
 """
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
+# How the sizes of blocks were found is not recorded; ``winograd_outputs`` says what was measured for the limits.
 _BLOCK_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
 _MOST_TILES = 16
 _FILTER_BLOCK_BYTES = 9 << 16  # the same backward to the weights, whose sums are transformed once per block
@@ -28,7 +29,7 @@ _GAP = 16  # elements between positions, so that those of a tile do not compete 
 
 
 @dataclass(frozen=True)
-class _WinogradPlan(TemplateKernel):
+class _Winograd(TemplateKernel):
     outputs: int  # of a tile, along each axis
     channels: int
     filters: int
@@ -76,7 +77,7 @@ class _WinogradPlan(TemplateKernel):
         return self._common | tile | dict(TILES=self._tiles, GAP=_GAP)
 
 
-class WinogradWeights(_WinogradPlan):
+class WinogradWeights(_Winograd):
     """``kernel(kernel, out, part, parts)``: kernel (3, 3, channels, filters) into ``out``, flat, ``elements`` elements.
 
     One call does its share of the channels: with part in range(parts), all are done.
@@ -102,7 +103,7 @@ class WinogradWeights(_WinogradPlan):
 
 
 @dataclass(frozen=True)
-class WinogradPlan(_WinogradPlan):
+class WinogradKernel(_Winograd):
     """One pass of one convolution.  ``kind``: forward or backward_data, which is forward over dy."""
 
     kind: str
@@ -143,7 +144,7 @@ class WinogradPlan(_WinogradPlan):
 
 
 @dataclass(frozen=True)
-class WinogradFilterPlan(_WinogradPlan):
+class WinogradFilterKernel(_Winograd):
     """The gradient of the weights."""
 
     template = "winograd_filter"
@@ -203,12 +204,12 @@ def winograd_outputs(kind, kernel_shape, height, width, stride, dilation, dtype=
 
 
 def _cost(outputs, channels, filters, height, width):
-    """Multiplications of an image; transforming one channel at one position takes as long as 5 of them."""
+    """Multiplications of an image; transforming one channel at one position takes as long as 5 of them (a guess)."""
     tiles = -(-height // outputs) * -(-width // outputs)
     return tiles * (outputs + 2) ** 2 * (channels * filters + 5 * (channels + filters))
 
 
-def winograd_forward_plan(kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None) -> WinogradPlan:
+def winograd_forward_kernel(kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None) -> WinogradKernel:
     """y = epilogue(convolution of x).  kernel_shape: (3, 3, C, K); epilogue: store, bias, bias_relu, bias_add or
     bias_add_relu.
 
@@ -216,12 +217,12 @@ def winograd_forward_plan(kernel_shape, outputs=4, dtype="float32", epilogue="st
     height, width)`` with height and width those of y.
     """
     *_, channels, filters = kernel_shape
-    return WinogradPlan(outputs, channels, filters, dtype, target or vector_target(), "forward", epilogue)
+    return WinogradKernel(outputs, channels, filters, dtype, target or vector_target(), "forward", epilogue)
 
 
-def winograd_backward_data_plan(
+def winograd_backward_data_kernel(
     kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None
-) -> WinogradPlan:
+) -> WinogradKernel:
     """dx from dy.  kernel_shape: (3, 3, C, K); epilogue: store, accumulate or relu_mask.
 
     ``kernel(dy, transformed transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
@@ -229,14 +230,14 @@ def winograd_backward_data_plan(
     the forward pass.
     """
     *_, channels, filters = kernel_shape
-    return WinogradPlan(outputs, filters, channels, dtype, target or vector_target(), "backward_data", epilogue)
+    return WinogradKernel(outputs, filters, channels, dtype, target or vector_target(), "backward_data", epilogue)
 
 
-def winograd_backward_filter_plan(kernel_shape, outputs=4, dtype="float32", target=None) -> WinogradFilterPlan:
+def winograd_backward_filter_kernel(kernel_shape, outputs=4, dtype="float32", target=None) -> WinogradFilterKernel:
     """dkernel from x and dy.  kernel_shape: (3, 3, C, K).
 
     ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
     accumulate)`` with height and width those of dy.
     """
     *_, channels, filters = kernel_shape
-    return WinogradFilterPlan(outputs, channels, filters, dtype, target or vector_target())
+    return WinogradFilterKernel(outputs, channels, filters, dtype, target or vector_target())

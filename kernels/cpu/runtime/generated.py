@@ -1,6 +1,6 @@
 """Modules of generated source: kernels written for one purpose, and steps.
 
-Imports neither Numba nor the generator of tiles, so that a plan can be made without them.
+Imports neither Numba nor the generator of tiles, so that a kernel can be chosen without them.
 """
 
 import dataclasses
@@ -10,6 +10,8 @@ import linecache
 import sys
 import threading
 import types
+import weakref
+from collections import OrderedDict
 from pathlib import Path
 
 import llvmlite
@@ -38,7 +40,11 @@ def module_name(source: str) -> str:
     return "k_" + hashlib.sha256(_generator_hash() + source.encode()).hexdigest()[:24]
 
 
+KEPT = 200  # modules of specialised kernels that stay when no step uses them any more: some 20 MiB
 _loading = across_forks(threading.RLock())
+_used = weakref.WeakValueDictionary()  # modules of specialised kernels by name, as long as anything holds them
+_kept: OrderedDict[str, types.ModuleType] = OrderedDict()  # those that were asked for last
+_called: dict[str, types.ModuleType] = {}  # those whose kernels were given out: they can be called for ever
 
 
 def generated_module(name: str, source: str) -> types.ModuleType:
@@ -61,6 +67,22 @@ def generated_module(name: str, source: str) -> types.ModuleType:
     return module
 
 
+def end_with_last_use(module) -> None:
+    """Let ``sys.modules``, where Numba looks, not keep a generated module alive; its machine code ends with it."""
+    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, weakref.proxy(module)
+
+    def forget():
+        if sys.modules.get(name) is weak:
+            del sys.modules[name]
+            linecache.cache.pop(file, None)
+        compiler = sys.modules.get(f"{__package__}.jit")
+        if compiler is not None:
+            compiler.forget_functions(contents)
+
+    sys.modules[name] = weak
+    weakref.finalize(module, forget).atexit = False
+
+
 def _check_part(value) -> None:
     """Raise unless ``value`` can be part of a source as it is."""
     if type(value) is tuple:
@@ -79,16 +101,32 @@ def source_of(name: str) -> str | None:
 
 
 def specialised_module(source: str) -> types.ModuleType:
-    """The module of kernels with this ``source``: the same one for the same source."""
+    """The module of kernels with this ``source``: the same one for the same source, while it lives.
+
+    It lives as long as anything holds it, and as it is one of the ``KEPT`` that were asked for last.
+    """
     name = module_name(source)
     with _loading:  # not by two threads
-        return sys.modules.get(name) or generated_module(name, source)
+        module = _used.get(name)
+        if module is None:
+            module = _used[name] = generated_module(name, source)
+            end_with_last_use(module)
+        _kept[name] = module
+        _kept.move_to_end(name)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+        return module
+
+
+def living_module(name: str) -> types.ModuleType | None:
+    """The module of specialised kernels of this name, to be held; None for any other module."""
+    return _used.get(name)
 
 
 class GeneratedKernel:
-    """What plans share, which have the ``name`` of a kernel and the ``source`` of the module that holds it.
+    """A kernel that is written for one purpose: its ``name``, and the ``source`` of the module that holds it.
 
-    Their fields are written into the source: numbers, names, and tuples of them.
+    The fields of subclasses are written into the source: numbers, names, and tuples of them.
     """
 
     def __post_init__(self):
@@ -97,4 +135,6 @@ class GeneratedKernel:
 
     def kernel(self):
         """The compiled kernel (compiled or loaded from the cache on its first call)."""
-        return getattr(specialised_module(self.source), self.name)
+        module = specialised_module(self.source)
+        _called[module.__name__] = module
+        return getattr(module, self.name)

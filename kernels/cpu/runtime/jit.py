@@ -34,18 +34,18 @@ from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic, overload
 
 from ...locks import across_forks
-from . import cache, exceptions
-from .generated import module_name
+from . import cache, exceptions, machine_code
+from .generated import living_module, module_name
 from .vectors import vector_target
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True}
 
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
-    "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/parallel.py", "runtime/rows.py",
-    "runtime/vector_math.py", "runtime/windows.py", "elementwise.py",
+    "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/machine_code.py", "runtime/parallel.py",
+    "runtime/rows.py", "runtime/vector_math.py", "runtime/windows.py", "elementwise.py",
 )  # fmt: skip
 _KERNELS: dict[str, tuple | None] = {}  # symbol -> (module, function, argument types), None for a user's function
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
@@ -102,10 +102,16 @@ class _CacheImpl(CompileResultCacheImpl):
 
     def __init__(self, function):
         self._locator = _Locator(function)
+        self._home = machine_code.home_of(function)
         self._lineno = function.__code__.co_firstlineno
         module = Path(self._locator._py_file.strip("<>")).stem
         version = f"py{sys.version_info.major}{sys.version_info.minor}{getattr(sys, 'abiflags', '')}"
         self._filename_base = f"{module}.{re.sub('[<>]', '', function.__qualname__)}-{self._lineno}.{version}"
+
+    def rebuild(self, target_context, payload):
+        codegen = machine_code.codegen(target_context.codegen(), self._home)
+        compiled = super().rebuild(target_context.subtarget(_internal_codegen=codegen), payload)
+        return compiled._replace(target_context=target_context)
 
 
 class _OverloadFiles:
@@ -166,51 +172,38 @@ def _dispose_of_pass_managers() -> None:
 
 _dispose_of_pass_managers()
 
-_ended = []  # libraries of generated modules that have ended, perhaps in the middle of a compilation
-
 
 def _forget_intermediate_code(dispatcher, arguments, linked: bool) -> None:
-    """Free what Numba needed to compile a function; its machine code stays as long as the process.
+    """Free what Numba needed to compile a function, but for its machine code.
 
     linked: whether what calls it may yet copy its code, which is then kept in LLVM's compact form.
     """
-    while _ended:
-        _free_modules(_ended.pop())
     compiled = dispatcher.overloads.get(arguments)
     if compiled is None:  # kept under other types than it was asked for
         return
     library = compiled.library
     if library._shared_module is None and library._final_module is None:
         return
-    dispatcher.overloads[arguments] = compiled._replace(type_annotation="", metadata=None, call_helper=None)
+    machine_code.connect(compiled)
+    dispatcher.overloads[arguments] = compiled._replace(
+        type_annotation="", metadata=None, call_helper=None, target_context=dispatcher.targetctx
+    )
     if linked:
         bitcode = library._get_module_for_linking().as_bitcode()
         library._get_module_for_linking = functools.partial(llvmlite.binding.parse_bitcode, bitcode)
-    _free_modules(library)
-
-
-def _free_modules(library) -> None:
-    """Free LLVM's modules of a library, and of the parts that belong to it alone."""
-    for other in library._linking_libraries:
-        if getattr(other, "belongs_to_caller", False):
-            _free_modules(other)
-    final, shared = library._final_module, library._shared_module
-    library._final_module = library._shared_module = library._compiled_object = None
-    library._disable_inspection = True
-    library._linking_libraries.clear()
-    if final is not None:
-        library.codegen._engine._ee.remove_module(final)  # machine code that was made stays
-        final.close()
-    if shared is not None and shared is not final:
-        shared.close()
+    machine_code.free_modules(library)
 
 
 def forget_functions(contents: dict) -> None:
     """Break what Numba ties to a generated module that has ended: its functions would hold each other for ever."""
-    for value in list(contents.values()):
-        if getattr(getattr(value, "py_func", None), "__globals__", None) is contents:
+    users = contents.get("functions", ())
+    for name, value in list(contents.items()):
+        if name in users or getattr(getattr(value, "py_func", None), "__globals__", None) is contents:
             value._make_finalizer()()
-            _ended.extend(compiled.library for compiled in value.overloads.values())
+            for symbol in vars(value).get("symbols", ()):
+                _KERNELS.pop(symbol, None)
+                _NUMBERS.pop(exceptions.number_of(symbol), None)
+            machine_code.free_later(compiled.library for compiled in value.overloads.values())
             value.overloads.clear()
 
 
@@ -223,6 +216,7 @@ def _after_compiling(dispatcher, act):
 
     def compile(signature):
         with global_compiler_lock:
+            machine_code.free_what_ended()
             entry_point = compile_overload(signature)
             arguments, _ = sigutils.normalize_signature(signature)
             act(arguments)
@@ -251,10 +245,14 @@ class _Need:
     Machine code from a disk, be it from jitnet's cache or that of a user's ``@njit(cache=True)``, is linked when it is
     loaded: what it names must be there by then.  ``function`` returns the need again, or raises OSError where the code
     fits no more; Numba takes that as a file that is missing, and compiles anew.
+
+    kept: what must not end as long as that machine code.  Before it is on a disk, Numba holds the functions that it
+    calls, which hold their modules' contents.
     """
 
-    def __init__(self, function, *arguments):
+    def __init__(self, function, *arguments, kept=None):
         self._call = function, arguments
+        self.kept = kept
 
     def __reduce__(self):
         return self._call
@@ -270,7 +268,7 @@ def _need_kernel(symbol: str, kernel: tuple | None) -> _Need:
             raise OSError(f"{module}.{function} takes no {arguments} any more") from error
     if kernel is None or symbol not in _KERNELS:
         raise OSError(f"{kernel or symbol} is another kernel now")
-    return _Need(_need_kernel, symbol, kernel)
+    return _Need(_need_kernel, symbol, kernel, kept=living_module(kernel[0]))
 
 
 def _need_module(name: str) -> _Need:
@@ -304,6 +302,7 @@ def _publish(dispatcher, arguments, name: str, user: int | None) -> None:
     # a user's function may be another one next time, under the same number
     _KERNELS[symbol] = (function.__module__, function.__name__, arguments) if user is None else None
     _NUMBERS[exceptions.number_of(symbol)] = name
+    vars(dispatcher).setdefault("symbols", []).append(symbol)
 
     def call_symbol(context, builder, sig, args):
         function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
@@ -365,8 +364,13 @@ def exact_kernel(function):
     return _kernel(function, {**OPTIONS, "fastmath": False})
 
 
+def _dispatcher(function, options=OPTIONS, part: bool = False):
+    pipeline = machine_code.pipeline(machine_code.home_of(function), part)
+    return numba.njit(**options, pipeline_class=pipeline)(function)
+
+
 def _kernel(function, options):
-    dispatcher = numba.njit(**options)(function)
+    dispatcher = _dispatcher(function, options)
     dispatcher._cache = _Cache(function)
     return _called_by_symbol(dispatcher, function.__name__)
 
@@ -377,7 +381,8 @@ def user_kernel(dispatcher, name: str):
     The user's options count, and ours where the user gives none.
     """
     options = {**OPTIONS, **{key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}}
-    return _called_by_symbol(numba.njit(**options)(dispatcher.py_func), name, next(_USERS))
+    own = numba.njit(**options, pipeline_class=machine_code.pipeline({}))(dispatcher.py_func)
+    return _called_by_symbol(own, name, next(_USERS))
 
 
 def array_type(dtype: str, axes: int):
@@ -387,27 +392,26 @@ def array_type(dtype: str, axes: int):
 
 def compile_function(function):
     """Generated code that calls kernels: ``@njit`` with jitnet's options and disk cache."""
-    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher = _dispatcher(function)
     dispatcher._cache = _Cache(function)
     return _forgetful(dispatcher)
 
 
 def compile_uncached(function):
     """The same without the disk cache, for generated code that calls a user's own functions; it can be inspected."""
-    dispatcher = numba.njit(**OPTIONS)(function)
-    return _after_compiling(dispatcher, lambda arguments: _note_module(dispatcher))
+    dispatcher = _dispatcher(function)
+
+    def act(arguments):
+        _note_module(dispatcher)
+        machine_code.connect(dispatcher.overloads[arguments])
+
+    return _after_compiling(dispatcher, act)
 
 
 def compile_part(function):
     """Generated code that becomes part of its only caller: neither Python nor the disk cache meets it."""
-    dispatcher = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
-
-    def mark(arguments):
-        _note_module(dispatcher)
-        for compiled in dispatcher.overloads.values():
-            compiled.library.belongs_to_caller = True
-
-    return _after_compiling(dispatcher, mark)
+    dispatcher = _dispatcher(function, {**OPTIONS, "no_cpython_wrapper": True}, part=True)
+    return _after_compiling(dispatcher, lambda arguments: _note_module(dispatcher))
 
 
 @intrinsic

@@ -1,6 +1,6 @@
 """Which vectors this machine has, and how it multiplies bfloat16.
 
-Imports no Numba, so that a plan can be made without it.
+Imports no Numba, so that a kernel can be chosen without it.
 """
 
 import ctypes

@@ -2,12 +2,12 @@
 
 import itertools
 
-import naive.norm as naive
+import naive.normalization as naive
 import numpy as np
 import pytest
 from naive import assert_close, check, draw, numerical_gradient
 
-from jitnet.kernels.cpu import norm
+from jitnet.kernels.cpu import normalization
 
 # few and many rows and channels: rows are taken together where channels are few, and channels in parts
 SHAPES = [(1, 1), (2, 1), (0, 3), (1, 5), (7, 3), (13, 19), (64, 16), (107, 6), (35, 40), (5, 1031)]
@@ -29,11 +29,11 @@ def batch_norm(x, gamma, beta, chunks=3):
     counts = np.array([len(part) for part in parts])
     means, m2s = np.empty((chunks, channels), x.dtype), np.empty((chunks, channels), x.dtype)
     for g, part in enumerate(parts):
-        norm.batch_norm_statistics(np.ascontiguousarray(part), means[g], m2s[g])
+        normalization.batch_norm_statistics(np.ascontiguousarray(part), means[g], m2s[g])
     mean, variance, rstd = (np.empty(channels, x.dtype) for _ in range(3))
-    norm.batch_norm_combine(means, m2s, counts, mean, variance, rstd, EPSILON)
+    normalization.batch_norm_combine(means, m2s, counts, mean, variance, rstd, EPSILON)
     y = np.empty_like(x)
-    norm.batch_norm_apply(x, mean, rstd, gamma, beta, y)
+    normalization.batch_norm_apply(x, mean, rstd, gamma, beta, y)
     return y, mean, variance, rstd
 
 
@@ -44,9 +44,11 @@ def batch_norm_gradients(x, dy, mean, rstd, gamma, chunks=2):
     bounds = np.linspace(0, len(x), chunks + 1).astype(int)
     slices = [slice(*pair) for pair in itertools.pairwise(bounds)]
     for rows in slices:
-        norm.batch_norm_backward_statistics(x[rows], dy[rows], mean, rstd, dgamma, dbeta, True)
+        normalization.batch_norm_backward_statistics(x[rows], dy[rows], mean, rstd, dgamma, dbeta, True)
     for rows in slices:
-        norm.batch_norm_backward_data(x[rows], dy[rows], mean, rstd, gamma, dgamma, dbeta, dx[rows], len(x), False)
+        normalization.batch_norm_backward_data(
+            x[rows], dy[rows], mean, rstd, gamma, dgamma, dbeta, dx[rows], len(x), False
+        )
     return dx, dgamma, dbeta
 
 
@@ -54,7 +56,7 @@ def batch_norm_gradients(x, dy, mean, rstd, gamma, chunks=2):
 @dtypes
 def test_statistics(shape, dtype):
     x = draw(*shape, dtype=dtype)
-    check(norm.batch_norm_statistics, [x], (), list(naive.batch_norm_statistics(x)))
+    check(normalization.batch_norm_statistics, [x], (), list(naive.batch_norm_statistics(x)))
 
 
 @dtypes
@@ -62,11 +64,11 @@ def test_statistics_far_from_zero(dtype):
     """A common offset of 1e4 and a spread of 1: E[x^2] - mean^2 would have no digit left in float32."""
     x = (draw(1000, 3) + 1e4).astype(dtype)
     mean, m2 = np.empty(3, dtype), np.empty(3, dtype)
-    norm.batch_norm_statistics(x, mean, m2)
+    normalization.batch_norm_statistics(x, mean, m2)
     expected_mean, expected_m2 = naive.batch_norm_statistics(x)
     assert_close(mean, expected_mean, {np.float32: 1e-7, np.float64: 1e-14}[dtype])
     assert_close(m2, expected_m2, {np.float32: 1e-5, np.float64: 1e-12}[dtype])
-    norm.batch_norm_statistics(np.full((17, 3), 0.1, dtype), mean, m2)
+    normalization.batch_norm_statistics(np.full((17, 3), 0.1, dtype), mean, m2)
     assert (m2 == 0).all()
 
 
@@ -78,23 +80,23 @@ def test_combine(counts, dtype):
     counts = np.array(counts)
     means[counts == 0] = m2s[counts == 0] = 0
     expected = naive.batch_norm_combine(means, m2s, counts, EPSILON)
-    check(norm.batch_norm_combine, [means, m2s, counts], (EPSILON,), list(expected))
+    check(normalization.batch_norm_combine, [means, m2s, counts], (EPSILON,), list(expected))
 
 
 def test_combine_of_nothing():
     means, m2s, counts = np.zeros((2, 3)), np.zeros((2, 3)), np.zeros(2, np.int64)
     expected = np.zeros(3), np.zeros(3), np.full(3, 1 / np.sqrt(EPSILON))
-    check(norm.batch_norm_combine, [means, m2s, counts], (EPSILON,), list(expected))
+    check(normalization.batch_norm_combine, [means, m2s, counts], (EPSILON,), list(expected))
 
 
 @dtypes
 def test_moving_statistics(dtype):
     mean, variance, moving_mean, moving_variance = channel_vectors(7, 4, dtype)
     expected = naive.batch_norm_update_moving(mean, variance, moving_mean, moving_variance, 0.99)
-    norm.batch_norm_update_moving(mean, variance, moving_mean, moving_variance, 0.99)
+    normalization.batch_norm_update_moving(mean, variance, moving_mean, moving_variance, 0.99)
     for actual, wanted in zip((moving_mean, moving_variance), expected, strict=True):
         assert_close(actual, wanted, {np.float32: 1e-6, np.float64: 1e-14}[dtype])
-    check(norm.batch_norm_rstd, [variance], (EPSILON,), [naive.batch_norm_rstd(variance, EPSILON)])
+    check(normalization.batch_norm_rstd, [variance], (EPSILON,), [naive.batch_norm_rstd(variance, EPSILON)])
 
 
 @shapes
@@ -103,8 +105,8 @@ def test_apply(shape, dtype):
     x = draw(*shape, dtype=dtype)
     vectors = channel_vectors(shape[1], 4, dtype)
     expected = naive.batch_norm_apply(x, *vectors)
-    check(norm.batch_norm_apply, [x, *vectors], (), [expected])
-    norm.batch_norm_apply(x, *vectors, x)
+    check(normalization.batch_norm_apply, [x, *vectors], (), [expected])
+    normalization.batch_norm_apply(x, *vectors, x)
     assert_close(x, expected, 1e-5)
 
 
@@ -114,13 +116,13 @@ def test_backward(shape, dtype):
     x, dy = draw(*shape, dtype=dtype), draw(*shape, dtype=dtype, seed=1)
     mean, rstd, gamma, dgamma, dbeta = channel_vectors(shape[1], 5, dtype)
     expected = naive.batch_norm_backward_statistics(x, dy, mean, rstd)
-    check(norm.batch_norm_backward_statistics, [x, dy, mean, rstd], (), list(expected), accumulates=True)
+    check(normalization.batch_norm_backward_statistics, [x, dy, mean, rstd], (), list(expected), accumulates=True)
     count = shape[0] + 3
     inputs = [x, dy, mean, rstd, gamma, dgamma, dbeta]
     expected = naive.batch_norm_backward_data(*inputs, count)
-    check(norm.batch_norm_backward_data, inputs, (count,), [expected], accumulates=True)
+    check(normalization.batch_norm_backward_data, inputs, (count,), [expected], accumulates=True)
     expected = naive.batch_norm_backward_data_frozen(dy, rstd, gamma)
-    check(norm.batch_norm_backward_data_frozen, [dy, rstd, gamma], (), [expected], accumulates=True)
+    check(normalization.batch_norm_backward_data_frozen, [dy, rstd, gamma], (), [expected], accumulates=True)
 
 
 @dtypes
@@ -130,7 +132,7 @@ def test_statistics_of_rows_that_differ_from_the_first(dtype):
     x[:256] += 10
     x = x.astype(dtype)
     mean, m2 = np.empty(7, dtype), np.empty(7, dtype)
-    norm.batch_norm_statistics(x, mean, m2)
+    normalization.batch_norm_statistics(x, mean, m2)
     expected_mean, expected_m2 = naive.batch_norm_statistics(x)
     assert_close(mean, expected_mean, {np.float32: 1e-6, np.float64: 1e-14}[dtype])
     assert_close(m2, expected_m2, {np.float32: 1e-5, np.float64: 1e-13}[dtype])
@@ -144,25 +146,27 @@ def test_fused_with_relu(shape, dtype):
     mean, rstd, gamma, beta, dgamma, dbeta = channel_vectors(shape[1], 6, dtype)
     normalised = naive.batch_norm_apply(x, mean, rstd, gamma, beta)
     y = np.maximum(normalised, 0).astype(dtype)
-    check(norm.batch_norm_relu_apply, [x, mean, rstd, gamma, beta], (), [y])
+    check(normalization.batch_norm_relu_apply, [x, mean, rstd, gamma, beta], (), [y])
     inputs = [x, residual, mean, rstd, gamma, beta]
-    check(norm.batch_norm_add_relu_apply, inputs, (), [np.maximum(normalised + residual, 0)])
+    check(normalization.batch_norm_add_relu_apply, inputs, (), [np.maximum(normalised + residual, 0)])
     passed = dy * (y > 0)
     expected = naive.batch_norm_backward_statistics(x, passed, mean, rstd)
-    check(norm.batch_norm_relu_backward_statistics, [x, y, dy, mean, rstd], (), list(expected), accumulates=True)
+    check(
+        normalization.batch_norm_relu_backward_statistics, [x, y, dy, mean, rstd], (), list(expected), accumulates=True
+    )
     count = shape[0] + 3
     expected = naive.batch_norm_backward_data(x, passed, mean, rstd, gamma, dgamma, dbeta, count)
     inputs = [x, y, dy, mean, rstd, gamma, dgamma, dbeta]
-    check(norm.batch_norm_relu_backward_data, inputs, (count,), [expected], accumulates=True)
-    norm.batch_norm_relu_apply(x, mean, rstd, gamma, beta, x)
+    check(normalization.batch_norm_relu_backward_data, inputs, (count,), [expected], accumulates=True)
+    normalization.batch_norm_relu_apply(x, mean, rstd, gamma, beta, x)
     assert_close(x, y, 1e-5)
 
 
 def test_relu_keeps_nan():
     x, ones, zeros, y = np.full((40, 3), np.nan), np.ones(3), np.zeros(3), np.empty((40, 3))
-    norm.batch_norm_relu_apply(x, zeros, ones, ones, zeros, y)
+    normalization.batch_norm_relu_apply(x, zeros, ones, ones, zeros, y)
     assert np.isnan(y).all()
-    norm.batch_norm_add_relu_apply(np.ones_like(x), x, zeros, ones, ones, zeros, y)
+    normalization.batch_norm_add_relu_apply(np.ones_like(x), x, zeros, ones, ones, zeros, y)
     assert np.isnan(y).all()
 
 
@@ -197,15 +201,15 @@ def test_torch(shape, training):
         dx, dgamma, dbeta = batch_norm_gradients(x, dy, mean, rstd, gamma)
         # PyTorch's running variance is the unbiased one; Keras's is not
         unbiased = variance * (len(x) / np.float32(len(x) - 1))
-        norm.batch_norm_update_moving(mean, unbiased, moving_mean, moving_variance, 0.99)
+        normalization.batch_norm_update_moving(mean, unbiased, moving_mean, moving_variance, 0.99)
         assert_close(moving_mean, running[0].numpy(), 1e-4)
         assert_close(moving_variance, running[1].numpy(), 1e-4)
     else:
         y, dx, rstd, dgamma, dbeta = (np.empty_like(array) for array in (x, x, gamma, gamma, gamma))
-        norm.batch_norm_rstd(moving_variance, rstd, EPSILON)
-        norm.batch_norm_apply(x, moving_mean, rstd, gamma, beta, y)
-        norm.batch_norm_backward_data_frozen(dy, rstd, gamma, dx, False)
-        norm.batch_norm_backward_statistics(x, dy, moving_mean, rstd, dgamma, dbeta, False)
+        normalization.batch_norm_rstd(moving_variance, rstd, EPSILON)
+        normalization.batch_norm_apply(x, moving_mean, rstd, gamma, beta, y)
+        normalization.batch_norm_backward_data_frozen(dy, rstd, gamma, dx, False)
+        normalization.batch_norm_backward_statistics(x, dy, moving_mean, rstd, dgamma, dbeta, False)
     assert_close(y, out.detach().numpy(), 1e-4)
     for actual, leaf in zip((dx, dgamma, dbeta), leaves, strict=True):
         assert_close(actual, leaf.grad.numpy(), 1e-4)

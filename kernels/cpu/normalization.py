@@ -10,7 +10,7 @@ from .runtime.arrays import SCRATCH, scratch
 from .runtime.jit import kernel, kernel_attributes, scalar
 from .runtime.rows import fold, repeated, rows_together, zeros_for
 
-_SHIFT_ROWS = 256
+_SHIFT_ROWS = 256  # of which the mean is near enough to that of all (a guess; see batch_norm_statistics)
 
 
 @scalar
@@ -51,7 +51,7 @@ def batch_norm_statistics(x, mean, m2):
         return
     early = min(rows, _SHIFT_ROWS)
     times = rows_together(rows, channels)
-    together = rows // times
+    wide_rows = rows // times
     one, zero = x.dtype.type(1), x.dtype.type(0)
     sums_space, wide_shift, wide_sums, wide_squares = (
         scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)
@@ -69,10 +69,10 @@ def batch_norm_statistics(x, mean, m2):
             squares[c] = 0
         total, total_squares = zeros_for(sums, times, wide_sums), zeros_for(squares, times, wide_squares)
         stride = times * channels
-        _add_deviations(x, start, together, stride, repeated(shift, times, wide_shift), total, total_squares)
+        _add_deviations(x, start, wide_rows, stride, repeated(shift, times, wide_shift), total, total_squares)
         fold(total, times, sums)
         fold(total_squares, times, squares)
-        _add_deviations(x, start + together * stride, rows % times, channels, shift, sums, squares)
+        _add_deviations(x, start + wide_rows * stride, rows % times, channels, shift, sums, squares)
         for c in range(shift.size):
             rest = sums[c] * (one / x.dtype.type(rows))
             difference = squares[c] - sums[c] * rest
@@ -98,11 +98,11 @@ def batch_norm_combine(means, m2s, counts, mean, variance, rstd, epsilon):
             continue
         before = total
         total += counts[g]
-        share = number(counts[g]) / number(total)
-        weight = number(before) * share
+        fraction = number(counts[g]) / number(total)
+        weight = number(before) * fraction
         for c in range(channels):
             delta = means[g, c] - mean[c]
-            mean[c] += delta * share
+            mean[c] += delta * fraction
             variance[c] += m2s[g, c] + delta * delta * weight
     for c in range(channels):
         variance[c] /= number(max(1, total))
@@ -268,7 +268,7 @@ def batch_norm_relu_backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, acc
 
 @_inline
 def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, relu, spaces):
-    share = x.dtype.type(1) / x.dtype.type(count)
+    inverse_count = x.dtype.type(1) / x.dtype.type(count)
     times = rows_together(*x.shape)
     mean, rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
     gamma, dgamma = repeated(gamma, times, spaces[2]), repeated(dgamma, times, spaces[3])
@@ -282,11 +282,11 @@ def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumu
         x_row, y_row, dy_row, dx_row = x[first:last], y[first:last], dy[first:last], dx[first:last]
         if accumulate:
             for j in range(x_row.size):
-                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
+                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * inverse_count
                 dx_row[j] += (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
         else:
             for j in range(x_row.size):
-                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * share
+                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * inverse_count
                 dx_row[j] = (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
 
 
