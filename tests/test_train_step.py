@@ -346,8 +346,19 @@ def test_errors():
         model.fit(x, y[:5], verbose=0)
     with pytest.raises(ValueError, match=r"changes something when a step runs: it belongs into a model's train_step"):
         optimizers.SGD().apply(model.weights, model.weights)
+    with pytest.raises(ValueError, match=r"dense.*/kernel has changed since the loss was computed with it.*of matmul"):
+        fit(after_update)
     with pytest.raises(ValueError, match=r"needs the loss: optimizer.apply"):
         fit(lambda model, data: needing_loss(model))
+
+
+def after_update(model, data):
+    """Takes gradients of what was computed before an update."""
+    predictions = model(data[0])
+    for _ in range(2):
+        loss, gradients = jitnet.value_and_grad(lambda: ops.mean(ops.square(predictions)), variables=model.weights)()
+        model.optimizer.apply(gradients, model.weights)
+    return {"loss": loss}
 
 
 def needing_loss(model):
@@ -408,6 +419,25 @@ def test_structures_of_data_and_an_optimizer_that_gets_momentum():
     ((inputs, targets, weights),) = structures
     assert inputs["features"].shape == (None, 4) and inputs["labels"].dtype == "int64" and targets is None
     assert weights.shape == (None,)
+
+    # targets are shaped as for the built-in step; a step can be shown, measured and compiled ahead of time
+    model = network(Inherited, dropout=0)
+    with pytest.raises(ValueError, match=r"traced with data: call fit or train_on_batch first"):
+        jitnet.warmup(model)
+    digests = []
+    for labels in (y, y[:, None], y.astype(np.float32)):
+        model = network(Inherited, dropout=0)
+        model.fit(x, labels, **FIT)
+        model.evaluate(x, labels, verbose=0)
+        digests.append(small_networks.digest(model))
+    assert len(set(digests)) == 1
+    jitnet.warmup(model)
+    assert small_networks.digest(model) == digests[0]
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert any("Training step: plain" in line for line in lines)
+    model.profile(x, y, repeat=1, print_fn=lines.append)
+    assert any("sparse_softmax_cross_entropy_forward" in line for line in lines)
 
     own, built_in = network(Own, optimizers.SGD(0.1), dropout=0), network(jitnet.Model, optimizers.SGD(0.1), dropout=0)
     for model in (own, built_in):
