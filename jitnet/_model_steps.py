@@ -16,7 +16,7 @@ from .core.settings import Setting
 from .core.trace import training_mode
 from .core.values import Value, placeholder
 from .gradients import value_and_grad
-from .losses import per_sample
+from .losses import per_sample, symbolic_targets
 from .metrics import LossMetric, Traced
 from .step import Step
 
@@ -195,6 +195,8 @@ class ModelSteps:
 
         data: x alone, (x, y) or (x, y, sample_weight): symbolic tensors, in the structure that ``fit`` was given.
 
+        Layers that are called without ``training`` behave as in training, in ``test_step`` as in inference.
+
         It calls ``jitnet.value_and_grad`` and ``optimizer.apply``, may assign to variables, and returns
         {name: what is logged}: single numbers, values (batch,), or results of metrics.
         """
@@ -225,7 +227,8 @@ class ModelSteps:
             weights = _compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
                 noticed(loss)
-                values = _compilation.checked_values("loss", loss.name, loss.call(target, output))
+                found = loss.call(symbolic_targets(loss, target, output), output)
+                values = _compilation.checked_values("loss", loss.name, found)
                 terms.append(loss.reduced(values if sample_weight is None else values * sample_weight) * weight)
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
@@ -245,19 +248,22 @@ class ModelSteps:
         names = _numbered("output", len(outputs))
         used = _compilation.losses_by_output(self._compiled, names) if self._compiled["losses"] else [None] * len(names)
         found = _compilation.metrics_by_output(self._compiled, names, used, outputs)
-        return {name: metric.traced(targets[i], outputs[i]) for metric, i, name in found}
+        return {
+            name: metric.traced(symbolic_targets(metric, targets[i], outputs[i]), outputs[i])
+            for metric, i, name in found
+        }
 
     def _custom_step(self, mode: str, structure, arrays, options: dict) -> Step:
         """The step of a ``train_step`` or ``test_step`` of the user's own, for data of these shapes.
 
         structure: names of arguments in the structures of x, y and sample weights.
         """
+        if not arrays:
+            raise ValueError(f"A {mode}_step of your own is traced with data: call fit or train_on_batch first.")
         described = tuple((name, a.shape[1:], str(a.dtype)) for name, a in arrays.items())
         trainable = tuple(self.trainable_weights)
         penalties = tuple(v.regularizer for v in trainable)
         key = (mode, described, str(structure), *options.values(), trainable, penalties, conv_algorithm())
-        if not arrays:
-            raise ValueError(f"A {mode}_step of your own is traced with data: call fit or train_on_batch first.")
         steps = self._steps
         if key not in steps or not steps[key].fits_optimizers():
             with building, tracing():

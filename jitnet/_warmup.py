@@ -18,16 +18,21 @@ def warmup(model, batch_size: int = 32, training: bool = True) -> None:
     batch_size: as in ``fit``.  Only the choice of ``jit_compile="auto"`` depends on it, not what is compiled.
     training: whether ``fit`` and ``evaluate`` will be used, or ``predict`` alone.
 
-    Raises ValueError if the model's input shape is not known yet, or if training needs a loss.
+    Raises ValueError if the model's input shape is not known yet, if training needs a loss, or if a ``train_step`` of
+    the user's own has not been traced yet.
     """
     batch_size = _batch_size(batch_size)
     outputs = model.outputs
     if training:
         model._require_compiled("warmup")
-        losses = model._loss_list()
-        shapes = tuple(model._target_shape(loss, o) for loss, o in zip(losses, outputs, strict=True))
         for mode in ("train", "evaluate"):
-            step = model._step(mode, shapes)
+            if model._is_custom(mode):
+                step = model._shown_step(mode)
+            elif mode == "evaluate" and not model._compiled["losses"]:
+                continue
+            else:
+                pairs = zip(model._loss_list(), outputs, strict=True)
+                step = model._step(mode, tuple(model._target_shape(loss, output) for loss, output in pairs))
             _run(step, batch_size, compiled=False)
             if model._runs_compiled(step, batch_size):
                 _run(step, batch_size, compiled=True)

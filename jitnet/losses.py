@@ -42,7 +42,7 @@ class Loss(Fixed, NamesArguments):
         """The loss of a batch: of arrays a float, of symbolic tensors a single number; without a reduction (batch,)."""
         if isinstance(y_pred, SymbolicTensor):
             noticed(self)
-            values = per_sample(self.call(y_true, y_pred))
+            values = per_sample(self.call(symbolic_targets(self, y_true, y_pred), y_pred))
             return self.reduced(values if sample_weight is None else values * sample_weight)
         from .eager import evaluate_function
 
@@ -75,6 +75,19 @@ def per_sample(values):
     for axis in reversed(range(1, values.ndim)):
         values = ops.mean(values, axis=axis)
     return values
+
+
+def symbolic_targets(loss, y, predictions):
+    """What ``prepare_targets`` does, for symbolic targets and predictions."""
+    if not isinstance(y, SymbolicTensor):
+        return y
+    sparse = getattr(loss, "sparse", False)
+    if sparse and y.shape == (*predictions.shape[:-1], 1):
+        y = ops.reshape(y, (-1, *y.shape[1:-1]))
+    elif not sparse and y.shape == (None,) and predictions.shape == (None, 1):
+        y = ops.reshape(y, (-1, 1))
+    dtype = "int64" if sparse else predictions.dtype
+    return y if y.dtype == dtype else ops.cast(y, dtype)
 
 
 def prepare_targets(loss, y, prediction_shape, dtype) -> np.ndarray:

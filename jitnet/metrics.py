@@ -128,6 +128,7 @@ class Metric(Fixed, NamesArguments):
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
         """Take a batch into account: arrays, or in a ``train_step`` symbolic tensors."""
         if isinstance(y_pred, Value):
+            y_true = losses.symbolic_targets(self, y_true, y_pred)
             self._values = [*self._values, per_sample(self.values(y_true, y_pred))]
             if sample_weight is not None:
                 raise invalid("In a train_step metrics take no sample weights.", sample_weight=sample_weight)

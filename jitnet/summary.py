@@ -40,7 +40,7 @@ def _training_step(model) -> str:
     if not model.built:
         return 'chosen when the input shape is known (jit_compile="auto")'
     try:
-        step = model._step("train")
+        step = model._shown_step("train")
     except (TypeError, ValueError) as error:  # fit will raise it; a summary helps to find out why
         return f"not possible: {error}"
     batch, limit = model._last_batch_size, AUTO_COMPILED_WORK / 1e6

@@ -143,7 +143,7 @@ class Trainer(ModelSteps):
         arrays, samples, shapes = self._prepare(x, y)
         batch = min(_batch_size(batch_size), samples)
         self._check_batches(batch, batch)
-        step = self._step("train", shapes, regions=False)
+        step = self._step("train", shapes, regions=False, arrays=arrays)
         values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
 
         def run_once():

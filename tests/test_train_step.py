@@ -346,8 +346,19 @@ def test_errors():
         model.fit(x, y[:5], verbose=0)
     with pytest.raises(ValueError, match=r"changes something when a step runs: it belongs into a model's train_step"):
         optimizers.SGD().apply(model.weights, model.weights)
+    with pytest.raises(ValueError, match=r"dense.*/kernel has changed since the loss was computed with it.*of matmul"):
+        fit(after_update)
     with pytest.raises(ValueError, match=r"needs the loss: optimizer.apply"):
         fit(lambda model, data: needing_loss(model))
+
+
+def after_update(model, data):
+    """Takes gradients of what was computed before an update."""
+    predictions = model(data[0])
+    for _ in range(2):
+        loss, gradients = jitnet.value_and_grad(lambda: ops.mean(ops.square(predictions)), variables=model.weights)()
+        model.optimizer.apply(gradients, model.weights)
+    return {"loss": loss}
 
 
 def needing_loss(model):
@@ -357,3 +368,81 @@ def needing_loss(model):
 
     Eve().apply(model.weights, model.weights)
     return {}
+
+
+class Twice(jitnet.Model):
+    """Two steps on each batch."""
+
+    def train_step(self, data):
+        x, y = data
+        losses = []
+        for _ in range(2):
+            loss, gradients = jitnet.value_and_grad(
+                lambda: self.loss(y, self(x, training=True)), variables=self.trainable_variables
+            )()
+            self.optimizer.apply(gradients, self.trainable_variables)
+            losses.append(loss)
+        return {"first": losses[0], "second": losses[1]}
+
+
+def images_network(kind):
+    jitnet.utils.set_random_seed(5)
+    x = y = jitnet.Input((6, 5, 2), name="images")
+    for number, filters in enumerate((16, 16)):
+        y = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"convolution_{number}")(y)
+    y = layers.MaxPooling2D(2, name="pooling")(y)
+    y = layers.Dense(8, "relu", name="hidden")(layers.Flatten(name="flatten")(y))
+    model = kind(x, layers.Dense(small_networks.CLASSES, "softmax", name="probabilities")(y), name="network")
+    model.compile(optimizers.SGD(0.1), "sparse_categorical_crossentropy", jit_compile=False)
+    return model
+
+
+def test_weights_that_change_within_a_step():
+    # copies of weights for the backward pass (transposed, transformed) follow
+    x, y = small_networks.images()
+    twice, once = images_network(Twice), images_network(jitnet.Model)
+    history = twice.fit(x, y, batch_size=len(x), epochs=2, shuffle=False, verbose=0).history
+    expected = once.fit(x, y, batch_size=len(x), epochs=4, shuffle=False, verbose=0).history["loss"]
+    np.testing.assert_allclose(np.stack([history["first"], history["second"]], 1).ravel(), expected, rtol=1e-5)
+    for one, other in zip(twice.get_weights(), once.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_structures_of_data_and_an_optimizer_that_gets_momentum():
+    x, y = small_networks.data()
+    inputs = jitnet.Input((small_networks.FEATURES,), name="features")
+    model = Returning(inputs, layers.Dense(2, name="dense")(inputs), None)
+    model.compile(optimizers.SGD(0.1), jit_compile=False)
+    structures = []
+    model._function = lambda model, data: structures.append(data) or {"loss": ops.sum(data[-1])}
+    model.fit({"features": x, "labels": y}, sample_weight=np.ones(9), batch_size=9, verbose=0)
+    ((inputs, targets, weights),) = structures
+    assert inputs["features"].shape == (None, 4) and inputs["labels"].dtype == "int64" and targets is None
+    assert weights.shape == (None,)
+
+    # targets are shaped as for the built-in step; a step can be shown, measured and compiled ahead of time
+    model = network(Inherited, dropout=0)
+    with pytest.raises(ValueError, match=r"traced with data: call fit or train_on_batch first"):
+        jitnet.warmup(model)
+    digests = []
+    for labels in (y, y[:, None], y.astype(np.float32)):
+        model = network(Inherited, dropout=0)
+        model.fit(x, labels, **FIT)
+        model.evaluate(x, labels, verbose=0)
+        digests.append(small_networks.digest(model))
+    assert len(set(digests)) == 1
+    jitnet.warmup(model)
+    assert small_networks.digest(model) == digests[0]
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert any("Training step: plain" in line for line in lines)
+    model.profile(x, y, repeat=1, print_fn=lines.append)
+    assert any("sparse_softmax_cross_entropy_forward" in line for line in lines)
+
+    own, built_in = network(Own, optimizers.SGD(0.1), dropout=0), network(jitnet.Model, optimizers.SGD(0.1), dropout=0)
+    for model in (own, built_in):
+        model.fit(x, y, **FIT)
+        model.optimizer.momentum = 0.9
+        model.fit(x, y, **FIT)
+        assert "sgd_momentum_update" in model.step_source()
+    assert small_networks.digest(own) == small_networks.digest(built_in)

@@ -60,6 +60,11 @@ def collects_effects() -> bool:
     return _effects.get() is not None
 
 
+def effects_so_far() -> list:
+    """The applications without outputs that the step that is being traced has asked for."""
+    return list(_effects.get() or [])
+
+
 @contextmanager
 def added_losses():
     """The losses that layers add inside, by ``add_loss``: a list, filled as they are added."""

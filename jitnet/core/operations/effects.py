@@ -6,7 +6,7 @@ They are part of the graph that a ``train_step`` traces, in the order in which i
 from ..autodiff import Gradients, dependents
 from ..errors import invalid
 from ..program import Out
-from ..trace import topological_order
+from ..trace import effects_so_far, topological_order
 from ..values import SymbolicTensor, Value, Variable
 from .base import Operation, display
 
@@ -35,6 +35,9 @@ class Gradient(_Effect, registered=False):
         reached = dependents(applications, values)
         if any(isinstance(a.operation, Gradient) and not reached.isdisjoint(a.inputs) for a in applications):
             raise ValueError("A loss depends on a gradient of its own variables: jitnet has first derivatives only.")
+        for application in applications:
+            if not reached.isdisjoint(application.inputs):
+                _check_unchanged(application)
         return [(value.shape, value.dtype) for value in values]
 
     def forward(self, program, lowered):
@@ -57,8 +60,24 @@ class Gradient(_Effect, registered=False):
         lowering.gradients = None
 
 
+def _check_unchanged(application) -> None:
+    """Raise ValueError if variables that an application read were written since: backward passes read them again."""
+    for effect in effects_so_far():
+        if effect.index < application.index:
+            continue
+        for variable in effect.operation.written(effect.inputs):
+            if any(variable is x for x in application.inputs):
+                raise ValueError(
+                    f"{variable.name} has changed since the loss was computed with it: compute the loss again, or take "
+                    f"all gradients before the first update. Received: a result of {application.operation.name}"
+                )
+
+
 class Assign(_Effect, registered=False):
     """Overwrites a variable: inputs (variable, value), no output."""
+
+    def written(self, inputs) -> tuple:
+        return inputs[:1]
 
     def infer(self, variable, value):
         if not isinstance(value, Value) or value.shape != variable.shape or value.dtype != variable.dtype:
@@ -79,6 +98,9 @@ class Update(_Effect, registered=False):
 
     def __init__(self, optimizer, variables: int):
         self.optimizer, self.variables = optimizer, variables
+
+    def written(self, inputs) -> tuple:
+        return inputs[: self.variables]
 
     def infer(self, *inputs):
         variables, gradients = inputs[: self.variables], inputs[self.variables : 2 * self.variables]
