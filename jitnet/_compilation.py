@@ -8,8 +8,6 @@ from .core import checks
 from .core.errors import invalid, unknown_name
 from .core.operations.base import display
 from .core.settings import Setting
-from .core.values import SymbolicTensor
-from .losses import per_sample
 
 
 def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
@@ -219,15 +217,3 @@ def as_metric_target(metric, loss, target, output):
             f'{loss.name!r} takes integer labels. Use metrics=["accuracy"]. Received: metric={metric.name!r}'
         )
     return target
-
-
-def checked_values(kind: str, name: str, values):
-    """What a loss or a metric returned, as one value per sample."""
-    if not isinstance(values, SymbolicTensor):
-        raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
-    if not values.batched:
-        raise ValueError(
-            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
-            f"is taken by jitnet. Received: shape={display(values.shape)}"
-        )
-    return per_sample(values)

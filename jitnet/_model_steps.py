@@ -16,7 +16,7 @@ from .core.settings import Setting
 from .core.trace import training_mode
 from .core.values import Value, placeholder
 from .gradients import value_and_grad
-from .losses import per_sample, symbolic_targets
+from .losses import checked_values, per_sample, symbolic_targets
 from .metrics import LossMetric, Traced
 from .step import Step
 
@@ -158,7 +158,7 @@ class ModelSteps:
         with training_mode(training):
             values = []
             for loss, target, output in zip(used, targets, outputs, strict=True):
-                values.append(_compilation.checked_values("loss", loss.name, loss.call(target, output)))
+                values.append(checked_values("loss", loss.name, loss.call(target, output)))
             for i, output in enumerate(outputs if weighted else ()):
                 weight = arguments[f"sample_weight_{i + 1}"] = placeholder(f"sample_weight_{i + 1}", (), output.dtype)
                 values[i] = values[i] * weight
@@ -228,7 +228,7 @@ class ModelSteps:
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
                 noticed(loss)
                 found = loss.call(symbolic_targets(loss, target, output), output)
-                values = _compilation.checked_values("loss", loss.name, found)
+                values = checked_values("loss", loss.name, found)
                 terms.append(loss.reduced(values if sample_weight is None else values * sample_weight) * weight)
         for variable in self.trainable_weights:
             if variable.regularizer is not None:

@@ -8,6 +8,7 @@ from ._settings import Adjustable, described
 from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr
 from .core.operations import losses as operations
+from .core.operations.base import display
 from .core.operations.elementwise import Unary
 from .core.operations.softmax import Softmax
 from .core.settings import Setting
@@ -88,6 +89,18 @@ def symbolic_targets(loss, y, predictions):
         y = ops.reshape(y, (-1, 1))
     dtype = "int64" if sparse else predictions.dtype
     return y if y.dtype == dtype else ops.cast(y, dtype)
+
+
+def checked_values(kind: str, name: str, values):
+    """What a loss or a metric returned, as one value per sample."""
+    if not isinstance(values, SymbolicTensor):
+        raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
+    if not values.batched:
+        raise ValueError(
+            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
+            f"is taken by jitnet. Received: shape={display(values.shape)}"
+        )
+    return per_sample(values)
 
 
 def prepare_targets(loss, y, prediction_shape, dtype) -> np.ndarray:

@@ -15,7 +15,7 @@ from .core.operations.losses import Accuracy as AccuracyOperation
 from .core.settings import Setting
 from .core.values import Value, as_value
 from .eager import evaluate_function
-from .losses import per_sample
+from .losses import checked_values, per_sample
 
 
 class MetricVariable:
@@ -129,7 +129,7 @@ class Metric(Fixed, NamesArguments):
         """Take a batch into account: arrays, or in a ``train_step`` symbolic tensors."""
         if isinstance(y_pred, Value):
             y_true = losses.symbolic_targets(self, y_true, y_pred)
-            self._values = [*self._values, per_sample(self.values(y_true, y_pred))]
+            self._values = [*self._values, checked_values("metric", self.name, self.values(y_true, y_pred))]
             if sample_weight is not None:
                 raise invalid("In a train_step metrics take no sample weights.", sample_weight=sample_weight)
             return
