@@ -357,7 +357,7 @@ MeanAbsoluteError = _loss_metric(losses.MeanAbsoluteError)
 KNOWN = _registry.by_name(
     [
         SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy, CategoricalAccuracy, BinaryAccuracy,
-        MeanSquaredError, MeanAbsoluteError, Mean,
+        MeanSquaredError, MeanAbsoluteError,
     ],
     mse=MeanSquaredError, mae=MeanAbsoluteError, LossMetric=LossMetric,
 )  # fmt: skip

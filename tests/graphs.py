@@ -165,7 +165,8 @@ class Graphs:
         for name, key in zip(self.step.gradient_arguments, self.wanted, strict=True):
             found[key] = data[name] = np.full_like(arrays[key], 7)
         if reference:
-            by_variable = Reference().run(self.step.program, batch, data, {"seed": 0, "t": 0}).gradients
+            numbers = dict(zip(self.step.hyperparameters, self.step.hyperparameter_table(0, 1)[0], strict=True))
+            by_variable = Reference().run(self.step.program, batch, data, {**numbers, "seed": 0, "t": 0}).gradients
         else:
             own = {"seed": 0, "t": 0, "results": np.zeros(self.step.results)}
             self.step.run(batch, 1, {**data, **own}, compiled=False)

@@ -1,5 +1,7 @@
 """A case for every operation and every function of jitnet.ops: odd shapes, and the same in PyTorch."""
 
+import types
+
 import numpy as np
 from graphs import Draw, Suite, labels, normal, positive, probabilities, wide
 from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
@@ -7,8 +9,9 @@ from torch_reference import torch_average_pool, torch_batch_norm, torch_convolut
 from jitnet import ops
 from jitnet.core.operations import losses, random
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
-from jitnet.core.operations.elementwise import Present, Unary
+from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm
+from jitnet.core.settings import Setting
 from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
 from jitnet.kernels.scalar import activations
 
@@ -586,11 +589,13 @@ add("normalisation", "dropout of nothing", random.Dropout(0.0), normal(1, 5), to
 
 # ---- over the batch, and values that depend on no input
 
+FACTOR = Setting(types.SimpleNamespace(factor=0.75), "factor")
+
 add("batch", "sum of all", lambda x: x * ops.sum(x), normal(2, 3), torch=lambda t, x: x * x.sum())
 add("batch", "mean of all", lambda x: x - ops.mean(x * x), normal(5), torch=lambda t, x: x - (x * x).mean())
 add("batch", "sum of samples", lambda x: x * ops.sum(x, axis=0), normal(3, 2), torch=lambda t, x: x * x.sum(0))
 add("batch", "mean of samples", lambda x: x - ops.mean(x, axis=0), normal(7), torch=lambda t, x: x - x.mean(0))
-add("batch", "a number", lambda x: x * Present(0.75, x.dtype)(), normal(3), torch=lambda t, x: x * 0.75)
+add("batch", "a setting", lambda x: ops.multiply(x, FACTOR), normal(3), torch=lambda t, x: x * 0.75)
 for distribution, bounds in (("uniform", (0.5, 2.0)), ("normal", (1.0, 0.3)), ("truncated_normal", (1.0, 0.3))):
     add(
         "batch",

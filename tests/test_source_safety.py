@@ -63,7 +63,7 @@ EXPRESSIONS = (
     ast.Call, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Tuple, ast.Subscript, ast.Slice, ast.BinOp, ast.Add,
     ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.UnaryOp, ast.USub,
 )  # fmt: skip
-MODULES = r"numpy|jitnet\.kernels\.cpu\.(runtime\.)?[a-z_0-9]+|k_[0-9a-f]{24}"
+MODULES = r"numpy|jitnet\.kernels\.cpu\.((fast|runtime)\.)?[a-z_0-9]+|k_[0-9a-f]{24}"
 
 
 def check_source(source: str, functions=()) -> ast.Module:
@@ -379,10 +379,6 @@ ARGUMENTS = {
     elementwise.Unary: (
         {"function": "elu", "parameters": (1.0,)},
         {"function": NO_NAME, "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), (True,), 1.0, "1", None, {0: 1}]},
-    ),
-    elementwise.Present: (
-        {"setting": 0.5, "dtype": "float32"},
-        {"setting": [*NO_NUMBER, np.inf], "dtype": ["int8", "", PAYLOADS[0], None, 3]},
     ),
     elementwise.Cast: ({"dtype": "int64"}, {"dtype": ["int8", "", "float99", PAYLOADS[0], None, 3, float]}),
     elementwise.Binary: ({"function": "add"}, {"function": NO_NAME}),

@@ -14,7 +14,7 @@ LOSSES = (
     "KLDivergence", "LogCosh", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "Poisson", "SquaredHinge",
 )  # fmt: skip
 METRICS = (
-    "Accuracy", "AUC", "CosineSimilarity", "F1Score", "FalseNegatives", "FalsePositives", "Mean", "MeanIoU",
+    "Accuracy", "AUC", "CosineSimilarity", "F1Score", "FalseNegatives", "FalsePositives", "MeanIoU",
     "Precision", "R2Score", "Recall", "RootMeanSquaredError", "Sum", "TopKCategoricalAccuracy", "TrueNegatives",
     "TruePositives",
 )  # fmt: skip

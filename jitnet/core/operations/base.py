@@ -3,6 +3,7 @@
 import re
 
 from ..policy import floatx
+from ..program import Out
 from ..settings import Number
 from ..trace import apply
 from ..values import Value, as_value, is_integer
@@ -63,8 +64,6 @@ class Operation:
 
 
 def _present_value(setting: Number, dtype: str) -> Value:
-    from .elementwise import Present
-
     return Present(setting, dtype)()
 
 
@@ -147,3 +146,28 @@ def converted(operation, inputs) -> tuple:
                 f"{operation.name} mixes {dtype} and {x.dtype} ({x!r}). Build all layers under one jitnet.set_floatx."
             )
     return tuple(found)
+
+
+class Present(Operation, registered=False):
+    """A setting as a single number (): what it is when the step runs."""
+
+    differentiable = False
+
+    def __init__(self, setting: Number, dtype: str):
+        self.setting, self.dtype = setting, dtype
+
+    @property
+    def name(self):
+        return f"{self.setting.name}_value"
+
+    def prepare(self, inputs):
+        return ()
+
+    def infer(self):
+        return [((), self.dtype)]
+
+    def forward(self, program, lowered):
+        program.call("shape.fill", y=Out(lowered.output), value=lowered.setting(self.setting.name, self.setting))
+
+    def get_config(self):
+        raise TypeError(f"The setting {self.setting.name!r} cannot be saved outside of a layer: use it in a call.")

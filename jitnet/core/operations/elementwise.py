@@ -5,7 +5,6 @@ from ...kernels.scalar.broadcasting import canonical
 from .. import checks
 from ..errors import invalid
 from ..program import Out
-from ..settings import Number
 from .base import CONVERTED, KEPT, REFUSED, Operation, display
 
 CAST_DTYPES = ("float32", "float64", "int32", "int64")
@@ -69,31 +68,6 @@ class Cast(Operation):
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         program.call("shape.copy_backward", dy=lowered.d_output, dx=dx, accumulate=dx.accumulate)
-
-
-class Present(Operation, registered=False):
-    """A setting as a single number (): what it is when the step runs."""
-
-    differentiable = False
-
-    def __init__(self, setting: Number, dtype: str):
-        self.setting, self.dtype = setting, dtype
-
-    @property
-    def name(self):
-        return f"{self.setting.name}_value"
-
-    def prepare(self, inputs):
-        return ()
-
-    def infer(self):
-        return [((), self.dtype)]
-
-    def forward(self, program, lowered):
-        program.call("shape.fill", y=Out(lowered.output), value=lowered.setting(self.setting.name, self.setting))
-
-    def get_config(self):
-        raise TypeError(f"The setting {self.setting.name!r} cannot be saved outside of a layer: use it in a call.")
 
 
 def _split(x):

@@ -25,7 +25,7 @@ def _name(section: Section, schedule: Schedule, alone: bool) -> str:
     phases = list(dict.fromkeys(call.phase for call in section.calls))
     if schedule.regions is None:
         return "all_calls"
-    if not schedule.regions:
+    if not schedule.regions and len(section.calls) == 1:
         return section.calls[0].opcode.rpartition(".")[2]
     if "update" in phases:
         opcodes = {call.opcode.rpartition(".")[2] for call in section.calls if call.phase == "update"}
