@@ -246,6 +246,8 @@ class Mean(Metric):
 
     def update_state(self, values, sample_weight=None):
         if isinstance(values, Value):
+            if sample_weight is not None:  # predictions, where it was given to compile
+                raise invalid("In a step Mean takes values alone; compile takes no Mean.", sample_weight=sample_weight)
             self._values = [*self._values, per_sample(values) if values.batched else values]
             return
         values = np.asarray(values, np.float64)

@@ -27,7 +27,7 @@ def test_plain_sgd(dtype):
     expected = parameters.astype(float)
     for step, gradient in enumerate(gradients):
         rate = 0.1 / (1 + step)
-        optimizers.sgd_update_plain(parameters, gradient, rate)
+        optimizers.sgd_update(parameters, gradient, rate)
         expected = naive.sgd(expected, gradient.astype(float), rate)
         np.testing.assert_allclose(parameters, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
@@ -40,7 +40,7 @@ def test_sgd_with_momentum(nesterov, dtype):
     expected, expected_velocity = parameters.astype(float), np.zeros(SIZE)
     for step, gradient in enumerate(gradients):
         rate, momentum = 0.1 / (1 + step), 0.9 - 0.05 * step
-        optimizers.sgd_update(parameters, gradient, velocity, rate, momentum, nesterov)
+        optimizers.sgd_momentum_update(parameters, gradient, velocity, rate, momentum, nesterov)
         expected, expected_velocity = naive.sgd_momentum(
             expected, gradient.astype(float), expected_velocity, rate, momentum, nesterov
         )
@@ -73,7 +73,7 @@ def test_sgd_against_pytorch(nesterov):
     for gradient in gradients:
         tensor.grad = torch.tensor(gradient)
         reference.step()
-        optimizers.sgd_update(parameters, gradient, velocity, 0.1, 0.9, nesterov)
+        optimizers.sgd_momentum_update(parameters, gradient, velocity, 0.1, 0.9, nesterov)
         np.testing.assert_allclose(parameters, tensor.detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
@@ -94,15 +94,15 @@ def test_adam_against_pytorch():
 
 def test_no_parameters():
     empty = np.empty(0, np.float32)
-    optimizers.sgd_update_plain(empty, empty, 0.1)
-    optimizers.sgd_update(empty, empty, empty, 0.1, 0.9, False)
+    optimizers.sgd_update(empty, empty, 0.1)
+    optimizers.sgd_momentum_update(empty, empty, empty, 0.1, 0.9, False)
     optimizers.adam_update(empty, empty, empty, empty, 0.1, 0.9, 0.999, 1e-7, 1)
 
 
 @pytest.mark.parametrize(
     ("kernel", "arrays", "scalars"),
     [
-        (optimizers.sgd_update, 3, (0.1, 0.9, True)),
+        (optimizers.sgd_momentum_update, 3, (0.1, 0.9, True)),
         (optimizers.adam_update, 4, (0.1, 0.9, 0.999, 1e-7, 1)),
     ],
 )
