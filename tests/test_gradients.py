@@ -213,3 +213,19 @@ def test_errors():
 
     with pytest.raises(ValueError, match=r"assigns nothing"):
         jitnet.value_and_grad(assigning)(x)
+
+
+def test_sums_of_samples():
+    jitnet.set_floatx("float64")
+    (x,) = arrays_of((5, 2, 3))
+
+    def function(x):
+        total, mean = ops.sum(ops.tanh(x), axis=0), ops.mean(x, axis=0)
+        return ops.sum(ops.square(total) * mean)
+
+    def in_numpy(x):
+        return (np.tanh(x).sum(axis=0) ** 2 * x.mean(axis=0)).sum()
+
+    value, gradient = jitnet.value_and_grad(function)(x)
+    np.testing.assert_allclose(value, in_numpy(x), rtol=1e-12)
+    np.testing.assert_allclose(gradient, differences(in_numpy, [x], 0), rtol=1e-6, atol=1e-8)
