@@ -115,3 +115,17 @@ def test_updates_are_vectorised(kernel, arrays, scalars):
     # one vector store for each array that changes
     assert len(re.findall(r"store <\d+ x float>", ir)) >= arrays - 1
     assert "fpext float" not in ir
+
+
+@DTYPES
+@pytest.mark.parametrize("size", [0, 1, SIZE])
+def test_accumulated_gradients_and_moving_averages(size, dtype):
+    random = np.random.default_rng(1)
+    parameter, gradient, slot = (random.standard_normal(size).astype(dtype) for _ in range(3))
+    accumulator, average = slot.copy(), slot.copy()
+    optimizers.accumulate_update(gradient, accumulator, 0.25)
+    np.testing.assert_allclose(accumulator, slot + 0.25 * gradient, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    optimizers.moving_average_update(parameter, average, 0.9)
+    np.testing.assert_allclose(average, 0.9 * slot + 0.1 * parameter, rtol=1e-5, atol=TOLERANCE[dtype])
+    optimizers.overwrite_update(parameter, average)
+    np.testing.assert_array_equal(parameter, average)

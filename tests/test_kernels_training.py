@@ -84,3 +84,50 @@ def test_a_chain_of_pointwise_functions(size):
     expected = np.tanh(x.astype(float)) * (y + 3) * 0.5
     assert_close(out, expected, 1e-6)
     assert_close(second, x * expected, 1e-6)
+
+
+@pytest.mark.parametrize("chunks", [1, 5])
+def test_sums_over_the_batch_as_one_number(chunks):
+    totals, out = draw(chunks, 1, dtype=np.float64), np.full(1, np.nan, DTYPE)
+    training.add_up(totals, out, 0.25)
+    assert out[0] == DTYPE(0.25 * sum(totals[:, 0].tolist()))
+
+
+@pytest.mark.parametrize("size", [0, 1, 37])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_the_gradient_of_a_sum_of_everything(size, accumulate):
+    before = draw(size, dtype=DTYPE)
+    values = before.copy() if accumulate else np.full(size, np.nan, DTYPE)
+    training.spread(np.array([3], DTYPE), values, 0.5, accumulate)
+    np.testing.assert_array_equal(values, before + DTYPE(1.5) if accumulate else np.full(size, 1.5, DTYPE))
+
+
+@pytest.mark.parametrize("rows,columns", [(1, 1), (3, 7), (16, 33)])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_the_gradient_of_a_sum_of_rows(rows, columns, accumulate):
+    row, before = draw(columns, dtype=DTYPE), draw(rows, columns, dtype=DTYPE, seed=1)
+    out = before.copy() if accumulate else np.full((rows, columns), np.nan, DTYPE)
+    training.repeat(row, out, 0.5, accumulate)
+    expected = np.broadcast_to(row * DTYPE(0.5), (rows, columns)) + (before if accumulate else 0)
+    assert_close(out, expected, 1e-6)
+
+
+def test_scaled_values():
+    values = draw(13, dtype=DTYPE)
+    expected = values * DTYPE(0.3)
+    training.scale(values, 0.3)
+    np.testing.assert_array_equal(values, expected)
+
+
+def test_numbers_are_added_to_results():
+    numbers, results = draw(2, 3, dtype=DTYPE), np.arange(9.0)
+    training.add_numbers(numbers, results, 2, 4.0)
+    expected = np.arange(9.0)
+    expected[2:8] += 4.0 * numbers.reshape(-1).astype(float)
+    np.testing.assert_allclose(results, expected, rtol=1e-12)
+
+
+def test_steps_are_counted():
+    iterations = np.array([6])
+    training.count_step(iterations)
+    assert iterations.tolist() == [7]
