@@ -82,6 +82,11 @@ def _numbered(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}_{i + 1}" for i in range(count)]
 
 
+def _as_numbers(losses) -> list[Value]:
+    """What layers added to the loss, each as a single number."""
+    return [ops.mean(value) if value.batched else value for value in losses]
+
+
 class ModelSteps:
     """The steps of a model.  Mixed into ``Trainer``."""
 
@@ -135,7 +140,7 @@ class ModelSteps:
         training = mode == "train"
         with trace.added_losses() as added:
             inputs, outputs = self._trace(training)
-            added = [ops.mean(value) if value.batched else value for value in added]
+            added = _as_numbers(added)
         parts = self._parts()
         names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
         arguments = dict(zip(names, inputs, strict=True))
@@ -220,7 +225,7 @@ class ModelSteps:
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss that ``compile`` was given, of a batch: a single number, with penalties and ``add_loss``'s."""
-        terms = [ops.mean(value) if value.batched else value for value in trace.losses_added()]
+        terms = _as_numbers(trace.losses_added())
         if self._compiled and self._compiled["losses"]:
             outputs = flatten(y_pred)
             losses = _compilation.losses_by_output(self._compiled, _numbered("output", len(outputs)))

@@ -142,9 +142,6 @@ class Lowered:
         """The gradient of the loss with respect to the first output."""
         return self.lowering.gradients.of(self.application.outputs[0])
 
-    def d_outputs(self) -> list[Buffer | None]:
-        return [self.lowering.gradients.of(value) for value in self.application.outputs]
-
     def needs(self, index: int) -> bool:
         """Whether the loss's gradient with respect to input ``index`` is wanted."""
         return self.application.inputs[index] in self.lowering.gradients.wanted
