@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
+import os
+import time
 import numpy as np
 import jitnet
 from jitnet import layers
@@ -27,6 +29,17 @@ def counted(tasks):
     counts.append((len(tasks), len(missing), sum(precompile._is_there(*t) for t in tasks)))
 
 precompile._compile = counted
+main, work = os.getpid(), precompile._work
+
+def leave_some(tasks, reader):
+    # on a busy machine, the other process might else come too late for any
+    end = time.monotonic() + 120
+    while {threads} > 1 and os.getpid() == main and not any(precompile._is_there(*task) for task in tasks):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return work(tasks, reader)
+
+precompile._work = leave_some
 saved = []
 save = _jit._Cache.save_overload
 
@@ -61,13 +74,13 @@ def test_processes_share_the_compilation(tmp_path):
     (kernels, functions), saved, weights = first_step(tmp_path / "shared", 2)
     for tasks, missing, there in (kernels, functions):
         assert missing == there == tasks
-    assert saved < kernels[0], "this process compiled less than all kernels"
     # nothing is left to compile; the same bits from the cache, and where one process compiles all
-    counts, saved, again = first_step(tmp_path / "shared", 2)
+    counts, saved_again, again = first_step(tmp_path / "shared", 2)
     assert [missing for _, missing, _ in counts] == [0, 0]
-    assert saved == 0
-    _, saved, alone = first_step(tmp_path / "alone", 1)
-    assert saved >= kernels[0] + functions[0]
+    assert saved_again == 0
+    _, saved_alone, alone = first_step(tmp_path / "alone", 1)
+    assert saved_alone >= kernels[0] + functions[0]
+    assert saved <= saved_alone - 2, "another process compiled at least one kernel and one function"
     assert weights == again == alone
 
 
