@@ -4,13 +4,13 @@ import re
 
 from . import _compilation, ops
 from ._fixed import fix, noticed, tracing
-from ._locks import building
 from ._registry import snake_case
 from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm
 from .core import trace
 from .core.errors import invalid
+from .core.locks import building
 from .core.operations.base import display
 from .core.settings import Setting
 from .core.trace import training_mode

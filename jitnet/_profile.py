@@ -11,7 +11,7 @@ def profile(step, run_once, batch: int, repeat: int, print_fn) -> list[tuple]:
     run_once: runs ``step``, which has no regions, for a batch of ``batch`` samples.
     """
     run_once()  # compiles
-    module, spent = step.module, {}
+    module, spent = step.runner.module, {}
 
     def timed(name, function):
         def run(*arguments):

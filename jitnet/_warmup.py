@@ -3,7 +3,6 @@
 import numpy as np
 
 from ._exclusive import trains
-from .targets.cpu.memory import aligned_zeros
 from .training import _batch_size
 
 
@@ -47,9 +46,9 @@ def _run(step, batch: int, compiled: bool, outputs=()) -> None:
     for name, value in {**step.inputs, **dict(outputs)}.items():
         arrays[name] = np.zeros((batch, *value.shape[1:]), value.dtype)
     arrays["sample_weight"] = np.zeros(batch, next(iter(step.inputs.values())).dtype)
-    for key, name in step.storage_names.items():
-        arrays[name] = aligned_zeros(step.storages[key].size, step.storages[key].dtype)
-        arrays[name][:] = step.storages[key]
+    for name, storage in step.storages.items():
+        arrays[name] = step.target.zeros(storage.size, storage.dtype)
+        arrays[name][:] = storage
     optimizers = [state.optimizer for state in step.states]
     for state in step.states:
         state.optimizer = state.optimizer.without_state()

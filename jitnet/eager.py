@@ -3,8 +3,8 @@
 import numpy as np
 
 from . import _seed
-from ._locks import building
 from .builder import Computation
+from .core.locks import building
 from .core.policy import floatx
 from .core.values import SymbolicTensor, Variable, placeholder
 from .step import Step
@@ -22,9 +22,7 @@ def _prepare(array):
 def _run(step: Step, batch: int, arrays: dict, iteration: int) -> None:
     seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
     own = {"seed": seed, "t": t, "results": np.zeros(step.results)}
-    own["hyperparameters"] = step.hyperparameter_table(t, 1, iteration)[0]
-    with step.workspace() as workspace, step.explained():
-        step.module.step(*step.bind(workspace, batch, **arrays, **own))
+    step.run(batch, 1, {**arrays, **own}, compiled=False, iteration=iteration)
 
 
 def vector_jacobian_product(function, arrays, output_gradient=None, variables=(), iteration=0):

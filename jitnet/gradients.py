@@ -4,12 +4,12 @@ import numpy as np
 
 from . import _seed
 from ._fixed import fix, tracing
-from ._locks import building
 from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm
 from .core import trace
 from .core.errors import invalid
+from .core.locks import building
 from .core.operations.effects import Gradient
 from .core.policy import floatx
 from .core.values import SymbolicTensor, Value, Variable, placeholder

@@ -285,21 +285,20 @@ class Optimizer(Fixed, NamesArguments):
 
     # ---- state
 
-    def state_arguments(self, layout, trainable, variables) -> dict[str, np.ndarray]:
+    def state_arguments(self, layout, trainable, variables, zeros) -> dict[str, np.ndarray]:
         """What a step changes, by its arguments' names: the flat slots for a gradient layout, and the count of steps.
 
         Earlier state follows its variables into a new layout.
 
-        trainable: the variables in the layout; variables: all of the model, which may be trained later.
+        trainable: the variables in the layout; variables: all of the model, which may be trained later;
+        zeros: the target's memory.
         """
         known = self._layout is not None and self._layout.offsets == layout.offsets
         if not known or tuple(self._slots) != tuple(self.slot_names):
-            from .targets.cpu.memory import aligned_zeros
-
             self.check_owner(trainable)
             self._owned.update(variables)
             earlier = self.state()
-            self._slots = {name: aligned_zeros(layout.size, layout.dtype) for name in self.slot_names}
+            self._slots = {name: zeros(layout.size, layout.dtype) for name in self.slot_names}
             self._layout, self._variables = layout, list(trainable)
             self.set_state(earlier)
         return {**self._slots, "iterations": self._iterations}

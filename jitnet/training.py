@@ -8,12 +8,12 @@ import numpy as np
 
 from . import _compilation, _interrupts, _seed, data, optimizers
 from ._exclusive import trained_here, trains
-from ._locks import building
 from ._model_steps import ModelSteps, read_logs
 from ._profile import profile
 from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList
 from .core.errors import invalid
+from .core.locks import building
 from .step import QuickPrediction
 
 SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
@@ -543,7 +543,7 @@ class Trainer(ModelSteps):
         """
         quick = self._quick
         if quick is not None and quick.takes(x):
-            return quick(x)
+            return quick.call(x)
         result = self.predict(x, data.samples_of(x), 0)
         self._quick = QuickPrediction.of(self._step("predict"), result)
         return result

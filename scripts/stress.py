@@ -139,7 +139,7 @@ def predictions(seconds, generator, faults) -> str:
             return done
 
         counts.append(sum(at_once(run, seeds)))
-        free = max(len(step.free) for step in model._steps.values())
+        free = max(len(step.runner.free) for step in model._steps.values())
         faults.expect(free <= THREADS, f"{free} workspaces for {THREADS} threads")
     return f"{sum(counts):,} calls by {THREADS} threads"
 

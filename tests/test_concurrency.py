@@ -10,8 +10,8 @@ import pytest
 from small_networks import CLASSES, FEATURES, convolutional, data, digest, images, perceptron
 
 import jitnet
-from jitnet import _locks, layers
-from jitnet.core import policy, trace
+from jitnet import layers
+from jitnet.core import locks, policy, trace
 from jitnet.kernels.cpu.runtime import workers
 from jitnet.kernels.cpu.runtime.parallel import RUNNING, state
 from jitnet.targets.cpu import thresholds
@@ -54,7 +54,7 @@ def test_threads_that_predict_with_one_model_get_their_own_numbers(parallel, mon
 
     assert at_once(run, range(THREADS)) == [0] * THREADS
     for step in model._steps.values():
-        assert 1 <= len(step.free) <= THREADS
+        assert 1 <= len(step.runner.free) <= THREADS
     assert state[RUNNING] == 0
 
 
@@ -66,13 +66,14 @@ def test_one_thread_has_one_workspace():
         model.predict(x, batch, verbose=0)
         model.predict_on_batch(x[:batch])
         model.predict_on_batch(x[:batch])
-    bound = [len(step.free[0].bound) for step in model._steps.values()]
+    runners = [step.runner for step in model._steps.values()]
+    bound = [len(runner.free[0].bound) for runner in runners]
     for i in range(6):
         model.predict_on_batch(x[: 1 + i % 2])
         model.predict_on_batch(x[: 1 + i % 2])
-    assert [len(step.free[0].bound) for step in model._steps.values()] == [bound[0], bound[1] + 2], "not one per call"
-    assert [len(step.free) for step in model._steps.values()] == [1, 1]
-    assert {step.free[0].capacity for step in model._steps.values()} == {16}
+    assert [len(runner.free[0].bound) for runner in runners] == [bound[0], bound[1] + 2], "not one per call"
+    assert [len(runner.free) for runner in runners] == [1, 1]
+    assert {runner.free[0].capacity for runner in runners} == {16}
 
 
 class Pause(jitnet.callbacks.Callback):
@@ -201,7 +202,7 @@ def test_tracing_in_training_mode_concerns_no_other_thread():
 def test_a_copy_of_the_process_finds_no_lock_taken():
     from numba.core.compiler_lock import global_compiler_lock
 
-    for lock in (global_compiler_lock, _locks.building):
+    for lock in (global_compiler_lock, locks.building):
         holding, go_on = threading.Event(), threading.Event()
 
         def hold(lock=lock, holding=holding, go_on=go_on):

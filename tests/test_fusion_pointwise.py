@@ -150,7 +150,7 @@ def test_a_long_chain_over_many_arrays_is_vectorised():
 
     fused = Graphs([Case("many", sums, (normal(9),) * 8)], "float32", fuse=True)
     fused.run(*fused.draw(5))
-    kernels = [v for name, v in vars(fused.step.module).items() if name.startswith("pointwise_")]
+    kernels = [v for name, v in vars(fused.step.runner.module).items() if name.startswith("pointwise_")]
     assert len(kernels) == 2
     for kernel in kernels:
         afresh = numba.njit(**{**OPTIONS, "fastmath": False})(kernel.py_func)  # a cached one has no LLVM IR to show

@@ -11,11 +11,12 @@ import small_networks as networks
 import jitnet
 from jitnet import layers
 from jitnet.core.program import Buffer, Call, Out
+from jitnet.core.storage import ALIGNMENT
 from jitnet.kernels.cpu.runtime import threads as threads_of_the_process
 from jitnet.targets.cpu import load
 from jitnet.targets.cpu.axes import Batch
 from jitnet.targets.cpu.schedule import plan_memory, schedule
-from jitnet.targets.cpu.thresholds import ALIGNMENT, MAXIMUM_CHUNKS
+from jitnet.targets.cpu.thresholds import MAXIMUM_CHUNKS
 
 # ---- models
 
@@ -262,11 +263,11 @@ def test_one_module_serves_every_batch_size():
     x, y = images_for("lenet")
     model.fit(x[:20], y[:20], batch_size=8, verbose=0)  # batches of 8 and 4
     step = model._step("train", ((),))
-    loaded, module = len(load._MODULES), step.module
+    loaded, module = len(load._MODULES), step.runner.module
     model.fit(x, y, batch_size=33, verbose=0)
     model.fit(x, y, batch_size=50, verbose=0)
     assert model._step("train", ((),)) is step
-    assert step.module is module
+    assert step.runner.module is module
     assert len(load._MODULES) == loaded
     assert len(module.forward_backward.signatures) <= 1  # none if run_steps came from the cache
 

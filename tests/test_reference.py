@@ -242,3 +242,46 @@ def test_views_share_memory_and_partial_sums_have_one_part():
     np.testing.assert_array_equal(arrays["predictions"], arrays["x"] @ weight.value)
     expected = arrays["x"].reshape(-1, 2).T @ arrays["dy"].reshape(-1, 3)
     np.testing.assert_array_equal(memory.gradients[weight], expected)
+
+
+# ---- as the target of a model
+
+
+def test_a_whole_model_on_the_reference_target(monkeypatch):
+    """Training, evaluation and prediction through the interface of targets alone: numbers as on the CPU."""
+
+    def trained():
+        jitnet.utils.set_random_seed(3)
+        model = jitnet.Sequential(
+            [
+                jitnet.Input((7, 6, 2)),
+                layers.Conv2D(3, 3, activation="relu"),
+                layers.BatchNormalization(),
+                layers.Dropout(0.2),
+                layers.MaxPooling2D(2),
+                layers.Flatten(),
+                layers.Dense(4, kernel_regularizer=regularizers.L2(1e-2)),
+            ]
+        )
+        schedule = jitnet.schedules.ExponentialDecay(0.02, 5, 0.5)
+        loss = jitnet.losses.SparseCategoricalCrossentropy(from_logits=True)
+        logs = []
+        for compiled in (False, True):
+            optimizer = jitnet.optimizers.Adam(schedule)
+            model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=compiled)
+            history = model.fit(x, y, 5, 2, verbose=0).history  # the last batch has two samples
+            logs += [history["loss"], history["accuracy"], model.evaluate(x, y, 8, verbose=0)]
+            assert optimizer.iterations == 8
+        return model, [*logs, *model.get_weights(), *(model.predict_on_batch(x) for _ in range(3))]
+
+    generator = np.random.default_rng(0)
+    x, y = generator.standard_normal((17, 7, 6, 2)).astype("float32"), generator.integers(0, 4, 17)
+    _, expected = trained()
+    monkeypatch.setattr("jitnet.step.CPU", lambda algorithm: Reference())
+    model, found = trained()
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    assert "conv.conv2d_forward(x, kernel, y" in model.step_source()
+    assert "def dense_forward" in model.kernel_source("dense_forward")
+    with pytest.raises(ValueError, match=r"no kernel of this name\. Received: 'dense'"):
+        model.kernel_source("dense")

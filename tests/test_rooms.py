@@ -9,10 +9,11 @@ SPECIFICATION = importlib.util.spec_from_file_location("imports", ROOT / "script
 pictures = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(pictures)
 
+SMALL = ("jitnet.kernels.scalar", "jitnet.kernels.literals", "jitnet.kernels.locks")  # know neither Numba nor machines
 ANY = ""  # every package that is not jitnet's
 # room: (what it may import of jitnet, of other packages; Python's own are free)
 ROOMS = {
-    "jitnet.core": (("jitnet.core", "jitnet.kernels.scalar", "jitnet.kernels.literals"), ("numpy",)),
+    "jitnet.core": (("jitnet.core", *SMALL), ("numpy",)),
     "jitnet.targets": (("jitnet.targets", "jitnet.core", "jitnet.kernels"), ANY),
     "jitnet.kernels": (("jitnet.kernels",), ANY),
     "jitnet.kernels.scalar": (("jitnet.kernels.scalar",), ("numpy",)),

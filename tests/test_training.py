@@ -736,7 +736,9 @@ def test_compiled_code_allocates_nothing_itself(steps):
     finally:
         memsys_disable_stats()
     # one small record for every array argument of the one call, however many steps it takes
-    with step.workspace() as workspace:
-        arrays = sum(isinstance(a, np.ndarray) for a in step.bind(workspace, 61, True, **values))
+    values |= step._states_of_optimizers()
+    with step.runner.workspace() as workspace:
+        arguments = step.runner.bind(workspace, 61, step.runner.threads(61, True), values)
+        arrays = sum(isinstance(a, np.ndarray) for a in arguments)
     assert after.alloc - before.alloc <= arrays
     assert after.free - before.free == after.alloc - before.alloc

@@ -1,15 +1,106 @@
-"""What a target is."""
+"""What a target is: a machine that runs programs.
+
+A step goes through a target in this order: ``rewrite`` its program to what there are kernels for, ``schedule`` the
+calls, ``write`` them as source, ``load`` that, and then run it as often as wanted.
+"""
+
+import contextlib
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from ..core.program import Call, Program
+from ..core.storage import Layout
+
+
+@dataclass
+class Signature:
+    """What a step is given, by name; a target adds arguments of its own.
+
+    title: what it says of itself.
+    data: what differs from run to run: inputs, sample weights, the order of samples, outputs, gradients of inputs.
+    storages: flat arrays of variables: {id: name}.
+    slots: flat arrays that optimizers keep; iterations: their counts of steps.
+    constants: {Constant: byte offset in the argument ``constants``}.
+    hyperparameters: run-time scalars, in the order of the argument ``hyperparameters``.
+    layout: of the trainable variables in flat arrays.
+    trains: whether there are gradients of variables; gathered: whether ``order`` says which samples make the batch.
+    """
+
+    title: str
+    data: list[str]
+    storages: dict[int, str]
+    layout: Layout
+    slots: list[str] = field(default_factory=list)
+    iterations: list[str] = field(default_factory=list)
+    constants: dict = field(default_factory=dict)
+    hyperparameters: list[str] = field(default_factory=list)
+    trains: bool = False
+    gathered: bool = False
+
+
+@dataclass
+class Source:
+    """A step written out: its ``text``, and the ``arguments`` that it has in the end."""
+
+    text: str
+    arguments: list[str]
+
+    def kernel_source(self, name: str) -> str:
+        """The source of the kernel that the step calls by this name; ValueError if there is none."""
+        raise NotImplementedError
+
+
+class Runner:
+    """A step that is ready to run, by several threads at once.
+
+    gradients: the flat gradients of the last run.
+    has_run: whether it was loaded, in order to run.
+    """
+
+    gradients: np.ndarray
+    has_run: bool
+
+    def work(self, batch: int) -> float:
+        """Operations for a batch."""
+        raise NotImplementedError
+
+    def running(self, batch: int, compiled: bool, arrays: dict) -> contextlib.AbstractContextManager["Run"]:
+        """Within the block the step is bound to ``arrays``, by name, and to memory that no other thread uses.
+
+        An exception of a kernel says which one it was.  compiled: whether ``many`` will be called.
+        """
+        raise NotImplementedError
+
+
+    def quick_call(self, result: np.ndarray, arrays: dict):
+        """A function of the only input that returns a new array like ``result``; None where that gains nothing.
+
+        arrays: the other arguments of a run, by name.
+        """
+        return None
+
+
+class Run:
+    """A step that is bound to arrays."""
+
+    def once(self, **changed) -> None:
+        """One step; arguments that differ from the last one's, by name."""
+        raise NotImplementedError
+
+    def many(self, count: int, steps_per_result: int) -> None:
+        """So many steps; ``order``, ``hyperparameters`` have one part per step, ``results`` one row for so many."""
+        raise NotImplementedError
 
 
 class Target:
-    """A machine that runs programs.
+    """A machine that runs programs, which mean the same on every target.
 
-    A program means the same on every target; a target rewrites it to what it has kernels for, and runs it.
+    reserved: names that its steps use themselves.
     """
 
     name: str
+    reserved: tuple[str, ...] = ()
 
     def fuses(self, call: Call, epilogue: str) -> bool:
         """Whether ``epilogue`` can be part of the kernel of ``call`` (see ``core.rewrites.epilogues``)."""
@@ -17,3 +108,22 @@ class Target:
 
     def rewrite(self, program: Program) -> None:
         """Rewrite ``program`` for speed."""
+
+    def schedule(self, program: Program, layout: Layout, together: bool | None = True):
+        """Where calls run together, and where their temporaries lie: what ``write`` wants to know.
+
+        together: True: calls share sections; False: a section for each call; None: one for all, in one part.
+        """
+        raise NotImplementedError
+
+    def write(self, schedule, signature: Signature) -> Source:
+        """The step as source."""
+        raise NotImplementedError
+
+    def load(self, source: Source, fixed: dict[str, np.ndarray]) -> Runner:
+        """What runs it; fixed: the arguments that are the same in every run, by name."""
+        raise NotImplementedError
+
+    def zeros(self, count: int, dtype) -> np.ndarray:
+        """Memory of the machine for variables, slots and constants."""
+        raise NotImplementedError

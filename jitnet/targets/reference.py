@@ -1,19 +1,22 @@
 """The reference target: a program call by call, over NumPy arrays.
 
-Nothing is rewritten, scheduled or generated.  Every call runs the plain kernel that its opcode names, over one chunk
-that is the whole batch, and every buffer has memory of its own.  What a program means is what comes out here; tests
-hold the other targets to it.
+Nothing is rewritten, scheduled or compiled as a whole.  Every call runs the plain kernel that its opcode names, over
+one chunk that is the whole batch, and every buffer has memory of its own.  What a program means is what comes out here;
+tests hold the other targets to it.
 """
 
+import contextlib
 import functools
 import importlib
 import inspect
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..core.program import Buffer, Call, Out, Program, Scalar
+from ..core.storage import Layout
 from ..core.values import Variable
-from .base import Target
+from .base import Run, Runner, Signature, Source, Target
 
 
 class Reference(Target):
@@ -54,6 +57,81 @@ class Reference(Target):
         if tuple(call.arguments) != parameters:
             raise TypeError(f"{call.opcode} takes {', '.join(parameters)}. Received: {', '.join(call.arguments)}")
         return kernel
+
+    # ---- as the target of a step
+
+    def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Program:
+        return program
+
+    def write(self, schedule: Program, signature: Signature) -> "Listing":
+        data = [*signature.data, *signature.storages.values(), *signature.slots, *signature.iterations]
+        lines = [signature.title, "", *(f"{call.opcode}({', '.join(call.arguments)})" for call in schedule.calls)]
+        return Listing("\n".join(lines) + "\n", ["batch", *data, "seed", "t", "results"], self, schedule, signature)
+
+    def load(self, source: "Listing", fixed: dict) -> "Interpreter":
+        return Interpreter(source)
+
+    def zeros(self, count: int, dtype) -> np.ndarray:
+        return np.zeros(count, dtype)
+
+
+@dataclass
+class Listing(Source):
+    """The opcodes of a program, one below the other."""
+
+    target: Reference
+    program: Program
+    signature: Signature
+
+    def kernel_source(self, name: str) -> str:
+        call = next((call for call in self.program.calls if call.opcode.endswith(f".{name}")), None)
+        if call is None:
+            raise ValueError(f"The step calls no kernel of this name. Received: {name!r}")
+        return inspect.getsource(self.target.kernel(call).py_func)
+
+
+class Interpreter(Runner):
+    """Runs a step's program from Python; variables and constants are read where they are."""
+
+    def __init__(self, source: Listing):
+        self.source = source
+        self.gradients = np.zeros(0)
+        self.has_run = False
+
+    def work(self, batch: int) -> float:
+        return sum(call.work * (batch if call.batched else 1) for call in self.source.program.calls)
+
+    @contextlib.contextmanager
+    def running(self, batch: int, compiled: bool, arrays: dict):
+        self.has_run = True
+        yield Interpretation(self, batch, dict(arrays))
+
+
+class Interpretation(Run):
+    """An interpreted step with its arrays."""
+
+    def __init__(self, runner: Interpreter, batch: int, arrays: dict):
+        self._runner, self._batch, self._arrays = runner, batch, arrays
+
+    def once(self, **changed) -> None:
+        self._arrays.update(changed)
+        source, arrays = self._runner.source, self._arrays
+        signature, layout = source.signature, source.signature.layout
+        scalars = {"seed": arrays["seed"], "t": arrays["t"]}
+        scalars.update(zip(signature.hyperparameters, np.ravel(arrays["hyperparameters"]), strict=True))
+        slots = {(name, v): layout.part(arrays[name], v) for name in signature.slots for v in layout.offsets}
+        memory = source.target.run(source.program, self._batch, arrays, scalars, slots)
+        self._runner.gradients = flat = np.zeros(layout.size, layout.dtype)
+        for variable, gradient in memory.gradients.items():
+            layout.part(flat, variable)[...] = gradient
+
+    def many(self, count: int, steps_per_result: int) -> None:
+        first, given = self._arrays["t"], dict(self._arrays)
+        results = np.atleast_2d(given["results"])
+        for i in range(count):
+            order = given["order"][i * self._batch : (i + 1) * self._batch]
+            numbers = given["hyperparameters"][i]
+            self.once(t=first + i, order=order, hyperparameters=numbers, results=results[i // steps_per_result])
 
 
 @functools.cache

@@ -1,33 +1,17 @@
-"""The memory that steps use: weights packed into flat storage, constants, and a workspace per thread."""
+"""Memory of the CPU: arrays that start on a cache line, and a workspace per thread that runs a step."""
 
 import numpy as np
 
-from .parameters import aligned, padded_elements
+from ...core.storage import ALIGNMENT
+from .schedule import Schedule
 
 
 def aligned_zeros(count: int, dtype) -> np.ndarray:
     """A 1-D array of zeros that starts on a cache line."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(count * dtype.itemsize + 64, np.uint8)
-    offset = -raw.ctypes.data % 64
+    raw = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
+    offset = -raw.ctypes.data % ALIGNMENT
     return raw[offset : offset + count * dtype.itemsize].view(dtype)
-
-
-def pack(variables) -> None:
-    """Move variables that have no flat storage yet into one: trainable ones together, the others together.
-
-    Variables that another model packed stay where they are, so that models can share layers, and that steps which
-    other threads are running keep their memory.  No other thread may pack meanwhile.
-    """
-    for trainable in (True, False):
-        group = [v for v in variables if v.storage is None and v.trainable == trainable]
-        for dtype in sorted({v.dtype for v in group}):
-            members = [v for v in group if v.dtype == dtype]
-            storage = aligned_zeros(sum(map(padded_elements, members)), dtype)
-            offset = 0
-            for variable in members:
-                variable.move(storage, offset)
-                offset += padded_elements(variable)
 
 
 class Workspace:
@@ -45,28 +29,15 @@ class Workspace:
         self.arena = self.gradients = self.chunk_gradients = None
         self.bound: dict = {}
 
-    def reserve(self, step, batch: int) -> None:
+    def reserve(self, schedule: Schedule, batch: int) -> None:
         """Have room for ``batch`` samples."""
         if batch > self.capacity:
-            self.arena = aligned_zeros(step.schedule.arena_bytes(batch), np.uint8)
+            self.arena = aligned_zeros(schedule.arena_bytes(batch), np.uint8)
             self.capacity = batch
             self.bound = {}
-            if step.trainable:
-                dtype = step.layout.dtype
-                self.gradients = aligned_zeros(step.layout.size, dtype)
-                chunks = step.schedule.chunks(batch)
-                flat = aligned_zeros(chunks * step.schedule.flat.partial_size, dtype)
-                self.chunk_gradients = flat.reshape(chunks, step.schedule.flat.partial_size)
-
-
-def pack_constants(constants):
-    """All constants in one byte array, and where each lies."""
-    offsets, size = {}, 0
-    for constant in constants:
-        offsets[constant] = size
-        size += aligned(constant.array.nbytes)
-    packed = aligned_zeros(max(size, 64), np.uint8)
-    for constant, offset in offsets.items():
-        raw = constant.array.reshape(-1).view(np.uint8)
-        packed[offset : offset + raw.size] = raw
-    return packed, offsets
+            if schedule.layout.offsets:
+                dtype = schedule.layout.dtype
+                self.gradients = aligned_zeros(schedule.layout.size, dtype)
+                chunks = schedule.chunks(batch)
+                flat = aligned_zeros(chunks * schedule.flat.partial_size, dtype)
+                self.chunk_gradients = flat.reshape(chunks, schedule.flat.partial_size)

@@ -1,47 +1,11 @@
-"""The trainable variables as flat arrays, and the update of all of them as loops over blocks of these arrays."""
+"""The update of all variables as loops over blocks of flat arrays."""
 
 from dataclasses import dataclass
 
 from ...core.program import Buffer, Call, Out, Program, Scalar
+from ...core.storage import Layout, padded_elements
 from ...core.values import ITEMSIZE, Variable
 from .axes import Elements, Rows
-from .thresholds import ALIGNMENT
-
-
-def aligned(size: int) -> int:
-    """``size`` in bytes as whole cache lines."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-@dataclass
-class Layout:
-    """Where the trainable variables lie: runs of neighbours in one storage, and their place in the flat gradient."""
-
-    runs: list[tuple]  # (storage name, first element in the storage, first element in the gradient, length)
-    offsets: dict  # variable -> first element in the gradient
-    size: int
-    dtype: str = "float32"
-
-
-def gradient_layout(variables, storage_names: dict) -> Layout:
-    """Runs of ``variables`` (trainable, all packed) that are neighbours in their storage."""
-    ordered = sorted(variables, key=lambda v: (list(storage_names).index(id(v.storage)), v.storage_offset))
-    runs, offsets, size = [], {}, 0
-    for variable in ordered:
-        length = padded_elements(variable)
-        name = storage_names[id(variable.storage)]
-        if runs and runs[-1][0] == name and runs[-1][1] + runs[-1][3] == variable.storage_offset:
-            runs[-1] = (*runs[-1][:3], runs[-1][3] + length)
-        else:
-            runs.append((name, variable.storage_offset, size, length))
-        offsets[variable] = size
-        size += length
-    return Layout(runs, offsets, size, ordered[0].dtype if ordered else "float32")
-
-
-def padded_elements(variable) -> int:
-    """Elements that a variable takes in flat storage: a whole number of cache lines."""
-    return aligned(variable.size * ITEMSIZE[variable.dtype]) // ITEMSIZE[variable.dtype]
 
 
 @dataclass(frozen=True)

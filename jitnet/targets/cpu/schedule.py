@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from ...core.liveness import lifetimes, place
 from ...core.program import Buffer, Call, Program, Scalar
+from ...core.storage import Layout, aligned
 from . import thresholds
 from .axes import Batch, Rows
-from .parameters import Flat, Layout, aligned
+from .parameters import Flat
 
 
 @dataclass

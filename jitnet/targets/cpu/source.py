@@ -5,16 +5,19 @@ where ``run_steps`` is compiled as a whole and runs many minibatches in one call
 """
 
 import re
+from dataclasses import dataclass
 
+from ...core.errors import unknown_name
 from ...core.program import Buffer, Call, Out, Scalar
+from ...core.storage import ALIGNMENT
 from ...core.values import ITEMSIZE
 from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
+from ..base import Signature, Source
 from .axes import Batch, Elements, Rows
 from .names import name_sections
 from .schedule import Schedule, Section
-from .thresholds import ALIGNMENT
 
 LINE = 118
 # names that the source uses itself
@@ -65,22 +68,59 @@ def _sum(*terms) -> str:
     return " + ".join([str(constant), *found] if constant or not found else found)
 
 
-class StepWriter:
-    """Writes the module of a schedule.
+@dataclass
+class StepSource(Source):
+    """The module of a step, and what it calls.
 
-    arguments: the step's argument names, in order.
-    storage_names: id(storage) -> argument name, for variables.
-    constant_offsets: Constant -> byte offset in the ``constants`` argument.
-    hyperparameters: names, in the order of the ``hyperparameters`` argument.
+    kernels: {name in the source: (module, function)}; generated: specialised kernels; functions: users' own.
+    kernel_calls: [(name, what decides the type of each argument)]; function_calls: [(name, argument names)] of the
+        functions that the step calls.
     """
 
-    def __init__(self, schedule: Schedule, title: str, arguments, storage_names, constant_offsets, hyperparameters):
+    schedule: Schedule
+    hyperparameters: list[str]
+    kernels: dict[str, tuple]
+    generated: dict[str, object]
+    functions: dict[str, object]
+    kernel_calls: list[tuple]
+    function_calls: list[tuple]
+
+    def kernel_source(self, name: str) -> str:
+        """The source of a kernel; of a specialised one, of its whole module."""
+        if name in self.generated:
+            return self.generated[name].source
+        if name not in self.kernels:
+            raise unknown_name("kernel of the step", name, [*self.kernels, *self.generated])
+        from importlib import import_module
+
+        from ...kernels.cpu.runtime.jit import kernel_source
+
+        module, function = self.kernels[name]
+        return kernel_source(getattr(import_module(f"jitnet.kernels.cpu.{module}"), function))
+
+
+def arguments_of(schedule: Schedule, signature: Signature) -> list[str]:
+    """The step's arguments, in order."""
+    parts = ["parts"] if any(section.count == "parts" for section in schedule.sections) else []
+    names = ["batch", "chunks", "blocks", *parts, "threads", "update_threads", *signature.data]
+    names += [*signature.storages.values(), *signature.slots]
+    names += ["gradients", "chunk_gradients"] if signature.trains else []
+    names += ["arena"] + (["constants"] if signature.constants else [])
+    names += ["hyperparameters"] if signature.hyperparameters else []
+    return [*names, *signature.iterations, "seed", "t", "results"]
+
+
+class StepWriter:
+    """Writes the module of a schedule."""
+
+    def __init__(self, schedule: Schedule, signature: Signature):
         self.schedule = schedule
-        self.title = title
-        self.arguments = [checked_name(a) for a in arguments]
-        self.storage_names = storage_names
-        self.constant_offsets = constant_offsets
-        self.hyperparameters = [checked_name(n) for n in hyperparameters]
+        self.title = signature.title
+        self.arguments = [checked_name(a) for a in arguments_of(schedule, signature)]
+        self.storage_names = signature.storages
+        self.constant_offsets = signature.constants
+        self.hyperparameters = [checked_name(n) for n in signature.hyperparameters]
+        self.gathered = signature.gathered
         self.kernels: dict[str, tuple] = {}  # name in the source -> (module, function)
         self.functions: dict[str, object] = {}  # users' own @njit functions
         self.generated: dict[str, object] = {}  # specialised kernels by name
@@ -289,8 +329,8 @@ class StepWriter:
             return head + body
         return body
 
-    def source(self) -> str:
-        """The module's source."""
+    def source(self) -> StepSource:
+        """The module."""
         functions, step = [], []
         for section in self.schedule.sections:
             functions += self._function(section)
@@ -302,14 +342,18 @@ class StepWriter:
             step += _wrapped(name, arguments, "", indent)
         step += [] if step else ["    pass"]
         head = self._hyperparameters(step)
-        if "order" not in self.arguments:  # called from Python for each batch: every argument costs time there
+        if not self.gathered:  # called from Python for each batch: every argument costs time there
             used = self._used([*functions, *step])
             self.arguments = [a for a in self.arguments if a in used or a not in _OPTIONAL]
         signature = _wrapped("def step", self.arguments, ":", "")
         functions += [*signature, *head, *step, "", "", "step_compiled = compile_function(step)", "", ""]
         functions += self._run_steps()
         body = "\n".join(functions)
-        return "\n".join([docstring(self.title), *self._imports(body), "", "", body]) + "\n"
+        text = "\n".join([docstring(self.title), *self._imports(body), "", "", body]) + "\n"
+        return StepSource(
+            text, self.arguments, self.schedule, self.hyperparameters, self.kernels, self.generated, self.functions,
+            list(self.kernel_calls), self.function_calls,
+        )  # fmt: skip
 
     def _imports(self, body: str) -> list[str]:
         used = set(re.findall(r"\w+", body))
@@ -336,7 +380,7 @@ class StepWriter:
 
     def _run_steps(self) -> list[str]:
         """The compiled driver: many minibatches of a shuffled epoch in one call."""
-        if "order" not in self.arguments:
+        if not self.gathered:
             return []
         replaced = {
             "order": "order[i * batch : (i + 1) * batch]",

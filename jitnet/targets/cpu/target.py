@@ -7,7 +7,12 @@ from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
 from ...core.rewrites.epilogues import fuse_epilogues
 from ...core.rewrites.pointwise import fuse_pointwise
-from ..base import Target
+from ...core.storage import Layout
+from ..base import Signature, Target
+from .memory import aligned_zeros
+from .run import StepRunner
+from .schedule import Schedule
+from .source import RESERVED, StepSource, StepWriter
 
 # without the folder of specialised kernels, the reference runs everything
 SPECIALISED = find_spec("jitnet.kernels.cpu.fast") is not None
@@ -24,6 +29,7 @@ class CPU(Target):
     """
 
     name = "cpu"
+    reserved = RESERVED
 
     def __init__(self, algorithm: str = "auto"):
         self.algorithm = algorithm
@@ -50,3 +56,15 @@ class CPU(Target):
         scratch.finish()
         compute_in_update(program)
         split_products(program)
+
+    def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Schedule:
+        return Schedule(program, layout, together)
+
+    def write(self, schedule: Schedule, signature: Signature) -> StepSource:
+        return StepWriter(schedule, signature).source()
+
+    def load(self, source: StepSource, fixed: dict) -> StepRunner:
+        return StepRunner(source, fixed)
+
+    def zeros(self, count: int, dtype):
+        return aligned_zeros(count, dtype)

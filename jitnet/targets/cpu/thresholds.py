@@ -1,7 +1,5 @@
 """The numbers that decide how the CPU runs a step, and how they were found."""
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-
 # Chunks of a batch.  Measured on LeNet-5, ResNet-20 and a VGG-like network with 1 and 2 threads (AVX-512): from 16
 # samples on a chunk's calls cost nothing against its arithmetic; heavy samples fill the second-level cache sooner.
 ROWS_PER_CHUNK = 16

@@ -2,7 +2,7 @@
 
 import threading
 
-from .kernels.locks import across_forks
+from ..kernels.locks import across_forks
 
 # held while layers are built, traced and their steps written and compiled: one thread at a time changes the graph
 building = across_forks(threading.RLock())

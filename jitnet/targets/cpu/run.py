@@ -1,0 +1,242 @@
+"""A written step at work: loaded, compiled, bound to arrays, and run by several threads at once."""
+
+import contextlib
+import re
+
+import numpy as np
+
+from ...core.locks import building
+from ...kernels.cpu.runtime.threads import get_num_threads
+from ..base import Run, Runner
+from . import thresholds
+from .load import load
+from .memory import Workspace
+from .source import StepSource
+
+
+class StepRunner(Runner):
+    """Runs the functions of a step's module.
+
+    fixed: arguments that are the same in every run: weights, states, constants.
+    free: workspaces that no thread is using.
+    """
+
+    def __init__(self, source: StepSource, fixed: dict[str, np.ndarray]):
+        self.source = source
+        self.schedule = source.schedule
+        self.places = {name: i for i, name in enumerate(source.arguments)}
+        self.free: list[Workspace] = []
+        self._fixed = fixed
+        self._module = None
+        self._compiled = False
+
+    @property
+    def has_run(self) -> bool:
+        return self._module is not None
+
+    @property
+    def gradients(self) -> np.ndarray:
+        return self.free[-1].gradients  # the workspace that was given back last
+
+    # ---- loading and compiling
+
+    @property
+    def module(self):
+        """The loaded module of the step."""
+        if self._module is None:
+            with building:
+                if self._module is None:
+                    source = self.source
+                    module = load(source.text, source.functions, list(source.generated.values()))
+                    self._compile_functions(module)
+                    self._module = module
+        return self._module
+
+    def _compile_functions(self, module) -> None:
+        """Compile users' own functions, so that what is wrong with one is said of it alone."""
+        functions = self.source.functions
+        if not functions:
+            return
+        from numba.core.errors import NumbaError
+
+        from ...kernels.cpu.runtime.jit import array_type
+
+        for name, *arguments in self.source.kernel_calls:
+            if name in functions:
+                given = tuple(array_type(dtype, axes) for dtype, axes in arguments)
+                try:
+                    getattr(module, name).compile(given)
+                except NumbaError as error:
+                    received = ", ".join(map(str, given))
+                    raise TypeError(
+                        f"Numba cannot compile {self._described(name)}:\n{error}\nReceived: {received}"
+                    ) from None
+
+    def compile(self, arguments) -> None:
+        """Before the first run: what is not in the cache yet is compiled by several processes."""
+        if self._compiled:
+            return
+        with building:
+            if not self._compiled:
+                self._compile(arguments)
+                self._compiled = True
+
+    def _compile(self, arguments) -> None:
+        from ...kernels.cpu.runtime import precompile
+
+        source = self.source
+        # names that kernels' arguments use, with values of the right type
+        scope = dict.fromkeys(["begin", "n", "first", "last", "chunk"], 1)
+        scope |= dict(zip(source.arguments, arguments, strict=True))
+        # those of one step
+        scope |= {name: np.zeros(1) for name in ("hyperparameters", "results")}
+        scope |= dict.fromkeys(source.hyperparameters, 1.0)
+        # users' functions are not cached, nor what calls them
+        kernel_calls = [call for call in source.kernel_calls if call[0] not in source.functions]
+        precompile.compile_kernels(self.module, kernel_calls, scope)
+        if not source.functions:
+            precompile.compile_functions(self.module, source.function_calls, scope)
+
+    # ---- running
+
+    @contextlib.contextmanager
+    def workspace(self):
+        """A workspace that no other thread uses meanwhile."""
+        try:
+            taken = self.free.pop()
+        except IndexError:
+            taken = Workspace()
+        try:
+            yield taken
+        finally:
+            self.free.append(taken)
+
+    def bind(self, workspace: Workspace, batch: int, threads: tuple[int, int], arrays: dict) -> list:
+        """The step's positional arguments: ``arrays``, by name, and what depends on the batch size alone."""
+        workspace.reserve(self.schedule, batch)
+        key = (batch, threads)
+        bound = workspace.bound.get(key)
+        if bound is None:
+            chunks = self.schedule.chunks(batch)
+            bound = {**self._fixed, "batch": batch, "chunks": chunks, "threads": threads[0]}
+            bound.update(blocks=self.schedule.blocks(), parts=thresholds.PARTS, update_threads=threads[1])
+            bound["arena"] = workspace.arena
+            if workspace.gradients is not None:
+                bound["gradients"] = workspace.gradients
+                bound["chunk_gradients"] = workspace.chunk_gradients[:chunks]
+            workspace.bound[key] = bound
+        return [arrays[a] if a in arrays else bound[a] for a in self.source.arguments]
+
+    @contextlib.contextmanager
+    def running(self, batch: int, compiled: bool, arrays: dict):
+        from ...kernels.cpu.runtime import workers
+
+        threads = self.threads(batch, compiled)
+        with self.workspace() as workspace, self.explained():
+            arguments = self.bind(workspace, batch, threads, arrays)
+            self.compile(arguments)
+            with workers.running(max(threads)):
+                yield StepRun(self, arguments)
+
+    def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
+        quick = len(result) and self.work(len(result)) < thresholds.PARALLEL_WORK
+        return QuickCall(self, result, arrays) if quick else None
+
+    def threads(self, batch: int, compiled: bool) -> tuple[int, int]:
+        """Threads for the sections, and for the optimizer's update: one where more would not pay."""
+        least = thresholds.SINGLE_CHUNK_WORK if compiled else thresholds.PARALLEL_WORK
+        return tuple(get_num_threads() if work >= least else 1 for work in self._works(batch))
+
+    def work(self, batch: int) -> float:
+        return sum(self._works(batch))
+
+    def _works(self, batch: int) -> tuple[float, float]:
+        """Operations of the sections, and of the update."""
+        schedule = self.schedule
+        update = schedule.update_work_per_sample * batch + thresholds.UPDATE_WORK * schedule.layout.size
+        return schedule.work_per_sample * batch, update
+
+    # ---- exceptions of compiled code
+
+    @contextlib.contextmanager
+    def explained(self):
+        """An exception that a kernel raises inside says which one it was."""
+        try:
+            yield
+        except Exception as error:
+            self.explain(error)
+            raise
+
+    def explain(self, error: Exception) -> None:
+        """Note at an exception that compiled code raised which kernel it was."""
+        from ...kernels.cpu.runtime.jit import raised_by
+
+        name = raised_by()
+        if name in self.source.functions:
+            error.add_note(f"Raised by {self._described(name)}.")
+        elif name is not None:
+            error.add_note(f"Raised by the kernel {name!r}.")
+
+    def _described(self, name: str) -> str:
+        """A user's own function, by its name in the source."""
+        found = re.fullmatch(r"(.*)_(forward|backward)(_\d+)?", name)
+        role, operation = (found[2], found[1]) if found else ("own", name)
+        function = self.source.functions[name].py_func
+        place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+        return f"{function.__name__!r}, the {role} function of CustomOperation {operation!r} ({place})"
+
+
+class StepRun(Run):
+    """A step with its arguments."""
+
+    def __init__(self, runner: StepRunner, arguments: list):
+        self._module, self._places, self._arguments = runner.module, runner.places, arguments
+
+    def once(self, **changed) -> None:
+        for name, value in changed.items():
+            place = self._places.get(name)  # None: the step doesn't need it
+            if place is not None:
+                self._arguments[place] = value
+        self._module.step(*self._arguments)
+
+    def many(self, count: int, steps_per_result: int) -> None:
+        place = self._places["results"]
+        self._arguments[place] = np.atleast_2d(self._arguments[place])
+        self._module.run_steps(count, steps_per_result, *self._arguments)
+
+
+class QuickCall:
+    """A step bound to one shape of its only input: one call of compiled code, in the caller's thread.
+
+    values: every other argument of a run, by name; result: an array like the output.
+    """
+
+    def __init__(self, runner: StepRunner, result: np.ndarray, values: dict):
+        self._runner, self._free, self._values = runner, runner.free, values
+        self._batch, self._output = len(result), (result.shape, result.dtype)
+        self._function = runner.module.step_compiled
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        try:
+            workspace = self._free.pop()
+        except IndexError:
+            workspace = Workspace()
+        try:
+            before, after = workspace.bound.get(self._batch) or self._bind(workspace)
+            result = np.empty(*self._output)
+            self._function(*before, x, result, *after)
+        except Exception as error:
+            self._runner.explain(error)
+            raise
+        finally:
+            self._free.append(workspace)
+        return result
+
+    def _bind(self, workspace: Workspace) -> tuple:
+        """The arguments before and after the input and the output."""
+        runner = self._runner
+        arrays = {**self._values, "x": None, "predictions": None}
+        arguments = runner.bind(workspace, self._batch, (1, 1), arrays)
+        at = runner.places["x"]  # "predictions" comes next
+        bound = workspace.bound[self._batch] = tuple(arguments[:at]), tuple(arguments[at + 2 :])
+        return bound
