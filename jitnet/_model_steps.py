@@ -2,13 +2,15 @@
 
 import re
 
+import numpy as np
+
 from . import _compilation, ops
 from ._fixed import fix, noticed, tracing
 from ._registry import snake_case
 from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm
-from .core import trace
+from .core import checks, trace
 from .core.errors import invalid
 from .core.locks import building
 from .core.operations.base import display
@@ -358,6 +360,33 @@ class ModelSteps:
         if mode in ("train", "evaluate"):
             self._require_compiled("step_source")
         return self._shown_step(modes[mode], fuse).source
+
+    def jitted_predict(self, batch_size: int = 1):
+        """A prediction for your own ``@njit`` functions: ``(function, state)``.
+
+        There, ``function(state, x, predictions)`` writes the outputs for x (batch_size, ...) into the array predictions
+        (batch_size, ...), both C-contiguous and of the model's dtypes; of several inputs and outputs, each is an
+        argument, the inputs first.  It allocates nothing and runs in the calling thread.  A function that calls it may
+        be compiled with ``cache=True``.
+
+        state: a tuple with the model's arrays, to be passed on as it is.  It sees the weights as they are when it is
+        used, trained or assigned meanwhile; other numbers, say a slope of an activation that was assigned, as they are
+        now.  The memory that the step computes in belongs to it, so threads that run at once need one each: another
+        call of this method gives another state, for an equal function.
+
+        Raises ValueError for a model that draws random numbers in predictions; in compiled code for arrays of another
+        shape, and for a state that belongs to another function (Numba takes functions for constants).
+        """
+        batch_size = checks.integer(type(self).__name__, "batch_size", batch_size, 1)
+        step = self._step("predict")
+        if step.random:
+            raise ValueError(f"The model {self.name!r} draws random numbers in predictions, with seeds from Python.")
+        given = {name: (x.dtype, (batch_size, *x.shape[1:])) for name, x in step.inputs.items()}
+        outputs = zip(step.output_arguments, self.outputs, strict=True)
+        given |= {name: (x.dtype, (batch_size, *x.shape[1:])) for name, x in outputs}
+        values = {"seed": 0, "t": 0, "results": np.zeros(step.results)}
+        values["hyperparameters"] = step.hyperparameter_table(0, 1, self._iteration())[0]
+        return step.runner.jitted(batch_size, given, step.output_arguments, values)
 
     def _shown_step(self, mode: str, fuse: bool = True) -> Step:
         """The step of a mode; of the user's own the one that ran last, which knows its data."""

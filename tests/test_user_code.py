@@ -16,7 +16,7 @@ import jitnet
 from jitnet import layers
 from jitnet.kernels.cpu import dense, elementwise
 from jitnet.kernels.cpu.runtime import generated, jit, machine_code
-from jitnet.step import Workspace
+from jitnet.targets.cpu.memory import Workspace
 
 units, wanted = int(sys.argv[1]), sys.argv[2].split(",")
 if "changed" in wanted:
@@ -40,9 +40,9 @@ def prediction_of(*parts):
     step = model._step("predict")
     y = np.zeros((4, 2), np.float32)
     values = dict(x=x, seed=0, t=0, results=np.zeros(step.results), predictions=y)
-    arguments = tuple(step.bind(Workspace(), 4, **values))
-    step._compile_once(arguments)
-    return model, step.module.step_compiled, arguments, y
+    arguments = tuple(step.runner.bind(Workspace(), 4, (1, 1), values))
+    step.runner.compile(arguments)
+    return model, step.runner.module.step_compiled, arguments, y
 
 
 x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)

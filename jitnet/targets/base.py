@@ -81,6 +81,15 @@ class Runner:
         return None
 
 
+    def jitted(self, batch: int, given: dict[str, tuple[str, tuple]], written: list[str], values: dict):
+        """``(function, state)`` for callers' own ``@njit`` functions: ``function(state, *arrays)`` runs a step.
+
+        given: {argument: (dtype, shape)} of the caller's arrays, in their order; written: those that the step writes.
+        values: the other arrays and numbers of a run, by name.
+        """
+        raise ValueError("Compiled code of the CPU can't call a step of this target.")
+
+
 class Run:
     """A step that is bound to arrays."""
 

@@ -142,6 +142,11 @@ class StepRunner(Runner):
         quick = len(result) and self.work(len(result)) < thresholds.PARALLEL_WORK
         return QuickCall(self, result, arrays) if quick else None
 
+    def jitted(self, batch: int, given: dict, written: list[str], values: dict):
+        from .jitted import jitted
+
+        return jitted(self, batch, given, written, values)
+
     def threads(self, batch: int, compiled: bool) -> tuple[int, int]:
         """Threads for the sections, and for the optimizer's update: one where more would not pay."""
         least = thresholds.SINGLE_CHUNK_WORK if compiled else thresholds.PARALLEL_WORK
