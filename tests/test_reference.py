@@ -267,7 +267,9 @@ def test_a_whole_model_on_the_reference_target(monkeypatch):
         loss = jitnet.losses.SparseCategoricalCrossentropy(from_logits=True)
         logs = []
         for compiled in (False, True):
-            optimizer = jitnet.optimizers.Adam(schedule)
+            # some sections run every third step, others every fourth
+            averaged = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 4}
+            optimizer = jitnet.optimizers.Adam(schedule, gradient_accumulation_steps=3, **averaged)
             model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=compiled)
             history = model.fit(x, y, 5, 2, verbose=0).history  # the last batch has two samples
             logs += [history["loss"], history["accuracy"], model.evaluate(x, y, 8, verbose=0)]
