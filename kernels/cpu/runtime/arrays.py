@@ -3,8 +3,9 @@
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
+
+from ...compiler import intrinsic
 
 SCRATCH = 256  # elements of ``scratch``: 1 or 2 KiB, of which a kernel takes a few (a guess: not measured)
 _INT = ir.IntType(64)

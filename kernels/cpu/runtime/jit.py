@@ -23,16 +23,15 @@ from types import FunctionType
 import llvmlite.binding
 import numba
 import numpy
-from llvmlite.binding import newpassmanagers
-from llvmlite.binding.ffi import ObjectRef
 from numba import types
 from numba.core import cgutils, sigutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.typing import signature as make_signature
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
+from ...compiler import intrinsic, machine  # noqa: F401 (the latter lets llvmlite free its pass managers)
 from ...locks import across_forks
 from . import cache, exceptions, machine_code
 from .generated import living_module, module_name
@@ -158,19 +157,6 @@ class _Cache(FunctionCache):
 
 
 # ---- memory
-
-
-def _dispose_of_pass_managers() -> None:
-    """Let llvmlite free LLVM's pass managers, which it makes for each function and module: 16 to 55 KiB each time.
-
-    Its classes inherit the method that does so behind an empty one of the same name (llvmlite 0.47 to 0.50).
-    """
-    for manager in (newpassmanagers.ModulePassManager, newpassmanagers.FunctionPassManager):
-        if manager._dispose is ObjectRef._dispose:
-            manager._dispose = newpassmanagers.NewPassManager._dispose
-
-
-_dispose_of_pass_managers()
 
 
 def _forget_intermediate_code(dispatcher, arguments, linked: bool) -> None:
@@ -348,15 +334,15 @@ def kernel(function):
     return _kernel(function, OPTIONS)
 
 
-def written(dispatcher, source: str):
-    """A kernel that was made of a template and keeps its ``source``, which ``inspect`` would look for in a file."""
-    dispatcher.source = source.strip() + "\n"
-    return dispatcher
+def written(function, source: str):
+    """A function that was made of a template and keeps its ``source``, which ``inspect`` would look for in a file."""
+    getattr(function, "py_func", function).source = source.strip() + "\n"
+    return function
 
 
 def kernel_source(dispatcher) -> str:
     """The source of a kernel."""
-    return getattr(dispatcher, "source", None) or inspect.getsource(dispatcher.py_func)
+    return getattr(dispatcher.py_func, "source", None) or inspect.getsource(dispatcher.py_func)
 
 
 def exact_kernel(function):
@@ -370,6 +356,7 @@ def _dispatcher(function, options=OPTIONS, part: bool = False):
 
 
 def _kernel(function, options):
+    function.compiled_with = {"fastmath": bool(options["fastmath"])}
     dispatcher = _dispatcher(function, options)
     dispatcher._cache = _Cache(function)
     return _called_by_symbol(dispatcher, function.__name__)
@@ -441,4 +428,5 @@ def scalar(function, inline: bool = False, **options):
         scope = {**function.__globals__, "real": real}
         return FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
 
+    function.compiled_with = {"inline": inline, **({"fastmath": bool(options["fastmath"])} if options else {})}
     return function

@@ -7,8 +7,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from ...compiler import intrinsic
 from . import exceptions
 
 _INT = ir.IntType(64)

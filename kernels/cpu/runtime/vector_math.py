@@ -18,9 +18,10 @@ from types import FunctionType
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
-from .jit import scalar
+from ...compiler import intrinsic
+from .jit import scalar, written
 
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 
@@ -66,8 +67,9 @@ def _horner(name, *coefficients):
     for coefficient in coefficients[1:]:
         body = f"multiply_add({body}, x, np.float32({coefficient!r}))"
     scope = {"np": np, "multiply_add": _multiply_add}
-    exec(f"def {name}(x):\n    return {body}\n", scope)
-    return scalar(scope[name], inline=True)
+    source = f"def {name}(x):\n    return {body}\n"
+    exec(source, scope)
+    return scalar(written(scope[name], source), inline=True)
 
 
 _exp_polynomial = _horner(
@@ -277,6 +279,7 @@ _SINGLE = {
 def _register(function, single):
     # a copy, because the name itself stands for the choice
     double = scalar(FunctionType(function.__code__, function.__globals__, f"{function.__name__}_double"))
+    function.compiled_with, function.single = {}, single
 
     @overload(function, inline="always")
     def choose(x):

@@ -16,13 +16,15 @@ Sums run over the reduction in one order that does not depend on a tile's size o
 depend on how the work is split.
 """
 
+import functools
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+
+from jitnet.kernels.compiler.intrinsics import Tile
 
 _POINTER = ir.PointerType()
 _INT = ir.IntType(64)
@@ -277,6 +279,15 @@ class Emitter:
         return values
 
 
+@functools.cache
+def _sources_hash() -> bytes:
+    """Hash of the recipes' sources, and of LLVM's version, which they ask for."""
+    digest = hashlib.sha256(repr(llvmlite.binding.llvm_version_info).encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
 def _tile_function(module, name, dtype, lanes, arguments, emit, constants, hardware_masks=True):
     """The function of ``module`` with ``arguments`` integers whose body is ``emit(emitter, *arguments)``."""
     digest = hashlib.sha256(repr((dtype, lanes, hardware_masks, sorted(constants.items()))).encode()).hexdigest()[:16]
@@ -296,37 +307,24 @@ def _tile_function(module, name, dtype, lanes, arguments, emit, constants, hardw
 
 
 def _tile(name, dtype, lanes, arguments, emit, constants, hardware_masks=True):
-    """Intrinsic ``tile((argument, ...))`` of integers whose body is ``emit(emitter, *arguments)``."""
-    signature = types.void(types.UniTuple(types.intp, arguments))
+    """``tile((argument, ...))`` of integers whose body is ``emit(emitter, *arguments)``."""
 
-    def codegen(context, builder, signature, packed):
-        function = _tile_function(builder.module, name, dtype, lanes, arguments, emit, constants, hardware_masks)
-        builder.call(function, [builder.extract_value(packed[0], i) for i in range(arguments)])
-        return context.get_dummy_value()
+    def recipe(module, _):
+        return _tile_function(module, name, dtype, lanes, arguments, emit, constants, hardware_masks)
 
-    @intrinsic
-    def tile(typingctx, values):
-        return signature, codegen
-
-    return tile
+    identity = repr((name, dtype, lanes, hardware_masks, sorted(constants.items()))).encode() + _sources_hash()
+    return Tile(name, arguments, recipe, identity)
 
 
 def _tile_of_type(name, lanes, arguments, emit, constants, hardware_masks=True):
-    """Intrinsic ``tile(like, (argument, ...))``: vectors have ``lanes(dtype)`` elements like the array ``like``."""
+    """``tile(like, (argument, ...))``: vectors have ``lanes(dtype)`` elements like the array ``like``."""
 
-    @intrinsic
-    def tile(typingctx, like, values):
-        dtype = str(like.dtype)
+    def recipe(module, dtype):
+        return _tile_function(module, name, dtype, lanes(dtype), arguments, emit, constants, hardware_masks)
 
-        def codegen(context, builder, signature, packed):
-            given = dtype, lanes(dtype), arguments, emit, constants, hardware_masks
-            function = _tile_function(builder.module, name, *given)
-            builder.call(function, [builder.extract_value(packed[1], i) for i in range(arguments)])
-            return context.get_dummy_value()
-
-        return types.void(like, types.UniTuple(types.intp, arguments)), codegen
-
-    return tile
+    widths = lanes("float32"), lanes("float64")
+    identity = repr((name, widths, hardware_masks, sorted(constants.items()))).encode() + _sources_hash()
+    return Tile(name, arguments, recipe, identity, typed=True)
 
 
 def _finish(emitter, results, epilogue, pointers, bias, auxiliary, masks):

@@ -1,0 +1,95 @@
+"""From LLVM's text to an object file: the processor, the passes, the emission, all as in Numba."""
+
+import functools
+import threading
+from typing import NamedTuple
+
+import llvmlite.binding as llvm
+from llvmlite.binding import newpassmanagers
+from llvmlite.binding.ffi import ObjectRef
+
+
+class Machine(NamedTuple):
+    """A processor: LLVM's name of it, its features as LLVM takes them, and the system, as a triple."""
+
+    name: str
+    features: str
+    triple: str
+
+
+def _dispose_of_pass_managers() -> None:
+    """Let llvmlite free LLVM's pass managers, of which each takes 16 to 55 KiB.
+
+    Its classes inherit the method that does so behind an empty one of the same name (llvmlite 0.47 to 0.50).
+    """
+    for manager in (newpassmanagers.ModulePassManager, newpassmanagers.FunctionPassManager):
+        if manager._dispose is ObjectRef._dispose:
+            manager._dispose = newpassmanagers.NewPassManager._dispose
+
+
+_dispose_of_pass_managers()
+
+
+@functools.cache
+def host() -> Machine:
+    """The processor that this process runs on."""
+    return Machine(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvm.get_process_triple())
+
+
+_local = threading.local()
+
+
+def target_machine(machine: Machine, level: int):
+    """What emits code; one for each thread, because LLVM's has state."""
+    made = vars(_local).setdefault("machines", {})
+    if (machine, level) not in made:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        target = llvm.Target.from_triple(machine.triple)
+        reloc = "static" if machine.triple.startswith(("x86", "i686")) else "default"
+        made[machine, level] = target.create_target_machine(
+            cpu=machine.name, features=machine.features, opt=level, reloc=reloc, codemodel="jitdefault", jit=True
+        )
+    return made[machine, level]
+
+
+def _run_passes(module, machine, level: int, vectorize: bool) -> None:
+    options = llvm.PipelineTuningOptions(speed_level=level)
+    options.loop_vectorization = vectorize
+    options.slp_vectorization = False
+    builder = llvm.PassBuilder(target_machine(machine, 3), options)
+    manager = builder.getModulePassManager()
+    if level == 0:
+        manager.add_loop_rotate_pass()
+        manager.add_instruction_combine_pass()
+        manager.add_jump_threading_pass()
+    manager.run(module, builder)
+    manager.close()
+
+
+def parsed(text: str, machine: Machine):
+    module = llvm.parse_assembly(text)
+    module.triple = machine.triple
+    module.data_layout = str(target_machine(machine, 3).target_data)
+    return module
+
+
+def optimised(translation, machine: Machine, level: int = 3):
+    """LLVM's module of a translation, after its passes."""
+    module = parsed(translation.text, machine)
+    for text in translation.parts:
+        part = parsed(text, machine)
+        _run_passes(part, machine, level, True)
+        module.link_in(part)
+    for function in module.functions:
+        if not function.is_declaration and function.name != translation.symbol:
+            function.linkage = "internal"
+    if level:
+        _run_passes(module, machine, level, True)
+    return module
+
+
+def object_code(translation, machine: Machine | None = None, level: int = 3) -> bytes:
+    """The object file of a translation."""
+    machine = machine or host()
+    return target_machine(machine, level).emit_object(optimised(translation, machine, level))

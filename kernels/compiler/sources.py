@@ -1,0 +1,110 @@
+"""The source of a function as a tree, and a hash of all that its machine code is made of."""
+
+import ast
+import functools
+import hashlib
+import linecache
+import types
+from pathlib import Path
+
+import numpy as np
+
+from .intrinsics import Intrinsic, Tile
+from .types import TranslationError
+
+
+def python_function(value):
+    """The Python function of a kernel or a scalar function, None for anything else."""
+    value = getattr(value, "py_func", value)
+    return value if isinstance(value, types.FunctionType) else None
+
+
+def options_of(function) -> dict:
+    """What ``kernel`` or ``scalar`` said of a function."""
+    return getattr(function, "compiled_with", {})
+
+
+@functools.lru_cache(64)
+def _functions(file: str, text: str) -> dict[int, ast.FunctionDef]:
+    """The functions of a file by their first lines."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            found[min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])] = node
+    return found
+
+
+def tree_of(function) -> tuple[ast.FunctionDef, str]:
+    """The definition of a function, and the file that it is in."""
+    code = function.__code__
+    file, written = code.co_filename, getattr(function, "source", None)
+    if written is not None:  # of a template: its lines are counted from its beginning
+        nodes = _functions(f"{file}:{code.co_name}", written)
+        return next(node for node in nodes.values() if node.name == code.co_name), f"{file} ({code.co_name})"
+    text = "".join(linecache.getlines(file))
+    node = _functions(file, text).get(code.co_firstlineno)
+    if node is None or node.name != code.co_name:
+        raise TranslationError(f"{file}:{code.co_firstlineno}: the source of {code.co_name} is not there")
+    return node, file
+
+
+@functools.cache
+def compiler_hash() -> bytes:
+    """Hash of this compiler's own source."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def source_hash(function) -> bytes:
+    """Hash of a function, and of all that it reads and calls: what two compilations have in common."""
+    digest = hashlib.sha256()
+    _add_function(digest, function, set())
+    return digest.digest()
+
+
+def _add_function(digest, function, seen) -> None:
+    if function in seen:
+        digest.update(f"again {function.__qualname__}".encode())
+        return
+    seen.add(function)
+    digest.update(repr((function.__qualname__, sorted(options_of(function).items(), key=str))).encode())
+    digest.update(repr(function.__defaults__).encode())
+    _add_code(digest, function.__code__)
+    for cell in function.__closure__ or ():
+        _add_value(digest, cell.cell_contents, function.__code__, seen)
+    for name in function.__code__.co_names:
+        if name in function.__globals__:
+            digest.update(name.encode())
+            _add_value(digest, function.__globals__[name], function.__code__, seen)
+    if (single := getattr(function, "single", None)) is not None:
+        _add_function(digest, single, seen)
+
+
+def _add_code(digest, code) -> None:
+    digest.update(code.co_code)
+    digest.update(repr((code.co_names, code.co_varnames, code.co_freevars, code.co_argcount)).encode())
+    for constant in code.co_consts[1 if code.co_consts[:1] and isinstance(code.co_consts[0], str) else 0 :]:
+        digest.update(repr(constant).encode())
+
+
+def _add_value(digest, value, code, seen) -> None:
+    function = python_function(value)
+    if function is not None:
+        _add_function(digest, function, seen)
+    elif isinstance(value, Tile):
+        digest.update(value.identity)
+    elif isinstance(value, Intrinsic):
+        digest.update(value.name.encode())
+    elif isinstance(value, types.ModuleType):
+        digest.update(value.__name__.encode())
+        for name in code.co_names:
+            attribute = getattr(value, name, None)
+            if attribute is not None and not isinstance(attribute, types.ModuleType):
+                if python_function(attribute) is not None or isinstance(attribute, Intrinsic):
+                    _add_value(digest, attribute, code, seen)
+                elif isinstance(attribute, (int, float, str, tuple, np.generic)):
+                    digest.update(repr((type(attribute), attribute)).encode())
+    else:
+        digest.update(repr((type(value), value)).encode())
