@@ -12,7 +12,9 @@ from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPoo
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm
 from jitnet.core.settings import Setting
-from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
+from jitnet.kernels.cpu.runtime.dispatchers import (
+    numba,  # with jitnet's settings, which must come before the first import
+)
 from jitnet.kernels.scalar import activations
 
 suite = Suite()

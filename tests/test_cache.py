@@ -434,7 +434,7 @@ if user:
     read_all = struct.pack("6I", 4, 4, 0, 0, 0, 0)
     assert libc.capset(struct.pack("Ii", 0x20080522, 0), read_all) == 0
 import numpy as np, jitnet
-from jitnet.kernels.cpu.runtime import jit as _jit
+from jitnet.kernels.cpu.runtime import dispatchers as _jit
 compiled = []
 save = _jit._Cache.save_overload
 _jit._Cache.save_overload = lambda *a: (compiled.append(1), save(*a))

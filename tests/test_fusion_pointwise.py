@@ -140,7 +140,7 @@ def test_what_changes_later_is_not_computed_again():
 def test_a_long_chain_over_many_arrays_is_vectorised():
     import numba
 
-    from jitnet.kernels.cpu.runtime.jit import OPTIONS
+    from jitnet.kernels.cpu.runtime.dispatchers import OPTIONS
 
     def sums(*xs):
         total = xs[0]

@@ -11,7 +11,7 @@ import ctypes, gc, os, sys
 import numpy as np
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu.runtime import generated, jit, machine_code
+from jitnet.kernels.cpu.runtime import dispatchers, generated, machine_code
 
 free_pages = getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)
 
@@ -52,7 +52,7 @@ print(growth(dense), growth(convolutional))
 settle()
 print(*(sum(name.startswith(start) for name in sys.modules) for start in ("jitnet_step_", "k_")))
 print(sum(type(x).__name__ == "ExecutionEngine" and not x.closed for x in gc.get_objects()))
-print(sum(module.startswith("k_") for module, *_ in filter(None, jit._KERNELS.values())))
+print(sum(module.startswith("k_") for module, *_ in filter(None, dispatchers._KERNELS.values())))
 
 # what was dropped is made again, from the cache; what is in use is never dropped
 shape, parts = convolutional(7)

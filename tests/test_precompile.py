@@ -16,7 +16,7 @@ import time
 import numpy as np
 import jitnet
 from jitnet import layers
-from jitnet.kernels.cpu.runtime import jit as _jit, precompile
+from jitnet.kernels.cpu.runtime import dispatchers as _jit, precompile
 
 jitnet.set_num_threads({threads})
 counts = []

@@ -35,7 +35,9 @@ from jitnet.kernels.cpu import metrics as metric_kernels
 from jitnet.kernels.cpu import reduction as reduction_kernels
 from jitnet.kernels.cpu.fast import pointwise
 from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_kernel
-from jitnet.kernels.cpu.runtime.jit import numba  # with jitnet's settings, which must come before the first import
+from jitnet.kernels.cpu.runtime.dispatchers import (
+    numba,  # with jitnet's settings, which must come before the first import
+)
 from jitnet.layers.base import REGISTRY as LAYERS
 
 PAYLOADS = [
@@ -244,8 +246,8 @@ def test_names_of_custom_operations():
             y = ops.CustomOperation(function, name=name)(y)
         model = jitnet.Model(inputs, y)
         step = model._step("predict")
-        assert len(step._functions) == len(names)
-        check_source(step.source, step._functions)
+        assert len(step.runner.source.functions) == len(names)
+        check_source(step.source, step.runner.source.functions)
         return model
 
     network([*NAMES, "dense.dense", "shape.copy", "region_1", "forward"])

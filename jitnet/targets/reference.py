@@ -145,7 +145,7 @@ def _plain(opcode: str) -> tuple:
 @functools.cache
 def _users(function):
     """A user's own function as the CPU's steps call it."""
-    from ..kernels.cpu.runtime.jit import user_kernel
+    from ..kernels.cpu.runtime.dispatchers import user_kernel
 
     return user_kernel(function, function.__name__)
 

@@ -6,6 +6,7 @@ from . import types
 from .types import ITEMSIZE, LLVM, TranslationError, is_float, is_signed
 from .values import Array, Number, Static, Tuple, Undefined, integer
 
+# reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FLAGS = "nsz arcp contract afn reassoc "
 _INTEGER = {"+": "add", "-": "sub", "*": "mul", "&": "and", "|": "or", "^": "xor"}
 _FLOAT = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
@@ -309,7 +310,7 @@ class Emitter:
             return Number(type_, None, bool(value) if type_ == "bool" else types.wrapped(type_, value))
         for one, other in ((a, b), (b, a)):
             if one.known and not is_float(type_) and type_ != "bool":
-                if operator == "*" and one.constant == 1 or operator == "+" and one.constant == 0:
+                if (operator == "*" and one.constant == 1) or (operator == "+" and one.constant == 0):
                     return other
         if operator == "-" and b.known and b.constant == 0:
             return a

@@ -89,6 +89,13 @@ def optimised(translation, machine: Machine, level: int = 3):
     return module
 
 
+def object_of(text: str, machine: Machine, level: int = 3) -> bytes:
+    """The object file of a module's text."""
+    module = parsed(text, machine)
+    _run_passes(module, machine, level, True)
+    return target_machine(machine, level).emit_object(module)
+
+
 def object_code(translation, machine: Machine | None = None, level: int = 3) -> bytes:
     """The object file of a translation."""
     machine = machine or host()

@@ -12,7 +12,6 @@ from .sources import options_of, python_function
 from .types import ArrayType, TranslationError, in_memory, is_float
 from .values import Array, Number, Static, Tuple, Undefined, integer
 
-
 _KIND = "KIND OF RESULT"
 
 

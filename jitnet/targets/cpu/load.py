@@ -20,7 +20,7 @@ def load(source: str, functions: dict, generated) -> object:
     if module is None:
         module = generated_module(f"jitnet_step_{digest}", source)
         if functions:
-            from ...kernels.cpu.runtime.jit import user_kernel
+            from ...kernels.cpu.runtime.dispatchers import user_kernel
 
             module.functions = functions  # whose identities are in the key
             for function_name, function in functions.items():

@@ -59,7 +59,7 @@ class StepRunner(Runner):
             return
         from numba.core.errors import NumbaError
 
-        from ...kernels.cpu.runtime.jit import array_type
+        from ...kernels.cpu.runtime.dispatchers import array_type
 
         for name, *arguments in self.source.kernel_calls:
             if name in functions:
@@ -174,7 +174,7 @@ class StepRunner(Runner):
 
     def explain(self, error: Exception) -> None:
         """Note at an exception that compiled code raised which kernel it was."""
-        from ...kernels.cpu.runtime.jit import raised_by
+        from ...kernels.cpu.runtime.dispatchers import raised_by
 
         name = raised_by()
         if name in self.source.functions:

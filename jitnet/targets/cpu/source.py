@@ -373,7 +373,7 @@ class StepWriter:
             file = type(kernel).__module__.removeprefix("jitnet.").replace(".", "/")
             imports.append(f"from {module_name(kernel.source)} import {kernel.name}{alias}  # written by {file}.py")
         # another source of a kernel makes another module, since Numba caches a section with the kernels' symbols
-        from ...kernels.cpu.runtime.jit import module_hash
+        from ...kernels.cpu.runtime.hashes import module_hash
 
         hashes = ", ".join(f"{m} {module_hash(m)}" for m in sorted(modules))
         return [f"# kernels: {hashes}", "", *imports]

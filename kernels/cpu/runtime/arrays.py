@@ -1,11 +1,9 @@
 """Arrays in kernels without allocation: views of memory, arrays on the stack, addresses, and promises to LLVM."""
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.np.arrayobj import make_array, populate_array
 
 from ...compiler import intrinsic
+from .lazily import numba
 
 SCRATCH = 256  # elements of ``scratch``: 1 or 2 KiB, of which a kernel takes a few (a guess: not measured)
 _INT = ir.IntType(64)
@@ -17,23 +15,23 @@ def view(typingctx, base, offset, shape, dtype):
 
     Nothing is copied, allocated or reference-counted: the caller keeps ``base`` alive.
     """
-    array_type = types.Array(dtype.dtype, len(shape), "C")
-    signature = array_type(base, types.intp, shape, dtype)
+    array_type = numba.types.Array(dtype.dtype, len(shape), "C")
+    signature = array_type(base, numba.types.intp, shape, dtype)
 
     def codegen(context, builder, signature, arguments):
         base_type, _, shape_type, _ = signature.args
-        source = make_array(base_type)(context, builder, arguments[0])
-        result = make_array(signature.return_type)(context, builder)
+        source = numba.np.arrayobj.make_array(base_type)(context, builder, arguments[0])
+        result = numba.np.arrayobj.make_array(signature.return_type)(context, builder)
         address = builder.add(builder.ptrtoint(source.data, ir.IntType(64)), arguments[1])
-        itemsize = context.get_constant(types.intp, dtype.dtype.bitwidth // 8)
+        itemsize = context.get_constant(numba.types.intp, dtype.dtype.bitwidth // 8)
         dimensions = [
-            context.cast(builder, builder.extract_value(arguments[2], i), shape_type[i], types.intp)
+            context.cast(builder, builder.extract_value(arguments[2], i), shape_type[i], numba.types.intp)
             for i in range(len(shape_type))
         ]
         strides = [itemsize]
         for dimension in reversed(dimensions[1:]):
             strides.insert(0, builder.mul(strides[0], dimension))
-        populate_array(
+        numba.np.arrayobj.populate_array(
             result,
             data=builder.inttoptr(address, result.data.type),
             shape=dimensions,
@@ -49,14 +47,14 @@ def view(typingctx, base, offset, shape, dtype):
 @intrinsic
 def prefetch(typingctx, array, index):
     """Ask for the cache line of element ``index`` of a C-contiguous array."""
-    signature = types.void(array, types.intp)
+    signature = numba.types.void(array, numba.types.intp)
 
     def codegen(context, builder, signature, arguments):
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        data = numba.np.arrayobj.make_array(signature.args[0])(context, builder, arguments[0]).data
         number = ir.IntType(32)
         pointer_type = ir.PointerType()
         function_type = ir.FunctionType(ir.VoidType(), [pointer_type, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        function = numba.core.cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
         pointer = builder.bitcast(builder.gep(data, [arguments[1]]), pointer_type)
         builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, to keep, data
         return context.get_dummy_value()
@@ -65,20 +63,20 @@ def prefetch(typingctx, array, index):
 
 
 def _on_the_stack(dtype, elements, *others):
-    array_type = types.Array(dtype.dtype, 1, "C")
+    array_type = numba.types.Array(dtype.dtype, 1, "C")
 
     def codegen(context, builder, signature, arguments):
         element = context.get_data_type(dtype.dtype)
-        with builder.goto_entry_block():  # not cgutils.alloca_once, which writes zeros
+        with builder.goto_entry_block():  # not numba.core.cgutils.alloca_once, which writes zeros
             memory = builder.alloca(ir.ArrayType(element, elements))
         memory.align = 64
-        result = make_array(array_type)(context, builder)
-        populate_array(
+        result = numba.np.arrayobj.make_array(array_type)(context, builder)
+        numba.np.arrayobj.populate_array(
             result,
             data=builder.bitcast(memory, result.data.type),
-            shape=[context.get_constant(types.intp, elements)],
-            strides=[context.get_constant(types.intp, dtype.dtype.bitwidth // 8)],
-            itemsize=context.get_constant(types.intp, dtype.dtype.bitwidth // 8),
+            shape=[context.get_constant(numba.types.intp, elements)],
+            strides=[context.get_constant(numba.types.intp, dtype.dtype.bitwidth // 8)],
+            itemsize=context.get_constant(numba.types.intp, dtype.dtype.bitwidth // 8),
             meminfo=None,
         )
         return result._getvalue()
@@ -101,11 +99,11 @@ def stack_array(typingctx, dtype, elements):
 @intrinsic
 def address(typingctx, array, offset):
     """Address of element ``offset`` (in elements from the first) of a C-contiguous array."""
-    signature = types.intp(array, types.intp)
+    signature = numba.types.intp(array, numba.types.intp)
     itemsize = array.dtype.bitwidth // 8
 
     def codegen(context, builder, signature, arguments):
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        data = numba.np.arrayobj.make_array(signature.args[0])(context, builder, arguments[0]).data
         return builder.add(builder.ptrtoint(data, _INT), builder.mul(arguments[1], _INT(itemsize)))
 
     return signature, codegen
@@ -114,13 +112,15 @@ def address(typingctx, array, offset):
 @intrinsic
 def flat(typingctx, array):
     """A C-contiguous array as one row of all its elements; LLVM still sees that it is the argument's memory."""
-    result_type = types.Array(array.dtype, 1, "C")
+    result_type = numba.types.Array(array.dtype, 1, "C")
 
     def codegen(context, builder, signature, arguments):
-        given = make_array(signature.args[0])(context, builder, arguments[0])
-        result = make_array(result_type)(context, builder)
+        given = numba.np.arrayobj.make_array(signature.args[0])(context, builder, arguments[0])
+        result = numba.np.arrayobj.make_array(result_type)(context, builder)
         size = given.itemsize
-        populate_array(result, data=given.data, shape=[given.nitems], strides=[size], itemsize=size, meminfo=None)
+        numba.np.arrayobj.populate_array(
+            result, data=given.data, shape=[given.nitems], strides=[size], itemsize=size, meminfo=None
+        )
         return result._getvalue()
 
     return result_type(array), codegen
@@ -139,4 +139,4 @@ def separate_arrays(typingctx):
                 argument.add_attribute("noalias")
         return context.get_dummy_value()
 
-    return types.void(), codegen
+    return numba.types.void(), codegen

@@ -25,8 +25,8 @@ from numba.core.errors import NumbaError
 
 from . import cache
 from .compiling_process import COMMAND, end_with, next_task
+from .dispatchers import array_type
 from .generated import source_of
-from .jit import array_type
 from .threads import get_num_threads
 
 LEAST = 2  # functions for which a copy of the process pays

@@ -11,6 +11,8 @@ import re
 
 import llvmlite.binding as llvm
 
+from ...compiler.machine import Machine
+
 
 def settings() -> tuple[str | None, str | None, bool]:
     """Name and features that the user gave, and whether features named avx... of the host count."""
@@ -49,6 +51,11 @@ def feature_text() -> str:
     """The features as Numba hands them to LLVM."""
     _, given, avx = settings()
     return _host_features(avx).flatten() if given is None else given
+
+
+def machine() -> Machine:
+    """What code is compiled for."""
+    return Machine(name(), feature_text(), llvm.get_process_triple())
 
 
 def has(*features: str) -> bool:

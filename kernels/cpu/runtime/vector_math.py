@@ -17,11 +17,10 @@ from types import FunctionType
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import overload
 
 from ...compiler import intrinsic
 from .jit import scalar, written
+from .lazily import numba, with_numba
 
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 
@@ -34,7 +33,7 @@ def _multiply_add(typingctx, a, b, c):
         function = function or ir.Function(builder.module, function_type, "llvm.fmuladd.f32")
         return builder.call(function, arguments)
 
-    return types.float32(types.float32, types.float32, types.float32), codegen
+    return numba.types.float32(numba.types.float32, numba.types.float32, numba.types.float32), codegen
 
 
 @intrinsic
@@ -44,19 +43,19 @@ def _nearest(typingctx, x):
         function = function or ir.Function(builder.module, ir.FunctionType(_FLOAT, [_FLOAT]), "llvm.rint.f32")
         return builder.call(function, arguments)
 
-    return types.float32(types.float32), codegen
+    return numba.types.float32(numba.types.float32), codegen
 
 
 @intrinsic
 def _bits(typingctx, x):
-    return types.int32(types.float32), lambda context, builder, signature, arguments: builder.bitcast(
+    return numba.types.int32(numba.types.float32), lambda context, builder, signature, arguments: builder.bitcast(
         arguments[0], _INT
     )
 
 
 @intrinsic
 def _from_bits(typingctx, x):
-    return types.float32(types.int32), lambda context, builder, signature, arguments: builder.bitcast(
+    return numba.types.float32(numba.types.int32), lambda context, builder, signature, arguments: builder.bitcast(
         arguments[0], _FLOAT
     )
 
@@ -281,11 +280,12 @@ def _register(function, single):
     double = scalar(FunctionType(function.__code__, function.__globals__, f"{function.__name__}_double"))
     function.compiled_with, function.single = {}, single
 
-    @overload(function, inline="always")
     def choose(x):
-        if x == types.float32:
+        if x == numba.types.float32:
             return lambda x: single(x)
         return lambda x: double(x)
+
+    with_numba(lambda: numba.extending.overload(function, inline="always")(choose))
 
 
 for _function, _single in _SINGLE.items():

@@ -5,23 +5,23 @@ A worker looks out for regions while steps are being run and a moment longer; th
 
 import atexit
 import contextlib
+import ctypes
+import functools
 import os
 import threading
 
-from numba import types
-
 from ...locks import across_forks
-from .jit import compile_function
-from .parallel import RUNNING, STOP, state, work_for_others
+from . import pool
+from .pool import RUNNING, STOP, state
 
 _workers: list["_Worker"] = []
 _lock = across_forks(threading.Lock())  # of the list of workers and of state[RUNNING]
 
 
-@compile_function
-def serve(number):
-    """Help until there is nothing to do for a while."""
-    work_for_others(number)
+@functools.cache
+def _serve():
+    """A function of a worker's number: help until there is nothing to do for a while."""
+    return ctypes.CFUNCTYPE(None, ctypes.c_int64)(pool.load()[pool.SERVE])
 
 
 class _Worker:
@@ -41,6 +41,7 @@ class _Worker:
         self._thread.join()
 
     def _live(self) -> None:
+        serve = _serve()
         while not state[STOP]:
             serve(self.number)
             self.asleep = True
@@ -64,7 +65,7 @@ def running(threads: int):
         yield
         return
     if len(_workers) < threads - 1:
-        serve.compile((types.intp,))
+        _serve()  # by this thread
     counted = False
     try:
         with _lock:

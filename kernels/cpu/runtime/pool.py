@@ -1,0 +1,194 @@
+"""The pool of threads in compiled code: its state, a launch of work for all, and the life of a worker.
+
+Both compilers' code calls it by symbols: ``jitnet_launch(function, record, workers)`` calls ``function(0, record)`` and
+lets workers help, by ``function(worker, record)``; ``jitnet_serve(number)`` is a worker's life.
+"""
+
+import functools
+import platform
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+
+from ...compiler import machine
+from . import processor
+
+_INT = ir.IntType(64)
+_INT32 = ir.IntType(32)
+_POINTER = ir.PointerType()
+_WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
+LAUNCH = "jitnet_launch"
+LAUNCH_TYPE = ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _INT])
+SERVE = "jitnet_serve"
+
+# Elements of the pool's state; every part that several threads write has a cache line of its own.
+REGION = 0  # number of the region << 32 | OPEN | number of workers inside
+FUNCTION, RECORD, WORKERS = 8, 9, 10  # of the region: what to call, and how many workers may help
+RUNNING, STOP = 16, 17  # how many steps are being run; whether the workers shall end
+BUSY = 24  # whether some thread has a region open
+_STATE_SIZE = 32
+_OPEN = 1 << 31
+# turns of a waiting loop, of some 20 ns each, before other threads get the core: the caller soon lets the worker go on
+# that it waits for; a worker keeps its place on its core as long as regions follow each other closely
+_CALLER_TURNS, _WORKER_TURNS = 2000, 50000
+_PATIENCE = 52000  # turns after which a worker that nobody uses falls asleep
+
+_memory = np.zeros(_STATE_SIZE + 8, np.int64)
+state = _memory[-_memory.ctypes.data // 8 % 8 :][:_STATE_SIZE]  # from the start of a cache line
+_STATE_SYMBOL = "jitnet_pool"
+llvmlite.binding.add_symbol(_STATE_SYMBOL, state.ctypes.data)
+_engines: list = []  # LLVM's, which own the machine code
+
+
+def declared(module, name: str, function_type):
+    """The function of this name and type in a module."""
+    return module.globals.get(name) or ir.Function(module, function_type, name)
+
+
+class _Pool:
+    """Emits accesses to the pool's state."""
+
+    def __init__(self, builder):
+        self.builder = builder
+        module = builder.module
+        found = module.globals.get(_STATE_SYMBOL)
+        self.state = found or ir.GlobalVariable(module, ir.ArrayType(_INT, _STATE_SIZE), _STATE_SYMBOL)
+
+    def at(self, element: int):
+        start = self.builder.ptrtoint(self.state, _INT)
+        return self.builder.inttoptr(self.builder.add(start, _INT(8 * element)), _INT.as_pointer())
+
+    def load(self, element: int):
+        return self.builder.load_atomic(self.at(element), "acquire", 8)
+
+    def store(self, value, element: int):
+        self.builder.store_atomic(value, self.at(element), "release", 8)
+
+    def exchange(self, element: int, old, new):
+        """Whether ``old`` was there and is now ``new``."""
+        return self.builder.extract_value(self.builder.cmpxchg(self.at(element), old, new, "acq_rel", "acquire"), 1)
+
+    def wait_a_little(self, turns, most: int):
+        """Part of a waiting loop that has made so many turns; after ``most``, other threads get the core."""
+        builder = self.builder
+        machine = platform.machine().lower()
+        if machine in ("x86_64", "amd64"):
+            pause = declared(builder.module, "llvm.x86.sse2.pause", ir.FunctionType(ir.VoidType(), []))
+            builder.call(pause, [])
+        elif machine in ("aarch64", "arm64"):
+            hint = declared(builder.module, "llvm.aarch64.hint", ir.FunctionType(ir.VoidType(), [_INT32]))
+            builder.call(hint, [_INT32(1)])
+        if platform.system() != "Windows":
+            with builder.if_then(builder.icmp_signed(">", turns, _INT(most)), likely=False):
+                give_up_core = declared(builder.module, "sched_yield", ir.FunctionType(_INT32, []))
+                builder.call(give_up_core, [])
+
+
+def _call(builder, address, arguments):
+    """Call the ``_WORK`` at an address."""
+    builder.call(builder.inttoptr(address, _WORK.as_pointer()), arguments)
+
+
+def _write_launch(module) -> None:
+    function = ir.Function(module, LAUNCH_TYPE, LAUNCH)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    pool = _Pool(builder)
+    work, record, workers = function.args
+    address = builder.ptrtoint(work, _INT)
+    turns = builder.alloca(_INT)
+    here = _INT(0)
+    with builder.if_else(pool.exchange(BUSY, _INT(0), _INT(1))) as (free, occupied):
+        with free:
+            pool.store(address, FUNCTION)
+            pool.store(builder.ptrtoint(record, _INT), RECORD)
+            pool.store(workers, WORKERS)
+            number = builder.add(builder.lshr(pool.load(REGION), _INT(32)), _INT(1))
+            pool.store(builder.or_(builder.shl(number, _INT(32)), _INT(_OPEN)), REGION)
+            _call(builder, address, [here, record])
+            builder.atomic_rmw("and", pool.at(REGION), _INT(~_OPEN), "acq_rel")
+            # nobody can come in any more; wait for those who are inside
+            check, wait, done = (function.append_basic_block(name) for name in ("check", "wait", "done"))
+            builder.store(_INT(0), turns)
+            builder.branch(check)
+            builder.position_at_end(check)
+            inside = builder.and_(pool.load(REGION), _INT(_OPEN - 1))
+            builder.cbranch(builder.icmp_signed("!=", inside, _INT(0)), wait, done)
+            builder.position_at_end(wait)
+            turn = builder.add(builder.load(turns), _INT(1))
+            builder.store(turn, turns)
+            pool.wait_a_little(turn, _CALLER_TURNS)
+            builder.branch(check)
+            builder.position_at_end(done)
+            pool.store(_INT(0), BUSY)
+        with occupied:
+            # another thread of the program has the workers
+            _call(builder, address, [here, record])
+    builder.ret_void()
+
+
+def _write_serve(module) -> None:
+    """The life of worker ``number`` (from 1 on): help in every region, until there is nothing to do for a while."""
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_INT]), SERVE)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    (worker,) = function.args
+    pool = _Pool(builder)
+    last, turns = builder.alloca(_INT), builder.alloca(_INT)
+    builder.store(_INT(0), last)
+    builder.store(_INT(0), turns)
+    names = ("look", "enter", "inside", "idle", "rest", "leave")
+    look, enter, inside, idle, rest, leave = (builder.append_basic_block(name) for name in names)
+    builder.branch(look)
+
+    builder.position_at_end(look)
+    region = pool.load(REGION)
+    number = builder.lshr(region, _INT(32))
+    is_open = builder.icmp_signed("!=", builder.and_(region, _INT(_OPEN)), _INT(0))
+    is_new = builder.icmp_signed("!=", number, builder.load(last))
+    builder.cbranch(builder.and_(is_open, is_new), enter, idle)
+
+    builder.position_at_end(enter)
+    builder.cbranch(pool.exchange(REGION, region, builder.add(region, _INT(1))), inside, look)
+
+    builder.position_at_end(inside)
+    with builder.if_then(builder.icmp_signed("<=", worker, pool.load(WORKERS))):
+        record = builder.inttoptr(pool.load(RECORD), _POINTER)
+        _call(builder, pool.load(FUNCTION), [worker, record])
+    builder.atomic_rmw("sub", pool.at(REGION), _INT(1), "acq_rel")
+    builder.store(number, last)
+    builder.store(_INT(0), turns)
+    builder.branch(look)
+
+    builder.position_at_end(idle)
+    turn = builder.add(builder.load(turns), _INT(1))
+    builder.store(turn, turns)
+    pool.wait_a_little(turn, _WORKER_TURNS)
+    stop = builder.icmp_signed("!=", pool.load(STOP), _INT(0))
+    builder.cbranch(stop, leave, rest)
+
+    builder.position_at_end(rest)
+    unused = builder.icmp_signed("==", pool.load(RUNNING), _INT(0))
+    tired = builder.icmp_signed(">", turn, _INT(_PATIENCE))
+    builder.cbranch(builder.and_(unused, tired), leave, look)
+
+    builder.position_at_end(leave)
+    builder.ret_void()
+
+
+@functools.cache
+def load() -> dict[str, int]:
+    """The addresses of both functions, by their symbols, which compiled code finds from now on."""
+    module = ir.Module("pool")
+    _write_launch(module)
+    _write_serve(module)
+    host = processor.machine()
+    engine = llvmlite.binding.create_mcjit_compiler(
+        llvmlite.binding.parse_assembly(""), machine.target_machine(host, 3)
+    )
+    engine.add_object_file(llvmlite.binding.ObjectFileRef.from_data(machine.object_of(str(module), host)))
+    engine.finalize_object()
+    _engines.append(engine)
+    addresses = {symbol: engine.get_function_address(symbol) for symbol in (LAUNCH, SERVE)}
+    for symbol, address in addresses.items():
+        llvmlite.binding.add_symbol(symbol, address)
+    return addresses
