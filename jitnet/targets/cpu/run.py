@@ -29,6 +29,8 @@ class StepRunner(Runner):
         self._fixed = fixed
         self._module = None
         self._compiled = False
+        self._entries: dict = {}  # of jitnet's own compiler: {name of a function of the step: native.Entry}
+        self.by_section = False  # whether each section is called from Python
 
     @property
     def has_run(self) -> bool:
@@ -72,8 +74,34 @@ class StepRunner(Runner):
                         f"Numba cannot compile {self._described(name)}:\n{error}\nReceived: {received}"
                     ) from None
 
+    def entry(self, name: str, arguments: list, before=()):
+        """A function of the step by jitnet's own compiler; None where Numba compiles the step.
+
+        before: (name, value) of arguments that come before ``arguments``.
+        """
+        if name not in self._entries:
+            with building:
+                if name not in self._entries:
+                    self._entries[name] = self._compiled_by_us(name, arguments, dict(before))
+        return self._entries[name]
+
+    def _compiled_by_us(self, name: str, arguments: list, before: dict):
+        from ...kernels.compiler import TranslationError, type_of
+        from ...kernels.cpu.runtime import native
+
+        if native.compiler() == "numba" or self.source.functions:
+            return None
+        function = getattr(self.module, name)
+        names = [*before, *self.source.arguments]
+        types = [type_of(value) for value in (*before.values(), *arguments)]
+        try:
+            return native.entry(getattr(function, "py_func", function), self.source.text, names, types)
+        except TranslationError as error:
+            native.note_fallback(error)
+            return None
+
     def compile(self, arguments) -> None:
-        """Before the first run: what is not in the cache yet is compiled by several processes."""
+        """Before the first run by Numba: what is not in the cache yet is compiled by several processes."""
         if self._compiled:
             return
         with building:
@@ -134,9 +162,9 @@ class StepRunner(Runner):
         threads = self.threads(batch, compiled)
         with self.workspace() as workspace, self.explained():
             arguments = self.bind(workspace, batch, threads, arrays)
-            self.compile(arguments)
+            run = StepRun(self, arguments)
             with workers.running(max(threads)):
-                yield StepRun(self, arguments)
+                yield run
 
     def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
         quick = len(result) and self.work(len(result)) < thresholds.PARALLEL_WORK
@@ -195,19 +223,37 @@ class StepRun(Run):
     """A step with its arguments."""
 
     def __init__(self, runner: StepRunner, arguments: list):
-        self._module, self._places, self._arguments = runner.module, runner.places, arguments
+        self._runner, self._arguments = runner, arguments
+        self._record = None
 
     def once(self, **changed) -> None:
+        runner = self._runner
+        changed = {name: value for name, value in changed.items() if name in runner.places}  # that the step needs
         for name, value in changed.items():
-            place = self._places.get(name)  # None: the step doesn't need it
-            if place is not None:
-                self._arguments[place] = value
-        self._module.step(*self._arguments)
+            self._arguments[runner.places[name]] = value
+        entry = None if runner.by_section else runner.entry("step", self._arguments)
+        if entry is None:
+            runner.compile(self._arguments)
+            runner.module.step(*self._arguments)
+            return
+        if self._record is None:
+            self._record = entry.record(dict(zip(runner.source.arguments, self._arguments, strict=True)))
+        else:
+            for name, value in changed.items():
+                entry.put(self._record, name, value)
+        entry(self._record)
 
     def many(self, count: int, steps_per_result: int) -> None:
-        place = self._places["results"]
-        self._arguments[place] = np.atleast_2d(self._arguments[place])
-        self._module.run_steps(count, steps_per_result, *self._arguments)
+        runner, arguments = self._runner, self._arguments
+        place = runner.places["results"]
+        arguments[place] = np.atleast_2d(arguments[place])
+        before = {"count": count, "steps_per_result": steps_per_result}
+        entry = runner.entry("run_steps", arguments, before.items())
+        if entry is None:
+            runner.compile(arguments)
+            runner.module.run_steps(*before.values(), *arguments)
+        else:
+            entry(entry.record({**before, **dict(zip(runner.source.arguments, arguments, strict=True))}))
 
 
 class QuickCall:

@@ -31,6 +31,7 @@ class Function:
         self.py_func = function
         self._kind = kind
         self._made = None
+        self._ours: dict = {}  # {types of arguments: what jitnet's own compiler made, None where it can't}
 
     @property
     def dispatcher(self):
@@ -48,7 +49,13 @@ class Function:
         return self.dispatcher._numba_type_
 
     def __call__(self, *arguments):
-        return self.dispatcher(*arguments)
+        from . import native
+
+        call = native.function_of(self, arguments) if self._kind in ("kernel", "function") else None
+        if call is None:
+            self.dispatcher(*arguments)
+        else:
+            call(*arguments)
 
     def __getattr__(self, name):
         if name.startswith("__"):

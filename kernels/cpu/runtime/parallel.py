@@ -13,7 +13,6 @@ _INT32 = ir.IntType(32)
 _FLUSH_TO_ZERO, _DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the MXCSR register
 _POINTER = ir.PointerType()
 _WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
-_COUNTER_DISTANCE = 8  # in elements: every counter has a cache line of its own
 
 
 def _flush_denormals(builder):
@@ -43,7 +42,7 @@ def _share_start(builder, chunks, share, shares):
 
 def _counter(builder, following, share):
     """Where the next chunk of a share is counted."""
-    return builder.gep(following, [builder.mul(share, _INT(_COUNTER_DISTANCE))], source_etype=_INT)
+    return builder.gep(following, [builder.mul(share, _INT(pool.COUNTER_DISTANCE))], source_etype=_INT)
 
 
 @intrinsic
@@ -137,7 +136,7 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         record = numba.core.cgutils.alloca_once(builder, record_type)
 
         work = _work_function(context, builder.module, compiled.fndesc, call_signature, record_type)
-        following = builder.alloca(_INT, size=builder.mul(threads, _INT(_COUNTER_DISTANCE)))
+        following = builder.alloca(_INT, size=builder.mul(threads, _INT(pool.COUNTER_DISTANCE)))
         following = builder.bitcast(following, _POINTER)
         with numba.core.cgutils.for_range(builder, threads) as loop:
             start = _share_start(builder, chunks, loop.index, threads)

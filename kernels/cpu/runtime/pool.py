@@ -11,13 +11,14 @@ import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 
-from ...compiler import machine
+from ...compiler import machine, sections
 from . import processor
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
 _POINTER = ir.PointerType()
 _WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
+COUNTER_DISTANCE = 8  # in elements: every counter has a cache line of its own
 LAUNCH = "jitnet_launch"
 LAUNCH_TYPE = ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _INT])
 SERVE = "jitnet_serve"
@@ -175,9 +176,115 @@ def _write_serve(module) -> None:
     builder.ret_void()
 
 
+# A record of the compiler's (``sections.HEADER``) begins with: number of chunks, number of shares, address of the next
+# chunk of each share, the lowest chunk that failed << 32 | its status, and what runs a chunk.
+_PARALLEL = """
+define internal void @work(i64 %worker, ptr %record) nounwind {{
+entry:
+  {flush}
+  %chunks = load i64, ptr %record
+  %shares.at = getelementptr i64, ptr %record, i64 1
+  %shares = load i64, ptr %shares.at
+  %following.at = getelementptr i64, ptr %record, i64 2
+  %following = load ptr, ptr %following.at
+  %failure = getelementptr i64, ptr %record, i64 3
+  %run.at = getelementptr i64, ptr %record, i64 4
+  %run = load ptr, ptr %run.at
+  br label %look
+look:
+  %index = phi i64 [0, %entry], [%index.next, %done]
+  %more = icmp slt i64 %index, %shares
+  br i1 %more, label %share, label %leave
+share:
+  %sum = add i64 %worker, %index
+  %number = urem i64 %sum, %shares
+  %number.next = add i64 %number, 1
+  %scaled = mul i64 %chunks, %number.next
+  %end = udiv i64 %scaled, %shares
+  %place = mul i64 %number, {distance}
+  %counter = getelementptr i64, ptr %following, i64 %place
+  br label %next
+next:
+  %chunk = atomicrmw add ptr %counter, i64 1 monotonic
+  %inside = icmp slt i64 %chunk, %end
+  br i1 %inside, label %chunk.run, label %done
+chunk.run:
+  %status = call i32 %run(i64 %chunk, i64 %chunks, ptr %record)
+  %wrong = icmp ne i32 %status, 0
+  br i1 %wrong, label %failed, label %next
+failed:
+  %high = shl i64 %chunk, 32
+  %low = zext i32 %status to i64
+  %key = or i64 %high, %low
+  %before = atomicrmw umin ptr %failure, i64 %key monotonic
+  br label %next
+done:
+  %index.next = add i64 %index, 1
+  br label %look
+leave:
+  {restore}
+  ret void
+}}
+
+define i32 @{parallel}(ptr %run, ptr %record, i64 %chunks, i64 %threads) nounwind {{
+entry:
+  %size = mul i64 %threads, {distance}
+  %following = alloca i64, i64 %size, align 64
+  store i64 %chunks, ptr %record
+  %shares.at = getelementptr i64, ptr %record, i64 1
+  store i64 %threads, ptr %shares.at
+  %following.at = getelementptr i64, ptr %record, i64 2
+  store ptr %following, ptr %following.at
+  %failure = getelementptr i64, ptr %record, i64 3
+  store i64 -1, ptr %failure
+  %run.at = getelementptr i64, ptr %record, i64 4
+  store ptr %run, ptr %run.at
+  br label %share
+share:
+  %number = phi i64 [0, %entry], [%number.next, %start]
+  %more = icmp slt i64 %number, %threads
+  br i1 %more, label %start, label %begin
+start:
+  %scaled = mul i64 %chunks, %number
+  %first = udiv i64 %scaled, %threads
+  %place = mul i64 %number, {distance}
+  %counter = getelementptr i64, ptr %following, i64 %place
+  store i64 %first, ptr %counter
+  %number.next = add i64 %number, 1
+  br label %share
+begin:
+  %several = icmp sgt i64 %threads, 1
+  br i1 %several, label %parallel, label %serial
+parallel:
+  %workers = sub i64 %threads, 1
+  call void @{launch}(ptr @work, ptr %record, i64 %workers)
+  br label %end
+serial:
+  call void @work(i64 0, ptr %record)
+  br label %end
+end:
+  %key = load i64, ptr %failure
+  %right = icmp eq i64 %key, -1
+  %status = trunc i64 %key to i32
+  %result = select i1 %right, i32 0, i32 %status
+  ret i32 %result
+}}
+"""
+
+
+def _parallel_text() -> str:
+    """``jitnet_parallel``: a loop over chunks for the compiler's steps, as ``parallel_for`` says."""
+    flush, restore = sections.flush_text(processor.is_x86())
+    text = _PARALLEL.format(
+        flush="\n  ".join(flush), restore="\n  ".join(restore), distance=COUNTER_DISTANCE, launch=LAUNCH,
+        parallel=sections.PARALLEL,
+    )  # fmt: skip
+    return "\n".join(sections.FLUSH_DECLARATIONS * processor.is_x86()) + text
+
+
 @functools.cache
 def load() -> dict[str, int]:
-    """The addresses of both functions, by their symbols, which compiled code finds from now on."""
+    """The addresses of the functions, by their symbols, which compiled code finds from now on."""
     module = ir.Module("pool")
     _write_launch(module)
     _write_serve(module)
@@ -185,10 +292,11 @@ def load() -> dict[str, int]:
     engine = llvmlite.binding.create_mcjit_compiler(
         llvmlite.binding.parse_assembly(""), machine.target_machine(host, 3)
     )
-    engine.add_object_file(llvmlite.binding.ObjectFileRef.from_data(machine.object_of(str(module), host)))
+    content = machine.object_of(f"{module}\n{_parallel_text()}", host)
+    engine.add_object_file(llvmlite.binding.ObjectFileRef.from_data(content))
     engine.finalize_object()
     _engines.append(engine)
-    addresses = {symbol: engine.get_function_address(symbol) for symbol in (LAUNCH, SERVE)}
+    addresses = {symbol: engine.get_function_address(symbol) for symbol in (LAUNCH, SERVE, sections.PARALLEL)}
     for symbol, address in addresses.items():
         llvmlite.binding.add_symbol(symbol, address)
     return addresses

@@ -1,0 +1,167 @@
+"""Steps: functions that call each other and kernels, in one module without passes; loops over chunks run in parallel.
+
+A step is called with the address of a record: 8 bytes for each address and dimension of an array, and for each number,
+in the order of the arguments.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from .emitter import build, form_of, part_types, parts
+from .sources import python_function
+from .translation import Function, Translation
+from .types import ArrayType, TranslationError
+from .values import Static
+
+PARALLEL = "jitnet_parallel"  # (run, record, chunks, threads) -> status: of the pool
+HEADER = 5  # of the 8 bytes in a record of a parallel loop: what comes before the arguments is the pool's
+FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the MXCSR register
+_SLOTS = ("ptr", "i64", "double")
+
+
+@dataclass
+class StepTranslation(Translation):
+    """LLVM's text of a step: ``symbol`` takes a record.
+
+    x86: whether the processor's floating-point mode is in the MXCSR register.
+    """
+
+    x86: bool = True
+    sections: dict = field(default_factory=dict)  # (function, forms) -> name
+    texts: list[str] = field(default_factory=list)
+
+
+def flush_text(x86: bool) -> tuple[list[str], list[str]]:
+    """Lines that let denormal numbers count as zero, and those that restore what was before."""
+    if not x86:
+        return [], []
+    bits = FLUSH_TO_ZERO | DENORMALS_ARE_ZERO
+    store, load = (f"call void @llvm.x86.sse.{name}mxcsr(ptr %mode)" for name in ("st", "ld"))
+    begin = [
+        "%mode = alloca i32", store, "%mode.before = load i32, ptr %mode", f"%mode.flush = or i32 %mode.before, {bits}",
+        "store i32 %mode.flush, ptr %mode", load,
+    ]  # fmt: skip
+    return begin, ["store i32 %mode.before, ptr %mode", load]
+
+
+FLUSH_DECLARATIONS = ["declare void @llvm.x86.sse.stmxcsr(ptr)", "declare void @llvm.x86.sse.ldmxcsr(ptr)"]
+
+
+def loads(types_: list[str], first: int) -> tuple[list[str], str]:
+    """Lines that load values of these types from a record, from its place ``first`` on, and them as arguments."""
+    lines, given = [], []
+    for at, type_ in enumerate(types_):
+        if type_ not in _SLOTS:
+            raise TranslationError(f"a record holds no {type_}")
+        lines += [f"%p{at} = getelementptr i64, ptr %record, i64 {first + at}", f"%v{at} = load {type_}, ptr %p{at}"]
+        given.append(f"{type_} %v{at}")
+    return lines, ", ".join(given)
+
+
+def translate_step(function, types_, symbol: str, x86: bool = True) -> StepTranslation:
+    """Translate a function of a step for arguments of these types; ``symbol`` takes a record of them.
+
+    Raises:
+        TranslationError: it does what the compiler doesn't know.
+    """
+    translation = StepTranslation(symbol, x86=x86)
+    forms = []
+    for type_ in types_:
+        is_array = isinstance(type_, ArrayType)
+        forms.append(("array", type_.dtype, type_.axes, False) if is_array else ("number", type_))
+    name = _section(translation, function, tuple(forms))
+    lines, given = loads([part for form in forms for part in part_types(form)], 0)
+    call = f"%status = call i32 @{name}({given})"
+    lines = [f"define i32 @{symbol}(ptr %record) nounwind {{", *lines, call, "ret i32 %status", "}"]
+    declarations = dict.fromkeys([f"declare i32 @{PARALLEL}(ptr, ptr, i64, i64)", *(FLUSH_DECLARATIONS * x86)])
+    own = {declaration: None for text in translation.texts for declaration in text.split("\n--\n")[0].split("\n")}
+    bodies = [text.split("\n--\n")[1] for text in translation.texts]
+    head = [line for line in {**declarations, **own} if line]
+    translation.text = "\n".join([*head, *bodies, *lines]) + "\n"
+    return translation
+
+
+def _section(translation: StepTranslation, function, forms: tuple) -> str:
+    """The name of a function of the step, which is written when it is first called."""
+    key = function, forms
+    if key not in translation.sections:
+        translation.sections[key] = name = f"{function.__name__}.{len(translation.sections)}"
+        writer = Section(translation, function)
+        types_ = [type_ for form in forms for type_ in part_types(form)]
+        texts = iter([f"%a{i}" for i in range(len(types_))])
+        result = writer.run(function, [build(form, texts) for form in forms])
+        if not (isinstance(result, Static) and result.value is None):
+            raise TranslationError(f"{function.__qualname__} returns something")
+        writer.leave("ret i32 0")
+        given = ", ".join(f"{type_} %a{i}" for i, type_ in enumerate(types_))
+        head = f"define internal i32 @{name}({given}) nounwind {{"
+        declarations = "\n".join([*writer.tables.values(), *writer.declarations])
+        translation.texts.append(f"{declarations}\n--\n{head}\n{writer.body()}\n}}")
+    return translation.sections[key]
+
+
+class Section(Function):
+    """Writes one function of a step."""
+
+    def __init__(self, translation, function):
+        super().__init__(translation, function)
+        self._restore: list[str] = []
+
+    def leave(self, end) -> None:
+        if end.startswith("ret "):
+            for line in self._restore:
+                self.emit(line)
+        super().leave(end)
+
+    def call_kernel(self, function, arguments) -> None:
+        """Call a kernel by its symbol, or another function of the step."""
+        if hasattr(function, "compiled_with"):
+            super().call_kernel(function, arguments)
+            return
+        forms = tuple(map(form_of, arguments))
+        name = _section(self.translation, function, forms)
+        given = [f"{t} {text}" for argument in arguments for t, text in _typed_parts(argument)]
+        self.pass_on(self.let(f"call i32 @{name}({', '.join(given)})"))
+
+    def _do_flush_denormals(self):
+        begin, self._restore = flush_text(self.translation.x86)
+        for line in begin:
+            self.emit(line)
+        return Static(None)
+
+    def _do_parallel_for(self, function, chunks, threads, arguments):
+        items = self.items(arguments)
+        python = python_function(function.value)
+        forms = tuple(map(form_of, items))
+        number = ("number", "int64")
+        name = _section(self.translation, python, (number, number, *forms))
+        run = f"run.{name}"
+        types_ = [type_ for form in forms for type_ in part_types(form)]
+        if run not in self.translation.sections.values():
+            self.translation.sections[run] = run
+            lines, given = loads(types_, HEADER)
+            given = ", ".join(["i64 %chunk", "i64 %chunks", *([given] if given else [])])
+            lines = [*lines, f"%status = call i32 @{name}({given})", "ret i32 %status"]
+            head = f"define internal i32 @{run}(i64 %chunk, i64 %chunks, ptr %record) nounwind {{"
+            self.translation.texts.append("\n".join(["", "--", head, *lines, "}"]))
+        record = self.allocate("i64", HEADER + len(types_))
+        texts = [text for item in items for text in parts(item)]
+        for at, (type_, text) in enumerate(zip(types_, texts, strict=True), HEADER):
+            place = self.let(f"getelementptr i64, ptr {record}, i64 {at}")
+            self.emit(f"store {type_} {text}, ptr {place}")
+        chunks, threads = (self.cast(n, "int64").text for n in (chunks, threads))
+        self.pass_on(self.let(f"call i32 @{PARALLEL}(ptr @{run}, ptr {record}, i64 {chunks}, i64 {threads})"))
+        return Static(None)
+
+
+def _typed_parts(value):
+    return zip(part_types(form_of(value)), parts(value), strict=True)
+
+
+def step_symbol(source: str, name: str, types_, compiler: bytes) -> str:
+    """The symbol of a step's function: a hash of its module's source, the types of its arguments and the compiler."""
+    digest = hashlib.sha256(compiler + source.encode() + repr((name, types_)).encode())
+    return f"{name}_{digest.hexdigest()[:24]}"
+
+
+__all__ = ["HEADER", "PARALLEL", "StepTranslation", "step_symbol", "translate_step"]

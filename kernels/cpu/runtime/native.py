@@ -1,0 +1,133 @@
+"""Kernels and steps as machine code of jitnet's own compiler: which compiler runs, and what Python calls."""
+
+import ctypes
+import os
+import threading
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from ...compiler import callables, machine, sections, sources
+from ...compiler.types import ArrayType, TranslationError, type_of
+from ...locks import across_forks
+from . import pool, processor
+
+COMPILERS = ("jitnet", "numba")
+
+
+def compiler() -> str:
+    """Which compiler runs kernels and steps: the environment variable ``JITNET_COMPILER``, or jitnet's own.
+
+    Raises ValueError if the variable names none.
+    """
+    name = os.environ.get("JITNET_COMPILER") or "jitnet"
+    if name not in COMPILERS:
+        raise ValueError(f"JITNET_COMPILER is one of {', '.join(COMPILERS)}. Received: JITNET_COMPILER={name}")
+    return name
+
+
+_compiling = across_forks(threading.RLock())
+FALLBACKS: dict[str, None] = {}  # why Numba compiles something of ours
+
+
+def note_fallback(error: Exception) -> None:
+    """What jitnet's own compiler doesn't take is compiled by Numba."""
+    FALLBACKS[str(error)] = None
+
+
+class Code:
+    """An object file in memory; its machine code ends with this object."""
+
+    def __init__(self, content: bytes):
+        self._engine = llvm.create_mcjit_compiler(
+            llvm.parse_assembly(""), machine.target_machine(processor.machine(), 3)
+        )
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
+        self._engine.finalize_object()
+
+    def address(self, symbol: str) -> int:
+        """The address of a function in it."""
+        return self._engine.get_function_address(symbol)
+
+
+def function_of(function, arguments):
+    """What calls a kernel, or a function of a step, with arguments of these types; None where Numba does."""
+    if compiler() == "numba":
+        return None
+    try:
+        types_ = tuple(map(type_of, arguments))
+    except TypeError:
+        return None
+    made = function._ours
+    if types_ not in made:
+        with _compiling:
+            if types_ not in made:
+                made[types_] = _made(function, types_)
+    return made[types_]
+
+
+def _made(function, types_):
+    python = function.py_func
+    try:
+        if hasattr(python, "compiled_with"):
+            return callables.compile(python, types_)
+        names = [f"a{i}" for i in range(len(types_))]
+        made = entry(python, sources.source_hash(python).hex(), names, list(types_))
+        return lambda *arguments: made(made.record(dict(zip(names, arguments, strict=True))))
+    except TranslationError as error:
+        note_fallback(error)
+        return None
+
+
+class Entry:
+    """A function of a step, called with a record of its arguments.
+
+    places: {argument: its first place in the record}.
+    """
+
+    def __init__(self, code: "Code", symbol: str, names: list[str], types_: list):
+        self._code = code  # lives as long as this
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(code.address(symbol))
+        self.places, self._types, size = {}, dict(zip(names, types_, strict=True)), 0
+        for name, type_ in self._types.items():
+            self.places[name] = size
+            size += 1 + type_.axes if isinstance(type_, ArrayType) else 1
+        self._size = size
+
+    def record(self, arguments: dict) -> np.ndarray:
+        """A record of these arguments, by name."""
+        record = np.zeros(self._size, np.int64)
+        for name, value in arguments.items():
+            self.put(record, name, value)
+        return record
+
+    def put(self, record: np.ndarray, name: str, value) -> None:
+        """Enter one argument."""
+        place, type_ = self.places[name], self._types[name]
+        if isinstance(type_, ArrayType):
+            record[place] = value.__array_interface__["data"][0]
+            record[place + 1 : place + 1 + type_.axes] = value.shape
+        elif type_ == "float64":
+            record[place : place + 1].view(np.float64)[0] = value
+        else:
+            record[place] = value
+
+    def __call__(self, record: np.ndarray) -> None:
+        """Run it.  Raises what a kernel raised."""
+        if status := self._call(record.ctypes.data):
+            callables.raise_error(status)
+
+
+def entry(function, source: str, names: list[str], types_: list) -> Entry:
+    """A function of a generated module of this ``source``, for arguments of these names and types.
+
+    Raises TranslationError if the compiler doesn't know how.
+    """
+    symbol = sections.step_symbol(source, function.__name__, types_, sources.compiler_hash())
+    translation = sections.translate_step(function, types_, symbol, processor.is_x86())
+    for name, (kernel, kernel_types) in translation.calls.items():
+        llvm.add_symbol(name, callables.address_of(kernel, kernel_types))
+    pool.load()
+    target = processor.machine()
+    content = machine.target_machine(target, 0).emit_object(machine.parsed(translation.text, target))
+    return Entry(Code(content), symbol, names, types_)
