@@ -244,8 +244,8 @@ def test_names_of_custom_operations():
             y = ops.CustomOperation(function, name=name)(y)
         model = jitnet.Model(inputs, y)
         step = model._step("predict")
-        assert len(step._functions) == len(names)
-        check_source(step.source, step._functions)
+        assert len(step.runner.source.functions) == len(names)
+        check_source(step.source, step.runner.source.functions)
         return model
 
     network([*NAMES, "dense.dense", "shape.copy", "region_1", "forward"])
