@@ -29,7 +29,7 @@ def fold_batch_norm(program: Program, fuses) -> None:
         kernel, mean = call["kernel"], follower["mean"]
         given = {} if bias is None else {"bias": bias["bias"]}
         weights = {"mean": mean, "variance": inverse["variance"], "gamma": follower["gamma"], "beta": follower["beta"]}
-        if flow.are_written({w.root for w in (kernel, *given.values(), *weights.values())}, follower):
+        if flow.are_written([kernel, *given.values(), *weights.values()], follower):
             continue
         folded = program.temporary(f"{kernel.name}_folded", kernel.shape, kernel.dtype, "whole")
         shift = program.temporary(f"{kernel.name}_folded_bias", mean.shape, kernel.dtype, "whole")
@@ -44,7 +44,7 @@ def fold_batch_norm(program: Program, fuses) -> None:
         layer = call.with_arguments(kernel=folded)
         replaced[call] = [fold, layer]
         add = {"x": call["y"], "bias": shift, "y": Out(follower["y"])}
-        replaced[follower] = [follower.replaced_by("dense.bias_add_forward", add, work=None)]
+        replaced[follower] = [follower.replaced_by("dense.bias_add_forward", add)]
         if bias is not None:
             replaced[bias] = []
         if len(flow.users[rstd.root]) == 2:  # nothing else needs it, a backward pass say
@@ -70,7 +70,7 @@ def fuse_batch_norm(program: Program) -> None:
 
 def _fuse_residual(flow: Dataflow, call: Call, add: Call) -> None:
     """relu(batch_norm(x) + residual), where both terms have the same shape."""
-    relu = flow.only_reader(add)
+    relu = flow.only_reader(add, by=call)
     residual = flow.added_to(call, add)
     if relu is None or relu.opcode != "elementwise.relu_forward" or residual is None:
         return
@@ -87,7 +87,7 @@ def _fuse_relu_backward(flow: Dataflow, call: Call) -> None:
     touching = flow.users[root]
     opcodes = [c.opcode for c in touching]
     expected = [call.opcode, "normalization.batch_norm_backward_statistics", "normalization.batch_norm_backward_data"]
-    if opcodes != expected:
+    if opcodes != expected or not flow.in_one_block(root):
         return
     for reader in touching[1:]:
         reader.opcode = reader.opcode.replace("batch_norm_", "batch_norm_relu_")
