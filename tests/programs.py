@@ -3,12 +3,13 @@
 What rewrites note at calls, epilogues and chains, has its meaning here: as plain calls, and as Python.
 """
 
+import copy
 import functools
 import zlib
 
 import numpy as np
 
-from jitnet.core.program import Block, Buffer, Call, Out, Program
+from jitnet.core.program import Buffer, Call, Out, Program
 from jitnet.core.values import Variable
 from jitnet.kernels.scalar import activations, arithmetic
 from jitnet.kernels.scalar.broadcasting import canonical
@@ -80,7 +81,8 @@ def unfolded(program: Program) -> Program:
     plain = Sketch()
     plain._names = program._names
     for block in program.blocks:
-        plain.blocks.append(Block(block.condition))
+        plain.blocks.append(copy.copy(block))
+        plain.blocks[-1].calls = []
         for call in block.calls:
             if call.epilogue:
                 _unfold(plain, call)

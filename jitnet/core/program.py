@@ -83,7 +83,10 @@ class Buffer:
         if self.steps is None:
             raise invalid("Only a buffer with steps has a view of one.", buffer=self.name)
         shape, rows = (self.shape, self.rows // self.steps) if self.batched else (self.shape[1:], self.rows)
-        name = name or f"{self.name}_at_{'_'.join(sorted(step.names())) if isinstance(step, Scalar) else step}"
+        turn, shift = _shifted(step)
+        words = [str(shift)] if turn is None else [turn.operator]
+        words += ["plus" if shift > 0 else "minus", str(abs(shift))] if turn is not None and shift else []
+        name = name or "_".join([self.name, "at", *words])
         return replace(self, name=name, shape=shape, rows=rows, steps=None, step=step)
 
     def overlaps(self, other: "Buffer") -> bool:
@@ -336,6 +339,7 @@ class Program:
         self.attributes: dict = {}
         self._names: set = set(taken)
         self._views: dict = {}
+        self._indices: dict = {}
 
     # ---- buffers
 
@@ -407,7 +411,8 @@ class Program:
         around = self.blocks[-1]
         if isinstance(around, Loop):
             raise invalid("A loop has calls inside, no loops.", index=index, inside=around.index)
-        loop = Loop(self.unique_name(index), count, backwards, around.condition)
+        self._indices[index] = self._indices.get(index) or self.unique_name(index)  # loops may share one
+        loop = Loop(self._indices[index], count, backwards, around.condition)
         self.blocks.append(loop)
         yield Scalar(loop.index)
         self.blocks.append(Block(around.condition))
@@ -427,11 +432,11 @@ class Program:
 
 def _check_steps(call: Call, block: Block) -> None:
     """Raise ValueError if a call, in ``block``, views a step that its buffer doesn't have."""
+    ends = [{block.index: 0}, {block.index: block.count - 1}] if isinstance(block, Loop) else [{}]
     for buffer in call.buffers:
         if buffer.step is None:
             continue
-        first, *others = block.turns()
-        for names in (first, *others[-1:]):
+        for names in ends:
             step = buffer.step
             if isinstance(step, Scalar):
                 if not step.names() <= names.keys():

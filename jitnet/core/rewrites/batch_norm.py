@@ -12,6 +12,7 @@ def fold_batch_norm(program: Program, fuses) -> None:
     """
     flow = Dataflow(program)
     replaced: dict[Call, list[Call]] = {}
+    before: dict[Call, list[Call]] = {}
     for call in program.calls:
         if call.opcode not in FORWARD or not fuses(call, "bias"):
             continue
@@ -42,14 +43,14 @@ def fold_batch_norm(program: Program, fuses) -> None:
             work=1,
         )  # fmt: skip
         layer = call.with_arguments(kernel=folded)
-        replaced[call] = [fold, layer]
+        before[call], replaced[call] = [fold], [layer]
         add = {"x": call["y"], "bias": shift, "y": Out(follower["y"])}
         replaced[follower] = [follower.replaced_by("dense.bias_add_forward", add)]
         if bias is not None:
             replaced[bias] = []
         if len(flow.users[rstd.root]) == 2:  # nothing else needs it, a backward pass say
             replaced[inverse] = []
-    replace(program, replaced)
+    replace(program, replaced, before)
 
 
 def fuse_batch_norm(program: Program) -> None:

@@ -150,12 +150,18 @@ class StepWriter:
     def _view(self, buffer: Buffer, axis, alone: bool) -> str:
         argument, offset, shape = self._place(buffer, axis, alone)
         if buffer.step is not None:
-            samples = ("n" if isinstance(axis, Batch) else "batch",) if buffer.batched else ()
-            step = self.scalar(buffer.step)
-            step = f"({step})" if " " in step else step
-            offset = _sum(offset, " * ".join([f"{buffer.nbytes}", *samples, step]))
+            offset = _sum(int(offset) if offset.isdigit() else offset, self._step_offset(buffer, axis))
         inside = ", ".join(shape) + ("," if len(shape) == 1 else "")
         return f"view({argument}, {offset}, ({inside}), {checked_name(buffer.dtype)})"
+
+    def _step_offset(self, buffer: Buffer, axis):
+        """Bytes from the first step to that of a view, as a term of ``_sum``."""
+        samples = "n" if isinstance(axis, Batch) else "batch"
+        if not isinstance(buffer.step, Scalar):
+            size = buffer.nbytes * buffer.step
+            return (size, samples) if buffer.batched else size
+        step = f"({self.scalar(buffer.step)})" if buffer.step.operands else self.scalar(buffer.step)
+        return " * ".join([f"{buffer.nbytes}", *([samples] if buffer.batched else []), step])
 
     def _after_whole(self) -> tuple:
         """Where the part of the arena starts that depends on the number of chunks, as terms of ``_sum``."""
