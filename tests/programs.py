@@ -58,6 +58,14 @@ class Sketch(Program):
         out = Out(dx, accumulate)
         return self.call("elementwise.relu_backward", y=y, dy=dy, dx=out, accumulate=accumulate)
 
+    def dense(self, x, kernel, y) -> Call:
+        return self.call("dense.dense_forward", x=x, kernel=kernel, y=Out(y))
+
+    def put(self, x, y, place, places) -> Call:
+        """Make a row the part ``place`` of ``places`` of another."""
+        widths = {"x_width": x.size, "y_width": places * x.size}
+        return self.call("shape.concatenate_forward", x=x, y=Out(y), offset=place * x.size, **widths)
+
     def copy(self, x, y) -> Call:
         """What keeps another rewrite from going on."""
         assert x.size == y.size  # no kernel looks

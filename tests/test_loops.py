@@ -1,5 +1,6 @@
 """Loops over time in a program: what they mean, their memory, and steps that do the same as the reference target."""
 
+import contextlib
 import random
 import re
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from naive.differences import gradient
-from programs import Sketch
+from programs import GEOMETRY, Sketch
 
 import jitnet
 from jitnet._profile import profile
@@ -18,6 +19,7 @@ from jitnet.core.values import Variable, placeholder
 from jitnet.step import Step
 from jitnet.targets.cpu import thresholds
 from jitnet.targets.cpu.schedule import schedule
+from jitnet.targets.cpu.target import CPU
 from jitnet.targets.reference import Reference
 
 BATCH, STEPS, INPUTS, UNITS = 7, 5, 3, 4
@@ -205,9 +207,10 @@ def test_one_turn(small_chunks):
 def test_a_product_after_the_loop_in_the_optimizers_parts(small_chunks, monkeypatch):
     """All steps of the whole batch, in one piece."""
     monkeypatch.setattr(thresholds, "SMALL_KERNEL", INPUTS * UNITS)
+    monkeypatch.setattr(thresholds, "SPLIT_KERNEL", 1)
     network = Recurrence()
     step = network.step()
-    assert {b.root.name for c in step.program.calls for b in c.buffers if b.root.in_one_piece} >= {"xs", "dz"}
+    assert {b.root.name for c in step.program.calls for b in c.buffers if b.root.in_one_piece} == {"xs", "dz"}
     check_chunks(network, step)
 
 
@@ -285,7 +288,98 @@ def test_turns_that_need_what_all_chunks_did_are_refused():
     np.testing.assert_array_equal(memory.array(total, {}), [[0, 0], [1, 1], [2, 2]])
 
 
+# ---- what the CPU's rewrites leave as it is
+
+
+def rewritten(program: Sketch) -> Sketch:
+    CPU().rewrite(program)
+    return program
+
+
+def test_copies_of_weights_are_made_before_a_loop():
+    """Of weights that are computed; those of which each turn has others get none."""
+    for steps in (None, 3):
+        program = Sketch()
+        kernel = program.temporary("kernel", (4, 6), "float32", "whole", steps=steps)
+        program.call("shape.fill", y=Out(kernel), value=0.5)
+        with program.loop("time", 3) as time:
+            given = {"dy": program.given("dy", 6), "kernel": kernel if steps is None else kernel.at(time)}
+            dx = Out(program.given("dx", 4))
+            program.call("dense.dense_backward_data", **given, dx=dx, accumulate=False)
+        schedule([program.blocks[1]])
+        calls = [[c.opcode.rpartition(".")[2] for c in block.calls] for block in rewritten(program).blocks]
+        copy = [["transpose_kernel"]] if steps is None else []
+        assert [calls[0], *calls[1:-2]] == [["fill"], *copy] and len(calls[-2]) == 1
+        assert (program.blocks[-2].calls[0].kernel is None) == bool(steps)
+
+
+def test_no_product_of_a_loop_or_of_one_step_is_left_to_the_optimizers_parts(monkeypatch):
+    monkeypatch.setattr(thresholds, "SMALL_KERNEL", 1)
+    weight = Variable(np.ones((4, 6), "float32"), "w")
+    for inside in (True, False):
+        program = Sketch()
+        h, dy = (program.temporary(name, (size,), "float32", "batch", steps=3) for name, size in (("h", 4), ("dy", 6)))
+        partial = program.temporary("d_w", (4, 6), "float32", "partial")
+        partial.source = weight
+        total = Buffer("total", (4, 6), "float32", "gradient", source=weight)
+        given = {"dkernel": Out(partial), "accumulate": False}
+        if inside:
+            with program.loop("time", 3) as time:
+                x, d = program.batch("x", 4), program.batch("d", 6)
+                program.copy(h.at(time), x)
+                program.copy(dy.at(time), d)
+                program.call("dense.dense_backward_filter", x=x, dy=d, **given)
+        else:
+            program.call("dense.dense_backward_filter", x=h.at(2), dy=dy.at(2), **given)
+        program.call("training.sum_partials", partials=partial, out=Out(total))
+        assert rewritten(program).calls[-1].opcode == "training.sum_partials"
+        assert partial in program.calls[-2].writes
+
+
+def test_pooling_in_a_loop_keeps_its_gradients():
+    """What they are computed from would have to be copied in every turn."""
+
+    def write(program, turns):
+        image, features = (28, 28, 1), (24, 24, 6)
+        dy, spread = program.given("dy", 12, 12, 6), program.batch("spread", *features)
+        window = {f"{name}_{side}": 2 for name in ("window", "stride") for side in "hw"} | dict(pad_top=0, pad_left=0)
+        geometry = {**GEOMETRY, "pad_top": 0, "pad_left": 0}
+        argmax = program.given("argmax", 12, 12, 6, dtype="uint8")
+        partial = program.temporary("d_kernel", (5, 5, 1, 6), "float32", "partial")
+        with contextlib.nullcontext() if turns is None else program.loop("time", turns):
+            program.call("pool.max_pool2d_backward", dy=dy, argmax=argmax, dx=Out(spread), **window, accumulate=False)
+            given = {"x": program.given("x", *image), "dy": spread, "dkernel": Out(partial)}
+            program.call("conv.conv2d_backward_filter", **given, **geometry, accumulate=False)
+        return [call.opcode for call in rewritten(program).calls]
+
+    once, often = write(Sketch(), None), write(Sketch(), 2)
+    assert len(once) == 1 and "pooled" in once[0]
+    assert len(often) == 2 and "pool" in often[0] and "pooled" not in often[1]
+
+
 # ---- order and memory
+
+
+def test_what_outlives_a_turn_lives_for_the_whole_loop():
+    program = Sketch()
+    h = program.temporary("h", (2,), "float32", "batch", steps=3)
+    before, once, then, state, parts, last = map(
+        lambda name: program.batch(name, 2), ("before", "once", "then", "state", "parts", "last")
+    )
+    program.copy(before, state)  # 0
+    with program.loop("time", 3) as time:  # 1
+        program.copy(before, once)  # 2
+        program.copy(once, then)  # 3
+        program.put(then, parts, time, 3)  # 4: a part in each turn
+        program.copy(parts, h.at(time))  # 5
+        program.copy(state, last)  # 6
+        program.copy(last, state)  # 7
+    program.copy(last, program.given("y", 2))  # 9
+    found = lifetimes([*program.blocks[0].calls, program.blocks[1], *program.blocks[2].calls])
+    assert {root.name: interval for root, interval in found.items()} == {
+        "before": (0, 8), "state": (0, 8), "once": (2, 3), "then": (3, 4), "parts": (1, 8), "h": (1, 8),
+        "last": (1, 9), "y": (9, 9),
+    }  # fmt: skip
 
 
 def random_items(generator, kinds):

@@ -58,7 +58,7 @@ def fuse_batch_norm(program: Program) -> None:
     flow = Dataflow(program)
     for call in program.calls:
         if call.opcode == "normalization.batch_norm_apply":
-            follower = flow.only_reader(call)
+            follower = flow.follower(call)
             if follower is not None and follower.opcode == "elementwise.relu_forward":
                 flow.merge(call, follower, follower["y"])
                 call.opcode = "normalization.batch_norm_relu_apply"
@@ -71,7 +71,7 @@ def fuse_batch_norm(program: Program) -> None:
 
 def _fuse_residual(flow: Dataflow, call: Call, add: Call) -> None:
     """relu(batch_norm(x) + residual), where both terms have the same shape."""
-    relu = flow.only_reader(add, by=call)
+    relu = flow.follower(add, by=call)
     residual = flow.added_to(call, add)
     if relu is None or relu.opcode != "elementwise.relu_forward" or residual is None:
         return

@@ -17,21 +17,16 @@ class Dataflow:
         self._blocks = {call: block for block in program.blocks for call in block.calls}
         self.removed: set[Call] = set()
 
-    def only_reader(self, call: Call, out: Out | None = None, by: Call | None = None) -> Call | None:
-        """The call that reads what ``call`` wrote, if nothing else touches that buffer, and both are of one block.
-
-        by: the earlier call, else ``call``, that is to do what both do.  In a loop it must be able to: a turn may need
-        what the one before left where the reader writes.
-        """
+    def only_reader(self, call: Call, out: Out | None = None) -> Call | None:
+        """The call that reads what ``call`` wrote, if nothing else touches that buffer, and both are of one block."""
         out = out or call.outputs[0]
         root = out.buffer.root
         touching = self.users[root]
         if out.accumulate or root.kind != "batch" or len(touching) != 2 or touching[0] is not call:
             return None
         follower = touching[1]
-        if not self.in_one_block(root) or root not in follower.reads or root in follower.writes:
-            return None
-        return None if self._meets_in_loop(by or call, follower, root) else follower
+        found = self.in_one_block(root) and root in follower.reads and root not in follower.writes
+        return follower if found else None
 
     def in_one_block(self, root: Buffer) -> bool:
         """Whether the calls that touch ``root`` are of one block, and see all of it, not steps."""
@@ -39,16 +34,20 @@ class Dataflow:
         steps = any(b.root is root and b.step is not None for call in touching for b in call.buffers)
         return len({self._blocks[call] for call in touching}) == 1 and not steps
 
-    def _meets_in_loop(self, call: Call, follower: Call, root: Buffer) -> bool:
-        """Whether, in a loop, something keeps ``call`` from doing what ``follower``, which reads ``root``, does."""
-        calls = self._blocks[call].calls
-        if not isinstance(self._blocks[call], Loop):
-            return False
-        between = [c for c in calls[calls.index(call) : calls.index(follower)] if c not in self.removed]
+    def follower(self, call: Call, out: Out | None = None, by: Call | None = None) -> Call | None:
+        """The only reader of what ``call`` wrote, if ``call``, or ``by``, which comes before it, can do its work, too.
+
+        In a loop it can't where a turn still needs what the one before left in the place of the reader's result.
+        """
+        follower, first = self.only_reader(call, out), by or call
+        if follower is None or not isinstance(self._blocks[call], Loop):
+            return follower
+        calls, read = self._blocks[call].calls, follower.reads - call.writes
+        between = [c for c in calls[calls.index(first) : calls.index(follower)] if c not in self.removed]
         touched = [buffer for c in between for buffer in c.buffers]
-        touched += [a for a in follower.arguments.values() if isinstance(a, Buffer)]
-        early = any(buffer.overlaps(out.buffer) for buffer in touched for out in follower.outputs)
-        return early or any(not (follower.reads - {root}).isdisjoint(c.writes) for c in between[1:])
+        touched += [argument for argument in follower.arguments.values() if isinstance(argument, Buffer)]
+        overwritten = any(buffer.overlaps(out.buffer) for buffer in touched for out in follower.outputs)
+        return None if overwritten or any(not read.isdisjoint(c.writes) for c in between[1:]) else follower
 
     def are_written(self, weights: Iterable[Buffer], call: Call) -> bool:
         """Whether any of ``weights`` changes before ``call``, as weights do not before the optimizer's update."""

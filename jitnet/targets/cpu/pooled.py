@@ -29,11 +29,11 @@ def fuse_pool_forward(program: Program, scratch: Scratch) -> None:
         if call.opcode != "conv.conv2d_forward" or call.epilogue != "bias":
             continue
         x, kernel = call["x"], call["kernel"]
-        pool = flow.only_reader(call)
+        pool = flow.follower(call)
         if pool is None or pool.opcode != "pool.max_pool2d_forward" or not halves(pool) or not _is_plain(call):
             continue
         y, argmax = pool.arguments["y"], pool.arguments["argmax"]
-        relu = flow.only_reader(pool, y, by=call)
+        relu = flow.follower(pool, y, by=call)
         relu = relu if relu is not None and relu.opcode == "elementwise.relu_forward" else None
         padding = call["pad_top"], call["pad_left"]
         result = y if relu is None else relu.arguments["y"]
