@@ -232,6 +232,26 @@ def test_the_source_has_a_loop_of_any_number_of_turns():
         assert many.schedule.work_per_sample > 50 * few.schedule.work_per_sample
 
 
+def test_steps_of_one_name_are_told_apart():
+    class Strides(Recurrence):
+        def write(self, program):
+            h = program.temporary("h", (UNITS,), "float32", "batch", steps=8)
+            with program.loop("time", 3) as time:
+                program.copy(h.at(time * 2), h.at(time * 3 + 1))
+                program.copy(h.at(time * 3), h.at(time * 2 + 1))
+            rows = [program.reshaped(h.at(step), (1, UNITS)) for step in (0, 1, 0)]
+            assert rows[0] is rows[2] and rows[0] is not rows[1]
+
+    source = Strides().step(fuse=False).source
+    views = dict(re.findall(r"(\w+) = view\(arena, (.*), \(batch, 4\), float32\)", source))
+    assert len(views) == 4
+    found = [[views[name] for name in pair] for pair in re.findall(r"copy_forward\((\w+), (\w+)\)", source)]
+    assert found == [
+        ["16 * batch * (time * 2)", "16 * batch * ((time * 3) + 1)"],
+        ["16 * batch * (time * 3)", "16 * batch * ((time * 2) + 1)"],
+    ]
+
+
 # ---- what is refused
 
 
@@ -339,22 +359,29 @@ def test_no_product_of_a_loop_or_of_one_step_is_left_to_the_optimizers_parts(mon
 def test_pooling_in_a_loop_keeps_its_gradients():
     """What they are computed from would have to be copied in every turn."""
 
-    def write(program, turns):
+    def write(where):
+        program = Sketch()
         image, features = (28, 28, 1), (24, 24, 6)
         dy, spread = program.given("dy", 12, 12, 6), program.batch("spread", *features)
         window = {f"{name}_{side}": 2 for name in ("window", "stride") for side in "hw"} | dict(pad_top=0, pad_left=0)
         geometry = {**GEOMETRY, "pad_top": 0, "pad_left": 0}
         argmax = program.given("argmax", 12, 12, 6, dtype="uint8")
         partial = program.temporary("d_kernel", (5, 5, 1, 6), "float32", "partial")
-        with contextlib.nullcontext() if turns is None else program.loop("time", turns):
-            program.call("pool.max_pool2d_backward", dy=dy, argmax=argmax, dx=Out(spread), **window, accumulate=False)
+        pooled = {"dy": dy, "argmax": argmax, "dx": Out(spread), **window, "accumulate": False}
+        if where == "before":
+            program.call("pool.max_pool2d_backward", **pooled)
+        with contextlib.nullcontext() if where is None else program.loop("time", 2):
+            if where != "before":
+                program.call("pool.max_pool2d_backward", **pooled)
             given = {"x": program.given("x", *image), "dy": spread, "dkernel": Out(partial)}
             program.call("conv.conv2d_backward_filter", **given, **geometry, accumulate=False)
         return [call.opcode for call in rewritten(program).calls]
 
-    once, often = write(Sketch(), None), write(Sketch(), 2)
-    assert len(once) == 1 and "pooled" in once[0]
-    assert len(often) == 2 and "pool" in often[0] and "pooled" not in often[1]
+    (once,) = write(None)
+    assert "pooled" in once
+    for where in ("before", "inside"):
+        pool, product = write(where)
+        assert "pool" in pool and "pooled" not in product
 
 
 # ---- order and memory

@@ -102,8 +102,8 @@ def test_folded_before_a_loop():
 
 def test_weights_that_change_in_a_loop_are_not_folded():
     def other_steps(program):
-        kernels = program.temporary("kernels", (4, 6), "float32", "whole", steps=3)
-        program.copy(program.weight("given", 3, 4, 6), kernels)
+        kernels = program.weight("kernels", 3, 4, 6)
+        kernels.steps = 3
         in_a_loop(program, kernels)
 
     def written_in_it(program):

@@ -146,6 +146,17 @@ def test_copies_of_a_turn():
     for after in ("source", "copy"):
         unchanged(lambda program, after=after: turns(program, False, after), remove_copies)
 
+    def read_by_the_next_turn(program):
+        source, copy = program.batch("source", 3), program.batch("copy", 3)
+        with program.loop("time", 3) as time:
+            program.put(source, program.given("before", 9), time, 3)
+            program.copy(program.given("x", 3), source)
+            program.call("shape.copy_backward", dy=source, dx=Out(copy), accumulate=False)
+            add(program, program.given("other", 3), copy)
+            program.put(copy, program.given("last", 9), time, 3)
+
+    unchanged(read_by_the_next_turn, remove_copies)
+
 
 def test_a_copy_that_turns_add_to_while_they_read_the_original():
     def make(program):

@@ -335,3 +335,14 @@ def test_masks_that_stay():
 
     unchanged(by_its_own_result, everything)
     unchanged(lambda program: by_its_own_result(program, program.given("another", 4, 5, 2)), everything)
+
+    def by_what_is_computed_later(program):
+        dx, mask = program.batch("dx", 4, 5, 2), program.batch("mask", 4, 5, 2)
+        program.call(
+            "conv.conv2d_backward_data", dy=program.given("dy", *SHAPE), kernel=program.weight("kernel", 3, 3, 2, 6),
+            dx=Out(dx), **GEOMETRY, accumulate=False,
+        )  # fmt: skip
+        program.copy(program.given("y", 4, 5, 2), mask)
+        program.relu_backward(mask, dx, program.given("last", 4, 5, 2))
+
+    unchanged(by_what_is_computed_later, everything)

@@ -345,6 +345,27 @@ def test_what_the_next_turn_reads_is_kept():
     assert stored(fused) == [["b"], ["h", "c"], ["r"]]
 
 
+def test_what_an_earlier_turn_left_is_not_computed_again():
+    def make(program):
+        h, x, y = program.batch("h", *SHAPE), program.given("x", *SHAPE), program.given("last", 9, *SHAPE)
+        program.copy(program.given("first", *SHAPE), h)
+        with program.loop("time", 3) as time:
+            before, also, square, later, last = (program.batch(name, *SHAPE) for name in "abcde")
+            unary(program, "sin", h, before)
+            unary(program, "tanh", before, also)
+            program.put(also, y, time * 3, 9)
+            unary(program, "square", x, h)
+            unary(program, "sin", h, square)
+            program.put(square, y, time * 3 + 1, 9)
+            binary(program, "add", h, x, later)
+            unary(program, "tanh", later, last)
+            program.put(last, y, time * 3 + 2, 9)
+
+    names = ["copy_forward", *["chain", "concatenate_forward"] * 3]
+    fused = check(make, fuse_pointwise, names, CLOSE)
+    assert stored(fused) == [["b"], ["h", "c"], ["e"]]
+
+
 def test_a_loop_is_a_chain_of_its_own():
     def make(program):
         x, hidden = program.given("x", *SHAPE), program.batch("hidden", *SHAPE)

@@ -78,7 +78,7 @@ class Buffer:
         same = self.shape == other.shape and self.rows == other.rows
         return self if same else self.viewed(other.shape, other.rows)
 
-    def at(self, step: "Scalar | int", name: str | None = None) -> "Buffer":
+    def at(self, step: "Scalar | int") -> "Buffer":
         """One of its ``steps``; ``step`` may be arithmetic with the index of the loop that a call is in."""
         if self.steps is None:
             raise invalid("Only a buffer with steps has a view of one.", buffer=self.name)
@@ -86,7 +86,7 @@ class Buffer:
         turn, shift = _shifted(step)
         words = [str(shift)] if turn is None else [turn.operator]
         words += ["plus" if shift > 0 else "minus", str(abs(shift))] if turn is not None and shift else []
-        name = name or "_".join([self.name, "at", *words])
+        name = "_".join([self.name, "at", *words])
         return replace(self, name=name, shape=shape, rows=rows, steps=None, step=step)
 
     def overlaps(self, other: "Buffer") -> bool:

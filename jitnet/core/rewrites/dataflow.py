@@ -37,11 +37,12 @@ class Dataflow:
     def follower(self, call: Call, out: Out | None = None, by: Call | None = None) -> Call | None:
         """The only reader of what ``call`` wrote, if ``call``, or ``by``, which comes before it, can do its work, too.
 
-        In a loop it can't where a turn still needs what the one before left in the place of the reader's result.
+        Until then, nothing may need what is in the place of its result, left by an earlier turn of a loop say, and
+        what else it reads must be known.
         """
         follower, first = self.only_reader(call, out), by or call
-        if follower is None or not isinstance(self._blocks[call], Loop):
-            return follower
+        if follower is None:
+            return None
         calls, read = self._blocks[call].calls, follower.reads - call.writes
         between = [c for c in calls[calls.index(first) : calls.index(follower)] if c not in self.removed]
         touched = [buffer for c in between for buffer in c.buffers]
