@@ -14,11 +14,11 @@ import jitnet
 from jitnet._profile import profile
 from jitnet.builder import Computation
 from jitnet.core.liveness import lifetimes, place
-from jitnet.core.program import Buffer, Call, Loop, Out, calls_of
+from jitnet.core.program import Block, Buffer, Call, Loop, Out, Scalar, calls_of
 from jitnet.core.values import Variable, placeholder
 from jitnet.step import Step
 from jitnet.targets.cpu import thresholds
-from jitnet.targets.cpu.schedule import schedule
+from jitnet.targets.cpu.schedule import Schedule, schedule
 from jitnet.targets.cpu.target import CPU
 from jitnet.targets.reference import Reference
 
@@ -35,9 +35,9 @@ class Recurrence:
     turn, that of w is one product after the loop.
     """
 
-    def __init__(self, steps=STEPS, dtype="float32"):
+    def __init__(self, steps=STEPS, dtype="float32", gathered=False):
         generator = np.random.default_rng(steps)
-        self.steps, self.dtype = steps, dtype
+        self.steps, self.dtype, self.gathered = steps, dtype, gathered
         shapes = {"w": (INPUTS, UNITS), "u": (UNITS, UNITS), "b": (UNITS,)}
         self.weights = [Variable(generator.normal(size=s).astype(dtype) / 2, name) for name, s in shapes.items()]
 
@@ -45,12 +45,13 @@ class Recurrence:
         generator = np.random.default_rng(batch)
         x = generator.normal(size=(batch, self.steps, INPUTS)).astype(self.dtype)
         dy = generator.normal(size=(batch, self.steps, UNITS)).astype(self.dtype)
-        return {"x": x, "dy": dy, "predictions": np.full(dy.shape, np.nan, self.dtype), "results": np.zeros(1)}
+        order = {"order": generator.permutation(batch)} if self.gathered else {}
+        return {"x": x, "dy": dy, "predictions": np.full(dy.shape, np.nan, self.dtype), "results": np.zeros(1), **order}
 
     def write(self, program: Sketch) -> None:
         steps, dtype = self.steps, self.dtype
         w, u, b = (Buffer(v.name, v.shape, dtype, "variable", source=v) for v in self.weights)
-        x, dy = (program.given(name, steps * size, dtype=dtype) for name, size in (("x", INPUTS), ("dy", UNITS)))
+        x, dy = (self.given(program, name, steps * size) for name, size in (("x", INPUTS), ("dy", UNITS)))
         y = program.given("predictions", steps * UNITS, dtype=dtype)
         program.phase = "forward"
 
@@ -93,6 +94,14 @@ class Recurrence:
             total = Buffer(f"{buffer.name}_total", variable.shape, dtype, "gradient", source=variable)
             program.call("training.sum_partials", partials=buffer, out=Out(total))
 
+    def given(self, program: Sketch, name: str, size: int) -> Buffer:
+        if not self.gathered:
+            return program.given(name, size, dtype=self.dtype)
+        source, found = Buffer(name, (0, size), self.dtype, "argument"), program.batch(f"{name}_batch", size)
+        order = program.given("order", dtype="int64")
+        program.call("memory.gather", source=source, order=order.viewed((), name="order_chunk"), out=Out(found))
+        return found
+
     def program(self, reserved=()) -> Sketch:
         program = Sketch(reserved)
         self.write(program)
@@ -102,8 +111,8 @@ class Recurrence:
         """A step of the CPU's whose program is this one."""
         computation = Computation(
             {"x": placeholder("x", (self.steps, INPUTS)), "dy": placeholder("dy", (self.steps, UNITS))},
-            trainable=self.weights,
-        )
+            trainable=self.weights, gathered=self.gathered,
+        )  # fmt: skip
 
         def build(computation, fuse, reserved):
             return SimpleNamespace(
@@ -116,10 +125,10 @@ class Recurrence:
             patch.setattr("jitnet.step.Builder", build)
             return Step("A recurrent network, and its gradients.", computation, fuse, regions)
 
-    def run(self, step: Step, batch: int) -> list:
+    def run(self, step: Step, batch: int, compiled=False) -> list:
         """The result and the gradients of a step of the CPU's."""
         arrays = self.draw(batch)
-        step.run(batch, 1, {**arrays, "t": 0, "seed": 0}, compiled=False)
+        step.run(batch, 1, {**arrays, "t": 0, "seed": 0}, compiled=compiled)
         gradients = step.variable_gradients()
         return [arrays["predictions"], *(gradients[v].copy() for v in self.weights)]
 
@@ -194,14 +203,24 @@ def test_chunks_run_all_turns_on_their_own(small_chunks):
     for one, two in zip(check_chunks(network, together), check_chunks(network, alone), strict=True):
         np.testing.assert_array_equal(one, two)
     rows = profile(alone, lambda: network.run(alone, BATCH), BATCH, 2, lambda line: None)
-    rates = {name: rate * seconds * 1e9 for name, seconds, rate in rows}
-    per_turn = 2 * (INPUTS + UNITS) * UNITS + INPUTS * STEPS + 2 * UNITS + STEPS * UNITS  # and the smaller calls
-    assert rates["forward"] == pytest.approx(BATCH * STEPS * per_turn, rel=0.2)
+    done = {name: rate * seconds * 1e9 for name, seconds, rate in rows}
+    calls = next(s.calls for s in alone.schedule.sections if s.name == "forward")
+    assert [c.work for c in calls if "matrix" in c.opcode] == [STEPS * 2 * n * UNITS for n in (INPUTS, UNITS)]
+    assert done["forward"] == pytest.approx(BATCH * sum(call.work for call in calls))
 
 
 def test_one_turn(small_chunks):
     network = Recurrence(1)
     check_chunks(network, network.step())
+
+
+def test_compiled_steps_have_the_bits_of_plain_ones(small_chunks):
+    network = Recurrence(gathered=True)
+    step = network.step()
+    plain, compiled = (network.run(step, BATCH, compiled) for compiled in (False, True))
+    for one, two, expected in zip(plain, compiled, network.meant(BATCH), strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_allclose(one, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_product_after_the_loop_in_the_optimizers_parts(small_chunks, monkeypatch):
@@ -304,8 +323,28 @@ def test_turns_that_need_what_all_chunks_did_are_refused():
         program.call("shape.fill", y=Out(total.at(time)), value=time * 1.0)
     (section,) = schedule([program.blocks[1]])
     assert section.axis is None
+    with pytest.raises(ValueError, match=r"Received: buffer='rows'"):
+        program.reshaped(total, (6,), name="rows").at(0)
     memory = Reference().run(program, 1, {})
     np.testing.assert_array_equal(memory.array(total, {}), [[0, 0], [1, 1], [2, 2]])
+
+
+def test_a_loop_in_steps_where_a_condition_holds():
+    program = Sketch()
+    y = program.given("y", 2)
+    program.call("shape.fill", y=Out(y), value=0.0)
+    program.blocks.append(Block((Scalar("t") % 2).equals(0)))
+    with program.loop("time", 3) as time:
+        program.call("shape.fill", y=Out(y), value=time + Scalar("t"))
+    with program.loop("nothing", 2):
+        pass
+    program.call("shape.fill", y=Out(program.given("z", 2)), value=1.0)
+    for t, expected in ((0, 2), (1, 0), (4, 6)):
+        arrays = {"y": np.ones((3, 2), "float32"), "z": np.zeros((3, 2), "float32")}
+        Reference().run(program, 3, arrays, {"t": t})
+        assert (arrays["y"] == expected).all() and (arrays["z"] == (t % 2 == 0)).all()
+    sections = Schedule(program).sections
+    assert [(len(s.items), s.condition is None) for s in sections] == [(1, True), (2, False)]
 
 
 # ---- what the CPU's rewrites leave as it is

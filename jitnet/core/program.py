@@ -71,7 +71,8 @@ class Buffer:
 
     def viewed(self, shape: tuple, rows: int = 1, name: str | None = None) -> "Buffer":
         """The same memory under another shape."""
-        return replace(self, name=name or f"{self.name}_rows", shape=tuple(shape), rows=rows)
+        steps = self.steps if self.batched else None  # elsewhere they are the first axis
+        return replace(self, name=name or f"{self.name}_rows", shape=tuple(shape), rows=rows, steps=steps)
 
     def like(self, other: "Buffer") -> "Buffer":
         """The same memory under the shape of ``other``."""
@@ -125,7 +126,8 @@ class Scalar:
     """A number known when the step runs: a name (``batch``, ``t``, ``learning_rate``), or arithmetic of such numbers.
 
     Names of every step: ``batch``, the samples of the batch; ``begin``, the first sample of a chunk; ``chunk`` of
-    ``chunks``; ``first`` to ``last``, the rows of a weight that a part does; ``t``, the steps taken; ``seed``.
+    ``chunks``; ``first`` to ``last``, the rows of a weight that a part does; ``t``, the steps taken; ``seed``.  Calls
+    in a loop know its index, too.
     """
 
     operator: str  # or the name, where there are no operands

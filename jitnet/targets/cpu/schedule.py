@@ -105,8 +105,9 @@ def _is_batched(item: Call | Loop) -> bool:
             whole = {root for other in item.calls if other is not call for root in other.writes if root.kind == "whole"}
             if not call.batched or not whole.isdisjoint(call.reads | call.writes):
                 raise invalid(
-                    "Every chunk of the batch runs all turns of a loop without meeting the others: no call in it can "
-                    "need what all chunks did a part of.", loop=item.index, call=call.opcode, layer=call.layer,
+                    "Every chunk of the batch runs all turns of a loop without meeting the others: its calls run along "
+                    "the batch, and none needs what all chunks did a part of.",
+                    loop=item.index, call=call.opcode, layer=call.layer,
                 )  # fmt: skip
     return item.batched
 
@@ -171,8 +172,8 @@ class Schedule:
         self.flat = Flat(self.layout, program)
         self.sections: list[Section] = []
         for condition, blocks in itertools.groupby(program.blocks, key=lambda block: block.condition):
-            loops = [[block] if isinstance(block, Loop) and block.calls else block.calls for block in blocks]
-            found = self._sections([item for items in loops for item in items])
+            items = ([block] if block.calls and isinstance(block, Loop) else block.calls for block in blocks)
+            found = self._sections(list(itertools.chain.from_iterable(items)))
             for section in found:
                 section.condition = condition
             self.sections += found
