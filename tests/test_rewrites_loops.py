@@ -26,8 +26,8 @@ class RandomProgram(Sketch):
     def __init__(self, seed: int):
         super().__init__()
         self.random = random.Random(seed)
-        self.kept = [self.batch(f"kept_{number}", SIZE) for number in range(5)]
-        self.sequences = [self.temporary(name, (SIZE,), "float32", "batch", steps=STEPS) for name in ("s", "r")]
+        self.kept = [self.batch(f"kept_{number}", SIZE) for number in range(2)]
+        self.sequences = [self.temporary("sequence", (SIZE,), "float32", "batch", steps=STEPS)]
         self.inputs = [self.given(name, SIZE) for name in ("x", "y")]
         self.kernel, self.shift = self.weight("kernel", SIZE, SIZE), self.weight("shift", SIZE)
         for buffer in (*self.kept, *self.sequences):
@@ -41,7 +41,7 @@ class RandomProgram(Sketch):
                 self.some_calls([time, time + 1, time + 2, time * -1 + 2, time * -1 + 3])
                 self.put(self.random.choice(self.kept), self.given(f"turns_{number}", TURNS * SIZE), time, TURNS)
         for buffer in (*self.kept, *self.sequences):
-            if self.random.random() < 0.4:
+            if self.random.random() < 0.7:
                 self.copy(buffer, self.given(f"last_{buffer.name}", buffer.size))
 
     def some_calls(self, steps) -> None:
@@ -55,16 +55,17 @@ class RandomProgram(Sketch):
     def some_call(self, kind: str, steps, first: list[Buffer]) -> None:
         """first: what it reads, if it can."""
         fresh = self.random.random() < 0.5
-        out = self.batch("fresh", SIZE) if fresh else self.random.choice([*self.kept, *self.steps(steps)])
+        others = self.random.choice([self.kept, self.steps(steps), self.written[-2:] or self.kept])
+        out = self.batch("fresh", SIZE) if fresh else self.random.choice(others)
 
         def read(in_place=True) -> Buffer:
             while True:
-                found = first.pop() if first else self.random.choice([*self.written[-2:], *self.kept, *self.inputs])
-                found = self.random.choice(self.steps(steps)) if self.random.random() < 0.2 else found
+                others = self.random.choice([self.kept, self.inputs, self.steps(steps), self.written[-2:] or self.kept])
+                found = first.pop() if first else self.random.choice(others)
                 if not found.overlaps(out) or (in_place and found.step == out.step):
                     return found
 
-        accumulate = not fresh and self.random.random() < 0.3
+        accumulate = not fresh and self.random.random() < 0.5
         added = {"dx": Out(out, accumulate), "accumulate": accumulate}
         if kind == "dense":
             self.dense(read(False), self.kernel, out)
