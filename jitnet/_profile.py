@@ -32,7 +32,8 @@ def profile(step, run_once, batch: int, repeat: int, print_fn) -> list[tuple]:
     finally:
         for name, function in functions.items():
             setattr(module, name, function)
-    work = {s.name: s.calls[0].work * batch for s in sections if s.axis is not None and s.count != "blocks"}
+    along = [s for s in sections if s.axis is not None and s.count != "blocks"]
+    work = {s.name: sum(call.work for call in s.calls) * batch for s in along}
     rows = [(name, float(np.median(times)), work.get(name, 0.0)) for name, times in spent.items()]
     rows = sorted(((n, t, w / t / 1e9) for n, t, w in rows), key=lambda row: -row[1])
     total = sum(t for _, t, _ in rows)

@@ -3,12 +3,13 @@
 What rewrites note at calls, epilogues and chains, has its meaning here: as plain calls, and as Python.
 """
 
+import copy
 import functools
 import zlib
 
 import numpy as np
 
-from jitnet.core.program import Block, Buffer, Call, Out, Program
+from jitnet.core.program import Buffer, Call, Out, Program
 from jitnet.core.values import Variable
 from jitnet.kernels.scalar import activations, arithmetic
 from jitnet.kernels.scalar.broadcasting import canonical
@@ -57,6 +58,14 @@ class Sketch(Program):
         out = Out(dx, accumulate)
         return self.call("elementwise.relu_backward", y=y, dy=dy, dx=out, accumulate=accumulate)
 
+    def dense(self, x, kernel, y) -> Call:
+        return self.call("dense.dense_forward", x=x, kernel=kernel, y=Out(y))
+
+    def put(self, x, y, place, places) -> Call:
+        """Make a row the part ``place`` of ``places`` of another."""
+        widths = {"x_width": x.size, "y_width": places * x.size}
+        return self.call("shape.concatenate_forward", x=x, y=Out(y), offset=place * x.size, **widths)
+
     def copy(self, x, y) -> Call:
         """What keeps another rewrite from going on."""
         assert x.size == y.size  # no kernel looks
@@ -80,7 +89,8 @@ def unfolded(program: Program) -> Program:
     plain = Sketch()
     plain._names = program._names
     for block in program.blocks:
-        plain.blocks.append(Block(block.condition))
+        plain.blocks.append(copy.copy(block))
+        plain.blocks[-1].calls = []
         for call in block.calls:
             if call.epilogue:
                 _unfold(plain, call)

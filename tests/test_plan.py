@@ -10,11 +10,10 @@ import small_networks as networks
 
 import jitnet
 from jitnet import layers
-from jitnet.core.program import Buffer, Call, Out
+from jitnet.core.program import Batch, Buffer, Call, Out
 from jitnet.core.storage import ALIGNMENT
 from jitnet.kernels.cpu.runtime import threads as threads_of_the_process
 from jitnet.targets.cpu import load
-from jitnet.targets.cpu.axes import Batch
 from jitnet.targets.cpu.schedule import plan_memory, schedule
 from jitnet.targets.cpu.thresholds import MAXIMUM_CHUNKS
 

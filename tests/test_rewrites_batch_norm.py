@@ -84,6 +84,35 @@ def test_what_else_reads_the_deviation_keeps_it():
     check(make, fold, ["batch_norm_fold", "dense_forward", *rest], tolerance=2e-5)
 
 
+def in_a_loop(program: Sketch, kernel=None, after=None):
+    """Three turns of a dense layer and its normalisation."""
+    with program.loop("time", 3) as time:
+        chosen = program.weight("kernel", 4, 6) if kernel is None else kernel.at(time)
+        z = dense_and_normalisation(program, chosen)
+        program.put(z, program.given("last", 18), time, 3)
+        if after:
+            program.call("shape.fill", y=Out(after(program)), value=2.0)
+
+
+def test_folded_before_a_loop():
+    names = ["batch_norm_fold", "dense_forward", "bias_add_forward", "concatenate_forward"]
+    folded = check(in_a_loop, fold, names, tolerance=2e-5)
+    assert [len(block.calls) for block in folded.blocks] == [0, 1, 3, 0]
+
+
+def test_weights_that_change_in_a_loop_are_not_folded():
+    def other_steps(program):
+        kernels = program.weight("kernels", 3, 4, 6)
+        kernels.steps = 3
+        in_a_loop(program, kernels)
+
+    def written_in_it(program):
+        in_a_loop(program, after=lambda program: next(c for c in program.calls if "mean" in c.arguments)["mean"])
+
+    for make in (other_steps, written_in_it):
+        unchanged(make, fold)
+
+
 def test_normalisations_that_are_not_folded():
     def read_twice(program):
         also = program.given("also", 6)
@@ -184,8 +213,19 @@ def test_what_is_not_joined():
         program.add(y, y, total)
         program.relu(total, program.given("last", *SHAPE))
 
+    def over_what_it_reads_itself(program):
+        """In a loop, where the turn before left it."""
+        h, y, total = (program.batch(name, *SHAPE) for name in ("h", "y", "total"))
+        program.copy(program.given("first", *SHAPE), h)
+        with program.loop("time", 2) as time:
+            normalise(program, h, y)
+            program.add(y, program.given("skip", *SHAPE), total)
+            program.relu(total, h)
+            program.put(h, program.given("last", 2, *SHAPE), time, 2)
+
     for make in (
         read_again, output_of_the_model, sum_without_relu, sum_that_others_read, residual_computed_later, twice_itself,
+        over_what_it_reads_itself,
     ):  # fmt: skip
         unchanged(make, fuse_batch_norm)
 
@@ -227,6 +267,18 @@ def test_the_mask_of_the_relu_after_it():
 
 
 def test_masks_that_stay():
+    def in_a_loop(program):
+        """The last turn's goes on."""
+        with program.loop("time", 2):
+            program.relu_backward(program.given("y", *SHAPE), program.given("dy", *SHAPE), program.batch("m", *SHAPE))
+        mask = program.calls[0]
+        backward(program)
+        program.blocks[-1].calls = [c for c in program.blocks[-1].calls if c.opcode != mask.opcode]
+        for call in program.blocks[-1].calls:
+            if "dy" in call.arguments:
+                call.arguments = {**call.arguments, "dy": program.as_rows(mask["dx"], 6)}
+
+    unchanged(in_a_loop, fuse_batch_norm)
     unchanged(lambda program: backward(program, accumulate=True), fuse_batch_norm)
     unchanged(lambda program: backward(program, between=program.given("also", *SHAPE)), fuse_batch_norm)
 

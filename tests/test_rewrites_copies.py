@@ -125,6 +125,60 @@ def test_copies_that_stay():
         unchanged(make, remove_copies)
 
 
+def turns(program: Sketch, carried: bool, after=None) -> None:
+    """Three turns that copy a source and add to the copy; the source is of a turn, or of all."""
+    source, copy = program.batch("source", 3), program.batch("copy", 3)
+    if carried:
+        program.copy(program.given("x", 3), source)
+    with program.loop("time", 3) as time:
+        if not carried:
+            program.copy(program.given("x", 3), source)
+        program.call("shape.copy_backward", dy=source, dx=Out(copy), accumulate=False)
+        add(program, program.given("other", 3), copy)
+        program.put(copy, program.given("last", 9), time, 3)
+    if after:
+        program.copy(source if after == "source" else copy, program.given("after", 3))
+
+
+def test_copies_of_a_turn():
+    check(lambda p: turns(p, False), remove_copies, ["copy_forward", "copy_backward", "concatenate_forward"])
+    unchanged(lambda program: turns(program, True), remove_copies)  # the next turn copies it again
+    for after in ("source", "copy"):
+        unchanged(lambda program, after=after: turns(program, False, after), remove_copies)
+
+    def read_by_the_next_turn(program):
+        source, copy = program.batch("source", 3), program.batch("copy", 3)
+        with program.loop("time", 3) as time:
+            program.put(source, program.given("before", 9), time, 3)
+            program.copy(program.given("x", 3), source)
+            program.call("shape.copy_backward", dy=source, dx=Out(copy), accumulate=False)
+            add(program, program.given("other", 3), copy)
+            program.put(copy, program.given("last", 9), time, 3)
+
+    unchanged(read_by_the_next_turn, remove_copies)
+
+
+def test_a_copy_that_turns_add_to_while_they_read_the_original():
+    def make(program):
+        source, copy = copied(program)
+        with program.loop("time", 3) as time:
+            program.put(source, program.given("last", 9), time, 3)
+            add(program, program.given("other", 3), copy)
+        program.copy(copy, program.given("of the copy", 3))
+
+    unchanged(make, remove_copies)
+
+
+def test_copies_of_steps():
+    def make(program):
+        source, copy = (program.temporary(name, (3,), "float32", "batch", steps=3) for name in ("source", "copy"))
+        program.copy(program.given("x", 3, 3), source)
+        program.call("shape.copy_backward", dy=source.at(0), dx=Out(copy.at(1)), accumulate=False)
+        program.copy(copy.at(1), program.given("last", 3))
+
+    unchanged(make, remove_copies)
+
+
 def test_views_keep_their_names():
     """Only the memory moves: what a step's source shows stays readable."""
     program = Sketch()

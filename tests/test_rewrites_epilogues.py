@@ -171,6 +171,111 @@ def test_a_block_with_a_condition_is_not_run_early():
         check(make, everything, ["conv2d_forward+bias", "relu_forward"], t=t)
 
 
+# ---- in a loop
+
+
+def test_the_store_of_a_step():
+    """What writes one step reads the one before."""
+
+    def make(program):
+        h = program.temporary("h", (6,), "float32", "batch", steps=4)
+        kernel, bias = program.weight("kernel", 6, 6), program.weight("bias", 6)
+        program.copy(program.given("x", 6), h.at(0))
+        with program.loop("time", 3) as time:
+            product, shifted = program.batch("product", 6), program.batch("shifted", 6)
+            program.dense(h.at(time), kernel, product)
+            program.bias(product, bias, shifted)
+            program.relu(shifted, h.at(time + 1))
+        program.copy(h, program.given("last", 4, 6))
+
+    check(make, everything, ["copy_forward", "dense_forward+bias_relu", "copy_forward"])
+
+
+def test_the_mask_of_a_step():
+    def make(program):
+        dz = program.temporary("dz", (6,), "float32", "batch", steps=4)
+        program.copy(program.given("x", 6), dz.at(3))
+        with program.loop("time", 3, backwards=True) as time:
+            dh, mask = program.batch("dh", 6), program.batch("mask", 6)
+            program.copy(program.given("y", 6), mask)
+            given = {"dy": dz.at(time + 1), "kernel": program.weight("kernel", 6, 6), "dx": Out(dh)}
+            program.call("dense.dense_backward_data", **given, accumulate=False)
+            program.relu_backward(mask, dh, dz.at(time))
+        program.copy(dz, program.given("last", 4, 6))
+
+    check(make, everything, ["copy_forward", "copy_forward", "dense_backward_data+relu_mask", "copy_forward"])
+
+
+def looped(program, first, last):
+    """Three turns of ``last`` on what ``first`` begins with, of a buffer that a turn leaves to the next."""
+    h, y = program.batch("h", 6), program.given("last", 18)
+    program.copy(program.given("x", 6), h)
+    first(program, h)
+    with program.loop("time", 3) as time:
+        last(program, h)
+        program.put(h, y, time, 3)
+
+
+def test_what_a_turn_needs_of_the_one_before_is_not_overwritten():
+    def itself(program, h):
+        """The store would overwrite what the product still reads."""
+        product = program.batch("product", 6)
+        program.dense(h, program.weight("kernel", 6, 6), product)
+        program.bias(product, program.weight("bias", 6), h)
+
+    def read_between(program, h):
+        product, other = program.batch("product", 6), program.batch("other", 6)
+        program.dense(program.given("x", 6), program.weight("kernel", 6, 6), product)
+        program.copy(h, other)
+        program.bias(product, program.weight("bias", 6), h)
+        program.add(other, h, h)
+
+    def steps_that_may_be_one(program, h):
+        """The fourth of six steps backwards is the third of six forwards, and so on."""
+        steps, product = program.temporary("steps", (6,), "float32", "batch", steps=6), program.batch("product", 6)
+        program.copy(program.given("all", 6, 6), steps)
+        with program.loop("turn", 6) as turn:
+            program.dense(steps.at(turn), program.weight("kernel", 6, 6), product)
+            program.bias(product, program.weight("bias", 6), steps.at(turn * -1 + 5))
+        program.copy(steps.at(0), h)
+
+    for last in (itself, read_between):
+        unchanged(lambda program, last=last: looped(program, lambda p, h: None, last), everything)
+    unchanged(lambda program: looped(program, steps_that_may_be_one, lambda p, h: None), everything)
+
+
+def test_nothing_is_joined_across_the_edge_of_a_loop():
+    def before(program):
+        product, shifted = program.batch("product", 6), program.batch("shifted", 6)
+        program.dense(program.given("x", 6), program.weight("kernel", 6, 6), product)
+        with program.loop("time", 3) as time:
+            program.bias(product, program.weight("bias", 6), shifted)
+            program.put(shifted, program.given("last", 18), time, 3)
+
+    def a_step_of_all(program):
+        """The product is of all steps, the bias of one."""
+        x = program.temporary("x", (6,), "float32", "batch", steps=3)
+        product = program.temporary("product", (6,), "float32", "batch", steps=3)
+        program.copy(program.given("given", 3, 6), x)
+        program.dense(x, program.weight("kernel", 6, 6), product)
+        program.bias(product.at(1), program.weight("bias", 6), program.given("last", 6))
+
+    for make in (before, a_step_of_all):
+        unchanged(make, everything)
+
+
+def test_a_product_of_all_steps():
+    def make(program):
+        x, product, shifted = (program.temporary(n, (6,), "float32", "batch", steps=3) for n in ("x", "p", "s"))
+        program.copy(program.given("given", 3, 6), x)
+        program.dense(x, program.weight("kernel", 6, 6), product)
+        program.bias(product, program.weight("bias", 6), shifted)
+        with program.loop("time", 3) as time:
+            program.put(shifted.at(time), program.given("last", 18), time, 3)
+
+    check(make, everything, ["copy_forward", "dense_forward+bias", "concatenate_forward"])
+
+
 # ---- backward
 
 
@@ -230,3 +335,14 @@ def test_masks_that_stay():
 
     unchanged(by_its_own_result, everything)
     unchanged(lambda program: by_its_own_result(program, program.given("another", 4, 5, 2)), everything)
+
+    def by_what_is_computed_later(program):
+        dx, mask = program.batch("dx", 4, 5, 2), program.batch("mask", 4, 5, 2)
+        program.call(
+            "conv.conv2d_backward_data", dy=program.given("dy", *SHAPE), kernel=program.weight("kernel", 3, 3, 2, 6),
+            dx=Out(dx), **GEOMETRY, accumulate=False,
+        )  # fmt: skip
+        program.copy(program.given("y", 4, 5, 2), mask)
+        program.relu_backward(mask, dx, program.given("last", 4, 5, 2))
+
+    unchanged(by_what_is_computed_later, everything)

@@ -272,6 +272,113 @@ def test_nothing_is_left_of_what_nobody_reads():
     check(make, fuse_pointwise, ["copy_forward"], CLOSE)
 
 
+# ---- in a loop
+
+
+def sequence(program, name="h"):
+    """Four steps, the first of them given."""
+    h = program.temporary(name, SHAPE, "float32", "batch", steps=4)
+    program.copy(program.given("first", *SHAPE), h.at(0))
+    return h
+
+
+def test_a_chain_from_one_step_to_the_next():
+    def make(program):
+        h, x, z = sequence(program), program.given("x", *SHAPE), program.batch("z", *SHAPE)
+        with program.loop("time", 3) as time:
+            binary(program, "multiply", h.at(time), x, z)
+            binary(program, "subtract", z, h.at(time), h.at(time + 1))
+        program.copy(h, program.given("last", 4, *SHAPE))
+
+    fused = check(make, fuse_pointwise, ["copy_forward", "chain", "copy_forward"], CLOSE)
+    assert statements(fused) == [
+        "v1 = x1[i]", "v2 = x2[i]", "v3 = multiply(v1, v2)", "v4 = subtract(v3, v1)", "x3[i] = v4",
+    ]  # fmt: skip
+    assert [b.step is None for b in fused.calls[1].buffers] == [False, True, False]
+
+
+def test_steps_that_may_be_one_are_no_chain():
+    def make(program):
+        h, z = sequence(program), program.batch("z", *SHAPE)
+        program.call("shape.fill", y=Out(h), value=0.5)
+        with program.loop("time", 3) as time:
+            unary(program, "tanh", h.at(time * -1 + 2), z)
+            binary(program, "add", z, z, h.at(time))
+
+    unchanged(make, fuse_pointwise)
+
+
+def test_what_the_next_turn_reads_is_kept():
+    """Also if the turn that computes it doesn't, and if it would cost little to compute again."""
+
+    def at_the_end(program):
+        h, y = program.batch("h", *SHAPE), program.given("last", 3, *SHAPE)
+        program.copy(program.given("first", *SHAPE), h)
+        with program.loop("time", 3) as time:
+            z, s = program.batch("z", *SHAPE), program.batch("s", *SHAPE)
+            unary(program, "tanh", h, z)
+            unary(program, "sin", z, s)
+            binary(program, "add", z, s, h)
+            program.put(s, y, time, 3)
+
+    fused = check(at_the_end, fuse_pointwise, ["copy_forward", "chain", "concatenate_forward"], CLOSE)
+    assert stored(fused) == [["h", "s"]]
+
+    def cheap(program):
+        h, x, y = program.batch("h", *SHAPE), program.given("x", *SHAPE), program.given("last", 6, *SHAPE)
+        r = program.temporary("r", SHAPE, "float32", "batch", steps=3)
+        program.call("shape.fill", y=Out(r), value=2.0)
+        program.copy(program.given("first", *SHAPE), h)
+        with program.loop("time", 3) as time:
+            a, b, c, d = (program.batch(name, *SHAPE) for name in "abcd")
+            unary(program, "sin", h, a)
+            unary(program, "tanh", a, b)
+            program.put(b, y, time * 2, 6)
+            binary(program, "multiply", r.at(time), x, h)
+            unary(program, "sin", h, c)
+            program.put(c, y, time * 2 + 1, 6)
+            binary(program, "add", h, c, d)
+            unary(program, "square", d, r.at(time))
+
+    names = ["fill", "copy_forward", "chain", "concatenate_forward", "chain", "concatenate_forward", "chain"]
+    fused = check(cheap, fuse_pointwise, names, CLOSE)
+    assert stored(fused) == [["b"], ["h", "c"], ["r"]]
+
+
+def test_what_an_earlier_turn_left_is_not_computed_again():
+    def make(program):
+        h, x, y = program.batch("h", *SHAPE), program.given("x", *SHAPE), program.given("last", 9, *SHAPE)
+        program.copy(program.given("first", *SHAPE), h)
+        with program.loop("time", 3) as time:
+            before, also, square, later, last = (program.batch(name, *SHAPE) for name in "abcde")
+            unary(program, "sin", h, before)
+            unary(program, "tanh", before, also)
+            program.put(also, y, time * 3, 9)
+            unary(program, "square", x, h)
+            unary(program, "sin", h, square)
+            program.put(square, y, time * 3 + 1, 9)
+            binary(program, "add", h, x, later)
+            unary(program, "tanh", later, last)
+            program.put(last, y, time * 3 + 2, 9)
+
+    names = ["copy_forward", *["chain", "concatenate_forward"] * 3]
+    fused = check(make, fuse_pointwise, names, CLOSE)
+    assert stored(fused) == [["b"], ["h", "c"], ["e"]]
+
+
+def test_a_loop_is_a_chain_of_its_own():
+    def make(program):
+        x, hidden = program.given("x", *SHAPE), program.batch("hidden", *SHAPE)
+        unary(program, "square", x, hidden)
+        with program.loop("time", 3) as time:
+            z = program.batch("z", *SHAPE)
+            unary(program, "tanh", hidden, z)
+            program.put(z, program.given("last", 3, *SHAPE), time, 3)
+        unary(program, "sin", z, program.given("after", *SHAPE))
+
+    unchanged(make, fuse_pointwise)
+
+
 # ---- every function
 
 

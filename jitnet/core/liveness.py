@@ -1,18 +1,43 @@
 """Which temporaries may share memory: those of which one is no longer used when the other begins to be."""
 
-from .program import Buffer, Call
+from .program import Buffer, Call, Loop, calls_of
 
 
-def lifetimes(calls: list[Call]) -> dict[Buffer, tuple[int, int]]:
-    """{root buffer: the places of the first and of the last call that touch it}, in order of first use."""
-    found: dict[Buffer, tuple[int, int]] = {}
-    for index, call in enumerate(calls):
-        for buffer in call.buffers:
-            found[buffer.root] = (found.get(buffer.root, (index,))[0], index)
+def places(items: list[Call | Loop]) -> dict[Call, int]:
+    """The places of calls in order; the beginning and the end of a loop have places, too."""
+    found: dict[Call, int] = {}
+    place = 0
+    for item in items:
+        around = isinstance(item, Loop)
+        place += around
+        for call in calls_of([item]):
+            found[call] = place
+            place += 1
+        place += around
     return found
 
 
-def place(calls: list[Call], roots: list[Buffer], size_of, reuse: bool = True) -> tuple[dict[Buffer, int], int]:
+def lifetimes(items: list[Call | Loop]) -> dict[Buffer, tuple[int, int]]:
+    """{root buffer: the places of the first and of the last call that touch it}, in order of first use.
+
+    What lives longer than a turn of a loop lives from its beginning to its end.
+    """
+    at = places(items)
+    found: dict[Buffer, tuple[int, int]] = {}
+    for call, index in at.items():
+        for buffer in call.buffers:
+            found[buffer.root] = (found.get(buffer.root, (index,))[0], index)
+    for loop in items:
+        if isinstance(loop, Loop):
+            begin, end = at[loop.calls[0]] - 1, at[loop.calls[-1]] + 1
+            for root in loop.reads | loop.writes:
+                first, last = found[root]
+                if first < begin or last > end or loop.carries(root):
+                    found[root] = min(first, begin), max(last, end)
+    return found
+
+
+def place(items: list[Call | Loop], roots: list[Buffer], size_of, reuse: bool = True) -> tuple[dict[Buffer, int], int]:
     """Offsets for ``roots`` in one block of memory, and its size.
 
     An output takes over the memory of an input that dies in the same call, where the call allows it; what is left is
@@ -20,11 +45,11 @@ def place(calls: list[Call], roots: list[Buffer], size_of, reuse: bool = True) -
 
     size_of: the bytes that a root takes; reuse: whether memory is shared at all.
     """
-    alive = lifetimes(calls)
+    alive = lifetimes(items)
     owner = {root: root for root in roots}
     interval = {root: alive[root] for root in roots}
     if reuse:
-        for index, call in enumerate(calls):
+        for call, index in places(items).items():
             if call.in_place is None:
                 continue
             source, target = (call[name].root for name in call.in_place)

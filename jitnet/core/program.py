@@ -5,13 +5,15 @@ An opcode is the name of the reference kernel that says what a call means: "fami
 and stand in their order, so that whoever runs a program needs to know nothing but the kernels.
 """
 
+import contextlib
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..kernels.literals import identifier, literal
 from ..kernels.literals import name as checked_name
+from .errors import invalid
 from .values import ITEMSIZE
 
 
@@ -33,6 +35,9 @@ class Buffer:
     rows: leading rows per sample, for views such as (N * H * W, C).
     source: the Variable or Constant behind it, if any.
     in_one_piece: of a root of kind batch: the parts of its chunks lie one after the other, to the step's end.
+    steps: of a sequence in time: so many parts, one after the other, each with all the chunk's samples; they are its
+        leading rows, or the first axis where there is no batch axis.
+    step: of a view of one of them: which.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Buffer:
     rows: int = 1
     source: object = None
     in_one_piece: bool = False
+    steps: int | None = None
+    step: "Scalar | int | None" = None
 
     def __post_init__(self):
         if self.root is None:
@@ -64,12 +71,31 @@ class Buffer:
 
     def viewed(self, shape: tuple, rows: int = 1, name: str | None = None) -> "Buffer":
         """The same memory under another shape."""
-        return replace(self, name=name or f"{self.name}_rows", shape=tuple(shape), rows=rows)
+        steps = self.steps if self.batched else None  # elsewhere they are the first axis
+        return replace(self, name=name or f"{self.name}_rows", shape=tuple(shape), rows=rows, steps=steps)
 
     def like(self, other: "Buffer") -> "Buffer":
         """The same memory under the shape of ``other``."""
         same = self.shape == other.shape and self.rows == other.rows
         return self if same else self.viewed(other.shape, other.rows)
+
+    def at(self, step: "Scalar | int") -> "Buffer":
+        """One of its ``steps``; ``step`` may be arithmetic with the index of the loop that a call is in."""
+        if self.steps is None:
+            raise invalid("Only a buffer with steps has a view of one.", buffer=self.name)
+        shape, rows = (self.shape, self.rows // self.steps) if self.batched else (self.shape[1:], self.rows)
+        turn, shift = _shifted(step)
+        words = [str(shift)] if turn is None else [turn.operator]
+        words += ["plus" if shift > 0 else "minus", str(abs(shift))] if turn is not None and shift else []
+        name = "_".join([self.name, "at", *words])
+        return replace(self, name=name, shape=shape, rows=rows, steps=None, step=step)
+
+    def overlaps(self, other: "Buffer") -> bool:
+        """Whether both may be the same memory: of one root, and not surely of different steps."""
+        if self.root is not other.root or None in (self.step, other.step):
+            return self.root is other.root
+        (one, shift), (two, other_shift) = map(_shifted, (self.step, other.step))
+        return one != two or shift == other_shift
 
 
 @dataclass(frozen=True)
@@ -78,6 +104,15 @@ class Out:
 
     buffer: Buffer
     accumulate: bool = False
+
+
+def _shifted(step) -> tuple:
+    """A step as a sum: (what depends on the turn, number)."""
+    if not isinstance(step, Scalar):
+        return None, step
+    if step.operator in ("+", "-") and not isinstance(step.operands[1], Scalar):
+        return step.operands[0], step.operands[1] if step.operator == "+" else -step.operands[1]
+    return step, 0
 
 
 _ARITHMETIC = {
@@ -91,7 +126,8 @@ class Scalar:
     """A number known when the step runs: a name (``batch``, ``t``, ``learning_rate``), or arithmetic of such numbers.
 
     Names of every step: ``batch``, the samples of the batch; ``begin``, the first sample of a chunk; ``chunk`` of
-    ``chunks``; ``first`` to ``last``, the rows of a weight that a part does; ``t``, the steps taken; ``seed``.
+    ``chunks``; ``first`` to ``last``, the rows of a weight that a part does; ``t``, the steps taken; ``seed``.  Calls
+    in a loop know its index, too.
     """
 
     operator: str  # or the name, where there are no operands
@@ -148,18 +184,23 @@ class Scalar:
         return _ARITHMETIC[self.operator](*(o.value(names) if isinstance(o, Scalar) else o for o in self.operands))
 
 
+@dataclass(frozen=True)
+class Batch:
+    """The samples of the batch, in chunks: the axis of calls that run along it without a batched argument."""
+
+
 @dataclass(eq=False)
 class Call:
     """One call of a kernel.
 
     arguments: {parameter: Buffer | Out | Scalar | number | bool}.
     layer, phase: whose call it is, and for what: "input", "forward", "result", "backward", "gradients", "update".
-    work: operations per sample (or in all, when not batched).
+    work: operations per sample (or in all, when not batched), of all turns of a loop.
     in_place: (input, output): parameters that may share memory where the input dies here.
     attributes: what rewrites note for the target: ``bfloat16`` (the operands of its products may be rounded),
         ``epilogue`` (what is computed in the store), ``function`` (a user's own kernel).
     kernel: what a target runs instead of the reference kernel; None: the reference.
-    axis: what a target's section runs it along, if not the batch.
+    axis: ``Batch``, or what else a target's section runs it along, if its arguments don't say so.
     """
 
     opcode: str
@@ -205,7 +246,7 @@ class Call:
     @property
     def batched(self) -> bool:
         """Whether it runs along the batch, chunk by chunk."""
-        return self.axis is None and any(buffer.batched for buffer in self.buffers)
+        return isinstance(self.axis, Batch) or (self.axis is None and any(buffer.batched for buffer in self.buffers))
 
     @property
     def epilogue(self) -> str | None:
@@ -227,6 +268,64 @@ class Block:
     def __init__(self, condition: Scalar | None = None):
         self.calls: list[Call] = []
         self.condition = condition
+        self.count = 1  # how often they run
+
+    def turns(self) -> Iterator[dict[str, int]]:
+        """The values of names that each run of the calls has for itself."""
+        yield {}
+
+    def carries(self, root: Buffer) -> bool:
+        """Whether a run of the calls may see what one before it left in ``root``."""
+        return False
+
+
+class Loop(Block):
+    """Calls that run ``count`` times, one turn after the other, as for the steps of a sequence.
+
+    index: the name of the scalar that is the number of the turn: from 0 on, or ``backwards`` down to 0.
+
+    No call moves out of it or is joined with one outside.  Partial sums that the turns add to are zeroed before it, by
+    ``Program.clear``.
+    """
+
+    def __init__(self, index: str, count: int, backwards: bool = False, condition: Scalar | None = None):
+        super().__init__(condition)
+        if count < 1:
+            raise invalid("A loop has at least one turn.", count=count)
+        self.index, self.count, self.backwards = index, count, backwards
+
+    def turns(self) -> Iterator[dict[str, int]]:
+        numbers = range(self.count)
+        return ({self.index: number} for number in (reversed(numbers) if self.backwards else numbers))
+
+    def carries(self, root: Buffer) -> bool:
+        touching = [call for call in self.calls if root in call.reads | call.writes]
+        # what is told the turn may write another part in each
+        numbers = [a for call in touching if root in call.writes for a in call.arguments.values()]
+        told = any(isinstance(number, Scalar) and self.index in number.names() for number in numbers)
+        return root.steps is not None or told or (bool(touching) and root in touching[0].reads)
+
+    # ---- what a schedule asks of a call
+
+    axis = None
+
+    @property
+    def reads(self) -> frozenset[Buffer]:
+        return frozenset().union(*(call.reads for call in self.calls))
+
+    @property
+    def writes(self) -> frozenset[Buffer]:
+        return frozenset().union(*(call.writes for call in self.calls))
+
+    @property
+    def batched(self) -> bool:
+        return any(call.batched for call in self.calls)
+
+
+def calls_of(items: Iterable[Call | Loop]) -> Iterator[Call]:
+    """The calls of ``items``, those of loops included, in order."""
+    for item in items:
+        yield from item.calls if isinstance(item, Loop) else [item]
 
 
 class Program:
@@ -242,6 +341,7 @@ class Program:
         self.attributes: dict = {}
         self._names: set = set(taken)
         self._views: dict = {}
+        self._indices: dict = {}
 
     # ---- buffers
 
@@ -255,8 +355,15 @@ class Program:
         self._names.add(name)
         return name
 
-    def temporary(self, name, shape, dtype, kind) -> Buffer:
-        return Buffer(self.unique_name(name), tuple(shape), dtype, kind)
+    def temporary(self, name, shape, dtype, kind, steps: int | None = None) -> Buffer:
+        """Memory of the step's own; with ``steps``, ``shape`` is that of each."""
+        name, shape = self.unique_name(name), tuple(shape)
+        if steps is None:
+            return Buffer(name, shape, dtype, kind)
+        if kind not in ("batch", "whole"):
+            raise invalid("Buffers of the kinds batch and whole have steps.", name=name, kind=kind)
+        rows, shape = (steps, shape) if kind == "batch" else (1, (steps, *shape))
+        return Buffer(name, shape, dtype, kind, rows=rows, steps=steps)
 
     def reshaped(self, buffer: Buffer, shape, rows: int = 1, name: str | None = None) -> Buffer:
         """The same memory under another shape; ``rows`` leading rows per sample."""
@@ -265,7 +372,7 @@ class Program:
             return buffer
         if rows * math.prod(shape) != buffer.size:
             raise AssertionError(f"cannot view {buffer.shape} as ({rows}, *{shape})")
-        key = (buffer.root, buffer.kind, shape, rows)
+        key = (buffer.root, buffer.step, buffer.kind, shape, rows)
         if name is None and key in self._views:
             return self._views[key]
         view = buffer.viewed(shape, rows, name or self.unique_name(f"{buffer.name}_rows"))
@@ -288,8 +395,33 @@ class Program:
     def call(self, opcode: str, *, work=None, in_place=None, **arguments) -> Call:
         """Append a call; buffers that it writes are wrapped in ``Out``."""
         call = Call(opcode, arguments, self.layer, self.phase, work, in_place, dict(self.attributes))
-        self.blocks[-1].calls.append(call)
+        block = self.blocks[-1]
+        _check_steps(call, block)
+        call.work *= block.count
+        block.calls.append(call)
         return call
+
+    def clear(self, partial: Buffer) -> Call:
+        """Append a call by which each chunk fills its own part of a partial buffer with zeros."""
+        call = self.call("shape.fill", y=Out(partial), value=0.0)
+        call.axis = Batch()
+        return call
+
+    @contextlib.contextmanager
+    def loop(self, index: str, count: int, backwards: bool = False) -> Iterator[Scalar]:
+        """What is called inside runs ``count`` times; gives the number of the turn (see ``Loop``)."""
+        around = self.blocks[-1]
+        if isinstance(around, Loop):
+            raise invalid("A loop has calls inside, no loops.", index=index, inside=around.index)
+        self._indices[index] = self._indices.get(index) or self.unique_name(index)  # loops may share one
+        loop = Loop(self._indices[index], count, backwards, around.condition)
+        self.blocks.append(loop)
+        yield Scalar(loop.index)
+        self.blocks.append(Block(around.condition))
+
+    def loops(self) -> dict[Call, Loop]:
+        """{call: the loop that it is in}"""
+        return {call: block for block in self.blocks if isinstance(block, Loop) for call in block.calls}
 
     def users(self) -> dict[Buffer, list[Call]]:
         """{root buffer: calls that touch it, in order}"""
@@ -298,3 +430,20 @@ class Program:
             for root in call.reads | call.writes:
                 users.setdefault(root, []).append(call)
         return users
+
+
+def _check_steps(call: Call, block: Block) -> None:
+    """Raise ValueError if a call, in ``block``, views a step that its buffer doesn't have."""
+    ends = [{block.index: 0}, {block.index: block.count - 1}] if isinstance(block, Loop) else [{}]
+    for buffer in call.buffers:
+        if buffer.step is None:
+            continue
+        for names in ends:
+            step = buffer.step
+            if isinstance(step, Scalar):
+                if not step.names() <= names.keys():
+                    raise invalid("Which step a call views, only the index of its own loop says.", step=step.names())
+                step = step.value(names)
+            if not 0 <= step < buffer.root.steps:
+                last = buffer.root.steps - 1
+                raise invalid(f"{call.opcode} views a step of {buffer.root.name}, from 0 to {last}.", step=step)

@@ -38,9 +38,10 @@ class Reference(Target):
         names = {**(scalars or {}), "batch": batch, "begin": 0, "chunk": 0, "chunks": 1}
         for block in program.blocks:
             if block.condition is None or block.condition.value(names):
-                for call in block.calls:
-                    kernel = self.kernel(call)
-                    kernel(*(_value(a, call.batched, memory, names) for a in call.arguments.values()))
+                for turn in block.turns():
+                    for call in block.calls:
+                        kernel, known = self.kernel(call), {**names, **turn}
+                        kernel(*(_value(a, call.batched, memory, known) for a in call.arguments.values()))
         return memory
 
     def kernel(self, call: Call):
@@ -160,12 +161,16 @@ class Memory:
         self._arrays = arrays
         self._temporaries: dict[Buffer, np.ndarray] = {}
 
-    def array(self, buffer: Buffer) -> np.ndarray:
-        """What a buffer views."""
+    def array(self, buffer: Buffer, names: dict) -> np.ndarray:
+        """What a buffer views; names: the values of scalars."""
         if buffer.kind == "argument" and buffer.root is buffer:
             return self._arrays[buffer.name]
         leading = (self.batch * buffer.rows,) if buffer.batched else ()
-        return self._root(buffer.root).reshape((*leading, *buffer.shape) or (1,))  # kernels take arrays of an axis
+        array = self._root(buffer.root)
+        if buffer.step is not None:
+            step = buffer.step.value(names) if isinstance(buffer.step, Scalar) else buffer.step
+            array = array.reshape(buffer.root.steps, -1)[step]
+        return array.reshape((*leading, *buffer.shape) or (1,))  # kernels take arrays of an axis
 
     def _root(self, root: Buffer) -> np.ndarray:
         if root.kind in ("external", "argument"):
@@ -194,5 +199,5 @@ def _value(argument, batched: bool, memory: Memory, names: dict):
     buffer = argument.buffer if isinstance(argument, Out) else argument
     if not isinstance(buffer, Buffer):
         return argument
-    array = memory.array(buffer)
+    array = memory.array(buffer, names)
     return array.reshape(1, *buffer.shape) if buffer.kind == "partial" and not batched else array

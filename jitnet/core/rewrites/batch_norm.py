@@ -12,6 +12,7 @@ def fold_batch_norm(program: Program, fuses) -> None:
     """
     flow = Dataflow(program)
     replaced: dict[Call, list[Call]] = {}
+    before: dict[Call, list[Call]] = {}
     for call in program.calls:
         if call.opcode not in FORWARD or not fuses(call, "bias"):
             continue
@@ -29,7 +30,7 @@ def fold_batch_norm(program: Program, fuses) -> None:
         kernel, mean = call["kernel"], follower["mean"]
         given = {} if bias is None else {"bias": bias["bias"]}
         weights = {"mean": mean, "variance": inverse["variance"], "gamma": follower["gamma"], "beta": follower["beta"]}
-        if flow.are_written({w.root for w in (kernel, *given.values(), *weights.values())}, follower):
+        if flow.are_written([kernel, *given.values(), *weights.values()], follower):
             continue
         folded = program.temporary(f"{kernel.name}_folded", kernel.shape, kernel.dtype, "whole")
         shift = program.temporary(f"{kernel.name}_folded_bias", mean.shape, kernel.dtype, "whole")
@@ -42,14 +43,14 @@ def fold_batch_norm(program: Program, fuses) -> None:
             work=1,
         )  # fmt: skip
         layer = call.with_arguments(kernel=folded)
-        replaced[call] = [fold, layer]
+        before[call], replaced[call] = [fold], [layer]
         add = {"x": call["y"], "bias": shift, "y": Out(follower["y"])}
-        replaced[follower] = [follower.replaced_by("dense.bias_add_forward", add, work=None)]
+        replaced[follower] = [follower.replaced_by("dense.bias_add_forward", add)]
         if bias is not None:
             replaced[bias] = []
         if len(flow.users[rstd.root]) == 2:  # nothing else needs it, a backward pass say
             replaced[inverse] = []
-    replace(program, replaced)
+    replace(program, replaced, before)
 
 
 def fuse_batch_norm(program: Program) -> None:
@@ -57,7 +58,7 @@ def fuse_batch_norm(program: Program) -> None:
     flow = Dataflow(program)
     for call in program.calls:
         if call.opcode == "normalization.batch_norm_apply":
-            follower = flow.only_reader(call)
+            follower = flow.follower(call)
             if follower is not None and follower.opcode == "elementwise.relu_forward":
                 flow.merge(call, follower, follower["y"])
                 call.opcode = "normalization.batch_norm_relu_apply"
@@ -70,7 +71,7 @@ def fuse_batch_norm(program: Program) -> None:
 
 def _fuse_residual(flow: Dataflow, call: Call, add: Call) -> None:
     """relu(batch_norm(x) + residual), where both terms have the same shape."""
-    relu = flow.only_reader(add)
+    relu = flow.follower(add, by=call)
     residual = flow.added_to(call, add)
     if relu is None or relu.opcode != "elementwise.relu_forward" or residual is None:
         return
@@ -87,7 +88,7 @@ def _fuse_relu_backward(flow: Dataflow, call: Call) -> None:
     touching = flow.users[root]
     opcodes = [c.opcode for c in touching]
     expected = [call.opcode, "normalization.batch_norm_backward_statistics", "normalization.batch_norm_backward_data"]
-    if opcodes != expected:
+    if opcodes != expected or not flow.in_one_block(root):
         return
     for reader in touching[1:]:
         reader.opcode = reader.opcode.replace("batch_norm_", "batch_norm_relu_")

@@ -10,6 +10,7 @@ def remove_copies(program: Program) -> None:
     """A copied gradient shares the memory of the original, if that is not read any more when the copy is added to."""
     users = program.users()
     calls = program.calls
+    loops = program.loops()
     places = {call: index for index, call in enumerate(calls)}
     removed: dict[Call, list] = {}
     for call in calls:
@@ -17,6 +18,11 @@ def remove_copies(program: Program) -> None:
             continue
         source, copy = call["dy"].root, call["dx"].root
         if not source.kind == copy.kind == "batch" or source.size != copy.size or users[copy][0] is not call:
+            continue
+        around = {loops.get(c) for c in (*users[source], *users[copy])}
+        if len(around) > 1 or any(loop and loop.carries(source) for loop in around):
+            continue  # another turn may read what this one adds to
+        if source.steps is not None or copy.steps is not None:
             continue
         later = [c for c in users[source] if places[c] > places[call]]
         written = min((places[c] for c in users[copy][1:] if copy in c.writes), default=len(places))

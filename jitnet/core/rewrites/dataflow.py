@@ -1,6 +1,8 @@
 """Who reads and writes what, while rewrites replace calls."""
 
-from ..program import Buffer, Call, Out, Program
+from collections.abc import Iterable
+
+from ..program import Block, Buffer, Call, Loop, Out, Program
 
 
 class Dataflow:
@@ -23,14 +25,38 @@ class Dataflow:
         if out.accumulate or root.kind != "batch" or len(touching) != 2 or touching[0] is not call:
             return None
         follower = touching[1]
-        if self._blocks[follower] is not self._blocks[call]:
-            return None
-        return follower if root in follower.reads and root not in follower.writes else None
+        found = self.in_one_block(root) and root in follower.reads and root not in follower.writes
+        return follower if found else None
 
-    def are_written(self, roots: set[Buffer], call: Call) -> bool:
-        """Whether any of ``roots`` changes before ``call``, as weights do not before the optimizer's update."""
-        calls = self.program.calls
-        return any(not roots.isdisjoint(earlier.writes) for earlier in calls[: calls.index(call)])
+    def in_one_block(self, root: Buffer) -> bool:
+        """Whether the calls that touch ``root`` are of one block, and see all of it, not steps."""
+        touching = self.users[root]
+        steps = any(b.root is root and b.step is not None for call in touching for b in call.buffers)
+        return len({self._blocks[call] for call in touching}) == 1 and not steps
+
+    def follower(self, call: Call, out: Out | None = None, by: Call | None = None) -> Call | None:
+        """The only reader of what ``call`` wrote, if ``call``, or ``by``, which comes before it, can do its work, too.
+
+        Until then, nothing may need what is in the place of its result, left by an earlier turn of a loop say, and
+        what else it reads must be known.
+        """
+        follower, first = self.only_reader(call, out), by or call
+        if follower is None:
+            return None
+        calls, read = self._blocks[call].calls, follower.reads - call.writes
+        between = [c for c in calls[calls.index(first) : calls.index(follower)] if c not in self.removed]
+        touched = [buffer for c in between for buffer in c.buffers]
+        touched += [argument for argument in follower.arguments.values() if isinstance(argument, Buffer)]
+        overwritten = any(buffer.overlaps(out.buffer) for buffer in touched for out in follower.outputs)
+        return None if overwritten or any(not read.isdisjoint(c.writes) for c in between[1:]) else follower
+
+    def are_written(self, weights: Iterable[Buffer], call: Call) -> bool:
+        """Whether any of ``weights`` changes before ``call``, as weights do not before the optimizer's update."""
+        roots, block = {buffer.root for buffer in weights}, self._blocks[call]
+        calls, last = self.program.calls, block.calls[-1] if isinstance(block, Loop) else call
+        return any(not roots.isdisjoint(c.writes) for c in calls[: calls.index(last) + 1]) or any(
+            buffer.step is not None for buffer in weights
+        )
 
     def merge(self, call: Call, follower: Call, result: Buffer, **arguments) -> None:
         """Let ``call`` write ``result`` and take the place of ``follower``.
@@ -64,7 +90,15 @@ class Dataflow:
             block.calls = [call for call in block.calls if call not in self.removed]
 
 
-def replace(program: Program, replaced: dict[Call, list[Call]]) -> None:
-    """Put others in the place of some calls."""
+def replace(program: Program, replaced: dict[Call, list[Call]], before: dict[Call, list[Call]] | None = None) -> None:
+    """Put others in the place of some calls, and others before some: where these are in a loop, before the loop."""
+    blocks = []
     for block in program.blocks:
-        block.calls = [c for call in block.calls for c in replaced.get(call, [call])]
+        early = {call: before[call] for call in block.calls if call in before} if before else {}
+        if isinstance(block, Loop) and any(early.values()):
+            blocks.append(Block(block.condition))
+            blocks[-1].calls = [c for calls in early.values() for c in calls]
+            early = {}
+        block.calls = [c for call in block.calls for c in (*early.get(call, ()), *replaced.get(call, [call]))]
+        blocks.append(block)
+    program.blocks[:] = blocks

@@ -23,17 +23,17 @@ def fuse_epilogues(program: Program, fuses) -> None:
 
 
 def _fuse_forward(flow: Dataflow, call: Call, fuses) -> None:
-    follower = flow.only_reader(call)
+    follower = flow.follower(call)
     if follower is None or follower.opcode != "dense.bias_add_forward" or not fuses(call, "bias"):
         return
     flow.merge(call, follower, follower["y"], bias=follower["bias"])
     epilogue = "bias"
-    follower = flow.only_reader(call)
+    follower = flow.follower(call)
     residual = flow.added_to(call, follower)
     if residual is not None and fuses(call, "bias_add"):
         flow.merge(call, follower, follower["y"], residual=residual.like(call["y"]))
         epilogue = "bias_add"
-        follower = flow.only_reader(call)
+        follower = flow.follower(call)
     if follower is not None and follower.opcode == "elementwise.relu_forward":
         flow.merge(call, follower, follower["y"])
         epilogue += "_relu"
@@ -41,7 +41,7 @@ def _fuse_forward(flow: Dataflow, call: Call, fuses) -> None:
 
 
 def _fuse_mask(flow: Dataflow, call: Call) -> None:
-    follower = flow.only_reader(call)
+    follower = flow.follower(call)
     if follower is None or follower.opcode != "elementwise.relu_backward":
         return
     mask = follower["y"]

@@ -8,7 +8,7 @@ costs less to compute than to store is not kept for the backward pass but comput
 from dataclasses import dataclass
 
 from ...kernels.scalar import activations, arithmetic
-from ..program import Buffer, Call, Out, Program
+from ..program import Block, Buffer, Call, Out, Program
 
 OPCODE = "pointwise.chain"
 MOST_CALLS = 24  # of one chain, for the sake of compilation
@@ -18,7 +18,7 @@ def fuse_pointwise(program: Program) -> None:
     """Replace chains of at least two calls by one call with the attribute ``chain``."""
     for number, block in enumerate(program.blocks):
         following = [call for later in program.blocks[number + 1 :] for call in later.calls]
-        block.calls = _fused(block.calls, following)
+        block.calls = _fused(block, following)
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Chain:
     statements: tuple[str, ...]
 
 
-def _fused(calls: list[Call], following: list[Call]) -> list[Call]:
+def _fused(block: Block, following: list[Call]) -> list[Call]:
     parts: list[Call | list[_Pointwise]] = []
-    for call in calls:
+    for call in block.calls:
         item = _Pointwise.of(call)
         if item is None:
             parts.append(call)
@@ -47,7 +47,7 @@ def _fused(calls: list[Call], following: list[Call]) -> list[Call]:
         else:
             parts.append([item])
     parts = [part[0].call if isinstance(part, list) and len(part) == 1 else part for part in parts]
-    usage = _Usage([*parts, *following])
+    usage = _Usage([*parts, *following], block)
     found = []
     for number, part in enumerate(parts):
         if isinstance(part, Call):
@@ -108,11 +108,12 @@ class _Pointwise:
     def continues(self, chain: list["_Pointwise"]) -> bool:
         """Whether the call may follow those of ``chain`` in one loop."""
         out = chain[0].out.buffer
-        roots = {b.root for other in chain for b in other.arrays}
-        own = {b.root for b in self.arrays}
+        others = [b for other in chain for b in other.arrays]
+        together = [(b, other) for b in self.arrays for other in others if b.root is other.root]
         return (
             (out.size, out.dtype) == (self.out.buffer.size, self.out.buffer.dtype)
-            and not roots.isdisjoint(own)
+            and bool(together)
+            and all(b.step == other.step or not b.overlaps(other) for b, other in together)
             and len(chain) < MOST_CALLS
         )
 
@@ -128,7 +129,8 @@ class _Pointwise:
 class _Usage:
     """Who reads and writes what, by the places of calls and chains in the program."""
 
-    def __init__(self, parts):
+    def __init__(self, parts, block: Block):
+        self.block = block
         self.first: dict[Buffer, int] = {}
         self.last: dict[Buffer, int] = {}  # part that touches the root last
         writers: dict[Buffer, list] = {}  # (part, item of its chain)
@@ -150,6 +152,8 @@ class _Usage:
             (number, item), *others = written
             if others or root in alone or root.kind != "batch" or self.last[root] == number or not item.cheap:
                 continue
+            if root.steps is not None or block.carries(root):
+                continue
             arrays = [b.root for b in item.operands if b.batched]
             constant = all(b.root not in writers for b in item.operands if not b.batched)
             kept = (r in self.recomputed or self.last[r] >= self.last[root] for r in arrays)
@@ -164,20 +168,23 @@ class _Usage:
     def is_kept(self, buffer: Buffer, number: int) -> bool:
         """Whether the value that part ``number`` gives to ``buffer`` must be stored."""
         used = self.last[buffer.root] > number and buffer.root not in self.recomputed
-        return used or buffer.kind == "external"
+        return used or buffer.kind == "external" or self.block.carries(buffer.root)
 
 
 def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
     """The call of a kernel that does what ``chain`` does; None if nothing is left to do."""
-    arrays: dict[Buffer, tuple[str, Buffer]] = {}  # {root: (name in the kernel, buffer)}
-    singles: dict[Buffer, tuple[str, Buffer]] = {}
+    arrays: dict[tuple, tuple[str, Buffer]] = {}  # {(root, step): (name in the kernel, buffer)}
+    singles: dict[tuple, tuple[str, Buffer]] = {}
     scalars: list = []
-    values: dict[Buffer, str] = {}  # what an array's element is at present, by root
+    values: dict[tuple, str] = {}  # what an array's element is at present, by root and step
     statements: list[str] = []
     functions: list[str] = []
 
+    def memory(buffer):
+        return buffer.root, buffer.step
+
     def argument(table, letter, buffer):
-        return table.setdefault(buffer.root, (f"{letter}{len(table) + 1}", buffer))[0]
+        return table.setdefault(memory(buffer), (f"{letter}{len(table) + 1}", buffer))[0]
 
     def let(expression):
         statements.append(f"v{len(statements) + 1} = {expression}")
@@ -186,10 +193,10 @@ def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
     def value(buffer):
         if not buffer.batched:
             return argument(singles, "c", buffer)
-        if buffer.root not in values:
+        if memory(buffer) not in values:
             again = usage.recomputed.get(buffer.root)
-            values[buffer.root] = compute(again) if again else let(f"{argument(arrays, 'x', buffer)}[i]")
-        return values[buffer.root]
+            values[memory(buffer)] = compute(again) if again else let(f"{argument(arrays, 'x', buffer)}[i]")
+        return values[memory(buffer)]
 
     def compute(item):
         operands = [value(buffer) for buffer in item.operands]
@@ -206,19 +213,19 @@ def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
             expression = f"{value(item.out.buffer)} + {expression}"
         return expression if expression in operands else let(expression)
 
-    outputs = {item.out.buffer.root: item.out.buffer for item in chain if usage.is_kept(item.out.buffer, number)}
+    outputs = {memory(item.out.buffer): item.out.buffer for item in chain if usage.is_kept(item.out.buffer, number)}
     if not outputs:
         return None
     for item in chain:
-        values[item.out.buffer.root] = compute(item)
+        values[memory(item.out.buffer)] = compute(item)
     read = set(arrays)
-    for root, buffer in outputs.items():
-        statements.append(f"{argument(arrays, 'x', buffer)}[i] = {values[root]}")
+    for place, buffer in outputs.items():
+        statements.append(f"{argument(arrays, 'x', buffer)}[i] = {values[place]}")
     names = tuple(name for name, _ in arrays.values()), tuple(name for name, _ in singles.values())
     parameters = tuple(f"p{n}" for n in range(1, len(scalars) + 1))
     given = {
-        name: Out(outputs[root], root in read) if root in outputs else buffer
-        for root, (name, buffer) in arrays.items()
+        name: Out(outputs[place], place in read) if place in outputs else buffer
+        for place, (name, buffer) in arrays.items()
     }
     given |= dict(singles.values()) | dict(zip(parameters, scalars, strict=True))
     work = sum(item.call.work for item in chain)

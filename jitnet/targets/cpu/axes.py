@@ -1,11 +1,6 @@
-"""What a section of a step can run along, part by part."""
+"""What a section of a step can run along, part by part, besides the batch."""
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The samples of the batch, in chunks."""
 
 
 @dataclass(frozen=True)

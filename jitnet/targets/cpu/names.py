@@ -1,7 +1,8 @@
 """Names of a step's functions, by what they do."""
 
+from ...core.program import Batch
 from ...kernels.literals import identifier
-from .axes import Batch, Rows
+from .axes import Rows
 from .schedule import Schedule, Section
 
 LONGEST = 60

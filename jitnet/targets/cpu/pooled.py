@@ -2,8 +2,8 @@
 
 import itertools
 
-from ...core.program import Buffer, Call, Out, Program
-from ...core.rewrites.dataflow import replace
+from ...core.program import Call, Out, Program
+from ...core.rewrites.dataflow import Dataflow, replace
 from ...kernels.cpu.fast.convolution_pooled import (
     conv2d_pooled_backward_data_kernel,
     conv2d_pooled_backward_filter_kernel,
@@ -23,23 +23,18 @@ def _is_plain(call: Call) -> bool:
 
 def fuse_pool_forward(program: Program, scratch: Scratch) -> None:
     """Convolution of one channel, bias, max pooling and ReLU as one kernel, where its vectors are better filled."""
-    users = program.users()
+    flow = Dataflow(program)
     replaced: dict[Call, list[Call]] = {}
-
-    def only_reader(result: Buffer, opcode: str) -> Call | None:
-        touching = users[result.root]
-        found = len(touching) == 2 and touching[1].opcode == opcode and result.root in touching[1].reads
-        return touching[1] if found and result.root.kind == "batch" else None
-
     for call in program.calls:
         if call.opcode != "conv.conv2d_forward" or call.epilogue != "bias":
             continue
         x, kernel = call["x"], call["kernel"]
-        pool = only_reader(call["y"], "pool.max_pool2d_forward")
-        if pool is None or not halves(pool) or not _is_plain(call):
+        pool = flow.follower(call)
+        if pool is None or pool.opcode != "pool.max_pool2d_forward" or not halves(pool) or not _is_plain(call):
             continue
         y, argmax = pool.arguments["y"], pool.arguments["argmax"]
-        relu = only_reader(y.buffer, "elementwise.relu_forward")
+        relu = flow.follower(pool, y, by=call)
+        relu = relu if relu is not None and relu.opcode == "elementwise.relu_forward" else None
         padding = call["pad_top"], call["pad_left"]
         result = y if relu is None else relu.arguments["y"]
         chosen = conv2d_pooled_forward_kernel(
@@ -65,14 +60,16 @@ def fuse_pool_backward(program: Program, scratch: Scratch, algorithm: str) -> No
 
     algorithm: how convolutions are computed (see ``config.set_conv_algorithm``).
     """
-    users = program.users()
+    flow, loops = Dataflow(program), program.loops()
     replaced: dict[Call, list[Call]] = {}
     first: list[Call] = []
     for pool in program.calls:
         if pool.opcode != "pool.max_pool2d_backward" or not halves(pool):
             continue
         spread = pool["dx"].root
-        readers = [call for call in users[spread] if call is not pool]
+        if pool in loops or not flow.in_one_block(spread):
+            continue
+        readers = [call for call in flow.users[spread] if call is not pool]
         if pool.arguments["dx"].accumulate or any(spread in call.writes for call in readers):
             continue
         new = {call: _replacement(program, call, pool, scratch, algorithm, first) for call in readers}

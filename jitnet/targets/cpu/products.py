@@ -18,11 +18,11 @@ def compute_in_update(program: Program) -> None:
 
     A gradient per chunk would be written and read once per chunk; so it stays in the cache until it is used.
     """
-    users = program.users()
+    users, loops = program.users(), program.loops()
     places = {call: index for index, call in enumerate(program.calls)}
     replaced: dict[Call, list[Call]] = {}
     for call in program.calls:
-        if not isinstance(call.kernel, MatrixMultiplyTransposed) or call.kernel.epilogue != "store":
+        if not isinstance(call.kernel, MatrixMultiplyTransposed) or call.kernel.epilogue != "store" or call in loops:
             continue
         x, dy, partial = call["x"], call["dy"], call["dkernel"].root
         if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
@@ -30,6 +30,8 @@ def compute_in_update(program: Program) -> None:
         total = users[partial][1]
         written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
         if any(places[c] > places[call] for c in written) or "partial" in (x.kind, dy.kind):
+            continue
+        if x.step is not None or dy.step is not None:  # of which every chunk has its own, between others
             continue
         for root in (x.root, dy.root):
             root.in_one_piece = root.kind == "batch"
@@ -48,14 +50,16 @@ def split_products(program: Program) -> None:
     go from core to core.  The samples are gathered column by column, too, where nothing else reads them.
     """
     axes = {call["x"].root: call.axis for call in program.calls if isinstance(call.axis, Rows)}
-    users = program.users()
+    users, loops = program.users(), program.loops()
     replaced: dict[Call, list[Call]] = {}
     for call in program.calls:
         if not isinstance(call.kernel, MatrixMultiply) or call.kernel.epilogue not in ("bias", "bias_relu"):
             continue
         x, kernel, out = call["x"], call["kernel"], call.outputs[0]
         axis = axes.get(x.root)
-        if axis is None or axis.rows != kernel.shape[0] or kernel.size < thresholds.SPLIT_KERNEL or x.rows != 1:
+        if axis is None or axis.rows != kernel.shape[0] or kernel.size < thresholds.SPLIT_KERNEL:
+            continue
+        if x.rows != 1 or x.step is not None or call in loops:
             continue
         chosen = matrix_multiply_part_kernel(x.dtype)
         sums = program.temporary(f"{out.buffer.name}_parts", (thresholds.PARTS, kernel.shape[1]), x.dtype, "batch")

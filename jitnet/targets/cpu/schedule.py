@@ -10,24 +10,25 @@ chunks did a part of.
 import itertools
 from dataclasses import dataclass, field
 
+from ...core.errors import invalid
 from ...core.liveness import lifetimes, place
-from ...core.program import Buffer, Call, Program, Scalar
+from ...core.program import Batch, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
 from . import thresholds
-from .axes import Batch, Rows
+from .axes import Rows
 from .parameters import Flat
 
 
 @dataclass
 class Section:
-    """Calls that run together.
+    """Calls and loops that run together.
 
-    parts: [(axis, calls)], one after the other; an axis of None: once.
+    parts: [(axis, calls and loops)], one after the other; an axis of None: once.
     count, threads: the step's arguments that say in how many parts, and in how many threads.
     after: calls that follow, once: they are done together with it, whatever interrupts the step.
     """
 
-    parts: list[tuple[object, list[Call]]]
+    parts: list[tuple[object, list[Call | Loop]]]
     count: str = "chunks"
     threads: str = "threads"
     after: list[Call] = field(default_factory=list)
@@ -35,8 +36,13 @@ class Section:
     condition: Scalar | None = None
 
     @property
+    def items(self) -> list[Call | Loop]:
+        return [item for _, items in self.parts for item in items] + self.after
+
+    @property
     def calls(self) -> list[Call]:
-        return [call for _, calls in self.parts for call in calls] + self.after
+        """All calls, those of loops included."""
+        return list(calls_of(self.items))
 
     @property
     def axis(self):
@@ -44,18 +50,21 @@ class Section:
         return self.parts[0][0]
 
 
-def schedule(calls: list[Call]) -> list[Section]:
-    """Group ``calls`` into as few sections as their dependences allow, keeping every result the same."""
-    sections: list[Section] = []
-    prelude: list[Call] = []
-    region: list[Call] = []
-    pending: list[Call] = []
+def schedule(calls: list[Call | Loop]) -> list[Section]:
+    """Group ``calls`` into as few sections as their dependences allow, keeping every result the same.
 
-    def conflicts(call: Call, others: list[Call]) -> bool:
+    A loop stays in one section: each chunk runs all its turns without meeting the others.
+    """
+    sections: list[Section] = []
+    prelude: list[Call | Loop] = []
+    region: list[Call | Loop] = []
+    pending: list[Call | Loop] = []
+
+    def conflicts(call: Call | Loop, others: list[Call | Loop]) -> bool:
         """Whether ``call`` must stay after ``others``."""
         return any((o.writes & (call.reads | call.writes)) or (o.reads & call.writes) for o in others)
 
-    def meets(call: Call) -> bool:
+    def meets(call: Call | Loop) -> bool:
         """Whether ``call`` and the region share a buffer of which every chunk writes a part."""
         return any(
             root.kind == "whole"
@@ -73,7 +82,7 @@ def schedule(calls: list[Call]) -> list[Section]:
         pending.clear()
 
     for call in calls:
-        if call.batched or isinstance(call.axis, Batch):
+        if _is_batched(call):
             if conflicts(call, pending) or meets(call):
                 flush()
             region.append(call)
@@ -84,6 +93,24 @@ def schedule(calls: list[Call]) -> list[Section]:
     flush()
     flush()
     return sections
+
+
+def _is_batched(item: Call | Loop) -> bool:
+    """Whether a call or a loop runs along the batch.
+
+    Raises:
+        ValueError: a loop in which a turn would need what all chunks did a part of.
+    """
+    if isinstance(item, Loop) and item.batched:
+        for call in item.calls:
+            whole = {root for other in item.calls if other is not call for root in other.writes if root.kind == "whole"}
+            if not call.batched or not whole.isdisjoint(call.reads | call.writes):
+                raise invalid(
+                    "Every chunk of the batch runs all turns of a loop without meeting the others: its calls run along "
+                    "the batch, and none needs what all chunks did a part of.",
+                    loop=item.index, call=call.opcode, layer=call.layer,
+                )  # fmt: skip
+    return item.batched
 
 
 @dataclass
@@ -111,9 +138,9 @@ def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
     A chunk runs its calls in order in its own part of the arena, so lifetimes are counted in calls.
     """
     memory = Memory()
-    calls = [call for section in sections for call in section.calls]
+    items = [item for section in sections for item in section.items]
     shared = []
-    for root in lifetimes(calls):
+    for root in lifetimes(items):
         if root.kind == "whole":
             memory.offsets[root] = memory.whole
             memory.whole += aligned(root.nbytes)
@@ -125,7 +152,7 @@ def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
             memory.in_one_piece += aligned(root.nbytes)
         elif root.kind == "batch":
             shared.append(root)
-    offsets, memory.batch = place(calls, shared, lambda root: aligned(root.nbytes), reuse)
+    offsets, memory.batch = place(items, shared, lambda root: aligned(root.nbytes), reuse)
     memory.offsets.update(offsets)
     return memory
 
@@ -146,7 +173,8 @@ class Schedule:
         self.flat = Flat(self.layout, program)
         self.sections: list[Section] = []
         for condition, blocks in itertools.groupby(program.blocks, key=lambda block: block.condition):
-            found = self._sections([call for block in blocks for call in block.calls])
+            items = ([block] if block.calls and isinstance(block, Loop) else block.calls for block in blocks)
+            found = self._sections(list(itertools.chain.from_iterable(items)))
             for section in found:
                 section.condition = condition
             self.sections += found
@@ -155,21 +183,21 @@ class Schedule:
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
 
-    def _sections(self, calls: list[Call]) -> list[Section]:
+    def _sections(self, calls: list[Call | Loop]) -> list[Section]:
         if self.regions is None:
             return [Section([(None, calls)])] if calls else []
         sections: list[Section] = []
-        for flat, together in itertools.groupby(calls, key=self.flat.takes):
+        for flat, together in itertools.groupby(calls, key=lambda c: isinstance(c, Call) and self.flat.takes(c)):
             together = list(together)
             if flat:
                 sections.append(Section(self.flat.parts(together), "blocks", "update_threads"))
-            elif together[0].opcode == COUNT and sections and sections[-1].count == "blocks":
+            elif getattr(together[0], "opcode", None) == COUNT and sections and sections[-1].count == "blocks":
                 sections[-1].after = together  # so that no interruption comes between the weights and their count
             elif self.regions:
                 sections += schedule(together)
             else:
                 sections += [
-                    Section([(Batch() if call.batched else call.axis, [call])], _count(call.axis)) for call in together
+                    Section([(Batch() if _is_batched(c) else c.axis, [c])], _count(c.axis)) for c in together
                 ]
         return sections
 

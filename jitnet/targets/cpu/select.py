@@ -1,6 +1,6 @@
 """Which kernel runs a call: where a specialised one exists for its shapes, that takes the reference's place."""
 
-from ...core.program import Buffer, Call, Out, Program, Scalar
+from ...core.program import Batch, Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
 from ...core.rewrites.pointwise import OPCODE as CHAIN
 from ...kernels.cpu.fast.bfloat16 import (
@@ -31,7 +31,6 @@ from ...kernels.cpu.fast.winograd import (
     winograd_outputs,
 )
 from . import thresholds
-from .axes import Batch
 
 
 class Scratch:
@@ -68,6 +67,7 @@ def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
     """
     selection = _Selection(program, scratch, algorithm)
     replaced: dict[Call, list[Call]] = {}
+    before: dict[Call, list[Call]] = {}
     for call in program.calls:
         if call.opcode == CHAIN:
             call.kernel = _pointwise(call.attributes["chain"])
@@ -75,14 +75,18 @@ def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
             call.phase = "prepare"
             selection.first.append(call)  # weights, too
             replaced[call] = []
-        elif call.opcode in _SELECTORS and call.batched and is_specialised(call):
-            selection.before = []
-            new = _SELECTORS[call.opcode](call, selection)
-            replaced[call] = [*selection.before, new]
+        elif call.opcode in _SELECTORS and call.batched and is_specialised(call) and not _changes(call):
+            selection.before = before[call] = []
+            replaced[call] = [_SELECTORS[call.opcode](call, selection)]
     for call, prepares in selection.later().items():
-        replaced[call] = [*prepares, *replaced.get(call, [call])]
-    replace(program, replaced)
+        before[call] = [*prepares, *before.get(call, [])]
+    replace(program, replaced, before)
     program.blocks[0].calls[:0] = selection.first
+
+
+def _changes(call: Call) -> bool:
+    """Whether its weights are others in each turn of a loop, where copies of them cannot be made before it."""
+    return any(buffer.step is not None and not buffer.batched for buffer in call.buffers)
 
 
 def _pointwise(chain) -> PointwiseKernel:
@@ -92,7 +96,7 @@ def _pointwise(chain) -> PointwiseKernel:
 class _Selection:
     """What the choices for one program share: scratch memory, and copies of weights in other layouts.
 
-    first: calls that copy weights, before all others; before: those right before the present call.
+    first: calls that copy weights, before all others; before: those right before the present call, or its loop.
     """
 
     UNWRITTEN = -1

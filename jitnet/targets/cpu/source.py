@@ -8,14 +8,14 @@ import re
 from dataclasses import dataclass
 
 from ...core.errors import unknown_name
-from ...core.program import Buffer, Call, Out, Scalar
+from ...core.program import Batch, Buffer, Call, Loop, Out, Scalar, calls_of
 from ...core.storage import ALIGNMENT
 from ...core.values import ITEMSIZE
 from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from ..base import Signature, Source
-from .axes import Batch, Elements, Rows
+from .axes import Elements, Rows
 from .names import name_sections
 from .schedule import Schedule, Section
 
@@ -130,6 +130,8 @@ class StepWriter:
         own = [*schedule.program.reserved, *self.arguments, *self.hyperparameters]
         for section in schedule.sections:
             own += [section.name, f"{section.name}_chunk"]
+        self._indices = {item.index for s in schedule.sections for item in s.items if isinstance(item, Loop)}
+        own += sorted(self._indices)
         self._names: dict[str, object] = {name: name for name in own}  # name in the source -> what has it
         self._buffer_names: dict[Buffer, str] = {}
         for section in schedule.sections:
@@ -187,8 +189,19 @@ class StepWriter:
 
     def _view(self, buffer: Buffer, axis, alone: bool) -> str:
         argument, offset, shape = self._place(buffer, axis, alone)
+        if buffer.step is not None:
+            offset = _sum(int(offset) if offset.isdigit() else offset, self._step_offset(buffer, axis))
         inside = ", ".join(shape) + ("," if len(shape) == 1 else "")
         return f"view({argument}, {offset}, ({inside}), {checked_name(buffer.dtype)})"
+
+    def _step_offset(self, buffer: Buffer, axis):
+        """Bytes from the first step to that of a view, as a term of ``_sum``."""
+        samples = "n" if isinstance(axis, Batch) else "batch"
+        if not isinstance(buffer.step, Scalar):
+            size = buffer.nbytes * buffer.step
+            return (size, samples) if buffer.batched else size
+        step = f"({self.scalar(buffer.step)})" if buffer.step.operands else self.scalar(buffer.step)
+        return " * ".join([f"{buffer.nbytes}", *([samples] if buffer.batched else []), step])
 
     def _after_whole(self) -> tuple:
         """Where the part of the arena starts that depends on the number of chunks, as terms of ``_sum``."""
@@ -225,7 +238,7 @@ class StepWriter:
             wanted = identifier(buffer.name)
             wanted = f"{wanted}_values" if wanted in self.kernel_names else wanted
             root = buffer.root if buffer.kind != "flat" else buffer.source
-            view = root, buffer.shape, buffer.rows, buffer.dtype
+            view = root, buffer.step, buffer.shape, buffer.rows, buffer.dtype
             self._buffer_names[buffer] = _unique(self._names, wanted, view)
         return self._buffer_names[buffer]
 
@@ -245,27 +258,43 @@ class StepWriter:
             self.kernels[name] = module, function
         return name
 
-    def _calls(self, calls: list[Call], axis) -> list[str]:
-        """Views of all that the calls touch, and then the calls, each with its layer and the shape that it writes."""
-        views, lines, seen = [], [], set()
-        for call in calls:
-            alone = isinstance(axis, Batch) or (self.schedule.regions is None and call.batched)
-            for buffer in call.buffers:
-                name = self._name(buffer, alone)
-                if not _is_given(buffer) and name not in seen:
-                    seen.add(name)
-                    views.append(f"    {name} = {self._view(buffer, axis, alone)}")
-            arguments = [self._argument(a, axis, alone) for a in call.arguments.values()]
-            name = self._kernel(call)
-            lines += _commented(_wrapped(name, arguments, "", "    "), call)
-            self.kernel_calls[name, *(self._kind(a, axis, alone) for a in call.arguments.values())] = None
-        return views + lines
+    def _calls(self, items: list[Call | Loop], axis) -> list[str]:
+        """Views of all that the calls touch, and then the calls, each with its layer and the shape that it writes.
+
+        What a loop views a step of by its index is viewed in each turn.
+        """
+        views, lines = {}, []
+        for item in items:
+            if isinstance(item, Call):
+                lines += self._call(item, axis, "    ", views, views)
+                continue
+            steps: dict[str, str] = {}
+            body = [line for call in item.calls for line in self._call(call, axis, "        ", views, steps)]
+            turns = f"range({item.count - 1}, -1, -1)" if item.backwards else f"range({item.count})"
+            lines += [f"    for {checked_name(item.index)} in {turns}:"]
+            lines += [f"        {name} = {view}" for name, view in steps.items()] + body
+        return [f"    {name} = {view}" for name, view in views.items()] + lines
+
+    def _call(self, call: Call, axis, indent: str, views: dict, steps: dict) -> list[str]:
+        """The lines of a call; what it views is entered in ``views``, or ``steps`` if it depends on the turn."""
+        alone = isinstance(axis, Batch) or (self.schedule.regions is None and call.batched)
+        for buffer in call.buffers:
+            if not _is_given(buffer):
+                table = steps if isinstance(buffer.step, Scalar) else views
+                table.setdefault(self._name(buffer, alone), self._view(buffer, axis, alone))
+        arguments = [self._argument(a, axis, alone) for a in call.arguments.values()]
+        name = self._kernel(call)
+        self.kernel_calls[name, *(self._kind(a, axis, alone) for a in call.arguments.values())] = None
+        return _commented(_wrapped(name, arguments, "", indent), call, indent)
 
     def _kind(self, argument, axis, alone: bool):
         """What decides the type of an argument: an expression, or (dtype, axes) of an array."""
         buffer = argument.buffer if isinstance(argument, Out) else argument
         if not isinstance(buffer, Buffer):
-            return self.scalar(argument, axis)
+            expression = self.scalar(argument, axis)
+            for index in self._indices:  # of whose type any integer is
+                expression = re.sub(rf"\b{index}\b", "1", expression)
+            return expression
         if _is_given(buffer):
             return buffer.dtype, max(1, len(buffer.shape)) + (buffer.name == "chunk_gradients")
         return buffer.dtype, len(self._place(buffer, axis, alone)[2])
@@ -282,7 +311,7 @@ class StepWriter:
 
     def _function(self, section: Section) -> list[str]:
         """The function of a section; of one that runs in parts also its launcher."""
-        parts = [self._part(axis, calls) for axis, calls in section.parts]
+        parts = [self._part(axis, items) for axis, items in section.parts]
         body = [line for number, part in enumerate(parts) for line in ([""] if number else []) + part]
         body = self._hyperparameters(body) + body
         after = self._calls(section.after, None)
@@ -301,9 +330,9 @@ class StepWriter:
         self.function_calls.append((section.name, [section.count, section.threads, *whole]))
         return [*source, f"    parallel_for({section.name}_chunk, chunks, threads, arguments)", *after, "", ""]
 
-    def _part(self, axis, calls: list[Call]) -> list[str]:
+    def _part(self, axis, items: list[Call | Loop]) -> list[str]:
         """The lines of a part of a section: where it begins and ends, the views, and the calls."""
-        body = self._calls(calls, axis)
+        body, calls = self._calls(items, axis), list(calls_of(items))
         if isinstance(axis, Batch):
             memory = self.schedule.memory
             head = ["    begin = batch * chunk // chunks", "    n = batch * (chunk + 1) // chunks - begin"]
@@ -400,7 +429,7 @@ def _is_given(buffer: Buffer) -> bool:
     return buffer.kind == "argument" and buffer.root is buffer
 
 
-def _commented(lines: list[str], call: Call) -> list[str]:
+def _commented(lines: list[str], call: Call, indent: str) -> list[str]:
     """A call with a comment that says whose it is and the shape that it writes."""
     written = [out.buffer for out in call.outputs if out.buffer.kind != "argument"]
     if not written or written[0].kind == "flat":
@@ -412,4 +441,4 @@ def _commented(lines: list[str], call: Call) -> list[str]:
     comment = f"  # {identifier(call.layer)} {shape}" if call.layer else f"  # {shape}"
     if len(lines[-1]) + len(comment) <= LINE:
         return [*lines[:-1], lines[-1] + comment]
-    return [f"    {comment.strip()}", *lines]
+    return [f"{indent}{comment.strip()}", *lines]
