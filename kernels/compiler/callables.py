@@ -2,7 +2,6 @@
 
 import builtins
 import ctypes
-import hashlib
 import threading
 
 import llvmlite.binding as llvm
@@ -10,7 +9,7 @@ import numpy as np
 
 from . import machine, translation
 from .sources import python_function
-from .types import ITEMSIZE, ArrayType, TranslationError
+from .types import ArrayType
 
 _C = {
     "bool": ctypes.c_uint8, "int8": ctypes.c_int8, "uint8": ctypes.c_uint8, "int16": ctypes.c_int16,
@@ -99,7 +98,7 @@ class Callable:
 
 def raise_error(status: int):
     """Raise the exception that a status stands for."""
-    kernel, kind, message = _errors[status]
+    _kernel, kind, message = _errors[status]
     raise getattr(builtins, kind)(message)
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 
+from llvmlite import ir
+
 from . import types
 from .types import ITEMSIZE, LLVM, TranslationError, is_float, is_signed
 from .values import Array, Number, Static, Tuple, Undefined, integer
@@ -15,6 +17,37 @@ _FOLD = {
     "|": lambda a, b: a | b, "^": lambda a, b: a ^ b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b, "!=": lambda a, b: a != b,
 }  # fmt: skip
+
+
+class Module:
+    """What the functions of one of LLVM's modules share."""
+
+    def __init__(self):
+        self.declarations: dict[str, str] = {}  # by name
+        self.tables: dict[str, str] = {}  # content -> name
+        self.functions: list[str] = []
+        self.tiles = ir.Module("tiles")
+        self.made: dict = {}  # (function, forms, fast) -> what ``Function`` wants to know of it
+        self.parts: dict[str, None] = {}  # names of functions that are optimised on their own before
+
+    def text(self) -> str:
+        tiles = self._tile_text()
+        declarations = [line for name, line in self.declarations.items() if name not in self.tiles.globals]
+        tables = [f"{name} = private constant {content}" for content, name in self.tables.items()]
+        return "\n".join([tiles, *declarations, *tables, *self.functions])
+
+    def _tile_text(self) -> str:
+        """LLVM's text of the tiles that were called, with the flags that Numba gives their arithmetic."""
+        flags = FLAGS.split()
+        for function in self.tiles.functions:
+            for block in function.blocks:
+                for instruction in block.instructions:
+                    if instruction.opname in ("fadd", "fsub", "fmul", "fdiv", "frem", "fcmp"):
+                        instruction.flags = instruction.flags or list(flags)
+                    elif isinstance(instruction, ir.CallInstr):
+                        if isinstance(instruction.type, (ir.FloatType, ir.DoubleType)):
+                            instruction.fastmath.update(flags)
+        return str(self.tiles) if self.tiles.globals else ""
 
 
 class Block:
@@ -92,10 +125,10 @@ def build(form, texts):
 class Emitter:
     """Writes one function; ``here`` is the block that is being written, None where nothing gets to."""
 
-    def __init__(self):
+    def __init__(self, module):
+        self.module = module
         self.blocks: list[Block] = []
         self.allocations: list[str] = []
-        self.declarations: dict[str, None] = {}
         self.flags = FLAGS  # of floating-point arithmetic
         self._count = 0
         self.here = self.block("entry")
@@ -121,7 +154,7 @@ class Emitter:
         return name
 
     def declare(self, name, result, arguments, attributes="") -> str:
-        self.declarations[f"declare {result} @{name}({', '.join(arguments)}) {attributes}"] = None
+        self.module.declarations[name] = f"declare {result} @{name}({', '.join(arguments)}) {attributes}"
         return f"@{name}"
 
     def allocate(self, type_, count: int, align: int = 64) -> str:
@@ -309,7 +342,7 @@ class Emitter:
             return Number(type_, None, bool(value) if type_ == "bool" else types.wrapped(type_, value))
         for one, other in ((a, b), (b, a)):
             if one.known and not is_float(type_) and type_ != "bool":
-                if operator == "*" and one.constant == 1 or operator == "+" and one.constant == 0:
+                if (operator == "*" and one.constant == 1) or (operator == "+" and one.constant == 0):
                     return other
         if operator == "-" and b.known and b.constant == 0:
             return a

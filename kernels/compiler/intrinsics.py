@@ -17,8 +17,8 @@ class Intrinsic:
     def _numba_type_(self):
         """What Numba asks a global for."""
         if self._type is None:
-            from numba.core.typing.templates import make_intrinsic_template
             from numba.core.types import Function
+            from numba.core.typing.templates import make_intrinsic_template
 
             template = make_intrinsic_template(
                 self, self._definition, self.name, prefer_literal=self._prefer_literal, kwargs={}

@@ -8,7 +8,7 @@ from .types import ITEMSIZE, literal
 class Number:
     """A number: LLVM's name of it, or a constant."""
 
-    __slots__ = ("type", "text", "constant")
+    __slots__ = ("constant", "text", "type")
 
     def __init__(self, type_, text=None, constant=None):
         self.type, self.constant = type_, constant
