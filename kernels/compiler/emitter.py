@@ -9,6 +9,7 @@ from .types import ITEMSIZE, LLVM, TranslationError, is_float, is_signed
 from .values import Array, Number, Static, Tuple, Undefined, integer
 
 FLAGS = "nsz arcp contract afn reassoc "
+_NUMBERS = (ir.FloatType(), ir.DoubleType())
 _INTEGER = {"+": "add", "-": "sub", "*": "mul", "&": "and", "|": "or", "^": "xor"}
 _FLOAT = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
@@ -44,9 +45,8 @@ class Module:
                 for instruction in block.instructions:
                     if instruction.opname in ("fadd", "fsub", "fmul", "fdiv", "frem", "fcmp"):
                         instruction.flags = instruction.flags or list(flags)
-                    elif isinstance(instruction, ir.CallInstr):
-                        if isinstance(instruction.type, (ir.FloatType, ir.DoubleType)):
-                            instruction.fastmath.update(flags)
+                    elif isinstance(instruction, ir.CallInstr) and instruction.type in _NUMBERS:
+                        instruction.fastmath.update(flags)
         return str(self.tiles) if self.tiles.globals else ""
 
 
@@ -209,10 +209,7 @@ class Emitter:
             return Undefined(f"is {kinds}")
         if form[0] == "static":
             return first
-        if form[0] == "number" and first.known and all(
-            value.constant == first.constant and value.type == first.type and value.text == first.text
-            for _, value in edges
-        ):
+        if form[0] == "number" and first.known and len({(value.type, value.text) for _, value in edges}) == 1:
             return first
         columns = []
         for source, value in edges:
@@ -341,9 +338,8 @@ class Emitter:
             value = _FOLD[operator](a.constant, b.constant)
             return Number(type_, None, bool(value) if type_ == "bool" else types.wrapped(type_, value))
         for one, other in ((a, b), (b, a)):
-            if one.known and not is_float(type_) and type_ != "bool":
-                if (operator == "*" and one.constant == 1) or (operator == "+" and one.constant == 0):
-                    return other
+            if one.known and one.constant == {"*": 1, "+": 0}.get(operator):
+                return other
         if operator == "-" and b.known and b.constant == 0:
             return a
         return Number(type_, self.let(f"{_INTEGER[operator]} {LLVM[type_]} {a.text}, {b.text}"))
@@ -407,7 +403,7 @@ class Emitter:
     def compare(self, operator: str, a: Number, b: Number) -> Number:
         if not (isinstance(a, Number) and isinstance(b, Number)):
             raise TranslationError(f"{operator} takes numbers")
-        type_ = types.unify(a.type, b.type)
+        type_ = types.compared(a.type, b.type)
         a, b = self.cast(a, type_), self.cast(b, type_)
         if a.known and b.known:
             return Number("bool", None, _FOLD[operator](a.constant, b.constant))
