@@ -1,4 +1,4 @@
-"""A pytest plugin (``-p both_compilers``): kernels that tests call are compiled by both compilers, whose bits must agree.
+"""A pytest plugin (``-p both_compilers``): both compilers compile kernels that tests call; their bits must agree.
 
 Each call is made by this project's own compiler on copies of its arrays, then by Numba on those of the test.  The
 environment variable ``BOTH_REPORT`` names a file that gets what was found: kernel -> "equal", or what is wrong.

@@ -1,111 +1,76 @@
-"""Object files in this process, and kernels as Python's functions."""
+"""Compiled kernels as Python's functions."""
 
-import builtins
 import ctypes
-import threading
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from . import machine, translation
+from . import objects, translation
 from .sources import python_function
-from .types import ArrayType
+from .types import ArrayType, is_float
 
 _C = {
     "bool": ctypes.c_uint8, "int8": ctypes.c_int8, "uint8": ctypes.c_uint8, "int16": ctypes.c_int16,
     "uint16": ctypes.c_uint16, "int32": ctypes.c_int32, "uint32": ctypes.c_uint32, "int64": ctypes.c_int64,
     "uint64": ctypes.c_uint64, "float32": ctypes.c_float, "float64": ctypes.c_double,
 }  # fmt: skip
-_lock = threading.RLock()
-_addresses: dict[str, int] = {}
-_errors: dict[int, tuple] = {}  # status -> (kernel, class, message)
-_engine = None
-
-
-def load(symbol: str, code: bytes) -> int:
-    """The address of a symbol in an object file, whose other symbols must be there already."""
-    global _engine
-    with _lock:
-        if symbol not in _addresses:
-            if _engine is None:
-                host = machine.host()
-                _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine.target_machine(host, 3))
-            _engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-            _engine.finalize_object()
-            _addresses[symbol] = _engine.get_function_address(symbol)
-        return _addresses[symbol]
-
-
-def address_of(function, types_, store=None) -> int:
-    """The address of a kernel for arguments of these types, which is compiled unless ``store`` has its object file.
-
-    store: has ``read(name)``, which gives bytes or None, and ``write(name, bytes)``.
-    """
-    symbol = translation.symbol_of(function, types_)
-    with _lock:
-        if symbol in _addresses:
-            return _addresses[symbol]
-        compiled = translation.translate(function, types_, symbol)
-        for called, called_types in compiled.calls.values():
-            address_of(called, called_types, store)
-        for status, (kind, message) in compiled.errors.items():
-            _errors[status] = function.__name__, kind, message
-        return load(symbol, machine.object_code(compiled))
 
 
 class Callable:
-    """A kernel for arguments of certain types, called with NumPy's arrays and numbers."""
+    """A kernel for arguments of certain types, called with NumPy's arrays and numbers.
 
-    def __init__(self, function, types_, store=None):
-        self.function, self.types = function, tuple(types_)
-        address = address_of(function, self.types, store)
+    address: of the compiled function, ``int32 f(pointers..., dimensions..., numbers...)``, which returns a status.
+    """
+
+    def __init__(self, function, types, address: int):
+        self.function, self.types, self.address = function, tuple(types), address
         flat = [part for type_ in self.types for part in translation.flat(type_)]
         arrays = [part for part in flat if isinstance(part, ArrayType)]
         c_types = [ctypes.c_void_p] * len(arrays) + [ctypes.c_int64] * sum(array.axes for array in arrays)
         c_types += [_C[part] for part in flat if not isinstance(part, ArrayType)]
         self._call = ctypes.CFUNCTYPE(ctypes.c_int32, *c_types)(address)
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments) -> None:
         if len(arguments) != len(self.types):
-            raise TypeError(f"{self.function.__name__} takes {len(self.types)} arguments. Received: {len(arguments)}")
+            raise self._wrong(f"{len(self.types)} arguments", len(arguments))
         pointers, dimensions, numbers = [], [], []
         for argument, type_ in zip(arguments, self.types, strict=True):
             self._add(argument, type_, pointers, dimensions, numbers)
         if status := self._call(*pointers, *dimensions, *numbers):
-            raise_error(status)
+            raise objects.error_of(status)
 
-    def _add(self, argument, type_, pointers, dimensions, numbers):
+    def _wrong(self, expected, received) -> TypeError:
+        return TypeError(f"{self.function.__name__} takes {expected}. Received: {received}")
+
+    def _add(self, argument, type_, pointers, dimensions, numbers) -> None:
         if isinstance(type_, ArrayType):
             good = isinstance(argument, np.ndarray) and argument.dtype == type_.dtype
             if not good or argument.ndim != type_.axes or not argument.flags.c_contiguous:
-                given = argument if not isinstance(argument, np.ndarray) else (str(argument.dtype), argument.shape)
-                raise TypeError(
-                    f"{self.function.__name__} takes a C-contiguous array of {type_.dtype} with {type_.axes} axes. "
-                    f"Received: {given}"
-                )
+                expected = f"a C-contiguous array of {type_.dtype} with {type_.axes} axes"
+                given = repr(argument)
+                if isinstance(argument, np.ndarray):
+                    given = f"{argument.dtype} of shape {argument.shape}, strides {argument.strides}"
+                raise self._wrong(expected, given)
             pointers.append(argument.ctypes.data)
             dimensions.extend(argument.shape)
         elif isinstance(type_, tuple):
             if not isinstance(argument, tuple) or len(argument) != len(type_):
-                raise TypeError(f"{self.function.__name__} takes a tuple of {len(type_)}. Received: {argument!r}")
+                raise self._wrong(f"a tuple of {len(type_)}", repr(argument))
             for part, part_type in zip(argument, type_, strict=True):
                 self._add(part, part_type, pointers, dimensions, numbers)
-        elif isinstance(argument, (bool, int, float, np.generic)):
-            numbers.append(argument.item() if isinstance(argument, np.generic) else argument)
         else:
-            raise TypeError(f"{self.function.__name__} takes a {type_}. Received: {argument!r}")
+            value = argument.item() if isinstance(argument, np.generic) else argument
+            if not isinstance(value, (int, float) if is_float(type_) else int):
+                raise self._wrong(f"a number of {type_}", repr(argument))
+            numbers.append(value)
 
 
-def raise_error(status: int):
-    """Raise the exception that a status stands for."""
-    kernel, kind, message = _errors[status]
-    raise getattr(builtins, kind)(message)
+def compile(kernel, types, target=None, store=None) -> Callable:
+    """A kernel (or its Python function) compiled for arguments of these types, see ``type_of``.
 
-
-def compile(kernel, types_, store=None) -> Callable:
-    """A kernel (or its Python function) compiled for arguments of these types.
+    target: the ``machine.Machine``, default the host; store: where object files are kept, see ``objects.obtain``.
 
     Raises:
         TranslationError: the kernel does what the compiler doesn't know.
     """
-    return Callable(python_function(kernel), types_, store)
+    function = python_function(kernel)
+    return Callable(function, types, objects.address_of(function, tuple(types), target, store))

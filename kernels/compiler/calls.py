@@ -4,10 +4,9 @@ import builtins
 import math
 
 import numpy as np
-from llvmlite import ir
 
 from . import types
-from .emitter import FLAGS, build, form_of, part_types, parts
+from .emitter import build, form_of, part_types, parts
 from .intrinsics import Tile
 from .types import ITEMSIZE, LLVM, TranslationError, is_float
 from .values import Array, Number, Static, Tuple, integer
@@ -126,11 +125,8 @@ class Calls:
                 continue
             kind = f"[{len(column)} x {type_}]"
             if all(not text.startswith("%") for text in column):
-                content = f"constant {kind} [{', '.join(f'{type_} {text}' for text in column)}]"
-                name = f"@table{len(self.tables)}"
-                if content not in self.tables:
-                    self.tables[content] = f"{name} = private {content}"
-                memory = self.tables[content].split(" ")[0]
+                content = f"{kind} [{', '.join(f'{type_} {text}' for text in column)}]"
+                memory = self.module.tables.setdefault(content, f"@table{len(self.module.tables)}")
             else:
                 memory = self.allocate(type_, len(column), 16)
                 for at, text in enumerate(column):
@@ -222,41 +218,19 @@ class Calls:
 
     def _call_tile(self, tile, arguments):
         dtype = arguments[0].dtype if tile.typed else None
-        if self.tiles is None:
-            self.tiles = ir.Module("tiles")
-        function = tile.recipe(self.tiles, dtype)
+        function = tile.recipe(self.module.tiles, dtype)
         numbers = [self.cast(self._number(item), "int64") for item in self.items(arguments[-1])]
         if len(numbers) != tile.arguments:
             raise TranslationError(f"{tile.name} takes {tile.arguments} numbers")
         self.emit(f'call void @"{function.name}"({", ".join(f"i64 {number.text}" for number in numbers)})')
         return Static(None)
 
-    def tile_text(self) -> str:
-        """LLVM's text of the tiles that were called, with the flags that Numba gives their arithmetic."""
-        flags = FLAGS.split()
-        for function in self.tiles.functions:
-            for block in function.blocks:
-                for instruction in block.instructions:
-                    if instruction.opname in ("fadd", "fsub", "fmul", "fdiv", "frem", "fcmp"):
-                        if not instruction.flags:
-                            instruction.flags = list(flags)
-                    elif instruction.opname.endswith("call") and isinstance(
-                        instruction.type, (ir.FloatType, ir.DoubleType)
-                    ):
-                        instruction.fastmath.update(flags)
-        text = str(self.tiles)
-        for name in self.tiles.globals:  # what both have declared
-            self.declarations = {
-                line: None for line in self.declarations if f"@{name}(" not in line.split(")")[0] + "("
-            }
-        return text
-
     def _do_kernel_attributes(self):
         self.attributes = ' "prefer-vector-width"="512"'
         return Static(None)
 
     def _do_separate_arrays(self):
-        self.separate = True
+        self.separate = True  # noalias
         return Static(None)
 
     def _do_flat(self, array):

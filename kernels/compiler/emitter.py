@@ -2,12 +2,15 @@
 
 import contextlib
 
+from llvmlite import ir
+
 from . import types
 from .types import ITEMSIZE, LLVM, TranslationError, is_float, is_signed
 from .values import Array, Number, Static, Tuple, Undefined, integer
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FLAGS = "nsz arcp contract afn reassoc "
+_NUMBERS = (ir.FloatType(), ir.DoubleType())
 _INTEGER = {"+": "add", "-": "sub", "*": "mul", "&": "and", "|": "or", "^": "xor"}
 _FLOAT = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
@@ -16,6 +19,36 @@ _FOLD = {
     "|": lambda a, b: a | b, "^": lambda a, b: a ^ b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b, "!=": lambda a, b: a != b,
 }  # fmt: skip
+
+
+class Module:
+    """What the functions of one of LLVM's modules share."""
+
+    def __init__(self):
+        self.declarations: dict[str, str] = {}  # by name
+        self.tables: dict[str, str] = {}  # content -> name
+        self.functions: list[str] = []
+        self.tiles = ir.Module("tiles")
+        self.made: dict = {}  # (function, forms, fast) -> what ``Function`` wants to know of it
+        self.parts: dict[str, None] = {}  # names of functions that are optimised on their own before
+
+    def text(self) -> str:
+        tiles = self._tile_text()
+        declarations = [line for name, line in self.declarations.items() if name not in self.tiles.globals]
+        tables = [f"{name} = private constant {content}" for content, name in self.tables.items()]
+        return "\n".join([tiles, *declarations, *tables, *self.functions])
+
+    def _tile_text(self) -> str:
+        """LLVM's text of the tiles that were called, with the flags that Numba gives their arithmetic."""
+        flags = FLAGS.split()
+        for function in self.tiles.functions:
+            for block in function.blocks:
+                for instruction in block.instructions:
+                    if instruction.opname in ("fadd", "fsub", "fmul", "fdiv", "frem", "fcmp"):
+                        instruction.flags = instruction.flags or list(flags)
+                    elif isinstance(instruction, ir.CallInstr) and instruction.type in _NUMBERS:
+                        instruction.fastmath.update(flags)
+        return str(self.tiles) if self.tiles.globals else ""
 
 
 class Block:
@@ -93,10 +126,10 @@ def build(form, texts):
 class Emitter:
     """Writes one function; ``here`` is the block that is being written, None where nothing gets to."""
 
-    def __init__(self):
+    def __init__(self, module):
+        self.module = module
         self.blocks: list[Block] = []
         self.allocations: list[str] = []
-        self.declarations: dict[str, None] = {}
         self.flags = FLAGS  # of floating-point arithmetic
         self._count = 0
         self.here = self.block("entry")
@@ -122,7 +155,7 @@ class Emitter:
         return name
 
     def declare(self, name, result, arguments, attributes="") -> str:
-        self.declarations[f"declare {result} @{name}({', '.join(arguments)}) {attributes}"] = None
+        self.module.declarations[name] = f"declare {result} @{name}({', '.join(arguments)}) {attributes}"
         return f"@{name}"
 
     def allocate(self, type_, count: int, align: int = 64) -> str:
@@ -177,10 +210,7 @@ class Emitter:
             return Undefined(f"is {kinds}")
         if form[0] == "static":
             return first
-        if form[0] == "number" and first.known and all(
-            value.constant == first.constant and value.type == first.type and value.text == first.text
-            for _, value in edges
-        ):
+        if form[0] == "number" and first.known and len({(value.type, value.text) for _, value in edges}) == 1:
             return first
         columns = []
         for source, value in edges:
@@ -309,9 +339,8 @@ class Emitter:
             value = _FOLD[operator](a.constant, b.constant)
             return Number(type_, None, bool(value) if type_ == "bool" else types.wrapped(type_, value))
         for one, other in ((a, b), (b, a)):
-            if one.known and not is_float(type_) and type_ != "bool":
-                if (operator == "*" and one.constant == 1) or (operator == "+" and one.constant == 0):
-                    return other
+            if one.known and one.constant == {"*": 1, "+": 0}.get(operator):
+                return other
         if operator == "-" and b.known and b.constant == 0:
             return a
         return Number(type_, self.let(f"{_INTEGER[operator]} {LLVM[type_]} {a.text}, {b.text}"))
@@ -375,7 +404,7 @@ class Emitter:
     def compare(self, operator: str, a: Number, b: Number) -> Number:
         if not (isinstance(a, Number) and isinstance(b, Number)):
             raise TranslationError(f"{operator} takes numbers")
-        type_ = types.unify(a.type, b.type)
+        type_ = types.compared(a.type, b.type)
         a, b = self.cast(a, type_), self.cast(b, type_)
         if a.known and b.known:
             return Number("bool", None, _FOLD[operator](a.constant, b.constant))

@@ -231,7 +231,6 @@ class Expressions(Calls):
         if not isinstance(value, Array):
             raise TranslationError("only arrays and tuples have elements")
         nodes = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        nodes = [part for part in nodes]
         indices, slices = [], []
         for part in nodes:
             if isinstance(part, ast.Slice):

@@ -1,4 +1,4 @@
-"""What kernels call that is not Python: names that each compiler has its own code for, and tiles, which share theirs."""
+"""What kernels call that is not Python: names for which each compiler has its own code, and tiles, which share it."""
 
 
 class Intrinsic:

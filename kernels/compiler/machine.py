@@ -74,15 +74,27 @@ def parsed(text: str, machine: Machine):
     return module
 
 
-def optimised(translation, machine: Machine, level: int = 3):
-    """LLVM's module of a translation, after its passes."""
-    module = parsed(translation.text, machine)
-    for text in translation.parts:
-        part = parsed(text, machine)
-        _run_passes(part, machine, level, True)
-        module.link_in(part)
+def _simplify(function, machine) -> None:
+    """The passes over one function that come before those over the module."""
+    options = llvm.PipelineTuningOptions(speed_level=3)
+    options.loop_vectorization, options.slp_vectorization = True, False
+    builder = llvm.PassBuilder(target_machine(machine, 3), options)
+    manager = builder.getFunctionPassManager()
+    manager.run(function, builder)
+    manager.close()
+
+
+def _optimise(text, called, name, machine, level) -> llvm.ModuleRef:
+    """A module after its passes.  called: the optimised modules of the parts that it calls; name: what others see."""
+    module = parsed(text, machine)
+    if level:
+        for function in module.functions:
+            if not function.is_declaration:
+                _simplify(function, machine)
+    for part in called:
+        module.link_in(part, preserve=True)
     for function in module.functions:
-        if not function.is_declaration and function.name != translation.symbol:
+        if not function.is_declaration and function.name != name:
             function.linkage = "internal"
     if level:
         _run_passes(module, machine, level, True)
@@ -94,6 +106,15 @@ def object_of(text: str, machine: Machine, level: int = 3) -> bytes:
     module = parsed(text, machine)
     _run_passes(module, machine, level, True)
     return target_machine(machine, level).emit_object(module)
+
+
+def optimised(translation, machine: Machine, level: int = 3) -> llvm.ModuleRef:
+    """LLVM's module of a translation, after its passes: as by Numba, parts have them before they come into others."""
+    parts = {}
+    for name, text, called in translation.parts:
+        parts[name] = _optimise(text, [parts[part] for part in called], name, machine, level)
+    called = [parts[part] for part in translation.called_parts]
+    return _optimise(translation.text, called, translation.symbol, machine, level)
 
 
 def object_code(translation, machine: Machine | None = None, level: int = 3) -> bytes:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from . import sources
-from .emitter import FLAGS, Emitter, build, form_of, part_types, parts, unify_forms
+from .emitter import FLAGS, Emitter, Module, build, form_of, part_types, parts, unify_forms
 from .expressions import Expressions
 from .sources import options_of, python_function
 from .types import ArrayType, TranslationError, in_memory, is_float
@@ -19,13 +19,15 @@ _KIND = "KIND OF RESULT"
 class Translation:
     """LLVM's text of one kernel, and what else it takes.
 
-    parts: texts of functions that are optimised before they become part of the kernel.  calls: symbol -> (function,
-    types) of other kernels.  errors: status -> (class, message).
+    parts: (name, text, names of the parts that it calls) of functions that are optimised before they become part of
+    what calls them; called_parts: names of those that the kernel calls.  calls: symbol -> (function, types) of other
+    kernels.  errors: status -> (class, message).
     """
 
     symbol: str
     text: str = ""
-    parts: list[str] = field(default_factory=list)
+    parts: list[tuple] = field(default_factory=list)
+    called_parts: tuple = ()
     calls: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
     made: dict = field(default_factory=dict)  # (function, forms, fast) -> the part
@@ -60,7 +62,7 @@ def translate(kernel, types_, symbol=None) -> Translation:
     """
     function = python_function(kernel)
     translation = Translation(symbol or symbol_of(function, types_))
-    writer = Function(translation, function)
+    writer = Function(translation)
     pointers, dimensions, numbers = [], [], []
 
     def value_of(type_):
@@ -84,8 +86,8 @@ def translate(kernel, types_, symbol=None) -> Translation:
     if writer.separate:
         pointers = [pointer.replace("ptr", "ptr noalias") for pointer in pointers]
     attributes = f"nounwind{writer.attributes}"
-    head = f"define i32 @{translation.symbol}({', '.join(pointers + dimensions + numbers)}) {attributes} {{"
-    translation.text = writer.module_text(head)
+    writer.finish(f"define i32 @{translation.symbol}({', '.join(pointers + dimensions + numbers)}) {attributes}")
+    translation.text, translation.called_parts = writer.module.text(), tuple(writer.module.parts)
     return translation
 
 
@@ -114,18 +116,16 @@ class Frame:
 class Function(Expressions, Emitter):
     """Writes one function of LLVM's: a kernel, or a scalar function with loops of its own."""
 
-    def __init__(self, translation, function):
-        super().__init__()
-        self.translation, self.function = translation, function
-        self.tables: dict[str, str] = {}
-        self.tiles, self.frame, self.variables = None, None, {}
-        self.attributes, self.separate, self.within = "", False, ()
+    def __init__(self, translation, module=None):
+        super().__init__(module or Module())
+        self.translation = translation
+        self.frame, self.variables, self.within = None, {}, ()
+        self.attributes, self.separate, self.can_fail = "", False, False
         self.kind = "i32"  # LLVM's type of what is returned: of a part it is known at its end
 
-    def module_text(self, head) -> str:
-        tiles = "" if self.tiles is None else self.tile_text()
-        lines = [*self.tables.values(), *self.declarations, head, self.body().replace(_KIND, self.kind), "}"]
-        return tiles + "\n".join(lines) + "\n"
+    def finish(self, head) -> None:
+        """The function is written: it becomes part of its module."""
+        self.module.functions.append(f"{head} {{\n{self.body().replace(_KIND, self.kind)}\n}}\n")
 
     # ---- functions
 
@@ -171,31 +171,36 @@ class Function(Expressions, Emitter):
     def call_function(self, function, arguments, keywords):
         """The result of a scalar function: written here or, with loops, optimised on its own before."""
         node, _ = sources.tree_of(function)
-        if not _loops(node):
-            return self.run(function, arguments, keywords)
         arguments = list(self._bind(function, node, arguments, keywords).values())
-        name, kind, form, can_fail = self._part(function, tuple(form_of(argument) for argument in arguments))
+        forms = tuple(form_of(argument) for argument in arguments)
+        name, kind, form, can_fail = self._part(function, forms, _loops(node))
         given = ", ".join(
             f"{type_} {text}"
             for argument in arguments
             for type_, text in zip(part_types(form_of(argument)), parts(argument), strict=True)
         )
         types_ = [type_ for argument in arguments for type_ in part_types(form_of(argument))]
-        self.declarations[f"declare {kind} @{name}({', '.join(types_)})"] = None
+        if _loops(node):
+            self.declare(name, kind, types_)
+            self.module.parts[name] = None
         got = self.let(f"call {kind} @{name}({given})")
         if can_fail:
             self.pass_on(self.let(f"extractvalue {kind} {got}, 0"))
-        return build(form, iter([self.let(f"extractvalue {kind} {got}, {i}") for i in range(1, len(part_types(form)) + 1)]))
+        texts = [self.let(f"extractvalue {kind} {got}, {i}") for i in range(1, len(part_types(form)) + 1)]
+        return build(form, iter(texts))
 
-    def _part(self, function, forms):
-        """A function that is optimised on its own: its name, the type and form of its result, whether it can fail."""
-        fast = bool(self.flags)
-        made = self.translation.made
-        if (function, forms, fast) in made:
-            return made[function, forms, fast]
-        name = f"{function.__name__}.{len(made)}"
-        made[function, forms, fast] = None
-        part = Function(self.translation, function)
+    def _part(self, function, forms, alone):
+        """A function of its own: its name, the type and form of its result, whether it can fail.
+
+        As by Numba, its passes come before those of what calls it: all if it is ``alone``, in a module of its own.
+        """
+        key = function, forms, bool(self.flags)
+        made = self.translation.made if alone else self.module.made
+        if key in made:
+            return made[key]
+        name = f"{function.__name__}.{'part' if alone else 'inner'}{len(made)}"
+        made[key] = None
+        part = Function(self.translation, None if alone else self.module)
         part.flags, part.within, part.kind = self.flags, self.within, _KIND
         types_ = [type_ for form in forms for type_ in part_types(form)]
         texts = [f"%a{i}" for i in range(len(types_))]
@@ -209,10 +214,12 @@ class Function(Expressions, Emitter):
         part.leave(f"ret {kind} {whole}")
         inline = " alwaysinline" if options_of(function).get("inline") else ""
         given = ", ".join(f"{t} {n}" for t, n in zip(types_, texts, strict=True))
-        head = f"define {kind} @{name}({given}) nounwind{inline}{part.attributes} {{"
-        self.translation.parts.append(part.module_text(head))
-        made[function, forms, fast] = name, kind, form, part.can_fail
-        return made[function, forms, fast]
+        linkage = "" if alone else "internal "
+        part.finish(f"define {linkage}{kind} @{name}({given}) nounwind{inline}{part.attributes}")
+        if alone:
+            self.translation.parts.append((name, part.module.text(), tuple(part.module.parts)))
+        made[key] = name, kind, form, part.can_fail
+        return made[key]
 
     def call_kernel(self, function, arguments) -> None:
         """Call another kernel by its symbol."""
@@ -249,8 +256,6 @@ class Function(Expressions, Emitter):
         raise TranslationError("kernels take arrays and numbers")
 
     # ---- errors
-
-    can_fail = False
 
     def fail(self, kind: str, message: str) -> None:
         """Return with an error."""
@@ -374,9 +379,14 @@ class Function(Expressions, Emitter):
         self.jump(self.frame.loops[-1][0], self.variables)
 
     def do_Break(self, node) -> None:
+        if self.frame.loops[-1][1] is None:
+            raise TranslationError("break in a loop over a tuple is not known")
         self.jump(self.frame.loops[-1][1], self.variables)
 
     def do_For(self, node) -> None:
+        if isinstance(node.iter, ast.Tuple) and not node.orelse:
+            self._for_each(node)
+            return
         call = node.iter
         is_range = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range"
         if not is_range or call.keywords or not isinstance(node.target, ast.Name) or node.orelse:
@@ -407,6 +417,17 @@ class Function(Expressions, Emitter):
 
         first = start if step.known else integer(0)
         self._loop(node.body, [node.target.id], first, begin, inside, following)
+
+    def _for_each(self, node) -> None:
+        """A loop over a tuple that is written out."""
+        for value in self.arguments(node.iter.elts):
+            following = self.block("following")
+            self.frame.loops.append((following, None))
+            self.assign(node.target, value)
+            self.statements(node.body)
+            self.frame.loops.pop()
+            self.jump(following, self.variables)
+            self.variables = self.enter(following) or self.variables
 
     def _count_of(self, start, stop, step) -> Number:
         """How many numbers a range has."""

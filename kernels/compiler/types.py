@@ -47,9 +47,11 @@ def is_signed(name: str) -> bool:
 
 
 def unify(a: str, b: str) -> str:
-    """The type of a variable that is an ``a`` or a ``b``, and in which they are compared."""
+    """The type of a variable that is an ``a`` or a ``b``."""
     if a == b or a == "bool" or b == "bool":
         return b if a == "bool" else a
+    if {a, b} == {"uint16", "float32"}:
+        return "float32"
     if is_float(a) or is_float(b):
         return arithmetic(a, b)
     if is_signed(a) == is_signed(b):
@@ -57,6 +59,11 @@ def unify(a: str, b: str) -> str:
     signed, unsigned = (a, b) if is_signed(a) else (b, a)
     size = max(ITEMSIZE[signed], 2 * ITEMSIZE[unsigned])
     return "float64" if size > 8 else f"int{8 * size}"
+
+
+def compared(a: str, b: str) -> str:
+    """The type in which numbers are compared."""
+    return "float64" if {a, b} == {"uint16", "float32"} else unify(a, b)
 
 
 def arithmetic(a: str, b: str) -> str:

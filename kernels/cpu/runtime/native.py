@@ -7,10 +7,11 @@ import threading
 import llvmlite.binding as llvm
 import numpy as np
 
-from ...compiler import callables, machine, sections, sources
+from ... import compiler as ours
+from ...compiler import machine, objects, sections, sources
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
-from . import pool, processor
+from . import cache, pool, processor
 
 COMPILERS = ("jitnet", "numba")
 
@@ -70,7 +71,7 @@ def _made(function, types_):
     python = function.py_func
     try:
         if hasattr(python, "compiled_with"):
-            return callables.compile(python, types_)
+            return ours.compile(python, types_, processor.machine(), cache)
         names = [f"a{i}" for i in range(len(types_))]
         made = entry(python, sources.source_hash(python).hex(), names, list(types_))
         return lambda *arguments: made(made.record(dict(zip(names, arguments, strict=True))))
@@ -115,7 +116,7 @@ class Entry:
     def __call__(self, record: np.ndarray) -> None:
         """Run it.  Raises what a kernel raised."""
         if status := self._call(record.ctypes.data):
-            callables.raise_error(status)
+            raise objects.error_of(status)
 
 
 def entry(function, source: str, names: list[str], types_: list) -> Entry:
@@ -125,9 +126,9 @@ def entry(function, source: str, names: list[str], types_: list) -> Entry:
     """
     symbol = sections.step_symbol(source, function.__name__, types_, sources.compiler_hash())
     translation = sections.translate_step(function, types_, symbol, processor.is_x86())
-    for name, (kernel, kernel_types) in translation.calls.items():
-        llvm.add_symbol(name, callables.address_of(kernel, kernel_types))
-    pool.load()
     target = processor.machine()
+    for name, (kernel, kernel_types) in translation.calls.items():
+        llvm.add_symbol(name, objects.address_of(kernel, kernel_types, target, cache))
+    pool.load()
     content = machine.target_machine(target, 0).emit_object(machine.parsed(translation.text, target))
     return Entry(Code(content), symbol, names, types_)
