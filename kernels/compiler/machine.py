@@ -30,6 +30,20 @@ def _dispose_of_pass_managers() -> None:
 _dispose_of_pass_managers()
 
 
+class Code:
+    """An object file in memory, whose machine code ends with this object."""
+
+    def __init__(self, content: bytes, machine: Machine):
+        # LLVM's engine takes what it is given and frees it: a target machine of its own, too
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_target_machine(machine, 3))
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
+        self._engine.finalize_object()
+
+    def address(self, symbol: str) -> int:
+        """The address of a function in it."""
+        return self._engine.get_function_address(symbol)
+
+
 @functools.cache
 def host() -> Machine:
     """The processor that this process runs on."""
@@ -43,14 +57,18 @@ def target_machine(machine: Machine, level: int):
     """What emits code; one for each thread, because LLVM's has state."""
     made = vars(_local).setdefault("machines", {})
     if (machine, level) not in made:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        target = llvm.Target.from_triple(machine.triple)
-        reloc = "static" if machine.triple.startswith(("x86", "i686")) else "default"
-        made[machine, level] = target.create_target_machine(
-            cpu=machine.name, features=machine.features, opt=level, reloc=reloc, codemodel="jitdefault", jit=True
-        )
+        made[machine, level] = _new_target_machine(machine, level)
     return made[machine, level]
+
+
+def _new_target_machine(machine: Machine, level: int):
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(machine.triple)
+    reloc = "static" if machine.triple.startswith(("x86", "i686")) else "default"
+    return target.create_target_machine(
+        cpu=machine.name, features=machine.features, opt=level, reloc=reloc, codemodel="jitdefault", jit=True
+    )
 
 
 def _run_passes(module, machine, level: int, vectorize: bool) -> None:

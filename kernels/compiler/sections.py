@@ -7,7 +7,7 @@ in the order of the arguments.
 import hashlib
 from dataclasses import dataclass, field
 
-from .emitter import build, form_of, part_types, parts
+from .emitter import Module, build, form_of, part_types, parts
 from .sources import python_function
 from .translation import Function, Translation
 from .types import ArrayType, TranslationError
@@ -28,7 +28,7 @@ class StepTranslation(Translation):
 
     x86: bool = True
     sections: dict = field(default_factory=dict)  # (function, forms) -> name
-    texts: list[str] = field(default_factory=list)
+    module: Module = field(default_factory=Module)
 
 
 def flush_text(x86: bool) -> tuple[list[str], list[str]]:
@@ -44,7 +44,7 @@ def flush_text(x86: bool) -> tuple[list[str], list[str]]:
     return begin, ["store i32 %mode.before, ptr %mode", load]
 
 
-FLUSH_DECLARATIONS = ["declare void @llvm.x86.sse.stmxcsr(ptr)", "declare void @llvm.x86.sse.ldmxcsr(ptr)"]
+FLUSH_DECLARATIONS = {f"llvm.x86.sse.{n}mxcsr": f"declare void @llvm.x86.sse.{n}mxcsr(ptr)" for n in ("st", "ld")}
 
 
 def loads(types_: list[str], first: int) -> tuple[list[str], str]:
@@ -71,14 +71,15 @@ def translate_step(function, types_, symbol: str, x86: bool = True) -> StepTrans
         forms.append(("array", type_.dtype, type_.axes, False) if is_array else ("number", type_))
     name = _section(translation, function, tuple(forms))
     lines, given = loads([part for form in forms for part in part_types(form)], 0)
-    call = f"%status = call i32 @{name}({given})"
-    lines = [f"define i32 @{symbol}(ptr %record) nounwind {{", *lines, call, "ret i32 %status", "}"]
-    declarations = dict.fromkeys([f"declare i32 @{PARALLEL}(ptr, ptr, i64, i64)", *(FLUSH_DECLARATIONS * x86)])
-    own = {declaration: None for text in translation.texts for declaration in text.split("\n--\n")[0].split("\n")}
-    bodies = [text.split("\n--\n")[1] for text in translation.texts]
-    head = [line for line in {**declarations, **own} if line]
-    translation.text = "\n".join([*head, *bodies, *lines]) + "\n"
+    lines += [f"%status = call i32 @{name}({given})", "ret i32 %status"]
+    module = translation.module
+    module.functions.append(_function(f"define i32 @{symbol}(ptr %record) nounwind", lines))
+    translation.text = module.text()
     return translation
+
+
+def _function(head: str, lines: list[str]) -> str:
+    return "\n".join([f"{head} {{", *lines, "}\n"])
 
 
 def _section(translation: StepTranslation, function, forms: tuple) -> str:
@@ -86,7 +87,7 @@ def _section(translation: StepTranslation, function, forms: tuple) -> str:
     key = function, forms
     if key not in translation.sections:
         translation.sections[key] = name = f"{function.__name__}.{len(translation.sections)}"
-        writer = Section(translation, function)
+        writer = Section(translation, translation.module)
         types_ = [type_ for form in forms for type_ in part_types(form)]
         texts = iter([f"%a{i}" for i in range(len(types_))])
         result = writer.run(function, [build(form, texts) for form in forms])
@@ -94,17 +95,15 @@ def _section(translation: StepTranslation, function, forms: tuple) -> str:
             raise TranslationError(f"{function.__qualname__} returns something")
         writer.leave("ret i32 0")
         given = ", ".join(f"{type_} %a{i}" for i, type_ in enumerate(types_))
-        head = f"define internal i32 @{name}({given}) nounwind {{"
-        declarations = "\n".join([*writer.tables.values(), *writer.declarations])
-        translation.texts.append(f"{declarations}\n--\n{head}\n{writer.body()}\n}}")
+        writer.finish(f"define internal i32 @{name}({given}) nounwind")
     return translation.sections[key]
 
 
 class Section(Function):
     """Writes one function of a step."""
 
-    def __init__(self, translation, function):
-        super().__init__(translation, function)
+    def __init__(self, translation, module):
+        super().__init__(translation, module)
         self._restore: list[str] = []
 
     def leave(self, end) -> None:
@@ -125,6 +124,7 @@ class Section(Function):
 
     def _do_flush_denormals(self):
         begin, self._restore = flush_text(self.translation.x86)
+        self.module.declarations |= FLUSH_DECLARATIONS if begin else {}
         for line in begin:
             self.emit(line)
         return Static(None)
@@ -142,14 +142,15 @@ class Section(Function):
             lines, given = loads(types_, HEADER)
             given = ", ".join(["i64 %chunk", "i64 %chunks", *([given] if given else [])])
             lines = [*lines, f"%status = call i32 @{name}({given})", "ret i32 %status"]
-            head = f"define internal i32 @{run}(i64 %chunk, i64 %chunks, ptr %record) nounwind {{"
-            self.translation.texts.append("\n".join(["", "--", head, *lines, "}"]))
+            head = f"define internal i32 @{run}(i64 %chunk, i64 %chunks, ptr %record) nounwind"
+            self.module.functions.append(_function(head, lines))
         record = self.allocate("i64", HEADER + len(types_))
         texts = [text for item in items for text in parts(item)]
         for at, (type_, text) in enumerate(zip(types_, texts, strict=True), HEADER):
             place = self.let(f"getelementptr i64, ptr {record}, i64 {at}")
             self.emit(f"store {type_} {text}, ptr {place}")
         chunks, threads = (self.cast(n, "int64").text for n in (chunks, threads))
+        self.declare(PARALLEL, "i32", ["ptr", "ptr", "i64", "i64"])
         self.pass_on(self.let(f"call i32 @{PARALLEL}(ptr @{run}, ptr {record}, i64 {chunks}, i64 {threads})"))
         return Static(None)
 

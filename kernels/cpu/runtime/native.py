@@ -36,21 +36,6 @@ def note_fallback(error: Exception) -> None:
     FALLBACKS[str(error)] = None
 
 
-class Code:
-    """An object file in memory; its machine code ends with this object."""
-
-    def __init__(self, content: bytes):
-        self._engine = llvm.create_mcjit_compiler(
-            llvm.parse_assembly(""), machine.target_machine(processor.machine(), 3)
-        )
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
-        self._engine.finalize_object()
-
-    def address(self, symbol: str) -> int:
-        """The address of a function in it."""
-        return self._engine.get_function_address(symbol)
-
-
 def function_of(function, arguments):
     """What calls a kernel, or a function of a step, with arguments of these types; None where Numba does."""
     if compiler() == "numba":
@@ -86,7 +71,7 @@ class Entry:
     places: {argument: its first place in the record}.
     """
 
-    def __init__(self, code: "Code", symbol: str, names: list[str], types_: list):
+    def __init__(self, code: machine.Code, symbol: str, names: list[str], types_: list):
         self._code = code  # lives as long as this
         self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(code.address(symbol))
         self.places, self._types, size = {}, dict(zip(names, types_, strict=True)), 0
@@ -131,4 +116,4 @@ def entry(function, source: str, names: list[str], types_: list) -> Entry:
         llvm.add_symbol(name, objects.address_of(kernel, kernel_types, target, cache))
     pool.load()
     content = machine.target_machine(target, 0).emit_object(machine.parsed(translation.text, target))
-    return Entry(Code(content), symbol, names, types_)
+    return Entry(machine.Code(content, target), symbol, names, types_)

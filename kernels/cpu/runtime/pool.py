@@ -39,7 +39,7 @@ _memory = np.zeros(_STATE_SIZE + 8, np.int64)
 state = _memory[-_memory.ctypes.data // 8 % 8 :][:_STATE_SIZE]  # from the start of a cache line
 _STATE_SYMBOL = "jitnet_pool"
 llvmlite.binding.add_symbol(_STATE_SYMBOL, state.ctypes.data)
-_engines: list = []  # LLVM's, which own the machine code
+_loaded: list[machine.Code] = []
 
 
 def declared(module, name: str, function_type):
@@ -279,7 +279,7 @@ def _parallel_text() -> str:
         flush="\n  ".join(flush), restore="\n  ".join(restore), distance=COUNTER_DISTANCE, launch=LAUNCH,
         parallel=sections.PARALLEL,
     )  # fmt: skip
-    return "\n".join(sections.FLUSH_DECLARATIONS * processor.is_x86()) + text
+    return "\n".join(sections.FLUSH_DECLARATIONS.values() if flush else []) + text
 
 
 @functools.cache
@@ -289,14 +289,9 @@ def load() -> dict[str, int]:
     _write_launch(module)
     _write_serve(module)
     host = processor.machine()
-    engine = llvmlite.binding.create_mcjit_compiler(
-        llvmlite.binding.parse_assembly(""), machine.target_machine(host, 3)
-    )
-    content = machine.object_of(f"{module}\n{_parallel_text()}", host)
-    engine.add_object_file(llvmlite.binding.ObjectFileRef.from_data(content))
-    engine.finalize_object()
-    _engines.append(engine)
-    addresses = {symbol: engine.get_function_address(symbol) for symbol in (LAUNCH, SERVE, sections.PARALLEL)}
+    code = machine.Code(machine.object_of(f"{module}\n{_parallel_text()}", host), host)
+    _loaded.append(code)
+    addresses = {symbol: code.address(symbol) for symbol in (LAUNCH, SERVE, sections.PARALLEL)}
     for symbol, address in addresses.items():
         llvmlite.binding.add_symbol(symbol, address)
     return addresses
