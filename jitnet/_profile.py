@@ -10,6 +10,7 @@ def profile(step, run_once, batch: int, repeat: int, print_fn) -> list[tuple]:
 
     run_once: runs ``step``, which has no regions, for a batch of ``batch`` samples.
     """
+    step.runner.by_section = True
     run_once()  # compiles
     module, spent = step.runner.module, {}
 
@@ -30,6 +31,7 @@ def profile(step, run_once, batch: int, repeat: int, print_fn) -> list[tuple]:
         for _ in range(repeat):
             run_once()
     finally:
+        step.runner.by_section = False
         for name, function in functions.items():
             setattr(module, name, function)
     along = [s for s in sections if s.axis is not None and s.count != "blocks"]

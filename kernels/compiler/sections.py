@@ -16,6 +16,7 @@ from .values import Static
 PARALLEL = "jitnet_parallel"  # (run, record, chunks, threads) -> status: of the pool
 HEADER = 5  # of the 8 bytes in a record of a parallel loop: what comes before the arguments is the pool's
 FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the MXCSR register
+DATA = object.__basicsize__  # bytes from the beginning of an array object of NumPy's to the address of its data
 _SLOTS = ("ptr", "i64", "double")
 
 
@@ -47,19 +48,26 @@ def flush_text(x86: bool) -> tuple[list[str], list[str]]:
 FLUSH_DECLARATIONS = {f"llvm.x86.sse.{n}mxcsr": f"declare void @llvm.x86.sse.{n}mxcsr(ptr)" for n in ("st", "ld")}
 
 
-def loads(types_: list[str], first: int) -> tuple[list[str], str]:
-    """Lines that load values of these types from a record, from its place ``first`` on, and them as arguments."""
+def loads(types_: list[str], first: int, objects=()) -> tuple[list[str], str]:
+    """Lines that load values of these types from a record, from its place ``first`` on, and them as arguments.
+
+    objects: the numbers of those where the record has the address of NumPy's object instead of its data's.
+    """
     lines, given = [], []
     for at, type_ in enumerate(types_):
         if type_ not in _SLOTS:
             raise TranslationError(f"a record holds no {type_}")
         lines += [f"%p{at} = getelementptr i64, ptr %record, i64 {first + at}", f"%v{at} = load {type_}, ptr %p{at}"]
-        given.append(f"{type_} %v{at}")
+        if at in objects:
+            lines += [f"%o{at} = getelementptr i8, ptr %v{at}, i64 {DATA}", f"%d{at} = load ptr, ptr %o{at}"]
+        given.append(f"{type_} %{'d' if at in objects else 'v'}{at}")
     return lines, ", ".join(given)
 
 
-def translate_step(function, types_, symbol: str, x86: bool = True) -> StepTranslation:
+def translate_step(function, types_, symbol: str, x86: bool = True, objects=()) -> StepTranslation:
     """Translate a function of a step for arguments of these types; ``symbol`` takes a record of them.
+
+    objects: the numbers of the arrays of which the record has the address of NumPy's object.
 
     Raises:
         TranslationError: it does what the compiler doesn't know.
@@ -70,7 +78,8 @@ def translate_step(function, types_, symbol: str, x86: bool = True) -> StepTrans
         is_array = isinstance(type_, ArrayType)
         forms.append(("array", type_.dtype, type_.axes, False) if is_array else ("number", type_))
     name = _section(translation, function, tuple(forms))
-    lines, given = loads([part for form in forms for part in part_types(form)], 0)
+    places = [sum(len(part_types(form)) for form in forms[:number]) for number in objects]
+    lines, given = loads([part for form in forms for part in part_types(form)], 0, places)
     lines += [f"%status = call i32 @{name}({given})", "ret i32 %status"]
     module = translation.module
     module.functions.append(_function(f"define i32 @{symbol}(ptr %record) nounwind", lines))
@@ -159,9 +168,9 @@ def _typed_parts(value):
     return zip(part_types(form_of(value)), parts(value), strict=True)
 
 
-def step_symbol(source: str, name: str, types_, compiler: bytes) -> str:
-    """The symbol of a step's function: a hash of its module's source, the types of its arguments and the compiler."""
-    digest = hashlib.sha256(compiler + source.encode() + repr((name, types_)).encode())
+def step_symbol(source: str, name: str, types_, objects, compiler: bytes) -> str:
+    """The symbol of a step's function: a hash of its module's source, of its arguments and of the compiler."""
+    digest = hashlib.sha256(compiler + source.encode() + repr((name, types_, objects)).encode())
     return f"{name}_{digest.hexdigest()[:24]}"
 
 

@@ -74,18 +74,20 @@ class StepRunner(Runner):
                         f"Numba cannot compile {self._described(name)}:\n{error}\nReceived: {received}"
                     ) from None
 
-    def entry(self, name: str, arguments: list, before=()):
+    def entry(self, name: str, arguments: list, before=(), objects: tuple = ()):
         """A function of the step by jitnet's own compiler; None where Numba compiles the step.
 
         before: (name, value) of arguments that come before ``arguments``.
+        objects: names of arrays of which the record has the address of NumPy's object.
         """
-        if name not in self._entries:
+        key = name, objects
+        if key not in self._entries:
             with building:
-                if name not in self._entries:
-                    self._entries[name] = self._compiled_by_us(name, arguments, dict(before))
-        return self._entries[name]
+                if key not in self._entries:
+                    self._entries[key] = self._compiled_by_us(name, arguments, dict(before), objects)
+        return self._entries[key]
 
-    def _compiled_by_us(self, name: str, arguments: list, before: dict):
+    def _compiled_by_us(self, name: str, arguments: list, before: dict, objects: tuple):
         from ...kernels.compiler import TranslationError, type_of
         from ...kernels.cpu.runtime import native
 
@@ -95,7 +97,7 @@ class StepRunner(Runner):
         names = [*before, *self.source.arguments]
         types = [type_of(value) for value in (*before.values(), *arguments)]
         try:
-            return native.entry(getattr(function, "py_func", function), self.source.text, names, types)
+            return native.entry(getattr(function, "py_func", function), self.source.text, names, types, objects)
         except TranslationError as error:
             native.note_fallback(error)
             return None
@@ -265,7 +267,6 @@ class QuickCall:
     def __init__(self, runner: StepRunner, result: np.ndarray, values: dict):
         self._runner, self._free, self._values = runner, runner.free, values
         self._batch, self._output = len(result), (result.shape, result.dtype)
-        self._function = runner.module.step_compiled
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         try:
@@ -273,9 +274,9 @@ class QuickCall:
         except IndexError:
             workspace = Workspace()
         try:
-            before, after = workspace.bound.get(self._batch) or self._bind(workspace)
+            call = workspace.bound.get(self._batch) or self._bind(workspace, x)
             result = np.empty(*self._output)
-            self._function(*before, x, result, *after)
+            call(x, result)
         except Exception as error:
             self._runner.explain(error)
             raise
@@ -283,11 +284,30 @@ class QuickCall:
             self._free.append(workspace)
         return result
 
-    def _bind(self, workspace: Workspace) -> tuple:
-        """The arguments before and after the input and the output."""
+    def _bind(self, workspace: Workspace, x: np.ndarray):
+        """A function of the input and the output."""
         runner = self._runner
-        arrays = {**self._values, "x": None, "predictions": None}
-        arguments = runner.bind(workspace, self._batch, (1, 1), arrays)
-        at = runner.places["x"]  # "predictions" comes next
-        bound = workspace.bound[self._batch] = tuple(arguments[:at]), tuple(arguments[at + 2 :])
-        return bound
+        given = {"x": x, "predictions": np.empty(*self._output)}
+        arguments = runner.bind(workspace, self._batch, (1, 1), {**self._values, **given})
+        entry = runner.entry("step", arguments, objects=tuple(given))
+        if entry is None:
+            runner.compile(arguments)
+            function, at = runner.module.step_compiled.dispatcher, runner.places["x"]
+            before, after = arguments[:at], arguments[at + 2 :]  # "predictions" comes next
+
+            def call(x, result):
+                function(*before, x, result, *after)
+
+        else:
+            record = entry.record(dict(zip(runner.source.arguments, arguments, strict=True)))
+            places = memoryview(record)
+            inside, outside = entry.places["x"], entry.places["predictions"]
+            address, run = record.ctypes.data, entry.run
+
+            def call(x, result):
+                places[inside], places[outside] = id(x), id(result)
+                run(address)
+
+            call.kept = arguments  # of which the record has addresses
+        workspace.bound[self._batch] = call
+        return call

@@ -8,7 +8,8 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from ... import compiler as ours
-from ...compiler import machine, objects, sections, sources
+from ...compiler import machine, sections, sources
+from ...compiler.objects import address_of, error_of
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
 from . import cache, pool, processor
@@ -100,20 +101,26 @@ class Entry:
 
     def __call__(self, record: np.ndarray) -> None:
         """Run it.  Raises what a kernel raised."""
-        if status := self._call(record.ctypes.data):
-            raise objects.error_of(status)
+        self.run(record.ctypes.data)
+
+    def run(self, address: int) -> None:
+        """Run it on the record at this address."""
+        if status := self._call(address):
+            raise error_of(status)
 
 
-def entry(function, source: str, names: list[str], types_: list) -> Entry:
+def entry(function, source: str, names: list[str], types_: list, objects=()) -> Entry:
     """A function of a generated module of this ``source``, for arguments of these names and types.
 
+    objects: names of arrays of which the record has the address of NumPy's object.
     Raises TranslationError if the compiler doesn't know how.
     """
-    symbol = sections.step_symbol(source, function.__name__, types_, sources.compiler_hash())
-    translation = sections.translate_step(function, types_, symbol, processor.is_x86())
+    objects_at = tuple(map(names.index, objects))
+    symbol = sections.step_symbol(source, function.__name__, types_, objects_at, sources.compiler_hash())
+    translation = sections.translate_step(function, types_, symbol, processor.is_x86(), objects_at)
     target = processor.machine()
     for name, (kernel, kernel_types) in translation.calls.items():
-        llvm.add_symbol(name, objects.address_of(kernel, kernel_types, target, cache))
+        llvm.add_symbol(name, address_of(kernel, kernel_types, target, cache))
     pool.load()
     content = machine.target_machine(target, 0).emit_object(machine.parsed(translation.text, target))
     return Entry(machine.Code(content, target), symbol, names, types_)
