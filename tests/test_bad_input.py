@@ -7,6 +7,7 @@ from small_networks import data, perceptron
 import jitnet
 from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers
 from jitnet import step as steps
+from jitnet.targets.cpu import run as runs
 
 X, Y = data()
 IMAGE = (4, 6, 3)
@@ -18,7 +19,7 @@ def no_kernel_runs(monkeypatch):
         raise AssertionError("a kernel was run")
 
     monkeypatch.setattr(steps.Step, "run", run)
-    monkeypatch.setattr(steps, "load", run)
+    monkeypatch.setattr(runs, "load", run)
 
 
 def rejects(function, *parts, error=ValueError):

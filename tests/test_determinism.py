@@ -58,7 +58,7 @@ def test_the_step_really_runs_on_several_threads():
     jitnet.set_num_threads(3)
     model = convolutional()
     model.fit(X, Y, verbose=0)
-    assert model._step("train", ((),))._threads(21, compiled=False) == (3, 3)
+    assert model._step("train", ((),)).runner.threads(21, compiled=False) == (3, 3)
 
 
 def test_another_seed_gives_another_result():
