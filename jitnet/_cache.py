@@ -11,9 +11,10 @@ _HASH = "[0-9a-f]{%d}"
 # of what jitnet writes: kind -> patterns of files, as paths below the cache directory.  What has another name,
 # downloaded datasets among it, is not in here and is never removed.
 _LAYOUT = {
-    "compiled kernels": [rf"kernels/(?!step_|jitnet_step_|k_)\w+-{_HASH % 16}/[^/]+\.nbc"],
-    "compiled generated kernels": [rf"kernels/k_{_HASH % 24}-{_HASH % 16}/[^/]+\.nbc"],
-    "compiled steps": [rf"kernels/(jitnet_)?step_{_HASH % 20}-{_HASH % 16}/[^/]+\.nbc"],
+    "compiled kernels and steps": [rf"objects/\w+-{_HASH % 16}\.o"],
+    "kernels by Numba": [rf"kernels/(?!step_|jitnet_step_|k_)\w+-{_HASH % 16}/[^/]+\.nbc"],
+    "generated kernels by Numba": [rf"kernels/k_{_HASH % 24}-{_HASH % 16}/[^/]+\.nbc"],
+    "steps by Numba": [rf"kernels/(jitnet_)?step_{_HASH % 20}-{_HASH % 16}/[^/]+\.nbc"],
     "files of killed processes": [rf"{UNFINISHED}/\w+\.tmp"],
     "files of earlier versions": [
         rf"kernels/\w+-{_HASH % 16}/[^/]+\.(nbi|\d+\.\d+)",
@@ -27,7 +28,7 @@ def cached_files() -> dict[str, list[Path]]:
     """The files of compiled code in the cache directory, by kind; every kind is there."""
     found = {kind: [] for kind in _LAYOUT}
     root = cache_directory()
-    for top in ("kernels", UNFINISHED, "simd", "steps"):
+    for top in ("objects", "kernels", UNFINISHED, "simd", "steps"):
         for path in _files(root / top):
             name = path.relative_to(root).as_posix()
             for kind, patterns in _LAYOUT.items():

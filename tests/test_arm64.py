@@ -36,7 +36,7 @@ from jitnet.kernels.cpu.fast.winograd import (
     winograd_backward_filter_kernel,
     winograd_forward_kernel,
 )
-from jitnet.kernels.cpu.runtime import dispatchers as _jit
+from jitnet.kernels.cpu.runtime import jit as _jit
 from jitnet.kernels.cpu.runtime.vectors import _TARGETS
 from jitnet.kernels.cpu.tiles import (
     copies as simd_copies,

@@ -18,9 +18,10 @@ from jitnet.cli import main
 from jitnet.kernels.cpu.runtime import cache as files
 
 OWN = {
-    "compiled kernels": "kernels/conv-0123456789abcdef/conv.conv2d_forward-120.py311.89abcdef01234567.nbc",
-    "compiled generated kernels": f"kernels/k_{'1a' * 12}-0123456789abcdef/k_{'1a' * 12}.f-14.py311.0123.nbc",
-    "compiled steps": f"kernels/jitnet_step_{'2b' * 10}-0123456789abcdef/jitnet_step_{'2b' * 10}.f-9.py311.0123.nbc",
+    "compiled kernels and steps": f"objects/conv2d_forward_{'3c' * 12}-0123456789abcdef.o",
+    "kernels by Numba": "kernels/conv-0123456789abcdef/conv.conv2d_forward-120.py311.89abcdef01234567.nbc",
+    "generated kernels by Numba": f"kernels/k_{'1a' * 12}-0123456789abcdef/k_{'1a' * 12}.f-14.py311.0123.nbc",
+    "steps by Numba": f"kernels/jitnet_step_{'2b' * 10}-0123456789abcdef/jitnet_step_{'2b' * 10}.f-9.py311.0123.nbc",
     "files of killed processes": "unfinished/0123456789abcdef.tmp",
     "files of earlier versions": f"steps/__pycache__/step_{'2b' * 10}.cpython-311.pyc",
 }
@@ -81,7 +82,7 @@ def test_clear_removes_only_what_jitnet_wrote(cache):
 @pytest.mark.parametrize("place", ["kernels", "kernels/conv-fedcba9876543210", "kernels/conv-fedcba9876543210/f.nbc"])
 def test_links_are_not_followed(tmp_path, monkeypatch, place):
     outside = tmp_path / "outside"
-    kept = write(outside / OWN["compiled kernels"])
+    kept = write(outside / OWN["kernels by Numba"])
     folder = tmp_path / "cache"
     monkeypatch.setenv("JITNET_CACHE_DIR", str(folder))
     link = folder / place
@@ -434,10 +435,9 @@ if user:
     read_all = struct.pack("6I", 4, 4, 0, 0, 0, 0)
     assert libc.capset(struct.pack("Ii", 0x20080522, 0), read_all) == 0
 import numpy as np, jitnet
-from jitnet.kernels.cpu.runtime import dispatchers as _jit
-compiled = []
-save = _jit._Cache.save_overload
-_jit._Cache.save_overload = lambda *a: (compiled.append(1), save(*a))
+from jitnet.kernels.cpu.runtime import cache
+compiled, write = [], cache.write
+cache.write = lambda *a: (compiled.append(1), write(*a))
 jitnet.utils.set_random_seed(1)
 model = jitnet.Sequential([jitnet.Input((3,)), jitnet.layers.Dense(2)])
 model.compile("sgd", "mse")
@@ -475,8 +475,8 @@ def test_a_program_finds_what_an_earlier_one_compiled(clean):
 def test_damaged_files_change_nothing_and_are_rebuilt(clean, tmp_path):
     place, results = clean
     shutil.copytree(place, tmp_path / "cache")
-    paths = sorted((tmp_path / "cache" / "kernels").rglob("*.nbc"))
-    assert len(paths) >= len(DAMAGES)
+    paths = sorted((tmp_path / "cache" / "objects").rglob("*.o"))
+    assert len(paths) >= 5
     damages = list(DAMAGES.values())
     for number, path in enumerate(paths):
         damages[number % len(damages)](path)

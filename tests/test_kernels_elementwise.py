@@ -283,16 +283,18 @@ def test_binary_loops_are_vectorised():
 def test_a_second_process_finds_the_compiled_kernels(tmp_path):
     script = (
         "import numpy as np; from jitnet.kernels.cpu import elementwise as e; x = np.ones(3)\n"
-        "kernels = [e.relu_forward, e.sigmoid_forward]\n"
-        "for kernel in kernels: kernel(x, x)\n"
-        "print([sum(kernel.stats.cache_hits.values()) for kernel in kernels])"
+        "from jitnet.kernels.cpu.runtime import cache\n"
+        "written, write = [], cache.write\n"
+        "cache.write = lambda *a: (written.append(a[0].partition('_')[0]), write(*a))\n"
+        "for kernel in [e.relu_forward, e.sigmoid_forward]: kernel(x, x)\n"
+        "print(written)"
     )
     environment = {**os.environ, "JITNET_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", script]
     outputs = [
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in range(2)
     ]
-    assert outputs == ["[0, 0]\n", "[1, 1]\n"]
+    assert outputs == ["['objects/relu', 'objects/sigmoid']\n", "[]\n"]
 
 
 # (a, a batched, b, b batched), shapes of one sample

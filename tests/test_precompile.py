@@ -61,7 +61,7 @@ print(counts, len(saved), [w.sum().item().hex() for w in model.get_weights()], s
 
 
 def first_step(folder, threads):
-    environment = {**os.environ, "JITNET_CACHE_DIR": str(folder)}
+    environment = {**os.environ, "JITNET_CACHE_DIR": str(folder), "JITNET_COMPILER": "numba"}
     command = [sys.executable, "-c", SCRIPT.format(threads=threads)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr

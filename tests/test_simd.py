@@ -273,11 +273,13 @@ _USE = """
 import json
 import numpy as np
 from jitnet.kernels.cpu.fast.matrix_multiply import matrix_multiply_kernel
+from jitnet.kernels.cpu.runtime import cache
+written, write = [], cache.write
+cache.write = lambda *a: (written.append(a[0]), write(*a))
 kernel = matrix_multiply_kernel(3, 4, 5).kernel()
 y = np.zeros((3, 5), np.float32)
 kernel(np.ones((3, 4), np.float32), np.ones((4, 5), np.float32), y, np.ones(0, np.float32))
-stats = kernel.stats
-print(json.dumps([y.tolist(), sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]))
+print(json.dumps([y.tolist(), len(written)]))
 """
 
 
@@ -294,7 +296,7 @@ def test_processes_share_compiled_kernels(tmp_path):
 
     together = [start() for _ in range(3)]  # on an empty cache, at once
     assert all(result(process)[0] == [[4.0] * 5] * 3 for process in together)
-    assert result(start()) == [[[4.0] * 5] * 3, 1, 0]
+    assert result(start()) == [[[4.0] * 5] * 3, 0]
 
 
 def test_plans_need_no_numba():

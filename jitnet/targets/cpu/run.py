@@ -34,7 +34,7 @@ class StepRunner(Runner):
 
     @property
     def has_run(self) -> bool:
-        return self._module is not None
+        return self._module is not None or bool(self._entries)
 
     @property
     def gradients(self) -> np.ndarray:
@@ -93,14 +93,18 @@ class StepRunner(Runner):
 
         if native.compiler() == "numba" or self.source.functions:
             return None
-        function = getattr(self.module, name)
         names = [*before, *self.source.arguments]
         types = [type_of(value) for value in (*before.values(), *arguments)]
         try:
-            return native.entry(getattr(function, "py_func", function), self.source.text, names, types, objects)
+            return native.entry(name, lambda: self._python(name), self.source.text, names, types, objects)
         except TranslationError as error:
             native.note_fallback(error)
             return None
+
+    def _python(self, name: str):
+        """A function of the step as Python."""
+        function = getattr(self.module, name)
+        return getattr(function, "py_func", function)
 
     def compile(self, arguments) -> None:
         """Before the first run by Numba: what is not in the cache yet is compiled by several processes."""

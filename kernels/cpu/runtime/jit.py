@@ -29,7 +29,7 @@ class Function:
     def __init__(self, function, kind: str):
         functools.update_wrapper(self, function)
         self.py_func = function
-        self._kind = kind
+        self.kind = kind
         self._made = None
         self._ours: dict = {}  # {types of arguments: what jitnet's own compiler made, None where it can't}
 
@@ -41,7 +41,7 @@ class Function:
 
             with _making:
                 if self._made is None:
-                    self._made = dispatchers.DISPATCHERS[self._kind](self.py_func)
+                    self._made = dispatchers.DISPATCHERS[self.kind](self.py_func)
         return self._made
 
     @property
@@ -51,11 +51,8 @@ class Function:
     def __call__(self, *arguments):
         from . import native
 
-        call = native.function_of(self, arguments) if self._kind in ("kernel", "function") else None
-        if call is None:
-            self.dispatcher(*arguments)
-        else:
-            call(*arguments)
+        call = native.function_of(self, arguments) if self.kind in ("kernel", "function") else None
+        return self.dispatcher(*arguments) if call is None else call(*arguments)
 
     def __getattr__(self, name):
         if name.startswith("__"):

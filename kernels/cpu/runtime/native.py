@@ -1,7 +1,9 @@
 """Kernels and steps as machine code of jitnet's own compiler: which compiler runs, and what Python calls."""
 
 import ctypes
+import importlib
 import os
+import sys
 import threading
 
 import llvmlite.binding as llvm
@@ -9,7 +11,8 @@ import numpy as np
 
 from ... import compiler as ours
 from ...compiler import machine, sections, sources
-from ...compiler.objects import address_of, error_of
+from ...compiler.objects import Object, address_of, error_of, file_name, load
+from ...compiler.sources import python_function
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
 from . import cache, pool, processor
@@ -45,6 +48,8 @@ def function_of(function, arguments):
         types_ = tuple(map(type_of, arguments))
     except TypeError:
         return None
+    if function.kind == "function" and any(type(type_) is tuple for type_ in types_):
+        return None
     made = function._ours
     if types_ not in made:
         with _compiling:
@@ -59,7 +64,8 @@ def _made(function, types_):
         if hasattr(python, "compiled_with"):
             return ours.compile(python, types_, processor.machine(), cache)
         names = [f"a{i}" for i in range(len(types_))]
-        made = entry(python, sources.source_hash(python).hex(), names, list(types_))
+        source = sources.source_hash(python).hex()
+        made = entry(python.__name__, lambda: python, source, names, list(types_))
         return lambda *arguments: made(made.record(dict(zip(names, arguments, strict=True))))
     except TranslationError as error:
         note_fallback(error)
@@ -109,18 +115,42 @@ class Entry:
             raise error_of(status)
 
 
-def entry(function, source: str, names: list[str], types_: list, objects=()) -> Entry:
+def entry(name: str, function, source: str, names: list[str], types_: list, objects=()) -> Entry:
     """A function of a generated module of this ``source``, for arguments of these names and types.
 
-    objects: names of arrays of which the record has the address of NumPy's object.
-    Raises TranslationError if the compiler doesn't know how.
+    function: gives it, if it must be compiled; objects: names of arrays of which the record has the address of NumPy's
+    object.  Raises TranslationError if the compiler doesn't know how.
     """
-    objects_at = tuple(map(names.index, objects))
-    symbol = sections.step_symbol(source, function.__name__, types_, objects_at, sources.compiler_hash())
-    translation = sections.translate_step(function, types_, symbol, processor.is_x86(), objects_at)
     target = processor.machine()
-    for name, (kernel, kernel_types) in translation.calls.items():
-        llvm.add_symbol(name, address_of(kernel, kernel_types, target, cache))
+    objects_at = tuple(map(names.index, objects))
+    symbol = sections.step_symbol(source, name, types_, objects_at, sources.compiler_hash())
+    found = _read(symbol, target)
+    if found is None:
+        translation = sections.translate_step(function(), types_, symbol, processor.is_x86(), objects_at)
+        code = machine.target_machine(target, 0).emit_object(machine.parsed(translation.text, target))
+        calls = [(s, called.__module__, called.__name__, t) for s, (called, t) in translation.calls.items()]
+        found = Object(symbol, code, translation.errors, calls)
+        cache.write(file_name(symbol, target), found.encoded())
+    for call in found.calls:
+        _load(*call, target, function)
     pool.load()
-    content = machine.target_machine(target, 0).emit_object(machine.parsed(translation.text, target))
-    return Entry(machine.Code(content, target), symbol, names, types_)
+    return Entry(machine.Code(found.code, target), symbol, names, types_)
+
+
+def _read(symbol: str, target) -> Object | None:
+    content = cache.read(file_name(symbol, target))
+    return None if content is None else Object.decoded(content)
+
+
+def _load(symbol: str, module: str, name: str, types_, target, function) -> None:
+    """Have a kernel's symbol; ``function`` loads the modules of specialised kernels, where it must be compiled."""
+    found = _read(symbol, target)
+    if found is None:
+        if module not in sys.modules:
+            function()
+        address = address_of(python_function(getattr(importlib.import_module(module), name)), types_, target, cache)
+    else:
+        for call in found.calls:
+            _load(*call, target, function)
+        address = load(found, name)
+    llvm.add_symbol(symbol, address)

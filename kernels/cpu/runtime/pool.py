@@ -5,14 +5,18 @@ lets workers help, by ``function(worker, record)``; ``jitnet_serve(number)`` is 
 """
 
 import functools
+import hashlib
 import platform
+from pathlib import Path
 
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 
 from ...compiler import machine, sections
-from . import processor
+from ...compiler.objects import file_name
+from ...compiler.sources import compiler_hash
+from . import cache, processor
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
@@ -285,11 +289,17 @@ def _parallel_text() -> str:
 @functools.cache
 def load() -> dict[str, int]:
     """The addresses of the functions, by their symbols, which compiled code finds from now on."""
-    module = ir.Module("pool")
-    _write_launch(module)
-    _write_serve(module)
     host = processor.machine()
-    code = machine.Code(machine.object_of(f"{module}\n{_parallel_text()}", host), host)
+    written_by = (Path(__file__).read_bytes(), compiler_hash(), platform.machine(), platform.system())
+    name = file_name(f"pool_{hashlib.sha256(repr(written_by).encode()).hexdigest()[:24]}", host)
+    content = cache.read(name)
+    if content is None:
+        module = ir.Module("pool")
+        _write_launch(module)
+        _write_serve(module)
+        content = machine.object_of(f"{module}\n{_parallel_text()}", host)
+        cache.write(name, content)
+    code = machine.Code(content, host)
     _loaded.append(code)
     addresses = {symbol: code.address(symbol) for symbol in (LAUNCH, SERVE, sections.PARALLEL)}
     for symbol, address in addresses.items():
