@@ -16,6 +16,7 @@ ROOMS = {
     "jitnet.targets": (("jitnet.targets", "jitnet.core", "jitnet.kernels"), ANY),
     "jitnet.kernels": (("jitnet.kernels",), ANY),
     "jitnet.kernels.scalar": (("jitnet.kernels.scalar",), ("numpy",)),
+    "jitnet.kernels.compiler": (("jitnet.kernels.compiler",), ("numpy", "llvmlite", "numba")),  # of Numba: adapters
     "jitnet.kernels.literals": ((), ("numpy",)),
     "jitnet.kernels.locks": ((), ()),
 }

@@ -75,9 +75,13 @@ def parsed(text: str, machine: Machine):
 
 
 def _simplify(function, machine) -> None:
-    """The passes over one function that come before those over the module."""
+    """The passes over one function that come before those over the module.
+
+    Loops are unrolled in tiles alone: what Numba writes for those of Python is too long for that at this stage.
+    """
     options = llvm.PipelineTuningOptions(speed_level=3)
     options.loop_vectorization, options.slp_vectorization = True, False
+    options.loop_unrolling = any(b"noinline" in attributes for attributes in function.attributes)
     builder = llvm.PassBuilder(target_machine(machine, 3), options)
     manager = builder.getFunctionPassManager()
     manager.run(function, builder)

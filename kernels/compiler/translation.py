@@ -197,6 +197,8 @@ class Function(Expressions, Emitter):
         key = function, forms, bool(self.flags)
         made = self.translation.made if alone else self.module.made
         if key in made:
+            if made[key] is None:
+                raise TranslationError(f"{function.__qualname__} calls itself")
             return made[key]
         name = f"{function.__name__}.{'part' if alone else 'inner'}{len(made)}"
         made[key] = None
