@@ -8,12 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitnet.kernels import compiler
-from jitnet.kernels.compiler import ArrayType
 from jitnet.kernels.cpu.runtime import arrays, vector_math
 from jitnet.kernels.cpu.runtime.arrays import view
 from jitnet.kernels.cpu.runtime.jit import kernel_attributes, numba, scalar
 
-INTEGERS = "int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
 TABLE = (1.5, -2.0, 0.25), (4.0, 8.0, -16.0)
 LIMIT = np.uint64(3)
 
@@ -123,7 +121,7 @@ def ways(a, out):
         total = total + a[i]  # a float from now on
         count += 1
         for j in range(2):
-            for j in range(3):  # noqa: B020
+            for j in range(3):
                 count += j
     out[0], out[1] = total, count
     k = a.size
@@ -324,7 +322,8 @@ def _kernels(draw):
         if kind == "if":
             lines += [f"        if {expression}:", f"            u = {draw(_expression)}"]
         elif kind == "loop":
-            lines += [f"        for j in range(i % {row + 1}):", f"            t = j + {draw(st.sampled_from(['i', 't', 'a']))}"]
+            value = draw(st.sampled_from(["i", "t", "a"]))
+            lines += [f"        for j in range(i % {row + 1}):", f"            t = j + {value}"]
         elif kind == "variable":
             lines.append(f"        t = {draw(st.sampled_from(['i + 1', 'a', 't + 1']))}")
         lines.append(f"        out[{row}, i] = {expression}")

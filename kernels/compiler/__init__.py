@@ -5,12 +5,12 @@
 the file and the line.
 """
 
-from .callables import Callable, compile
+from .callables import Callable, compile, compile_sections
 from .intrinsics import Intrinsic, Tile, intrinsic
 from .translation import Translation, translate
 from .types import ArrayType, TranslationError, type_of
 
 __all__ = [
-    "ArrayType", "Callable", "Intrinsic", "Tile", "Translation", "TranslationError", "compile", "intrinsic",
-    "translate", "type_of",
+    "ArrayType", "Callable", "Intrinsic", "Tile", "Translation", "TranslationError", "compile", "compile_sections",
+    "intrinsic", "translate", "type_of",
 ]  # fmt: skip

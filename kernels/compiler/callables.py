@@ -22,7 +22,7 @@ class Callable:
     """
 
     def __init__(self, function, types, address: int):
-        self.function, self.types, self.address = function, tuple(types), address
+        self.py_func, self.types, self.address = function, tuple(types), address
         flat = [part for type_ in self.types for part in translation.flat(type_)]
         arrays = [part for part in flat if isinstance(part, ArrayType)]
         c_types = [ctypes.c_void_p] * len(arrays) + [ctypes.c_int64] * sum(array.axes for array in arrays)
@@ -39,7 +39,7 @@ class Callable:
             raise objects.error_of(status)
 
     def _wrong(self, expected, received) -> TypeError:
-        return TypeError(f"{self.function.__name__} takes {expected}. Received: {received}")
+        return TypeError(f"{self.py_func.__name__} takes {expected}. Received: {received}")
 
     def _add(self, argument, type_, pointers, dimensions, numbers) -> None:
         if isinstance(type_, ArrayType):
@@ -74,3 +74,10 @@ def compile(kernel, types, target=None, store=None) -> Callable:
     """
     function = python_function(kernel)
     return Callable(function, types, objects.address_of(function, tuple(types), target, store))
+
+
+def compile_sections(sections, target=None, store=None) -> list[Callable]:
+    """Functions of a step, [(function, types)], compiled into one object file."""
+    sections = [(python_function(function), tuple(types)) for function, types in sections]
+    addresses = objects.addresses_of_sections(sections, target, store)
+    return [Callable(*section, address) for section, address in zip(sections, addresses, strict=True)]

@@ -8,6 +8,7 @@ import numpy as np
 from . import types
 from .emitter import form_of
 from .intrinsics import Tile
+from .sections import ParallelFor, Sections
 from .types import ITEMSIZE, LLVM, TranslationError, is_float
 from .values import Array, Number, Static, Tuple, integer
 
@@ -35,7 +36,7 @@ def real_power(base, exponent, one):
 real_power.compiled_with = {}
 
 
-class Calls:
+class Calls(Sections):
     """A part of ``Expressions``."""
 
     def call_builtin(self, called, arguments, keywords):
@@ -206,7 +207,7 @@ class Calls:
         method = getattr(self, f"_do_{called.name.lstrip('_')}", None)
         if method is None:
             raise TranslationError(f"{called.name} is not known")
-        return method(*arguments)
+        return method(called, *arguments) if isinstance(called, ParallelFor) else method(*arguments)
 
     def _call_tile(self, tile, arguments):
         dtype = arguments[0].dtype if tile.typed else None

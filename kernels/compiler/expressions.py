@@ -9,7 +9,7 @@ import numpy as np
 
 from .calls import Calls
 from .intrinsics import Intrinsic
-from .sources import python_function
+from .sources import options_of, python_function
 from .types import LLVM, TranslationError, is_float
 from .values import Array, Method, Number, Static, Tuple, Undefined, integer
 
@@ -323,7 +323,7 @@ class Expressions(Calls):
         function = python_function(called)
         if function is None:
             return self.call_builtin(called, arguments, keywords)
-        if function is not called:
+        if function is not called and not options_of(function).get("section"):
             if keywords:
                 raise TranslationError("kernels take no keywords")
             return self.call_kernel(function, arguments)

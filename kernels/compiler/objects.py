@@ -17,9 +17,10 @@ from .types import ArrayType
 
 
 class Object(NamedTuple):
-    """A kernel's object file.
+    """An object file: of a kernel, or of the sections of a step.
 
-    errors: status -> (class, message).  calls: (symbol, module, function, types) of the kernels whose symbols it needs.
+    symbol: the kernel's, or the hash of the sections, whose symbols begin with their names and end with it.  errors:
+    status -> (class, message).  calls: (symbol, module, function, types) of the kernels whose symbols it needs.
     """
 
     symbol: str
@@ -67,11 +68,23 @@ def make(function, types, target: Machine, symbol=None) -> Object:
     Raises:
         TranslationError: the kernel does what the compiler doesn't know.
     """
-    translated = translation.translate(function, types, symbol)
+    return _made(translation.translate(function, types, symbol, target.triple), target, 3)
+
+
+def make_sections(sections, target: Machine, symbol: str) -> Object:
+    """Compile functions of a step as one object file, without optimisation: the work is in the kernels.
+
+    sections: [(function, types)].
+    """
+    named = [(f"{function.__name__}_{symbol}", function, types) for function, types in sections]
+    return _made(translation.translate_sections(named, symbol, target.triple), target, 0)
+
+
+def _made(translated, target, level) -> Object:
     calls = [
         (symbol, called.__module__, called.__name__, given) for symbol, (called, given) in translated.calls.items()
     ]
-    return Object(translated.symbol, machine.object_code(translated, target), translated.errors, calls)
+    return Object(translated.symbol, machine.object_code(translated, target, level), translated.errors, calls)
 
 
 def obtain(function, types, target: Machine, store=None, symbol=None) -> Object:
@@ -80,11 +93,21 @@ def obtain(function, types, target: Machine, store=None, symbol=None) -> Object:
     store: ``read(name)`` gives bytes that were written under that name, or None; ``write(name, bytes)`` keeps them.
     """
     symbol = symbol or translation.symbol_of(function, types)
+    return _stored(symbol, target, store, lambda: make(function, types, target, symbol))
+
+
+def obtain_sections(sections, target: Machine, store=None) -> Object:
+    """The object file of functions of a step, see ``make_sections``, out of the store, which otherwise gets it."""
+    symbol = translation.symbol_of_sections(sections)
+    return _stored(symbol, target, store, lambda: make_sections(sections, target, symbol))
+
+
+def _stored(symbol, target, store, make_it) -> Object:
     name = file_name(symbol, target)
     content = None if store is None else store.read(name)
     if content is not None:
         return Object.decoded(content)
-    made = make(function, types, target, symbol)
+    made = make_it()
     if store is not None:
         store.write(name, made.encoded())
     return made
@@ -98,19 +121,20 @@ _errors: dict[int, tuple[str, str, str]] = {}  # status -> (kernel, class, messa
 _engine = None
 
 
-def load(found: Object, kernel: str) -> int:
-    """The address of an object file's symbol; the kernels that it calls must be loaded already."""
+def load(found: Object, symbols, kernel: str) -> list[int]:
+    """The addresses of symbols of an object file; the kernels that it calls must be loaded already."""
     global _engine
     with _lock:
-        if found.symbol not in _addresses:
+        if not all(symbol in _addresses for symbol in symbols):
             if _engine is None:
                 _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine.target_machine(machine.host(), 3))
             _engine.add_object_file(llvm.ObjectFileRef.from_data(found.code))
             _engine.finalize_object()
             for status, error in found.errors.items():
                 _errors[status] = kernel, *error
-            _addresses[found.symbol] = _engine.get_function_address(found.symbol)
-        return _addresses[found.symbol]
+            for symbol in symbols:
+                _addresses[symbol] = _engine.get_function_address(symbol)
+        return [_addresses[symbol] for symbol in symbols]
 
 
 def address_of(function, types, target: Machine | None = None, store=None) -> int:
@@ -119,10 +143,21 @@ def address_of(function, types, target: Machine | None = None, store=None) -> in
     if symbol in _addresses:
         return _addresses[symbol]
     found = obtain(function, types, target or machine.host(), store, symbol)
-    for _, module, name, called_types in found.calls:
-        called = python_function(getattr(importlib.import_module(module), name))
-        address_of(called, called_types, target, store)
-    return load(found, function.__name__)
+    _load_called(found, target, store)
+    return load(found, [symbol], function.__name__)[0]
+
+
+def addresses_of_sections(sections, target: Machine | None = None, store=None) -> list[int]:
+    """The addresses of functions of a step: [(function, types)]."""
+    found = obtain_sections(sections, target or machine.host(), store)
+    _load_called(found, target, store)
+    return load(found, [f"{function.__name__}_{found.symbol}" for function, _ in sections], "step")
+
+
+def _load_called(found: Object, target, store) -> None:
+    for symbol, module, name, types in found.calls:
+        if symbol not in _addresses:
+            address_of(python_function(getattr(importlib.import_module(module), name)), types, target, store)
 
 
 def error_of(status: int) -> Exception:

@@ -30,6 +30,7 @@ class Translation:
     called_parts: tuple = ()
     calls: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
+    triple: str = "x86_64"
     made: dict = field(default_factory=dict)  # (function, forms, fast) -> the part
 
 
@@ -37,6 +38,13 @@ def symbol_of(function, types_) -> str:
     """The symbol of a kernel for arguments of these types: a hash of its source and them."""
     digest = hashlib.sha256(sources.compiler_hash() + sources.source_hash(function) + repr(types_).encode())
     return f"{function.__name__}_{digest.hexdigest()[:24]}"
+
+
+def symbol_of_sections(sections) -> str:
+    """A hash of functions of a step for arguments of certain types: [(function, types)]."""
+    return hashlib.sha256(repr([symbol_of(function, types_) for function, types_ in sections]).encode()).hexdigest()[
+        :24
+    ]
 
 
 def flat(type_) -> list:
@@ -54,15 +62,32 @@ def signature(types_) -> list[str]:
     return ["ptr"] * len(arrays) + ["i64"] * sum(array.axes for array in arrays) + numbers
 
 
-def translate(kernel, types_, symbol=None) -> Translation:
-    """Translate a kernel for arguments of these types.
+def translate(kernel, types_, symbol=None, triple="x86_64") -> Translation:
+    """Translate a kernel for arguments of these types.  triple: of the system that it is for.
 
     Raises:
         TranslationError: the kernel does what the compiler doesn't know.
     """
     function = python_function(kernel)
-    translation = Translation(symbol or symbol_of(function, types_))
-    writer = Function(translation)
+    translation = Translation(symbol or symbol_of(function, types_), triple=triple)
+    module = Module()
+    _write(translation, module, function, types_, translation.symbol)
+    translation.text, translation.called_parts = module.text(), tuple(module.parts)
+    return translation
+
+
+def translate_sections(sections, symbol, triple) -> Translation:
+    """Functions of a step as one module.  sections: [(symbol, function, types)]; symbol: of all together."""
+    translation, module = Translation(symbol, triple=triple), Module()
+    for name, function, types_ in sections:
+        _write(translation, module, python_function(function), types_, name)
+    translation.text, translation.called_parts = module.text(), tuple(module.parts)
+    return translation
+
+
+def _write(translation, module, function, types_, symbol) -> None:
+    """Add a function that others call by its symbol."""
+    writer = Function(translation, module)
     pointers, dimensions, numbers = [], [], []
 
     def value_of(type_):
@@ -79,16 +104,17 @@ def translate(kernel, types_, symbol=None) -> Translation:
         return Number(type_, writer.let(f"icmp ne i8 {name}, 0")) if type_ == "bool" else Number(type_, name)
 
     values = [value_of(type_) for type_ in types_]
-    result = writer.run(function, values)
-    if result is not None and not (isinstance(result, Static) and result.value is None):
+    if options_of(function).get("section"):
+        result = writer.call_function(function, values, {})
+    else:
+        result = writer.run(function, values)
+    if not (isinstance(result, Static) and result.value is None):
         raise TranslationError(f"{function.__qualname__} returns something")
-    writer.leave("ret i32 0")
+    writer.leave_function("ret i32 0")
     if writer.separate:
         pointers = [pointer.replace("ptr", "ptr noalias") for pointer in pointers]
-    attributes = f"nounwind{writer.attributes}"
-    writer.finish(f"define i32 @{translation.symbol}({', '.join(pointers + dimensions + numbers)}) {attributes}")
-    translation.text, translation.called_parts = writer.module.text(), tuple(writer.module.parts)
-    return translation
+    parameters = ", ".join(pointers + dimensions + numbers)
+    writer.finish(f"define i32 @{symbol}({parameters}) nounwind{writer.attributes}")
 
 
 def assigned(body) -> list[str]:
@@ -121,6 +147,7 @@ class Function(Expressions, Emitter):
         self.translation = translation
         self.frame, self.variables, self.within = None, {}, ()
         self.attributes, self.separate, self.can_fail = "", False, False
+        self.before_return = None  # an instruction
         self.kind = "i32"  # LLVM's type of what is returned: of a part it is known at its end
 
     def finish(self, head) -> None:
@@ -172,15 +199,16 @@ class Function(Expressions, Emitter):
         """The result of a scalar function: written here or, with loops, optimised on its own before."""
         node, _ = sources.tree_of(function)
         arguments = list(self._bind(function, node, arguments, keywords).values())
+        alone = _loops(node) and not options_of(function).get("section")
         forms = tuple(form_of(argument) for argument in arguments)
-        name, kind, form, can_fail = self._part(function, forms, _loops(node))
+        name, kind, form, can_fail = self._part(function, forms, alone)
         given = ", ".join(
             f"{type_} {text}"
             for argument in arguments
             for type_, text in zip(part_types(form_of(argument)), parts(argument), strict=True)
         )
         types_ = [type_ for argument in arguments for type_ in part_types(form_of(argument))]
-        if _loops(node):
+        if alone:
             self.declare(name, kind, types_)
             self.module.parts[name] = None
         got = self.let(f"call {kind} @{name}({given})")
@@ -188,6 +216,10 @@ class Function(Expressions, Emitter):
             self.pass_on(self.let(f"extractvalue {kind} {got}, 0"))
         texts = [self.let(f"extractvalue {kind} {got}, {i}") for i in range(1, len(part_types(form)) + 1)]
         return build(form, iter(texts))
+
+    def inner(self, function, forms):
+        """A function of the same module, see ``_part``."""
+        return self._part(function, forms, False)
 
     def _part(self, function, forms, alone):
         """A function of its own: its name, the type and form of its result, whether it can fail.
@@ -213,7 +245,7 @@ class Function(Expressions, Emitter):
         whole = f"{{ {', '.join(['i32 0', *(f'{type_} poison' for type_ in part_types(form))])} }}"
         for at, (type_, text) in enumerate(zip(part_types(form), parts(result), strict=True), 1):
             whole = part.let(f"insertvalue {kind} {whole}, {type_} {text}, {at}")
-        part.leave(f"ret {kind} {whole}")
+        part.leave_function(f"ret {kind} {whole}")
         inline = " alwaysinline" if options_of(function).get("inline") else ""
         given = ", ".join(f"{t} {n}" for t, n in zip(types_, texts, strict=True))
         linkage = "" if alone else "internal "
@@ -269,9 +301,14 @@ class Function(Expressions, Emitter):
 
     def _return_with(self, status) -> None:
         if self.kind == "i32":
-            self.leave(f"ret i32 {status}")
+            self.leave_function(f"ret i32 {status}")
         else:
-            self.leave(f"ret {_KIND} {self.let(f'insertvalue {_KIND} poison, i32 {status}, 0')}")
+            self.leave_function(f"ret {_KIND} {self.let(f'insertvalue {_KIND} poison, i32 {status}, 0')}")
+
+    def leave_function(self, end) -> None:
+        if self.before_return is not None:
+            self.emit(self.before_return)
+        self.leave(end)
 
     def fail_if(self, condition: Number, kind: str, message: str) -> None:
         if condition.known and not condition.constant:

@@ -44,7 +44,8 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfun
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
     "runtime/arrays.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/machine_code.py", "runtime/parallel.py",
-    "runtime/rows.py", "runtime/vector_math.py", "runtime/windows.py", "elementwise.py",
+    "runtime/pool.py", "runtime/rows.py", "runtime/vector_math.py", "runtime/windows.py", "elementwise.py",
+    "../compiler/intrinsics.py",
 )  # fmt: skip
 _KERNELS: dict[str, tuple | None] = {}  # symbol -> (module, function, argument types), None for a user's function
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
@@ -379,6 +380,7 @@ def array_type(dtype: str, axes: int):
 
 def compile_function(function):
     """Generated code that calls kernels: ``@njit`` with jitnet's options and disk cache."""
+    function.compiled_with = {"section": True}
     dispatcher = _dispatcher(function)
     dispatcher._cache = _Cache(function)
     return _forgetful(dispatcher)
@@ -397,6 +399,7 @@ def compile_uncached(function):
 
 def compile_part(function):
     """Generated code that becomes part of its only caller: neither Python nor the disk cache meets it."""
+    function.compiled_with = {"section": True}
     dispatcher = _dispatcher(function, {**OPTIONS, "no_cpython_wrapper": True}, part=True)
     return _after_compiling(dispatcher, lambda arguments: _note_module(dispatcher))
 

@@ -2,38 +2,36 @@
 
 import platform
 
-import llvmlite.binding
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
 from ...compiler import intrinsic
+from ...compiler.sections import ParallelFor
 from . import exceptions
+from .pool import (
+    COUNTER_DISTANCE,
+    FUNCTION,
+    OPEN,
+    PATIENCE,
+    RECORD,
+    REGION,
+    RUNNING,
+    STOP,
+    WORK,
+    WORKER_TURNS,
+    WORKERS,
+    Pool,
+    call,
+    counter_at,
+    launch_function,
+    share_start,
+)
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
 _FLUSH_TO_ZERO, _DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the MXCSR register
 _POINTER = ir.PointerType()
-_WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
-_COUNTER_DISTANCE = 8  # in elements: every counter has a cache line of its own
-
-# Elements of the pool's state; every part that several threads write has a cache line of its own.
-REGION = 0  # number of the region << 32 | OPEN | number of workers inside
-FUNCTION, RECORD, WORKERS = 8, 9, 10  # of the region: what to call, and how many workers may help
-RUNNING, STOP = 16, 17  # how many steps are being run; whether the workers shall end
-BUSY = 24  # whether some thread has a region open
-_STATE_SIZE = 32
-_OPEN = 1 << 31
-# turns of a waiting loop, of some 20 ns each, before other threads get the core: the caller soon lets the worker go on
-# that it waits for; a worker keeps its place on its core as long as regions follow each other closely
-_CALLER_TURNS, _WORKER_TURNS = 2000, 50000
-_PATIENCE = 52000  # turns after which a worker that nobody uses falls asleep
-
-_memory = np.zeros(_STATE_SIZE + 8, np.int64)
-state = _memory[-_memory.ctypes.data // 8 % 8 :][:_STATE_SIZE]  # from the start of a cache line
-_STATE_SYMBOL = "jitnet_pool"
-llvmlite.binding.add_symbol(_STATE_SYMBOL, state.ctypes.data)
 
 
 def _flush_denormals(builder):
@@ -56,109 +54,6 @@ def _flush_denormals(builder):
     return restore
 
 
-class _Pool:
-    """Emits accesses to the pool's state."""
-
-    def __init__(self, builder):
-        self.builder = builder
-        module = builder.module
-        found = module.globals.get(_STATE_SYMBOL)
-        self.state = found or ir.GlobalVariable(module, ir.ArrayType(_INT, _STATE_SIZE), _STATE_SYMBOL)
-
-    def at(self, element: int):
-        start = self.builder.ptrtoint(self.state, _INT)
-        return self.builder.inttoptr(self.builder.add(start, _INT(8 * element)), _INT.as_pointer())
-
-    def load(self, element: int):
-        return self.builder.load_atomic(self.at(element), "acquire", 8)
-
-    def store(self, value, element: int):
-        self.builder.store_atomic(value, self.at(element), "release", 8)
-
-    def exchange(self, element: int, old, new):
-        """Whether ``old`` was there and is now ``new``."""
-        return self.builder.extract_value(self.builder.cmpxchg(self.at(element), old, new, "acq_rel", "acquire"), 1)
-
-    def wait_a_little(self, turns, most: int):
-        """Part of a waiting loop that has made so many turns; after ``most``, other threads get the core."""
-        builder = self.builder
-        machine = platform.machine().lower()
-        if machine in ("x86_64", "amd64"):
-            pause = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"
-            )
-            builder.call(pause, [])
-        elif machine in ("aarch64", "arm64"):
-            hint = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(ir.VoidType(), [_INT32]), "llvm.aarch64.hint"
-            )
-            builder.call(hint, [_INT32(1)])
-        if platform.system() != "Windows":
-            with builder.if_then(builder.icmp_signed(">", turns, _INT(most)), likely=False):
-                give_up_core = cgutils.get_or_insert_function(
-                    builder.module, ir.FunctionType(_INT32, []), "sched_yield"
-                )
-                builder.call(give_up_core, [])
-
-
-def _share_start(builder, chunks, share, shares):
-    """The first chunk of a share."""
-    return builder.udiv(builder.mul(chunks, share), shares)
-
-
-def _counter(builder, following, share):
-    """Where the next chunk of a share is counted."""
-    return builder.gep(following, [builder.mul(share, _INT(_COUNTER_DISTANCE))], source_etype=_INT)
-
-
-def _call(builder, address, arguments):
-    """Call the ``_WORK`` at an address."""
-    builder.call(builder.inttoptr(address, _WORK.as_pointer()), arguments)
-
-
-def _launch_function(module):
-    """``launch(function, record, workers)``: call ``function(0, record)`` here and let the pool's workers help."""
-    found = module.globals.get("jitnet_launch")
-    if found is not None:
-        return found
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _INT]), "jitnet_launch")
-    function.linkage = "internal"
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    pool = _Pool(builder)
-    work, record, workers = function.args
-    address = builder.ptrtoint(work, _INT)
-    turns = cgutils.alloca_once(builder, _INT)
-    here = _INT(0)
-    with builder.if_else(pool.exchange(BUSY, _INT(0), _INT(1))) as (free, occupied):
-        with free:
-            pool.store(address, FUNCTION)
-            pool.store(builder.ptrtoint(record, _INT), RECORD)
-            pool.store(workers, WORKERS)
-            number = builder.add(builder.lshr(pool.load(REGION), _INT(32)), _INT(1))
-            pool.store(builder.or_(builder.shl(number, _INT(32)), _INT(_OPEN)), REGION)
-            _call(builder, address, [here, record])
-            builder.atomic_rmw("and", pool.at(REGION), _INT(~_OPEN), "acq_rel")
-            # nobody can come in any more; wait for those who are inside
-            check, wait, done = (function.append_basic_block(name) for name in ("check", "wait", "done"))
-            builder.store(_INT(0), turns)
-            builder.branch(check)
-            builder.position_at_end(check)
-            inside = builder.and_(pool.load(REGION), _INT(_OPEN - 1))
-            builder.cbranch(builder.icmp_signed("!=", inside, _INT(0)), wait, done)
-            builder.position_at_end(wait)
-            turn = builder.add(builder.load(turns), _INT(1))
-            builder.store(turn, turns)
-            pool.wait_a_little(turn, _CALLER_TURNS)
-            builder.branch(check)
-            builder.position_at_end(done)
-            pool.store(_INT(0), BUSY)
-        with occupied:
-            # another thread of the program has the workers
-            _call(builder, address, [here, record])
-    builder.ret_void()
-    return function
-
-
 @intrinsic
 def work_for_others(typingctx, number):
     """The life of worker ``number`` (from 1 on): help in every region, until there is nothing to do for a while."""
@@ -166,7 +61,7 @@ def work_for_others(typingctx, number):
 
     def codegen(context, builder, signature, arguments):
         worker = arguments[0]
-        pool = _Pool(builder)
+        pool = Pool(builder)
         last = cgutils.alloca_once_value(builder, _INT(0))
         turns = cgutils.alloca_once_value(builder, _INT(0))
         names = ("look", "enter", "inside", "idle", "rest", "leave")
@@ -176,7 +71,7 @@ def work_for_others(typingctx, number):
         builder.position_at_end(look)
         region = pool.load(REGION)
         number = builder.lshr(region, _INT(32))
-        is_open = builder.icmp_signed("!=", builder.and_(region, _INT(_OPEN)), _INT(0))
+        is_open = builder.icmp_signed("!=", builder.and_(region, _INT(OPEN)), _INT(0))
         is_new = builder.icmp_signed("!=", number, builder.load(last))
         builder.cbranch(builder.and_(is_open, is_new), enter, idle)
 
@@ -186,7 +81,7 @@ def work_for_others(typingctx, number):
         builder.position_at_end(inside)
         with builder.if_then(builder.icmp_signed("<=", worker, pool.load(WORKERS))):
             record = builder.inttoptr(pool.load(RECORD), _POINTER)
-            _call(builder, pool.load(FUNCTION), [worker, record])
+            call(builder, pool.load(FUNCTION), [worker, record])
         builder.atomic_rmw("sub", pool.at(REGION), _INT(1), "acq_rel")
         builder.store(number, last)
         builder.store(_INT(0), turns)
@@ -195,13 +90,13 @@ def work_for_others(typingctx, number):
         builder.position_at_end(idle)
         turn = builder.add(builder.load(turns), _INT(1))
         builder.store(turn, turns)
-        pool.wait_a_little(turn, _WORKER_TURNS)
+        pool.wait_a_little(turn, WORKER_TURNS)
         stop = builder.icmp_signed("!=", pool.load(STOP), _INT(0))
         builder.cbranch(stop, leave, rest)
 
         builder.position_at_end(rest)
         unused = builder.icmp_signed("==", pool.load(RUNNING), _INT(0))
-        tired = builder.icmp_signed(">", turn, _INT(_PATIENCE))
+        tired = builder.icmp_signed(">", turn, _INT(PATIENCE))
         builder.cbranch(builder.and_(unused, tired), leave, look)
 
         builder.position_at_end(leave)
@@ -236,7 +131,7 @@ def _work_function(context, module, descriptor, call_signature, record_type):
     name = f"chunks_of_{descriptor.mangled_name}"
     if name in module.globals:
         return module.globals[name]
-    outlined = ir.Function(module, _WORK, name)
+    outlined = ir.Function(module, WORK, name)
     outlined.linkage = "internal"
     inner = ir.IRBuilder(outlined.append_basic_block("entry"))
     restore = _flush_denormals(inner)
@@ -245,8 +140,8 @@ def _work_function(context, module, descriptor, call_signature, record_type):
     total, shares, following, failure, *values = (inner.extract_value(loaded, i) for i in range(len(record_type)))
     with cgutils.for_range(inner, shares) as loop:
         share = inner.urem(inner.add(worker, loop.index), shares)
-        end = _share_start(inner, total, inner.add(share, _INT(1)), shares)
-        counter = _counter(inner, following, share)
+        end = share_start(inner, total, inner.add(share, _INT(1)), shares)
+        counter = counter_at(inner, following, share)
         condition, body, after = (inner.append_basic_block(name) for name in ("next_chunk", "chunk", "share_done"))
         inner.branch(condition)
         inner.position_at_end(condition)
@@ -263,7 +158,6 @@ def _work_function(context, module, descriptor, call_signature, record_type):
     return outlined
 
 
-@intrinsic
 def parallel_for(typingctx, function, chunks, threads, arguments):
     """Call ``function(chunk, chunks, *arguments)`` for every chunk in ``range(chunks)``.
 
@@ -297,11 +191,11 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         record = cgutils.alloca_once(builder, record_type)
 
         work = _work_function(context, builder.module, compiled.fndesc, call_signature, record_type)
-        following = builder.alloca(_INT, size=builder.mul(threads, _INT(_COUNTER_DISTANCE)))
+        following = builder.alloca(_INT, size=builder.mul(threads, _INT(COUNTER_DISTANCE)))
         following = builder.bitcast(following, _POINTER)
         with cgutils.for_range(builder, threads) as loop:
-            start = _share_start(builder, chunks, loop.index, threads)
-            builder.store(start, _counter(builder, following, loop.index))
+            start = share_start(builder, chunks, loop.index, threads)
+            builder.store(start, counter_at(builder, following, loop.index))
         failure = exceptions.no_failure(builder, chunks)
         value = ir.Constant(record_type, ir.Undefined)
         for i, part in enumerate((chunks, threads, following, failure, *values)):
@@ -311,10 +205,13 @@ def parallel_for(typingctx, function, chunks, threads, arguments):
         with builder.if_else(builder.icmp_signed(">", threads, _INT(1))) as (parallel, serial):
             with parallel:
                 workers = builder.sub(threads, _INT(1))
-                builder.call(_launch_function(builder.module), [work, record, workers])
+                builder.call(launch_function(builder.module), [work, record, workers])
             with serial:
                 builder.call(work, [_INT(0), record])
         exceptions.propagate_first(context, builder, failure)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+parallel_for = ParallelFor(parallel_for, launch_function)

@@ -12,7 +12,8 @@ from numba import types
 
 from ...locks import across_forks
 from .jit import compile_function
-from .parallel import RUNNING, STOP, state, work_for_others
+from .parallel import work_for_others
+from .pool import RUNNING, STOP, state
 
 _workers: list["_Worker"] = []
 _lock = across_forks(threading.Lock())  # of the list of workers and of state[RUNNING]
