@@ -13,7 +13,7 @@ import jitnet
 from jitnet import _locks, layers
 from jitnet.core import policy, trace
 from jitnet.kernels.cpu.runtime import workers
-from jitnet.kernels.cpu.runtime.parallel import RUNNING, state
+from jitnet.kernels.cpu.runtime.pool import RUNNING, state
 from jitnet.targets.cpu import thresholds
 
 THREADS = 4

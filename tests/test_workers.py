@@ -11,7 +11,8 @@ import pytest
 
 from jitnet.kernels.cpu.runtime import workers
 from jitnet.kernels.cpu.runtime.jit import compile_uncached
-from jitnet.kernels.cpu.runtime.parallel import BUSY, REGION, RUNNING, parallel_for, state
+from jitnet.kernels.cpu.runtime.parallel import parallel_for
+from jitnet.kernels.cpu.runtime.pool import BUSY, REGION, RUNNING, state
 
 
 @compile_uncached
