@@ -17,6 +17,7 @@ ROOMS = {
     "jitnet.targets": (("jitnet.targets", "jitnet.core", "jitnet.kernels"), ANY),
     "jitnet.kernels": (("jitnet.kernels",), ANY),
     "jitnet.kernels.scalar": (("jitnet.kernels.scalar",), ("numpy",)),
+    "jitnet.kernels.compiler": (("jitnet.kernels.compiler", "jitnet.kernels.locks"), ("numpy", "llvmlite", "numba")),
     "jitnet.kernels.literals": ((), ("numpy",)),
     "jitnet.kernels.locks": ((), ()),
 }

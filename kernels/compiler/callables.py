@@ -18,16 +18,16 @@ _C = {
 class Callable:
     """A kernel for arguments of certain types, called with NumPy's arrays and numbers.
 
-    address: of the compiled function, ``int32 f(pointers..., dimensions..., numbers...)``, which returns a status.
+    code: the compiled function, ``int32 f(pointers..., dimensions..., numbers...)``, which returns a status.
     """
 
-    def __init__(self, function, types, address: int):
-        self.function, self.types, self.address = function, tuple(types), address
+    def __init__(self, function, types, code):
+        self.py_func, self.types, self.code = function, tuple(types), code
         flat = [part for type_ in self.types for part in translation.flat(type_)]
         arrays = [part for part in flat if isinstance(part, ArrayType)]
         c_types = [ctypes.c_void_p] * len(arrays) + [ctypes.c_int64] * sum(array.axes for array in arrays)
         c_types += [_C[part] for part in flat if not isinstance(part, ArrayType)]
-        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, *c_types)(address)
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, *c_types)(code.address)
 
     def __call__(self, *arguments) -> None:
         if len(arguments) != len(self.types):
@@ -39,7 +39,7 @@ class Callable:
             raise objects.error_of(status)
 
     def _wrong(self, expected, received) -> TypeError:
-        return TypeError(f"{self.function.__name__} takes {expected}. Received: {received}")
+        return TypeError(f"{self.py_func.__name__} takes {expected}. Received: {received}")
 
     def _add(self, argument, type_, pointers, dimensions, numbers) -> None:
         if isinstance(type_, ArrayType):
@@ -73,4 +73,4 @@ def compile(kernel, types, target=None, store=None) -> Callable:
         TranslationError: the kernel does what the compiler doesn't know.
     """
     function = python_function(kernel)
-    return Callable(function, types, objects.address_of(function, tuple(types), target, store))
+    return Callable(function, types, objects.code_of(function, tuple(types), target, store))

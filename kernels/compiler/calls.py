@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from . import types
-from .emitter import build, form_of, part_types, parts
+from .emitter import form_of
 from .intrinsics import Tile
 from .types import ITEMSIZE, LLVM, TranslationError, is_float
 from .values import Array, Number, Static, Tuple, integer
@@ -114,27 +114,19 @@ class Calls:
 
     def chosen_item(self, value, index):
         """The item of a tuple at an index that is not known before."""
-        forms = {form_of(item) for item in value.items}
-        if len(forms) != 1 or (form := forms.pop())[0] == "static":
+        if len({form_of(item) for item in value.items}) != 1:
             raise TranslationError("a tuple of items of one type is expected")
-        columns = list(zip(*(parts(item) for item in value.items), strict=True))
-        texts = []
-        for type_, column in zip(part_types(form), columns, strict=True):
-            if len(set(column)) == 1:
-                texts.append(column[0])
-                continue
-            kind = f"[{len(column)} x {type_}]"
-            if all(not text.startswith("%") for text in column):
-                content = f"{kind} [{', '.join(f'{type_} {text}' for text in column)}]"
-                memory = self.module.tables.setdefault(content, f"@table{len(self.module.tables)}")
-            else:
-                memory = self.allocate(type_, len(column), 16)
-                for at, text in enumerate(column):
-                    place = self.let(f"getelementptr {type_}, ptr {memory}, i64 {at}")
-                    self.emit(f"store {type_} {text}, ptr {place}")
-            place = self.let(f"getelementptr {type_}, ptr {memory}, i64 {index.text}")
-            texts.append(self.let(f"load {type_}, ptr {place}"))
-        return build(form, iter(texts))
+        end, wrong = self.block("item"), self.block("no_item")
+        blocks = [self.block("item") for _ in value.items]
+        count = len(blocks)
+        cases = [f"i64 {place + at}, label %{block.name}" for at in (0, -count) for place, block in enumerate(blocks)]
+        self.leave(f"switch i64 {index.text}, label %{wrong.name} [{' '.join(cases)}]")
+        self.here = wrong
+        self.fail("IndexError", "tuple index out of range")
+        for block, item in zip(blocks, value.items, strict=True):
+            self.here = block
+            self.jump(end, None, item)
+        return self.value_at(end)
 
     # ---- arrays
 

@@ -26,7 +26,6 @@ class Module:
 
     def __init__(self):
         self.declarations: dict[str, str] = {}  # by name
-        self.tables: dict[str, str] = {}  # content -> name
         self.functions: list[str] = []
         self.tiles = ir.Module("tiles")
         self.made: dict = {}  # (function, forms, fast) -> what ``Function`` wants to know of it
@@ -35,8 +34,7 @@ class Module:
     def text(self) -> str:
         tiles = self._tile_text()
         declarations = [line for name, line in self.declarations.items() if name not in self.tiles.globals]
-        tables = [f"{name} = private constant {content}" for content, name in self.tables.items()]
-        return "\n".join([tiles, *declarations, *tables, *self.functions])
+        return "\n".join([tiles, *declarations, *self.functions])
 
     def _tile_text(self) -> str:
         """LLVM's text of the tiles that were called, with the flags that Numba gives their arithmetic."""
@@ -346,6 +344,8 @@ class Emitter:
         return Number(type_, self.let(f"{_INTEGER[operator]} {LLVM[type_]} {a.text}, {b.text}"))
 
     def _shift(self, operator, a, b) -> Number:
+        if is_float(a.type) or is_float(b.type):
+            raise TranslationError(f"{operator} of floats")
         type_ = types.shifted(a.type)
         a, b = self.cast(a, type_), self.cast(b, type_)
         if a.known and b.known:
@@ -423,7 +423,12 @@ class Emitter:
             if a.known:
                 return Number(a.type, None, -a.constant)
             return Number(a.type, self.let(f"fneg {LLVM[a.type]} {a.text}"))
-        return self.binary("-", Number(types.shifted(a.type), None, 0), self.cast(a, types.shifted(a.type)))
+        if a.type == "bool":
+            a = self.cast(a, "int64")
+        if a.known:
+            return self.cast(Number(a.type, None, types.wrapped(a.type, -a.constant)), types.shifted(a.type))
+        text = self.let(f"sub {LLVM[a.type]} 0, {a.text}")  # before it gets wider, as Numba does
+        return self.cast(Number(a.type, text), types.shifted(a.type))
 
     def invert(self, condition: Number) -> Number:
         if condition.known:

@@ -156,13 +156,10 @@ class Expressions(Calls):
         return self.value_at(end)
 
     def _compare(self, operator, a, b):
-        if isinstance(operator, (ast.Is, ast.IsNot)) or isinstance(a, Static) or isinstance(b, Static):
-            if isinstance(operator, (ast.Is, ast.Eq)):
-                same = True
-            elif isinstance(operator, (ast.IsNot, ast.NotEq)):
-                same = False
-            else:
+        if isinstance(a, Static) or isinstance(b, Static):
+            if not isinstance(operator, (ast.Is, ast.Eq, ast.IsNot, ast.NotEq)):
                 raise TranslationError("only numbers have an order")
+            same = isinstance(operator, (ast.Is, ast.Eq))
             equal = isinstance(a, Static) and isinstance(b, Static) and a.value == b.value
             return Number("bool", None, equal == same)
         name = _OPERATORS.get(type(operator))

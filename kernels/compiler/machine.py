@@ -31,17 +31,24 @@ _dispose_of_pass_managers()
 
 
 class Code:
-    """An object file in memory, whose machine code ends with this object."""
+    """An object file in memory, whose machine code ends with this object; other code finds its ``symbol`` there.
 
-    def __init__(self, content: bytes, machine: Machine):
+    called: other code that it calls, which lives as long as this.
+    """
+
+    def __init__(self, content: bytes, symbol: str, machine: Machine, called=()):
         # LLVM's engine takes what it is given and frees it: a target machine of its own, too
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_target_machine(machine, 3))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
         self._engine.finalize_object()
+        self._called = tuple(called)
+        self.address = self.publish(symbol)
 
-    def address(self, symbol: str) -> int:
-        """The address of a function in it."""
-        return self._engine.get_function_address(symbol)
+    def publish(self, symbol: str) -> int:
+        """Let other code find one of its functions; the address."""
+        address = self._engine.get_function_address(symbol)
+        llvm.add_symbol(symbol, address)
+        return address
 
 
 @functools.cache
@@ -93,9 +100,13 @@ def parsed(text: str, machine: Machine):
 
 
 def _simplify(function, machine) -> None:
-    """The passes over one function that come before those over the module."""
+    """The passes over one function that come before those over the module.
+
+    Loops are unrolled in tiles alone: what Numba writes for those of Python is too long for that at this stage.
+    """
     options = llvm.PipelineTuningOptions(speed_level=3)
     options.loop_vectorization, options.slp_vectorization = True, False
+    options.loop_unrolling = any(b"noinline" in attributes for attributes in function.attributes)
     builder = llvm.PassBuilder(target_machine(machine, 3), options)
     manager = builder.getFunctionPassManager()
     manager.run(function, builder)

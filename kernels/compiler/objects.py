@@ -4,12 +4,15 @@ import builtins
 import hashlib
 import importlib
 import json
+import sys
 import threading
+import weakref
 from typing import NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
 
+from ..locks import across_forks
 from . import machine, translation
 from .machine import Machine
 from .sources import python_function
@@ -17,7 +20,7 @@ from .types import ArrayType
 
 
 class Object(NamedTuple):
-    """A kernel's object file.
+    """An object file: of a kernel, or of a step.
 
     errors: status -> (class, message).  calls: (symbol, module, function, types) of the kernels whose symbols it needs.
     """
@@ -67,11 +70,14 @@ def make(function, types, target: Machine, symbol=None) -> Object:
     Raises:
         TranslationError: the kernel does what the compiler doesn't know.
     """
-    translated = translation.translate(function, types, symbol)
+    return made_of(translation.translate(function, types, symbol, target.triple), target, 3)
+
+
+def made_of(translated, target, level) -> Object:
     calls = [
         (symbol, called.__module__, called.__name__, given) for symbol, (called, given) in translated.calls.items()
     ]
-    return Object(translated.symbol, machine.object_code(translated, target), translated.errors, calls)
+    return Object(translated.symbol, machine.object_code(translated, target, level), translated.errors, calls)
 
 
 def obtain(function, types, target: Machine, store=None, symbol=None) -> Object:
@@ -80,11 +86,15 @@ def obtain(function, types, target: Machine, store=None, symbol=None) -> Object:
     store: ``read(name)`` gives bytes that were written under that name, or None; ``write(name, bytes)`` keeps them.
     """
     symbol = symbol or translation.symbol_of(function, types)
+    return _stored(symbol, target, store, lambda: make(function, types, target, symbol))
+
+
+def _stored(symbol, target, store, make_it) -> Object:
     name = file_name(symbol, target)
     content = None if store is None else store.read(name)
     if content is not None:
         return Object.decoded(content)
-    made = make(function, types, target, symbol)
+    made = make_it()
     if store is not None:
         store.write(name, made.encoded())
     return made
@@ -92,37 +102,55 @@ def obtain(function, types, target: Machine, store=None, symbol=None) -> Object:
 
 # ---- in this process
 
-_lock = threading.RLock()
-_addresses: dict[str, int] = {}
+_lock = across_forks(threading.RLock())
+_loaded = weakref.WeakValueDictionary()  # symbol -> machine.Code, as long as anything can call it
 _errors: dict[int, tuple[str, str, str]] = {}  # status -> (kernel, class, message)
-_engine = None
 
 
-def load(found: Object, kernel: str) -> int:
-    """The address of an object file's symbol; the kernels that it calls must be loaded already."""
-    global _engine
+def load(found: Object, kernel: str, target: Machine, called=()) -> machine.Code:
+    """An object file in memory, whose symbol other code finds from now on.
+
+    called: what its symbols are in, which lives as long as this.
+    """
     with _lock:
-        if found.symbol not in _addresses:
-            if _engine is None:
-                _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine.target_machine(machine.host(), 3))
-            _engine.add_object_file(llvm.ObjectFileRef.from_data(found.code))
-            _engine.finalize_object()
+        code = _loaded.get(found.symbol)
+        if code is None:
+            code = _loaded[found.symbol] = machine.Code(found.code, found.symbol, target, called)
             for status, error in found.errors.items():
                 _errors[status] = kernel, *error
-            _addresses[found.symbol] = _engine.get_function_address(found.symbol)
-        return _addresses[found.symbol]
+        return code
 
 
-def address_of(function, types, target: Machine | None = None, store=None) -> int:
-    """The address of a kernel for arguments of these types; compiles it and what it calls unless they are there."""
+def code_of(function, types, target: Machine | None = None, store=None) -> machine.Code:
+    """A kernel for arguments of these types in memory; compiles it and what it calls unless they are there."""
+    target = target or machine.host()
     symbol = translation.symbol_of(function, types)
-    if symbol in _addresses:
-        return _addresses[symbol]
-    found = obtain(function, types, target or machine.host(), store, symbol)
-    for _, module, name, called_types in found.calls:
-        called = python_function(getattr(importlib.import_module(module), name))
-        address_of(called, called_types, target, store)
-    return load(found, function.__name__)
+    code = _loaded.get(symbol)
+    if code is None:
+        found = obtain(function, types, target, store, symbol)
+        code = load(found, function.__name__, target, called_by(found, target, store))
+    return code
+
+
+def called_by(found: Object, target: Machine, store=None, prepare=lambda: None) -> list[machine.Code]:
+    """The kernels that an object file calls, in memory.
+
+    prepare: loads the modules of generated kernels, of which one must be compiled.
+    """
+    codes = []
+    for symbol, module, name, types in found.calls:
+        code = _loaded.get(symbol)
+        content = None if code is not None or store is None else store.read(file_name(symbol, target))
+        if content is not None:
+            other = Object.decoded(content)
+            code = load(other, name, target, called_by(other, target, store, prepare))
+        elif code is None:
+            if module not in sys.modules:
+                prepare()
+            function = python_function(getattr(importlib.import_module(module), name))
+            code = code_of(function, types, target, store)
+        codes.append(code)
+    return codes
 
 
 def error_of(status: int) -> Exception:

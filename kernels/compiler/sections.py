@@ -22,19 +22,18 @@ _SLOTS = ("ptr", "i64", "double")
 
 @dataclass
 class StepTranslation(Translation):
-    """LLVM's text of a step: ``symbol`` takes a record.
+    """LLVM's text of a step: ``symbol`` takes a record."""
 
-    x86: whether the processor's floating-point mode is in the MXCSR register.
-    """
-
-    x86: bool = True
     sections: dict = field(default_factory=dict)  # (function, forms) -> name
     module: Module = field(default_factory=Module)
 
 
-def flush_text(x86: bool) -> tuple[list[str], list[str]]:
-    """Lines that let denormal numbers count as zero, and those that restore what was before."""
-    if not x86:
+def flush_text(triple: str) -> tuple[list[str], list[str]]:
+    """Lines that let denormal numbers count as zero, and those that restore what was before.
+
+    On x86-64 alone: elsewhere denormal numbers are not slow.
+    """
+    if not triple.startswith("x86_64"):
         return [], []
     bits = FLUSH_TO_ZERO | DENORMALS_ARE_ZERO
     store, load = (f"call void @llvm.x86.sse.{name}mxcsr(ptr %mode)" for name in ("st", "ld"))
@@ -64,7 +63,7 @@ def loads(types_: list[str], first: int, objects=()) -> tuple[list[str], str]:
     return lines, ", ".join(given)
 
 
-def translate_step(function, types_, symbol: str, x86: bool = True, objects=()) -> StepTranslation:
+def translate_step(function, types_, symbol: str, triple: str, objects=()) -> StepTranslation:
     """Translate a function of a step for arguments of these types; ``symbol`` takes a record of them.
 
     objects: the numbers of the arrays of which the record has the address of NumPy's object.
@@ -72,7 +71,7 @@ def translate_step(function, types_, symbol: str, x86: bool = True, objects=()) 
     Raises:
         TranslationError: it does what the compiler doesn't know.
     """
-    translation = StepTranslation(symbol, x86=x86)
+    translation = StepTranslation(symbol, triple=triple)
     forms = []
     for type_ in types_:
         is_array = isinstance(type_, ArrayType)
@@ -102,7 +101,7 @@ def _section(translation: StepTranslation, function, forms: tuple) -> str:
         result = writer.run(function, [build(form, texts) for form in forms])
         if not (isinstance(result, Static) and result.value is None):
             raise TranslationError(f"{function.__qualname__} returns something")
-        writer.leave("ret i32 0")
+        writer.leave_function("ret i32 0")
         given = ", ".join(f"{type_} %a{i}" for i, type_ in enumerate(types_))
         writer.finish(f"define internal i32 @{name}({given}) nounwind")
     return translation.sections[key]
@@ -110,16 +109,6 @@ def _section(translation: StepTranslation, function, forms: tuple) -> str:
 
 class Section(Function):
     """Writes one function of a step."""
-
-    def __init__(self, translation, module):
-        super().__init__(translation, module)
-        self._restore: list[str] = []
-
-    def leave(self, end) -> None:
-        if end.startswith("ret "):
-            for line in self._restore:
-                self.emit(line)
-        super().leave(end)
 
     def call_kernel(self, function, arguments) -> None:
         """Call a kernel by its symbol, or another function of the step."""
@@ -132,10 +121,14 @@ class Section(Function):
         self.pass_on(self.let(f"call i32 @{name}({', '.join(given)})"))
 
     def _do_flush_denormals(self):
-        begin, self._restore = flush_text(self.translation.x86)
+        """Until the function returns, be it with an error."""
+        if self.blocks[0] is not self.here:
+            raise TranslationError("flush_denormals() must be the first that a function does")
+        begin, end = flush_text(self.translation.triple)
         self.module.declarations |= FLUSH_DECLARATIONS if begin else {}
         for line in begin:
             self.emit(line)
+        self.before_return = "\n".join(end) or None
         return Static(None)
 
     def _do_parallel_for(self, function, chunks, threads, arguments):

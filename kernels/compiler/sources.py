@@ -5,6 +5,7 @@ import functools
 import hashlib
 import linecache
 import types
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +58,16 @@ def compiler_hash() -> bytes:
     return digest.digest()
 
 
+_hashes = weakref.WeakKeyDictionary()
+
+
 def source_hash(function) -> bytes:
     """Hash of a function, and of all that it reads and calls: what two compilations have in common."""
-    digest = hashlib.sha256()
-    _add_function(digest, function, set())
-    return digest.digest()
+    if function not in _hashes:
+        digest = hashlib.sha256()
+        _add_function(digest, function, set())
+        _hashes[function] = digest.digest()
+    return _hashes[function]
 
 
 def _add_function(digest, function, seen) -> None:

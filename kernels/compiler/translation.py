@@ -30,6 +30,7 @@ class Translation:
     called_parts: tuple = ()
     calls: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
+    triple: str = "x86_64"
     made: dict = field(default_factory=dict)  # (function, forms, fast) -> the part
 
 
@@ -54,14 +55,14 @@ def signature(types_) -> list[str]:
     return ["ptr"] * len(arrays) + ["i64"] * sum(array.axes for array in arrays) + numbers
 
 
-def translate(kernel, types_, symbol=None) -> Translation:
-    """Translate a kernel for arguments of these types.
+def translate(kernel, types_, symbol=None, triple="x86_64") -> Translation:
+    """Translate a kernel for arguments of these types.  triple: of the system that it is for.
 
     Raises:
         TranslationError: the kernel does what the compiler doesn't know.
     """
     function = python_function(kernel)
-    translation = Translation(symbol or symbol_of(function, types_))
+    translation = Translation(symbol or symbol_of(function, types_), triple=triple)
     writer = Function(translation)
     pointers, dimensions, numbers = [], [], []
 
@@ -80,13 +81,13 @@ def translate(kernel, types_, symbol=None) -> Translation:
 
     values = [value_of(type_) for type_ in types_]
     result = writer.run(function, values)
-    if result is not None and not (isinstance(result, Static) and result.value is None):
+    if not (isinstance(result, Static) and result.value is None):
         raise TranslationError(f"{function.__qualname__} returns something")
-    writer.leave("ret i32 0")
+    writer.leave_function("ret i32 0")
     if writer.separate:
         pointers = [pointer.replace("ptr", "ptr noalias") for pointer in pointers]
-    attributes = f"nounwind{writer.attributes}"
-    writer.finish(f"define i32 @{translation.symbol}({', '.join(pointers + dimensions + numbers)}) {attributes}")
+    parameters = ", ".join(pointers + dimensions + numbers)
+    writer.finish(f"define i32 @{translation.symbol}({parameters}) nounwind{writer.attributes}")
     translation.text, translation.called_parts = writer.module.text(), tuple(writer.module.parts)
     return translation
 
@@ -121,6 +122,7 @@ class Function(Expressions, Emitter):
         self.translation = translation
         self.frame, self.variables, self.within = None, {}, ()
         self.attributes, self.separate, self.can_fail = "", False, False
+        self.before_return = None  # an instruction
         self.kind = "i32"  # LLVM's type of what is returned: of a part it is known at its end
 
     def finish(self, head) -> None:
@@ -172,15 +174,16 @@ class Function(Expressions, Emitter):
         """The result of a scalar function: written here or, with loops, optimised on its own before."""
         node, _ = sources.tree_of(function)
         arguments = list(self._bind(function, node, arguments, keywords).values())
+        alone = _loops(node)
         forms = tuple(form_of(argument) for argument in arguments)
-        name, kind, form, can_fail = self._part(function, forms, _loops(node))
+        name, kind, form, can_fail = self._part(function, forms, alone)
         given = ", ".join(
             f"{type_} {text}"
             for argument in arguments
             for type_, text in zip(part_types(form_of(argument)), parts(argument), strict=True)
         )
         types_ = [type_ for argument in arguments for type_ in part_types(form_of(argument))]
-        if _loops(node):
+        if alone:
             self.declare(name, kind, types_)
             self.module.parts[name] = None
         got = self.let(f"call {kind} @{name}({given})")
@@ -197,6 +200,8 @@ class Function(Expressions, Emitter):
         key = function, forms, bool(self.flags)
         made = self.translation.made if alone else self.module.made
         if key in made:
+            if made[key] is None:
+                raise TranslationError(f"{function.__qualname__} calls itself")
             return made[key]
         name = f"{function.__name__}.{'part' if alone else 'inner'}{len(made)}"
         made[key] = None
@@ -211,7 +216,7 @@ class Function(Expressions, Emitter):
         whole = f"{{ {', '.join(['i32 0', *(f'{type_} poison' for type_ in part_types(form))])} }}"
         for at, (type_, text) in enumerate(zip(part_types(form), parts(result), strict=True), 1):
             whole = part.let(f"insertvalue {kind} {whole}, {type_} {text}, {at}")
-        part.leave(f"ret {kind} {whole}")
+        part.leave_function(f"ret {kind} {whole}")
         inline = " alwaysinline" if options_of(function).get("inline") else ""
         given = ", ".join(f"{t} {n}" for t, n in zip(types_, texts, strict=True))
         linkage = "" if alone else "internal "
@@ -267,9 +272,14 @@ class Function(Expressions, Emitter):
 
     def _return_with(self, status) -> None:
         if self.kind == "i32":
-            self.leave(f"ret i32 {status}")
+            self.leave_function(f"ret i32 {status}")
         else:
-            self.leave(f"ret {_KIND} {self.let(f'insertvalue {_KIND} poison, i32 {status}, 0')}")
+            self.leave_function(f"ret {_KIND} {self.let(f'insertvalue {_KIND} poison, i32 {status}, 0')}")
+
+    def leave_function(self, end) -> None:
+        if self.before_return is not None:
+            self.emit(self.before_return)
+        self.leave(end)
 
     def fail_if(self, condition: Number, kind: str, message: str) -> None:
         if condition.known and not condition.constant:

@@ -1,18 +1,14 @@
 """Kernels and steps as machine code of jitnet's own compiler: which compiler runs, and what Python calls."""
 
 import ctypes
-import importlib
 import os
-import sys
 import threading
 
-import llvmlite.binding as llvm
 import numpy as np
 
 from ... import compiler as ours
 from ...compiler import machine, sections, sources
-from ...compiler.objects import Object, address_of, error_of, file_name, load
-from ...compiler.sources import python_function
+from ...compiler.objects import Object, called_by, error_of, file_name, load, made_of
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
 from . import cache, pool, processor
@@ -78,9 +74,9 @@ class Entry:
     places: {argument: its first place in the record}.
     """
 
-    def __init__(self, code: machine.Code, symbol: str, names: list[str], types_: list):
+    def __init__(self, code: machine.Code, names: list[str], types_: list):
         self._code = code  # lives as long as this
-        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(code.address(symbol))
+        self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(code.address)
         self.places, self._types, size = {}, dict(zip(names, types_, strict=True)), 0
         for name, type_ in self._types.items():
             self.places[name] = size
@@ -124,33 +120,11 @@ def entry(name: str, function, source: str, names: list[str], types_: list, obje
     target = processor.machine()
     objects_at = tuple(map(names.index, objects))
     symbol = sections.step_symbol(source, name, types_, objects_at, sources.compiler_hash())
-    found = _read(symbol, target)
-    if found is None:
-        translation = sections.translate_step(function(), types_, symbol, processor.is_x86(), objects_at)
-        code = machine.target_machine(target, 0).emit_object(machine.parsed(translation.text, target))
-        calls = [(s, called.__module__, called.__name__, t) for s, (called, t) in translation.calls.items()]
-        found = Object(symbol, code, translation.errors, calls)
-        cache.write(file_name(symbol, target), found.encoded())
-    for call in found.calls:
-        _load(*call, target, function)
-    pool.load()
-    return Entry(machine.Code(found.code, target), symbol, names, types_)
-
-
-def _read(symbol: str, target) -> Object | None:
     content = cache.read(file_name(symbol, target))
-    return None if content is None else Object.decoded(content)
-
-
-def _load(symbol: str, module: str, name: str, types_, target, function) -> None:
-    """Have a kernel's symbol; ``function`` loads the modules of specialised kernels, where it must be compiled."""
-    found = _read(symbol, target)
-    if found is None:
-        if module not in sys.modules:
-            function()
-        address = address_of(python_function(getattr(importlib.import_module(module), name)), types_, target, cache)
+    if content is None:
+        found = made_of(sections.translate_step(function(), types_, symbol, target.triple, objects_at), target, 0)
+        cache.write(file_name(symbol, target), found.encoded())
     else:
-        for call in found.calls:
-            _load(*call, target, function)
-        address = load(found, name)
-    llvm.add_symbol(symbol, address)
+        found = Object.decoded(content)
+    pool.load()
+    return Entry(load(found, name, target, called_by(found, target, cache, function)), names, types_)

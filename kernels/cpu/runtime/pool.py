@@ -278,7 +278,7 @@ end:
 
 def _parallel_text() -> str:
     """``jitnet_parallel``: a loop over chunks for the compiler's steps, as ``parallel_for`` says."""
-    flush, restore = sections.flush_text(processor.is_x86())
+    flush, restore = sections.flush_text(processor.machine().triple)
     text = _PARALLEL.format(
         flush="\n  ".join(flush), restore="\n  ".join(restore), distance=COUNTER_DISTANCE, launch=LAUNCH,
         parallel=sections.PARALLEL,
@@ -299,9 +299,6 @@ def load() -> dict[str, int]:
         _write_serve(module)
         content = machine.object_of(f"{module}\n{_parallel_text()}", host)
         cache.write(name, content)
-    code = machine.Code(content, host)
+    code = machine.Code(content, LAUNCH, host)
     _loaded.append(code)
-    addresses = {symbol: code.address(symbol) for symbol in (LAUNCH, SERVE, sections.PARALLEL)}
-    for symbol, address in addresses.items():
-        llvmlite.binding.add_symbol(symbol, address)
-    return addresses
+    return {symbol: code.publish(symbol) for symbol in (LAUNCH, SERVE, sections.PARALLEL)}

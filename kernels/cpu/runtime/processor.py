@@ -37,11 +37,6 @@ def is_arm64() -> bool:
     return re.match("aarch64|arm64", llvm.get_process_triple()) is not None
 
 
-def is_x86() -> bool:
-    """Whether code is compiled for x86-64."""
-    return llvm.get_process_triple().startswith("x86_64")
-
-
 def _host_features(avx: bool):
     try:
         features = llvm.get_host_cpu_features()

@@ -1,0 +1,129 @@
+"""The functions of a step by this project's own compiler: the same bits, errors and floating-point mode."""
+
+import re
+
+import numpy as np
+import pytest
+import small_networks
+
+from jitnet import set_num_threads
+from jitnet.kernels import compiler
+from jitnet.kernels.compiler import machine, sections
+from jitnet.kernels.cpu.runtime import native, workers
+from jitnet.kernels.cpu.runtime.arrays import view
+from jitnet.kernels.cpu.runtime.jit import compile_function, compile_part, kernel, kernel_attributes
+from jitnet.kernels.cpu.runtime.parallel import flush_denormals, parallel_for
+from jitnet.kernels.cpu.training import scale
+
+VECTOR = compiler.ArrayType("float32", 1)
+
+
+@kernel
+def careful(values, bad):
+    kernel_attributes()
+    if bad:
+        raise ValueError("a bad chunk")
+    for i in range(values.size):
+        values[i] += 1
+
+
+@compile_part
+def some_chunk(chunk, chunks, values, first_bad, factor):
+    begin = values.size * chunk // chunks
+    n = values.size * (chunk + 1) // chunks - begin
+    part = view(values, 4 * begin, (n,), np.float32)
+    careful(part, chunk >= first_bad)
+    scale(part, factor / 2)
+
+
+@compile_function
+def some(chunks, threads, values, first_bad, factor):
+    parallel_for(some_chunk, chunks, threads, (values, first_bad, factor))
+
+
+@compile_function
+def halved(values, flushed):
+    flush_denormals()
+    scale(values, 0.5)
+    careful(values, flushed > 0)
+
+
+@compile_function
+def twice(count, chunks, threads, values, first_bad, factor):
+    for i in range(count):
+        some(chunks, threads, values, first_bad, factor + i)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_chunks(threads):
+    with workers.running(threads):
+        for chunks in (1, 3, 8, 40):
+            values = np.arange(103, dtype=np.float32)
+            some(chunks, threads, values, chunks, 4.0)
+            np.testing.assert_array_equal(values, (np.arange(103) + 1) * 2)
+            twice(2, chunks, threads, values, chunks, 4.0)
+            np.testing.assert_array_equal(values, (((np.arange(103) + 1) * 2 + 1) * 2 + 1) * np.float32(2.5))
+        values = np.zeros(100, np.float32)
+        with pytest.raises(ValueError, match="a bad chunk") as caught:
+            some(10, threads, values, 3, 2.0)
+        assert caught.value.__notes__ == ["Raised by the kernel 'careful'."]
+        np.testing.assert_array_equal(values, np.repeat([1.0, 0.0], [30, 70]))
+
+
+def test_denormal_numbers():
+    small = np.float32(1e-39)
+    on_x86 = machine.host().triple.startswith("x86_64")
+    values = np.full(20, small)
+    halved(values, 0)
+    assert (values == (1 if on_x86 else 1 + small / 2)).all()
+    with pytest.raises(ValueError, match="a bad chunk"):
+        halved(values, 1)
+    # the mode is as before, also after an error
+    assert np.full(2, small)[0] * np.float32(0.5) > 0
+    text = sections.translate_step(halved.py_func, [VECTOR, "int64"], "one", "aarch64-linux").text
+    assert "ldmxcsr" not in text
+
+
+@compile_function
+def late(values):
+    scale(values, 0.5)
+    if values.size > 3:
+        flush_denormals()
+
+
+def test_the_mode_changes_at_the_beginning():
+    with pytest.raises(compiler.TranslationError, match="must be the first"):
+        sections.translate_step(late.py_func, [VECTOR], "late", "x86_64-linux")
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_training(monkeypatch, jit_compile, threads):
+    """Numba is the reference."""
+    set_num_threads(threads)
+    x, y = small_networks.data(20)
+
+    def train():
+        model = small_networks.perceptron("adam", jit_compile=jit_compile)
+        history = model.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0).history
+        entries = [entry for step in model._steps.values() for entry in step.runner._entries.values()]
+        predictions = [model.predict_on_batch(x[:3]).tobytes() for _ in range(3)]
+        return entries, [history, predictions, [weights.tobytes() for weights in model.get_weights()]]
+
+    entries, found = train()
+    assert entries and None not in entries
+    monkeypatch.setenv("JITNET_COMPILER", "numba")
+    entries, right = train()
+    assert entries == [None] * len(entries)
+    assert found == right
+    monkeypatch.setenv("JITNET_COMPILER", "gcc")
+    with pytest.raises(ValueError, match="JITNET_COMPILER is one of jitnet, numba. Received: JITNET_COMPILER=gcc"):
+        train()
+
+
+def test_what_is_not_translated_is_compiled_by_numba(monkeypatch):
+    monkeypatch.setattr(native, "FALLBACKS", {})
+    values = np.full(2, np.float32(4))
+    late(values)
+    assert values.tolist() == [2, 2] and len(late.signatures) == 1
+    assert [re.sub(".*/", "", text).partition(":")[0] for text in native.FALLBACKS] == ["test_compiler_sections.py"]
