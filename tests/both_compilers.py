@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 from guard_pages import _place
-from numba.core.dispatcher import Dispatcher
 
 from jitnet.kernels import compiler
 from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
+from jitnet.kernels.cpu.runtime.jit import Function
 
 found: dict[str, str] = {}
 seconds: dict[str, float] = {}  # CPU time of this compiler
 _plans: dict[int, str] = {}
 _compiled: dict = {}
-_call, _kernel = Dispatcher.__call__, GeneratedKernel.kernel
+_kernel = GeneratedKernel.kernel
 
 
 def _name(dispatcher, types) -> str:
@@ -30,30 +30,30 @@ def _name(dispatcher, types) -> str:
     return f"{f'{generated}: ' if generated else f'{where}.'}{function.__name__}{list(types)}"
 
 
-def _call_both(dispatcher, *arguments, **named):
-    function = dispatcher.py_func
-    ours = id(dispatcher) in _plans or function.__module__.startswith("jitnet.kernels.cpu.")
+def _call_both(kernel, *arguments, **named):
+    function = kernel.py_func
+    ours = id(kernel) in _plans or function.__module__.startswith("jitnet.kernels.cpu.")
     if not ours or named or not hasattr(function, "compiled_with"):
-        return _call(dispatcher, *arguments, **named)
+        return kernel.dispatcher(*arguments, **named)
     try:
         types = tuple(compiler.type_of(argument) for argument in arguments)
     except TypeError:
-        return _call(dispatcher, *arguments)
-    name, key = _name(dispatcher, types), (function, types)
+        return kernel.dispatcher(*arguments)
+    name, key = _name(kernel, types), (function, types)
     if key not in _compiled:
         start = time.thread_time()
         try:
-            _compiled[key] = compiler.compile(dispatcher, types)
+            _compiled[key] = compiler.compile(kernel, types)
         except compiler.TranslationError as error:
             found[name], _compiled[key] = f"not translated: {error}", None
         seconds[name] = time.thread_time() - start
     if _compiled[key] is None:
-        return _call(dispatcher, *arguments)
+        return kernel.dispatcher(*arguments)
     arrays = {_place(a): a for a in arguments if isinstance(a, np.ndarray)}
     copies = {place: array.copy() for place, array in arrays.items()}
     others = [copies[_place(a)] if isinstance(a, np.ndarray) else a for a in arguments]
     raised = []
-    for call, given in ((_compiled[key], others), (lambda *a: _call(dispatcher, *a), arguments)):
+    for call, given in ((_compiled[key], others), (lambda *a: kernel.dispatcher(*a), arguments)):
         try:
             call(*given)
             raised.append(None)
@@ -82,7 +82,7 @@ def _remembered_kernel(plan):
 
 
 def pytest_configure(config):
-    Dispatcher.__call__ = _call_both
+    Function.__call__ = _call_both
     GeneratedKernel.kernel = _remembered_kernel
 
 

@@ -9,7 +9,7 @@ import pytest
 from jitnet.kernels import compiler
 from jitnet.kernels.compiler import ArrayType, machine, objects, sources, translation
 from jitnet.kernels.cpu import reduction, shape
-from jitnet.kernels.cpu.runtime import cache, native
+from jitnet.kernels.cpu.runtime import cache, processor
 from jitnet.kernels.cpu.runtime.jit import kernel_attributes, scalar
 
 VECTOR = ArrayType("float32", 1)
@@ -110,7 +110,7 @@ def test_a_kernel_that_calls_another_comes_out_of_the_store_with_it():
 
 def test_damaged_files_are_made_anew(tmp_path, monkeypatch):
     monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))
-    function, target = sources.python_function(shape.copy_forward), native.target()
+    function, target = sources.python_function(shape.copy_forward), processor.machine()
     types = ArrayType("float32", 3), ArrayType("float32", 3)
     made = objects.obtain(function, types, target, cache)
     (file,) = tmp_path.glob("objects/*.o")
@@ -155,13 +155,13 @@ def test_no_numba_is_imported():
 import sys, numpy
 from jitnet.kernels import compiler
 from jitnet.kernels.compiler import machine
-from jitnet.kernels.cpu.runtime import native
+from jitnet.kernels.cpu.runtime import processor
 def f(x):
     for i in range(x.size):
         x[i] = i * 2
 f.source = "def f(x):\\n    for i in range(x.size):\\n        x[i] = i * 2\\n"
 x = numpy.zeros(5, numpy.float32)
-compiler.compile(f, (compiler.type_of(x),), native.target())(x)
+compiler.compile(f, (compiler.type_of(x),), processor.machine())(x)
 assert x.tolist() == [0, 2, 4, 6, 8]
 assert not any(name.split(".")[0] == "numba" for name in sys.modules)
 """

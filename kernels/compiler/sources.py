@@ -4,6 +4,7 @@ import ast
 import functools
 import hashlib
 import linecache
+import textwrap
 import types
 import weakref
 from pathlib import Path
@@ -26,13 +27,21 @@ def options_of(function) -> dict:
 
 
 @functools.lru_cache(64)
-def _functions(file: str, text: str) -> dict[int, ast.FunctionDef]:
-    """The functions of a file by their first lines."""
-    found = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            found[min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])] = node
-    return found
+def _definition(text: str, name: str, line: int) -> ast.FunctionDef | None:
+    """The definition of a function in the text of a file, from this line on."""
+    lines = text.splitlines(keepends=True)[line - 1 :]
+    indent = len(lines[0]) - len(lines[0].lstrip()) if lines else 0
+    end = next((at for at, given in enumerate(lines) if given.lstrip().startswith("def ")), 0) + 1
+    while end < len(lines) and (lines[end][: indent + 1].isspace() or lines[end][indent : indent + 1] in tuple("\n)#")):
+        end += 1
+    try:  # its own lines, which is quick
+        (node,) = ast.parse(textwrap.dedent("".join(lines[:end]))).body
+        ast.increment_lineno(node, line - 1)
+    except (SyntaxError, ValueError):  # a text in it begins further left
+        found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+        first = {min([n.lineno, *(decorator.lineno for decorator in n.decorator_list)]): n for n in found}
+        node = first.get(line)
+    return node if isinstance(node, ast.FunctionDef) and node.name == name else None
 
 
 def tree_of(function) -> tuple[ast.FunctionDef, str]:
@@ -40,11 +49,10 @@ def tree_of(function) -> tuple[ast.FunctionDef, str]:
     code = function.__code__
     file, written = code.co_filename, getattr(function, "source", None)
     if written is not None:  # of a template: its lines are counted from its beginning
-        nodes = _functions(f"{file}:{code.co_name}", written)
-        return next(node for node in nodes.values() if node.name == code.co_name), f"{file} ({code.co_name})"
-    text = "".join(linecache.getlines(file))
-    node = _functions(file, text).get(code.co_firstlineno)
-    if node is None or node.name != code.co_name:
+        line = next(n for n, text in enumerate(written.split("\n"), 1) if text.startswith(f"def {code.co_name}("))
+        return _definition(written, code.co_name, line), f"{file} ({code.co_name})"
+    node = _definition("".join(linecache.getlines(file)), code.co_name, code.co_firstlineno)
+    if node is None:
         raise TranslationError(f"{file}:{code.co_firstlineno}: the source of {code.co_name} is not there")
     return node, file
 
