@@ -1,11 +1,13 @@
 """From LLVM's text to an object file: the processor, the passes, the emission, all as in Numba."""
 
+import ctypes
 import functools
 import threading
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
-from llvmlite.binding import newpassmanagers
+from llvmlite.binding import ffi, newpassmanagers
+from llvmlite.binding.context import create_context
 from llvmlite.binding.ffi import ObjectRef
 
 
@@ -78,25 +80,30 @@ def _new_target_machine(machine: Machine, level: int):
     )
 
 
+def parsed(text: str, machine: Machine, context=None) -> llvm.ModuleRef:
+    """LLVM's module of a text; context: what it shares with others, that of the thread alone where several compile."""
+    module = llvm.parse_assembly(text, context)
+    module.triple = machine.triple
+    module.data_layout = str(target_machine(machine, 3).target_data)
+    return module
+
+
+def _at_once(function):
+    """A function of LLVM's without the lock by which llvmlite lets threads wait for each other.
+
+    LLVM itself asks for none where every thread has a context and a target machine of its own.
+    """
+    return getattr(function, "_cfn", function)
+
+
 def _run_passes(module, machine, level: int, vectorize: bool) -> None:
     options = llvm.PipelineTuningOptions(speed_level=level)
     options.loop_vectorization = vectorize
     options.slp_vectorization = False
     builder = llvm.PassBuilder(target_machine(machine, 3), options)
     manager = builder.getModulePassManager()
-    if level == 0:
-        manager.add_loop_rotate_pass()
-        manager.add_instruction_combine_pass()
-        manager.add_jump_threading_pass()
-    manager.run(module, builder)
+    _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, module, builder)
     manager.close()
-
-
-def parsed(text: str, machine: Machine):
-    module = llvm.parse_assembly(text)
-    module.triple = machine.triple
-    module.data_layout = str(target_machine(machine, 3).target_data)
-    return module
 
 
 def _simplify(function, machine) -> None:
@@ -109,13 +116,25 @@ def _simplify(function, machine) -> None:
     options.loop_unrolling = any(b"noinline" in attributes for attributes in function.attributes)
     builder = llvm.PassBuilder(target_machine(machine, 3), options)
     manager = builder.getFunctionPassManager()
-    manager.run(function, builder)
+    _at_once(ffi.lib.LLVMPY_RunNewFunctionPassManager)(manager, function, builder)
     manager.close()
 
 
-def _optimise(text, called, name, machine, level) -> llvm.ModuleRef:
+def _emitted(module, machine, level: int) -> bytes:
+    with ffi.OutputString() as error:
+        emit = _at_once(ffi.lib.LLVMPY_TargetMachineEmitToMemory)
+        memory = emit(target_machine(machine, level), module, 1, error)
+        if not memory:
+            raise RuntimeError(str(error))
+    try:
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(memory), ffi.lib.LLVMPY_GetBufferSize(memory))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
+
+
+def _optimise(text, called, name, machine, level, context) -> llvm.ModuleRef:
     """A module after its passes.  called: the optimised modules of the parts that it calls; name: what others see."""
-    module = parsed(text, machine)
+    module = parsed(text, machine, context)
     if level:
         for function in module.functions:
             if not function.is_declaration:
@@ -134,19 +153,22 @@ def object_of(text: str, machine: Machine, level: int = 3) -> bytes:
     """The object file of a module's text."""
     module = parsed(text, machine)
     _run_passes(module, machine, level, True)
-    return target_machine(machine, level).emit_object(module)
+    return _emitted(module, machine, level)
 
 
-def optimised(translation, machine: Machine, level: int = 3) -> llvm.ModuleRef:
+def optimised(translation, machine: Machine, level: int = 3, context=None) -> llvm.ModuleRef:
     """LLVM's module of a translation, after its passes: as by Numba, parts have them before they come into others."""
     parts = {}
     for name, text, called in translation.parts:
-        parts[name] = _optimise(text, [parts[part] for part in called], name, machine, level)
+        parts[name] = _optimise(text, [parts[part] for part in called], name, machine, level, context)
     called = [parts[part] for part in translation.called_parts]
-    return _optimise(translation.text, called, translation.symbol, machine, level)
+    return _optimise(translation.text, called, translation.symbol, machine, level, context)
 
 
 def object_code(translation, machine: Machine | None = None, level: int = 3) -> bytes:
-    """The object file of a translation."""
-    machine = machine or host()
-    return target_machine(machine, level).emit_object(optimised(translation, machine, level))
+    """The object file of a translation; several threads may make some at once."""
+    machine, context = machine or host(), create_context()
+    module = optimised(translation, machine, level, context)
+    code = _emitted(module, machine, level)
+    module.close()  # before its context
+    return code

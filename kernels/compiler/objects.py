@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import weakref
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import llvmlite
@@ -74,10 +75,12 @@ def make(function, types, target: Machine, symbol=None) -> Object:
 
 
 def made_of(translated, target, level) -> Object:
-    calls = [
-        (symbol, called.__module__, called.__name__, given) for symbol, (called, given) in translated.calls.items()
-    ]
-    return Object(translated.symbol, machine.object_code(translated, target, level), translated.errors, calls)
+    code = machine.object_code(translated, target, level)
+    return Object(translated.symbol, code, translated.errors, _calls_of(translated))
+
+
+def _calls_of(translated) -> list[tuple]:
+    return [(symbol, called.__module__, called.__name__, given) for symbol, (called, given) in translated.calls.items()]
 
 
 def obtain(function, types, target: Machine, store=None, symbol=None) -> Object:
@@ -132,25 +135,85 @@ def code_of(function, types, target: Machine | None = None, store=None) -> machi
     return code
 
 
-def called_by(found: Object, target: Machine, store=None, prepare=lambda: None) -> list[machine.Code]:
-    """The kernels that an object file calls, in memory.
+def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, threads: int = 1, tell=None) -> list:
+    """The kernels that an object file calls, as ``machine.Code``.
 
-    prepare: loads the modules of generated kernels, of which one must be compiled.
+    What is not in the store is translated here and made by so many threads.
+
+    prepare: loads the modules of generated kernels, of which one must be compiled; tell: called with (how many are
+    made, how many there are to make).
     """
-    codes = []
-    for symbol, module, name, types in found.calls:
-        code = _loaded.get(symbol)
-        content = None if code is not None or store is None else store.read(file_name(symbol, target))
-        if content is not None:
-            other = Object.decoded(content)
-            code = load(other, name, target, called_by(other, target, store, prepare))
-        elif code is None:
+    alive: dict[str, machine.Code] = {}
+    wanted: dict[str, Object | Future] = {}
+    names: dict[str, str] = {}
+    making: list[Future] = []
+
+    def want(calls) -> None:
+        for symbol, module, name, types in calls:
+            if symbol in wanted or symbol in alive:
+                continue
+            code = _loaded.get(symbol)
+            if code is not None:
+                alive[symbol] = code
+                continue
+            names[symbol] = name
+            content = None if store is None else store.read(file_name(symbol, target))
+            if content is not None:
+                wanted[symbol] = Object.decoded(content)
+                want(wanted[symbol].calls)
+                continue
             if module not in sys.modules:
                 prepare()
             function = python_function(getattr(importlib.import_module(module), name))
-            code = code_of(function, types, target, store)
-        codes.append(code)
-    return codes
+            translated = translation.translate(function, types, symbol, target.triple)
+            wanted[symbol] = pool.submit(made_of, translated, target, 3)
+            making.append(wanted[symbol])
+            want(_calls_of(translated))
+
+    with _Threads(threads) as pool:
+        want(found.calls)
+        for number, future in enumerate(making):
+            if tell is not None:
+                tell(number, len(making))
+            made = future.result()
+            if store is not None:
+                store.write(file_name(made.symbol, target), made.encoded())
+            wanted[made.symbol] = made
+
+    def loaded(calls) -> list[machine.Code]:
+        codes = []
+        for symbol, *_ in calls:
+            if symbol not in alive:
+                alive[symbol] = load(wanted[symbol], names[symbol], target, loaded(wanted[symbol].calls))
+            codes.append(alive[symbol])
+        return codes
+
+    return loaded(found.calls)
+
+
+class _Threads:
+    """Threads that are started when there is something to do; with one, the calling thread does it itself."""
+
+    def __init__(self, count: int):
+        self._count, self._pool = count, None
+
+    def submit(self, function, *arguments) -> Future:
+        if self._count > 1:
+            if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._pool = ThreadPoolExecutor(self._count)
+            return self._pool.submit(function, *arguments)
+        done = Future()
+        done.set_result(function(*arguments))
+        return done
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def error_of(status: int) -> Exception:

@@ -12,6 +12,7 @@ from ...compiler.objects import Object, called_by, error_of, file_name, load, ma
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
 from . import cache, pool, processor
+from .threads import get_num_threads
 
 COMPILERS = ("jitnet", "numba")
 
@@ -127,4 +128,4 @@ def entry(name: str, function, source: str, names: list[str], types_: list, obje
     else:
         found = Object.decoded(content)
     pool.load()
-    return Entry(load(found, name, target, called_by(found, target, cache, function)), names, types_)
+    return Entry(load(found, name, target, called_by(found, target, cache, function, get_num_threads())), names, types_)
