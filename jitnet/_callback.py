@@ -241,6 +241,16 @@ class ProgbarLogger(Callback):
             self._bar.set_postfix_str(_formatted(logs), refresh=False)
             self._bar.update(step - self._bar.n)
 
+    def compiling(self, done: int, count: int) -> None:
+        """Show how many kernels of a new step are compiled; the time that is left is counted from the last one on."""
+        if self._bar is None:
+            return
+        if done < count:
+            self._bar.set_description_str(f"compiling {done + 1} of {count} kernels, first run only")
+        else:
+            self._bar.set_description_str(self._title)
+            self._bar.unpause()
+
     def on_epoch_end(self, epoch, logs=None):
         """Finish the epoch's bar, or print the epoch's line."""
         self._finish(logs)

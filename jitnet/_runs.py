@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 import os
+import re
 import shutil
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from jitnet import __version__, _recipes
 from jitnet.core.errors import invalid
+from jitnet.kernels.literals import name as checked_name
 
 CONFIG, HISTORY, WEIGHTS = "config.toml", "history.csv", "model.safetensors"
 
@@ -315,7 +317,7 @@ def info(options) -> int:
     from importlib.metadata import version
 
     from jitnet._cache import cache_directory
-    from jitnet.kernels.cpu.runtime import processor, threads
+    from jitnet.kernels.cpu.runtime import native, processor, threads
     from jitnet.kernels.cpu.runtime.vectors import bfloat16_target
 
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
@@ -327,6 +329,7 @@ def info(options) -> int:
         "packages": packages,
         "CPU": f"{processor.name()}, {_cores(threads.usable_cores())}",
         "vector features": ", ".join(vectors) or "none that jitnet knows",
+        "compiler": _COMPILERS[native.compiler()],
         "threads": f"{threads.get_num_threads()} of jitnet's own pool",
         "mixed_bfloat16": f"with {target.name}" if target else "no: neither AMX nor AVX512-BF16",
         "cache": str(cache_directory()),
@@ -338,12 +341,59 @@ def info(options) -> int:
     return 0
 
 
+# ---- jitnet inspect
+
+
+def inspect(options) -> int:
+    """Print a kernel: its Python, LLVM's intermediate code or the machine's instructions."""
+    from importlib import import_module
+
+    from jitnet.kernels.compiler import machine, translate
+    from jitnet.kernels.cpu.runtime import processor
+    from jitnet.kernels.cpu.runtime.jit import Function, kernel_source
+
+    family, _, name = options.kernel.rpartition(".")
+    try:
+        kernel = getattr(import_module(f"jitnet.kernels.cpu.{checked_name(family)}"), checked_name(name))
+    except (ImportError, AttributeError, ValueError):
+        kernel = None
+    if not isinstance(kernel, Function):
+        raise ValueError(
+            "A kernel is named by its file in kernels/cpu and its function, dense.dense_forward say. "
+            f"Received: {options.kernel!r}"
+        )
+    if not (options.llvm or options.asm):
+        print(kernel_source(kernel), end="")
+        return 0
+    parameters = kernel.py_func.__code__.co_varnames[: kernel.py_func.__code__.co_argcount]
+    if len(options.types) != len(parameters):
+        raise ValueError(
+            f"{options.kernel} takes {', '.join(parameters)}: give the type of each, float32[:,:] for an array with "
+            f"two axes, int64, float64 or bool for a number. Received: {' '.join(options.types) or 'no types'}"
+        )
+    translation, target = translate(kernel, tuple(map(_kernel_type, options.types))), processor.machine()
+    module = machine.optimised(translation, target)
+    print(machine.target_machine(target, 3).emit_assembly(module) if options.asm else module)
+    return 0
+
+
+def _kernel_type(text: str):
+    """A type of a kernel's argument."""
+    from jitnet.kernels.compiler import ArrayType
+
+    found = re.fullmatch(r"(bool|u?int(?:8|16|32|64)|float(?:32|64))(\[:(?:,:)*\])?", text)
+    if found is None:
+        raise ValueError(f"A type is float32[:,:], int64, float64, bool or the like. Received: {text!r}")
+    return found[1] if found[2] is None else ArrayType(found[1], found[2].count(":"))
+
+
 def _cores(usable: int) -> str:
     """The machine's cores, and how many of them the process may use."""
     cores = os.cpu_count() or usable
     return f"{cores} cores" if usable == cores else f"{usable} of {cores} cores"
 
 
+_COMPILERS = {"jitnet": "jitnet's own", "numba": "Numba, which JITNET_COMPILER says"}
 _VECTOR_FEATURES = (
     "sse2", "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16", "amx-tile", "amx-bf16",
     "neon", "sve",

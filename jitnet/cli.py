@@ -1,4 +1,4 @@
-"""The command ``jitnet``: train, evaluate, predict, info, cache, warmup.
+"""The command ``jitnet``: train, evaluate, predict, info, inspect, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
 ``_recipes``, what it does in ``_runs``.
@@ -91,6 +91,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Print what jitnet runs on: versions, CPU features, threads, CUDA or why not.",
         allow_abbrev=False,
     )
+
+    inspect = commands.add_parser(
+        "inspect",
+        help="a kernel's Python, LLVM code or machine code",
+        description="Print a kernel: its Python, or what jitnet's compiler makes of it for arguments of certain types.",
+        epilog="for example: jitnet inspect elementwise.relu_forward float32[:] float32[:] --asm",
+        allow_abbrev=False,
+    )
+    inspect.add_argument("kernel", metavar="KERNEL", help="file in kernels/cpu and function: dense.dense_forward")
+    inspect.add_argument("types", metavar="TYPE", nargs="*", help="of an argument: float32[:,:], int64, bool")
+    what = inspect.add_mutually_exclusive_group()
+    what.add_argument("--llvm", action="store_true", help="LLVM's intermediate code, optimised")
+    what.add_argument("--asm", action="store_true", help="the machine's instructions")
 
     cache = commands.add_parser(
         "cache",

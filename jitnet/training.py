@@ -381,6 +381,7 @@ class Trainer(ModelSteps):
                     hooks.on_epoch_begin(epoch)
                     # what a callback may have changed
                     step = self._step("train", shapes, arrays=arrays)
+                    step.runner.tell = hooks.progbar and hooks.progbar.compiling
                     order = self._order(samples, self._taken(step)) if shuffle else np.arange(samples)
                     order = order[: steps * batch_size]
                     results = np.zeros(step.results)

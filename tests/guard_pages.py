@@ -13,14 +13,14 @@ import os
 from pathlib import Path
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
+from jitnet.kernels.cpu.runtime.jit import Function
 
 _PAGE = mmap.PAGESIZE
 called: set[str] = set()
 _plans: dict[int, str] = {}
-_call, _kernel = Dispatcher.__call__, GeneratedKernel.kernel
+_call, _kernel = Function.__call__, GeneratedKernel.kernel
 
 
 def beside_forbidden_page(array, at_end):
@@ -53,19 +53,19 @@ def _apart(arrays):
     return one and all(array.flags.c_contiguous for array in arrays)
 
 
-def _guarded_call(dispatcher, *arguments, **named):
-    function = dispatcher.py_func
+def _guarded_call(kernel, *arguments, **named):
+    function = kernel.py_func
     arrays = [a for a in arguments if isinstance(a, np.ndarray)]
-    generated = _plans.get(id(dispatcher))
+    generated = _plans.get(id(kernel))
     ours = generated or function.__module__.startswith("jitnet.kernels.cpu.")
     if not ours or named or not arrays or not _apart(arrays):
-        return _call(dispatcher, *arguments, **named)
+        return _call(kernel, *arguments, **named)
     called.add(generated or f"{function.__module__.removeprefix('jitnet.kernels.cpu.')}.{function.__name__}")
     results = []
     for at_end in (True, False):
         copies = {_place(a): beside_forbidden_page(a, at_end) for a in arrays}
         places = [copies[_place(a)] if isinstance(a, np.ndarray) else a for a in arguments]
-        _call(dispatcher, *places)
+        _call(kernel, *places)
         results.append(list(copies.values()))
     for array, first, second in zip({_place(a): a for a in arrays}.values(), *results, strict=True):
         np.testing.assert_array_equal(first, second, err_msg=function.__name__)
@@ -80,7 +80,7 @@ def _remembered_kernel(plan):
 
 
 def install():
-    Dispatcher.__call__ = _guarded_call
+    Function.__call__ = _guarded_call
     GeneratedKernel.kernel = _remembered_kernel
 
 

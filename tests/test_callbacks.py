@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import jitnet
 from jitnet import callbacks, schedules
 
 
@@ -218,6 +220,23 @@ def test_progress_bar_on_a_terminal_without_a_size(rows, columns):
         shown = terminal.read(10_000).decode()
     last = shown.rstrip().split("\r")[-1]
     assert last.startswith("Epoch 1/1: 100%") and "2/2" in last and "loss: 0.5000" in last
+
+
+def test_compilation_is_said_aloud(monkeypatch, tmp_path):
+    monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))  # nothing is compiled yet
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    model = jitnet.Sequential([jitnet.Input((9,)), jitnet.layers.Dense(13, activation="tanh"), jitnet.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((6, 9)), np.zeros((6, 2)), batch_size=3, verbose=1)
+    shown = sys.stdout.getvalue()
+    said = re.findall(r"compiling (\d+) of (\d+) kernels, first run only", shown)
+    assert said and {total for _, total in said} == {said[0][1]}
+    assert [int(number) for number, _ in said] == sorted({int(number) for number, _ in said})
+    assert shown.rstrip().split("\r")[-1].startswith("Epoch 1/1: 100%")
+    sys.stdout = Terminal()
+    model.fit(np.zeros((6, 9)), np.zeros((6, 2)), batch_size=3, verbose=1)
+    assert "compiling" not in sys.stdout.getvalue()
 
 
 def test_verbose_2_has_no_bar_on_a_terminal(monkeypatch):

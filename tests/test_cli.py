@@ -370,3 +370,22 @@ def test_info(capsys):
     expectations = "numba", "of jitnet's own pool", "mixed_bfloat16:", "CUDA:", "no CUDA backend"
     for expected in (jitnet.__version__, *expectations):
         assert expected in said
+    assert "jitnet's own\n" in said
+
+
+def test_inspect(capsys):
+    assert main(["inspect", "elementwise.relu_forward"]) == 0
+    assert capsys.readouterr().out.startswith("def relu_forward(x, y):")
+    types = ["float32[:]", "float32[:]"]
+    assert main(["inspect", "elementwise.relu_forward", *types, "--llvm"]) == 0
+    assert "@relu_forward_" in capsys.readouterr().out
+    assert main(["inspect", "elementwise.relu_forward", *types, "--asm"]) == 0
+    assert "relu_forward_" in capsys.readouterr().out
+    for arguments, expected in (
+        (["dense.dense"], "named by its file in kernels/cpu and its function"),
+        (["os.system"], "named by its file in kernels/cpu and its function"),
+        (["dense.dense_forward", "float32[:]", "--asm"], "takes x, kernel, y: give the type of each"),
+        (["elementwise.relu_forward", "float32[:]", "list", "--asm"], "Received: 'list'"),
+    ):
+        assert main(["inspect", *arguments]) == 2
+        assert expected in capsys.readouterr().err

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitnet.kernels import compiler
-from jitnet.kernels.cpu.runtime import arrays, vector_math
+from jitnet.kernels.cpu.runtime import arrays, dispatchers, vector_math  # noqa: F401 (Numba knows the functions then)
 from jitnet.kernels.cpu.runtime.arrays import view
 from jitnet.kernels.cpu.runtime.jit import kernel_attributes, numba, scalar
 

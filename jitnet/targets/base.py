@@ -56,10 +56,12 @@ class Runner:
 
     gradients: the flat gradients of the last run.
     has_run: whether it was loaded, in order to run.
+    tell: while it is compiled, called with (how many kernels are made, how many there are to make).
     """
 
     gradients: np.ndarray
     has_run: bool
+    tell = None
 
     def work(self, batch: int) -> float:
         """Operations for a batch."""

@@ -179,6 +179,8 @@ def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, 
             if store is not None:
                 store.write(file_name(made.symbol, target), made.encoded())
             wanted[made.symbol] = made
+        if tell is not None and making:
+            tell(len(making), len(making))
 
     def loaded(calls) -> list[machine.Code]:
         codes = []

@@ -96,7 +96,7 @@ class StepRunner(Runner):
         names = [*before, *self.source.arguments]
         types = [type_of(value) for value in (*before.values(), *arguments)]
         try:
-            return native.entry(name, lambda: self._python(name), self.source.text, names, types, objects)
+            return native.entry(name, lambda: self._python(name), self.source.text, names, types, objects, self.tell)
         except TranslationError as error:
             native.note_fallback(error)
             return None

@@ -67,9 +67,22 @@ def generated_module(name: str, source: str) -> types.ModuleType:
     return module
 
 
+class _Weak(types.ModuleType):
+    """Stands for a module in ``sys.modules`` without keeping it alive (a proxy of weakref's has no hash)."""
+
+    def __init__(self, module: types.ModuleType):
+        super().__init__(module.__name__)
+        del self.__doc__, self.__loader__, self.__package__, self.__spec__  # the module's own count
+        self.__dict__["__getattr__"] = functools.partial(_attribute, weakref.ref(module))
+
+
+def _attribute(module: weakref.ref, name: str):
+    return getattr(module(), name)
+
+
 def end_with_last_use(module) -> None:
     """Let ``sys.modules``, where Numba looks, not keep a generated module alive; its machine code ends with it."""
-    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, weakref.proxy(module)
+    name, file, contents, weak = module.__name__, module.__file__, module.__dict__, _Weak(module)
 
     def forget():
         if sys.modules.get(name) is weak:

@@ -112,11 +112,12 @@ class Entry:
             raise error_of(status)
 
 
-def entry(name: str, function, source: str, names: list[str], types_: list, objects=()) -> Entry:
+def entry(name: str, function, source: str, names: list[str], types_: list, objects=(), tell=None) -> Entry:
     """A function of a generated module of this ``source``, for arguments of these names and types.
 
     function: gives it, if it must be compiled; objects: names of arrays of which the record has the address of NumPy's
-    object.  Raises TranslationError if the compiler doesn't know how.
+    object; tell: called with (how many kernels are made, how many there are to make).  Raises TranslationError if the
+    compiler doesn't know how.
     """
     target = processor.machine()
     objects_at = tuple(map(names.index, objects))
@@ -128,4 +129,5 @@ def entry(name: str, function, source: str, names: list[str], types_: list, obje
     else:
         found = Object.decoded(content)
     pool.load()
-    return Entry(load(found, name, target, called_by(found, target, cache, function, get_num_threads())), names, types_)
+    called = called_by(found, target, cache, function, get_num_threads(), tell)
+    return Entry(load(found, name, target, called), names, types_)
