@@ -44,7 +44,7 @@ def integer_arithmetic(a, b, out):
         out[5, i] = q ^ r
         out[6, i] = (x & y) | (x ^ 5)
         out[7, i] = (x << 3) >> 1
-        out[8, i] = -x + abs(y)
+        out[8, i] = -x + abs(y) * abs(x) - abs(x > y)
         out[9, i] = min(x, y) + max(x, y, 3)
         out[10, i] = x // 4 + x % 8 + x // 7 + x % 7
         out[11, i] = (x < y) + 2 * (x <= y) + 4 * (x > y) + 8 * (x >= y) + 16 * (x == y) + 32 * (x != y)
@@ -76,7 +76,7 @@ def float_arithmetic(a, b, k, out):
         out[5, i] = (x < y) + 2 * (x <= y) + 4 * (x > y) + 8 * (x >= y) + 16 * (x == y) + 32 * (x != y)
         out[6, i] = not x
         out[7, i] = x**3 + np.float32(y) ** abs(k[i]) + (abs(x) + 1) ** -2
-        out[8, i] = k[i] / 3
+        out[8, i] = k[i] / 3 + (abs(x) + 1) ** k[i] + np.float32(0.9999) ** (k[i] * 50000) + 0.99999 ** (k[i] * 50000)
         out[9, i] = int(y * 10) if y == y and abs(y) < 1e6 else -1
         out[10, i] = type(x)(k[i]) + a.dtype.type(0.1) + np.float32(0.1) + float(k[i])
         out[11, i] = math.sqrt(abs(x)) + np.sqrt(abs(y)) + math.pi

@@ -23,13 +23,15 @@ SCRATCH = 256  # elements
 def real_power(base, exponent, one):
     """base to the power of an integer, in Numba's order of the products."""
     power = -exponent if exponent < 0 else exponent
+    if power > 0x10000:
+        return type(one)(base ** float(exponent))
     result = one
     while power != 0:
         if power & 1:
             result = result * base
         power = power >> 1
         base = base * base
-    return one / result if exponent < 0 else result
+    return type(one)(1.0 / result) if exponent < 0 else result
 
 
 real_power.compiled_with = {}
@@ -93,8 +95,10 @@ class Calls:
             return self.call(f"llvm.fabs.f{8 * ITEMSIZE[value.type]}", value.type, value)
         if not types.is_signed(value.type):
             return value
-        value = self.cast(value, "int64")
-        return self.select(self.compare("<", value, integer(0)), self.negative(value), value)
+        if value.type == "bool":
+            return self.cast(value, "int8")
+        zero = Number(value.type, None, 0)
+        return self.select(self.compare("<", value, zero), self.cast(self.negative(value), value.type), value)
 
     def integer_power(self, base, exponent) -> Number:
         """base ** exponent for an exponent that is an integer."""
@@ -102,7 +106,7 @@ class Calls:
             if base.known and exponent.known and exponent.constant >= 0:
                 return integer(base.constant**exponent.constant)
             raise TranslationError("** of integers")
-        if exponent.known:
+        if exponent.known and abs(exponent.constant) <= 0x10000:
             result, factor, power = Number(base.type, None, 1.0), base, abs(exponent.constant)
             while power:
                 if power & 1:
