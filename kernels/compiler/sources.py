@@ -35,8 +35,7 @@ def _definition(text: str, name: str, line: int) -> ast.FunctionDef | None:
     while end < len(lines) and (lines[end][: indent + 1].isspace() or lines[end][indent : indent + 1] in tuple("\n)#")):
         end += 1
     try:  # its own lines, which is quick
-        (node,) = ast.parse(textwrap.dedent("".join(lines[:end]))).body
-        ast.increment_lineno(node, line - 1)
+        (node,) = ast.parse("\n" * (line - 1) + textwrap.dedent("".join(lines[:end]))).body
     except (SyntaxError, ValueError):  # a text in it begins further left
         found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
         first = {min([n.lineno, *(decorator.lineno for decorator in n.decorator_list)]): n for n in found}

@@ -56,43 +56,47 @@ def schedule(calls: list[Call | Loop]) -> list[Section]:
     A loop stays in one section: each chunk runs all its turns without meeting the others.
     """
     sections: list[Section] = []
-    prelude: list[Call | Loop] = []
-    region: list[Call | Loop] = []
-    pending: list[Call | Loop] = []
-
-    def conflicts(call: Call | Loop, others: list[Call | Loop]) -> bool:
-        """Whether ``call`` must stay after ``others``."""
-        return any((o.writes & (call.reads | call.writes)) or (o.reads & call.writes) for o in others)
-
-    def meets(call: Call | Loop) -> bool:
-        """Whether ``call`` and the region share a buffer of which every chunk writes a part."""
-        return any(
-            root.kind == "whole"
-            for other in region
-            for root in (other.writes & (call.reads | call.writes)) | (other.reads & call.writes)
-        )
+    prelude, region, pending = _Together(), _Together(), _Together()
 
     def flush():
-        for axis, together in itertools.groupby(prelude, key=lambda call: call.axis):
+        nonlocal prelude, region, pending
+        for axis, together in itertools.groupby(prelude.calls, key=lambda call: call.axis):
             sections.append(Section([(axis, list(together))], _count(axis)))
-        if region:
-            sections.append(Section([(Batch(), region.copy())]))
-        prelude[:] = pending
-        region.clear()
-        pending.clear()
+        if region.calls:
+            sections.append(Section([(Batch(), region.calls)]))
+        prelude, region, pending = pending, _Together(), _Together()
 
     for call in calls:
         if _is_batched(call):
-            if conflicts(call, pending) or meets(call):
+            # a buffer of which every chunk writes a part makes the chunks meet
+            if pending.shared(call) or any(root.kind == "whole" for root in region.shared(call)):
                 flush()
-            region.append(call)
-        elif conflicts(call, region) or conflicts(call, pending):
-            pending.append(call)
+            region.add(call)
+        elif region.shared(call) or pending.shared(call):
+            pending.add(call)
         else:
-            prelude.append(call)
+            prelude.add(call)
     flush()
     flush()
     return sections
+
+
+class _Together:
+    """Calls and loops, and what they read and write together."""
+
+    def __init__(self):
+        self.calls: list[Call | Loop] = []
+        self._reads: set[Buffer] = set()
+        self._writes: set[Buffer] = set()
+
+    def add(self, call: Call | Loop) -> None:
+        self.calls.append(call)
+        self._reads |= call.reads
+        self._writes |= call.writes
+
+    def shared(self, call: Call | Loop) -> set[Buffer]:
+        """What makes ``call`` stay after these."""
+        return (self._writes & (call.reads | call.writes)) | (self._reads & call.writes)
 
 
 def _is_batched(item: Call | Loop) -> bool:
