@@ -5,7 +5,7 @@ import signal
 import pytest
 
 import jitnet
-from jitnet.kernels.cpu.runtime import threads
+from jitnet.kernels.cpu.runtime import native, threads
 from jitnet.layers.base import clear_names
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell started this in the background
@@ -20,3 +20,5 @@ def fresh_state():
     yield
     jitnet.set_floatx("float32")
     threads._threads = None
+    ours = [reason for reason in native.FALLBACKS if "/kernels/cpu/" in reason or "<k_" in reason]
+    assert ours == [], "kernels of jitnet that its own compiler doesn't take"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small_networks
 
-from jitnet import set_num_threads
+from jitnet import Input, Sequential, layers, set_num_threads, utils
 from jitnet.kernels import compiler
 from jitnet.kernels.compiler import machine, sections
 from jitnet.kernels.cpu.runtime import native, workers
@@ -103,15 +103,30 @@ def unusual(values):
         values[0] = 2
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_training(monkeypatch, jit_compile, threads):
+def lenet5(jit_compile):
+    parts = [layers.Conv2D(6, 5, padding="same", activation="relu"), layers.MaxPooling2D(2)]
+    parts += [layers.Conv2D(16, 5, activation="relu"), layers.MaxPooling2D(2), layers.Flatten()]
+    parts += [layers.Dense(120, "relu"), layers.Dense(84, "relu"), layers.Dense(10, "softmax")]
+    model = Sequential([Input((28, 28, 1)), *parts])
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("network", "jit_compile", "threads"),
+    [("perceptron", False, 1), ("perceptron", True, 2), ("LeNet-5", False, 2)],
+)
+def test_a_training(monkeypatch, network, jit_compile, threads):
     """Numba is the reference."""
     set_num_threads(threads)
     x, y = small_networks.data(20)
+    if network == "LeNet-5":
+        x = np.random.default_rng(0).random((20, 28, 28, 1), np.float32)
 
     def train():
-        model = small_networks.perceptron("adam", jit_compile=jit_compile)
+        utils.set_random_seed(3)
+        perceptron = network == "perceptron"
+        model = small_networks.perceptron("adam", jit_compile=jit_compile) if perceptron else lenet5(jit_compile)
         history = model.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0).history
         entries = [entry for step in model._steps.values() for entry in step.runner._entries.values()]
         predictions = [model.predict_on_batch(x[:3]).tobytes() for _ in range(3)]
