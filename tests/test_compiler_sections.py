@@ -1,6 +1,9 @@
 """The functions of a step by this project's own compiler: the same bits, errors and floating-point mode."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -150,3 +153,33 @@ def test_what_is_not_translated_is_compiled_by_numba(monkeypatch):
     unusual(values)
     assert values.tolist() == [2, 4] and len(unusual.signatures) == 1
     assert [re.sub(".*/", "", text).partition(":")[0] for text in native.FALLBACKS] == ["test_compiler_sections.py"]
+
+
+WITHOUT_NUMBA = """
+import sys
+import numpy as np
+import small_networks
+import jitnet
+
+x, y = small_networks.images()
+model = small_networks.convolutional("auto")
+model.fit(x, y, 8, epochs=2, validation_split=0.3, verbose=0)
+model.evaluate(x, y, verbose=0)
+model.predict(x, verbose=0)
+for _ in range(3):
+    model.predict_on_batch(x[:1])
+jitnet.warmup(model)
+model.profile(x, y, print_fn=lambda text: None)
+model.step_source()
+model.save(sys.argv[1])
+jitnet.load_model(sys.argv[1]).predict(x, verbose=0)
+assert jitnet.ops.relu(np.float32([-1, 2])).tolist() == [0, 2]
+assert not [name for name in sys.modules if name.partition(".")[0] == "numba"]
+"""
+
+
+def test_networks_of_our_own_layers_run_without_numba(tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    command = [sys.executable, "-c", WITHOUT_NUMBA, str(tmp_path / "model.safetensors")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

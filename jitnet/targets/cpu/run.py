@@ -239,7 +239,8 @@ class StepRun(Run):
             self._arguments[runner.places[name]] = value
         entry = None if runner.by_section else runner.entry("step", self._arguments)
         if entry is None:
-            runner.compile(self._arguments)
+            if not runner.by_section:
+                runner.compile(self._arguments)
             runner.module.step(*self._arguments)
             return
         if self._record is None:
