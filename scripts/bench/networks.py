@@ -85,6 +85,7 @@ NETWORKS = {
                 Conv(128, 3, padding=1), Conv(128, 3, padding=1), Pool(), Flatten(), Dense(256, "relu"), Dense(10),
             ),
         ),
+        Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
 

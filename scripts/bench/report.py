@@ -19,7 +19,7 @@ CAUSES = {
     "mlp-mnist-128": "the arithmetic alone takes 78 % of the time: the ratio asked for is beyond the peak",
     "vgg-bfloat16": "AVX512-BF16 doubles the peak of direct convolutions, Winograd's algorithm in float32 does more; "
     "the ratio asked for is that of a processor with AMX",
-    "cold-start-empty": "compilation of some 30 kernels by Numba",
+    "cold-start-empty": "compilation of some 30 kernels, by LLVM for the most part",
 }
 
 _MACHINE = ("processor", "system", "threads")

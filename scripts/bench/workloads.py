@@ -127,11 +127,27 @@ _WORKLOADS = [
     ),
     Workload(
         "cold-start", "cold", "Fresh process, LeNet-5, one step, warm cache", ("jax-cached", "jax-uncached", "torch"),
-        {"jax-cached": 1}, (), "lenet5", 64, 1, "adam",
+        {"jax-cached": 1.43}, (), "lenet5", 64, 1, "adam",
     ),
     Workload(
-        "cold-start-empty", "cold", "Fresh process, LeNet-5, one step, jitnet's cache empty", ("jax-uncached",),
-        {}, (), "lenet5", 64, 1, "adam",
+        "cold-start-empty", "cold", "Fresh process, LeNet-5, one step, jitnet's cache empty", ("torch", "jax-uncached"),
+        {"torch": 0.91}, (), "lenet5", 64, 1, "adam",
+    ),
+    Workload(
+        "cold-resnet20", "cold", "Fresh process, ResNet-20, one step, warm cache", ("jax-cached", "torch"),
+        {"jax-cached": 1.43}, (), "resnet20", 128,
+    ),
+    Workload(
+        "cold-resnet20-empty", "cold", "Fresh process, ResNet-20, one step, jitnet's cache empty",
+        ("torch", "jax-uncached"), {"torch": 0.4}, (), "resnet20", 128,
+    ),
+    Workload(
+        "cold-vgg-empty", "cold", "Fresh process, VGG-like, one step, jitnet's cache empty", ("torch", "jax-uncached"),
+        {}, (), "vgg", 64,
+    ),
+    Workload(
+        "cold-deep-empty", "cold", "Fresh process, 300 dense layers, one step, jitnet's cache empty",
+        ("torch", "jax-uncached"), {}, (), "deep", 64,
     ),
     Workload(
         "memory-lenet5", "memory", "LeNet-5 training, peak memory", ("torch",),
