@@ -214,11 +214,11 @@ class Calls:
 
     def _call_tile(self, tile, arguments):
         dtype = arguments[0].dtype if tile.typed else None
-        function = tile.recipe(self.module.tiles, dtype)
+        name = self.module.add((tile.identity, dtype), tile.recipe, dtype)
         numbers = [self.cast(self._number(item), "int64") for item in self.items(arguments[-1])]
         if len(numbers) != tile.arguments:
             raise TranslationError(f"{tile.name} takes {tile.arguments} numbers")
-        self.emit(f'call void @"{function.name}"({", ".join(f"i64 {number.text}" for number in numbers)})')
+        self.emit(f'call void @"{name}"({", ".join(f"i64 {number.text}" for number in numbers)})')
         return Static(None)
 
     def _do_kernel_attributes(self):
