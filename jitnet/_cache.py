@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jitnet.kernels.cpu.runtime.cache import UNFINISHED, cache_directory
+from jitnet.kernels.cpu.runtime.cache import UNFINISHED, cache_directory, read
 
 _HASH = "[0-9a-f]{%d}"
 # of what jitnet writes: kind -> patterns of files, as paths below the cache directory.  What has another name,
@@ -15,6 +15,7 @@ _LAYOUT = {
     "kernels by Numba": [rf"kernels/(?!step_|jitnet_step_|k_)\w+-{_HASH % 16}/[^/]+\.nbc"],
     "generated kernels by Numba": [rf"kernels/k_{_HASH % 24}-{_HASH % 16}/[^/]+\.nbc"],
     "steps by Numba": [rf"kernels/(jitnet_)?step_{_HASH % 20}-{_HASH % 16}/[^/]+\.nbc"],
+    "reasons for Numba": [rf"fallbacks/{_HASH % 16}\.txt"],
     "files of killed processes": [rf"{UNFINISHED}/\w+\.tmp"],
     "files of earlier versions": [
         rf"kernels/\w+-{_HASH % 16}/[^/]+\.(nbi|\d+\.\d+)",
@@ -28,7 +29,7 @@ def cached_files() -> dict[str, list[Path]]:
     """The files of compiled code in the cache directory, by kind; every kind is there."""
     found = {kind: [] for kind in _LAYOUT}
     root = cache_directory()
-    for top in ("objects", "kernels", UNFINISHED, "simd", "steps"):
+    for top in ("objects", "kernels", "fallbacks", UNFINISHED, "simd", "steps"):
         for path in _files(root / top):
             name = path.relative_to(root).as_posix()
             for kind, patterns in _LAYOUT.items():
@@ -47,6 +48,13 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(path)
         elif path.is_file() and not path.is_symlink():
             yield path
+
+
+def fallbacks() -> list[str]:
+    """Why Numba has compiled kernels of ours or their callers instead of jitnet's own compiler."""
+    root = cache_directory()
+    names = [path.relative_to(root).as_posix() for path in cached_files()["reasons for Numba"]]
+    return [reason.decode() for reason in map(read, names) if reason is not None]
 
 
 def clear_cache() -> dict[str, tuple[int, int]]:

@@ -405,8 +405,9 @@ _VECTOR_FEATURES = (
 
 def cache(options) -> int:
     """Print what the cache of compiled code holds, or clear it."""
-    from jitnet._cache import cache_directory, cached_files, clear_cache, total_bytes
+    from jitnet._cache import cache_directory, cached_files, clear_cache, fallbacks, total_bytes
 
+    reasons = fallbacks()
     if options.action == "clear":
         found = clear_cache()
     else:
@@ -415,6 +416,8 @@ def cache(options) -> int:
     print(f"{'Removed from' if options.action == 'clear' else 'Cache'}: {cache_directory()}")
     for kind, (count, size) in {**found, "total": (sum(counts), sum(sizes))}.items():
         print(f"  {kind:<29}{count:>6,} files {size / 2**20:>9.2f} MiB")
+    if reasons and options.action == "info":
+        print("Compiled by Numba, because jitnet's own compiler doesn't take it:", *reasons, sep="\n  ")
     return 0
 
 

@@ -22,6 +22,7 @@ OWN = {
     "kernels by Numba": "kernels/conv-0123456789abcdef/conv.conv2d_forward-120.py311.89abcdef01234567.nbc",
     "generated kernels by Numba": f"kernels/k_{'1a' * 12}-0123456789abcdef/k_{'1a' * 12}.f-14.py311.0123.nbc",
     "steps by Numba": f"kernels/jitnet_step_{'2b' * 10}-0123456789abcdef/jitnet_step_{'2b' * 10}.f-9.py311.0123.nbc",
+    "reasons for Numba": "fallbacks/0123456789abcdef.txt",
     "files of killed processes": "unfinished/0123456789abcdef.tmp",
     "files of earlier versions": f"steps/__pycache__/step_{'2b' * 10}.cpython-311.pyc",
 }

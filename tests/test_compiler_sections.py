@@ -10,6 +10,7 @@ import pytest
 import small_networks
 
 from jitnet import Input, Sequential, layers, set_num_threads, utils
+from jitnet.cli import main
 from jitnet.kernels import compiler
 from jitnet.kernels.compiler import machine, sections
 from jitnet.kernels.cpu.runtime import native, workers
@@ -146,13 +147,17 @@ def test_a_training(monkeypatch, network, jit_compile, threads):
         train()
 
 
-def test_what_is_not_translated_is_compiled_by_numba(monkeypatch):
+def test_what_is_not_translated_is_compiled_by_numba(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(native, "FALLBACKS", {})
+    monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))
     values = np.full(2, np.float32(4))
     unusual(values)
     unusual(values)
     assert values.tolist() == [2, 4] and len(unusual.signatures) == 1
     assert [re.sub(".*/", "", text).partition(":")[0] for text in native.FALLBACKS] == ["test_compiler_sections.py"]
+    assert main(["cache", "info"]) == 0
+    (reason,) = native.FALLBACKS
+    assert f"because jitnet's own compiler doesn't take it:\n  {reason}" in capsys.readouterr().out
 
 
 WITHOUT_NUMBA = """

@@ -1,6 +1,7 @@
 """Kernels and steps as machine code of jitnet's own compiler: which compiler runs, and what Python calls."""
 
 import ctypes
+import hashlib
 import os
 import threading
 
@@ -33,8 +34,11 @@ FALLBACKS: dict[str, None] = {}  # why Numba compiles something of ours
 
 
 def note_fallback(error: Exception) -> None:
-    """What jitnet's own compiler doesn't take is compiled by Numba."""
-    FALLBACKS[str(error)] = None
+    """What jitnet's own compiler doesn't take is compiled by Numba; the cache keeps why, for ``jitnet cache info``."""
+    reason = str(error)
+    if reason not in FALLBACKS:
+        FALLBACKS[reason] = None
+        cache.write(f"fallbacks/{hashlib.sha256(reason.encode()).hexdigest()[:16]}.txt", reason.encode())
 
 
 def function_of(function, arguments):
