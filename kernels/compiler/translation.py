@@ -110,7 +110,9 @@ class Frame:
     """One function while it is written, be it into another."""
 
     def __init__(self, function, file, exit_block):
-        self.globals, self.file, self.exit, self.loops = function.__globals__, file, exit_block, []
+        outer = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self.globals = {**function.__globals__, **{name: cell.cell_contents for name, cell in outer.items()}}
+        self.file, self.exit, self.loops = file, exit_block, []
         self.real = None
 
 

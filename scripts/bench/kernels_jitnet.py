@@ -8,6 +8,8 @@ from numpy import float32
 from operands import convolution_operands, matrix_operands
 from peers import Case
 
+from jitnet.kernels.compiler import type_of
+from jitnet.kernels.compiler.sources import source_hash
 from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_kernel,
     conv2d_backward_filter_kernel,
@@ -21,9 +23,9 @@ from jitnet.kernels.cpu.fast.winograd import (
     winograd_forward_kernel,
     winograd_outputs,
 )
-from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime import native, workers
 from jitnet.kernels.cpu.runtime.arrays import view
-from jitnet.kernels.cpu.runtime.jit import compile_uncached
+from jitnet.kernels.cpu.runtime.jit import compile_part, written
 from jitnet.kernels.cpu.runtime.parallel import parallel_for
 from jitnet.targets.cpu.thresholds import ROWS_PER_HEAVY_CHUNK
 
@@ -45,13 +47,45 @@ class _Kernel(Case):
 
 
 def _launcher(body):
-    """run(chunks, threads, arguments), which calls body(chunk, chunks, *arguments) for every chunk."""
+    """run(chunks, threads, arguments), which calls body(chunk, chunks, *arguments) for every chunk, as a step does."""
+    made = {}
 
-    @compile_uncached
     def run(chunks, threads, arguments):
-        parallel_for(body, chunks, threads, arguments)
+        key = chunks, threads, *map(id, arguments)
+        if key not in made:
+            values = {"chunks": chunks, "threads": threads, **_named(arguments)}
+            made[key] = _bound("parallel_for(called, chunks, threads, ({},))", body, values, len(arguments))
+        made[key]()
 
     return run
+
+
+def _named(arguments):
+    return {f"a{i}": argument for i, argument in enumerate(arguments)}
+
+
+def _kernel_call(kernel, *arguments):
+    """A call of a kernel with these arguments."""
+    return _bound("called({})", kernel, _named(arguments), len(arguments))
+
+
+def _bound(text, called, values, count):
+    """A call, without arguments, of a compiled function of ``values``, by name; it passes the last ``count`` of them."""
+    given = ", ".join(list(values)[-count:])
+    source = f"def run({', '.join(values)}):\n    {text.format(given)}\n"
+    scope = {"parallel_for": parallel_for, "called": called}
+    exec(source, scope)
+    function = written(scope["run"], source)
+    identity = source + source_hash(called.py_func).hex()
+    entry = native.entry("run", lambda: function, identity, list(values), list(map(type_of, values.values())))
+    record = entry.record(values)
+    address = record.ctypes.data
+
+    def call():
+        entry.run(address)
+
+    call.kept = record, values
+    return call
 
 
 def _haloed(images, left, right):
@@ -61,7 +95,7 @@ def _haloed(images, left, right):
 def _image_chunks(kernel):
     """The images of a chunk from one buffer to another; workspaces: (chunks, elements)."""
 
-    @compile_uncached
+    @compile_part
     def body(chunk, chunks, source, weights, target, workspaces, pad, left, height, width):
         first = len(source) * chunk // chunks
         n = len(source) * (chunk + 1) // chunks - first
@@ -77,7 +111,7 @@ def _image_chunks(kernel):
 def _filter_chunks(kernel):
     """The images of a chunk into the chunk's own sum."""
 
-    @compile_uncached
+    @compile_part
     def body(chunk, chunks, x, dy, sums, workspaces, pad, left):
         first = len(x) * chunk // chunks
         n = len(x) * (chunk + 1) // chunks - first
@@ -97,14 +131,14 @@ def _winograd_weights(plan):
     """run(chunks, threads, (kernel, out)), and the number of elements of ``out``."""
     transform = plan.weights().kernel()
 
-    @compile_uncached
+    @compile_part
     def body(chunk, chunks, kernel, out):
         transform(kernel, out, chunk, chunks)
 
     return _launcher(body), plan.weights().elements
 
 
-@compile_uncached
+@compile_part
 def _sum_chunk(chunk, chunks, sums, total):
     first = total.size * chunk // chunks
     last = total.size * (chunk + 1) // chunks
@@ -138,18 +172,17 @@ def _convolution(workload, threads):
         source, elements = _haloed(source, left, right), 0  # the halo makes a workspace needless
     run, workspaces = _image_chunks(plan.kernel()), np.zeros((chunks, elements), np.float32)
     transpose, transposed = transpose_kernel().kernel(), np.empty(kernel.size, np.float32)
+    turn = _kernel_call(transpose, kernel, transposed, stride, stride) if workload.sweep == "backward_data" else None
+    weights = kernel if turn is None else transposed
     if outputs:
         transform, elements = _winograd_weights(plan)
-        transformed = np.empty(elements, np.float32)
+        shaped, weights = weights.reshape(shape), np.empty(elements, np.float32)
 
     def convolution():
-        weights = kernel
-        if workload.sweep == "backward_data":
-            transpose(kernel, transposed, stride, stride)
-            weights = transposed
+        if turn is not None:
+            turn()
         if outputs:
-            transform(chunks, threads, (weights.reshape(shape), transformed))
-            weights = transformed
+            transform(chunks, threads, (shaped, weights))
         run(chunks, threads, (source, weights, target, workspaces, pad, left, *size))
 
     return _Kernel(plan.name, convolution, target)
@@ -186,7 +219,7 @@ def _matrix(workload, threads):
     kernel, elements = plan.kernel(), max(1, plan.workspace_elements)
     workspaces = np.empty((threads, elements), np.float32)
 
-    @compile_uncached
+    @compile_part
     def body(chunk, chunks, a, b, c, workspaces):
         first = len(a) * chunk // chunks
         n = len(a) * (chunk + 1) // chunks - first
@@ -198,14 +231,14 @@ def _matrix(workload, threads):
 
     run = _launcher(body)
     if workload.sweep == "by-transposed":  # as dense layers go backward: the weights are turned once per step
-        transpose, turned = transpose_kernel().kernel(), np.empty(b.shape[::-1], np.float32)
+        turned = np.empty(b.shape[::-1], np.float32)
+        turn = _kernel_call(transpose_kernel().kernel(), b.reshape(1, 1, *b.shape), turned.reshape(-1), 1, 1)
 
-        @compile_uncached
-        def by_transposed(chunks, threads, a, b, turned, c, workspaces):
-            transpose(b.reshape(1, 1, *b.shape), turned.reshape(-1), 1, 1)
-            run(chunks, threads, (a, turned, c, workspaces))
+        def by_transposed():
+            turn()
+            run(threads, threads, (a, turned, c, workspaces))
 
-        return _Kernel(plan.name, lambda: by_transposed(threads, threads, a, b, turned, c, workspaces), c)
+        return _Kernel(plan.name, by_transposed, c)
     return _Kernel(plan.name, lambda: run(threads, threads, (a, b, c, workspaces)), c)
 
 
@@ -214,7 +247,7 @@ def _matrix_transposed(a, b, shape, threads):
     plan = matrix_multiply_transposed_kernel(*shape)
     kernel = plan.kernel()
 
-    @compile_uncached
+    @compile_part
     def body(chunk, chunks, a, b, c):
         kernel(a, b, c, a.shape[1] * chunk // chunks, a.shape[1] * (chunk + 1) // chunks)
 
@@ -233,7 +266,7 @@ class _Peak(Case):
         self.arrays = [generator.standard_normal((threads, *shape), np.float32) for shape in shapes]
         kernel = matrix_multiply_kernel(*workload.shape).kernel()
 
-        @compile_uncached
+        @compile_part
         def body(chunk, chunks, count, a, b, c):
             a_part = view(a, chunk * rows * depth * 4, (rows, depth), float32)
             b_part = view(b, chunk * depth * columns * 4, (depth, columns), float32)
