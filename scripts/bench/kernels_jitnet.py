@@ -70,7 +70,7 @@ def _kernel_call(kernel, *arguments):
 
 
 def _bound(text, called, values, count):
-    """A call, without arguments, of a compiled function of ``values``, by name; it passes the last ``count`` of them."""
+    """A call of a compiled function of ``values``, by name, which passes the last ``count`` of them on."""
     given = ", ".join(list(values)[-count:])
     source = f"def run({', '.join(values)}):\n    {text.format(given)}\n"
     scope = {"parallel_for": parallel_for, "called": called}
