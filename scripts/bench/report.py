@@ -19,7 +19,9 @@ CAUSES = {
     "mlp-mnist-128": "the arithmetic alone takes 78 % of the time: the ratio asked for is beyond the peak",
     "vgg-bfloat16": "AVX512-BF16 doubles the peak of direct convolutions, Winograd's algorithm in float32 does more; "
     "the ratio asked for is that of a processor with AMX",
-    "cold-start-empty": "compilation of some 30 kernels, by LLVM for the most part",
+    "cold-start-empty": "28 kernels: 2.8 s of CPU to compile them, nine tenths of it LLVM's",
+    "cold-resnet20-empty": "62 kernels: 7.2 s of CPU to compile them, nine tenths of it LLVM's",
+    "cold-vgg-empty": "compilation of kernels for the layers' shapes, by LLVM for the most part",
 }
 
 _MACHINE = ("processor", "system", "threads")
