@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,15 @@ from test_guard_pages import GENERATED, _kernels
 SHARE = ("test_kernels_dense.py", "test_kernels_reduction.py", "test_kernels_softmax.py", "test_convolution_rows.py")
 # tests of other things than one kernel's results
 OTHERS = "torch", "process", "module", "central", "likely", "vectorise", "machines", "where", "source", "plans"
-# float64 in other orders of the same sums and products, one unit in the last place apart
+# sums and products in another order, one unit in the last place apart: LLVM brings a loss into the loop over a row and
+# vectorises it, which Numba's larger functions, called for each element, prevent; or it reassociates what they contain
 DIFFERENT = {
-    "elementwise.mish_backward": "float64",
-    "losses.binary_cross_entropy_forward": "float32",
-    "losses.softmax_cross_entropy_forward": "float64",
+    "elementwise.mish_backward": ("float64",),
+    "losses.binary_cross_entropy_forward": ("float32", "float64"),
+    "losses.mean_absolute_error_forward": ("float64",),
+    "losses.softmax_cross_entropy_forward": ("float64",),
 }
+LAST_PLACE = {"float32": 2.4e-7, "float64": 4.4e-16}  # two of them, of the largest element
 
 
 def compare(tmp_path, tests):
@@ -34,11 +38,15 @@ def compare(tmp_path, tests):
 
 
 def wrong(found):
-    return {
-        name: text
-        for name, text in found.items()
-        if text != "equal" and DIFFERENT.get(name.split("[")[0], "none") not in name
-    }
+    return {name: text for name, text in found.items() if text != "equal" and not accepted(name, text)}
+
+
+def accepted(name, text) -> bool:
+    """Whether a kernel is one of ``DIFFERENT``, and differs in the last place at most."""
+    dtype = re.search("float(32|64)", name).group()
+    distance = re.fullmatch(r"differs in argument .* by (\S+)", text)
+    known = dtype in DIFFERENT.get(name.split("[")[0], ())
+    return known and distance is not None and float(distance.group(1)) <= LAST_PLACE[dtype]
 
 
 def test_a_share_of_the_kernels(tmp_path):
