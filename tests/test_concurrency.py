@@ -200,7 +200,7 @@ def test_tracing_in_training_mode_concerns_no_other_thread():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a fork while there are threads
 def test_a_copy_of_the_process_finds_no_lock_taken():
-    from numba.core.compiler_lock import global_compiler_lock
+    from jitnet.kernels.cpu.runtime.dispatchers import global_compiler_lock  # which tells of it, where Numba is used
 
     for lock in (global_compiler_lock, locks.building):
         holding, go_on = threading.Event(), threading.Event()
