@@ -348,7 +348,7 @@ def inspect(options) -> int:
     """Print a kernel: its Python, LLVM's intermediate code or the machine's instructions."""
     from importlib import import_module
 
-    from jitnet.kernels.compiler import machine, translate
+    from jitnet.kernels.compiler import TranslationError, machine, translate
     from jitnet.kernels.cpu.runtime import processor
     from jitnet.kernels.cpu.runtime.jit import Function, kernel_source
 
@@ -371,7 +371,10 @@ def inspect(options) -> int:
             f"{options.kernel} takes {', '.join(parameters)}: give the type of each, float32[:,:] for an array with "
             f"two axes, int64, float64 or bool for a number. Received: {' '.join(options.types) or 'no types'}"
         )
-    translation, target = translate(kernel, tuple(map(_kernel_type, options.types))), processor.machine()
+    try:
+        translation, target = translate(kernel, tuple(map(_kernel_type, options.types))), processor.machine()
+    except TranslationError as error:
+        raise ValueError(f"{options.kernel} does not take these types: {error}") from None
     module = machine.optimised(translation, target)
     print(machine.target_machine(target, 3).emit_assembly(module) if options.asm else module)
     return 0

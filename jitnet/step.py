@@ -61,7 +61,7 @@ class Step:
         self.layout = gradient_layout(self.trainable, storage_names)
         signature = Signature(
             title, data, storage_names, self.layout, self.slots, [state.iterations for state in self.states],
-            constants, self.hyperparameters, bool(self.trainable), self.gathered,
+            constants, self.hyperparameters, self.gathered,
         )  # fmt: skip
         if fuse:
             target.rewrite(self.program)

@@ -386,6 +386,7 @@ def test_inspect(capsys):
         (["os.system"], "named by its file in kernels/cpu and its function"),
         (["dense.dense_forward", "float32[:]", "--asm"], "takes x, kernel, y: give the type of each"),
         (["elementwise.relu_forward", "float32[:]", "list", "--asm"], "Received: 'list'"),
+        (["elementwise.relu_forward", "float32", "float32", "--asm"], "relu_forward does not take these types: "),
     ):
         assert main(["inspect", *arguments]) == 2
         assert expected in capsys.readouterr().err

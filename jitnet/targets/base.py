@@ -24,7 +24,7 @@ class Signature:
     constants: {Constant: byte offset in the argument ``constants``}.
     hyperparameters: run-time scalars, in the order of the argument ``hyperparameters``.
     layout: of the trainable variables in flat arrays.
-    trains: whether there are gradients of variables; gathered: whether ``order`` says which samples make the batch.
+    gathered: whether ``order`` says which samples make the batch.
     """
 
     title: str
@@ -35,7 +35,6 @@ class Signature:
     iterations: list[str] = field(default_factory=list)
     constants: dict = field(default_factory=dict)
     hyperparameters: list[str] = field(default_factory=list)
-    trains: bool = False
     gathered: bool = False
 
 

@@ -96,10 +96,9 @@ def _at_once(function):
     return getattr(function, "_cfn", function)
 
 
-def _run_passes(module, machine, level: int, vectorize: bool) -> None:
+def _run_passes(module, machine, level: int) -> None:
     options = llvm.PipelineTuningOptions(speed_level=level)
-    options.loop_vectorization = vectorize
-    options.slp_vectorization = False
+    options.loop_vectorization, options.slp_vectorization = True, False
     builder = llvm.PassBuilder(target_machine(machine, 3), options)
     manager = builder.getModulePassManager()
     _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, module, builder)
@@ -145,14 +144,14 @@ def _optimise(text, called, name, machine, level, context) -> llvm.ModuleRef:
         if not function.is_declaration and function.name != name:
             function.linkage = "internal"
     if level:
-        _run_passes(module, machine, level, True)
+        _run_passes(module, machine, level)
     return module
 
 
 def object_of(text: str, machine: Machine, level: int = 3) -> bytes:
     """The object file of a module's text."""
     module = parsed(text, machine)
-    _run_passes(module, machine, level, True)
+    _run_passes(module, machine, level)
     return _emitted(module, machine, level)
 
 

@@ -7,7 +7,6 @@ import json
 import sys
 import threading
 import weakref
-from concurrent.futures import Future
 from typing import NamedTuple
 
 import llvmlite
@@ -71,7 +70,7 @@ def make(function, types, target: Machine, symbol=None) -> Object:
     Raises:
         TranslationError: the kernel does what the compiler doesn't know.
     """
-    return made_of(translation.translate(function, types, symbol, target.triple), target, 3)
+    return made_of(translation.translate(function, types, symbol), target, 3)
 
 
 def made_of(translated, target, level) -> Object:
@@ -89,10 +88,11 @@ def obtain(function, types, target: Machine, store=None, symbol=None) -> Object:
     store: ``read(name)`` gives bytes that were written under that name, or None; ``write(name, bytes)`` keeps them.
     """
     symbol = symbol or translation.symbol_of(function, types)
-    return _stored(symbol, target, store, lambda: make(function, types, target, symbol))
+    return stored(symbol, target, store, lambda: make(function, types, target, symbol))
 
 
-def _stored(symbol, target, store, make_it) -> Object:
+def stored(symbol: str, target: Machine, store, make_it) -> Object:
+    """What the store has under this symbol; otherwise it gets what ``make_it()`` gives."""
     name = file_name(symbol, target)
     content = None if store is None else store.read(name)
     if content is not None:
@@ -144,9 +144,9 @@ def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, 
     made, how many there are to make).
     """
     alive: dict[str, machine.Code] = {}
-    wanted: dict[str, Object | Future] = {}
+    wanted: dict[str, Object | None] = {}  # None: being made
     names: dict[str, str] = {}
-    making: list[Future] = []
+    making: list = []  # what gives each in the end
 
     def want(calls) -> None:
         for symbol, module, name, types in calls:
@@ -165,17 +165,17 @@ def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, 
             if module not in sys.modules:
                 prepare()
             function = python_function(getattr(importlib.import_module(module), name))
-            translated = translation.translate(function, types, symbol, target.triple)
-            wanted[symbol] = pool.submit(made_of, translated, target, 3)
-            making.append(wanted[symbol])
+            translated = translation.translate(function, types, symbol)
+            wanted[symbol] = None
+            making.append(pool.submit(made_of, translated, target, 3))
             want(_calls_of(translated))
 
     with _Threads(threads) as pool:
         want(found.calls)
-        for number, future in enumerate(making):
+        for number, result in enumerate(making):
             if tell is not None:
                 tell(number, len(making))
-            made = future.result()
+            made = result()
             if store is not None:
                 store.write(file_name(made.symbol, target), made.encoded())
             wanted[made.symbol] = made
@@ -199,16 +199,16 @@ class _Threads:
     def __init__(self, count: int):
         self._count, self._pool = count, None
 
-    def submit(self, function, *arguments) -> Future:
+    def submit(self, function, *arguments):
+        """What gives the result of ``function`` in the end."""
         if self._count > 1:
             if self._pool is None:
                 from concurrent.futures import ThreadPoolExecutor
 
                 self._pool = ThreadPoolExecutor(self._count)
-            return self._pool.submit(function, *arguments)
-        done = Future()
-        done.set_result(function(*arguments))
-        return done
+            return self._pool.submit(function, *arguments).result
+        done = function(*arguments)
+        return lambda: done
 
     def __enter__(self):
         return self

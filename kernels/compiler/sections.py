@@ -22,9 +22,10 @@ _SLOTS = ("ptr", "i64", "double")
 
 @dataclass
 class StepTranslation(Translation):
-    """LLVM's text of a step: ``symbol`` takes a record."""
+    """LLVM's text of a step: ``symbol`` takes a record.  triple: of the system that it is for."""
 
-    sections: dict = field(default_factory=dict)  # (function, forms) -> name
+    triple: str = ""
+    sections: dict = field(default_factory=dict)  # (function, forms) or ("run", name of a function) -> name
     module: Module = field(default_factory=Module)
 
 
@@ -139,8 +140,8 @@ class Section(Function):
         name = _section(self.translation, python, (number, number, *forms))
         run = f"run.{name}"
         types_ = [type_ for form in forms for type_ in part_types(form)]
-        if run not in self.translation.sections.values():
-            self.translation.sections[run] = run
+        if ("run", name) not in self.translation.sections:
+            self.translation.sections["run", name] = run
             lines, given = loads(types_, HEADER)
             given = ", ".join(["i64 %chunk", "i64 %chunks", *([given] if given else [])])
             lines = [*lines, f"%status = call i32 @{name}({given})", "ret i32 %status"]
@@ -165,6 +166,3 @@ def step_symbol(source: str, name: str, types_, objects, compiler: bytes) -> str
     """The symbol of a step's function: a hash of its module's source, of its arguments and of the compiler."""
     digest = hashlib.sha256(compiler + source.encode() + repr((name, types_, objects)).encode())
     return f"{name}_{digest.hexdigest()[:24]}"
-
-
-__all__ = ["HEADER", "PARALLEL", "StepTranslation", "step_symbol", "translate_step"]

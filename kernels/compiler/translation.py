@@ -30,7 +30,6 @@ class Translation:
     called_parts: tuple = ()
     calls: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
-    triple: str = "x86_64"
     made: dict = field(default_factory=dict)  # (function, forms, fast) -> the part
 
 
@@ -55,14 +54,14 @@ def signature(types_) -> list[str]:
     return ["ptr"] * len(arrays) + ["i64"] * sum(array.axes for array in arrays) + numbers
 
 
-def translate(kernel, types_, symbol=None, triple="x86_64") -> Translation:
-    """Translate a kernel for arguments of these types.  triple: of the system that it is for.
+def translate(kernel, types_, symbol=None) -> Translation:
+    """Translate a kernel for arguments of these types.
 
     Raises:
         TranslationError: the kernel does what the compiler doesn't know.
     """
     function = python_function(kernel)
-    translation = Translation(symbol or symbol_of(function, types_), triple=triple)
+    translation = Translation(symbol or symbol_of(function, types_))
     writer = Function(translation)
     pointers, dimensions, numbers = [], [], []
 

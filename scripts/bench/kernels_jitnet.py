@@ -78,14 +78,7 @@ def _bound(text, called, values, count):
     function = written(scope["run"], source)
     identity = source + source_hash(called.py_func).hex()
     entry = native.entry("run", lambda: function, identity, list(values), list(map(type_of, values.values())))
-    record = entry.record(values)
-    address = record.ctypes.data
-
-    def call():
-        entry.run(address)
-
-    call.kept = record, values
-    return call
+    return native.Bound(entry, values)
 
 
 def _haloed(images, left, right):

@@ -77,7 +77,7 @@ class StepRunner(Runner):
     def entry(self, name: str, arguments: list, before=(), objects: tuple = ()):
         """A function of the step by jitnet's own compiler; None where Numba compiles the step.
 
-        before: (name, value) of arguments that come before ``arguments``.
+        before: {name: value} of arguments that come before ``arguments``.
         objects: names of arrays of which the record has the address of NumPy's object.
         """
         key = name, objects
@@ -100,6 +100,12 @@ class StepRunner(Runner):
         except TranslationError as error:
             native.note_fallback(error)
             return None
+
+    def bound(self, entry, arguments: list, before=()):
+        """An entry with its arguments, see ``entry``."""
+        from ...kernels.cpu.runtime.native import Bound
+
+        return Bound(entry, {**dict(before), **dict(zip(self.source.arguments, arguments, strict=True))})
 
     def _python(self, name: str):
         """A function of the step as Python."""
@@ -207,7 +213,9 @@ class StepRunner(Runner):
             raise
 
     def explain(self, error: Exception) -> None:
-        """Note at an exception that compiled code raised which kernel it was."""
+        """Note at an exception that Numba's code raised which kernel it was; our own compiler's has its note."""
+        if not (self._compiled or self.by_section):
+            return
         from ...kernels.cpu.runtime.dispatchers import raised_by
 
         name = raised_by()
@@ -230,7 +238,7 @@ class StepRun(Run):
 
     def __init__(self, runner: StepRunner, arguments: list):
         self._runner, self._arguments = runner, arguments
-        self._record = None
+        self._bound = None
 
     def once(self, **changed) -> None:
         runner = self._runner
@@ -243,24 +251,24 @@ class StepRun(Run):
                 runner.compile(self._arguments)
             runner.module.step(*self._arguments)
             return
-        if self._record is None:
-            self._record = entry.record(dict(zip(runner.source.arguments, self._arguments, strict=True)))
+        if self._bound is None:
+            self._bound = runner.bound(entry, self._arguments)
         else:
             for name, value in changed.items():
-                entry.put(self._record, name, value)
-        entry(self._record)
+                self._bound.put(name, value)
+        self._bound()
 
     def many(self, count: int, steps_per_result: int) -> None:
         runner, arguments = self._runner, self._arguments
         place = runner.places["results"]
         arguments[place] = np.atleast_2d(arguments[place])
         before = {"count": count, "steps_per_result": steps_per_result}
-        entry = runner.entry("run_steps", arguments, before.items())
+        entry = runner.entry("run_steps", arguments, before)
         if entry is None:
             runner.compile(arguments)
             runner.module.run_steps(*before.values(), *arguments)
         else:
-            entry(entry.record({**before, **dict(zip(runner.source.arguments, arguments, strict=True))}))
+            runner.bound(entry, arguments, before)()
 
 
 class QuickCall:
@@ -304,15 +312,13 @@ class QuickCall:
                 function(*before, x, result, *after)
 
         else:
-            record = entry.record(dict(zip(runner.source.arguments, arguments, strict=True)))
-            places = memoryview(record)
+            bound = runner.bound(entry, arguments)
+            places, run = bound.places, entry.run
             inside, outside = entry.places["x"], entry.places["predictions"]
-            address, run = record.ctypes.data, entry.run
 
             def call(x, result):
                 places[inside], places[outside] = id(x), id(result)
-                run(address)
+                run(bound.address)
 
-            call.kept = arguments  # of which the record has addresses
         workspace.bound[self._batch] = call
         return call

@@ -104,7 +104,7 @@ def arguments_of(schedule: Schedule, signature: Signature) -> list[str]:
     parts = ["parts"] if any(section.count == "parts" for section in schedule.sections) else []
     names = ["batch", "chunks", "blocks", *parts, "threads", "update_threads", *signature.data]
     names += [*signature.storages.values(), *signature.slots]
-    names += ["gradients", "chunk_gradients"] if signature.trains else []
+    names += ["gradients", "chunk_gradients"] if signature.layout.offsets else []
     names += ["arena"] + (["constants"] if signature.constants else [])
     names += ["hyperparameters"] if signature.hyperparameters else []
     return [*names, *signature.iterations, "seed", "t", "results"]

@@ -3,9 +3,9 @@
 from llvmlite import ir
 
 from ...compiler import intrinsic
+from ...compiler.calls import SCRATCH
 from .lazily import numba
 
-SCRATCH = 256  # elements of ``scratch``: 1 or 2 KiB, of which a kernel takes a few (a guess: not measured)
 _INT = ir.IntType(64)
 
 

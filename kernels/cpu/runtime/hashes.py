@@ -15,8 +15,9 @@ from .vectors import vector_target
 _FOLDER = Path(__file__).parent.parent  # of the kernels
 _SHARED = (
     "runtime/arrays.py", "runtime/dispatchers.py", "runtime/exceptions.py", "runtime/jit.py", "runtime/lazily.py",
-    "runtime/machine_code.py", "runtime/parallel.py", "runtime/rows.py", "runtime/vector_math.py",
-    "runtime/windows.py", "elementwise.py",
+    "runtime/machine_code.py", "runtime/parallel.py", "runtime/pool.py", "runtime/rows.py", "runtime/vector_math.py",
+    "runtime/windows.py", "elementwise.py", "../compiler/calls.py", "../compiler/emitter.py",
+    "../compiler/intrinsics.py", "../compiler/sections.py",
 )  # fmt: skip
 
 

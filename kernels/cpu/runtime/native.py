@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import compiler as ours
 from ...compiler import machine, sections, sources
-from ...compiler.objects import Object, called_by, error_of, file_name, load, made_of
+from ...compiler.objects import called_by, error_of, load, made_of, stored
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
 from . import cache, pool, processor
@@ -67,53 +67,56 @@ def _made(function, types_):
         names = [f"a{i}" for i in range(len(types_))]
         source = sources.source_hash(python).hex()
         made = entry(python.__name__, lambda: python, source, names, list(types_))
-        return lambda *arguments: made(made.record(dict(zip(names, arguments, strict=True))))
+        return lambda *arguments: Bound(made, dict(zip(names, arguments, strict=True)))()
     except TranslationError as error:
         note_fallback(error)
         return None
 
 
 class Entry:
-    """A function of a step, called with a record of its arguments.
-
-    places: {argument: its first place in the record}.
-    """
+    """A function of a step, called with a record of its arguments."""
 
     def __init__(self, code: machine.Code, names: list[str], types_: list):
         self._code = code  # lives as long as this
         self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(code.address)
-        self.places, self._types, size = {}, dict(zip(names, types_, strict=True)), 0
-        for name, type_ in self._types.items():
-            self.places[name] = size
-            size += 1 + type_.axes if isinstance(type_, ArrayType) else 1
-        self._size = size
-
-    def record(self, arguments: dict) -> np.ndarray:
-        """A record of these arguments, by name."""
-        record = np.zeros(self._size, np.int64)
-        for name, value in arguments.items():
-            self.put(record, name, value)
-        return record
-
-    def put(self, record: np.ndarray, name: str, value) -> None:
-        """Enter one argument."""
-        place, type_ = self.places[name], self._types[name]
-        if isinstance(type_, ArrayType):
-            record[place] = value.__array_interface__["data"][0]
-            record[place + 1 : place + 1 + type_.axes] = value.shape
-        elif type_ == "float64":
-            record[place : place + 1].view(np.float64)[0] = value
-        else:
-            record[place] = value
-
-    def __call__(self, record: np.ndarray) -> None:
-        """Run it.  Raises what a kernel raised."""
-        self.run(record.ctypes.data)
+        self.places, self.types, self.size = {}, dict(zip(names, types_, strict=True)), 0
+        for name, type_ in self.types.items():
+            self.places[name] = self.size
+            self.size += 1 + type_.axes if isinstance(type_, ArrayType) else 1
 
     def run(self, address: int) -> None:
-        """Run it on the record at this address."""
+        """Run it on the record at this address.  Raises what a kernel raised."""
         if status := self._call(address):
             raise error_of(status)
+
+
+class Bound:
+    """A function of a step with a record of its arguments, which live as long as this.
+
+    places: the record, of 8 bytes each, and ``entry.places`` says where an argument begins.
+    """
+
+    def __init__(self, entry: Entry, arguments: dict):
+        self.entry, self._kept = entry, {}
+        self._record = np.zeros(entry.size, np.int64)
+        self.places, self.address = memoryview(self._record), self._record.ctypes.data
+        for name, value in arguments.items():
+            self.put(name, value)
+
+    def put(self, name: str, value) -> None:
+        """Enter one argument."""
+        self._kept[name] = value
+        place, type_ = self.entry.places[name], self.entry.types[name]
+        if isinstance(type_, ArrayType):
+            self.places[place] = value.__array_interface__["data"][0]
+            self._record[place + 1 : place + 1 + type_.axes] = value.shape
+        elif type_ == "float64":
+            self._record[place : place + 1].view(np.float64)[0] = value
+        else:
+            self._record[place] = value
+
+    def __call__(self) -> None:
+        self.entry.run(self.address)
 
 
 def entry(name: str, function, source: str, names: list[str], types_: list, objects=(), tell=None) -> Entry:
@@ -126,12 +129,11 @@ def entry(name: str, function, source: str, names: list[str], types_: list, obje
     target = processor.machine()
     objects_at = tuple(map(names.index, objects))
     symbol = sections.step_symbol(source, name, types_, objects_at, sources.compiler_hash())
-    content = cache.read(file_name(symbol, target))
-    if content is None:
-        found = made_of(sections.translate_step(function(), types_, symbol, target.triple, objects_at), target, 0)
-        cache.write(file_name(symbol, target), found.encoded())
-    else:
-        found = Object.decoded(content)
+
+    def make():
+        return made_of(sections.translate_step(function(), types_, symbol, target.triple, objects_at), target, 0)
+
+    found = stored(symbol, target, cache, make)
     pool.load()
     called = called_by(found, target, cache, function, get_num_threads(), tell)
     return Entry(load(found, name, target, called), names, types_)

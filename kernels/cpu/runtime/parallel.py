@@ -5,14 +5,13 @@ import platform
 from llvmlite import ir
 
 from ...compiler import intrinsic
+from ...compiler.sections import DENORMALS_ARE_ZERO, FLUSH_TO_ZERO
 from . import pool
 from .lazily import numba
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
-_FLUSH_TO_ZERO, _DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the MXCSR register
 _POINTER = ir.PointerType()
-_WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
 
 
 def _flush_denormals(builder):
@@ -25,7 +24,7 @@ def _flush_denormals(builder):
     load = numba.core.cgutils.get_or_insert_function(builder.module, control_type, "llvm.x86.sse.ldmxcsr")
     builder.call(store, [slot])
     before = builder.load(slot)
-    builder.store(builder.or_(before, _INT32(_FLUSH_TO_ZERO | _DENORMALS_ARE_ZERO)), slot)
+    builder.store(builder.or_(before, _INT32(FLUSH_TO_ZERO | DENORMALS_ARE_ZERO)), slot)
     builder.call(load, [slot])
 
     def restore():
@@ -73,7 +72,7 @@ def _work_function(context, module, descriptor, call_signature, record_type):
     name = f"chunks_of_{descriptor.mangled_name}"
     if name in module.globals:
         return module.globals[name]
-    outlined = ir.Function(module, _WORK, name)
+    outlined = ir.Function(module, pool.WORK, name)
     outlined.linkage = "internal"
     inner = ir.IRBuilder(outlined.append_basic_block("entry"))
     restore = _flush_denormals(inner)

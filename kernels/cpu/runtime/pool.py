@@ -14,14 +14,14 @@ import numpy as np
 from llvmlite import ir
 
 from ...compiler import machine, sections
-from ...compiler.objects import file_name
+from ...compiler.objects import Object, stored
 from ...compiler.sources import compiler_hash
 from . import cache, processor
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
 _POINTER = ir.PointerType()
-_WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
+WORK = ir.FunctionType(ir.VoidType(), [_INT, _POINTER])  # (number of the worker, record)
 COUNTER_DISTANCE = 8  # in elements: every counter has a cache line of its own
 LAUNCH = "jitnet_launch"
 LAUNCH_TYPE = ir.FunctionType(ir.VoidType(), [_POINTER, _POINTER, _INT])
@@ -36,7 +36,7 @@ _STATE_SIZE = 32
 _OPEN = 1 << 31
 # turns of a waiting loop, of some 20 ns each, before other threads get the core: the caller soon lets the worker go on
 # that it waits for; a worker keeps its place on its core as long as regions follow each other closely
-_CALLER_TURNS, _WORKER_TURNS = 2000, 50000
+_CALLER_TURNS, WORKER_TURNS = 2000, 50000
 _PATIENCE = 52000  # turns after which a worker that nobody uses falls asleep
 
 _memory = np.zeros(_STATE_SIZE + 8, np.int64)
@@ -91,8 +91,8 @@ class _Pool:
 
 
 def _call(builder, address, arguments):
-    """Call the ``_WORK`` at an address."""
-    builder.call(builder.inttoptr(address, _WORK.as_pointer()), arguments)
+    """Call the ``WORK`` at an address."""
+    builder.call(builder.inttoptr(address, WORK.as_pointer()), arguments)
 
 
 def _write_launch(module) -> None:
@@ -167,7 +167,7 @@ def _write_serve(module) -> None:
     builder.position_at_end(idle)
     turn = builder.add(builder.load(turns), _INT(1))
     builder.store(turn, turns)
-    pool.wait_a_little(turn, _WORKER_TURNS)
+    pool.wait_a_little(turn, WORKER_TURNS)
     stop = builder.icmp_signed("!=", pool.load(STOP), _INT(0))
     builder.cbranch(stop, leave, rest)
 
@@ -291,14 +291,14 @@ def load() -> dict[str, int]:
     """The addresses of the functions, by their symbols, which compiled code finds from now on."""
     host = processor.machine()
     written_by = (Path(__file__).read_bytes(), compiler_hash(), platform.machine(), platform.system())
-    name = file_name(f"pool_{hashlib.sha256(repr(written_by).encode()).hexdigest()[:24]}", host)
-    content = cache.read(name)
-    if content is None:
+    name = f"pool_{hashlib.sha256(repr(written_by).encode()).hexdigest()[:24]}"
+
+    def make():
         module = ir.Module("pool")
         _write_launch(module)
         _write_serve(module)
-        content = machine.object_of(f"{module}\n{_parallel_text()}", host)
-        cache.write(name, content)
-    code = machine.Code(content, LAUNCH, host)
+        return Object(name, machine.object_of(f"{module}\n{_parallel_text()}", host), {}, [])
+
+    code = machine.Code(stored(name, host, cache, make).code, LAUNCH, host)
     _loaded.append(code)
     return {symbol: code.publish(symbol) for symbol in (LAUNCH, SERVE, sections.PARALLEL)}
