@@ -53,6 +53,9 @@ class Step:
         storage_names = self._name_storages(storages)
         fixed = {name: storages[key] for key, name in storage_names.items()}
         self.storages = dict(fixed)  # the flat arrays of variables, by their names in the source
+        changes = {id(v.storage): v.changes for v in self.variables}
+        written = {root.source for call in self.program.calls for root in call.writes if root.kind == "variable"}
+        self._changed = list({id(v.storage): v.changes for v in written}.values())  # by each run
         constants: dict = {}
         if built.constants:
             fixed["constants"], constants = pack_constants(built.constants, target.zeros)
@@ -68,7 +71,7 @@ class Step:
         together = (True if fuse else None) if regions is None else regions
         self.schedule = target.schedule(self.program, self.layout, together)
         self._source = target.write(self.schedule, signature)
-        self.runner = target.load(self._source, fixed)
+        self.runner = target.load(self._source, fixed, {name: changes[key] for key, name in storage_names.items()})
         self.target = target
         self.seconds_per_step = 0.01  # a guess before the first run, so that a run returns often enough
 
@@ -112,11 +115,15 @@ class Step:
         """
         arrays = {**self._states_of_optimizers(), **arrays}
         arrays["hyperparameters"] = self.hyperparameter_table(arrays["t"], count, iteration)
-        with self.runner.running(batch, compiled, arrays) as run:
-            if compiled and self.gathered:
-                run.many(count, steps_per_result or count)
-            else:
-                self._run_one_by_one(run, batch, count, arrays)
+        try:
+            with self.runner.running(batch, compiled, arrays) as run:
+                if compiled and self.gathered:
+                    run.many(count, steps_per_result or count)
+                else:
+                    self._run_one_by_one(run, batch, count, arrays)
+        finally:
+            for changes in self._changed:
+                changes.note()
 
     def _states_of_optimizers(self) -> dict:
         """Slots and counts of steps by their arguments' names; another step may have moved them."""
@@ -146,8 +153,8 @@ class Step:
                 run.once(t=first + i, **changed)
             except BaseException:  # Ctrl-C among them: moving statistics belong to the steps that are counted
                 if states and self.optimizer.iterations == counted:
-                    for copy, value in zip(before, states, strict=True):
-                        np.copyto(value, copy)
+                    for variable, copy in zip(self._states, before, strict=True):
+                        variable.assign(copy)
                 raise
 
     def hyperparameter_table(self, first: int, count: int, iteration: int = 0) -> np.ndarray:

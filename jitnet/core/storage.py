@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .values import ITEMSIZE
+from .values import ITEMSIZE, Changes
 
 ALIGNMENT = 64  # bytes: where a variable may start; a cache line, and the widest vector of a CPU
 
@@ -31,10 +31,10 @@ def pack(variables, zeros) -> None:
         group = [v for v in variables if v.storage is None and v.trainable == trainable]
         for dtype in sorted({v.dtype for v in group}):
             members = [v for v in group if v.dtype == dtype]
-            storage = zeros(sum(map(padded_elements, members)), dtype)
+            storage, changes = zeros(sum(map(padded_elements, members)), dtype), Changes()
             offset = 0
             for variable in members:
-                variable.move(storage, offset)
+                variable.move(storage, offset, changes)
                 offset += padded_elements(variable)
 
 

@@ -4,6 +4,7 @@ A symbolic tensor whose first axis is the batch has ``shape[0] is None``: one gr
 every batch size.  Tensors without a batch axis (a penalty, a normalised weight) have an ordinary shape.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -115,16 +116,33 @@ class Constant(_Operators, Value):
         return f"<Constant shape={self.shape}, dtype={self.dtype}>"
 
 
+class Changes:
+    """A number that is another one after each change of some variables: what is made of them knows by it.
+
+    memory: the number, as compiled code reads it; number: the same for Python, which reads ``number[0]``.
+    """
+
+    _numbers = itertools.count(1)  # taken by several threads at once, none twice
+
+    def __init__(self):
+        self.memory = np.zeros(1, np.int64)
+        self.number = memoryview(self.memory)
+
+    def note(self) -> None:
+        """Say that the variables have changed: after they have."""
+        self.number[0] = next(self._numbers)
+
+
 class Variable(_Operators, Value):
     """A weight or a state: a NumPy array with a name.
 
-    ``value`` is a view of the memory that steps read and write; assigning to it writes there, as ``assign`` does.  Once
-    a plan was made that memory is part of one flat storage array, so that the optimizer updates all parameters in one
-    pass.  A copy, also a pickled one, has memory of its own.
+    ``value`` is a view of the memory that steps read and write, only to be read; assigning to it writes there, as
+    ``assign`` does.  Once a plan was made that memory is part of one flat storage array, so that the optimizer updates
+    all parameters in one pass.  A copy, also a pickled one, has memory of its own.
     """
 
     def __init__(self, value, name="variable", trainable=True, regularizer=None):
-        self._value = np.array(value, order="C")
+        self._live_in(np.array(value, order="C"))
         self.shape = self._value.shape
         self.dtype = str(self._value.dtype)
         self.name = name
@@ -133,6 +151,7 @@ class Variable(_Operators, Value):
         self.regularizer = regularizer
         self.storage = None  # the flat array that ``value`` is a view of
         self.storage_offset = 0  # in elements
+        self.changes = None  # of that array
 
     @property
     def batched(self) -> bool:
@@ -144,18 +163,24 @@ class Variable(_Operators, Value):
 
     @property
     def value(self) -> np.ndarray:
-        """The current value, not a copy."""
-        return self._value
+        """The current value, not a copy: what it shows changes with it.  Only ``assign`` writes there."""
+        return self._seen
 
     @value.setter
     def value(self, value) -> None:
         self.assign(value)
 
-    def move(self, storage: np.ndarray, offset: int) -> None:
+    def _live_in(self, memory: np.ndarray) -> None:
+        self._value = memory
+        self._seen = memory.view()  # what is made of weights would not learn of a write through it
+        self._seen.flags.writeable = False
+
+    def move(self, storage: np.ndarray, offset: int, changes: Changes) -> None:
         """Let the value live in ``storage``, a flat array, from element ``offset`` on."""
         view = storage[offset : offset + self.size].reshape(self.shape)
         view[...] = self._value
-        self._value, self.storage, self.storage_offset = view, storage, offset
+        self._live_in(view)
+        self.storage, self.storage_offset, self.changes = storage, offset, changes
 
     def numpy(self) -> np.ndarray:
         """A copy of the current value."""
@@ -175,9 +200,16 @@ class Variable(_Operators, Value):
         if value.shape != self.shape:
             raise ValueError(f"Variable {self.name!r} has shape {self.shape}. Received: shape={value.shape}")
         self._value[...] = value
+        if self.changes is not None:
+            self.changes.note()
 
     def __getstate__(self) -> dict:
-        return {**vars(self), "_value": self.numpy(), "storage": None, "storage_offset": 0}
+        kept = {name: value for name, value in vars(self).items() if name != "_seen"}
+        return {**kept, "_value": self.numpy(), "storage": None, "storage_offset": 0, "changes": None}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._live_in(self._value)
 
     def __repr__(self):
         return f"<Variable {self.name}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.program import Call, Program
 from ..core.storage import Layout
+from ..core.values import Changes
 
 
 @dataclass
@@ -130,8 +131,11 @@ class Target:
         """The step as source."""
         raise NotImplementedError
 
-    def load(self, source: Source, fixed: dict[str, np.ndarray]) -> Runner:
-        """What runs it; fixed: the arguments that are the same in every run, by name."""
+    def load(self, source: Source, fixed: dict[str, np.ndarray], changes: dict[str, Changes]) -> Runner:
+        """What runs it.
+
+        fixed: the arguments that are the same in every run, by name; changes: of the variables in them, by name.
+        """
         raise NotImplementedError
 
     def zeros(self, count: int, dtype) -> np.ndarray:

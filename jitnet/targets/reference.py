@@ -69,7 +69,7 @@ class Reference(Target):
         lines = [signature.title, "", *(f"{call.opcode}({', '.join(call.arguments)})" for call in schedule.calls)]
         return Listing("\n".join(lines) + "\n", ["batch", *data, "seed", "t", "results"], self, schedule, signature)
 
-    def load(self, source: "Listing", fixed: dict) -> "Interpreter":
+    def load(self, source: "Listing", fixed: dict, changes: dict) -> "Interpreter":
         return Interpreter(source)
 
     def zeros(self, count: int, dtype) -> np.ndarray:

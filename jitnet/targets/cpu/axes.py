@@ -12,6 +12,11 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """Calls that each do a share, which they know themselves."""
+
+
+@dataclass(frozen=True)
 class Elements:
     """Neighbouring parameters, in blocks that start on a cache line."""
 

@@ -8,7 +8,8 @@ from ...kernels.cpu.runtime.generated import generated_module
 from ...kernels.literals import docstring, literal
 from ...kernels.literals import name as checked_name
 from ..base import Runner
-from .memory import Workspace
+from .memory import Workspace, aligned_zeros
+from .prepared import SHARES
 
 _given_out: dict = {}  # {(module of a step, digest): module}: they can be called for ever, as kernels can
 
@@ -22,10 +23,11 @@ def jitted(runner: Runner, batch: int, given: dict[str, tuple[str, tuple]], writ
     source = runner.source
     module = runner.module
     arrays = {name: np.zeros(shape, dtype) for name, (dtype, shape) in given.items()}
-    arguments = runner.bind(Workspace(), batch, (1, 1), {**values, **arrays})
+    prepared = {"prepared": aligned_zeros(runner.schedule.memory.prepared, np.uint8)}  # this state's own
+    arguments = runner.bind(Workspace(), batch, (1, 1), {**values, **arrays, **prepared})
     runner.compile(arguments)
     kept = [a for a in source.arguments if a not in given]
-    text = _source(module.__name__, source, given, written, kept)
+    text = _source(module.__name__, source, given, written, kept, len(runner.changes_of_prepared()))
     # Numba takes a global function for a constant: a caller may meet a state that is not this function's
     digest = hashlib.sha256(text.encode()).hexdigest()
     identity = int(digest[:15], 16)
@@ -34,10 +36,24 @@ def jitted(runner: Runner, batch: int, given: dict[str, tuple[str, tuple]], writ
         caller = generated_module(f"jitnet_jitted_{digest[:20]}", text.replace("IDENTITY", str(identity)))
         _given_out[module, digest] = caller
     state = (identity, *(arguments[runner.places[name]] for name in kept))
+    if source.prepare_text:
+        changes = runner.changes_of_prepared()
+        state += (np.full(len(changes), -1), *(c.memory for c in changes))
     return caller.predict, state
 
 
-def _source(step: str, source, given: dict, written: list[str], kept: list[str]) -> str:
+def _prepared(source, values: dict, place: int, changes: int) -> list[str]:
+    """Weights are prepared where they have changed: since ``state[place]``, by the numbers that come after it."""
+    arguments = {**values, "shares": str(SHARES), "threads": "1"}
+    pairs = [(f"state[{place}][{i}]", f"state[{place + 1 + i}][0]") for i in range(changes)]
+    return [
+        f"    if {' or '.join(f'{before} != {now}' for before, now in pairs)}:",
+        *(f"        {before} = {now}" for before, now in pairs),
+        f"        prepare({', '.join(arguments[name] for name in source.prepare_arguments)})",
+    ]
+
+
+def _source(step: str, source, given: dict, written: list[str], kept: list[str], changes: int) -> str:
     decorator = "compile_uncached as compile_function" if source.functions else "compile_function"
     dtypes = sorted({checked_name(dtype) for dtype, _ in given.values()})
     lines = [
@@ -46,7 +62,7 @@ def _source(step: str, source, given: dict, written: list[str], kept: list[str])
         "",
         "from jitnet.kernels.cpu.runtime.callers import expect_input, expect_output",
         f"from jitnet.kernels.cpu.runtime.jit import {decorator}",
-        f"from {checked_name(step)} import step_compiled",
+        f"from {checked_name(step)} import {'prepare, ' if source.prepare_text else ''}step_compiled",
         "",
         "",
         "@compile_function",
@@ -63,5 +79,7 @@ def _source(step: str, source, given: dict, written: list[str], kept: list[str])
             f'        raise ValueError("{name} has another shape than the {sizes} that the function was made for.")',
         ]
     values = {name: f"state[{number}]" for number, name in enumerate(kept, 1)}
+    if source.prepare_text:
+        lines += _prepared(source, values, len(kept) + 1, changes)
     call = ", ".join(values.get(name, name) for name in source.arguments)
     return "\n".join([*lines, f"    step_compiled({call})", ""])

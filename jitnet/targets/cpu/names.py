@@ -12,7 +12,7 @@ def name_sections(schedule: Schedule) -> None:
     """Name every section after its calls; none gets a name twice."""
     taken: set[str] = set(schedule.program.reserved)
     along_the_batch = [s for s in schedule.sections if isinstance(s.axis, Batch)]
-    for section in schedule.sections:
+    for section in [*schedule.preparing, *schedule.sections]:
         wanted = name = identifier(_name(section, schedule, len(along_the_batch) == 1))[:LONGEST]
         number = 1
         while name in taken:
@@ -24,6 +24,8 @@ def name_sections(schedule: Schedule) -> None:
 
 def _name(section: Section, schedule: Schedule, alone: bool) -> str:
     phases = list(dict.fromkeys(call.phase for call in section.calls))
+    if section in schedule.preparing:
+        return "prepare_weights"
     if schedule.regions is None:
         return "all_calls"
     if not schedule.regions and len(section.calls) == 1:

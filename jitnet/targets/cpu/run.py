@@ -6,11 +6,13 @@ import re
 import numpy as np
 
 from ...core.locks import building
+from ...core.values import Changes
 from ...kernels.cpu.runtime.threads import get_num_threads
 from ..base import Run, Runner
 from . import thresholds
 from .load import load
 from .memory import Workspace
+from .prepared import SHARES, PreparedWeights, shared_weights
 from .source import StepSource
 
 
@@ -18,15 +20,19 @@ class StepRunner(Runner):
     """Runs the functions of a step's module.
 
     fixed: arguments that are the same in every run: weights, states, constants.
+    changes: of the variables in them.
     free: workspaces that no thread is using.
+    weights: prepared copies of weights, shared with steps that prepare the same; None where the step needs none.
     """
 
-    def __init__(self, source: StepSource, fixed: dict[str, np.ndarray]):
+    def __init__(self, source: StepSource, fixed: dict[str, np.ndarray], changes: dict[str, Changes]):
         self.source = source
         self.schedule = source.schedule
         self.places = {name: i for i, name in enumerate(source.arguments)}
         self.free: list[Workspace] = []
         self._fixed = fixed
+        self._changes = changes
+        self.weights = self._prepared_weights() if source.prepare_text else None
         self._module = None
         self._compiled = False
         self._entries: dict = {}  # of jitnet's own compiler: {name of a function of the step: native.Entry}
@@ -93,7 +99,7 @@ class StepRunner(Runner):
 
         if native.compiler() == "numba" or self.source.functions:
             return None
-        names = [*before, *self.source.arguments]
+        names = self.source.prepare_arguments if name == "prepare" else [*before, *self.source.arguments]
         types = [type_of(value) for value in (*before.values(), *arguments)]
         try:
             return native.entry(name, lambda: self._python(name), self.source.text, names, types, objects, self.tell)
@@ -131,6 +137,7 @@ class StepRunner(Runner):
         # those of one step
         scope |= {name: np.zeros(1) for name in ("hyperparameters", "results")}
         scope |= dict.fromkeys(source.hyperparameters, 1.0)
+        scope["shares"] = SHARES
         # users' functions are not cached, nor what calls them
         kernel_calls = [call for call in source.kernel_calls if call[0] not in source.functions]
         precompile.compile_kernels(self.module, kernel_calls, scope)
@@ -172,11 +179,52 @@ class StepRunner(Runner):
         from ...kernels.cpu.runtime import workers
 
         threads = self.threads(batch, compiled)
-        with self.workspace() as workspace, self.explained():
+        with self.explained(), self._prepared() as prepared, self.workspace() as workspace:
+            arrays = {**arrays, **prepared}
             arguments = self.bind(workspace, batch, threads, arrays)
             run = StepRun(self, arguments)
             with workers.running(max(threads)):
                 yield run
+
+    # ---- prepared weights
+
+    def _prepared_weights(self) -> PreparedWeights:
+        source, schedule = self.source, self.schedule
+        kernels = tuple(k.source for name, k in sorted(source.generated.items()) if name in source.prepare_text)
+        read = [name for name in source.prepare_arguments if name in self._fixed]
+        key = source.prepare_text, kernels, schedule.memory.prepared, *(id(self._fixed[name]) for name in read)
+        return shared_weights(key, schedule.memory.prepared, [self._changes[n] for n in read if n in self._changes])
+
+    def changes_of_prepared(self) -> list[Changes]:
+        """Of the variables that ``prepare`` reads."""
+        return [self._changes[name] for name in self.source.prepare_arguments if name in self._changes]
+
+    def prepare(self, memory: np.ndarray) -> None:
+        """Write the prepared copies of the present weights."""
+        from ...kernels.cpu.runtime import workers
+        from ...kernels.cpu.runtime.native import Bound
+
+        threads = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
+        given = {**self._fixed, "prepared": memory, "shares": SHARES, "threads": threads}
+        given = {name: given[name] for name in self.source.prepare_arguments}
+        with workers.running(threads):
+            entry = self.entry("prepare", list(given.values()))
+            if entry is None:
+                self.module.prepare(*given.values())
+            else:
+                Bound(entry, given)()
+
+    @contextlib.contextmanager
+    def _prepared(self):
+        """The argument ``prepared`` by its name, unless the step needs none, for as long as a run reads it."""
+        if self.weights is None:
+            yield {}
+            return
+        made = self.weights.take(self.prepare)
+        try:
+            yield {"prepared": made.memory}
+        finally:
+            made.users.pop()
 
     def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
         quick = len(result) and self.work(len(result)) < thresholds.PARALLEL_WORK
@@ -282,12 +330,24 @@ class QuickCall:
         self._batch, self._output = len(result), (result.shape, result.dtype)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
+        weights = self._runner.weights
+        if weights is None:
+            return self._run(x, None)
+        made = weights.take(self._runner.prepare)
+        try:
+            return self._run(x, made.memory)
+        finally:
+            made.users.pop()
+
+    def _run(self, x: np.ndarray, prepared) -> np.ndarray:
         try:
             workspace = self._free.pop()
         except IndexError:
             workspace = Workspace()
         try:
-            call = workspace.bound.get(self._batch) or self._bind(workspace, x)
+            call, bound_to = workspace.bound.get(self._batch) or self._bind(workspace, x, prepared)
+            if bound_to is not prepared:
+                call, _ = self._bind(workspace, x, prepared)
             result = np.empty(*self._output)
             call(x, result)
         except Exception as error:
@@ -297,11 +357,12 @@ class QuickCall:
             self._free.append(workspace)
         return result
 
-    def _bind(self, workspace: Workspace, x: np.ndarray):
-        """A function of the input and the output."""
+    def _bind(self, workspace: Workspace, x: np.ndarray, prepared):
+        """(function of the input and the output, the prepared weights that it reads)."""
         runner = self._runner
         given = {"x": x, "predictions": np.empty(*self._output)}
-        arguments = runner.bind(workspace, self._batch, (1, 1), {**self._values, **given})
+        values = {**self._values, **given, "prepared": prepared}
+        arguments = runner.bind(workspace, self._batch, (1, 1), values)
         entry = runner.entry("step", arguments, objects=tuple(given))
         if entry is None:
             runner.compile(arguments)
@@ -320,5 +381,5 @@ class QuickCall:
                 places[inside], places[outside] = id(x), id(result)
                 run(bound.address)
 
-        workspace.bound[self._batch] = call
-        return call
+        workspace.bound[self._batch] = call, prepared
+        return call, prepared

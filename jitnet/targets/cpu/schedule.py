@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from ...core.errors import invalid
 from ...core.liveness import lifetimes, place
-from ...core.program import Batch, Buffer, Call, Loop, Program, Scalar, calls_of
+from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
 from . import thresholds
-from .axes import Rows
+from .axes import Rows, Shares
 from .parameters import Flat
+from .prepared import HOISTED
 
 
 @dataclass
@@ -126,6 +127,7 @@ class Memory:
     """
 
     offsets: dict[Buffer, int] = field(default_factory=dict)
+    prepared: int = 0  # bytes of the argument ``prepared``
     whole: int = 0  # bytes
     in_one_piece: int = 0  # bytes per sample
     partial: int = 0  # bytes per chunk
@@ -136,15 +138,23 @@ class Memory:
         return self.whole + (self.in_one_piece + self.batch) * batch + (self.partial + self.batch) * chunks
 
 
-def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
+def plan_memory(sections: list[Section], reuse: bool = True, preparing: list[Section] = ()) -> Memory:
     """Place every temporary of ``sections``; batch buffers share memory when their lifetimes don't overlap.
 
     A chunk runs its calls in order in its own part of the arena, so lifetimes are counted in calls.
+
+    preparing: sections that ran before; what they wrote has a place of its own, which outlives the run.
     """
     memory = Memory()
+    for root in lifetimes([item for section in preparing for item in section.items]):
+        if root.kind == "whole":
+            memory.offsets[root] = memory.prepared
+            memory.prepared += aligned(root.nbytes)
     items = [item for section in sections for item in section.items]
     shared = []
     for root in lifetimes(items):
+        if root in memory.offsets:
+            continue
         if root.kind == "whole":
             memory.offsets[root] = memory.whole
             memory.whole += aligned(root.nbytes)
@@ -168,6 +178,8 @@ class Schedule:
     """All that writing the source needs: sections, memory, gradient layout and the amount of work.
 
     regions: True: calls share sections; False: a section for each call; None: one section for all, in one chunk.
+
+    sections: of a run; preparing: of ``prepare``, which runs when weights have changed; prepared: what that writes.
     """
 
     def __init__(self, program: Program, layout: Layout | None = None, regions: bool | None = True):
@@ -177,12 +189,17 @@ class Schedule:
         self.flat = Flat(self.layout, program)
         self.sections: list[Section] = []
         for condition, blocks in itertools.groupby(program.blocks, key=lambda block: block.condition):
-            items = ([block] if block.calls and isinstance(block, Loop) else block.calls for block in blocks)
+            items = ([block] if block.calls and isinstance(block, Loop) else _of_a_run(block) for block in blocks)
             found = self._sections(list(itertools.chain.from_iterable(items)))
             for section in found:
                 section.condition = condition
             self.sections += found
-        self.memory = plan_memory(self.sections, reuse=bool(regions))
+        self.preparing = schedule([call for call in program.calls if HOISTED in call.attributes])
+        for section in self.preparing:
+            section.parts = [(Shares() if isinstance(axis, Batch) else axis, calls) for axis, calls in section.parts]
+            section.count = "shares"
+        self.prepared = {root for section in self.preparing for call in section.calls for root in call.writes}
+        self.memory = plan_memory(self.sections, bool(regions), self.preparing)
         calls = program.calls
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
@@ -219,6 +236,10 @@ class Schedule:
 
     def arena_bytes(self, batch: int) -> int:
         return self.memory.nbytes(batch, self.chunks(batch))
+
+
+def _of_a_run(block: Block) -> list[Call]:
+    return [call for call in block.calls if HOISTED not in call.attributes]
 
 
 def _count(axis) -> str:

@@ -26,10 +26,11 @@ RESERVED = (
     "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
+    "prepare", "prepared", "shares",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 _OPTIONAL = ("blocks", "parts", "update_threads", "constants", "seed", "t", "results")  # not every step needs them
-_COUNTS = ("chunks", "blocks", "parts", "threads", "update_threads")  # what launchers take besides
+_COUNTS = ("chunks", "blocks", "parts", "shares", "threads", "update_threads")  # what launchers take besides
 
 
 def _wrapped(prefix: str, names: list[str], suffix: str, indent: str) -> list[str]:
@@ -75,6 +76,7 @@ class StepSource(Source):
     kernels: {name in the source: (module, function)}; generated: specialised kernels; functions: users' own.
     kernel_calls: [(name, what decides the type of each argument)]; function_calls: [(name, argument names)] of the
         functions that the step calls.
+    prepare_text, prepare_arguments: of the function ``prepare`` and what it calls; empty where there is none.
     """
 
     schedule: Schedule
@@ -84,6 +86,8 @@ class StepSource(Source):
     functions: dict[str, object]
     kernel_calls: list[tuple]
     function_calls: list[tuple]
+    prepare_text: str
+    prepare_arguments: list[str]
 
     def kernel_source(self, name: str) -> str:
         """The source of a kernel; of a specialised one, of its whole module."""
@@ -105,7 +109,7 @@ def arguments_of(schedule: Schedule, signature: Signature) -> list[str]:
     names = ["batch", "chunks", "blocks", *parts, "threads", "update_threads", *signature.data]
     names += [*signature.storages.values(), *signature.slots]
     names += ["gradients", "chunk_gradients"] if signature.layout.offsets else []
-    names += ["arena"] + (["constants"] if signature.constants else [])
+    names += (["prepared"] if schedule.preparing else []) + ["arena"] + (["constants"] if signature.constants else [])
     names += ["hyperparameters"] if signature.hyperparameters else []
     return [*names, *signature.iterations, "seed", "t", "results"]
 
@@ -128,13 +132,14 @@ class StepWriter:
         self.function_calls: list[tuple] = []  # (name, argument names) of the functions that the step calls
         name_sections(schedule)
         own = [*schedule.program.reserved, *self.arguments, *self.hyperparameters]
-        for section in schedule.sections:
+        every = [*schedule.preparing, *schedule.sections]
+        for section in every:
             own += [section.name, f"{section.name}_chunk"]
         self._indices = {item.index for s in schedule.sections for item in s.items if isinstance(item, Loop)}
         own += sorted(self._indices)
         self._names: dict[str, object] = {name: name for name in own}  # name in the source -> what has it
         self._buffer_names: dict[Buffer, str] = {}
-        for section in schedule.sections:
+        for section in every:
             for call in section.calls:
                 self._kernel(call)  # before the buffers get their names
         self.kernel_names = set(self._names).difference(own)
@@ -166,7 +171,7 @@ class StepWriter:
         if buffer.kind == "argument":
             return checked_name(root.name), "0", shape
         if buffer.kind == "whole":
-            return "arena", f"{memory.offsets[root]}", shape
+            return "prepared" if root in self.schedule.prepared else "arena", f"{memory.offsets[root]}", shape
         if buffer.kind == "partial" and root.source is not None:
             offset = self.schedule.flat.partials[root.source] * itemsize
             chunk = (self.schedule.flat.partial_size * itemsize, "chunk") if chunked else 0
@@ -360,7 +365,9 @@ class StepWriter:
 
     def source(self) -> StepSource:
         """The module."""
-        functions, step = [], []
+        functions, step = self._prepare(), []
+        prepare_arguments = self.function_calls[-1][1] if functions else []
+        prepare_text = "\n".join(functions)
         for section in self.schedule.sections:
             functions += self._function(section)
             name, arguments = self.function_calls[-1]
@@ -381,8 +388,22 @@ class StepWriter:
         text = "\n".join([docstring(self.title), *self._imports(body), "", "", body]) + "\n"
         return StepSource(
             text, self.arguments, self.schedule, self.hyperparameters, self.kernels, self.generated, self.functions,
-            list(self.kernel_calls), self.function_calls,
+            list(self.kernel_calls), self.function_calls, prepare_text, prepare_arguments,
         )  # fmt: skip
+
+    def _prepare(self) -> list[str]:
+        """What runs when weights have changed; nothing, where no copies of them are needed."""
+        functions, body = [], []
+        for section in self.schedule.preparing:
+            functions += self._function(section)
+            body += _wrapped(*self.function_calls[-1], "", "    ")
+        if not body:
+            return []
+        counts = [name for name in ("shares", "threads") if any(name in line for line in body)]
+        arguments = [*counts, *self._used(body)]
+        arguments = list(dict.fromkeys(arguments))
+        self.function_calls.append(("prepare", arguments))
+        return [*functions, "@compile_function", *_wrapped("def prepare", arguments, ":", ""), *body, "", ""]
 
     def _imports(self, body: str) -> list[str]:
         used = set(re.findall(r"\w+", body))

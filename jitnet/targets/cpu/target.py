@@ -10,6 +10,7 @@ from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
 from ..base import Signature, Target
 from .memory import aligned_zeros
+from .prepared import hoist
 from .run import StepRunner
 from .schedule import Schedule
 from .source import RESERVED, StepSource, StepWriter
@@ -56,6 +57,7 @@ class CPU(Target):
         scratch.finish()
         compute_in_update(program)
         split_products(program)
+        hoist(program)
 
     def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Schedule:
         return Schedule(program, layout, together)
@@ -63,8 +65,8 @@ class CPU(Target):
     def write(self, schedule: Schedule, signature: Signature) -> StepSource:
         return StepWriter(schedule, signature).source()
 
-    def load(self, source: StepSource, fixed: dict) -> StepRunner:
-        return StepRunner(source, fixed)
+    def load(self, source: StepSource, fixed: dict, changes: dict) -> StepRunner:
+        return StepRunner(source, fixed, changes)
 
     def zeros(self, count: int, dtype):
         return aligned_zeros(count, dtype)

@@ -10,6 +10,7 @@ MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 # Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.
 PARALLEL_WORK = 3e6
+PARALLEL_BYTES = 1 << 17  # of prepared weights, at some 5 bytes per ns: as much time
 SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains
 
 # The optimizer's update.
