@@ -179,7 +179,7 @@ class StepRunner(Runner):
         from ...kernels.cpu.runtime import workers
 
         threads = self.threads(batch, compiled)
-        with self.explained(), self._prepared() as prepared, self.workspace() as workspace:
+        with self.explained(), self._prepared(arrays["hyperparameters"]) as prepared, self.workspace() as workspace:
             arrays = {**arrays, **prepared}
             arguments = self.bind(workspace, batch, threads, arrays)
             run = StepRun(self, arguments)
@@ -193,19 +193,23 @@ class StepRunner(Runner):
         kernels = tuple(k.source for name, k in sorted(source.generated.items()) if name in source.prepare_text)
         read = [name for name in source.prepare_arguments if name in self._fixed]
         key = source.prepare_text, kernels, schedule.memory.prepared, *(id(self._fixed[name]) for name in read)
-        return shared_weights(key, schedule.memory.prepared, [self._changes[n] for n in read if n in self._changes])
+        words = set(re.findall(r"\w+", source.prepare_text))
+        numbers = [i for i, name in enumerate(source.hyperparameters) if name in words]
+        numbers = None if len(numbers) == len(source.hyperparameters) else numbers
+        return shared_weights(key, schedule.memory.prepared, self.changes_of_prepared(), numbers)
 
     def changes_of_prepared(self) -> list[Changes]:
         """Of the variables that ``prepare`` reads."""
         return [self._changes[name] for name in self.source.prepare_arguments if name in self._changes]
 
-    def prepare(self, memory: np.ndarray) -> None:
+    def prepare(self, memory: np.ndarray, hyperparameters: np.ndarray) -> None:
         """Write the prepared copies of the present weights."""
         from ...kernels.cpu.runtime import workers
         from ...kernels.cpu.runtime.native import Bound
 
         threads = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
         given = {**self._fixed, "prepared": memory, "shares": SHARES, "threads": threads}
+        given["hyperparameters"] = hyperparameters
         given = {name: given[name] for name in self.source.prepare_arguments}
         with workers.running(threads):
             entry = self.entry("prepare", list(given.values()))
@@ -215,20 +219,22 @@ class StepRunner(Runner):
                 Bound(entry, given)()
 
     @contextlib.contextmanager
-    def _prepared(self):
-        """The argument ``prepared`` by its name, unless the step needs none, for as long as a run reads it."""
+    def _prepared(self, hyperparameters: np.ndarray):
+        """The argument ``prepared`` by its name, unless the step needs none, for as long as a run reads it.
+
+        hyperparameters: of each step, or of all: without an optimizer they are the same.
+        """
         if self.weights is None:
             yield {}
             return
-        made = self.weights.take(self.prepare)
+        made = self.weights.take(self.prepare, np.atleast_2d(hyperparameters)[0])
         try:
             yield {"prepared": made.memory}
         finally:
             made.users.pop()
 
     def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
-        quick = len(result) and self.work(len(result)) < thresholds.PARALLEL_WORK
-        return QuickCall(self, result, arrays) if quick else None
+        return QuickCall(self, result, arrays) if len(result) else None
 
     def jitted(self, batch: int, given: dict, written: list[str], values: dict):
         from .jitted import jitted
@@ -320,7 +326,7 @@ class StepRun(Run):
 
 
 class QuickCall:
-    """A step bound to one shape of its only input: one call of compiled code, in the caller's thread.
+    """A step bound to one shape of its only input: one call of compiled code.
 
     values: every other argument of a run, by name; result: an array like the output.
     """
@@ -328,26 +334,36 @@ class QuickCall:
     def __init__(self, runner: StepRunner, result: np.ndarray, values: dict):
         self._runner, self._free, self._values = runner, runner.free, values
         self._batch, self._output = len(result), (result.shape, result.dtype)
+        self._alone = runner.work(len(result)) < thresholds.PARALLEL_WORK
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         weights = self._runner.weights
         if weights is None:
-            return self._run(x, None)
-        made = weights.take(self._runner.prepare)
+            return self._in_threads(x, None)
+        made = weights.take(self._runner.prepare, self._values["hyperparameters"])
         try:
-            return self._run(x, made.memory)
+            return self._in_threads(x, made.memory)
         finally:
             made.users.pop()
 
-    def _run(self, x: np.ndarray, prepared) -> np.ndarray:
+    def _in_threads(self, x: np.ndarray, prepared) -> np.ndarray:
+        threads = (1, 1) if self._alone else self._runner.threads(self._batch, False)
+        if max(threads) == 1:
+            return self._run(x, prepared, threads)
+        from ...kernels.cpu.runtime import workers
+
+        with workers.running(max(threads)):
+            return self._run(x, prepared, threads)
+
+    def _run(self, x: np.ndarray, prepared, threads: tuple[int, int]) -> np.ndarray:
         try:
             workspace = self._free.pop()
         except IndexError:
             workspace = Workspace()
         try:
-            call, bound_to = workspace.bound.get(self._batch) or self._bind(workspace, x, prepared)
-            if bound_to is not prepared:
-                call, _ = self._bind(workspace, x, prepared)
+            call, *bound_to = workspace.bound.get(self._batch) or self._bind(workspace, x, prepared, threads)
+            if bound_to[0] is not prepared or bound_to[1] != threads:
+                call, *_ = self._bind(workspace, x, prepared, threads)
             result = np.empty(*self._output)
             call(x, result)
         except Exception as error:
@@ -357,12 +373,12 @@ class QuickCall:
             self._free.append(workspace)
         return result
 
-    def _bind(self, workspace: Workspace, x: np.ndarray, prepared):
-        """(function of the input and the output, the prepared weights that it reads)."""
+    def _bind(self, workspace: Workspace, x: np.ndarray, prepared, threads: tuple[int, int]) -> tuple:
+        """(function of the input and the output, the prepared weights that it reads, its threads)."""
         runner = self._runner
         given = {"x": x, "predictions": np.empty(*self._output)}
         values = {**self._values, **given, "prepared": prepared}
-        arguments = runner.bind(workspace, self._batch, (1, 1), values)
+        arguments = runner.bind(workspace, self._batch, threads, values)
         entry = runner.entry("step", arguments, objects=tuple(given))
         if entry is None:
             runner.compile(arguments)
@@ -381,5 +397,5 @@ class QuickCall:
                 places[inside], places[outside] = id(x), id(result)
                 run(bound.address)
 
-        workspace.bound[self._batch] = call, prepared
-        return call, prepared
+        workspace.bound[self._batch] = found = call, prepared, threads
+        return found

@@ -16,8 +16,8 @@ from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, c
 from ...core.storage import Layout, aligned
 from . import thresholds
 from .axes import Rows, Shares
+from .hoisting import HOISTED
 from .parameters import Flat
-from .prepared import HOISTED
 
 
 @dataclass
