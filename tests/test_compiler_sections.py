@@ -84,7 +84,7 @@ def test_denormal_numbers():
         halved(values, 1)
     # the mode is as before, also after an error
     assert np.full(2, small)[0] * np.float32(0.5) > 0
-    text = sections.translate_step(halved.py_func, [VECTOR, "int64"], "one", "aarch64-linux").text
+    text = sections.translate_step(halved.py_func, [VECTOR, "int64"], "aarch64-linux").text
     assert "ldmxcsr" not in text
 
 
@@ -97,7 +97,7 @@ def late(values):
 
 def test_the_mode_changes_at_the_beginning():
     with pytest.raises(compiler.TranslationError, match="must be the first"):
-        sections.translate_step(late.py_func, [VECTOR], "late", "x86_64-linux")
+        sections.translate_step(late.py_func, [VECTOR], "x86_64-linux")
 
 
 @kernel

@@ -55,20 +55,22 @@ def buffered(array, top, left, right=0):
     return np.pad(array, ((0, 0), (top, top), (left, left + right), (0, 0)))
 
 
-def workspace(plan, buffer, pad_left, left):
-    elements = plan.workspace_elements(buffer.shape[1], buffer.shape[2], pad_left, left)
+def workspace(plan, buffer, pad_left, left, width=None):
+    elements = plan.workspace_elements(buffer.shape[1], buffer.shape[2], pad_left, left, width)
     return guarded(np.full(elements, np.nan, buffer.dtype))
 
 
 def run_forward(
-    case, dtype, epilogue="store", extra=(), top=0, left=0, target=None, images=slice(None), edges=None, in_place=False
-):
+    case, dtype, epilogue="store", extra=(), top=0, left=0, target=None, images=slice(None), edges=None, in_place=False,
+    any_width=False,
+):  # fmt: skip
     """in_place: the residual of the epilogue is y, which is 3 everywhere"""
     _, kernel_shape, size, stride, padding, dilation, groups = case
     x, kernel, _ = operands(case, dtype)
     x = buffered(x, top, left)[images]
-    plan = conv2d_forward_kernel(kernel_shape, size[1], stride, dilation, dtype, epilogue, target, edges, groups)
-    scratch, scratch_intact = workspace(plan, x, padding[1], left)
+    width = None if any_width else size[1]
+    plan = conv2d_forward_kernel(kernel_shape, width, stride, dilation, dtype, epilogue, target, edges, groups)
+    scratch, scratch_intact = workspace(plan, x, padding[1], left, size[1])
     y, intact = guarded(np.full((len(x), size[0] + 2, size[1] + 1, kernel_shape[3]), 3, dtype))
     plan.kernel()(x, kernel, *extra, *([y] if in_place else []), y, scratch, *padding, top, left, 2, 1, *size)
     assert (y[:, :2] == 3).all() and (y[:, :, :1] == 3).all()
@@ -77,7 +79,7 @@ def run_forward(
 
 
 def run_backward_data(
-    case, dtype, epilogue="store", activation=None, before=0, top=0, left=0, target=None, edges=None
+    case, dtype, epilogue="store", activation=None, before=0, top=0, left=0, target=None, edges=None, any_width=False
 ):
     images, kernel_shape, _, stride, padding, dilation, groups = case
     _, kernel, dy = operands(case, dtype)
@@ -85,10 +87,10 @@ def run_backward_data(
     transposed, intact = guarded(np.zeros(kernel.size, dtype))
     transpose_kernel(dtype, target, groups).kernel()(kernel, transposed, *stride)
     assert intact()
-    geometry = kernel_shape, images[2], stride, dilation
+    geometry = kernel_shape, None if any_width else images[2], stride, dilation
     plan = conv2d_backward_data_kernel(*geometry, dtype, epilogue, target, edges, groups)
     assert plan.needs_transposed_kernel
-    scratch, scratch_intact = workspace(plan, dy, padding[1], left)
+    scratch, scratch_intact = workspace(plan, dy, padding[1], left, images[2])
     dx, intact = guarded(np.full((*images, kernel_shape[2] * groups), before, dtype))
     extra, origin = ([], []) if activation is None else ([buffered(activation, 2, 1)], [2, 1])
     plan.kernel()(dy, transposed, *extra, dx, scratch, *padding, top, left, 0, 0, *origin, *images[1:])
@@ -96,12 +98,13 @@ def run_backward_data(
     return dx
 
 
-def run_backward_filter(case, dtype, start, accumulate, top=0, left=0, target=None):
+def run_backward_filter(case, dtype, start, accumulate, top=0, left=0, target=None, any_width=False):
     _, kernel_shape, size, stride, padding, dilation, groups = case
     x, _, dy = operands(case, dtype)
     x, dy = buffered(x, top, left), buffered(dy, 1, 2)
-    plan = conv2d_backward_filter_kernel(kernel_shape, size[1], stride, dilation, dtype, target, groups)
-    scratch, scratch_intact = workspace(plan, x, padding[1], left)
+    width = None if any_width else size[1]
+    plan = conv2d_backward_filter_kernel(kernel_shape, width, stride, dilation, dtype, target, groups)
+    scratch, scratch_intact = workspace(plan, x, padding[1], left, size[1])
     dkernel, intact = guarded(start)
     plan.kernel()(x, dy, dkernel, scratch, *padding, top, left, 1, 2, *size, accumulate)
     assert intact() and scratch_intact()
@@ -245,3 +248,26 @@ def test_torch(name):
     assert_close(run_backward_data(case, "float32"), x.grad.permute(0, 2, 3, 1).numpy(), 2e-5)
     start = np.zeros(kernel_shape, np.float32)
     assert_close(run_backward_filter(case, "float32", start, True), kernel.grad.permute(2, 3, 1, 0).numpy(), 2e-4)
+
+
+ANY_WIDTH = {
+    "same": ((3, 3, 5, 7), (1, 1), (1, 1)),
+    "stride": ((3, 3, 5, 7), (2, 2), (1, 1)),
+    "stride_over_kernel": ((2, 2, 5, 7), (3, 3), (0, 0)),
+}
+
+
+@pytest.mark.parametrize(("kernel_shape", "stride", "padding"), ANY_WIDTH.values(), ids=ANY_WIDTH.keys())
+def test_any_width(kernel_shape, stride, padding):
+    """One kernel of each pass for all widths, those among them that leave single pixels."""
+    for columns in (3, 4, 9, 17, 20, 29, 41, 49, 64):
+        size = [(n + 2 * padding[0] - kernel_shape[0]) // stride[0] + 1 for n in (5, columns)]
+        case = Case((2, 5, columns), kernel_shape, tuple(size), stride, padding, (1, 1))
+        geometry = (*stride, *padding, 1, 1, 1)
+        x, kernel, dy = operands(case, "float32")
+        y = run_forward(case, "float32", any_width=True)
+        assert_close(y, naive.conv2d_forward(x, kernel, size, *geometry), 1e-5)
+        dx = run_backward_data(case, "float32", any_width=True)
+        assert_close(dx, naive.conv2d_backward_data(dy, kernel, x.shape, *geometry), 1e-5)
+        dkernel = run_backward_filter(case, "float32", np.zeros(kernel_shape, np.float32), False, any_width=True)
+        assert_close(dkernel, naive.conv2d_backward_filter(x, dy, kernel_shape, *geometry), 1e-5)

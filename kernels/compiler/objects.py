@@ -103,6 +103,31 @@ def stored(symbol: str, target: Machine, store, make_it) -> Object:
     return made
 
 
+class StoredStep(NamedTuple):
+    """What a step's own source has become: the machine code that it shares with others, and its numbers."""
+
+    symbol: str
+    numbers: list[int]
+
+
+def step_of(key: str, target: Machine, store, translate) -> tuple[Object, list[int]]:
+    """The object file of a step and its numbers; ``translate()`` gives its translation where the store lacks either.
+
+    key: of its source; steps that differ in numbers alone have one object file.
+    """
+    name = file_name(key, target).removesuffix(".o") + ".numbers"
+    content = store.read(name)
+    if content is not None:
+        known = StoredStep(*json.loads(content))
+        content = store.read(file_name(known.symbol, target))
+        if content is not None:
+            return Object.decoded(content), known.numbers
+    translated = translate()
+    found = stored(translated.symbol, target, store, lambda: made_of(translated, target, 0))
+    store.write(name, json.dumps(StoredStep(translated.symbol, translated.numbers)).encode())
+    return found, translated.numbers
+
+
 # ---- in this process
 
 _lock = across_forks(threading.RLock())

@@ -18,11 +18,14 @@ from functools import cached_property
 from jitnet.kernels.cpu.fast.template import TemplateKernel, even, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
+_PIXELS_OF_ANY_WIDTH = 8  # with tiles of 8 and 7 pixels, most widths and all above 48 leave no single pixels
+
 
 @dataclass(frozen=True)
 class ConvolutionKernel(TemplateKernel):
     """One pass of one convolution.  ``kind``: forward, backward_data or backward_filter.
 
+    width: of what forward and backward_data write, and of dy for backward_filter; None: a kernel for any.
     edges: (pad_left, columns of the image), promised for every call whose buffers have no halo; with them a kernel
     whose tile is a whole row leaves out what is zero, and needs no workspace.
     groups: the channels and the filters fall into so many; kernel_shape is then (R, S, C / groups, K).
@@ -32,7 +35,7 @@ class ConvolutionKernel(TemplateKernel):
     kernel_shape: tuple[int, int, int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
-    width: int
+    width: int | None
     dtype: str
     epilogue: str
     target: VectorTarget
@@ -53,12 +56,13 @@ class ConvolutionKernel(TemplateKernel):
         stride = "" if self.stride == (1, 1) else f"_stride{self.stride[0]}x{self.stride[1]}"
         rows_whole = "_whole_rows" if self._whole_rows else ""
         shape = f"{rows}x{columns}_{depth * self.groups}_{filters}{groups}"
-        return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{suffix(self.epilogue)}"
+        any_width = "_any_width" if self.width is None else ""
+        return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{any_width}{suffix(self.epilogue)}"
 
     @cached_property
     def _whole_rows(self) -> bool:
         """Whether one tile makes a whole row of the result, whose edges are known."""
-        if self.edges is None or self.kind == "backward_filter" or self._phased:
+        if self.edges is None or self.width is None or self.kind == "backward_filter" or self._phased:
             return False
         return self._convolution_tile()[3] >= self.width
 
@@ -67,32 +71,34 @@ class ConvolutionKernel(TemplateKernel):
         """Whether the kernel argument is what ``transpose_kernel(groups=groups).kernel()`` wrote (as many elements)."""
         return self.kind == "backward_data"
 
-    def workspace_elements(self, rows: int, columns: int, pad_left: int, left: int) -> int:
+    def workspace_elements(self, rows: int, columns: int, pad_left: int, left: int, width: int | None = None) -> int:
         """Elements of workspace for buffers of ``rows`` x ``columns`` whose image starts at column ``left``.
+
+        width: the kernel's, if that is made for any.
 
         Of x for forward and backward_filter, of dy for backward_data; ``pad_left`` is the convolution's own.  0 where
         the halo in the buffer is wide enough.  Every chunk that runs at the same time needs a workspace of its own.
         """
         if self._whole_rows:
             return 0
-        first, end = self._columns_read(pad_left, left)
+        first, end = self._columns_read(pad_left, left, self.width or width)
         return 0 if first >= 0 and end <= columns else rows * (end - first) * self._channels[0]
 
     def halo(self, columns: int, pad_left: int) -> tuple[int, int]:
         """Columns of zeros left and right of an image of ``columns`` with which no workspace is needed."""
-        first, end = self._columns_read(pad_left, 0)
+        first, end = self._columns_read(pad_left, 0, self.width)
         return max(0, -first), max(0, end - columns)
 
-    def _columns_read(self, pad_left: int, left: int) -> tuple[int, int]:
+    def _columns_read(self, pad_left: int, left: int, width: int) -> tuple[int, int]:
         taps, stride, dilation = self.kernel_shape[1], self.stride[1], self.dilation[1]
         if self.kind != "backward_data":
             first = left - pad_left
-            return first, first + (self.width - 1) * stride + (taps - 1) * dilation + 1
+            return first, first + (width - 1) * stride + (taps - 1) * dilation + 1
         firsts, ends = [], []
         for phase in range(stride):
             phase_taps = -(-(taps - phase) // stride)
             output = (phase - pad_left) % stride
-            count = -(-(self.width - output) // stride)
+            count = -(-(width - output) // stride)
             first = (output + pad_left) // stride - (phase_taps - 1) * dilation + left
             firsts.append(first)
             ends.append(first + count - 1 + (phase_taps - 1) * dilation + 1)
@@ -140,11 +146,12 @@ class ConvolutionKernel(TemplateKernel):
             vectors, channel_block, pixels, copies = self._filter_tile_shape(total)
             return values | dilation | dict(
                 VECTORS=vectors, CHANNEL_BLOCK=channel_block, UNEVEN=depth % channel_block != 0, PIXELS=pixels,
-                NARROW=self.width % pixels != 0, COPIES=copies,
+                NARROW=self.width is None or self.width % pixels != 0, COPIES=copies,
             )  # fmt: skip
         _, _, vectors, pixels = self._convolution_tile()
-        narrow = any(width % pixels for width in self._widths())
-        values |= dict(PIXELS=pixels, VECTORS=vectors, NARROW=narrow, EPILOGUE=self.epilogue)
+        any_width = self.width is None
+        narrow = any_width or any(width % pixels for width in self._widths())
+        values |= dict(PIXELS=pixels, VECTORS=vectors, NARROW=narrow, ANY_WIDTH=any_width, EPILOGUE=self.epilogue)
         if self._phased:
             counts = [max(1, -(-(taps - phase) // self.stride[1])) for phase in range(self.stride[1])]
             return values | dict(MOST_TAPS=max(counts), FEWEST_TAPS=min(counts))
@@ -161,7 +168,9 @@ class ConvolutionKernel(TemplateKernel):
         return self.kind == "backward_data" and self.stride != (1, 1)
 
     def _widths(self) -> set[int]:
-        """Outputs of a row that share their taps."""
+        """Outputs of a row that share their taps; a kernel for any width has tiles of this many pixels."""
+        if self.width is None:
+            return {_PIXELS_OF_ANY_WIDTH}
         phases = self.stride[1] if self.kind == "backward_data" else 1
         return {-(-(self.width - first) // phases) for first in range(min(phases, self.width))}
 
@@ -207,14 +216,17 @@ class ConvolutionKernel(TemplateKernel):
             channel_block = even(channels, max(room, 1))
             sums = channel_block * taps * vectors
             copies = 2 if sums < 8 and 2 * channel_block <= room else 1
-            for pixels in range(1, min(self.width, 8) + 1):
-                if self.width < -(-self.width // pixels) * (pixels - 1) or sums * pixels > max(sums, 240):
+            width = self.width or 1 << 20
+            for pixels in range(1, min(width, 8) + 1):
+                if sums * pixels > max(sums, 240) or (self.width is None and pixels > 2):
+                    continue  # any width consists of pairs and one pixel
+                if width < -(-width // pixels) * (pixels - 1):
                     continue
                 products = sums * pixels
                 columns = {p * self.stride[1] + s * self.dilation[1] for p in range(pixels) for s in range(taps)}
                 loads = vectors * pixels + channel_block * len(columns)
                 cycles = max(products, loads, pixels * 8 // copies * (sums * copies < 8)) + 0.2 * loads + 2
-                uneven = 0.05 * (self.width % pixels != 0) + 0.05 * (channels % channel_block != 0)
+                uneven = 0.05 * (width % pixels != 0) + 0.05 * (channels % channel_block != 0)
                 cost = cycles / products + uneven
                 if best is None or cost < best[0]:
                     best = (cost, vectors, channel_block, pixels, copies)
@@ -230,7 +242,7 @@ def conv2d_forward_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
     groups=1,
 ) -> ConvolutionKernel:  # fmt: skip
-    """y = epilogue(convolution of x).  kernel_shape: (R, S, C / groups, K); width: of y; epilogue: store, bias,
+    """y = epilogue(convolution of x).  kernel_shape: (R, S, C / groups, K); width: of y, or None for any; epilogue: store, bias,
     bias_relu, bias_add or bias_add_relu; edges: see ``ConvolutionKernel``.
 
     ``kernel(x, kernel[, bias[, residual]], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height,
@@ -245,7 +257,8 @@ def conv2d_backward_data_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
     groups=1,
 ) -> ConvolutionKernel:  # fmt: skip
-    """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx; epilogue: store, accumulate or relu_mask;
+    """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx, or None for any; epilogue: store, accumulate or relu_mask;
+    width: of what forward and backward_data write, and of dy for backward_filter; None: a kernel for any.
     edges: (pad_left, columns of dy).
 
     ``kernel(dy, transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
@@ -264,7 +277,7 @@ def conv2d_backward_data_kernel(
 def conv2d_backward_filter_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None, groups=1
 ) -> ConvolutionKernel:
-    """dkernel from x and dy.  kernel_shape: (R, S, C / groups, K); width: of dy.
+    """dkernel from x and dy.  kernel_shape: (R, S, C / groups, K); width: of dy, or None for any.
 
     ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
     accumulate)`` with height and width those of dy.

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import compiler as ours
 from ...compiler import machine, sections, sources
-from ...compiler.objects import called_by, error_of, load, made_of, stored
+from ...compiler.objects import called_by, error_of, load, step_of
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
 from . import cache, pool, processor
@@ -74,12 +74,13 @@ def _made(function, types_):
 
 
 class Entry:
-    """A function of a step, called with a record of its arguments."""
+    """A function of a step, called with a record of the address of its numbers and of its arguments."""
 
-    def __init__(self, code: machine.Code, names: list[str], types_: list):
+    def __init__(self, code: machine.Code, numbers: list[int], names: list[str], types_: list):
         self._code = code  # lives as long as this
+        self.numbers = np.array(numbers, np.int64)
         self._call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(code.address)
-        self.places, self.types, self.size = {}, dict(zip(names, types_, strict=True)), 0
+        self.places, self.types, self.size = {}, dict(zip(names, types_, strict=True)), 1
         for name, type_ in self.types.items():
             self.places[name] = self.size
             self.size += 1 + type_.axes if isinstance(type_, ArrayType) else 1
@@ -100,6 +101,7 @@ class Bound:
         self.entry, self._kept = entry, {}
         self._record = np.zeros(entry.size, np.int64)
         self.places, self.address = memoryview(self._record), self._record.ctypes.data
+        self.places[0] = entry.numbers.ctypes.data
         for name, value in arguments.items():
             self.put(name, value)
 
@@ -128,12 +130,10 @@ def entry(name: str, function, source: str, names: list[str], types_: list, obje
     """
     target = processor.machine()
     objects_at = tuple(map(names.index, objects))
-    symbol = sections.step_symbol(source, name, types_, objects_at, sources.compiler_hash())
-
-    def make():
-        return made_of(sections.translate_step(function(), types_, symbol, target.triple, objects_at), target, 0)
-
-    found = stored(symbol, target, cache, make)
+    key = sections.step_key(source, name, types_, objects_at, sources.compiler_hash())
+    found, numbers = step_of(
+        key, target, cache, lambda: sections.translate_step(function(), types_, target.triple, objects_at)
+    )
     pool.load()
     called = called_by(found, target, cache, function, get_num_threads(), tell)
-    return Entry(load(found, name, target, called), names, types_)
+    return Entry(load(found, "step", target, called), numbers, names, types_)

@@ -450,21 +450,21 @@ def _uses(pixels, taps, stride, dilation, edges=None):
 
 def convolution_tile(
     *, dtype, lanes, hardware_masks, pixels, vectors, taps, stride, dilation, channels, filters, step, narrow, epilogue,
-    edges=None, groups=1, groups_per_vector=1,
+    edges=None, groups=1, groups_per_vector=1, rest=False,
 ):  # fmt: skip
     """One row of outputs, ``pixels`` x ``vectors`` vectors of filters at a time: an input is read once for all taps.
 
-    Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, auxiliary: addresses of the
-    first input that the first tap row reads, of its weights and of the output; the distance between the inputs of
-    consecutive tap rows; the number of tiles of ``pixels`` and (with ``narrow``) of ``pixels - 1`` in the row;
-    for epilogues, the address of the bias and of what an array like the output has in the output's place.
+    Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, single_pixels, valid_filters, bias, auxiliary:
+    addresses of the first input that the first tap row reads, of its weights and of the output; the distance between
+    the inputs of consecutive tap rows; the number of tiles of ``pixels``, of ``pixels - 1`` (with ``narrow``) and of
+    one pixel (with ``rest``) in the row; for epilogues, the address of the bias and of what an array like the output has in the output's place.
     ``kernel`` is (tap rows, taps, channels / groups, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
     ``_uses``) one tile is a whole row, x is the address of the first column that exists, and no zero is multiplied.
     Of ``groups`` of channels and filters the tile computes one, or ``groups_per_vector`` in one vector.
     """
     depth, group_filters = channels // groups, filters // groups
 
-    def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, valid_filters, bias, auxiliary):
+    def emit(e, x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, single_pixels, valid_filters, bias, auxiliary):
         def tile(count, masks):
             def channel(carried):
                 x_now, kernel_now, *sums = carried
@@ -502,16 +502,18 @@ def convolution_tile(
         def row(masks):
             carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(auxiliary)], tile(pixels, masks))
             if narrow:
-                e.loop(narrow_tiles, carried, tile(pixels - 1, masks))
+                carried = e.loop(narrow_tiles, carried, tile(pixels - 1, masks))
+            if rest:
+                e.loop(single_pixels, carried, tile(1, masks))
 
         e.over_masks(vectors, valid_filters, groups_per_vector * group_filters, row)
 
     constants = dict(
         pixels=pixels, vectors=vectors, taps=taps, stride=stride, dilation=dilation, channels=channels,
         filters=filters, step=step, narrow=narrow, epilogue=epilogue, edges=edges, groups=groups,
-        groups_per_vector=groups_per_vector,
+        groups_per_vector=groups_per_vector, rest=rest,
     )  # fmt: skip
-    return _tile("convolution", dtype, lanes, 10, emit, constants, hardware_masks)
+    return _tile("convolution", dtype, lanes, 11, emit, constants, hardware_masks)
 
 
 def filter_tile(

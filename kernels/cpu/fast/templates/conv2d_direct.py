@@ -10,6 +10,7 @@ TAP_ROWS, TAPS, CHANNELS, FILTERS = 3, 3, 16, 32  # channels of what is read, fi
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = 1, 1, 1, 1
 GROUPS, GROUPS_PER_VECTOR = 1, 1
 PIXELS, VECTORS, NARROW = 14, 2, False  # a tile: pixels, vectors of filters; whether some tiles have a pixel less
+ANY_WIDTH = False  # whether some widths leave single pixels
 WHOLE_ROWS, EDGES = False, None  # a tile is a row, and knows which of its columns are zero
 BACKWARD = False  # x is dy: the padding is that of the forward pass
 EPILOGUE = "bias_relu"
@@ -20,7 +21,7 @@ BLOCKS = (GROUPS_PER_VECTOR * GROUP_FILTERS + BLOCK - 1) // BLOCK  # of filters,
 BIASED, ADDS, MASKED = EPILOGUE.startswith("bias"), EPILOGUE.startswith("bias_add"), EPILOGUE == "relu_mask"
 tile = convolution_tile(
     dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, pixels=PIXELS, vectors=VECTORS, taps=TAPS,
-    stride=STRIDE_W, dilation=DILATION_W, channels=CHANNELS, filters=FILTERS, step=1, narrow=NARROW,
+    stride=STRIDE_W, dilation=DILATION_W, channels=CHANNELS, filters=FILTERS, step=1, narrow=NARROW, rest=ANY_WIDTH,
     epilogue=EPILOGUE, edges=EDGES, groups=GROUPS, groups_per_vector=GROUPS_PER_VECTOR,
 )  # fmt: skip
 pad_rows = pad_rows_tile(dtype=DTYPE)
@@ -51,7 +52,10 @@ def conv2d_direct(
         x_row = span * CHANNELS if padded else row
         x_left_at = 0 if padded else left * CHANNELS * ITEMSIZE
     tiles = (width + PIXELS - 1) // PIXELS
-    wide = width - tiles * (PIXELS - 1)
+    wide, single = width - tiles * (PIXELS - 1), 0
+    if ANY_WIDTH and wide < 0:
+        tiles = wide = width // PIXELS
+        single = width % PIXELS
     for image in range(images):
         image_at = address(x, image * rows * row)
         if not WHOLE_ROWS and padded:
@@ -79,6 +83,6 @@ def conv2d_direct(
                 tile((
                     group_at + x_left_at + (first + tap * DILATION_H) * x_row * ITEMSIZE, x_row * DILATION_H,
                     address(kernel, tap * TAPS * DEPTH * FILTERS + block), tap_end - tap,
-                    address(y, pixel * FILTERS + block), wide, tiles - wide, end - block,
+                    address(y, pixel * FILTERS + block), wide, tiles - wide, single, end - block,
                     address(bias, block) if BIASED else 0, auxiliary,
                 ))  # fmt: skip

@@ -11,6 +11,7 @@ STRIDE_H, STRIDE_W = 2, 2  # pixels this far apart share their taps: one phase
 MOST_TAPS, FEWEST_TAPS = 2, 1  # of a phase, in a row
 GROUPS, GROUPS_PER_VECTOR = 1, 1
 PIXELS, VECTORS, NARROW = 14, 1, False  # a tile: pixels, vectors of filters; whether some tiles have a pixel less
+ANY_WIDTH = False  # whether some widths leave single pixels
 EPILOGUE = "relu_mask"
 
 ITEMSIZE = 4 if DTYPE == "float32" else 8
@@ -19,7 +20,7 @@ BLOCKS = (GROUPS_PER_VECTOR * GROUP_FILTERS + BLOCK - 1) // BLOCK  # of filters,
 MASKED = EPILOGUE == "relu_mask"
 _constants = dict(
     dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, pixels=PIXELS, vectors=VECTORS, stride=1, dilation=1,
-    channels=CHANNELS, filters=FILTERS, step=STRIDE_W, narrow=NARROW, epilogue=EPILOGUE, groups=GROUPS,
+    channels=CHANNELS, filters=FILTERS, step=STRIDE_W, narrow=NARROW, rest=ANY_WIDTH, epilogue=EPILOGUE, groups=GROUPS,
     groups_per_vector=GROUPS_PER_VECTOR,
 )  # fmt: skip
 tile_most = convolution_tile(taps=MOST_TAPS, **_constants)
@@ -71,7 +72,10 @@ def conv2d_direct_phases(
             start_w = x_left + (output_w + pad_left) // STRIDE_W - taps + 1 - origin
             outputs = (width - output_w + STRIDE_W - 1) // STRIDE_W
             tiles = (outputs + PIXELS - 1) // PIXELS
-            wide = outputs - tiles * (PIXELS - 1)
+            wide, single = outputs - tiles * (PIXELS - 1), 0
+            if ANY_WIDTH and wide < 0:
+                tiles = wide = outputs // PIXELS
+                single = outputs % PIXELS
             for part in range(GROUPS // GROUPS_PER_VECTOR * BLOCKS):
                 group = part // BLOCKS * GROUPS_PER_VECTOR
                 group_at = image_at + group * DEPTH * ITEMSIZE
@@ -89,7 +93,7 @@ def conv2d_direct_phases(
                     arguments = (
                         group_at + ((first + tap) * x_row + start_w * CHANNELS) * ITEMSIZE, x_row,
                         address(kernel, kernel_offset + tap * taps * DEPTH * FILTERS + block), tap_end - tap,
-                        address(y, pixel * FILTERS + block), wide, tiles - wide, end - block, 0, auxiliary,
+                        address(y, pixel * FILTERS + block), wide, tiles - wide, single, end - block, 0, auxiliary,
                     )  # fmt: skip
                     if taps == MOST_TAPS:
                         tile_most(arguments)
