@@ -120,23 +120,32 @@ class ModelSteps:
             )
 
     def _step(
-        self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None, arrays=()
+        self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None, arrays=(),
+        few: bool = False,
     ) -> Step:  # fmt: skip
-        """The step of a mode: "train", "evaluate" or "predict"; arrays: its data by the names of its arguments."""
+        """The step of a mode: "train", "evaluate" or "predict".
+
+        arrays: its data by the names of its arguments; few: for few images, see ``Step``.
+        """
         weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
         if self._is_custom(mode):
             return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions})
         trainable = tuple(v for v in self.trainable_weights)
         update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted)
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted, few)
         steps = self._steps
         if key not in steps:
             with building, tracing():
                 if key not in steps:
-                    options = {"fuse": fuse, "regions": regions}
+                    options = {"fuse": fuse, "regions": regions, "few": few}
                     steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted)
         return steps[key]
+
+    def _prediction(self, batch: int) -> Step:
+        """The prediction that is fastest for so many samples."""
+        step = self._step("predict")
+        return self._step("predict", few=True) if step.runner.suits_few(batch) else step
 
     def _make_step(self, mode, trainable, target_shapes, options, weighted) -> Step:
         training = mode == "train"

@@ -17,17 +17,17 @@ class Step:
     title: the first line of the generated source.
     fuse: rewrite the program for speed; regions: group calls into sections that share memory (True), give each call a
         section of its own (False), or write one function for all, in one chunk (None).  Default: True if fused.
-    target: the machine; default: the CPU.
+    few: for few images, which share out their rows; target: the machine; default: the CPU.
     """
 
     def __init__(
         self, title: str, computation: Computation, fuse: bool = True, regions: bool | None = None,
-        target: Target | None = None,
+        target: Target | None = None, few: bool = False,
     ):  # fmt: skip
         self.inputs = dict(computation.inputs)
         self.gathered = computation.gathered
         self.fuse = fuse
-        target = target or CPU(conv_algorithm())
+        target = target or CPU(conv_algorithm(), few)
         built = Builder(computation, fuse, target.reserved)
         self.random = built.random
         self.variables = built.variables

@@ -519,7 +519,7 @@ class Trainer(ModelSteps):
         batch_size = min(_batch_size(batch_size, self._fixed_batch_size), samples)
         samples = min(samples, batch_size * _steps(samples, batch_size, steps))
         self._check_batches(batch_size, samples)
-        step = self._step("predict")
+        step = self._prediction(batch_size)
         outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._graph_outputs]
         results = np.zeros(step.results)
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
@@ -546,7 +546,7 @@ class Trainer(ModelSteps):
         if quick is not None and quick.takes(x):
             return quick.call(x)
         result = self.predict(x, data.samples_of(x), 0)
-        self._quick = QuickPrediction.of(self._step("predict"), result)
+        self._quick = QuickPrediction.of(self._prediction(data.samples_of(x)), result)
         return result
 
     def train_on_batch(self, x, y, sample_weight=None, class_weight=None, return_dict=False):

@@ -17,12 +17,14 @@ def places(items: list[Call | Loop]) -> dict[Call, int]:
     return found
 
 
-def lifetimes(items: list[Call | Loop]) -> dict[Buffer, tuple[int, int]]:
+def lifetimes(items: list[Call | Loop], at: dict[Call, int] | None = None) -> dict[Buffer, tuple[int, int]]:
     """{root buffer: the places of the first and of the last call that touch it}, in order of first use.
 
     What lives longer than a turn of a loop lives from its beginning to its end.
+
+    at: the places of the calls, if others than those in order.
     """
-    at = places(items)
+    at = at or places(items)
     found: dict[Buffer, tuple[int, int]] = {}
     for call, index in at.items():
         for buffer in call.buffers:
@@ -37,19 +39,21 @@ def lifetimes(items: list[Call | Loop]) -> dict[Buffer, tuple[int, int]]:
     return found
 
 
-def place(items: list[Call | Loop], roots: list[Buffer], size_of, reuse: bool = True) -> tuple[dict[Buffer, int], int]:
+def place(
+    items: list[Call | Loop], roots: list[Buffer], size_of, reuse: bool = True, at: dict[Call, int] | None = None
+) -> tuple[dict[Buffer, int], int]:
     """Offsets for ``roots`` in one block of memory, and its size.
 
     An output takes over the memory of an input that dies in the same call, where the call allows it; what is left is
     placed by size, the largest first, each at the lowest offset that is free while it lives.
 
-    size_of: the bytes that a root takes; reuse: whether memory is shared at all.
+    size_of: the bytes that a root takes; reuse: whether memory is shared at all; at: see ``lifetimes``.
     """
-    alive = lifetimes(items)
+    alive = lifetimes(items, at)
     owner = {root: root for root in roots}
     interval = {root: alive[root] for root in roots}
     if reuse:
-        for call, index in places(items).items():
+        for call, index in (at or places(items)).items():
             if call.in_place is None:
                 continue
             source, target = (call[name].root for name in call.in_place)

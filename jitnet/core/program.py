@@ -38,6 +38,7 @@ class Buffer:
     steps: of a sequence in time: so many parts, one after the other, each with all the chunk's samples; they are its
         leading rows, or the first axis where there is no batch axis.
     step: of a view of one of them: which.
+    part: of a view of some of a sample's leading rows: how many for each row of what a target's section runs along.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Buffer:
     in_one_piece: bool = False
     steps: int | None = None
     step: "Scalar | int | None" = None
+    part: int = 0
 
     def __post_init__(self):
         if self.root is None:

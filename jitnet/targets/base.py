@@ -75,6 +75,10 @@ class Runner:
         raise NotImplementedError
 
 
+    def suits_few(self, batch: int) -> bool:
+        """Whether a step of the same computation that is made for few images were faster for this batch."""
+        return False
+
     def quick_call(self, result: np.ndarray, arrays: dict):
         """A function of the only input that returns a new array like ``result``; None where that gains nothing.
 

@@ -12,6 +12,15 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class ImageRows:
+    """The ``rows`` of each image, in ``blocks`` [first, last) that start at multiples of ``tile``."""
+
+    rows: int
+    tile: int
+    blocks: int
+
+
+@dataclass(frozen=True)
 class Shares:
     """Calls that each do a share, which they know themselves."""
 

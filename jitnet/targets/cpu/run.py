@@ -233,6 +233,10 @@ class StepRunner(Runner):
         finally:
             made.users.pop()
 
+    def suits_few(self, batch: int) -> bool:
+        heavy = self.schedule.work_per_sample >= thresholds.HEAVY_WORK
+        return heavy and batch < thresholds.FEW_IMAGES and not self.schedule.few
+
     def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
         return QuickCall(self, result, arrays) if len(result) else None
 

@@ -14,8 +14,8 @@ from ...core.errors import invalid
 from ...core.liveness import lifetimes, place
 from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
-from . import thresholds
-from .axes import Rows, Shares
+from . import few_images, thresholds
+from .axes import ImageRows, Rows, Shares
 from .hoisting import HOISTED
 from .parameters import Flat
 
@@ -138,12 +138,15 @@ class Memory:
         return self.whole + (self.in_one_piece + self.batch) * batch + (self.partial + self.batch) * chunks
 
 
-def plan_memory(sections: list[Section], reuse: bool = True, preparing: list[Section] = ()) -> Memory:
+def plan_memory(
+    sections: list[Section], reuse: bool = True, preparing: list[Section] = (), in_one_piece: bool = False
+) -> Memory:
     """Place every temporary of ``sections``; batch buffers share memory when their lifetimes don't overlap.
 
     A chunk runs its calls in order in its own part of the arena, so lifetimes are counted in calls.
 
     preparing: sections that ran before; what they wrote has a place of its own, which outlives the run.
+    in_one_piece: every section cuts the batch in another way, so the parts of all buffers lie one after the other.
     """
     memory = Memory()
     for root in lifetimes([item for section in preparing for item in section.items]):
@@ -161,11 +164,19 @@ def plan_memory(sections: list[Section], reuse: bool = True, preparing: list[Sec
         elif root.kind == "partial" and root.source is None:
             memory.offsets[root] = memory.partial
             memory.partial += aligned(root.nbytes)
+        elif root.kind == "batch" and in_one_piece:
+            root.in_one_piece = True
+            shared.append(root)
         elif root.kind == "batch" and root.in_one_piece:
             memory.offsets[root] = memory.in_one_piece
             memory.in_one_piece += aligned(root.nbytes)
         elif root.kind == "batch":
             shared.append(root)
+    if in_one_piece:
+        calls = [section.calls for section in sections]
+        offsets, memory.in_one_piece = few_images.place_between_sections(calls, shared, lambda r: aligned(r.nbytes))
+        memory.offsets.update(offsets)
+        return memory
     offsets, memory.batch = place(items, shared, lambda root: aligned(root.nbytes), reuse)
     memory.offsets.update(offsets)
     return memory
@@ -178,12 +189,16 @@ class Schedule:
     """All that writing the source needs: sections, memory, gradient layout and the amount of work.
 
     regions: True: calls share sections; False: a section for each call; None: one section for all, in one chunk.
+    few: whether it is for few images, whose rows are shared out.
 
     sections: of a run; preparing: of ``prepare``, which runs when weights have changed; prepared: what that writes.
     """
 
-    def __init__(self, program: Program, layout: Layout | None = None, regions: bool | None = True):
+    def __init__(
+        self, program: Program, layout: Layout | None = None, regions: bool | None = True, few: bool = False
+    ):
         self.program = program
+        self.few = few
         self.layout = layout or Layout([], {}, 0)
         self.regions = regions
         self.flat = Flat(self.layout, program)
@@ -199,7 +214,7 @@ class Schedule:
             section.parts = [(Shares() if isinstance(axis, Batch) else axis, calls) for axis, calls in section.parts]
             section.count = "shares"
         self.prepared = {root for section in self.preparing for call in section.calls for root in call.writes}
-        self.memory = plan_memory(self.sections, bool(regions), self.preparing)
+        self.memory = plan_memory(self.sections, bool(regions), self.preparing, few)
         calls = program.calls
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
@@ -207,6 +222,8 @@ class Schedule:
     def _sections(self, calls: list[Call | Loop]) -> list[Section]:
         if self.regions is None:
             return [Section([(None, calls)])] if calls else []
+        if self.few:
+            return [Section([part], _count_of_images(part[0])) for part in few_images.split(calls)]
         sections: list[Section] = []
         for flat, together in itertools.groupby(calls, key=lambda c: isinstance(c, Call) and self.flat.takes(c)):
             together = list(together)
@@ -224,6 +241,8 @@ class Schedule:
 
     def chunks(self, batch: int) -> int:
         """The number of chunks of a batch: a function of the batch size and the model only."""
+        if self.few:
+            return batch * max((getattr(section.axis, "blocks", 1) for section in self.sections), default=1)
         if self.regions is None or self.work_per_sample * batch < thresholds.SINGLE_CHUNK_WORK:
             return 1
         heavy = self.work_per_sample > thresholds.HEAVY_WORK
@@ -240,6 +259,11 @@ class Schedule:
 
 def _of_a_run(block: Block) -> list[Call]:
     return [call for call in block.calls if HOISTED not in call.attributes]
+
+
+def _count_of_images(axis) -> str:
+    """The number of parts of a section for few images, as source."""
+    return f"batch * {axis.blocks}" if isinstance(axis, ImageRows) else "batch"
 
 
 def _count(axis) -> str:

@@ -4,6 +4,7 @@ The same source runs in both modes: *plain*, where Python calls one compiled fun
 where ``run_steps`` is compiled as a whole and runs many minibatches in one call.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from ..base import Signature, Source
-from .axes import Elements, Rows
+from .axes import Elements, ImageRows, Rows
 from .names import name_sections
 from .schedule import Schedule, Section
 
@@ -26,7 +27,7 @@ RESERVED = (
     "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
-    "prepare", "prepared", "shares",
+    "prepare", "prepared", "shares", "block",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 _OPTIONAL = ("blocks", "parts", "update_threads", "constants", "seed", "t", "results")  # not every step needs them
@@ -129,6 +130,7 @@ class StepWriter:
         self.functions: dict[str, object] = {}  # users' own @njit functions
         self.generated: dict[str, object] = {}  # specialised kernels by name
         self.kernel_calls: dict[tuple, None] = {}  # (name, what decides the type of each argument), in order
+        self.calls_of_functions: dict[str, list[str]] = {}  # the arguments that ``step`` gives them
         self.function_calls: list[tuple] = []  # (name, argument names) of the functions that the step calls
         name_sections(schedule)
         own = [*schedule.program.reserved, *self.arguments, *self.hyperparameters]
@@ -154,20 +156,26 @@ class StepWriter:
         memory, root = self.schedule.memory, buffer.root
         sizes, dtype = tuple(map(literal, buffer.shape)), buffer.dtype
         shape = sizes or ("1",)  # kernels take arrays of at least one axis
-        chunked = isinstance(axis, Batch)
+        chunked = isinstance(axis, Batch | ImageRows)
         itemsize = ITEMSIZE[dtype]
-        if buffer.batched:
+        rows: tuple = (0, "first")  # bytes before those of a part
+        if buffer.part:
+            count = "(last - first)" if buffer.part == 1 else f"{buffer.part} * (last - first)"
+            line = itemsize * math.prod(buffer.shape if buffer.rows > 1 else buffer.shape[1:])
+            rows = buffer.part * line, "first"
+            shape = (count, *sizes) if buffer.rows > 1 else ("n", count, *sizes[1:])
+        elif buffer.batched:
             samples = "n" if chunked else "batch"
             shape = (samples if buffer.rows == 1 else f"{samples} * {literal(buffer.rows)}", *sizes)
         if buffer.kind == "batch" and root.in_one_piece:
             begin = (root.nbytes, "begin") if chunked else 0
-            return "arena", _sum(memory.whole, (memory.offsets[root], "batch"), begin), shape
+            return "arena", _sum(memory.whole, (memory.offsets[root], "batch"), begin, rows), shape
         if buffer.kind == "batch" and self.schedule.regions is None:
             return "arena", _sum(*self._after_whole(), memory.partial, (memory.offsets[root], "batch")), shape
         if buffer.kind == "batch":
             return "arena", _sum("base", (memory.offsets[root], "capacity")), shape
         if buffer.kind == "external":
-            return checked_name(root.name), _sum((root.nbytes, "begin") if chunked else 0), shape
+            return checked_name(root.name), _sum((root.nbytes, "begin") if chunked else 0, rows), shape
         if buffer.kind == "argument":
             return checked_name(root.name), "0", shape
         if buffer.kind == "whole":
@@ -218,7 +226,7 @@ class StepWriter:
         if not isinstance(argument, Scalar):
             return literal(argument)
         if not argument.operands:
-            if argument.operator == "begin" and not isinstance(axis, Batch | Elements | Rows):
+            if argument.operator == "begin" and not isinstance(axis, Batch | ImageRows | Elements | Rows):
                 return "0"
             return checked_name(argument.operator)
         left, right = (
@@ -243,7 +251,7 @@ class StepWriter:
             wanted = identifier(buffer.name)
             wanted = f"{wanted}_values" if wanted in self.kernel_names else wanted
             root = buffer.root if buffer.kind != "flat" else buffer.source
-            view = root, buffer.step, buffer.shape, buffer.rows, buffer.dtype
+            view = root, buffer.step, buffer.shape, buffer.rows, buffer.dtype, buffer.part
             self._buffer_names[buffer] = _unique(self._names, wanted, view)
         return self._buffer_names[buffer]
 
@@ -282,7 +290,7 @@ class StepWriter:
 
     def _call(self, call: Call, axis, indent: str, views: dict, steps: dict) -> list[str]:
         """The lines of a call; what it views is entered in ``views``, or ``steps`` if it depends on the turn."""
-        alone = isinstance(axis, Batch) or (self.schedule.regions is None and call.batched)
+        alone = isinstance(axis, Batch | ImageRows) or (self.schedule.regions is None and call.batched)
         for buffer in call.buffers:
             if not _is_given(buffer):
                 table = steps if isinstance(buffer.step, Scalar) else views
@@ -323,6 +331,7 @@ class StepWriter:
         if section.axis is None:
             used = self._used(body + after)
             source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", "")]
+            self.calls_of_functions[section.name] = used
             self.function_calls.append((section.name, used))
             return [*source, "    flush_denormals()", *body, *after, "", ""]
         used = [a for a in self._used(body) if a not in _COUNTS]
@@ -332,7 +341,9 @@ class StepWriter:
         whole = [*used, *(a for a in self._used(after) if a not in used)]
         source += _wrapped(f"def {section.name}", ["chunks", "threads", *whole], ":", "")
         source += _wrapped("arguments = ", used if len(used) > 1 else [f"{name}," for name in used], "", "    ")
-        self.function_calls.append((section.name, [section.count, section.threads, *whole]))
+        self.calls_of_functions[section.name] = [section.count, section.threads, *whole]
+        count = section.count if section.count in _COUNTS else "chunks"  # of the same type
+        self.function_calls.append((section.name, [count, section.threads, *whole]))
         return [*source, f"    parallel_for({section.name}_chunk, chunks, threads, arguments)", *after, "", ""]
 
     def _part(self, axis, items: list[Call | Loop]) -> list[str]:
@@ -345,6 +356,13 @@ class StepWriter:
                 base = _sum(*self._after_whole(), (memory.partial, "chunks"), (memory.batch, "chunk * capacity"))
                 head += ["    capacity = (batch + chunks - 1) // chunks", f"    base = {base}"]
             return head + body
+        if isinstance(axis, ImageRows):
+            groups, size = -(-axis.rows // axis.tile), axis.tile
+            last = f"{groups} * (block + 1) // {axis.blocks}" + (f" * {size}" if size > 1 else "")
+            last = f"min({last}, {axis.rows})" if axis.rows % size else last
+            first = f"{groups} * block // {axis.blocks}" + (f" * {size}" if size > 1 else "")
+            head = [f"    begin, n, block = chunk // {axis.blocks}, 1, chunk % {axis.blocks}"]
+            return [*head, f"    first = {first}", f"    last = {last}", *body]
         if isinstance(axis, Rows):
             groups = -(-axis.rows // axis.tile)
             last = f"min({groups} * (chunk + 1) // chunks * {axis.tile}, {axis.rows})"
@@ -370,7 +388,7 @@ class StepWriter:
         prepare_text = "\n".join(functions)
         for section in self.schedule.sections:
             functions += self._function(section)
-            name, arguments = self.function_calls[-1]
+            name, arguments = section.name, self.calls_of_functions[section.name]
             indent = "    "
             if section.condition is not None:
                 step.append(f"    if {self.scalar(section.condition)}:")
@@ -396,7 +414,7 @@ class StepWriter:
         functions, body = [], []
         for section in self.schedule.preparing:
             functions += self._function(section)
-            body += _wrapped(*self.function_calls[-1], "", "    ")
+            body += _wrapped(section.name, self.calls_of_functions[section.name], "", "    ")
         if not body:
             return []
         counts = [name for name in ("shares", "threads") if any(name in line for line in body)]

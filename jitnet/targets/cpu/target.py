@@ -9,6 +9,7 @@ from ...core.rewrites.epilogues import fuse_epilogues
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
 from ..base import Signature, Target
+from .few_images import can_split
 from .hoisting import hoist
 from .memory import aligned_zeros
 from .run import StepRunner
@@ -27,13 +28,14 @@ class CPU(Target):
     """Generated steps over kernels that Numba compiles.
 
     algorithm: how convolutions are computed (see ``config.set_conv_algorithm``).
+    few: whether steps are for few images, see ``few_images``.
     """
 
     name = "cpu"
     reserved = RESERVED
 
-    def __init__(self, algorithm: str = "auto"):
-        self.algorithm = algorithm
+    def __init__(self, algorithm: str = "auto", few: bool = False):
+        self.algorithm, self.few = algorithm, few
 
     def fuses(self, call: Call, epilogue: str) -> bool:
         if epilogue == "bias_add":
@@ -60,7 +62,8 @@ class CPU(Target):
         hoist(program)
 
     def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Schedule:
-        return Schedule(program, layout, together)
+        few = self.few and bool(together) and SPECIALISED and can_split(program)
+        return Schedule(program, layout, together, few)
 
     def write(self, schedule: Schedule, signature: Signature) -> StepSource:
         return StepWriter(schedule, signature).source()

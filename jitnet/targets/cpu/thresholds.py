@@ -7,6 +7,11 @@ HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer sample
 ROWS_PER_HEAVY_CHUNK = 4
 MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 
+# Few images: blocks of rows.  A part of a section costs some 0.2 us, and the cores meet at the end of each section.
+FEW_IMAGES = 16  # below, an image's rows are shared out
+MAXIMUM_BLOCKS = 16  # of an image; each has a workspace of its own, which the caches hold
+BLOCK_WORK = 4e5  # operations of a block, some 3 us
+
 # Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.
 PARALLEL_WORK = 3e6

@@ -1,0 +1,179 @@
+"""Few images: each call along blocks of an image's rows, so that one image gives every core work.
+
+How many blocks there are, shapes alone decide, never the threads.  The calls of neighbouring layers meet where one
+reads rows that other blocks wrote, and only there.  Halos are not computed twice: meeting costs one to two
+microseconds, less than the rows that a convolution of 3 x 3 would compute again.
+"""
+
+import math
+from dataclasses import replace
+
+from ...core.liveness import place
+from ...core.program import Batch, Block, Buffer, Call, Out, Program, Scalar
+from . import thresholds
+from .axes import ImageRows
+
+_FIRST, _LAST = Scalar("first"), Scalar("last")
+_BY_WINDOWS = {  # kernels that take as many rows as their output has, from those of x that ``pad_top`` says
+    "pool.max_pool2d_forward", "pool.average_pool2d_forward", "depthwise.depthwise_conv2d_forward",
+    "fast.depthwise.depthwise_conv2d_forward",
+}  # fmt: skip
+_BY_ELEMENTS = {"pointwise.chain", "shape.copy_forward"}
+
+
+def can_split(program: Program) -> bool:
+    """Whether a program is one for few images: a prediction, in which nothing is added up over the batch."""
+    roots = {b.root for call in program.calls for b in call.buffers}
+    partial = [root for root in roots if root.kind == "partial"]
+    return (
+        all(type(block) is Block and block.condition is None for block in program.blocks)
+        and {root.kind for root in roots} <= {"batch", "external", "whole", "variable", "constant", "partial"}
+        and all(_is_workspace(root, program) for root in partial)
+        and all(call.axis is None or isinstance(call.axis, Batch) for call in program.calls)
+    )
+
+
+def _is_workspace(root: Buffer, program: Program) -> bool:
+    """Whether no call sees what another left there."""
+    names = {name for call in program.calls for name in call.arguments if getattr(call[name], "root", None) is root}
+    return names == {"workspace"}
+
+
+def split(calls: list[Call]) -> list[tuple[object, list[Call]]]:
+    """[(axis, calls that run together along it)] for the calls of a program, in order."""
+    found: list[tuple[object, list[Call]]] = []
+    own: dict[Call, frozenset] = {}  # what a call touches in its own rows alone
+    for call in calls:
+        axis, rows = _split(call, found[-1][0] if found else None)
+        own[rows] = _own(call, rows)
+        if found and found[-1][0] == axis and axis is not None and _go_on(rows, found[-1][1], own):
+            found[-1][1].append(rows)
+        else:
+            found.append((axis, [rows]))
+    return found
+
+
+def _go_on(call: Call, before: list[Call], own: dict) -> bool:
+    """Whether a block of rows needs nothing but what the same block has left before."""
+    for other in before:
+        shared = (call.reads & other.writes) | (call.writes & (other.reads | other.writes))
+        if any(root.kind != "partial" and not (root in own[call] and root in own[other]) for root in shared):
+            return False
+    return True
+
+
+def _own(call: Call, rows: Call) -> frozenset:
+    if isinstance(rows.axis, ImageRows):
+        whole = {b.root for b in rows.buffers if not b.part}
+        return frozenset({b.root for b in rows.buffers if b.part} - whole)
+    return frozenset(b.root for b in call.buffers if b.batched)
+
+
+def _split(call: Call, before) -> tuple[object, Call]:
+    """(axis, the call along it); before: the axis of the calls before."""
+    if not call.batched:
+        return call.axis, call
+    rows = _rows_of(call, before)
+    if rows is None:
+        return Batch(), call
+    height, tile, arguments = rows
+    axis = before if _is(before, height, tile) else ImageRows(height, tile, blocks(height, tile, call.work))
+    if axis.blocks == 1 and axis is not before:
+        return Batch(), call
+    return axis, replace(call, arguments=arguments, in_place=call.in_place, axis=axis)
+
+
+def _is(axis, height: int, tile: int) -> bool:
+    return isinstance(axis, ImageRows) and axis.rows == height and axis.tile % tile == 0
+
+
+def blocks(height: int, tile: int, work: float) -> int:
+    """In how many blocks of rows of about one size an image goes; each starts at a multiple of ``tile``."""
+    groups = -(-height // tile)
+    wanted = min(groups, thresholds.MAXIMUM_BLOCKS, max(1, round(work / thresholds.BLOCK_WORK)))
+    return -(-groups // -(-groups // wanted))
+
+
+def _rows_of(call: Call, before) -> tuple[int, int, dict] | None:
+    """(rows of the output, rows that a block is a multiple of, arguments for a block); None if it has no rows."""
+    arguments = call.arguments
+    out = call.outputs[0].buffer if call.outputs else None
+    if out is None or not out.batched:
+        return None
+    if getattr(call.kernel, "template", None) in ("conv2d_direct", "winograd_convolution") and "x" in arguments:
+        winograd = call.kernel.template == "winograd_convolution"
+        tile, stride = (call.kernel.outputs, 1) if winograd else (1, call.kernel.stride[0])
+        changed = {name: _part(arguments[name]) for name in ("y", "residual") if name in arguments}
+        changed |= {"pad_top": _below(call, stride), "height": _LAST - _FIRST}
+        return out.shape[0], tile, {**arguments, **changed}
+    if call.opcode in _BY_WINDOWS:
+        changed = {name: _part(arguments[name]) for name in ("y", "argmax") if name in arguments}
+        return out.shape[0], 1, {**arguments, **changed, "pad_top": _below(call, arguments["stride_h"])}
+    if call.opcode == "fast.pool.max_pool2d_2x2_forward":
+        changed = {name: _part(arguments[name], 2 if name == "x" else 1) for name in ("x", "y", "argmax")}
+        return out.shape[0], 1, {**arguments, **changed}
+    if _is_by_elements(call):
+        return _elements(call, before)
+    return None
+
+
+def _below(call: Call, stride: int) -> Scalar:
+    """The padding with which a block's first row is row 0."""
+    return Scalar("-", (call["pad_top"], stride * _FIRST))
+
+
+def _is_by_elements(call: Call) -> bool:
+    """Whether every row of what it writes is made of the same row of all that it reads."""
+    family, _, name = call.opcode.partition(".")
+    if call.opcode == "shape.pad2d_forward":
+        return call["top"] == 0 and call["x"].shape[0] == call["y"].shape[0]
+    by_channels = {"batch_norm_apply", "batch_norm_relu_apply", "batch_norm_add_relu_apply"}
+    if (family, name) == ("dense", "bias_add_forward") or (family == "normalization" and name in by_channels):
+        return True
+    unary = family == "elementwise" and name.endswith("_forward") and len([b for b in call.buffers if b.batched]) == 2
+    sizes = {b.size for b in call.buffers if b.batched}
+    return (call.opcode in _BY_ELEMENTS or unary) and len(sizes) == 1 and "a_strides" not in call.arguments
+
+
+def _elements(call: Call, before) -> tuple[int, int, dict] | None:
+    """Of a call that any rows will do for: those of the calls before, or those that an array has."""
+    leading = [b.rows if b.rows > 1 else (b.shape or (1,))[0] for b in call.buffers if b.batched]
+    height, tile = (before.rows, before.tile) if isinstance(before, ImageRows) else (0, 1)
+    if not height or any(count % height for count in leading):
+        height, tile = math.gcd(*leading), 1
+    if height < 2:
+        return None
+    changed = {}
+    for (name, argument), count in zip(
+        [(n, a) for n, a in call.arguments.items() if isinstance(call[n], Buffer) and call[n].batched], leading,
+        strict=True,
+    ):  # fmt: skip
+        changed[name] = _part(argument, count // height)
+    return height, tile, {**call.arguments, **changed}
+
+
+def _part(argument, times: int = 1):
+    """The rows of an image that belong to a block: so many for each row of the axis."""
+    if isinstance(argument, Out):
+        return Out(_part(argument.buffer, times), argument.accumulate)
+    return replace(argument, name=f"{argument.name}_part", part=times)
+
+
+def place_between_sections(sections: list[list[Call]], roots: list[Buffer], size_of) -> tuple[dict[Buffer, int], int]:
+    """Offsets of ``roots`` and their size: blocks of rows are done in any order, so a section is one point in time.
+
+    An output takes over its input's memory only in a section of one call.
+    """
+    at = {call: number for number, calls in enumerate(sections) for call in calls}
+    items = [call if len(calls) == 1 else replace(call, in_place=None) for calls in sections for call in calls]
+    times = {item: at[call] for item, call in zip(items, (c for calls in sections for c in calls), strict=True)}
+    return place(items, roots, size_of, at=times)
+
+
+def images_and_blocks(sections) -> list[tuple[str, int, float]]:
+    """[(section, independent parts of one image, operations of one image)] of a schedule for few images."""
+    return [
+        (s.name, getattr(s.axis, "blocks", 1), sum(call.work for call in s.calls))
+        for s in sections
+        if s.axis is not None
+    ]
