@@ -39,6 +39,7 @@ class Buffer:
         leading rows, or the first axis where there is no batch axis.
     step: of a view of one of them: which.
     part: of a view of some of a sample's leading rows: how many for each row of what a target's section runs along.
+    column: of a view from a column on, which a part of such a section begins with: bytes from a column to the next.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Buffer:
     steps: int | None = None
     step: "Scalar | int | None" = None
     part: int = 0
+    column: int = 0
 
     def __post_init__(self):
         if self.root is None:

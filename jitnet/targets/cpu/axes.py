@@ -21,6 +21,14 @@ class ImageRows:
 
 
 @dataclass(frozen=True)
+class Filters:
+    """The filters of a convolution, in ``blocks`` of ``size`` from ``first`` on, for all images."""
+
+    size: int
+    blocks: int
+
+
+@dataclass(frozen=True)
 class Shares:
     """Calls that each do a share, which they know themselves."""
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from ...core.liveness import place
 from ...core.program import Batch, Block, Buffer, Call, Out, Program, Scalar
+from ...core.values import ITEMSIZE
 from . import thresholds
-from .axes import ImageRows
+from .axes import Filters, ImageRows
 
 _FIRST, _LAST = Scalar("first"), Scalar("last")
 _BY_WINDOWS = {  # kernels that take as many rows as their output has, from those of x that ``pad_top`` says
@@ -63,6 +64,8 @@ def _go_on(call: Call, before: list[Call], own: dict) -> bool:
 
 
 def _own(call: Call, rows: Call) -> frozenset:
+    if isinstance(rows.axis, Filters):
+        return frozenset()
     if isinstance(rows.axis, ImageRows):
         whole = {b.root for b in rows.buffers if not b.part}
         return frozenset({b.root for b in rows.buffers if b.part} - whole)
@@ -73,6 +76,8 @@ def _split(call: Call, before) -> tuple[object, Call]:
     """(axis, the call along it); before: the axis of the calls before."""
     if not call.batched:
         return call.axis, call
+    if (found := _filters_of(call)) is not None:
+        return found
     rows = _rows_of(call, before)
     if rows is None:
         return Batch(), call
@@ -94,6 +99,38 @@ def blocks(height: int, tile: int, work: float) -> int:
     return -(-groups // -(-groups // wanted))
 
 
+def _filters_of(call: Call) -> tuple[Filters, Call] | None:
+    """A convolution along its filters, if its weights are more than the image: then no core reads the weights of others.
+    """
+    kernel = call.kernel
+    template = getattr(kernel, "template", None)
+    if template not in ("conv2d_direct", "winograd_convolution") or "x" not in call.arguments:
+        return None
+    winograd = template == "winograd_convolution"
+    y, itemsize = call["y"], ITEMSIZE[call["y"].dtype]
+    column = kernel.bytes_per_filter if winograd else itemsize
+    filters, least = y.shape[2], kernel.filters_of_parts
+    weights = call["kernel"].nbytes
+    wanted = min(filters // least, thresholds.MAXIMUM_BLOCKS, max(1, round(call.work / thresholds.BLOCK_WORK)))
+    sizes = [n for n in range(least, filters, least) if filters % n == 0 and filters // n <= wanted]
+    if weights < call["x"].nbytes + y.nbytes or not sizes or (not winograd and kernel.groups > 1):
+        return None
+    size = sizes[0]
+    chosen = replace(kernel, filters=size, pitch=filters) if winograd else replace(kernel, part=size)
+    columns = {"kernel": column, "bias": itemsize, "residual": itemsize, "y": itemsize}
+    changed = {name: _from_column(a, columns[name]) for name, a in call.arguments.items() if name in columns}
+    axis = Filters(size, filters // size)
+    arguments = {**call.arguments, **changed}
+    return axis, replace(call, opcode=chosen.name, kernel=chosen, arguments=arguments, axis=axis)
+
+
+def _from_column(argument, nbytes: int):
+    """A view that begins with a part's first filter."""
+    if isinstance(argument, Out):
+        return Out(_from_column(argument.buffer, nbytes), argument.accumulate)
+    return replace(argument, name=f"{argument.name}_part", column=nbytes)
+
+
 def _rows_of(call: Call, before) -> tuple[int, int, dict] | None:
     """(rows of the output, rows that a block is a multiple of, arguments for a block); None if it has no rows."""
     arguments = call.arguments
@@ -102,7 +139,7 @@ def _rows_of(call: Call, before) -> tuple[int, int, dict] | None:
         return None
     if getattr(call.kernel, "template", None) in ("conv2d_direct", "winograd_convolution") and "x" in arguments:
         winograd = call.kernel.template == "winograd_convolution"
-        tile, stride = (call.kernel.outputs, 1) if winograd else (1, call.kernel.stride[0])
+        tile, stride = (call.kernel.rows_of_block(out.shape[1]), 1) if winograd else (1, call.kernel.stride[0])
         changed = {name: _part(arguments[name]) for name in ("y", "residual") if name in arguments}
         changed |= {"pad_top": _below(call, stride), "height": _LAST - _FIRST}
         return out.shape[0], tile, {**arguments, **changed}

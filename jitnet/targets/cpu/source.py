@@ -16,7 +16,7 @@ from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from ..base import Signature, Source
-from .axes import Elements, ImageRows, Rows
+from .axes import Elements, Filters, ImageRows, Rows
 from .names import name_sections
 from .schedule import Schedule, Section
 
@@ -156,7 +156,7 @@ class StepWriter:
         memory, root = self.schedule.memory, buffer.root
         sizes, dtype = tuple(map(literal, buffer.shape)), buffer.dtype
         shape = sizes or ("1",)  # kernels take arrays of at least one axis
-        chunked = isinstance(axis, Batch | ImageRows)
+        chunked = isinstance(axis, Batch | ImageRows | Filters)
         itemsize = ITEMSIZE[dtype]
         rows: tuple = (0, "first")  # bytes before those of a part
         if buffer.part:
@@ -204,6 +204,8 @@ class StepWriter:
         argument, offset, shape = self._place(buffer, axis, alone)
         if buffer.step is not None:
             offset = _sum(int(offset) if offset.isdigit() else offset, self._step_offset(buffer, axis))
+        if buffer.column:
+            offset = _sum(int(offset) if offset.isdigit() else offset, (buffer.column, "first"))
         inside = ", ".join(shape) + ("," if len(shape) == 1 else "")
         return f"view({argument}, {offset}, ({inside}), {checked_name(buffer.dtype)})"
 
@@ -226,7 +228,7 @@ class StepWriter:
         if not isinstance(argument, Scalar):
             return literal(argument)
         if not argument.operands:
-            if argument.operator == "begin" and not isinstance(axis, Batch | ImageRows | Elements | Rows):
+            if argument.operator == "begin" and not isinstance(axis, Batch | ImageRows | Filters | Elements | Rows):
                 return "0"
             return checked_name(argument.operator)
         left, right = (
@@ -251,7 +253,7 @@ class StepWriter:
             wanted = identifier(buffer.name)
             wanted = f"{wanted}_values" if wanted in self.kernel_names else wanted
             root = buffer.root if buffer.kind != "flat" else buffer.source
-            view = root, buffer.step, buffer.shape, buffer.rows, buffer.dtype, buffer.part
+            view = root, buffer.step, buffer.shape, buffer.rows, buffer.dtype, buffer.part, buffer.column
             self._buffer_names[buffer] = _unique(self._names, wanted, view)
         return self._buffer_names[buffer]
 
@@ -290,7 +292,7 @@ class StepWriter:
 
     def _call(self, call: Call, axis, indent: str, views: dict, steps: dict) -> list[str]:
         """The lines of a call; what it views is entered in ``views``, or ``steps`` if it depends on the turn."""
-        alone = isinstance(axis, Batch | ImageRows) or (self.schedule.regions is None and call.batched)
+        alone = isinstance(axis, Batch | ImageRows | Filters) or (self.schedule.regions is None and call.batched)
         for buffer in call.buffers:
             if not _is_given(buffer):
                 table = steps if isinstance(buffer.step, Scalar) else views
@@ -356,6 +358,8 @@ class StepWriter:
                 base = _sum(*self._after_whole(), (memory.partial, "chunks"), (memory.batch, "chunk * capacity"))
                 head += ["    capacity = (batch + chunks - 1) // chunks", f"    base = {base}"]
             return head + body
+        if isinstance(axis, Filters):
+            return ["    begin, n = 0, batch", f"    first = {axis.size} * chunk", *body]
         if isinstance(axis, ImageRows):
             groups, size = -(-axis.rows // axis.tile), axis.tile
             last = f"{groups} * (block + 1) // {axis.blocks}" + (f" * {size}" if size > 1 else "")

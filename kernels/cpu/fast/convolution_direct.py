@@ -29,6 +29,8 @@ class ConvolutionKernel(TemplateKernel):
     edges: (pad_left, columns of the image), promised for every call whose buffers have no halo; with them a kernel
     whose tile is a whole row leaves out what is zero, and needs no workspace.
     groups: the channels and the filters fall into so many; kernel_shape is then (R, S, C / groups, K).
+    part: of forward without groups, how many of the filters a call computes; None: all.  Then weights, bias, residual
+    and y begin with the first of them, at their places among all filters.
     """
 
     kind: str
@@ -41,6 +43,13 @@ class ConvolutionKernel(TemplateKernel):
     target: VectorTarget
     edges: tuple[int, int] | None = None
     groups: int = 1
+    part: int | None = None
+
+    @property
+    def filters_of_parts(self) -> int:
+        """Of which number of filters ``part`` is a multiple."""
+        _, lanes, vectors, _ = self._convolution_tile()
+        return lanes * vectors
 
     @property
     def _channels(self) -> tuple[int, int]:
@@ -57,6 +66,7 @@ class ConvolutionKernel(TemplateKernel):
         rows_whole = "_whole_rows" if self._whole_rows else ""
         shape = f"{rows}x{columns}_{depth * self.groups}_{filters}{groups}"
         any_width = "_any_width" if self.width is None else ""
+        any_width += f"_part{self.part}" if self.part else ""
         return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{any_width}{suffix(self.epilogue)}"
 
     @cached_property
@@ -159,6 +169,7 @@ class ConvolutionKernel(TemplateKernel):
         if self._whole_rows:
             pad_left, existing = self.edges
             edges = (pad_left if self.kind == "forward" else (taps - 1) * self.dilation[1] - pad_left), existing
+        values["PART"] = self.part or filters // self.groups
         whole_rows = dict(WHOLE_ROWS=self._whole_rows, EDGES=edges)
         return values | dilation | whole_rows | dict(BACKWARD=self.kind == "backward_data")
 

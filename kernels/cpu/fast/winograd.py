@@ -104,10 +104,15 @@ class WinogradWeights(_Winograd):
 
 @dataclass(frozen=True)
 class WinogradKernel(_Winograd):
-    """One pass of one convolution.  ``kind``: forward or backward_data, which is forward over dy."""
+    """One pass of one convolution.  ``kind``: forward or backward_data, which is forward over dy.
+
+    pitch: the filters of y, if a call computes ``filters`` of them alone; then weights, bias, residual and y begin with
+    the first of these, at their places among all filters.
+    """
 
     kind: str
     epilogue: str
+    pitch: int | None = None
     template = "winograd_convolution"
 
     @property
@@ -119,6 +124,7 @@ class WinogradKernel(_Winograd):
         """Name of the kernel, as the step's source shows it."""
         shape = (self.channels, self.filters) if self.kind == "forward" else (self.filters, self.channels)
         size = f"winograd{self.outputs}x{self.outputs}_3x3_{shape[0]}_{shape[1]}"
+        size += f"_of{self.pitch}" if self.pitch else ""
         return f"conv2d_{self.kind}_{size}{suffix(self.epilogue)}"
 
     @property
@@ -133,6 +139,20 @@ class WinogradKernel(_Winograd):
         bytes_per_tile = self.positions * (self.channels + self._columns) * ITEMSIZE[self.dtype]
         return max(1, min(_BLOCK_BYTES // bytes_per_tile, _MOST_TILES) // self._rows) * self._rows
 
+    @property
+    def filters_of_parts(self) -> int:
+        """Of which number of filters those are a multiple that a call may compute alone."""
+        return self._columns
+
+    @property
+    def bytes_per_filter(self) -> int:
+        """Of the transformed weights."""
+        return self.positions * self.channels * ITEMSIZE[self.dtype]
+
+    def rows_of_block(self, width: int) -> int:
+        """Rows of y, ``width`` pixels wide, of which the tiles fill the rows of a product."""
+        return self.outputs * -(-self._rows // -(-width // self.outputs))
+
     def weights(self) -> WinogradWeights:
         """The transform of the weights (for backward_data, of the transposed weights)."""
         return WinogradWeights(self.outputs, self.channels, self.filters, self.dtype, self.target)
@@ -140,7 +160,7 @@ class WinogradKernel(_Winograd):
     @property
     def constants(self) -> dict:
         """Values of the template's constants."""
-        return self._product | dict(BACKWARD=self.kind == "backward_data", EPILOGUE=self.epilogue)
+        return self._product | dict(PITCH=self.pitch or self.filters, BACKWARD=self.kind == "backward_data", EPILOGUE=self.epilogue)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 TAP_ROWS, TAPS, CHANNELS, FILTERS = 3, 3, 16, 32  # channels of what is read, filters: of what is written
 STRIDE_H, STRIDE_W, DILATION_H, DILATION_W = 1, 1, 1, 1
 GROUPS, GROUPS_PER_VECTOR = 1, 1
+PART = 32  # filters of a group that a call computes
 PIXELS, VECTORS, NARROW = 14, 2, False  # a tile: pixels, vectors of filters; whether some tiles have a pixel less
 ANY_WIDTH = False  # whether some widths leave single pixels
 WHOLE_ROWS, EDGES = False, None  # a tile is a row, and knows which of its columns are zero
@@ -17,7 +18,7 @@ EPILOGUE = "bias_relu"
 
 ITEMSIZE = 4 if DTYPE == "float32" else 8
 DEPTH, GROUP_FILTERS, BLOCK = CHANNELS // GROUPS, FILTERS // GROUPS, VECTORS * LANES
-BLOCKS = (GROUPS_PER_VECTOR * GROUP_FILTERS + BLOCK - 1) // BLOCK  # of filters, for the groups of a vector
+BLOCKS = (GROUPS_PER_VECTOR * PART + BLOCK - 1) // BLOCK  # of filters, for the groups of a vector
 BIASED, ADDS, MASKED = EPILOGUE.startswith("bias"), EPILOGUE.startswith("bias_add"), EPILOGUE == "relu_mask"
 tile = convolution_tile(
     dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, pixels=PIXELS, vectors=VECTORS, taps=TAPS,
@@ -56,13 +57,18 @@ def conv2d_direct(
     if ANY_WIDTH and wide < 0:
         tiles = wide = width // PIXELS
         single = width % PIXELS
+    read = max(0, min(top, rows))  # the first row that is read, and the one after the last
+    read_end = max(read, min(rows, top + (height - 1) * STRIDE_H + (TAP_ROWS - 1) * DILATION_H + 1))
     for image in range(images):
         image_at = address(x, image * rows * row)
         if not WHOLE_ROWS and padded:
             before = min(max(0, -left), span) * CHANNELS
             count = max(0, min(left + span, columns) - max(0, left)) * CHANNELS
             image_at += max(0, left) * CHANNELS * ITEMSIZE
-            pad_rows((image_at, row, workspace_at, span * CHANNELS, rows, before, count))
+            pad_rows((
+                image_at + read * row * ITEMSIZE, row, workspace_at + read * span * CHANNELS * ITEMSIZE,
+                span * CHANNELS, read_end - read, before, count,
+            ))  # fmt: skip
             image_at = workspace_at
         for part in range(GROUPS // GROUPS_PER_VECTOR * BLOCKS):
             group = part // BLOCKS * GROUPS_PER_VECTOR

@@ -8,6 +8,7 @@ from jitnet.kernels.cpu.tiles.winograd import image_tile, output_tile
 DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 OUTPUTS = 4  # of a tile, along each axis
 CHANNELS, FILTERS = 32, 32  # of what is read and of what is written
+PITCH = 32  # filters of y, of which a call may write some alone
 TILES = 16  # of a block
 MR, VECTORS, CHANNEL_VECTORS = 8, 2, 2  # a product: rows, vectors of filters; vectors of an image's channels
 GAP = 16  # elements between positions, so that those of a tile do not compete for the same cache lines
@@ -25,7 +26,7 @@ transform = image_tile(
 )
 product = matrix_tile(rows=MR, vectors=VECTORS, masked=False, epilogue="store", unroll=2, contiguous=True, **_constants)
 finish = output_tile(
-    outputs=OUTPUTS, filters=FILTERS, pitch=SUM_PITCH, vectors=VECTORS, epilogue=EPILOGUE, **_constants
+    outputs=OUTPUTS, filters=PITCH, pitch=SUM_PITCH, vectors=VECTORS, epilogue=EPILOGUE, **_constants
 )
 
 
@@ -76,13 +77,13 @@ def winograd_convolution(
                 pixel = (image * y_rows + y_top + h) * y_columns + y_left + w
                 auxiliary, auxiliary_row = 0, 0
                 if ADDS:
-                    auxiliary, auxiliary_row = address(residual, pixel * FILTERS + block), y_columns * FILTERS
+                    auxiliary, auxiliary_row = address(residual, pixel * PITCH + block), y_columns * PITCH
                 if MASKED:
                     place = (image * activation.shape[1] + activation_top + h) * activation.shape[2]
-                    auxiliary = address(activation, (place + activation_left + w) * FILTERS + block)
-                    auxiliary_row = activation.shape[2] * FILTERS
+                    auxiliary = address(activation, (place + activation_left + w) * PITCH + block)
+                    auxiliary_row = activation.shape[2] * PITCH
                 finish((
-                    sums + tile * NR * ITEMSIZE, address(y, pixel * FILTERS + block), y_columns * FILTERS,
+                    sums + tile * NR * ITEMSIZE, address(y, pixel * PITCH + block), y_columns * PITCH,
                     height - h, width - w, nowhere, FILTERS - block, address(bias, block) if BIASED else 0,
                     auxiliary, auxiliary_row,
                 ))  # fmt: skip
