@@ -100,8 +100,7 @@ def blocks(height: int, tile: int, work: float) -> int:
 
 
 def _filters_of(call: Call) -> tuple[Filters, Call] | None:
-    """A convolution along its filters, if its weights are more than the image: then no core reads the weights of others.
-    """
+    """A convolution along its filters, if its weights are more than the image: each core reads its own ones alone."""
     kernel = call.kernel
     template = getattr(kernel, "template", None)
     if template not in ("conv2d_direct", "winograd_convolution") or "x" not in call.arguments:

@@ -60,12 +60,12 @@ def is_specialised(call: Call) -> bool:
     return supports(call.opcode.removeprefix("conv.conv2d_"), stride, dilation)
 
 
-def specialise(program: Program, scratch: Scratch, algorithm: str) -> None:
+def specialise(program: Program, scratch: Scratch, algorithm: str, few: bool = False) -> None:
     """Give convolutions, dense layers, max pooling and pointwise chains specialised kernels.
 
-    algorithm: how convolutions are computed (see ``config.set_conv_algorithm``).
+    algorithm: how convolutions are computed (see ``config.set_conv_algorithm``); few: for a prediction of few images.
     """
-    selection = _Selection(program, scratch, algorithm)
+    selection = _Selection(program, scratch, algorithm, few)
     replaced: dict[Call, list[Call]] = {}
     before: dict[Call, list[Call]] = {}
     for call in program.calls:
@@ -101,8 +101,8 @@ class _Selection:
 
     UNWRITTEN = -1
 
-    def __init__(self, program: Program, scratch: Scratch, algorithm: str):
-        self.program, self.scratch, self.algorithm = program, scratch, algorithm
+    def __init__(self, program: Program, scratch: Scratch, algorithm: str, few: bool):
+        self.program, self.scratch, self.algorithm, self.few = program, scratch, algorithm, few
         self.first: list[Call] = []
         self.before: list[Call] = []
         self._copies: dict = {}
@@ -217,7 +217,8 @@ def _conv2d_forward(call: Call, selection: _Selection) -> Call:
     epilogue = call.epilogue or "store"
     extra = _epilogue_arguments(call)
     algorithm = selection.algorithm if groups == 1 else "direct"
-    outputs = winograd_outputs("forward", kernel.shape, height, width, stride, dilation, x.dtype, algorithm)
+    shape = kernel.shape, height, width
+    outputs = winograd_outputs("forward", *shape, stride, dilation, x.dtype, algorithm, selection.few)
     if _rounds(call, "forward", kernel.shape, dilation, groups, outputs):
         chosen = conv2d_bfloat16_kernel("forward", kernel.shape, width, stride, epilogue)
         workspace = selection.scratch.get(x.dtype, chosen.workspace_elements(*x.shape[:2], left))

@@ -55,7 +55,7 @@ class CPU(Target):
         fuse_pool_backward(program, scratch, self.algorithm)
         remove_copies(program)
         fuse_pointwise(program)
-        specialise(program, scratch, self.algorithm)
+        specialise(program, scratch, self.algorithm, self.few and can_split(program))
         scratch.finish()
         compute_in_update(program)
         split_products(program)

@@ -5,6 +5,8 @@
 ROWS_PER_CHUNK = 16
 HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
 ROWS_PER_HEAVY_CHUNK = 4
+FEW_CHUNKS = 8  # up to so many chunks are made of single samples, of so many operations
+FEW_CHUNK_WORK = 5e7
 MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 
 # Few images: blocks of rows.  A part of a section costs some 0.2 us, and the cores meet at the end of each section.

@@ -25,6 +25,7 @@ _FEWEST_CHANNELS = 16  # with 8 it ties with direct convolution
 # forward, the error of F(4x4, 3x3) changes which ReLUs let gradients pass: below, F(2x2, 3x3) is as fast in training
 _FEWEST_CHANNELS_INEXACT = 32
 _FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
+_PRODUCTS_PER_WEIGHT = 16  # that take as long as reading it: 4 bytes from behind the second-level cache
 _GAP = 16  # elements between positions, so that those of a tile do not compete for the same cache lines
 
 
@@ -160,7 +161,8 @@ class WinogradKernel(_Winograd):
     @property
     def constants(self) -> dict:
         """Values of the template's constants."""
-        return self._product | dict(PITCH=self.pitch or self.filters, BACKWARD=self.kind == "backward_data", EPILOGUE=self.epilogue)
+        kind = dict(BACKWARD=self.kind == "backward_data", EPILOGUE=self.epilogue)
+        return self._product | dict(PITCH=self.pitch or self.filters) | kind
 
 
 @dataclass(frozen=True)
@@ -197,11 +199,15 @@ class WinogradFilterKernel(_Winograd):
         return self._product | dict(CHANNEL_BLOCK=self._channel_block)
 
 
-def winograd_outputs(kind, kernel_shape, height, width, stride, dilation, dtype="float32", algorithm="auto") -> int:
+def winograd_outputs(
+    kind, kernel_shape, height, width, stride, dilation, dtype="float32", algorithm="auto", few=False
+) -> int:
     """The m of the F(m x m, 3x3) to compute a pass of a convolution with, or 0 for a direct convolution.
 
     kind: forward, backward_data or backward_filter; kernel_shape: (R, S, C, K); height, width: of what forward and
-    backward_data write, and of dy for backward_filter; algorithm: auto, direct or winograd (wherever possible).
+    backward_data write, and of dy for backward_filter; algorithm: auto, direct or winograd (wherever possible); few:
+    for the prediction of few images, to which reading the weights counts as well, and no transform of them, and where
+    no gradients depend on the rounding.
 
     Direct convolution's time / Winograd's with F(4x4, 3x3), two threads, AVX-512, 32 or 64 images, forward and
     backward_filter: 16 channels 1.4 and 1.5, 32 channels 1.9 and 1.8, 64 and 128 channels 2.8 and 2.3, 256 channels of
@@ -212,7 +218,14 @@ def winograd_outputs(kind, kernel_shape, height, width, stride, dilation, dtype=
     if algorithm == "direct" or not possible:
         return 0
     costs = {m: _cost(m, channels, filters, height, width) for m in (2, 4)}
-    if algorithm == "auto":
+    if algorithm == "auto" and few:
+        if dtype != "float32" or min(channels, filters) < _FEWEST_CHANNELS:
+            return 0
+        read = _PRODUCTS_PER_WEIGHT * channels * filters
+        costs = {m: _cost_of_few(m, channels, filters, height, width) + (m + 2) ** 2 * read for m in (2, 4)}
+        if min(costs.values()) > (1.2 * height * width * channels * filters + read) * 9:
+            return 0
+    elif algorithm == "auto":
         fewest = min(channels, filters)
         if dtype != "float32" or fewest < _FEWEST_CHANNELS or height * width < _FEWEST_PIXELS:
             return 0
@@ -221,6 +234,13 @@ def winograd_outputs(kind, kernel_shape, height, width, stride, dilation, dtype=
         if 1.2 * min(costs.values()) > 9 * height * width * channels * filters:
             return 0
     return min(costs, key=costs.get)
+
+
+def _cost_of_few(outputs, channels, filters, height, width):
+    """The same for one image, whose tiles fill the last product badly."""
+    tiles = -(-height // outputs) * -(-width // outputs)
+    products = -(-tiles // 8) * 8 * channels * filters
+    return (outputs + 2) ** 2 * (products + 5 * tiles * (channels + filters))
 
 
 def _cost(outputs, channels, filters, height, width):
