@@ -29,7 +29,7 @@ _shared: "weakref.WeakValueDictionary[tuple, PreparedWeights]" = weakref.WeakVal
 _preparing = across_forks(threading.Lock())  # one thread at a time prepares
 
 
-def shared_weights(key: tuple, nbytes: int, changes: list, read: list[int] | None) -> "PreparedWeights":
+def shared_weights(key: tuple, nbytes: int, changes: list, read: list[int]) -> "PreparedWeights":
     """Prepared weights under a key, by which steps that prepare the same share them: once, not once per step."""
     with building:
         found = _shared.get(key)
@@ -43,11 +43,13 @@ class PreparedWeights:
 
     While a run reads some, in another thread, others are made in other memory, so that it never sees half of each.
 
-    changes: of the weights; read: which hyperparameters matter, None for all.
+    changes: of the weights; read: which hyperparameters matter.
     """
 
-    def __init__(self, nbytes: int, changes: list, read: list[int] | None):
-        self.nbytes, self._read = nbytes, read
+    def __init__(self, nbytes: int, changes: list, read: list[int]):
+        self.nbytes = nbytes
+        neighbours = read == list(range(len(read)))
+        self._read = slice(len(read)) if neighbours else read  # faster than a list
         self._changes = [c.number for c in changes]
         self._made = _NOTHING
 
@@ -56,7 +58,7 @@ class PreparedWeights:
 
         ``prepare(memory, hyperparameters)`` makes them.
         """
-        given = hyperparameters.tobytes() if self._read is None else hyperparameters[self._read].tobytes()
+        given = hyperparameters[self._read].tobytes()
         made = self._made
         made.users.append(None)
         # whoever makes others takes these away first, and looks for users then

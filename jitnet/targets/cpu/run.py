@@ -195,7 +195,6 @@ class StepRunner(Runner):
         key = source.prepare_text, kernels, schedule.memory.prepared, *(id(self._fixed[name]) for name in read)
         words = set(re.findall(r"\w+", source.prepare_text))
         numbers = [i for i, name in enumerate(source.hyperparameters) if name in words]
-        numbers = None if len(numbers) == len(source.hyperparameters) else numbers
         return shared_weights(key, schedule.memory.prepared, self.changes_of_prepared(), numbers)
 
     def changes_of_prepared(self) -> list[Changes]:
