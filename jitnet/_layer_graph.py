@@ -1,6 +1,7 @@
 """The graph of layers between a model's inputs and outputs."""
 
 from ._structures import flatten, packed
+from .core.lengths import shown
 from .core.operations.base import Operation, display
 from .core.trace import Application
 from .core.values import SymbolicTensor, Value
@@ -11,7 +12,7 @@ from .layers.input import InputLayer
 def described_input(tensor) -> dict:
     """An input as files have it."""
     size = batch_size_of(tensor)
-    found = {"name": tensor.name, "shape": list(tensor.shape[1:]), "dtype": tensor.dtype}
+    found = {"name": tensor.name, "shape": list(shown(tensor.shape[1:])), "dtype": tensor.dtype}
     return found if size is None else {**found, "batch_size": size}
 
 

@@ -10,7 +10,7 @@ from ._registry import snake_case
 from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm
-from .core import checks, trace
+from .core import checks, lengths, trace
 from .core.errors import invalid
 from .core.locks import building
 from .core.operations.base import display
@@ -21,6 +21,9 @@ from .gradients import value_and_grad
 from .losses import checked_values, per_sample, symbolic_targets
 from .metrics import LossMetric, Traced
 from .step import Step
+
+
+KEPT_SIZES = 8  # of inputs, for which a model of any size keeps its steps and their memory (a guess)
 
 
 class _Logs:
@@ -130,36 +133,92 @@ class ModelSteps:
         weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
         if self._is_custom(mode):
             return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions})
+        sizes = self._sizes(arrays)
         trainable = tuple(v for v in self.trainable_weights)
         update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
-        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted, few)
+        key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted, few, sizes)
         steps = self._steps
         if key not in steps:
             with building, tracing():
                 if key not in steps:
                     options = {"fuse": fuse, "regions": regions, "few": few}
-                    steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted)
+                    steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted, sizes)
         return steps[key]
 
-    def _prediction(self, batch: int) -> Step:
-        """The prediction that is fastest for so many samples."""
-        step = self._step("predict")
-        return self._step("predict", few=True) if step.runner.suits_few(batch) else step
+    def _prediction(self, batch: int, arrays=()) -> Step:
+        """The prediction that is fastest for so many samples; arrays: see ``_step``."""
+        step = self._step("predict", arrays=arrays)
+        return self._step("predict", arrays=arrays, few=True) if step.runner.suits_few(batch) else step
 
-    def _make_step(self, mode, trainable, target_shapes, options, weighted) -> Step:
+    def _sizes(self, arrays) -> tuple | None:
+        """The shapes of the samples in a step's data, where the inputs do not say all lengths; None where they do.
+
+        Without data, those of the last ones.  Raises ValueError if there were none.
+        """
+        if not self._takes_any_size():
+            return None
+        if arrays:
+            sizes = tuple(arrays[name].shape[1:] for name in self._input_arguments())
+            self._keep_few_sizes(sizes)
+            return sizes
+        if not self._recent_sizes:
+            raise invalid(
+                f"The model {self.name!r} takes inputs of any size: its steps are made when data come. Call fit or "
+                "predict first.",
+                input_shape=self.input_shape,
+            )  # fmt: skip
+        return next(reversed(self._recent_sizes))
+
+    def _takes_any_size(self) -> bool:
+        """Whether the inputs do not say all lengths."""
+        return any(lengths.unknown(x.shape) for x in self._input_tensors())
+
+    def _require_sizes(self, method: str) -> None:
+        if self._takes_any_size():
+            raise invalid(
+                f"{method} needs a model whose inputs have known sizes: give Input a shape without None.",
+                input_shape=self.input_shape,
+            )  # fmt: skip
+
+    def _keep_few_sizes(self, sizes: tuple) -> None:
+        """Forget the steps for what has not been used for long: each has memory of its own."""
+        self._recent_sizes.pop(sizes, None)
+        self._recent_sizes[sizes] = None
+        while len(self._recent_sizes) > KEPT_SIZES:
+            oldest = next(iter(self._recent_sizes))
+            del self._recent_sizes[oldest]
+            for key in [key for key in self._steps if key[-1] == oldest]:
+                del self._steps[key]
+
+    def _input_arguments(self) -> list[str]:
+        """What a step calls the model's inputs."""
+        count = len(self._input_tensors())
+        return ["x"] if count == 1 else [f"x_{i + 1}" for i in range(count)]
+
+    def _outputs_for(self, arrays: dict) -> list:
+        """Symbolic outputs for data of these shapes."""
+        sizes = self._sizes(arrays)
+        if sizes is None:
+            return self._graph_outputs
+        if sizes not in self._sized_outputs:
+            with building, tracing(), trace.added_losses():
+                self._sized_outputs = {sizes: self._trace(False, sizes)[1]}  # those of the last data
+        return self._sized_outputs[sizes]
+
+    def _make_step(self, mode, trainable, target_shapes, options, weighted, sizes) -> Step:
         training = mode == "train"
         with trace.added_losses() as added:
-            inputs, outputs = self._trace(training)
+            inputs, outputs = self._trace(training, sizes)
             added = _as_numbers(added)
         parts = self._parts()
-        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
-        arguments = dict(zip(names, inputs, strict=True))
+        arguments = dict(zip(self._input_arguments(), inputs, strict=True))
         layer_names = self._names_in_source()
         title = self._step_title(mode, inputs)
         if mode == "predict":
             fix(self, parts)
-            return Step(title, Computation(arguments, outputs, layer_names=layer_names), **options)
+            computation = Computation(arguments, outputs, layer_names=layer_names, any_size=sizes is not None)
+            return Step(title, computation, **options)
         used = self._loss_list()
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
@@ -193,7 +252,7 @@ class ModelSteps:
             arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
             reductions=[loss.reduction for loss in used], trainable=list(trainable) if training else [],
             optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
-            sample_weight=sample_weight, layer_names=layer_names,
+            sample_weight=sample_weight, layer_names=layer_names, any_size=sizes is not None,
         )  # fmt: skip
         return logs.attached_to(Step(title, computation, **options))
 
@@ -300,8 +359,9 @@ class ModelSteps:
         for name, value in found.items():
             logs.add(name, value)
         computation = Computation(
-            arguments, records=logs.records, effects=effects, gathered=True, layer_names=self._names_in_source()
-        )
+            arguments, records=logs.records, effects=effects, gathered=True, layer_names=self._names_in_source(),
+            any_size=self._graph_inputs is not None and self._takes_any_size(),
+        )  # fmt: skip
         inputs = [value for name, value in arguments.items() if name.startswith("x")]
         step = Step(self._step_title(mode, inputs), computation, **options)
         losses = self._compiled["losses"]
@@ -387,6 +447,7 @@ class ModelSteps:
         shape, and for a state that belongs to another function (Numba takes functions for constants).
         """
         batch_size = checks.integer(type(self).__name__, "batch_size", batch_size, 1)
+        self._require_sizes("jitted_predict")
         step = self._step("predict")
         if step.random:
             raise ValueError(f"The model {self.name!r} draws random numbers in predictions, with seeds from Python.")

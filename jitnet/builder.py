@@ -32,6 +32,7 @@ class Computation:
     sample_weight: symbolic tensor (None,), by which losses are weighed.
     layer_names: {name of a layer: its name in the source}.
     reductions: per loss, "sum_over_batch_size" (default) or "sum".
+    any_size: whether others like it, of other sizes, are to run the same kernels.
     """
 
     inputs: dict
@@ -49,6 +50,7 @@ class Computation:
     gathered: bool = False
     sample_weight: SymbolicTensor | None = None
     layer_names: dict | None = None
+    any_size: bool = False
 
 
 class Builder:
@@ -74,7 +76,7 @@ class Builder:
         leaves = [v for a in applications for v in a.inputs] + roots
         trainable = list(computation.trainable)
         self.variables = list(dict.fromkeys([v for v in leaves if isinstance(v, Variable)] + trainable))
-        self.program = Program([*reserved, *computation.inputs])
+        self.program = Program([*reserved, *computation.inputs], computation.any_size)
         self.lowering = Lowering(self.program, computation.layer_names)
         self.settings = self.lowering.settings
         self.updates = self.lowering.updates = Updates(self.lowering)

@@ -7,6 +7,7 @@ import numpy as np
 from . import losses
 from ._structures import flatten, leaves_like
 from .core.errors import invalid
+from .core.lengths import fits
 from .core.operations.base import display
 from .core.policy import floatx
 
@@ -80,7 +81,7 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
     prepared = []
     for array, tensor in zip(arrays, tensors, strict=True):
         expected = tensor.shape[1:]
-        if array.shape[1:] != expected:
+        if not fits(array.shape[1:], expected):
             hint = ""
             if array.shape[1:] + (1,) == expected:
                 hint = f" Add the missing axis: {what}[..., None]."

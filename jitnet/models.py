@@ -17,7 +17,7 @@ from ._layer_graph import (
     place_of_weight,
 )
 from ._structures import flatten, leaves_like, mapped, names_of, packed
-from .core import checks, policy, trace
+from .core import checks, lengths, policy, trace
 from .core.errors import invalid, module_getattr
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
@@ -71,6 +71,9 @@ class Model(Trainer, Layer):
             raise invalid("Model expects inputs of one batch size.", batch_size=sizes)
         self._fixed_batch_size = max((size for size in sizes if size is not None), default=None)
         self._nodes, self._ordered_layers = nodes_between(graph_inputs, self._graph_outputs)
+        for node in self._nodes:
+            if isinstance(node.layer, Operation):
+                _check_lengths(node.layer)
         self._connected = self.built = True
         self._graph_inputs = graph_inputs  # last: with it the model is ready for other threads
 
@@ -104,13 +107,13 @@ class Model(Trainer, Layer):
     def input_shape(self):
         """The shape of the input, or the shapes in the structure of the inputs."""
         self._input_tensors()  # raises if the model is not built
-        return data.single(mapped(lambda x: x.shape, self._input_structure))
+        return data.single(mapped(lambda x: lengths.shown(x.shape), self._input_structure))
 
     @property
     def output_shape(self):
         """The shape of the output, or the shapes in the structure of the outputs."""
         self._input_tensors()
-        return data.single(mapped(lambda x: x.shape, self._output_structure))
+        return data.single(mapped(lambda x: lengths.shown(x.shape), self._output_structure))
 
     def _input_tensors(self) -> list[SymbolicTensor]:
         if self._graph_inputs is None:
@@ -176,7 +179,7 @@ class Model(Trainer, Layer):
         for name, expected, x in zip(self.input_names, self._graph_inputs, given, strict=True):
             if not isinstance(x, Value):
                 raise TypeError(f"The input {name!r} of the model {self.name!r} is a tensor. Received: {x!r}")
-            if x.shape != expected.shape:
+            if not x.batched or not lengths.fits(x.shape[1:], expected.shape[1:]):
                 raise ValueError(
                     f"{self.name} expects an input of shape {display(expected.shape)}. "
                     f"Received: shape={display(x.shape)}"
@@ -237,9 +240,14 @@ class Model(Trainer, Layer):
         for node in first:
             node.layer._first_node = node
 
-    def _trace(self, training: bool):
-        """New placeholders, and the outputs computed from them: (inputs, outputs)."""
-        inputs = [placeholder(x.name, x.shape[1:], x.dtype) for x in self._input_tensors()]
+    def _trace(self, training: bool, shapes=None):
+        """New placeholders, and the outputs computed from them: (inputs, outputs).
+
+        shapes: of the samples, where the inputs do not say all lengths.
+        """
+        tensors = self._input_tensors()
+        shapes = [x.shape[1:] for x in tensors] if shapes is None else shapes
+        inputs = [placeholder(x.name, shape, x.dtype) for x, shape in zip(tensors, shapes, strict=True)]
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
             outputs = self.call(packed(self._input_structure, inputs), **arguments)
@@ -559,6 +567,17 @@ def clone_model(model, input_tensors=None, clone_function=None) -> Model:
         clone = Model(*structures, name=model.name)
     clone._trainable = model.trainable  # the layers know for themselves
     return clone
+
+
+def _check_lengths(operation: Operation) -> None:
+    """Raise ValueError for an operation between layers that was told a length which was not known."""
+    for name, value in vars(operation).items():
+        if lengths.unknown(value if isinstance(value, tuple) else (value,)):
+            raise invalid(
+                f"The operation {operation.name!r} between layers depends on a length of the input that is None. Give "
+                "-1 for it, or compute it in the call of a layer of your own.",
+                **{name: value},
+            )
 
 
 def _new_input(tensor) -> SymbolicTensor:

@@ -13,6 +13,7 @@ from ._registry import custom_object_scope, register_keras_serializable
 from ._settings import described
 from ._structures import packed
 from .core import limits, policy
+from .core.lengths import shown
 from .core.values import placeholder
 from .layers import base
 from .layers.base import REGISTRY
@@ -205,7 +206,7 @@ def _check_config(layer) -> None:
 def _described_inputs(model) -> dict:
     if model._graph_inputs is None:
         return {"inputs": None}
-    inputs = [{"name": x.name, "shape": x.shape[1:], "dtype": x.dtype} for x in model._graph_inputs]
+    inputs = [{"name": x.name, "shape": shown(x.shape[1:]), "dtype": x.dtype} for x in model._graph_inputs]
     return {"inputs": inputs, "input_structure": packed(model._input_structure, range(len(inputs)))}
 
 

@@ -120,6 +120,8 @@ class Trainer(ModelSteps):
 
     def _forget_steps(self) -> None:
         self._steps = {}
+        self._recent_sizes: dict[tuple, None] = {}  # of inputs of any size, the last one last
+        self._sized_outputs: dict[tuple, list] = {}
         self._quick = None
         self._written_from = {}
 
@@ -164,8 +166,7 @@ class Trainer(ModelSteps):
         arrays = data.as_structure(x, what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
-        names = ["x"] if len(inputs) == 1 else [f"x_{i + 1}" for i in range(len(inputs))]
-        return dict(zip(names, inputs, strict=True))
+        return dict(zip(self._input_arguments(), inputs, strict=True))
 
     def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x", mode="train"):
         """Checked arrays: ({argument: array}, number of samples, target shapes)."""
@@ -175,7 +176,7 @@ class Trainer(ModelSteps):
             return self._prepare_custom(x, y, sample_weight)
         found = self._prepare_inputs(x, what)
         samples = len(next(iter(found.values())))
-        outputs = self._graph_outputs
+        outputs = self._outputs_for(found)
         used = self._loss_list()
         if y is None:
             raise invalid("y is missing: the targets to compare the predictions with.", y=y)
@@ -280,9 +281,14 @@ class Trainer(ModelSteps):
         return end
 
     def _runs_compiled(self, step, batch_size: int) -> bool:
-        """Whether minibatches run many to a call; "auto": where Python between the steps would cost noticeable time."""
+        """Whether minibatches run many to a call; "auto": where Python between the steps would cost noticeable time.
+
+        Of a model of any size all: sizes decide neither, so that one compilation serves them.
+        """
         choice = self._compiled["jit_compile"]
-        return step.work(batch_size) < AUTO_COMPILED_WORK if choice == "auto" else choice
+        if choice != "auto":
+            return choice
+        return step.program.any_size or step.work(batch_size) < AUTO_COMPILED_WORK
 
     @trains
     def fit(
@@ -514,13 +520,17 @@ class Trainer(ModelSteps):
 
         steps: stop after so many batches.
         """
+        return self._predict(x, batch_size, verbose, steps, callbacks)[1]
+
+    def _predict(self, x, batch_size, verbose, steps=None, callbacks=None) -> tuple:
+        """The step, and what ``predict`` returns."""
         inputs = self._prepare_inputs(x)
         samples = len(next(iter(inputs.values())))
         batch_size = min(_batch_size(batch_size, self._fixed_batch_size), samples)
         samples = min(samples, batch_size * _steps(samples, batch_size, steps))
         self._check_batches(batch_size, samples)
-        step = self._prediction(batch_size)
-        outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._graph_outputs]
+        step = self._prediction(batch_size, inputs)
+        outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
         hooks.on_predict_begin()
@@ -535,7 +545,7 @@ class Trainer(ModelSteps):
             if hooks.progbar is not None:
                 hooks.progbar.update(number + 1)
         hooks.on_predict_end()
-        return packed(self._output_structure, outputs)
+        return step, packed(self._output_structure, outputs)
 
     def predict_on_batch(self, x):
         """The outputs for one batch.
@@ -545,8 +555,8 @@ class Trainer(ModelSteps):
         quick = self._quick
         if quick is not None and quick.takes(x):
             return quick.call(x)
-        result = self.predict(x, data.samples_of(x), 0)
-        self._quick = QuickPrediction.of(self._prediction(data.samples_of(x)), result)
+        step, result = self._predict(x, data.samples_of(x), 0)
+        self._quick = QuickPrediction.of(step, result)
         return result
 
     def train_on_batch(self, x, y, sample_weight=None, class_weight=None, return_dict=False):

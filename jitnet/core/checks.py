@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from .errors import invalid, unknown_name
+from .lengths import Length, opened
 from .settings import Number
 
 LARGEST = 2**31 - 1  # of sizes, strides and the like
@@ -21,6 +22,7 @@ def integer(owner: str, argument: str, value, least: int = -LARGEST, most: int =
     """A whole number from ``least`` to ``most``; a bool is none."""
     try:
         number = None if isinstance(value, bool | np.bool_) else operator.index(value)
+        number = Length(number) if isinstance(value, Length) else number
     except TypeError:
         number = None
     if number is None or not least <= number <= most:
@@ -105,6 +107,12 @@ def sizes(owner: str, argument: str, value, least: int = 1) -> tuple[int, ...]:
     if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
         raise invalid(f"{owner} expects {argument} to be a sequence of integers.", **{argument: value})
     return tuple(integer(owner, argument, size, least) for size in value)
+
+
+def input_shape(owner: str, argument: str, value, least: int = 1) -> tuple[int, ...]:
+    """The shape of a sample, in which None stands for a length that is not known yet."""
+    opens = isinstance(value, list | tuple) and None in value
+    return sizes(owner, argument, opened(value) if opens else value, least)
 
 
 def pair(owner: str, argument: str, value, least: int = 1) -> tuple[int, int]:

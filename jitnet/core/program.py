@@ -336,9 +336,11 @@ class Program:
     """Blocks of calls in order, and the names of their buffers.
 
     taken: names that buffers must not have, kept as ``reserved``.
+    any_size: whether programs that differ in sizes alone are to call the same kernels.
     """
 
-    def __init__(self, taken=()):
+    def __init__(self, taken=(), any_size: bool = False):
+        self.any_size = any_size
         self.blocks: list[Block] = [Block()]
         self.reserved = tuple(taken)
         self.layer, self.phase = "", "input"  # of the calls that are being added

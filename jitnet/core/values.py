@@ -236,4 +236,4 @@ def is_integer(x) -> bool:
 def placeholder(name: str, shape, dtype=None) -> SymbolicTensor:
     """A symbolic input; ``shape`` is without the batch axis."""
     dtype = checks.one_of("an input", "dtype", dtype or floatx(), ITEMSIZE)
-    return SymbolicTensor((None, *checks.sizes("An input", "shape", shape, least=0)), dtype, name)
+    return SymbolicTensor((None, *checks.input_shape("An input", "shape", shape, least=0)), dtype, name)

@@ -14,7 +14,7 @@ from .. import _registry, initializers, regularizers
 from .._fixed import Fixed, noticed
 from .._structures import flatten, mapped, packed
 from ..config import check_policy
-from ..core import checks, limits, policy, trace
+from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
@@ -114,7 +114,7 @@ class Layer(Fixed, NamesArguments):
         self._built_policy = None
         self.built = False
         kind = type(self).__name__
-        self.input_spec_shape = None if input_shape is None else checks.sizes(kind, "input_shape", input_shape)
+        self.input_spec_shape = None if input_shape is None else checks.input_shape(kind, "input_shape", input_shape)
         self._weights: list[Variable] = []
         self._first_node: Node | None = None
 
@@ -177,6 +177,7 @@ class Layer(Fixed, NamesArguments):
         ``jitnet.regularizers``; trainable=False: a state that the optimizer leaves alone.
         """
         initializer = initializers.get(initializer)
+        lengths.check_known(f"The layer {self.name!r}", f"its weight {name!r}", shape)
         limits.count_weight(f"{self.name}/{name}", tuple(shape))
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
         variable = Variable(value, f"{self.name}/{name}", trainable, regularizers.get(regularizer))
@@ -468,11 +469,11 @@ class Layer(Fixed, NamesArguments):
                 return {key: tensors(part) for key, part in shape.items()}
             if isinstance(shape, list) or (isinstance(shape, tuple) and any(isinstance(s, tuple) for s in shape)):
                 return [tensors(part) for part in shape]
-            return SymbolicTensor(shape, self.dtype, f"{self.name}_input")
+            return SymbolicTensor((*shape[:1], *lengths.opened(shape[1:])), self.dtype, f"{self.name}_input")
 
         keywords = {name.removesuffix("_shape"): tensors(shape) for name, shape in named_shapes.items()}
         given = shapes if input_shape is None else (input_shape, *shapes)
-        return _shapes(self(*map(tensors, given), **keywords))
+        return _shapes(self(*map(tensors, given), **keywords), lengths.shown)
 
     def __setattr__(self, name, value):
         earlier = vars(self).get(name)
@@ -505,13 +506,13 @@ def _signature_of(function, is_method: bool) -> inspect.Signature:
     return signature.replace(parameters=list(signature.parameters.values())[is_method:])
 
 
-def _shapes(structure):
-    """The shapes of the tensors in a structure, lists for tuples; None for what is no tensor."""
+def _shapes(structure, form=tuple):
+    """The shapes of the tensors in a structure, each as ``form(shape)``, lists for tuples; None for what is no tensor."""
     if isinstance(structure, dict):
-        return {key: _shapes(part) for key, part in structure.items()}
+        return {key: _shapes(part, form) for key, part in structure.items()}
     if isinstance(structure, list | tuple):
-        return [_shapes(part) for part in structure]
-    return getattr(structure, "shape", None)
+        return [_shapes(part, form) for part in structure]
+    return form(structure.shape) if hasattr(structure, "shape") else None
 
 
 def _number_or_array(value):

@@ -2,6 +2,7 @@
 
 from ..core import checks, policy
 from ..core.errors import invalid
+from ..core.lengths import shown
 from ..core.operations.elementwise import CAST_DTYPES
 from ..core.values import SymbolicTensor
 from .base import Layer, Node, unique_layer_name
@@ -11,7 +12,7 @@ class InputLayer(Layer):
     """Where data enters a model.
 
     Arguments:
-        shape: without the batch axis.
+        shape: without the batch axis; None for a length that may differ from call to call, as in (None, None, 3).
         batch_size: None for any; a number: the model refuses batches of another size.
         dtype: "float32", "float64", "int32" or "int64"; None: ``jitnet.floatx()``.
         batch_shape: instead of ``shape`` and ``batch_size``: both in one, (batch_size, *shape).
@@ -39,7 +40,7 @@ class InputLayer(Layer):
                 raise invalid("Input expects tensor to be a symbolic tensor that nothing computes.", tensor=tensor)
             shape, dtype, tensor.name = tensor.shape[1:], tensor.dtype, self.name
         self._policy = None if dtype is None else checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
-        self.shape = shape = checks.sizes("Input", "shape", shape)
+        self.shape = shape = checks.input_shape("Input", "shape", shape)
         self.batch_size = None if batch_size is None else checks.integer("Input", "batch_size", batch_size, least=1)
         self.built = True
         if tensor is None:
@@ -50,7 +51,7 @@ class InputLayer(Layer):
 
     def get_config(self):
         size = {} if self.batch_size is None else {"batch_size": self.batch_size}
-        return {**super().get_config(), "shape": self.shape, **size}
+        return {**super().get_config(), "shape": shown(self.shape), **size}
 
 
 def Input(

@@ -232,15 +232,17 @@ class MaxPool2D(Pool2D):
         # 255 stands for no winner
         argmax = lowered.save("argmax", y.shape, "uint8" if math.prod(self.pool_size) <= 255 else "int32")
         symbolic = lowered.application.inputs[0]
-        program.call("pool.max_pool2d_forward", x=x, y=Out(y), argmax=Out(argmax), **self._scalars(symbolic))
+        call = program.call("pool.max_pool2d_forward", x=x, y=Out(y), argmax=Out(argmax), **self._scalars(symbolic))
+        call.attributes["padding"] = self.padding
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         argmax = lowered.saved["argmax"]
         scalars = self._scalars(lowered.application.inputs[0])
-        program.call(
+        call = program.call(
             "pool.max_pool2d_backward", dy=lowered.d_output, argmax=argmax, dx=dx, **scalars, accumulate=dx.accumulate
         )
+        call.attributes["padding"] = self.padding
 
 
 class AveragePool2D(Pool2D):

@@ -27,7 +27,8 @@ def can_split(program: Program) -> bool:
     roots = {b.root for call in program.calls for b in call.buffers}
     partial = [root for root in roots if root.kind == "partial"]
     return (
-        all(type(block) is Block and block.condition is None for block in program.blocks)
+        not program.any_size  # whose steps share their code, whatever the sizes are
+        and all(type(block) is Block and block.condition is None for block in program.blocks)
         and {root.kind for root in roots} <= {"batch", "external", "whole", "variable", "constant", "partial"}
         and all(_is_workspace(root, program) for root in partial)
         and all(call.axis is None or isinstance(call.axis, Batch) for call in program.calls)

@@ -10,6 +10,7 @@ from ...core.values import Changes
 from ...kernels.cpu.runtime.threads import get_num_threads
 from ..base import Run, Runner
 from . import thresholds
+from .few_images import can_split
 from .load import load
 from .memory import Workspace
 from .prepared import SHARES, PreparedWeights, shared_weights
@@ -234,7 +235,7 @@ class StepRunner(Runner):
 
     def suits_few(self, batch: int) -> bool:
         heavy = self.schedule.work_per_sample >= thresholds.HEAVY_WORK
-        return heavy and batch < thresholds.FEW_IMAGES and not self.schedule.few
+        return heavy and batch < thresholds.FEW_IMAGES and can_split(self.schedule.program)
 
     def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
         return QuickCall(self, result, arrays) if len(result) else None

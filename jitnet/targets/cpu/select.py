@@ -203,6 +203,18 @@ def _geometry(call: Call) -> tuple:
 _NO_OFFSETS = dict.fromkeys(("source_top", "source_left", "target_top", "target_left"), 0)
 
 
+def _sizes(selection: _Selection, height: int, width: int) -> tuple:
+    """What kernels may be made for: height and width to choose an algorithm by, and the width of a direct one."""
+    if selection.program.any_size:
+        return thresholds.TYPICAL_IMAGE, thresholds.TYPICAL_IMAGE, None
+    return height, width, width
+
+
+def _rows(selection: _Selection, x: Buffer) -> int:
+    """Rows of a chunk's matrix, likewise."""
+    return thresholds.TYPICAL_ROWS * (1 if selection.program.any_size else x.rows)
+
+
 def _rounds(call: Call, kind: str, kernel_shape, dilation, groups: int, winograd: int) -> bool:
     bfloat16 = call.attributes.get("bfloat16", False)
     return bfloat16 and groups == 1 and rounding_pays(kind, kernel_shape, dilation, winograd)
@@ -217,16 +229,17 @@ def _conv2d_forward(call: Call, selection: _Selection) -> Call:
     epilogue = call.epilogue or "store"
     extra = _epilogue_arguments(call)
     algorithm = selection.algorithm if groups == 1 else "direct"
-    shape = kernel.shape, height, width
+    *sizes, for_width = _sizes(selection, height, width)
+    shape = kernel.shape, *sizes
     outputs = winograd_outputs("forward", *shape, stride, dilation, x.dtype, algorithm, selection.few)
-    if _rounds(call, "forward", kernel.shape, dilation, groups, outputs):
+    if for_width is not None and _rounds(call, "forward", kernel.shape, dilation, groups, outputs):
         chosen = conv2d_bfloat16_kernel("forward", kernel.shape, width, stride, epilogue)
         workspace = selection.scratch.get(x.dtype, chosen.workspace_elements(*x.shape[:2], left))
         packed = selection.bfloat16_weights(call, kernel, chosen)
         return _new(call, chosen, x=x, kernel=packed, **extra, y=out, workspace=workspace, **padding)
     rows = conv2d_row_forward_kernel(kernel.shape, x.shape[1], width, left, x.dtype, epilogue)
     plain = (stride, dilation, x.dtype) == ((1, 1), (1, 1), "float32") and "residual" not in extra
-    if algorithm != "direct" and plain and not outputs and rows.pays:
+    if algorithm != "direct" and plain and not outputs and rows.pays and for_width is not None:
         workspace = selection.scratch.get(x.dtype, rows.workspace_elements(x.shape[0]))
         weights = selection.row_weights(call, kernel, rows)
         return _new(call, rows, x=x, kernel=weights, **extra, y=out, workspace=workspace, pad_top=call["pad_top"])
@@ -236,9 +249,9 @@ def _conv2d_forward(call: Call, selection: _Selection) -> Call:
     else:
         edges = left, x.shape[1]
         chosen = conv2d_forward_kernel(
-            kernel.shape, width, stride, dilation, x.dtype, epilogue, edges=edges, groups=groups
+            kernel.shape, for_width, stride, dilation, x.dtype, epilogue, edges=edges, groups=groups
         )
-        elements = chosen.workspace_elements(x.shape[0], x.shape[1], left, 0)
+        elements = chosen.workspace_elements(x.shape[0], x.shape[1], left, 0, width)
     workspace = selection.scratch.get(x.dtype, elements)
     new = _new(
         call, chosen, x=x, kernel=kernel, **extra, y=out, workspace=workspace, **padding, **_NO_OFFSETS, height=height,
@@ -259,8 +272,9 @@ def _conv2d_backward_data(call: Call, selection: _Selection) -> Call:
     extra = _epilogue_arguments(call)
     transposed = selection.transposed_kernel(call, kernel, stride, groups)
     algorithm = selection.algorithm if groups == 1 else "direct"
-    outputs = winograd_outputs("backward_data", kernel.shape, height, width, stride, dilation, dy.dtype, algorithm)
-    if _rounds(call, "backward_data", kernel.shape, dilation, groups, outputs):
+    *sizes, for_width = _sizes(selection, height, width)
+    outputs = winograd_outputs("backward_data", kernel.shape, *sizes, stride, dilation, dy.dtype, algorithm)
+    if for_width is not None and _rounds(call, "backward_data", kernel.shape, dilation, groups, outputs):
         chosen = conv2d_bfloat16_kernel("backward_data", kernel.shape, width, stride, epilogue)
         workspace = selection.scratch.get(dy.dtype, chosen.workspace_elements(*dy.shape[:2], left))
         packed = selection.bfloat16_weights(call, transposed, chosen)
@@ -273,9 +287,9 @@ def _conv2d_backward_data(call: Call, selection: _Selection) -> Call:
     else:
         edges = left, dy.shape[1]
         chosen = conv2d_backward_data_kernel(
-            kernel.shape, width, stride, dilation, dy.dtype, epilogue, edges=edges, groups=groups
+            kernel.shape, for_width, stride, dilation, dy.dtype, epilogue, edges=edges, groups=groups
         )
-        elements = chosen.workspace_elements(dy.shape[0], dy.shape[1], left, 0)
+        elements = chosen.workspace_elements(dy.shape[0], dy.shape[1], left, 0, width)
     workspace = selection.scratch.get(dy.dtype, elements)
     origin = {"mask_top": 0, "mask_left": 0} if extra else {}
     return _new(
@@ -291,8 +305,9 @@ def _conv2d_backward_filter(call: Call, selection: _Selection) -> Call:
     padding = {"pad_top": call["pad_top"], "pad_left": left}
     height, width, _ = dy.shape
     algorithm = selection.algorithm if groups == 1 else "direct"
-    outputs = winograd_outputs("backward_filter", shape, height, width, stride, dilation, x.dtype, algorithm)
-    if _rounds(call, "backward_filter", shape, dilation, groups, outputs):
+    *sizes, for_width = _sizes(selection, height, width)
+    outputs = winograd_outputs("backward_filter", shape, *sizes, stride, dilation, x.dtype, algorithm)
+    if for_width is not None and _rounds(call, "backward_filter", shape, dilation, groups, outputs):
         chosen = conv2d_backward_filter_bfloat16_kernel(shape, width, stride)
         workspace = selection.scratch.get(x.dtype, chosen.workspace_elements(x.shape[0], height))
         return _new(
@@ -302,8 +317,8 @@ def _conv2d_backward_filter(call: Call, selection: _Selection) -> Call:
         chosen = winograd_backward_filter_kernel(shape, outputs, x.dtype)
         elements = chosen.workspace_elements
     else:
-        chosen = conv2d_backward_filter_kernel(shape, width, stride, dilation, x.dtype, groups=groups)
-        elements = chosen.workspace_elements(x.shape[0], x.shape[1], left, 0)
+        chosen = conv2d_backward_filter_kernel(shape, for_width, stride, dilation, x.dtype, groups=groups)
+        elements = chosen.workspace_elements(x.shape[0], x.shape[1], left, 0, width)
     workspace = selection.scratch.get(x.dtype, elements)
     return _new(
         call, chosen, x=x, dy=dy, dkernel=out, workspace=workspace, **padding, **_NO_OFFSETS, height=height,
@@ -319,7 +334,7 @@ def _dense_forward(call: Call, selection: _Selection) -> Call:
         chosen = matrix_multiply_bfloat16_kernel(depth, columns, epilogue)
         kernel = selection.bfloat16_weights(call, kernel, chosen)
     else:
-        chosen = matrix_multiply_kernel(thresholds.TYPICAL_ROWS * x.rows, depth, columns, x.dtype, epilogue)
+        chosen = matrix_multiply_kernel(_rows(selection, x), depth, columns, x.dtype, epilogue)
     workspace = selection.scratch.get(x.dtype, chosen.workspace_elements)
     return _new(call, chosen, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
 
@@ -335,7 +350,7 @@ def _dense_backward_data(call: Call, selection: _Selection) -> Call:
         chosen = matrix_multiply_panels_kernel(dy.dtype, epilogue)
         transposed = selection.transposed_panels(call, kernel, chosen.panels)
     else:
-        chosen = matrix_multiply_kernel(thresholds.TYPICAL_ROWS * dy.rows, depth, columns, dy.dtype, epilogue)
+        chosen = matrix_multiply_kernel(_rows(selection, dy), depth, columns, dy.dtype, epilogue)
         transposed = selection.transposed_matrix(call, kernel)
     workspace = selection.scratch.get(dy.dtype, chosen.workspace_elements)
     return _new(call, chosen, dy=dy, kernel=transposed, **_epilogue_arguments(call), dx=out, workspace=workspace)
@@ -344,7 +359,7 @@ def _dense_backward_data(call: Call, selection: _Selection) -> Call:
 def _dense_backward_filter(call: Call, selection: _Selection) -> Call:
     x, dy, out = call["x"], call["dy"], call.outputs[0]
     epilogue = "accumulate" if call["accumulate"] else "store"
-    chosen = matrix_multiply_transposed_kernel(thresholds.TYPICAL_ROWS * x.rows, *out.buffer.shape, x.dtype, epilogue)
+    chosen = matrix_multiply_transposed_kernel(_rows(selection, x), *out.buffer.shape, x.dtype, epilogue)
     return _new(call, chosen, x=x, dy=dy, dkernel=out, first=0, last=out.buffer.shape[0])
 
 
@@ -360,15 +375,20 @@ def halves(call: Call) -> bool:
     return size and window == (2, 2, 2, 2, 0, 0) and call["argmax"].dtype == "uint8"
 
 
+def _halves_always(call: Call, selection: _Selection) -> bool:
+    """Whether images of an odd size, too, would have such windows, if any size may come."""
+    return not selection.program.any_size or call.attributes["padding"] == "valid"
+
+
 def _max_pool2d_forward(call: Call, selection: _Selection) -> Call:
-    if not halves(call):
+    if not halves(call) or not _halves_always(call, selection):
         return call
     given = {name: call.arguments[name] for name in ("x", "y", "argmax")}
     return call.replaced_by("fast.pool.max_pool2d_2x2_forward", given)
 
 
 def _max_pool2d_backward(call: Call, selection: _Selection) -> Call:
-    if not halves(call) or call["accumulate"]:
+    if not halves(call) or not _halves_always(call, selection) or call["accumulate"]:
         return call
     given = {name: call.arguments[name] for name in ("dy", "argmax", "dx")}
     return call.replaced_by("fast.pool.max_pool2d_2x2_backward", given)

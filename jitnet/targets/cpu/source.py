@@ -166,14 +166,15 @@ class StepWriter:
             shape = (count, *sizes) if buffer.rows > 1 else ("n", count, *sizes[1:])
         elif buffer.batched:
             samples = "n" if chunked else "batch"
-            shape = (samples if buffer.rows == 1 else f"{samples} * {literal(buffer.rows)}", *sizes)
+            single = buffer.rows == 1 and not self.schedule.program.any_size
+            shape = (samples if single else f"{samples} * {literal(buffer.rows)}", *sizes)
         if buffer.kind == "batch" and root.in_one_piece:
             begin = (root.nbytes, "begin") if chunked else 0
             return "arena", _sum(memory.whole, (memory.offsets[root], "batch"), begin, rows), shape
         if buffer.kind == "batch" and self.schedule.regions is None:
             return "arena", _sum(*self._after_whole(), memory.partial, (memory.offsets[root], "batch")), shape
         if buffer.kind == "batch":
-            return "arena", _sum("base", (memory.offsets[root], "capacity")), shape
+            return "arena", f"base + {memory.offsets[root]} * capacity", shape  # 0, too: other sizes have the same form
         if buffer.kind == "external":
             return checked_name(root.name), _sum((root.nbytes, "begin") if chunked else 0, rows), shape
         if buffer.kind == "argument":

@@ -1,0 +1,166 @@
+"""Models with axes of unknown length: one compilation serves all sizes."""
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import Input, Model, Sequential, layers
+from jitnet.kernels.compiler import machine
+from jitnet.losses import SparseCategoricalCrossentropy
+
+
+@pytest.fixture
+def made(monkeypatch, tmp_path):
+    """The symbols that were compiled, from an empty cache on."""
+    monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))
+    symbols = []
+    compiled = machine.object_code
+
+    def object_code(translation, *arguments):
+        symbols.append(translation.symbol)
+        return compiled(translation, *arguments)
+
+    monkeypatch.setattr(machine, "object_code", object_code)
+    return symbols
+
+
+def images(shape=(None, None, 3), seed=1):
+    """Convolutions on every kind of kernel, with what lies between them."""
+    jitnet.utils.set_random_seed(seed)
+    parts = [
+        layers.Conv2D(8, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
+        layers.Conv2D(16, 3, strides=2), layers.BatchNormalization(), layers.ReLU(),
+        layers.Conv2D(32, 3, padding="same", activation="relu"), layers.AveragePooling2D(2, padding="same"),
+        layers.MaxPooling2D(2, padding="same"), layers.DepthwiseConv2D(3, padding="same"), layers.Dropout(0.2),
+        layers.Conv2D(32, 1), layers.GlobalAveragePooling2D(), layers.Dense(4),
+    ]  # fmt: skip
+    return compiled(Sequential([Input(shape), *parts]))
+
+
+def sequences(shape=(None, 6), seed=1):
+    """A dense layer along an axis of time."""
+    jitnet.utils.set_random_seed(seed)
+    return compiled(Sequential([Input(shape), layers.Dense(20, "tanh"), layers.Dense(4)]))
+
+
+def compiled(model):
+    model.compile("adam", SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model
+
+
+def run(model, size, targets=()):
+    generator = np.random.default_rng(0)
+    x = generator.random((10, *size), np.float32)
+    y = generator.integers(0, 4, (10, *targets))
+    history = model.fit(x, y, batch_size=4, epochs=2, verbose=0).history
+    return history["loss"], model.evaluate(x, y, verbose=0), model.predict(x, verbose=0), model.predict_on_batch(x[:1])
+
+
+def test_images_of_other_sizes_compile_nothing(made):
+    model = images()
+    run(model, (20, 20, 3))
+    assert len(made) > 20
+    made.clear()
+    for size in ((17, 31), (32, 26), (70, 9), (100, 110)):
+        found = run(model, (*size, 3))
+        assert found[2].shape == (10, 4)
+    assert made == []
+
+
+def test_sequences_of_other_lengths_compile_nothing(made):
+    model = sequences()
+    run(model, (5, 6), (5,))
+    assert made
+    made.clear()
+    for length in (1, 9, 300):
+        assert run(model, (length, 6), (length,))[2].shape == (10, length, 4)
+    assert made == []
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "targets"),
+    [(images, (17, 31, 3), ()), (images, (24, 20, 3), ()), (sequences, (7, 6), (7,))],
+)
+def test_the_same_as_with_known_sizes(make, size, targets):
+    """Other kernels may be chosen for known sizes: the sums are the same but for rounding."""
+    for found, right in zip(run(make(), size, targets), run(make(size), size, targets), strict=True):
+        np.testing.assert_allclose(found, right, rtol=2e-3, atol=2e-4)
+
+
+def test_layers_and_networks_share_the_code_of_steps(made):
+    def train(widths):
+        parts = [layers.Dense(width, "relu") for width in widths]
+        model = Sequential([Input((20,)), *parts, layers.Dense(3)])
+        model.compile("sgd", SparseCategoricalCrossentropy(from_logits=True))
+        model.train_on_batch(np.ones((4, 20), np.float32), np.zeros(4, int))
+
+    train([32] * 3)
+    train([32] * 30)
+    train([48, 64, 40])
+    assert sum(symbol.startswith("step_") for symbol in made) == 1
+
+
+def test_shapes_show_none(tmp_path, capsys):
+    model = images()
+    assert model.input_shape == (None, None, None, 3)
+    assert model.output_shape == (None, 4)
+    assert model.layers[0].compute_output_shape((None, None, None, 3)) == (None, None, None, 8)
+    assert str(model.layers[0].output.shape) == "(None, None, None, 8)"
+    model.summary()
+    assert "(None, None, None, 16)" in capsys.readouterr().out
+    x = np.random.default_rng(0).random((3, 12, 15, 3), np.float32)
+    right = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.safetensors")
+    nested = Sequential([Input((None, None, 3)), model])
+    for other in (jitnet.load_model(tmp_path / "model.safetensors"), nested):
+        assert other.input_shape == (None, None, None, 3)
+        np.testing.assert_array_equal(other.predict(x, verbose=0), right)
+    clone = jitnet.models.clone_model(model)
+    assert clone.input_shape == model.input_shape
+    assert clone.predict(x[:, 1:], verbose=0).shape == (3, 4)
+    assert Model.from_config(Model(model.inputs, model.outputs).get_config()).input_shape == model.input_shape
+    # with known sizes again
+    known = Model(i := Input((12, 15, 3)), model(i))
+    np.testing.assert_allclose(known.predict(x, verbose=0), right, rtol=1e-5, atol=1e-6)
+
+
+def test_branches_and_operations_between_layers():
+    x = Input((None, None, 4))
+    small = layers.Conv2D(4, 3, padding="same")(layers.MaxPooling2D(2)(x))
+    large = layers.Conv2D(4, 2, strides=2)(x)
+    model = Model(x, layers.GlobalAveragePooling2D()(small * 2.0 + large))
+    for size in ((4, 6), (10, 2)):
+        assert model.predict(np.ones((2, *size, 4), np.float32), verbose=0).shape == (2, 4)
+
+
+def test_only_the_last_sizes_are_kept():
+    model = sequences()
+    for length in range(1, 13):
+        model.predict(np.ones((2, length, 6), np.float32), verbose=0)
+    assert [key[-1] for key in model._steps] == [((length, 6),) for length in range(5, 13)]
+    assert "input (None, 12, 6)" in model.step_source("infer")
+
+
+def test_what_depends_on_an_unknown_length_is_refused():
+    with pytest.raises(ValueError, match=r"The layer 'head' cannot make its weight 'kernel'.*shape=\(None, 4\)"):
+        Sequential([Input((None, None, 3)), layers.Flatten(), layers.Dense(4, name="head")])
+    x = Input((None, 6))
+    y = jitnet.ops.reshape(x, (-1, x.shape[1] * 2, 3))
+    with pytest.raises(ValueError, match=r"'reshape' between layers.*Give -1 for it.*Received: shape=\(None, 3\)"):
+        Model(x, y)
+    model = sequences()
+    with pytest.raises(ValueError, match=r"Call fit or predict first\. Received: input_shape=\(None, None, 6\)"):
+        model.step_source("infer")
+    for use in (model.jitted_predict, lambda: jitnet.warmup(model)):
+        with pytest.raises(ValueError, match=r"give Input a shape without None\. Received: input_shape=\(None, None"):
+            use()
+    with pytest.raises(ValueError, match=r"expects shape \(None, None, 6\).*Received: shape=\(2, 5, 7\)"):
+        model.predict(np.ones((2, 5, 7)))
+    with pytest.raises(ValueError, match=r"expects shape \(None, None, 6\).*Received: shape=\(2, 0, 6\)"):
+        model.predict(np.ones((2, 0, 6)))
+    with pytest.raises(ValueError, match=r"expects .*shape \(None, 5\) .*Received: shape=\(2, 4\)"):
+        model.fit(np.ones((2, 5, 6)), np.zeros((2, 4), int), verbose=0)
+    with pytest.raises(ValueError, match=r"Input expects shape to be a sequence of integers|a positive integer"):
+        Input((None, "3"))
+    with pytest.raises(ValueError, match="conv2d"):
+        images().predict(np.ones((2, 2, 2, 3)))
