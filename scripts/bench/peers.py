@@ -45,6 +45,7 @@ PEERS = {
     "jax-cached": Peer("peer_jax", ("jax",), "step"),
     "jax-uncached": Peer("peer_jax", ("jax",), "step"),
     "onnxruntime": Peer("peer_onnx", ("onnxruntime", "onnx")),
+    "openvino": Peer("peer_openvino", ("openvino", "onnx")),
     "sklearn": Peer("peer_sklearn", ("scikit-learn",)),
     "numpy": Peer("peer_numpy", ("numpy",)),
 }

@@ -62,6 +62,7 @@ class Workload:
 
 
 TORCH = ("torch", "torch-default-malloc")
+INFERENCE = ("onnxruntime", "openvino", "torch")
 MOMENTUM, ADAM_EPSILON = 0.9, 1e-7
 NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5
 
@@ -102,8 +103,32 @@ _WORKLOADS = [
         {"best": 1.5}, ("torch-compiled", "jax"), "resnet20", 128, 10,
     ),
     Workload(
-        "resnet20-inference", "infer", "ResNet-20, inference, batch 128", ("onnxruntime", "torch"),
-        {"onnxruntime": 1.2}, ("torch-compiled", "jax"), "resnet20", 128,
+        "resnet20-inference", "infer", "ResNet-20, inference, batch 128", INFERENCE,
+        {"best": 1.3}, ("torch-compiled", "jax"), "resnet20", 128,
+    ),
+    Workload(
+        "one-image-resnet20", "infer", "ResNet-20, one image", INFERENCE,
+        {"best": 1.0}, (), "resnet20",
+    ),
+    Workload(
+        "one-image-mobilenet", "infer", "MobileNet-like on 32x32, one image", INFERENCE,
+        {"best": 1.3}, (), "mobilenet",
+    ),
+    Workload(
+        "one-image-resnet18-224", "infer", "ResNet-18, one image of 224x224", INFERENCE,
+        {"best": 1.3}, (), "resnet18-224",
+    ),
+    Workload(
+        "one-image-vgg16-224", "infer", "VGG-16's convolutions, one image of 224x224", INFERENCE,
+        {"best": 1.3}, (), "vgg16-224",
+    ),
+    Workload(
+        "resnet20-inference-8", "infer", "ResNet-20, inference, batch 8", INFERENCE,
+        {"best": 1.3}, (), "resnet20", 8,
+    ),
+    Workload(
+        "lenet5-inference-64", "infer", "LeNet-5, inference, batch 64", INFERENCE,
+        {"best": 1.3}, (), "lenet5", 64,
     ),
     Workload(
         "vgg", "train", "VGG-like 64-64-128-128, SGD momentum, batch 64", TORCH,
@@ -130,12 +155,12 @@ _WORKLOADS = [
         {"jitnet-float32": 1.6}, (), "vgg", 64, 10, policy="mixed_bfloat16",
     ),
     Workload(
-        "one-sample-mlp", "one_sample", "MLP 784-128-10, one sample", ("onnxruntime", "numpy", "torch", "jax"),
-        {"onnxruntime": 1.5}, (), "mlp-mnist",
+        "one-sample-mlp", "one_sample", "MLP 784-128-10, one sample", (*INFERENCE, "numpy", "jax"),
+        {"best": 1.3}, (), "mlp-mnist",
     ),
     Workload(
-        "one-sample-lenet5", "one_sample", "LeNet-5, one sample", ("onnxruntime", "torch", "jax"),
-        {"onnxruntime": 2}, (), "lenet5",
+        "one-sample-lenet5", "one_sample", "LeNet-5, one sample", (*INFERENCE, "jax"),
+        {"best": 1.3}, (), "lenet5",
     ),
     Workload(
         "pointwise", "pointwise", "0.5 x (1 + tanh(a (x + b x^3))), (64, 65536), forward and backward", TORCH,
