@@ -279,7 +279,7 @@ def test_a_whole_model_on_the_reference_target(monkeypatch):
     generator = np.random.default_rng(0)
     x, y = generator.standard_normal((17, 7, 6, 2)).astype("float32"), generator.integers(0, 4, 17)
     _, expected = trained()
-    monkeypatch.setattr("jitnet.step.CPU", lambda algorithm: Reference())
+    monkeypatch.setattr("jitnet.step.CPU", lambda algorithm, few: Reference())
     model, found = trained()
     for one, two in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)

@@ -43,54 +43,89 @@ def _is_workspace(root: Buffer, program: Program) -> bool:
 
 def split(calls: list[Call]) -> list[tuple[object, list[Call]]]:
     """[(axis, calls that run together along it)] for the calls of a program, in order."""
-    found: list[tuple[object, list[Call]]] = []
-    own: dict[Call, frozenset] = {}  # what a call touches in its own rows alone
+    found: list[_Together] = []
     for call in calls:
-        axis, rows = _split(call, found[-1][0] if found else None)
-        own[rows] = _own(call, rows)
-        if found and found[-1][0] == axis and axis is not None and _go_on(rows, found[-1][1], own):
-            found[-1][1].append(rows)
+        if not found or not found[-1].takes(call):
+            found.append(_Together(call))
+    parts: list[tuple[object, list[Call]]] = []
+    for axis, together in (item.along() for item in found):
+        if isinstance(axis, Batch) and parts and parts[-1][0] == axis and _of_images(parts[-1][1] + together):
+            parts[-1][1].extend(together)
         else:
-            found.append((axis, [rows]))
-    return found
+            parts.append((axis, list(together)))
+    return parts
 
 
-def _go_on(call: Call, before: list[Call], own: dict) -> bool:
-    """Whether a block of rows needs nothing but what the same block has left before."""
-    for other in before:
-        shared = (call.reads & other.writes) | (call.writes & (other.reads | other.writes))
-        if any(root.kind != "partial" and not (root in own[call] and root in own[other]) for root in shared):
+def _of_images(calls: list[Call]) -> bool:
+    """Whether no call reads or writes what another writes for all images."""
+    written = {root for call in calls for root in call.writes if root.kind == "whole"}
+    return not written
+
+
+class _Together:
+    """Calls of which a part needs nothing that other parts have computed: rows of an image, filters, or whole images.
+
+    height, tile: of parts that are rows of images: how many there are, and what blocks of them are a multiple of.
+    """
+
+    def __init__(self, call: Call):
+        self.calls = [call]
+        self.height, self.tile, self.axis, self.parts = 0, 1, None, [call]
+        if call.batched and (filters := _filters_of(call)) is not None:
+            self.axis, *self.parts = filters
+        elif call.batched and (rows := _rows_of(call, 0)) is not None:
+            self.height, self.tile, arguments = rows
+            self.parts = [replace(call, arguments=arguments, in_place=call.in_place)]
+
+    def takes(self, call: Call) -> bool:
+        """Whether ``call`` could be added, and now is."""
+        if self.axis is not None or not call.batched or not self.calls[0].batched or _filters_of(call) is not None:
             return False
-    return True
+        rows = _rows_of(call, self.height)
+        if (rows is None) != (self.height == 0) or (rows and rows[0] != self.height):
+            return False
+        if rows and max(rows[1], self.tile) % min(rows[1], self.tile):
+            return False
+        part = replace(call, arguments=rows[2], in_place=call.in_place) if rows else call
+        if not self._is_independent(call, _own(part, bool(rows))):
+            return False
+        self.calls.append(call)
+        self.parts.append(part)
+        self.tile = max(self.tile, rows[1]) if rows else 1
+        return True
+
+    def _is_independent(self, call: Call, own: frozenset) -> bool:
+        for other, part in zip(self.calls, self.parts, strict=True):
+            shared = (call.reads & other.writes) | (call.writes & (other.reads | other.writes))
+            theirs = _own(part, self.height > 0)
+            if any(root.kind != "partial" and not (root in own and root in theirs) for root in shared):
+                return False
+        return True
+
+    def along(self) -> tuple[object, list[Call]]:
+        """(axis, the calls along it)"""
+        if self.axis is not None:
+            return self.axis, self.parts
+        if not self.calls[0].batched:
+            return None, self.calls
+        count = blocks(self.height, self.tile, sum(map(_operations, self.calls))) if self.height else 1
+        if count == 1:
+            return Batch(), self.calls
+        axis = ImageRows(self.height, self.tile, count)
+        return axis, [replace(part, axis=axis) for part in self.parts]
 
 
-def _own(call: Call, rows: Call) -> frozenset:
-    if isinstance(rows.axis, Filters):
-        return frozenset()
-    if isinstance(rows.axis, ImageRows):
-        whole = {b.root for b in rows.buffers if not b.part}
-        return frozenset({b.root for b in rows.buffers if b.part} - whole)
-    return frozenset(b.root for b in call.buffers if b.batched)
+def _own(part: Call, rows: bool) -> frozenset:
+    """What a part of a call touches in its own rows, or its own images, alone."""
+    if not rows:
+        return frozenset(b.root for b in part.buffers if b.batched)
+    return frozenset({b.root for b in part.buffers if b.part} - {b.root for b in part.buffers if not b.part})
 
 
-def _split(call: Call, before) -> tuple[object, Call]:
-    """(axis, the call along it); before: the axis of the calls before."""
-    if not call.batched:
-        return call.axis, call
-    if (found := _filters_of(call)) is not None:
-        return found
-    rows = _rows_of(call, before)
-    if rows is None:
-        return Batch(), call
-    height, tile, arguments = rows
-    axis = before if _is(before, height, tile) else ImageRows(height, tile, blocks(height, tile, call.work))
-    if axis.blocks == 1 and axis is not before:
-        return Batch(), call
-    return axis, replace(call, arguments=arguments, in_place=call.in_place, axis=axis)
-
-
-def _is(axis, height: int, tile: int) -> bool:
-    return isinstance(axis, ImageRows) and axis.rows == height and axis.tile % tile == 0
+def _operations(call: Call) -> float:
+    """Operations of a call for an image, as if all were those of products, which are some ten times as fast."""
+    products = call.opcode.startswith(("conv", "matrix", "dense."))
+    return call.work if products else 10 * call.work
 
 
 def blocks(height: int, tile: int, work: float) -> int:
@@ -101,7 +136,7 @@ def blocks(height: int, tile: int, work: float) -> int:
 
 
 def _filters_of(call: Call) -> tuple[Filters, Call] | None:
-    """A convolution along its filters, if its weights are more than the image: each core reads its own ones alone."""
+    """(axis, call) of a convolution with more weights than pixels: along its filters, each core reads its own ones."""
     kernel = call.kernel
     template = getattr(kernel, "template", None)
     if template not in ("conv2d_direct", "winograd_convolution") or "x" not in call.arguments:
@@ -131,8 +166,11 @@ def _from_column(argument, nbytes: int):
     return replace(argument, name=f"{argument.name}_part", column=nbytes)
 
 
-def _rows_of(call: Call, before) -> tuple[int, int, dict] | None:
-    """(rows of the output, rows that a block is a multiple of, arguments for a block); None if it has no rows."""
+def _rows_of(call: Call, height: int) -> tuple[int, int, dict] | None:
+    """(rows of the output, rows that a block is a multiple of, arguments for a block); None if it has no rows.
+
+    height: those of the calls before, if any.
+    """
     arguments = call.arguments
     out = call.outputs[0].buffer if call.outputs else None
     if out is None or not out.batched:
@@ -142,6 +180,8 @@ def _rows_of(call: Call, before) -> tuple[int, int, dict] | None:
         tile, stride = (call.kernel.rows_of_block(out.shape[1]), 1) if winograd else (1, call.kernel.stride[0])
         changed = {name: _part(arguments[name]) for name in ("y", "residual") if name in arguments}
         changed |= {"pad_top": _below(call, stride), "height": _LAST - _FIRST}
+        if not winograd and call.kernel.kernel_shape[0] == stride == 1 and call["pad_top"] == 0:
+            changed |= {"x": _part(arguments["x"]), "pad_top": 0}  # each row is made of the same one
         return out.shape[0], tile, {**arguments, **changed}
     if call.opcode in _BY_WINDOWS:
         changed = {name: _part(arguments[name]) for name in ("y", "argmax") if name in arguments}
@@ -150,7 +190,7 @@ def _rows_of(call: Call, before) -> tuple[int, int, dict] | None:
         changed = {name: _part(arguments[name], 2 if name == "x" else 1) for name in ("x", "y", "argmax")}
         return out.shape[0], 1, {**arguments, **changed}
     if _is_by_elements(call):
-        return _elements(call, before)
+        return _elements(call, height)
     return None
 
 
@@ -172,12 +212,11 @@ def _is_by_elements(call: Call) -> bool:
     return (call.opcode in _BY_ELEMENTS or unary) and len(sizes) == 1 and "a_strides" not in call.arguments
 
 
-def _elements(call: Call, before) -> tuple[int, int, dict] | None:
-    """Of a call that any rows will do for: those of the calls before, or those that an array has."""
+def _elements(call: Call, height: int) -> tuple[int, int, dict] | None:
+    """Of a call that any rows will do for: those of the calls before, or those that its arrays have."""
     leading = [b.rows if b.rows > 1 else (b.shape or (1,))[0] for b in call.buffers if b.batched]
-    height, tile = (before.rows, before.tile) if isinstance(before, ImageRows) else (0, 1)
     if not height or any(count % height for count in leading):
-        height, tile = math.gcd(*leading), 1
+        height = math.gcd(*leading)
     if height < 2:
         return None
     changed = {}
@@ -186,7 +225,7 @@ def _elements(call: Call, before) -> tuple[int, int, dict] | None:
         strict=True,
     ):  # fmt: skip
         changed[name] = _part(argument, count // height)
-    return height, tile, {**call.arguments, **changed}
+    return height, 1, {**call.arguments, **changed}
 
 
 def _part(argument, times: int = 1):
