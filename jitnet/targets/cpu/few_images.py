@@ -245,11 +245,3 @@ def place_between_sections(sections: list[list[Call]], roots: list[Buffer], size
     times = {item: at[call] for item, call in zip(items, (c for calls in sections for c in calls), strict=True)}
     return place(items, roots, size_of, at=times)
 
-
-def images_and_blocks(sections) -> list[tuple[str, int, float]]:
-    """[(section, independent parts of one image, operations of one image)] of a schedule for few images."""
-    return [
-        (s.name, getattr(s.axis, "blocks", 1), sum(call.work for call in s.calls))
-        for s in sections
-        if s.axis is not None
-    ]
