@@ -6,7 +6,7 @@ import pytest
 import jitnet
 from jitnet import layers
 from jitnet.targets.cpu import few_images, thresholds
-from jitnet.targets.cpu.axes import Filters, ImageRows
+from jitnet.targets.cpu.axes import ImageRows
 
 THREADS = (1, 2, 3, 64)
 
@@ -15,7 +15,7 @@ THREADS = (1, 2, 3, 64)
 def small(monkeypatch):
     """Small networks count as heavy ones."""
     monkeypatch.setattr(thresholds, "HEAVY_WORK", 1)
-    monkeypatch.setattr(thresholds, "BLOCK_WORK", 100)
+    monkeypatch.setattr(thresholds, "PART_WORK", 100)
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 1)
 
 
@@ -113,8 +113,8 @@ def test_layers_with_more_weights_than_pixels_run_along_filters(small, algorithm
         few, many, schedule = predictions(model, x)
     finally:
         jitnet.set_conv_algorithm("auto")
-    axes = [section.axis for section in schedule.sections if isinstance(section.axis, Filters)]
-    assert len(axes) == 2 and all(axis.blocks > 1 for axis in axes)
+    axes = [section.axis for section in schedule.sections if isinstance(section.axis, ImageRows)]
+    assert sum(axis.filters > 1 for axis in axes) == 2 and any(axis.blocks > 1 and axis.filters > 1 for axis in axes)
     if algorithm == "direct":
         assert (few == many).all()
     np.testing.assert_allclose(few, many, rtol=1e-4, atol=1e-4)
@@ -130,11 +130,11 @@ def test_blocks_of_winograds_tiles(small, height):
 
 def test_shapes_alone_decide_how_many_parts_there_are():
     for height, tile, work in [(1, 1, 1e9), (7, 4, 1e9), (224, 4, 1e9), (32, 2, 1e6), (13, 1, 1e9)]:
-        blocks = few_images.blocks(height, tile, work)
+        blocks = few_images.blocks(height, tile, few_images.parts_of(work))
         groups = -(-height // tile)
         sizes = [groups * (b + 1) // blocks - groups * b // blocks for b in range(blocks)]
         assert sum(sizes) == groups and min(sizes) >= 1 and max(sizes) - min(sizes) <= 1
-        assert blocks <= thresholds.MAXIMUM_BLOCKS
+        assert blocks <= thresholds.MAXIMUM_PARTS
 
 
 def test_other_batches_and_light_networks_keep_to_the_batch():

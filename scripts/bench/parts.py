@@ -17,14 +17,11 @@ MEETING = 1.5e-6  # seconds
 
 def parts(schedule, batch: int) -> list[tuple[str, int, float]]:
     """[(section, independent parts, operations)] of a schedule."""
-    from jitnet.targets.cpu.axes import Filters, ImageRows
-
     found = []
     for section in schedule.sections:
         count = schedule.chunks(batch)
         if schedule.few:
-            images = 1 if isinstance(section.axis, Filters) else batch
-            count = images * (section.axis.blocks if isinstance(section.axis, ImageRows | Filters) else 1)
+            count = batch * getattr(section.axis, "parts", 1)
         work = sum(call.work * (batch if call.batched or section.axis is not None else 1) for call in section.calls)
         found.append((section.name, count if section.axis is not None else 1, work))
     return found
@@ -47,9 +44,9 @@ def main(network: str, batch: int = 1) -> None:
         print(f"{count:5} parts of {work / count / 1e6:8.3f} M operations  {name}")
     alone = seconds(found, 1)
     for cores in CORES:
-        waiting = [count / (cores * math.ceil(count / cores)) for _, count, _ in found]
-        busy = sum(b * work for b, (_, _, work) in zip(waiting, found, strict=True)) / sum(work for *_, work in found)
-        print(f"{cores:3} cores: {alone / seconds(found, cores):5.1f} times as fast, {100 * busy:3.0f} % busy in sections")
+        busy = sum(work * count / (cores * math.ceil(count / cores)) for _, count, work in found)
+        busy *= 100 / sum(work for *_, work in found)
+        print(f"{cores:3} cores: {alone / seconds(found, cores):5.1f} times as fast, {busy:3.0f} % busy in sections")
 
 
 if __name__ == "__main__":

@@ -13,19 +13,21 @@ class Rows:
 
 @dataclass(frozen=True)
 class ImageRows:
-    """The ``rows`` of each image, in ``blocks`` [first, last) that start at multiples of ``tile``."""
+    """The ``rows`` of each image, in ``blocks`` [first, last) that start at multiples of ``tile``.
+
+    filters: each of these is made in so many parts, too, of ``size`` filters from ``column`` on.
+    """
 
     rows: int
     tile: int
     blocks: int
+    filters: int = 1
+    size: int = 0
 
-
-@dataclass(frozen=True)
-class Filters:
-    """The filters of a convolution, in ``blocks`` of ``size`` from ``first`` on, for all images."""
-
-    size: int
-    blocks: int
+    @property
+    def parts(self) -> int:
+        """Of an image."""
+        return self.blocks * self.filters
 
 
 @dataclass(frozen=True)

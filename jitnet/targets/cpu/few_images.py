@@ -12,7 +12,7 @@ from ...core.liveness import place
 from ...core.program import Batch, Block, Buffer, Call, Out, Program, Scalar
 from ...core.values import ITEMSIZE
 from . import thresholds
-from .axes import Filters, ImageRows
+from .axes import ImageRows
 
 _FIRST, _LAST = Scalar("first"), Scalar("last")
 _BY_WINDOWS = {  # kernels that take as many rows as their output has, from those of x that ``pad_top`` says
@@ -63,23 +63,22 @@ def _of_images(calls: list[Call]) -> bool:
 
 
 class _Together:
-    """Calls of which a part needs nothing that other parts have computed: rows of an image, filters, or whole images.
+    """Calls of which a part needs nothing that other parts have computed: rows of images, or whole images.
 
     height, tile: of parts that are rows of images: how many there are, and what blocks of them are a multiple of.
     """
 
     def __init__(self, call: Call):
         self.calls = [call]
-        self.height, self.tile, self.axis, self.parts = 0, 1, None, [call]
-        if call.batched and (filters := _filters_of(call)) is not None:
-            self.axis, *self.parts = filters
-        elif call.batched and (rows := _rows_of(call, 0)) is not None:
+        self.height, self.tile, self.parts = 0, 1, [call]
+        self.alone = _is_heavy(call)
+        if call.batched and (rows := _rows_of(call, 0)) is not None:
             self.height, self.tile, arguments = rows
             self.parts = [replace(call, arguments=arguments, in_place=call.in_place)]
 
     def takes(self, call: Call) -> bool:
         """Whether ``call`` could be added, and now is."""
-        if self.axis is not None or not call.batched or not self.calls[0].batched or _filters_of(call) is not None:
+        if self.alone or not call.batched or not self.calls[0].batched or _is_heavy(call):
             return False
         rows = _rows_of(call, self.height)
         if (rows is None) != (self.height == 0) or (rows and rows[0] != self.height):
@@ -104,15 +103,19 @@ class _Together:
 
     def along(self) -> tuple[object, list[Call]]:
         """(axis, the calls along it)"""
-        if self.axis is not None:
-            return self.axis, self.parts
         if not self.calls[0].batched:
             return None, self.calls
-        count = blocks(self.height, self.tile, sum(map(_operations, self.calls))) if self.height else 1
-        if count == 1:
+        if not self.height:
             return Batch(), self.calls
-        axis = ImageRows(self.height, self.tile, count)
-        return axis, [replace(part, axis=axis) for part in self.parts]
+        wanted = parts_of(sum(map(_operations, self.calls)))
+        if len(self.parts) == 1 and (filters := _filters_of(self.parts[0])):
+            axis = _rows_and_filters(self.height, self.tile, filters, self.parts[0], wanted)
+        else:
+            axis = ImageRows(self.height, self.tile, blocks(self.height, self.tile, wanted))
+        if axis.parts == 1:
+            return Batch(), self.calls
+        parts = [_of_filters(part, axis.size) for part in self.parts] if axis.filters > 1 else self.parts
+        return axis, [replace(part, axis=axis) for part in parts]
 
 
 def _own(part: Call, rows: bool) -> frozenset:
@@ -128,42 +131,73 @@ def _operations(call: Call) -> float:
     return call.work if products else 10 * call.work
 
 
-def blocks(height: int, tile: int, work: float) -> int:
-    """In how many blocks of rows of about one size an image goes; each starts at a multiple of ``tile``."""
+def parts_of(work: float) -> int:
+    """In how many parts so many operations go."""
+    return min(thresholds.MAXIMUM_PARTS, max(1, round(work / thresholds.PART_WORK)))
+
+
+def blocks(height: int, tile: int, wanted: int) -> int:
+    """So many blocks of rows, or fewer, of about one size; each starts at a multiple of ``tile``."""
     groups = -(-height // tile)
-    wanted = min(groups, thresholds.MAXIMUM_BLOCKS, max(1, round(work / thresholds.BLOCK_WORK)))
     return -(-groups // -(-groups // wanted))
 
 
-def _filters_of(call: Call) -> tuple[Filters, Call] | None:
-    """(axis, call) of a convolution with more weights than pixels: along its filters, each core reads its own ones."""
+def _is_convolution(call: Call) -> bool:
+    """Whether a call is a convolution, forward, whose kernel takes rows and filters."""
     kernel = call.kernel
-    template = getattr(kernel, "template", None)
-    if template not in ("conv2d_direct", "winograd_convolution") or "x" not in call.arguments:
-        return None
-    winograd = template == "winograd_convolution"
-    y, itemsize = call["y"], ITEMSIZE[call["y"].dtype]
+    known = getattr(kernel, "template", None) in ("conv2d_direct", "winograd_convolution") and "x" in call.arguments
+    return known and getattr(kernel, "groups", 1) == 1
+
+
+def _is_heavy(call: Call) -> bool:
+    """Whether a call has more weights than pixels: blocks of rows would all read all of them."""
+    return _is_convolution(call) and call["kernel"].nbytes > call["x"].nbytes + call["y"].nbytes
+
+
+def _filters_of(call: Call) -> list[int]:
+    """The numbers of filters that a part may have, fewest first."""
+    if not _is_convolution(call):
+        return []
+    filters, least = call["y"].shape[2], call.kernel.filters_of_parts
+    return [size for size in range(least, filters, least) if filters % size == 0]
+
+
+def _rows_and_filters(height: int, tile: int, sizes: list[int], call: Call, wanted: int) -> ImageRows:
+    """Blocks of rows, and of these so many parts of the filters as are wanted; where weights are many, the reverse."""
+    filters = call["y"].shape[2]
+    if call.kernel.template == "winograd_convolution":
+        nbytes = call.kernel.workspace_elements * ITEMSIZE[call["y"].dtype]
+        wanted = min(wanted, max(1, thresholds.PARTS_BYTES // nbytes))
+
+    def of_filters(most: int) -> int:
+        """The size of a part."""
+        return next((size for size in sizes if filters // size <= most), filters)
+
+    if _is_heavy(call):
+        size = of_filters(wanted)
+        count = blocks(height, tile, max(1, wanted // (filters // size)))
+    else:
+        count = blocks(height, tile, wanted)
+        size = of_filters(wanted // count)
+    return ImageRows(height, tile, count, filters // size, size)
+
+
+def _of_filters(call: Call, size: int) -> Call:
+    """A convolution by parts of so many filters."""
+    kernel, itemsize, filters = call.kernel, ITEMSIZE[call["y"].dtype], call["y"].shape[2]
+    winograd = kernel.template == "winograd_convolution"
     column = kernel.bytes_per_filter if winograd else itemsize
-    filters, least = y.shape[2], kernel.filters_of_parts
-    weights = call["kernel"].nbytes
-    wanted = min(filters // least, thresholds.MAXIMUM_BLOCKS, max(1, round(call.work / thresholds.BLOCK_WORK)))
-    sizes = [n for n in range(least, filters, least) if filters % n == 0 and filters // n <= wanted]
-    if weights < call["x"].nbytes + y.nbytes or not sizes or (not winograd and kernel.groups > 1):
-        return None
-    size = sizes[0]
     chosen = replace(kernel, filters=size, pitch=filters) if winograd else replace(kernel, part=size)
     columns = {"kernel": column, "bias": itemsize, "residual": itemsize, "y": itemsize}
     changed = {name: _from_column(a, columns[name]) for name, a in call.arguments.items() if name in columns}
-    axis = Filters(size, filters // size)
-    arguments = {**call.arguments, **changed}
-    return axis, replace(call, opcode=chosen.name, kernel=chosen, arguments=arguments, axis=axis)
+    return replace(call, opcode=chosen.name, kernel=chosen, arguments={**call.arguments, **changed})
 
 
 def _from_column(argument, nbytes: int):
     """A view that begins with a part's first filter."""
     if isinstance(argument, Out):
         return Out(_from_column(argument.buffer, nbytes), argument.accumulate)
-    return replace(argument, name=f"{argument.name}_part", column=nbytes)
+    return replace(argument, name=f"{argument.name}_from_column", column=nbytes)
 
 
 def _rows_of(call: Call, height: int) -> tuple[int, int, dict] | None:

@@ -15,7 +15,7 @@ from ...core.liveness import lifetimes, place
 from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
 from . import few_images, thresholds
-from .axes import Filters, ImageRows, Rows, Shares
+from .axes import ImageRows, Rows, Shares
 from .hoisting import HOISTED
 from .parameters import Flat
 
@@ -242,9 +242,7 @@ class Schedule:
     def chunks(self, batch: int) -> int:
         """The number of chunks of a batch: a function of the batch size and the model only."""
         if self.few:
-            blocks = [s.axis.blocks for s in self.sections if isinstance(s.axis, ImageRows)]
-            others = [s.axis.blocks for s in self.sections if isinstance(s.axis, Filters)]
-            return max([batch * max(blocks, default=1), *others])
+            return batch * max([1, *(s.axis.parts for s in self.sections if isinstance(s.axis, ImageRows))])
         if self.regions is None or self.work_per_sample * batch < thresholds.SINGLE_CHUNK_WORK:
             return 1
         heavy = self.work_per_sample > thresholds.HEAVY_WORK
@@ -267,9 +265,7 @@ def _of_a_run(block: Block) -> list[Call]:
 
 def _count_of_images(axis) -> str:
     """The number of parts of a section for few images, as source."""
-    if isinstance(axis, Filters):
-        return f"{axis.blocks}"
-    return f"batch * {axis.blocks}" if isinstance(axis, ImageRows) else "batch"
+    return f"batch * {axis.parts}" if isinstance(axis, ImageRows) else "batch"
 
 
 def _count(axis) -> str:

@@ -16,7 +16,7 @@ from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from ..base import Signature, Source
-from .axes import Elements, Filters, ImageRows, Rows
+from .axes import Elements, ImageRows, Rows
 from .names import name_sections
 from .schedule import Schedule, Section
 
@@ -27,7 +27,7 @@ RESERVED = (
     "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
-    "prepare", "prepared", "shares", "block",
+    "prepare", "prepared", "shares", "block", "column",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 _OPTIONAL = ("blocks", "parts", "update_threads", "constants", "seed", "t", "results")  # not every step needs them
@@ -156,7 +156,7 @@ class StepWriter:
         memory, root = self.schedule.memory, buffer.root
         sizes, dtype = tuple(map(literal, buffer.shape)), buffer.dtype
         shape = sizes or ("1",)  # kernels take arrays of at least one axis
-        chunked = isinstance(axis, Batch | ImageRows | Filters)
+        chunked = isinstance(axis, Batch | ImageRows)
         itemsize = ITEMSIZE[dtype]
         rows: tuple = (0, "first")  # bytes before those of a part
         if buffer.part:
@@ -206,7 +206,7 @@ class StepWriter:
         if buffer.step is not None:
             offset = _sum(int(offset) if offset.isdigit() else offset, self._step_offset(buffer, axis))
         if buffer.column:
-            offset = _sum(int(offset) if offset.isdigit() else offset, (buffer.column, "first"))
+            offset = _sum(int(offset) if offset.isdigit() else offset, (buffer.column, "column"))
         inside = ", ".join(shape) + ("," if len(shape) == 1 else "")
         return f"view({argument}, {offset}, ({inside}), {checked_name(buffer.dtype)})"
 
@@ -229,7 +229,7 @@ class StepWriter:
         if not isinstance(argument, Scalar):
             return literal(argument)
         if not argument.operands:
-            if argument.operator == "begin" and not isinstance(axis, Batch | ImageRows | Filters | Elements | Rows):
+            if argument.operator == "begin" and not isinstance(axis, Batch | ImageRows | Elements | Rows):
                 return "0"
             return checked_name(argument.operator)
         left, right = (
@@ -293,7 +293,7 @@ class StepWriter:
 
     def _call(self, call: Call, axis, indent: str, views: dict, steps: dict) -> list[str]:
         """The lines of a call; what it views is entered in ``views``, or ``steps`` if it depends on the turn."""
-        alone = isinstance(axis, Batch | ImageRows | Filters) or (self.schedule.regions is None and call.batched)
+        alone = isinstance(axis, Batch | ImageRows) or (self.schedule.regions is None and call.batched)
         for buffer in call.buffers:
             if not _is_given(buffer):
                 table = steps if isinstance(buffer.step, Scalar) else views
@@ -359,15 +359,8 @@ class StepWriter:
                 base = _sum(*self._after_whole(), (memory.partial, "chunks"), (memory.batch, "chunk * capacity"))
                 head += ["    capacity = (batch + chunks - 1) // chunks", f"    base = {base}"]
             return head + body
-        if isinstance(axis, Filters):
-            return ["    begin, n = 0, batch", f"    first = {axis.size} * chunk", *body]
         if isinstance(axis, ImageRows):
-            groups, size = -(-axis.rows // axis.tile), axis.tile
-            last = f"{groups} * (block + 1) // {axis.blocks}" + (f" * {size}" if size > 1 else "")
-            last = f"min({last}, {axis.rows})" if axis.rows % size else last
-            first = f"{groups} * block // {axis.blocks}" + (f" * {size}" if size > 1 else "")
-            head = [f"    begin, n, block = chunk // {axis.blocks}, 1, chunk % {axis.blocks}"]
-            return [*head, f"    first = {first}", f"    last = {last}", *body]
+            return [*_rows_of_image(axis), *body]
         if isinstance(axis, Rows):
             groups = -(-axis.rows // axis.tile)
             last = f"min({groups} * (chunk + 1) // chunks * {axis.tile}, {axis.rows})"
@@ -466,6 +459,18 @@ class StepWriter:
         source += ["    for i in range(count):"]
         source += _wrapped("step_compiled", [replaced.get(a, a) for a in self.arguments], "", "        ")
         return source
+
+
+def _rows_of_image(axis: ImageRows) -> list[str]:
+    """Lines that say which image, rows and filters a part does: those of the same filters follow each other."""
+    groups, tile = -(-axis.rows // axis.tile), f" * {axis.tile}" if axis.tile > 1 else ""
+    image = f"chunk // {axis.blocks}" if axis.blocks > 1 else "chunk"
+    lines = [f"    begin, n, block = {image}{' % batch' if axis.filters > 1 else ''}, 1, chunk % {axis.blocks}"]
+    if axis.filters > 1:
+        lines.append(f"    column = chunk // (batch * {axis.blocks}) * {axis.size}")
+    last = f"{groups} * (block + 1) // {axis.blocks}{tile}"
+    last = f"min({last}, {axis.rows})" if axis.rows % axis.tile else last
+    return [*lines, f"    first = {groups} * block // {axis.blocks}{tile}", f"    last = {last}"]
 
 
 def _is_given(buffer: Buffer) -> bool:

@@ -11,8 +11,9 @@ MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 
 # Few images: blocks of rows.  A part of a section costs some 0.2 us, and the cores meet at the end of each section.
 FEW_IMAGES = 16  # below, an image's rows are shared out
-MAXIMUM_BLOCKS = 16  # of an image; each has a workspace of its own, which the caches hold
-BLOCK_WORK = 4e5  # operations of a block, some 3 us
+MAXIMUM_PARTS = 64  # of an image
+PARTS_BYTES = 1 << 24  # of their workspaces, one for each, which the caches are to hold
+PART_WORK = 4e5  # operations of a part, some 3 us
 
 # Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.

@@ -222,8 +222,8 @@ def winograd_outputs(
         if dtype != "float32" or min(channels, filters) < _FEWEST_CHANNELS:
             return 0
         read = _PRODUCTS_PER_WEIGHT * channels * filters
-        costs = {m: _cost_of_few(m, channels, filters, height, width) + (m + 2) ** 2 * read for m in (2, 4)}
-        if min(costs.values()) > (1.2 * height * width * channels * filters + read) * 9:
+        costs = {m: _cost_of_few(m, channels, filters, height, width, read) for m in (2, 4)}
+        if min(costs.values()) > _on_cores((1.2 * height * width * channels * filters + read) * 9, height):
             return 0
     elif algorithm == "auto":
         fewest = min(channels, filters)
@@ -236,11 +236,17 @@ def winograd_outputs(
     return min(costs, key=costs.get)
 
 
-def _cost_of_few(outputs, channels, filters, height, width):
-    """The same for one image, whose tiles fill the last product badly."""
-    tiles = -(-height // outputs) * -(-width // outputs)
-    products = -(-tiles // 8) * 8 * channels * filters
-    return (outputs + 2) ** 2 * (products + 5 * tiles * (channels + filters))
+def _cost_of_few(outputs, channels, filters, height, width, read):
+    """The same for one image, whose tiles fill the last product badly; read: for the weights of a position."""
+    down, across = -(-height // outputs), -(-width // outputs)
+    products = -(-down * across // 8) * 8 * channels * filters
+    cost = (outputs + 2) ** 2 * (products + 5 * down * across * (channels + filters) + read)
+    return _on_cores(cost, -(-down // -(-8 // across)) * max(1, filters // 32))
+
+
+def _on_cores(cost, parts):
+    """The time of something that consists of so many parts: half of what it takes on 2 and on 8 cores."""
+    return cost / min(parts, 2) / 2 + cost / min(parts, 8) / 2
 
 
 def _cost(outputs, channels, filters, height, width):
