@@ -6,7 +6,7 @@ import pytest
 import jitnet
 from jitnet import layers
 from jitnet.targets.cpu import few_images, thresholds
-from jitnet.targets.cpu.axes import ImageRows
+from jitnet.targets.cpu.axes import ImageRows, Rows
 
 THREADS = (1, 2, 3, 64)
 
@@ -146,3 +146,20 @@ def test_other_batches_and_light_networks_keep_to_the_batch():
     assert not model._prediction(thresholds.FEW_IMAGES).schedule.few
     assert model._prediction(1).runner.has_run is False
     assert "first = " in model._prediction(1).source
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_products_with_large_weights_run_along_their_rows(samples, monkeypatch):
+    monkeypatch.setattr(thresholds, "HEAVY_WORK", 1e5)
+
+    def body(inputs):
+        x = layers.Dense(261, activation="relu")(inputs)
+        return layers.Dense(3)(layers.Dense(301)(x))
+
+    model = model_of((257,), body)
+    x = np.random.default_rng(0).standard_normal((samples, 257)).astype("float32")
+    few, many, schedule = predictions(model, x)
+    np.testing.assert_allclose(few, many, rtol=1e-4, atol=1e-4)
+    products = [s for s in schedule.sections if isinstance(s.axis, Rows)]
+    source = model._prediction(samples).source
+    assert len(products) == 2 and all(f"{s.name}({thresholds.PARTS_OF_FEW}, threads" in source for s in products)

@@ -21,7 +21,7 @@ def parts(schedule, batch: int) -> list[tuple[str, int, float]]:
     for section in schedule.sections:
         count = schedule.chunks(batch)
         if schedule.few:
-            count = batch * getattr(section.axis, "parts", 1)
+            count = int(section.count) if section.count.isdigit() else batch * getattr(section.axis, "parts", 1)
         work = sum(call.work * (batch if call.batched or section.axis is not None else 1) for call in section.calls)
         found.append((section.name, count if section.axis is not None else 1, work))
     return found

@@ -13,6 +13,7 @@ from ...core.program import Batch, Block, Buffer, Call, Out, Program, Scalar
 from ...core.values import ITEMSIZE
 from . import thresholds
 from .axes import ImageRows
+from .axes import Rows as RowsOfWeights
 
 _FIRST, _LAST = Scalar("first"), Scalar("last")
 _BY_WINDOWS = {  # kernels that take as many rows as their output has, from those of x that ``pad_top`` says
@@ -31,7 +32,7 @@ def can_split(program: Program) -> bool:
         and all(type(block) is Block and block.condition is None for block in program.blocks)
         and {root.kind for root in roots} <= {"batch", "external", "whole", "variable", "constant", "partial"}
         and all(_is_workspace(root, program) for root in partial)
-        and all(call.axis is None or isinstance(call.axis, Batch) for call in program.calls)
+        and all(call.axis is None or isinstance(call.axis, Batch | RowsOfWeights) for call in program.calls)
     )
 
 
@@ -104,7 +105,7 @@ class _Together:
     def along(self) -> tuple[object, list[Call]]:
         """(axis, the calls along it)"""
         if not self.calls[0].batched:
-            return None, self.calls
+            return self.calls[0].axis, self.calls
         if not self.height:
             return Batch(), self.calls
         wanted = parts_of(sum(map(_operations, self.calls)))

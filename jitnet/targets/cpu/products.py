@@ -43,6 +43,33 @@ def compute_in_update(program: Program) -> None:
     replace(program, replaced)
 
 
+def split_products_of_few(program: Program) -> None:
+    """Forward products with large dense weights in parts along the rows of these: a sample gives all cores work.
+
+    Each core reads its own part of the weights, from one end to the other.
+    """
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if not isinstance(call.kernel, MatrixMultiply) or call.kernel.epilogue not in ("bias", "bias_relu"):
+            continue
+        if call["kernel"].size >= thresholds.SPLIT_KERNEL and call["x"].rows == 1 and call["x"].step is None:
+            replaced[call] = _in_parts(program, call, None, thresholds.PARTS_OF_FEW)
+    replace(program, replaced)
+
+
+def _in_parts(program: Program, call: Call, axis: Rows | None, count: int) -> list[Call]:
+    """A product as partial sums, and their sum; axis: along which rows of the weights."""
+    x, kernel, out = call["x"], call["kernel"], call.outputs[0]
+    chosen = matrix_multiply_part_kernel(x.dtype)
+    sums = program.temporary(f"{out.buffer.name}_parts", (count, kernel.shape[1]), x.dtype, "batch")
+    sums.in_one_piece = True
+    given = {"a": x, "b": kernel, "c": Out(sums), "part": Scalar("chunk"), **_PART}
+    part = call.replaced_by(chosen.name, given, kernel=chosen, axis=axis or Rows(kernel.shape[0], 1))
+    relu = call.kernel.epilogue == "bias_relu"
+    summed = {"parts": sums, "bias": call["bias"], "y": out, "relu": relu}
+    return [part, call.replaced_by("fast.split_products.parts_sum", summed, work=sums.size)]
+
+
 def split_products(program: Program) -> None:
     """Forward products with large dense weights in parts along the rows of the weights, for the whole batch.
 
@@ -55,20 +82,13 @@ def split_products(program: Program) -> None:
     for call in program.calls:
         if not isinstance(call.kernel, MatrixMultiply) or call.kernel.epilogue not in ("bias", "bias_relu"):
             continue
-        x, kernel, out = call["x"], call["kernel"], call.outputs[0]
+        x, kernel = call["x"], call["kernel"]
         axis = axes.get(x.root)
         if axis is None or axis.rows != kernel.shape[0] or kernel.size < thresholds.SPLIT_KERNEL:
             continue
         if x.rows != 1 or x.step is not None or call in loops:
             continue
-        chosen = matrix_multiply_part_kernel(x.dtype)
-        sums = program.temporary(f"{out.buffer.name}_parts", (thresholds.PARTS, kernel.shape[1]), x.dtype, "batch")
-        sums.in_one_piece = True
-        given = {"a": x, "b": kernel, "c": Out(sums), "part": Scalar("chunk"), **_PART}
-        part = call.replaced_by(chosen.name, given, kernel=chosen, axis=axis)
-        relu = call.kernel.epilogue == "bias_relu"
-        summed = {"parts": sums, "bias": call["bias"], "y": out, "relu": relu}
-        replaced[call] = [part, call.replaced_by("fast.split_products.parts_sum", summed, work=sums.size)]
+        replaced[call] = _in_parts(program, call, axis, thresholds.PARTS)
         gather = users[x.root][0]
         # besides: the layer's own gradient, which is computed for the whole batch
         if gather.opcode == "memory.gather" and len(users[x.root]) == 3:

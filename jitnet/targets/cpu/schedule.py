@@ -265,6 +265,8 @@ def _of_a_run(block: Block) -> list[Call]:
 
 def _count_of_images(axis) -> str:
     """The number of parts of a section for few images, as source."""
+    if isinstance(axis, Rows):
+        return f"{thresholds.PARTS_OF_FEW}"
     return f"batch * {axis.parts}" if isinstance(axis, ImageRows) else "batch"
 
 

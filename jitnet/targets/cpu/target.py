@@ -20,7 +20,7 @@ from .source import RESERVED, StepSource, StepWriter
 SPECIALISED = find_spec("jitnet.kernels.cpu.fast") is not None
 if SPECIALISED:
     from .pooled import fuse_pool_backward, fuse_pool_forward
-    from .products import compute_in_update, split_products
+    from .products import compute_in_update, split_products, split_products_of_few
     from .select import Scratch, is_specialised, specialise
 
 
@@ -55,10 +55,13 @@ class CPU(Target):
         fuse_pool_backward(program, scratch, self.algorithm)
         remove_copies(program)
         fuse_pointwise(program)
-        specialise(program, scratch, self.algorithm, self.few and can_split(program))
+        few = self.few and can_split(program)
+        specialise(program, scratch, self.algorithm, few)
         scratch.finish()
         compute_in_update(program)
         split_products(program)
+        if few:
+            split_products_of_few(program)
         hoist(program)
 
     def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Schedule:

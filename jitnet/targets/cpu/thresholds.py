@@ -31,4 +31,5 @@ PANEL_KERNEL = 1 << 16  # elements of the weights from which their transposed co
 SMALL_KERNEL = 4096  # elements of the weights below which a gradient per chunk costs next to nothing
 PARTS = 4  # of a product that is split along the rows of its weights: partial sums are written and read so many times
 TYPICAL_IMAGE = 32  # height and width, likewise, where they are not known beforehand
+PARTS_OF_FEW = 16  # the same, in a prediction of few samples
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it

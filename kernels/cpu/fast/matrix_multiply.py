@@ -90,7 +90,7 @@ class MatrixMultiplyPart(_MatrixKernel):
     @property
     def constants(self) -> dict:
         """Values of the template's constants."""
-        return self._tile
+        return self._tile | dict(GEMV_VECTORS=_GEMV_VECTORS)
 
 
 @dataclass(frozen=True)
