@@ -40,7 +40,11 @@ def record(workload, peer, ratio, unit="s", operations=0.0):
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("mlp-tiny", 1282), ("mlp-mnist", 101_770), ("lenet5", 61_706), ("resnet20", 269_722), ("vgg", 2_360_138)],
+    [
+        ("mlp-tiny", 1282), ("mlp-mnist", 101_770), ("lenet5", 61_706), ("resnet20", 269_722), ("vgg", 2_360_138),
+        ("mlp-large", 12_609_546), ("vgg16", 14_719_818), ("resnet18", 11_173_962), ("resnet18-160", 11_181_642),
+        ("mobilenet", 543_050),
+    ],  # fmt: skip
 )
 def test_parameters(name, parameters):
     networks = bench("networks")
@@ -50,15 +54,17 @@ def test_parameters(name, parameters):
     assert sum(w.size for n, w in weights.items() if not networks.is_state(n)) == parameters
 
 
-@pytest.mark.parametrize("name", ["mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg"])
+@pytest.mark.parametrize("name", ["mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg", "resnet18-160", "mobilenet"])
 def test_jitnet_has_the_same_weights(name):
     networks, workloads = bench("networks"), bench("workloads")
     workload = next(w for w in workloads.WORKLOADS.values() if w.network == name)
     model = bench("peer_jitnet")._model(workload)
     assert sum(v.size for v in model.trainable_weights) == networks.trainable_parameters(workload.model)
     assert model.output_shape == (None, workload.model.classes)
-    for ours, theirs in zip(model.get_weights(), workload.weights().values(), strict=True):
-        assert (ours == theirs).all()
+    ours, theirs = model.weights, workload.weights()
+    assert len(ours) == len(theirs)
+    for variable, array in zip(ours, bench("peer_jitnet")._in_order(ours, theirs), strict=True):
+        assert (variable.numpy() == array).all()
 
 
 def test_operations_of_lenet5():

@@ -29,16 +29,33 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Residual block of two 3x3 convolutions; its shortcut has no weights (He et al. 2016, option A)."""
+class Depthwise:
+    """A convolution of each channel by itself, followed by batch normalisation and ReLU."""
 
-    filters: int
+    size: int = 3
+    padding: int = 1
     stride: int = 1
 
 
 @dataclass(frozen=True)
+class Block:
+    """Residual block of two 3x3 convolutions.
+
+    Its shortcut has no weights (He et al. 2016, option A), or is a convolution of 1x1 (projection, option B).
+    """
+
+    filters: int
+    stride: int = 1
+    projection: bool = False
+
+
+@dataclass(frozen=True)
 class Pool:
-    """Maximum of 2x2 windows."""
+    """Maximum of windows; what is padded never wins."""
+
+    size: int = 2
+    stride: int = 2
+    padding: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,30 @@ class Network:
 
 
 _STAGES = tuple(Block(filters, 2 if filters > 16 and first else 1) for filters in (16, 32, 64) for first in (1, 0, 0))
+# VGG-16's convolutions (Simonyan and Zisserman 2015, D), ResNet-18 (He et al. 2016) and MobileNet (Howard et al. 2017)
+_VGG16 = (
+    *(
+        layer
+        for filters, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+        for layer in (*[Conv(filters, 3, padding=1)] * count, Pool())
+    ),
+    Mean(), Dense(10),
+)  # fmt: skip
+_RESNET18 = (
+    *(Block(filters, 2 if filters > 64 and first else 1, filters > 64 and first)
+      for filters in (64, 128, 256, 512) for first in (True, False)),
+    Mean(), Dense(10),
+)  # fmt: skip
+_IMAGENET_STEM = (Conv(64, 7, padding=3, stride=2, norm=True), Pool(3, 2, 1))
+_MOBILENET = (
+    Conv(32, 3, padding=1, norm=True),
+    *(
+        layer
+        for filters, stride in ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
+        for layer in (Depthwise(stride=stride), Conv(filters, 1, norm=True))
+    ),
+    Mean(), Dense(10),
+)  # fmt: skip
 NETWORKS = {
     network.name: network
     for network in (
@@ -85,6 +126,13 @@ NETWORKS = {
                 Conv(128, 3, padding=1), Conv(128, 3, padding=1), Pool(), Flatten(), Dense(256, "relu"), Dense(10),
             ),
         ),
+        Network("mlp-large", (2048,), (*(Dense(2048, "relu") for _ in range(3)), Dense(10))),
+        Network("vgg16", (32, 32, 3), _VGG16),
+        Network("vgg16-224", (224, 224, 3), _VGG16),
+        Network("resnet18", (64, 64, 3), (Conv(64, 3, padding=1, norm=True), *_RESNET18)),
+        Network("resnet18-160", (160, 160, 3), (*_IMAGENET_STEM, *_RESNET18)),
+        Network("resnet18-224", (224, 224, 3), (*_IMAGENET_STEM, *_RESNET18)),
+        Network("mobilenet", (32, 32, 3), _MOBILENET),
         Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
@@ -93,8 +141,9 @@ NETWORKS = {
 def walk(network: Network, make, x):
     """The network's logits from ``x``; ``make`` has a method for each operation.
 
-    conv(name, x, filters, size, padding, stride, bias), norm(name, x), relu(x), tanh(x), pool(x), flatten(x), mean(x),
-    dense(name, x, units), shortcut(x, filters, stride), add(x, y).
+    conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
+    relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
+    shortcut(x, filters, stride), add(x, y).
     """
 
     def convolution(name, x, layer):
@@ -107,15 +156,21 @@ def walk(network: Network, make, x):
         match layer:
             case Conv():
                 x = convolution(name, x, layer)
-            case Block(filters, stride):
+            case Depthwise(size, padding, stride):
+                x = make.relu(make.norm(name, make.depthwise(name, x, size, padding, stride)))
+            case Block(filters, stride, projection):
                 y = convolution(f"{name}a", x, Conv(filters, 3, 1, stride, norm=True))
                 y = convolution(f"{name}b", y, Conv(filters, 3, 1, norm=True, activation=None))
-                x = make.relu(make.add(y, x if stride == 1 else make.shortcut(x, filters, stride)))
+                if projection:
+                    x = convolution(f"{name}c", x, Conv(filters, 1, 0, stride, norm=True, activation=None))
+                elif stride > 1:
+                    x = make.shortcut(x, filters, stride)
+                x = make.relu(make.add(y, x))
             case Dense(units, activation):
                 x = make.dense(name, x, units)
                 x = getattr(make, activation)(x) if activation else x
-            case Pool():
-                x = make.pool(x)
+            case Pool(size, stride, padding):
+                x = make.pool(x, size, stride, padding)
             case Flatten():
                 x = make.flatten(x)
             case Mean():
@@ -138,6 +193,12 @@ class _Shapes:
         self.products += height * width * size * size * x[2] * filters
         return height, width, filters
 
+    def depthwise(self, name, x, size, padding, stride):
+        height, width = ((n + 2 * padding - size) // stride + 1 for n in x[:2])
+        self.weights[f"{name}.depthwise"] = (size, size, x[2], 1), size * size
+        self.products += height * width * size * size * x[2]
+        return height, width, x[2]
+
     def norm(self, name, x):
         for weight in ("gamma", "beta", "mean", "variance"):
             self.weights[f"{name}.{weight}"] = x[-1:], 0
@@ -154,8 +215,8 @@ class _Shapes:
 
     tanh = relu
 
-    def pool(self, x):
-        return x[0] // 2, x[1] // 2, x[2]
+    def pool(self, x, size, stride, padding):
+        return *((n + 2 * padding - size) // stride + 1 for n in x[:2]), x[2]
 
     def flatten(self, x):
         return (x[0] * x[1] * x[2],)
@@ -188,7 +249,7 @@ def initial_weights(network: Network) -> dict[str, np.ndarray]:
     found = {}
     for name, (shape, inputs) in _shapes(network).weights.items():
         draws = generator.standard_normal(shape, np.float32)
-        if name.endswith(".kernel"):
+        if inputs:
             found[name] = draws * np.float32(np.sqrt(2 / inputs))
         else:  # nothing is exactly 0 or 1, so that no peer can leave it out
             found[name] = draws * np.float32(0.05) + np.float32(name.endswith((".gamma", ".variance")))

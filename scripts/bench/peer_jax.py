@@ -24,6 +24,12 @@ class _Operations:
         )  # fmt: skip
         return y + self.weights[f"{name}.bias"] if bias else y
 
+    def depthwise(self, name, x, size, padding, stride):
+        return lax.conv_general_dilated(
+            x, self.weights[f"{name}.depthwise"].transpose(0, 1, 3, 2), (stride, stride), [(padding, padding)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=x.shape[3],
+        )  # fmt: skip
+
     def norm(self, name, x):
         gamma, beta, mean, variance = (self.weights[f"{name}.{k}"] for k in ("gamma", "beta", "mean", "variance"))
         if self.training:
@@ -39,7 +45,10 @@ class _Operations:
     def tanh(self, x):
         return jnp.tanh(x)
 
-    def pool(self, x):
+    def pool(self, x, size, stride, padding):
+        if (size, stride, padding) != (2, 2, 0):
+            around = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+            return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), around)
         # faster than lax.reduce_window, whose gradient is slow on CPUs
         images, height, width, channels = x.shape
         x = x[:, : height // 2 * 2, : width // 2 * 2]

@@ -28,6 +28,31 @@ class PaddedConv2D(layers.Layer):
         return ops.conv(inputs, self.kernel, self.stride, ((self.padding,) * 2,) * 2)
 
 
+class PaddedDepthwiseConv2D(layers.Layer):
+    """A depthwise convolution without bias with the same padding on all sides."""
+
+    def __init__(self, size, stride, padding, **arguments):
+        super().__init__(**arguments)
+        self.size, self.stride, self.padding = size, stride, padding
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((self.size, self.size, input_shape[-1], 1), name="kernel")
+
+    def call(self, inputs):
+        return ops.depthwise_conv(inputs, self.kernel, self.stride, ((self.padding,) * 2,) * 2)
+
+
+class PaddedMaxPooling2D(layers.Layer):
+    """Maximum of windows, with the same padding on all sides."""
+
+    def __init__(self, size, stride, padding, **arguments):
+        super().__init__(**arguments)
+        self.size, self.stride, self.padding = size, stride, padding
+
+    def call(self, inputs):
+        return ops.max_pool(inputs, self.size, self.stride, ((self.padding,) * 2,) * 2)
+
+
 class Shortcut(layers.Layer):
     """Every ``stride``-th pixel, and channels of zeros on both sides up to ``filters``."""
 
@@ -52,6 +77,9 @@ class _Layers:
         same = "same" if padding else "valid"
         return layers.Conv2D(filters, size, stride, same, use_bias=bias, name=f"{name}_convolution")(x)
 
+    def depthwise(self, name, x, size, padding, stride):
+        return PaddedDepthwiseConv2D(size, stride, padding, name=f"{name}_depthwise")(x)
+
     def norm(self, name, x):
         return layers.BatchNormalization(momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON, name=f"{name}_norm")(x)
 
@@ -61,8 +89,8 @@ class _Layers:
     def tanh(self, x):
         return layers.Activation("tanh")(x)
 
-    def pool(self, x):
-        return layers.MaxPooling2D(2)(x)
+    def pool(self, x, size, stride, padding):
+        return PaddedMaxPooling2D(size, stride, padding)(x) if padding else layers.MaxPooling2D(size, stride)(x)
 
     def flatten(self, x):
         return layers.Flatten()(x)
@@ -83,16 +111,26 @@ class _Layers:
 def _model(workload):
     inputs = jitnet.Input(workload.model.input_shape)
     model = jitnet.Model(inputs, walk(workload.model, _Layers(), inputs), name="benchmark")
-    model.set_weights(list(workload.weights().values()))
+    model.set_weights(_in_order(model.weights, workload.weights()))
     return model
+
+
+def _in_order(variables, by_name):
+    """What the benchmark has by name, in the order of a model's variables: branches may come in another order."""
+    found = []
+    for variable in variables:
+        layer, kind = variable.name.split("/")
+        name, _, role = layer.rpartition("_")
+        found.append(by_name[f"{name}.{'depthwise' if role == 'depthwise' else kind.removeprefix('moving_')}"])
+    return found
 
 
 class Training(Case):
     def __init__(self, workload, ordinary=False):
         self.workload, self.ordinary = workload, ordinary
         self.x, self.y = workload.data()
-        self.weights = list(workload.weights().values())
         self.model = _model(workload)
+        self.weights = self.model.get_weights()
         self._compile("auto")
 
     def _compile(self, jit_compile):
@@ -133,8 +171,9 @@ class Training(Case):
         scale = 2.0**40
         self.model.compile(optimizers.SGD(scale), losses.SparseCategoricalCrossentropy(from_logits=True))
         self.model.train_on_batch(self.x[part], self.y[part])
-        names = [name for name in self.workload.weights() if not is_state(name)]
-        return {name: -v.numpy() / scale for name, v in zip(names, self.model.trainable_weights, strict=True)}
+        names = {name: name for name in self.workload.weights() if not is_state(name)}
+        trained = self.model.trainable_weights
+        return {name: -v.numpy() / scale for name, v in zip(_in_order(trained, names), trained, strict=True)}
 
     def run(self, count):
         epochs = max(1, round(count / self.workload.steps))

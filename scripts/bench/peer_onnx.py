@@ -34,6 +34,13 @@ class _Graph:
         output = self._node("Conv", inputs, strides=[stride] * 2, pads=[padding] * 4, kernel_shape=[size] * 2)
         return output, (filters, *((n + 2 * padding - size) // stride + 1 for n in x[1][1:]))
 
+    def depthwise(self, name, x, size, padding, stride):
+        kernel = self._constant(f"{name}.depthwise", self.weights[f"{name}.depthwise"].transpose(2, 3, 0, 1))
+        channels, *sizes = x[1]
+        settings = {"strides": [stride] * 2, "pads": [padding] * 4, "kernel_shape": [size] * 2, "group": channels}
+        shape = (channels, *((n + 2 * padding - size) // stride + 1 for n in sizes))
+        return self._node("Conv", [x[0], kernel], **settings), shape
+
     def norm(self, name, x):
         names = [self._constant(f"{name}.{k}", self.weights[f"{name}.{k}"]) for k in _NORM]
         return self._node("BatchNormalization", [x[0], *names], epsilon=NORM_EPSILON), x[1]
@@ -44,9 +51,10 @@ class _Graph:
     def tanh(self, x):
         return self._node("Tanh", [x[0]]), x[1]
 
-    def pool(self, x):
-        output = self._node("MaxPool", [x[0]], kernel_shape=[2, 2], strides=[2, 2])
-        return output, (x[1][0], x[1][1] // 2, x[1][2] // 2)
+    def pool(self, x, size, stride, padding):
+        settings = {"kernel_shape": [size] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
+        sizes = ((n + 2 * padding - size) // stride + 1 for n in x[1][1:])
+        return self._node("MaxPool", [x[0]], **settings), (x[1][0], *sizes)
 
     def flatten(self, x):
         channels, height, width = x[1]

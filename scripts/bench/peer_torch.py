@@ -14,6 +14,8 @@ _LAYOUT = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}  # of weights: from PyTorch's to
 
 def _parameter(name, array):
     tensor = torch.from_numpy(array)
+    if name.endswith(".depthwise"):  # (R, S, C, 1) to (C, 1, R, S)
+        return tensor.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
     if array.ndim == 4:  # (R, S, C, K) to (K, C, R, S), channels_last in memory
         return tensor.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
     return tensor.t().contiguous() if array.ndim == 2 else tensor.clone()
@@ -40,6 +42,10 @@ class Network(torch.nn.Module):
         bias = getattr(self, f"{name}_bias") if bias else None
         return functional.conv2d(x, getattr(self, f"{name}_kernel"), bias, stride, padding)
 
+    def depthwise(self, name, x, size, padding, stride):
+        kernel = getattr(self, f"{name}_depthwise")
+        return functional.conv2d(x, kernel, None, stride, padding, groups=kernel.shape[0])
+
     def norm(self, name, x):
         mean, variance, gamma, beta = (getattr(self, f"{name}_{k}") for k in ("mean", "variance", "gamma", "beta"))
         return functional.batch_norm(x, mean, variance, gamma, beta, self.training, 1 - NORM_MOMENTUM, NORM_EPSILON)
@@ -50,8 +56,8 @@ class Network(torch.nn.Module):
     def tanh(self, x):
         return torch.tanh(x)
 
-    def pool(self, x):
-        return functional.max_pool2d(x, 2)
+    def pool(self, x, size, stride, padding):
+        return functional.max_pool2d(x, size, stride, padding)
 
     def flatten(self, x):
         return x.permute(0, 2, 3, 1).flatten(1)  # a view of a channels_last tensor
@@ -116,7 +122,8 @@ class Training(Case):
         names = [name for name in self.workload.weights() if not is_state(name)]
         found = {}
         for name, gradient in zip(names, gradients, strict=True):
-            found[name] = gradient.permute(_LAYOUT[gradient.ndim]).numpy()
+            order = (2, 3, 0, 1) if name.endswith(".depthwise") else _LAYOUT[gradient.ndim]
+            found[name] = gradient.permute(order).numpy()
         return found
 
     def run(self, count):

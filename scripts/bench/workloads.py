@@ -110,6 +110,22 @@ _WORKLOADS = [
         {"best": 1.25}, ("torch-compiled", "jax"), "vgg", 64, 10,
     ),
     Workload(
+        "resnet18-train-16", "train", "ResNet-18 on 64x64, SGD momentum, batch 16", TORCH,
+        {"torch": 1.8}, (), "resnet18", 16, 4,
+    ),
+    Workload(
+        "resnet18-train-64", "train", "ResNet-18 on 64x64, SGD momentum, batch 64", TORCH,
+        {"torch": 1.8}, (), "resnet18", 64, 3,
+    ),
+    Workload(
+        "resnet18-160-train", "train", "ResNet-18 on 160x160, SGD momentum, batch 4", TORCH,
+        {"torch": 1.3}, (), "resnet18-160", 4, 4,
+    ),
+    Workload(
+        "vgg16-224-train", "train", "VGG-16's convolutions on 224x224, SGD momentum, batch 2", TORCH,
+        {"torch": 1.3}, (), "vgg16-224", 2, 3,
+    ),
+    Workload(
         "vgg-bfloat16", "train", "VGG-like in mixed_bfloat16, against jitnet in float32", ("jitnet-float32",),
         {"jitnet-float32": 1.6}, (), "vgg", 64, 10, policy="mixed_bfloat16",
     ),
@@ -146,6 +162,14 @@ _WORKLOADS = [
         {}, (), "vgg", 64,
     ),
     Workload(
+        "cold-mobilenet", "cold", "Fresh process, MobileNet-like, one step, warm cache", ("jax-cached", "torch"),
+        {"jax-cached": 1.43}, (), "mobilenet", 64,
+    ),
+    Workload(
+        "cold-mobilenet-empty", "cold", "Fresh process, MobileNet-like, one step, jitnet's cache empty",
+        ("torch", "jax-uncached"), {}, (), "mobilenet", 64,
+    ),
+    Workload(
         "cold-deep-empty", "cold", "Fresh process, 300 dense layers, one step, jitnet's cache empty",
         ("torch", "jax-uncached"), {}, (), "deep", 64,
     ),
@@ -156,6 +180,18 @@ _WORKLOADS = [
     Workload(
         "memory-resnet20", "memory", "ResNet-20 training, peak memory", ("torch",),
         {"torch": 1}, ("jax",), "resnet20", 128, 10,
+    ),
+    Workload(
+        "memory-vgg16", "memory", "VGG-16's convolutions on 32x32, training at batch 256, peak memory", ("torch",),
+        {"torch": 1}, ("jax",), "vgg16", 256, 3,
+    ),
+    Workload(
+        "memory-resnet18", "memory", "ResNet-18 on 64x64, training at batch 64, peak memory", ("torch",),
+        {"torch": 1}, ("jax",), "resnet18", 64, 3,
+    ),
+    Workload(
+        "memory-mlp", "memory", "MLP 3 x 2048, training at batch 128, peak memory", ("torch",),
+        {"torch": 1}, ("jax",), "mlp-large", 128, 10,
     ),
     Workload(
         "gradients-resnet20", "gradients", "ResNet-20, batch 128, distance of the gradients from float64", ("torch",),
