@@ -54,8 +54,11 @@ def _call_both(kernel, *arguments, **named):
         start = time.thread_time()
         try:
             _compiled[key] = compiler.compile(kernel, types)
-            for other in OTHERS:
-                object_code(compiler.translate(kernel, types), other)
+            translated = compiler.translate(kernel, types)
+            texts = translated.text, *(text for _, text, _ in translated.parts)
+            if not any("@llvm.x86." in text for text in texts):  # instructions of some processors alone
+                for other in OTHERS:
+                    object_code(translated, other)
         except compiler.TranslationError as error:
             found[name], _compiled[key] = f"not translated: {error}", None
         seconds[name] = time.thread_time() - start
