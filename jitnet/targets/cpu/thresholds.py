@@ -9,8 +9,9 @@ MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 
 # Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.
-PARALLEL_WORK = 3e6
-SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains
+PARALLEL_WORK = 3e6  # every further thread needs half as much
+SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains; of each thread there
+MOST_WASTE = 1.5  # what all threads take together, waiting included, against one
 
 # The optimizer's update.
 UPDATE_WORK = 20  # per parameter, memory traffic included
