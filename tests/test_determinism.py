@@ -125,6 +125,8 @@ sys.path.insert(0, sys.argv[1])
 from jitnet.targets.cpu import thresholds
 thresholds.PARALLEL_WORK = thresholds.SINGLE_CHUNK_WORK = 0
 thresholds.MOST_WASTE = float('inf')
+thresholds.ROWS_PER_CHUNK = thresholds.ROWS_PER_HEAVY_CHUNK = 2
+thresholds.PARAMETERS_PER_BLOCK = 64
 from test_determinism import trained
 for mode in sys.argv[2:]:
     print(trained(mode == "compiled"))
