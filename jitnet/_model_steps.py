@@ -22,7 +22,6 @@ from .losses import checked_values, per_sample, symbolic_targets
 from .metrics import LossMetric, Traced
 from .step import Step
 
-
 KEPT_SIZES = 8  # of inputs, for which a model of any size keeps its steps and their memory (a guess)
 
 

@@ -17,8 +17,8 @@ def warmup(model, batch_size: int = 32, training: bool = True) -> None:
     batch_size: as in ``fit``.  Only the choice of ``jit_compile="auto"`` depends on it, not what is compiled.
     training: whether ``fit`` and ``evaluate`` will be used, or ``predict`` alone.
 
-    Raises ValueError if the model's input shape is not known yet or has None in it, if training needs a loss, or if a ``train_step`` of
-    the user's own has not been traced yet.
+    Raises ValueError if the model's input shape is not known yet or has None in it, if training needs a loss, or if a
+    ``train_step`` of the user's own has not been traced yet.
     """
     batch_size = _batch_size(batch_size)
     outputs = model.outputs

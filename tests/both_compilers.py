@@ -1,7 +1,8 @@
 """A pytest plugin (``-p both_compilers``): both compilers compile kernels that tests call; their bits must agree.
 
-Each call is made by this project's own compiler on copies of its arrays, then by Numba on those of the test.  The
-environment variable ``BOTH_REPORT`` names a file that gets what was found: kernel -> "equal", or what is wrong.
+Each call is made by this project's own compiler on copies of its arrays, then by Numba on those of the test.  Object
+files are made for other processors, too, which nothing runs here.  The environment variable ``BOTH_REPORT`` names a
+file that gets what was found: kernel -> "equal", or what is wrong.
 """
 
 import json
@@ -9,12 +10,21 @@ import os
 import time
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 from guard_pages import _place
 
 from jitnet.kernels import compiler
+from jitnet.kernels.compiler.machine import Machine, object_code
 from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
 from jitnet.kernels.cpu.runtime.jit import Function
+
+llvm.initialize_all_targets()
+llvm.initialize_all_asmprinters()
+OTHERS = [
+    Machine("haswell", "", "x86_64-unknown-linux-gnu"), Machine("x86-64", "", "x86_64-unknown-linux-gnu"),
+    Machine("apple-m1", "", "arm64-apple-darwin"), Machine("neoverse-n1", "", "aarch64-unknown-linux-gnu"),
+]  # fmt: skip
 
 found: dict[str, str] = {}
 seconds: dict[str, float] = {}  # CPU time of this compiler
@@ -44,6 +54,11 @@ def _call_both(kernel, *arguments, **named):
         start = time.thread_time()
         try:
             _compiled[key] = compiler.compile(kernel, types)
+            translated = compiler.translate(kernel, types)
+            texts = translated.text, *(text for _, text, _ in translated.parts)
+            if not any("llvm.x86." in text for text in texts):  # instructions of some processors alone
+                for other in OTHERS:
+                    object_code(translated, other)
         except compiler.TranslationError as error:
             found[name], _compiled[key] = f"not translated: {error}", None
         seconds[name] = time.thread_time() - start

@@ -350,6 +350,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, bfloat16, target
         monkeypatch.setenv("JITNET_BFLOAT16", target)
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
     x, y = data()
     digests = set()
     for threads, jit_compile in itertools.product((1, 2, 3), (False, True)):

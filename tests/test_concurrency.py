@@ -36,6 +36,7 @@ def test_threads_that_predict_with_one_model_get_their_own_numbers(parallel, mon
     if parallel:
         monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
         monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+        monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
     model = convolutional()
     x, y = images(64)
     expected = model.predict(x, verbose=0)
@@ -126,6 +127,7 @@ def test_one_thread_trains_a_model_at_a_time():
 def test_models_trained_by_threads_at_once_are_as_trained_alone(monkeypatch):
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
     x, y = images()
 
     def build(mode):

@@ -21,6 +21,11 @@ def always_parallel(monkeypatch):
     # networks as small as these would stay on one thread
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
+    # and so few samples in one chunk
+    for threshold in ("ROWS_PER_CHUNK", "ROWS_PER_HEAVY_CHUNK"):
+        monkeypatch.setattr(thresholds, threshold, 2)
+    monkeypatch.setattr(thresholds, "PARAMETERS_PER_BLOCK", 64)
 
 
 def trained(jit_compile, threads=2, seed=5):
@@ -119,6 +124,9 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from jitnet.targets.cpu import thresholds
 thresholds.PARALLEL_WORK = thresholds.SINGLE_CHUNK_WORK = 0
+thresholds.MOST_WASTE = float('inf')
+thresholds.ROWS_PER_CHUNK = thresholds.ROWS_PER_HEAVY_CHUNK = 2
+thresholds.PARAMETERS_PER_BLOCK = 64
 from test_determinism import trained
 for mode in sys.argv[2:]:
     print(trained(mode == "compiled"))

@@ -27,6 +27,7 @@ def always_parallel(monkeypatch):
     # networks as small as these would stay on one thread
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
 
 
 # ---- users' own operations

@@ -241,6 +241,7 @@ def residuals():
 def test_a_residual_is_added_in_the_store_of_a_convolution(dtype, tolerance, monkeypatch):
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
     jitnet.set_floatx(dtype)
     model = residuals()
     rng = np.random.default_rng(4)

@@ -86,6 +86,7 @@ def test_central_differences():
 def test_every_number_of_threads_and_no_batch_give_the_same_bits(pair, monkeypatch):
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
     fused = pair[1]
     drawn = fused.draw(53)
     results = []
@@ -181,4 +182,5 @@ def trained(compiled, threads):
 def test_a_layer_of_ones_own_in_both_modes(monkeypatch):
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
     assert len({trained(compiled, threads) for compiled in (False, True) for threads in (1, 2, 3)}) == 1

@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
 
-from jitnet.kernels.cpu.runtime import workers
+from jitnet.kernels.cpu.runtime import pool, workers
 from jitnet.kernels.cpu.runtime.jit import compile_uncached
 from jitnet.kernels.cpu.runtime.parallel import parallel_for
 from jitnet.kernels.cpu.runtime.pool import BUSY, REGION, RUNNING, state
@@ -151,3 +152,12 @@ with workers.running(2):
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 0 and result.stdout == "done\n", result.stderr
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(0.0, 0), (1e-3, 12500), (60.0, pool.MOST_PATIENCE)])
+def test_workers_wait_for_a_part_of_the_time_that_a_run_took(monkeypatch, seconds, turns):
+    clock = iter([100.0, 100.0 + seconds])
+    monkeypatch.setattr(workers, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    with workers.running(2):
+        pass
+    assert abs(pool.state[pool.PATIENCE] - turns) <= 1

@@ -507,7 +507,7 @@ def _signature_of(function, is_method: bool) -> inspect.Signature:
 
 
 def _shapes(structure, form=tuple):
-    """The shapes of the tensors in a structure, each as ``form(shape)``, lists for tuples; None for what is no tensor."""
+    """The shapes of the tensors in a structure, each by ``form``, lists for tuples; None for what is no tensor."""
     if isinstance(structure, dict):
         return {key: _shapes(part, form) for key, part in structure.items()}
     if isinstance(structure, list | tuple):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -204,7 +205,9 @@ def _cold(workload, peer, processes, threads, effort):
     with tempfile.TemporaryDirectory() as folder:
 
         def variables(name, number):
-            cache = {"JITNET_CACHE_DIR": f"{folder}/jitnet{number if empty else ''}"}
+            cache = {"JITNET_CACHE_DIR": f"{folder}/jitnet{number if empty or workload.after else ''}"}
+            if workload.after:
+                shutil.copytree(f"{folder}/after", cache["JITNET_CACHE_DIR"])
             if name == "jax-cached":
                 cache["JAX_COMPILATION_CACHE_DIR"] = f"{folder}/jax"
                 cache["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -213,13 +216,19 @@ def _cold(workload, peer, processes, threads, effort):
 
         losses, runs = {}, []
 
+        def run(name, environment, workload=workload.name):
+            command = [sys.executable, str(HERE / "cold.py"), name, workload, str(threads)]
+            return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+        if workload.after:
+            filled = {**environment(PEERS["jitnet"], threads), "JITNET_CACHE_DIR": f"{folder}/after"}
+            run("jitnet", filled, workload.after)
+
         def timed(name):
             runs.append(name)
-            command = [sys.executable, str(HERE / "cold.py"), name, workload.name, str(threads)]
+            chosen = variables(name, len(runs))
             start = time.perf_counter()
-            done = subprocess.run(
-                command, capture_output=True, text=True, env=variables(name, len(runs)), check=False
-            )  # fmt: skip
+            done = run(name, chosen)
             elapsed = time.perf_counter() - start
             if done.returncode:
                 raise WorkerError(done.stderr[-2000:])
@@ -233,7 +242,7 @@ def _cold(workload, peer, processes, threads, effort):
             raise WorkerError(f"{workload.name}: jitnet and {peer} differ by {found:.2g}: {losses}")
         ours, theirs = pairs(lambda: timed("jitnet"), lambda: timed(peer), effort)
     caches = {"jax-cached": "persistent cache", "jax-uncached": "no cache"}
-    form = "empty cache" if empty else "warm cache"
+    form = "empty cache" if empty else "cache of another network" if workload.after else "warm cache"
     return _record(
         workload, peer, _summary(ours, form), _summary(theirs, caches.get(peer, "")), "s", difference=found
     )  # fmt: skip

@@ -117,6 +117,14 @@ NETWORKS = {
                 Dense(120, "relu"), Dense(84, "relu"), Dense(10),
             ),
         ),
+        Network(
+            "lenet5-wide",
+            (32, 32, 3),
+            (
+                Conv(8, 5, padding=2), Pool(), Conv(24, 5), Pool(), Flatten(),
+                Dense(140, "relu"), Dense(100, "relu"), Dense(12),
+            ),
+        ),
         Network("resnet20", (32, 32, 3), (Conv(16, 3, padding=1, norm=True), *_STAGES, Mean(), Dense(10))),
         Network(
             "vgg",

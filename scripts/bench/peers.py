@@ -44,6 +44,7 @@ PEERS = {
     "jax-scan": Peer("peer_jax", ("jax",), "scan"),
     "jax-cached": Peer("peer_jax", ("jax",), "step"),
     "jax-uncached": Peer("peer_jax", ("jax",), "step"),
+    "keras-jax": Peer("peer_keras", ("keras", "jax"), environment={"KERAS_BACKEND": "jax"}),  # fresh processes alone
     "onnxruntime": Peer("peer_onnx", ("onnxruntime", "onnx")),
     "openvino": Peer("peer_openvino", ("openvino", "onnx")),
     "sklearn": Peer("peer_sklearn", ("scikit-learn",)),

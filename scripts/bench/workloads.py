@@ -31,6 +31,8 @@ class Workload:
     shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x
     sweep: str = ""  # which pass of a convolution, which operand of a product is transposed
     policy: str = "float32"  # jitnet's dtype policy
+    predicts: bool = False  # whether a fresh process predicts instead of training
+    after: str = ""  # the workload from which the cache of a fresh process is filled, instead of from this one
 
     @property
     def model(self) -> Network:
@@ -172,7 +174,19 @@ _WORKLOADS = [
     ),
     Workload(
         "cold-start-empty", "cold", "Fresh process, LeNet-5, one step, jitnet's cache empty", ("torch", "jax-uncached"),
-        {"torch": 0.91}, (), "lenet5", 64, 1, "adam",
+        {"torch": 0.91}, ("torch-compiled",), "lenet5", 64, 1, "adam",
+    ),
+    Workload(
+        "cold-second-lenet5", "cold", "Fresh process, another LeNet-5, one step, the cache has the first",
+        ("torch", "jax-uncached"), {}, (), "lenet5-wide", 64, 1, "adam", after="cold-start",
+    ),
+    Workload(
+        "cold-predict", "cold", "Fresh process, LeNet-5, a prediction, warm cache", ("jax-cached", "torch"),
+        {}, (), "lenet5", 64, predicts=True,
+    ),
+    Workload(
+        "cold-predict-empty", "cold", "Fresh process, LeNet-5, a prediction, jitnet's cache empty",
+        ("torch", "jax-uncached"), {}, (), "lenet5", 64, predicts=True,
     ),
     Workload(
         "cold-resnet20", "cold", "Fresh process, ResNet-20, one step, warm cache", ("jax-cached", "torch"),
@@ -180,7 +194,7 @@ _WORKLOADS = [
     ),
     Workload(
         "cold-resnet20-empty", "cold", "Fresh process, ResNet-20, one step, jitnet's cache empty",
-        ("torch", "jax-uncached"), {"torch": 0.4}, (), "resnet20", 128,
+        ("torch", "jax-uncached"), {"torch": 0.4}, ("torch-compiled",), "resnet20", 128,
     ),
     Workload(
         "cold-vgg-empty", "cold", "Fresh process, VGG-like, one step, jitnet's cache empty", ("torch", "jax-uncached"),
@@ -196,7 +210,7 @@ _WORKLOADS = [
     ),
     Workload(
         "cold-deep-empty", "cold", "Fresh process, 300 dense layers, one step, jitnet's cache empty",
-        ("torch", "jax-uncached"), {}, (), "deep", 64,
+        ("torch", "jax-uncached", "keras-jax"), {"keras-jax": 0.77}, (), "deep", 64,
     ),
     Workload(
         "memory-lenet5", "memory", "LeNet-5 training, peak memory", ("torch",),

@@ -37,6 +37,7 @@ class StepRunner(Runner):
         self._module = None
         self._compiled = False
         self._entries: dict = {}  # of jitnet's own compiler: {name of a function of the step: native.Entry}
+        self._threads: dict = {}  # {(batch, compiled, most): threads}
         self.by_section = False  # whether each section is called from Python
 
     @property
@@ -246,9 +247,23 @@ class StepRunner(Runner):
         return jitted(self, batch, given, written, values)
 
     def threads(self, batch: int, compiled: bool) -> tuple[int, int]:
-        """Threads for the sections, and for the optimizer's update: one where more would not pay."""
-        least = thresholds.SINGLE_CHUNK_WORK if compiled else thresholds.PARALLEL_WORK
-        return tuple(get_num_threads() if work >= least else 1 for work in self._works(batch))
+        """Threads for the sections, and for the optimizer's update: no more than have something to do.
+
+        All wait while others work: together they take ``MOST_WASTE`` times what one thread would, at most.
+        """
+        most = get_num_threads()
+        key = batch, compiled, most
+        if key not in self._threads:
+            least = max(1, thresholds.SINGLE_CHUNK_WORK if compiled else thresholds.PARALLEL_WORK / 2)
+            works, parts = self._works(batch), (self.schedule.chunks(batch), self.schedule.blocks())
+            times = {1: sum(works)}  # by the number of threads
+            for threads in range(2, min(most, int(sum(works) / least)) + 1):
+                time = sum(-(-count // threads) / count * work for work, count in zip(works, parts, strict=True))
+                if threads * time <= thresholds.MOST_WASTE * sum(works):
+                    times[threads] = time
+            chosen = min(times, key=times.get)
+            self._threads[key] = tuple(min(chosen, max(1, int(work / least))) for work in works)
+        return self._threads[key]
 
     def work(self, batch: int) -> float:
         return sum(self._works(batch))

@@ -247,9 +247,7 @@ class Schedule:
             return 1
         heavy = self.work_per_sample > thresholds.HEAVY_WORK
         rows = thresholds.ROWS_PER_HEAVY_CHUNK if heavy else thresholds.ROWS_PER_CHUNK
-        # of few heavy samples each makes a chunk, as long as that is work enough
-        few = min(batch, thresholds.FEW_CHUNKS, int(self.work_per_sample * batch / thresholds.FEW_CHUNK_WORK))
-        return max(1, few, min(batch // rows, thresholds.MAXIMUM_CHUNKS))
+        return max(1, min(batch // rows, thresholds.MAXIMUM_CHUNKS))
 
     def blocks(self) -> int:
         """The number of parts in which the optimizer's update runs."""

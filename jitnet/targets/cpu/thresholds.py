@@ -5,8 +5,6 @@
 ROWS_PER_CHUNK = 16
 HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
 ROWS_PER_HEAVY_CHUNK = 4
-FEW_CHUNKS = 8  # up to so many chunks are made of single samples, of so many operations
-FEW_CHUNK_WORK = 5e7
 MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 
 # Few images: blocks of rows.  A part of a section costs some 0.2 us, and the cores meet at the end of each section.
@@ -17,9 +15,10 @@ PART_WORK = 4e5  # operations of a part, some 3 us
 
 # Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.
-PARALLEL_WORK = 3e6
+PARALLEL_WORK = 3e6  # every further thread needs half as much
 PARALLEL_BYTES = 1 << 17  # of prepared weights, at some 5 bytes per ns: as much time
-SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains
+SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains; of each thread there
+MOST_WASTE = 1.5  # what all threads take together, waiting included, against one
 
 # The optimizer's update.
 UPDATE_WORK = 20  # per parameter, memory traffic included

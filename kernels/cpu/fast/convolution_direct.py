@@ -253,8 +253,8 @@ def conv2d_forward_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
     groups=1,
 ) -> ConvolutionKernel:  # fmt: skip
-    """y = epilogue(convolution of x).  kernel_shape: (R, S, C / groups, K); width: of y, or None for any; epilogue: store, bias,
-    bias_relu, bias_add or bias_add_relu; edges: see ``ConvolutionKernel``.
+    """y = epilogue(convolution of x).  kernel_shape: (R, S, C / groups, K); width: of y, or None for any;
+    epilogue: store, bias, bias_relu, bias_add or bias_add_relu; edges: see ``ConvolutionKernel``.
 
     ``kernel(x, kernel[, bias[, residual]], y, workspace, pad_top, pad_left, x_top, x_left, y_top, y_left, height,
     width)`` with height and width those of y.
@@ -268,9 +268,8 @@ def conv2d_backward_data_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
     groups=1,
 ) -> ConvolutionKernel:  # fmt: skip
-    """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx, or None for any; epilogue: store, accumulate or relu_mask;
-    width: of what forward and backward_data write, and of dy for backward_filter; None: a kernel for any.
-    edges: (pad_left, columns of dy).
+    """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx, or None for any; epilogue: store, accumulate or
+    relu_mask; edges: (pad_left, columns of dy).
 
     ``kernel(dy, transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
     dx_left[, activation_top, activation_left], height, width)`` with height and width those of dx and the padding of

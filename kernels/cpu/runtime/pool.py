@@ -31,13 +31,15 @@ SERVE = "jitnet_serve"
 REGION = 0  # number of the region << 32 | OPEN | number of workers inside
 FUNCTION, RECORD, WORKERS = 8, 9, 10  # of the region: what to call, and how many workers may help
 RUNNING, STOP = 16, 17  # how many steps are being run; whether the workers shall end
+PATIENCE = 18  # turns of a waiting loop after which a worker that nobody uses falls asleep
 BUSY = 24  # whether some thread has a region open
 _STATE_SIZE = 32
 _OPEN = 1 << 31
 # turns of a waiting loop, of some 20 ns each, before other threads get the core: the caller soon lets the worker go on
 # that it waits for; a worker keeps its place on its core as long as regions follow each other closely
 _CALLER_TURNS, WORKER_TURNS = 2000, 50000
-_PATIENCE = 52000  # turns after which a worker that nobody uses falls asleep
+TURN = 20e-9  # seconds, about
+MOST_PATIENCE = 52000
 
 _memory = np.zeros(_STATE_SIZE + 8, np.int64)
 state = _memory[-_memory.ctypes.data // 8 % 8 :][:_STATE_SIZE]  # from the start of a cache line
@@ -173,7 +175,7 @@ def _write_serve(module) -> None:
 
     builder.position_at_end(rest)
     unused = builder.icmp_signed("==", pool.load(RUNNING), _INT(0))
-    tired = builder.icmp_signed(">", turn, _INT(_PATIENCE))
+    tired = builder.icmp_signed(">", turn, pool.load(PATIENCE))
     builder.cbranch(builder.and_(unused, tired), leave, look)
 
     builder.position_at_end(leave)

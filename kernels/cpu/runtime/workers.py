@@ -1,6 +1,7 @@
 """The pool of threads that help with regions: Python threads inside compiled code that holds no lock.
 
-A worker looks out for regions while steps are being run and a moment longer; then it sleeps until the next run.
+A worker looks out for regions while steps are being run and a moment longer; then it sleeps until the next run.  The
+moment is a part of the time that the run took: waiting never costs much against what it is for.
 """
 
 import atexit
@@ -9,10 +10,13 @@ import ctypes
 import functools
 import os
 import threading
+import time
 
 from ...locks import across_forks
 from . import pool
-from .pool import RUNNING, STOP, state
+from .pool import MOST_PATIENCE, PATIENCE, RUNNING, STOP, TURN, state
+
+_WAITED = 0.25  # of the time of a run, in which the next one may follow
 
 _workers: list["_Worker"] = []
 _lock = across_forks(threading.Lock())  # of the list of workers and of state[RUNNING]
@@ -66,7 +70,7 @@ def running(threads: int):
         return
     if len(_workers) < threads - 1:
         _serve()  # by this thread
-    counted = False
+    counted, start = False, time.perf_counter()
     try:
         with _lock:
             while len(_workers) < threads - 1:
@@ -79,7 +83,9 @@ def running(threads: int):
         yield
     finally:
         if counted:
+            turns = int(_WAITED / TURN * (time.perf_counter() - start))
             with _lock:
+                state[PATIENCE] = min(turns, MOST_PATIENCE)
                 state[RUNNING] -= 1
 
 

@@ -457,7 +457,8 @@ def convolution_tile(
     Arguments: x, x_row, kernel, tap_rows, y, tiles, narrow_tiles, single_pixels, valid_filters, bias, auxiliary:
     addresses of the first input that the first tap row reads, of its weights and of the output; the distance between
     the inputs of consecutive tap rows; the number of tiles of ``pixels``, of ``pixels - 1`` (with ``narrow``) and of
-    one pixel (with ``rest``) in the row; for epilogues, the address of the bias and of what an array like the output has in the output's place.
+    one pixel (with ``rest``) in the row; for epilogues, the address of the bias and of what an array like the output
+    has in the output's place.
     ``kernel`` is (tap rows, taps, channels / groups, filters); outputs lie ``step`` pixels apart.  With ``edges`` (see
     ``_uses``) one tile is a whole row, x is the address of the first column that exists, and no zero is multiplied.
     Of ``groups`` of channels and filters the tile computes one, or ``groups_per_vector`` in one vector.
