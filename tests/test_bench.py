@@ -44,7 +44,7 @@ def record(workload, peer, ratio, unit="s", operations=0.0):
         ("mlp-tiny", 1282), ("mlp-mnist", 101_770), ("lenet5", 61_706), ("resnet20", 269_722), ("vgg", 2_360_138),
         ("mlp-large", 12_609_546), ("vgg16", 14_719_818), ("resnet18", 11_173_962), ("resnet18-160", 11_181_642),
         ("mobilenet", 543_050),
-    ],  # fmt: skip
+    ],
 )
 def test_parameters(name, parameters):
     networks = bench("networks")

@@ -12,6 +12,13 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """The ``pieces`` of a result that is computed over the whole batch, from ``first`` to ``last`` in a part."""
+
+    pieces: int
+
+
+@dataclass(frozen=True)
 class Elements:
     """Neighbouring parameters, in blocks that start on a cache line."""
 

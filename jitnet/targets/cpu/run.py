@@ -159,7 +159,8 @@ class StepRunner(Runner):
         if bound is None:
             chunks = self.schedule.chunks(batch)
             bound = {**self._fixed, "batch": batch, "chunks": chunks, "threads": threads[0]}
-            bound.update(blocks=self.schedule.blocks(), parts=thresholds.PARTS, update_threads=threads[1])
+            bound.update(blocks=self.schedule.blocks(), parts=thresholds.PARTS, shares=thresholds.SHARES)
+            bound["update_threads"] = threads[1]
             bound["arena"] = workspace.arena
             if workspace.gradients is not None:
                 bound["gradients"] = workspace.gradients

@@ -15,7 +15,7 @@ from ...core.liveness import lifetimes, place
 from ...core.program import Batch, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
 from . import thresholds
-from .axes import Rows
+from .axes import Rows, Shares
 from .parameters import Flat
 
 
@@ -143,7 +143,7 @@ def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
     """
     memory = Memory()
     items = [item for section in sections for item in section.items]
-    shared = []
+    shared, pieces = [], []
     for root in lifetimes(items):
         if root.kind == "whole":
             memory.offsets[root] = memory.whole
@@ -152,11 +152,14 @@ def plan_memory(sections: list[Section], reuse: bool = True) -> Memory:
             memory.offsets[root] = memory.partial
             memory.partial += aligned(root.nbytes)
         elif root.kind == "batch" and root.in_one_piece:
-            memory.offsets[root] = memory.in_one_piece
-            memory.in_one_piece += aligned(root.nbytes)
+            pieces.append(root)
         elif root.kind == "batch":
             shared.append(root)
     offsets, memory.batch = place(items, shared, lambda root: aligned(root.nbytes), reuse)
+    memory.offsets.update(offsets)
+    # chunks are not at the same call at the same time: what all of them see lives from section to section
+    together = [Call("section", dict(enumerate(b for call in s.calls for b in call.buffers))) for s in sections]
+    offsets, memory.in_one_piece = place(together, pieces, lambda root: aligned(root.nbytes), reuse)
     memory.offsets.update(offsets)
     return memory
 
@@ -222,7 +225,7 @@ class Schedule:
 
 
 def _count(axis) -> str:
-    return "parts" if isinstance(axis, Rows) else "chunks"
+    return {Rows: "parts", Shares: "shares"}.get(type(axis), "chunks")
 
 
 def _along_the_batch(call: Call) -> bool:

@@ -15,21 +15,22 @@ from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from ..base import Signature, Source
-from .axes import Elements, Rows
+from .axes import Elements, Rows, Shares
 from .names import name_sections
 from .schedule import Schedule, Section
 
 LINE = 118
 # names that the source uses itself
 RESERVED = (
-    "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
-    "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
+    "batch", "chunk", "chunks", "blocks", "parts", "shares", "threads", "update_threads", "begin", "n",
+    "capacity", "base", "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
-_OPTIONAL = ("blocks", "parts", "update_threads", "constants", "seed", "t", "results")  # not every step needs them
-_COUNTS = ("chunks", "blocks", "parts", "threads", "update_threads")  # what launchers take besides
+# not every step needs them
+_OPTIONAL = ("blocks", "parts", "shares", "update_threads", "constants", "seed", "t", "results")
+_COUNTS = ("chunks", "blocks", "parts", "shares", "threads", "update_threads")  # what launchers take besides
 
 
 def _wrapped(prefix: str, names: list[str], suffix: str, indent: str) -> list[str]:
@@ -101,7 +102,8 @@ class StepSource(Source):
 
 def arguments_of(schedule: Schedule, signature: Signature) -> list[str]:
     """The step's arguments, in order."""
-    parts = ["parts"] if any(section.count == "parts" for section in schedule.sections) else []
+    counts = {section.count for section in schedule.sections}
+    parts = [name for name in ("parts", "shares") if name in counts]
     names = ["batch", "chunks", "blocks", *parts, "threads", "update_threads", *signature.data]
     names += [*signature.storages.values(), *signature.slots]
     names += ["gradients", "chunk_gradients"] if signature.layout.offsets else []
@@ -347,6 +349,9 @@ class StepWriter:
             if any(buffer.kind == "flat" for call in calls for buffer in call.buffers):
                 columns = next(c.outputs[0].buffer.shape[1] for c in calls if c.axis is not None)
                 head += [f"    begin = first * {columns}", f"    size = (last - first) * {columns}"]
+            return head + body
+        if isinstance(axis, Shares):
+            head = [f"    first = {axis.pieces} * chunk // chunks", f"    last = {axis.pieces} * (chunk + 1) // chunks"]
             return head + body
         if isinstance(axis, Elements):
             line = ALIGNMENT // axis.itemsize  # elements of a cache line: blocks start on one

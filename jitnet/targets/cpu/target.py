@@ -20,6 +20,7 @@ if SPECIALISED:
     from .pooled import fuse_pool_backward, fuse_pool_forward
     from .products import compute_in_update, split_products
     from .select import Scratch, is_specialised, specialise
+    from .weight_gradients import share_large_gradients
 
 
 class CPU(Target):
@@ -55,6 +56,7 @@ class CPU(Target):
         specialise(program, scratch, self.algorithm)
         scratch.finish()
         compute_in_update(program)
+        share_large_gradients(program)
         split_products(program)
 
     def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Schedule:

@@ -7,6 +7,10 @@ HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer sample
 ROWS_PER_HEAVY_CHUNK = 4
 MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 
+# Gradients of convolutions' weights.
+COPIED_GRADIENTS = 5 << 18  # bytes of gradients of which every chunk may have a copy, however few parameters there are
+SHARES = 32  # parts of a gradient over the whole batch: as many threads can help, each part has its own workspace
+
 # Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.
 PARALLEL_WORK = 3e6

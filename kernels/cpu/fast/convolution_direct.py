@@ -26,6 +26,9 @@ class ConvolutionKernel(TemplateKernel):
     edges: (pad_left, columns of the image), promised for every call whose buffers have no halo; with them a kernel
     whose tile is a whole row leaves out what is zero, and needs no workspace.
     groups: the channels and the filters fall into so many; kernel_shape is then (R, S, C / groups, K).
+    shared: of backward_filter over the whole batch: the gradient falls into ``pieces``, of which a call does those from
+    ``first`` to ``last``; calls that run at once have different numbers ``share``, and their own parts of a workspace,
+    each of ``workspace_elements``.
     """
 
     kind: str
@@ -38,6 +41,20 @@ class ConvolutionKernel(TemplateKernel):
     target: VectorTarget
     edges: tuple[int, int] | None = None
     groups: int = 1
+    shared: bool = False
+
+    @property
+    def unused(self) -> set[str]:
+        """Parameters of the template's kernel that the specialised one has not."""
+        if self.kind != "backward_filter":
+            return super().unused
+        return set() if self.shared else {"share", "first", "last"}
+
+    @property
+    def pieces(self) -> int:
+        """Into how many pieces the gradient of the weights falls: channels of a tile, of one row of taps each."""
+        _, channel_block, _, _ = self._filter_tile_shape(self._vectors()[2])
+        return self.kernel_shape[0] * -(-self.kernel_shape[2] // channel_block)
 
     @property
     def _channels(self) -> tuple[int, int]:
@@ -53,7 +70,7 @@ class ConvolutionKernel(TemplateKernel):
         stride = "" if self.stride == (1, 1) else f"_stride{self.stride[0]}x{self.stride[1]}"
         rows_whole = "_whole_rows" if self._whole_rows else ""
         shape = f"{rows}x{columns}_{depth * self.groups}_{filters}{groups}"
-        return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{suffix(self.epilogue)}"
+        return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{suffix(self.epilogue)}{'_pieces' * self.shared}"
 
     @cached_property
     def _whole_rows(self) -> bool:
@@ -140,7 +157,7 @@ class ConvolutionKernel(TemplateKernel):
             vectors, channel_block, pixels, copies = self._filter_tile_shape(total)
             return values | dilation | dict(
                 VECTORS=vectors, CHANNEL_BLOCK=channel_block, UNEVEN=depth % channel_block != 0, PIXELS=pixels,
-                NARROW=self.width % pixels != 0, COPIES=copies,
+                NARROW=self.width % pixels != 0, COPIES=copies, SHARED=self.shared,
             )  # fmt: skip
         _, _, vectors, pixels = self._convolution_tile()
         narrow = any(width % pixels for width in self._widths())
@@ -262,13 +279,13 @@ def conv2d_backward_data_kernel(
 
 
 def conv2d_backward_filter_kernel(
-    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None, groups=1
+    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None, groups=1, shared=False
 ) -> ConvolutionKernel:
     """dkernel from x and dy.  kernel_shape: (R, S, C / groups, K); width: of dy.
 
     ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
-    accumulate)`` with height and width those of dy.
+    accumulate[, share, first, last])`` with height and width those of dy.
     """
     plan_target = target or vector_target()
     geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
-    return ConvolutionKernel("backward_filter", *geometry, dtype, "store", plan_target, groups=groups)
+    return ConvolutionKernel("backward_filter", *geometry, dtype, "store", plan_target, groups=groups, shared=shared)
