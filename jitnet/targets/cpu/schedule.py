@@ -188,6 +188,8 @@ class Schedule:
         self.memory = plan_memory(self.sections, reuse=bool(regions))
         calls = program.calls
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
+        read = {root for c in calls if c.batched for root in c.reads if root.kind in ("variable", "whole")}
+        self._bytes_of_weights = sum(root.nbytes for root in read)  # that every chunk reads
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
 
     def _sections(self, calls: list[Call | Loop]) -> list[Section]:
@@ -212,9 +214,15 @@ class Schedule:
         """The number of chunks of a batch: a function of the batch size and the model only."""
         if self.regions is None or self.work_per_sample * batch < thresholds.SINGLE_CHUNK_WORK:
             return 1
-        heavy = self.work_per_sample > thresholds.HEAVY_WORK
-        rows = thresholds.ROWS_PER_HEAVY_CHUNK if heavy else thresholds.ROWS_PER_CHUNK
-        return max(1, min(batch // rows, thresholds.MAXIMUM_CHUNKS))
+        found = batch // thresholds.ROWS_PER_CHUNK
+        if self.work_per_sample > thresholds.HEAVY_WORK:
+            # samples whose arithmetic takes as long as reading the weights
+            least = max(1, round(thresholds.WORK_PER_BYTE * self._bytes_of_weights / self.work_per_sample))
+            found = batch // max(thresholds.ROWS_PER_HEAVY_CHUNK, least)
+            found = max(found, min(batch // thresholds.ROWS_PER_HEAVY_CHUNK, thresholds.ENOUGH_CHUNKS))
+            if self.work_per_sample > thresholds.WORK_OF_A_CHUNK:
+                found = max(found, min(batch // least, thresholds.FEW_CHUNKS))
+        return max(1, min(found, thresholds.MAXIMUM_CHUNKS))
 
     def blocks(self) -> int:
         """The number of parts in which the optimizer's update runs."""

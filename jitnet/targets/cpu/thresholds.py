@@ -5,6 +5,10 @@
 ROWS_PER_CHUNK = 16
 HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
 ROWS_PER_HEAVY_CHUNK = 4
+WORK_PER_BYTE = 50  # of weights that every chunk reads, from memory for the most part: no less should it compute
+ENOUGH_CHUNKS = 8  # but so many there are, to be shared by as many threads
+WORK_OF_A_CHUNK = 1e9  # a single sample of so many operations is worth a chunk,
+FEW_CHUNKS = 4  # where there are few samples
 MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
 
 # Gradients of convolutions' weights.
