@@ -1,9 +1,9 @@
 """Activations that are computed again for the backward pass instead of kept until then: less memory for more time.
 
 The calls between two places of the forward pass, a *segment*, run again before the backward pass comes to them, from
-the few values that cross the first of the places (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv
-1604.06174).  What a single call makes with little work of values that are there anyway, as a ReLU after normalisation
-does, is made again just before it is needed.  The same calls of the same values give the same bits.
+the few values that cross the first of the places (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost",
+arXiv 1604.06174).  What a single call makes with little work of values that are there anyway, as a ReLU after
+normalisation does, is made again just before it is needed.  The same calls of the same values give the same bits.
 """
 
 import dataclasses
