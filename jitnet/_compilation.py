@@ -10,13 +10,15 @@ from .core.operations.base import display
 from .core.settings import Setting
 
 
-def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
+def check(loss, loss_weights, given_metrics, jit_compile, memory) -> dict:
     """The arguments of ``compile`` that say what is computed; losses as objects, the rest as given.
 
     Whether they fit the outputs is checked where these are known.
     """
     if jit_compile not in (True, False, "auto"):
         raise invalid('compile expects jit_compile to be True, False or "auto".', jit_compile=jit_compile)
+    if memory not in ("normal", "low"):
+        raise invalid('compile expects memory to be "normal" or "low".', memory=memory)
     if given_metrics is not None and not isinstance(given_metrics, list | tuple | dict):
         raise invalid(
             "compile expects a list of metrics, or a dict of them by output name.", metrics=given_metrics
@@ -39,6 +41,7 @@ def check(loss, loss_weights, given_metrics, jit_compile) -> dict:
         "metrics": _copied(given_metrics or []),
         "loss_weights": loss_weights,
         "jit_compile": jit_compile,
+        "memory": memory,
     }
 
 

@@ -243,10 +243,17 @@ def _jit_compile(value, place):
         raise _schema.wrong(place, 'True, False or "auto"', value)
 
 
-_compile = _schema.record(
+_compiled = _schema.record(
     optimizer=_schema.optional(_schema.described), losses=_schema.items(_loss), metrics=_schema.items(_metric),
     loss_weights=_schema.optional(_loss_weights), jit_compile=_jit_compile,
 )  # fmt: skip
+
+
+def _compile(value, place):
+    _compiled(value, place)
+    _schema.one_of("normal", "low")(value.get("memory", "normal"), f"{place}.memory")
+
+
 _weights = _schema.record(weights=_schema.items(_schema.text))
 _whole_model = _schema.record(
     model=_schema.described, compile=_schema.optional(_compile), floatx=_schema.one_of("float32", "float64"),

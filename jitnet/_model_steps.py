@@ -130,8 +130,9 @@ class ModelSteps:
         arrays: its data by the names of its arguments; few: for few images, see ``Step``.
         """
         weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
+        memory = self._compiled["memory"] if self._compiled else "normal"
         if self._is_custom(mode):
-            return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions})
+            return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions, "memory": memory})
         sizes = self._sizes(arrays)
         trainable = tuple(v for v in self.trainable_weights)
         update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
@@ -141,7 +142,7 @@ class ModelSteps:
         if key not in steps:
             with building, tracing():
                 if key not in steps:
-                    options = {"fuse": fuse, "regions": regions, "few": few}
+                    options = {"fuse": fuse, "regions": regions, "few": few, "memory": memory}
                     steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted, sizes)
         return steps[key]
 

@@ -230,6 +230,7 @@ def _described_compilation(model):
             "metrics": described_metric(compiled["metrics"]),
             "loss_weights": described_weights(compiled["loss_weights"]),
             "jit_compile": compiled["jit_compile"],
+            "memory": compiled["memory"],
         }
     except ValueError as error:
         raise ValueError(
@@ -252,6 +253,7 @@ def _compile(model, config) -> None:
         metrics=metric(config["metrics"]),
         loss_weights=config["loss_weights"],
         jit_compile=config["jit_compile"],
+        memory=config.get("memory", "normal"),  # older files don't say
     )
 
 

@@ -6,6 +6,7 @@ from . import _interrupts, schedules
 from .builder import Builder, Computation
 from .config import conv_algorithm
 from .core.locks import building
+from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
 from .targets.base import Signature, Target
 from .targets.cpu.target import CPU
@@ -17,12 +18,13 @@ class Step:
     title: the first line of the generated source.
     fuse: rewrite the program for speed; regions: group calls into sections that share memory (True), give each call a
         section of its own (False), or write one function for all, in one chunk (None).  Default: True if fused.
+    memory: "low": activations are computed again for the backward pass where that saves memory; the same bits.
     few: for few images, which share out their rows; target: the machine; default: the CPU.
     """
 
     def __init__(
         self, title: str, computation: Computation, fuse: bool = True, regions: bool | None = None,
-        target: Target | None = None, few: bool = False,
+        target: Target | None = None, memory: str = "normal", few: bool = False,
     ):  # fmt: skip
         self.inputs = dict(computation.inputs)
         self.gathered = computation.gathered
@@ -68,6 +70,8 @@ class Step:
         )  # fmt: skip
         if fuse:
             target.rewrite(self.program)
+        if memory == "low":
+            recompute(self.program)
         together = (True if fuse else None) if regions is None else regions
         self.schedule = target.schedule(self.program, self.layout, together)
         self._source = target.write(self.schedule, signature)

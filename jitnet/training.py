@@ -34,7 +34,7 @@ class Trainer(ModelSteps):
 
     def compile(
         self, optimizer="sgd", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
-        steps_per_execution=1, jit_compile="auto", auto_scale_loss=True,
+        steps_per_execution=1, jit_compile="auto", auto_scale_loss=True, memory="normal",
     ):  # fmt: skip
         """Choose how to train.
 
@@ -52,6 +52,8 @@ class Trainer(ModelSteps):
         jit_compile: True: many minibatches run in one compiled call; False: one call per part of each step; "auto":
             jitnet chooses.  All give the same bits.
         auto_scale_loss: accepted for Keras's sake: no dtype of jitnet needs a scaled loss.
+        memory: "normal", or "low": activations that the backward pass needs are computed again, alone or by blocks of
+            layers (gradient checkpointing), where that lowers the peak; up to one more forward pass.  The same bits.
 
         Raises ValueError for what is unknown or doesn't fit the model's outputs.
         """
@@ -60,7 +62,7 @@ class Trainer(ModelSteps):
         if weighted_metrics:
             raise invalid("jitnet's metrics take no sample weights: use metrics.", weighted_metrics=weighted_metrics)
         _check_integer("steps_per_execution", steps_per_execution, 1)
-        compiled = _compilation.check(loss, loss_weights, metrics, jit_compile)
+        compiled = _compilation.check(loss, loss_weights, metrics, jit_compile, memory)
         optimizer = optimizers.get(optimizer)
         if self._graph_inputs is not None:
             if optimizer is not None:

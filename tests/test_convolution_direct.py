@@ -55,9 +55,9 @@ def buffered(array, top, left, right=0):
     return np.pad(array, ((0, 0), (top, top), (left, left + right), (0, 0)))
 
 
-def workspace(plan, buffer, pad_left, left, width=None):
+def workspace(plan, buffer, pad_left, left, width=None, shares=1):
     elements = plan.workspace_elements(buffer.shape[1], buffer.shape[2], pad_left, left, width)
-    return guarded(np.full(elements, np.nan, buffer.dtype))
+    return guarded(np.full(shares * elements, np.nan, buffer.dtype))
 
 
 def run_forward(
@@ -98,15 +98,20 @@ def run_backward_data(
     return dx
 
 
-def run_backward_filter(case, dtype, start, accumulate, top=0, left=0, target=None, any_width=False):
+def run_backward_filter(
+    case, dtype, start, accumulate, top=0, left=0, target=None, any_width=False, shares=0
+):  # fmt: skip
+    """shares: the gradient in so many calls, the last first."""
     _, kernel_shape, size, stride, padding, dilation, groups = case
     x, _, dy = operands(case, dtype)
     x, dy = buffered(x, top, left), buffered(dy, 1, 2)
     width = None if any_width else size[1]
-    plan = conv2d_backward_filter_kernel(kernel_shape, width, stride, dilation, dtype, target, groups)
-    scratch, scratch_intact = workspace(plan, x, padding[1], left, size[1])
+    plan = conv2d_backward_filter_kernel(kernel_shape, width, stride, dilation, dtype, target, groups, shares > 0)
+    scratch, scratch_intact = workspace(plan, x, padding[1], left, size[1], shares or 1)
     dkernel, intact = guarded(start)
-    plan.kernel()(x, dy, dkernel, scratch, *padding, top, left, 1, 2, *size, accumulate)
+    pieces = [(s, plan.pieces * s // shares, plan.pieces * (s + 1) // shares) for s in reversed(range(shares))]
+    for piece in pieces or [()]:
+        plan.kernel()(x, dy, dkernel, scratch, *padding, top, left, 1, 2, *size, accumulate, *piece)
     assert intact() and scratch_intact()
     return dkernel
 
@@ -133,6 +138,17 @@ def check(case, dtype, tolerance, target=None):
 @cases
 def test_float32(case):
     check(case, "float32", 2e-5)
+
+
+@pytest.mark.parametrize("name", ["two_blocks_with_tail", "strides"])
+def test_the_gradient_of_the_weights_in_pieces(name):
+    case = CASES[name]
+    start = draw(*case.kernel_shape, dtype="float32", seed=8)
+    for accumulate, places in ((True, (0, 0)), (False, (1, 7))):
+        whole = run_backward_filter(case, "float32", start, accumulate, *places)
+        for shares in (1, 3):
+            pieces = run_backward_filter(case, "float32", start, accumulate, *places, shares=shares)
+            assert (pieces == whole).all()
 
 
 @pytest.mark.parametrize("name", ["two_blocks_with_tail", "strides"])

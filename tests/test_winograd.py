@@ -14,6 +14,7 @@ from test_simd import TARGETS, guarded
 
 import jitnet
 from jitnet import layers
+from jitnet.kernels.cpu.fast import winograd
 from jitnet.kernels.cpu.fast.convolution_direct import (
     conv2d_backward_data_kernel,
     conv2d_backward_filter_kernel,
@@ -84,11 +85,11 @@ class Case:
         assert (whole[:, :2] == 3).all() and (whole[:, :, :1] == 3).all()
         return whole[:, 2:, 1:]
 
-    def _workspace(self, plan, source):
+    def _workspace(self, plan, source, shares=1):
         elements = plan.workspace_elements
         if callable(elements):  # direct
             elements = elements(source.shape[1], source.shape[2], self.padding[1], 2)
-        return guarded(np.full(elements, np.nan, self.dtype))
+        return guarded(np.full(shares * elements, np.nan, self.dtype))
 
     def _weights(self, plan, kernel):
         plan = plan.weights()
@@ -125,15 +126,18 @@ class Case:
         dx = np.full(self.x.shape, before, self.dtype)
         return self._run(plan, transposed, self.buffered(self.dy), extra, origin, dx)
 
-    def backward_filter(self, outputs, start=None, target=None):
+    def backward_filter(self, outputs, start=None, target=None, shares=0):
+        """shares: the gradient in so many calls, the last first."""
         if outputs == DIRECT:
             plan = conv2d_backward_filter_kernel(self.kernel.shape, self.size[1], dtype=self.dtype)
         else:
-            plan = winograd_backward_filter_kernel(self.kernel.shape, outputs, self.dtype, target)
+            plan = winograd_backward_filter_kernel(self.kernel.shape, outputs, self.dtype, target, shares > 0)
         x, dy = self.buffered(self.x), self.buffered(self.dy, 2, 1)
-        scratch, scratch_intact = self._workspace(plan, x)
+        scratch, scratch_intact = self._workspace(plan, x, shares or 1)
         dkernel, intact = guarded(np.full(self.kernel.shape, 5, self.dtype) if start is None else start)
-        plan.kernel()(x, dy, dkernel, scratch, *self.padding, 1, 2, 2, 1, *self.size, start is not None)
+        pieces = [(s, plan.pieces * s // shares, plan.pieces * (s + 1) // shares) for s in reversed(range(shares))]
+        for piece in pieces or [()]:
+            plan.kernel()(x, dy, dkernel, scratch, *self.padding, 1, 2, 2, 1, *self.size, start is not None, *piece)
         assert intact() and scratch_intact()
         return dkernel
 
@@ -156,6 +160,17 @@ def test_float32(outputs, channels):
 def test_float64():
     for images, padding in IMAGES:
         check(Case(images, padding, 3, 17, "float64"), 4)
+
+
+def test_the_gradient_of_the_weights_in_pieces(monkeypatch):
+    monkeypatch.setattr(winograd, "_PIECE", 32)
+    for images, padding in IMAGES[::9]:
+        case = Case(images, padding, 35, 64)
+        whole = case.backward_filter(4, shares=1)
+        assert_close(whole, case.dkernel, BOUNDS["float32", 4])
+        assert (case.backward_filter(4, shares=3) == whole).all()
+        start = draw(*case.kernel.shape, dtype="float32", seed=6)
+        assert_close(case.backward_filter(4, start, shares=4), case.dkernel + start, 2e-5)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

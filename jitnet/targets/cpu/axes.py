@@ -31,8 +31,15 @@ class ImageRows:
 
 
 @dataclass(frozen=True)
+class Portions:
+    """Calls that each do a part, which they know themselves."""
+
+
+@dataclass(frozen=True)
 class Shares:
-    """Calls that each do a share, which they know themselves."""
+    """The ``pieces`` of a result that is computed over the whole batch, from ``first`` to ``last`` in a part."""
+
+    pieces: int
 
 
 @dataclass(frozen=True)

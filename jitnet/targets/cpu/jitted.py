@@ -9,7 +9,6 @@ from ...kernels.literals import docstring, literal
 from ...kernels.literals import name as checked_name
 from ..base import Runner
 from .memory import Workspace, aligned_zeros
-from .prepared import SHARES
 
 _given_out: dict = {}  # {(module of a step, digest): module}: they can be called for ever, as kernels can
 
@@ -44,7 +43,7 @@ def jitted(runner: Runner, batch: int, given: dict[str, tuple[str, tuple]], writ
 
 def _prepared(source, values: dict, place: int, changes: int) -> list[str]:
     """Weights are prepared where they have changed: since ``state[place]``, by the numbers that come after it."""
-    arguments = {**values, "shares": str(SHARES), "threads": "1"}
+    arguments = {**values, "threads": "1"}
     pairs = [(f"state[{place}][{i}]", f"state[{place + 1 + i}][0]") for i in range(changes)]
     return [
         f"    if {' or '.join(f'{before} != {now}' for before, now in pairs)}:",

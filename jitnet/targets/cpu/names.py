@@ -2,7 +2,7 @@
 
 from ...core.program import Batch
 from ...kernels.literals import identifier
-from .axes import Rows
+from .axes import Rows, Shares
 from .schedule import Schedule, Section
 
 LONGEST = 60
@@ -38,6 +38,8 @@ def _name(section: Section, schedule: Schedule, alone: bool) -> str:
         return "sum_gradients"
     if phases == ["prepare"]:
         return "prepare_weights"
+    if isinstance(section.axis, Shares):
+        return f"{_first_layer(section)}_weight_gradient"
     if isinstance(section.axis, Rows):
         return f"{_first_layer(section)}_product"
     if not isinstance(section.axis, Batch):

@@ -11,8 +11,6 @@ from ...core.locks import building
 from ...kernels.locks import across_forks
 from .memory import aligned_zeros
 
-SHARES = 16  # of weights that are prepared in parts; shapes don't matter to what comes out
-
 
 class _Made:
     """Prepared weights in one piece of memory.

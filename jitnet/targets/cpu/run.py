@@ -13,7 +13,7 @@ from . import thresholds
 from .few_images import can_split
 from .load import load
 from .memory import Workspace
-from .prepared import SHARES, PreparedWeights, shared_weights
+from .prepared import PreparedWeights, shared_weights
 from .source import StepSource
 
 
@@ -139,7 +139,6 @@ class StepRunner(Runner):
         # those of one step
         scope |= {name: np.zeros(1) for name in ("hyperparameters", "results")}
         scope |= dict.fromkeys(source.hyperparameters, 1.0)
-        scope["shares"] = SHARES
         # users' functions are not cached, nor what calls them
         kernel_calls = [call for call in source.kernel_calls if call[0] not in source.functions]
         precompile.compile_kernels(self.module, kernel_calls, scope)
@@ -168,7 +167,8 @@ class StepRunner(Runner):
         if bound is None:
             chunks = self.schedule.chunks(batch)
             bound = {**self._fixed, "batch": batch, "chunks": chunks, "threads": threads[0]}
-            bound.update(blocks=self.schedule.blocks(), parts=thresholds.PARTS, update_threads=threads[1])
+            bound.update(blocks=self.schedule.blocks(), parts=thresholds.PARTS, shares=thresholds.SHARES)
+            bound["update_threads"] = threads[1]
             bound["arena"] = workspace.arena
             if workspace.gradients is not None:
                 bound["gradients"] = workspace.gradients
@@ -209,7 +209,7 @@ class StepRunner(Runner):
         from ...kernels.cpu.runtime.native import Bound
 
         threads = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
-        given = {**self._fixed, "prepared": memory, "shares": SHARES, "threads": threads}
+        given = {**self._fixed, "prepared": memory, "threads": threads}
         given["hyperparameters"] = hyperparameters
         given = {name: given[name] for name in self.source.prepare_arguments}
         with workers.running(threads):

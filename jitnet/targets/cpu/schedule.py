@@ -15,7 +15,7 @@ from ...core.liveness import lifetimes, place
 from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
 from . import few_images, thresholds
-from .axes import ImageRows, Rows, Shares
+from .axes import ImageRows, Portions, Rows, Shares
 from .hoisting import HOISTED
 from .parameters import Flat
 
@@ -154,7 +154,7 @@ def plan_memory(
             memory.offsets[root] = memory.prepared
             memory.prepared += aligned(root.nbytes)
     items = [item for section in sections for item in section.items]
-    shared = []
+    shared, pieces = [], []
     for root in lifetimes(items):
         if root in memory.offsets:
             continue
@@ -168,8 +168,7 @@ def plan_memory(
             root.in_one_piece = True
             shared.append(root)
         elif root.kind == "batch" and root.in_one_piece:
-            memory.offsets[root] = memory.in_one_piece
-            memory.in_one_piece += aligned(root.nbytes)
+            pieces.append(root)
         elif root.kind == "batch":
             shared.append(root)
     if in_one_piece:
@@ -178,6 +177,10 @@ def plan_memory(
         memory.offsets.update(offsets)
         return memory
     offsets, memory.batch = place(items, shared, lambda root: aligned(root.nbytes), reuse)
+    memory.offsets.update(offsets)
+    # chunks are not at the same call at the same time: what all of them see lives from section to section
+    together = [Call("section", dict(enumerate(b for call in s.calls for b in call.buffers))) for s in sections]
+    offsets, memory.in_one_piece = place(together, pieces, lambda root: aligned(root.nbytes), reuse)
     memory.offsets.update(offsets)
     return memory
 
@@ -211,12 +214,14 @@ class Schedule:
             self.sections += found
         self.preparing = schedule([call for call in program.calls if HOISTED in call.attributes])
         for section in self.preparing:
-            section.parts = [(Shares() if isinstance(axis, Batch) else axis, calls) for axis, calls in section.parts]
-            section.count = "shares"
+            section.parts = [(Portions() if isinstance(axis, Batch) else axis, calls) for axis, calls in section.parts]
+            section.count = f"{thresholds.PREPARED_PORTIONS}"
         self.prepared = {root for section in self.preparing for call in section.calls for root in call.writes}
         self.memory = plan_memory(self.sections, bool(regions), self.preparing, few)
         calls = program.calls
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
+        read = {root for c in calls if c.batched for root in c.reads if root.kind in ("variable", "whole")}
+        self._bytes_of_weights = sum(root.nbytes for root in read)  # that every chunk reads
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
 
     def _sections(self, calls: list[Call | Loop]) -> list[Section]:
@@ -245,9 +250,15 @@ class Schedule:
             return batch * max([1, *(s.axis.parts for s in self.sections if isinstance(s.axis, ImageRows))])
         if self.regions is None or self.work_per_sample * batch < thresholds.SINGLE_CHUNK_WORK:
             return 1
-        heavy = self.work_per_sample > thresholds.HEAVY_WORK
-        rows = thresholds.ROWS_PER_HEAVY_CHUNK if heavy else thresholds.ROWS_PER_CHUNK
-        return max(1, min(batch // rows, thresholds.MAXIMUM_CHUNKS))
+        found = batch // thresholds.ROWS_PER_CHUNK
+        if self.work_per_sample > thresholds.HEAVY_WORK:
+            # samples whose arithmetic takes as long as reading the weights
+            least = max(1, round(thresholds.WORK_PER_BYTE * self._bytes_of_weights / self.work_per_sample))
+            found = batch // max(thresholds.ROWS_PER_HEAVY_CHUNK, least)
+            found = max(found, min(batch // thresholds.ROWS_PER_HEAVY_CHUNK, thresholds.ENOUGH_CHUNKS))
+            if self.work_per_sample > thresholds.WORK_OF_A_CHUNK:
+                found = max(found, min(batch // least, thresholds.FEW_CHUNKS))
+        return max(1, min(found, thresholds.MAXIMUM_CHUNKS))
 
     def blocks(self) -> int:
         """The number of parts in which the optimizer's update runs."""
@@ -269,7 +280,7 @@ def _count_of_images(axis) -> str:
 
 
 def _count(axis) -> str:
-    return "parts" if isinstance(axis, Rows) else "chunks"
+    return {Rows: "parts", Shares: "shares"}.get(type(axis), "chunks")
 
 
 def _along_the_batch(call: Call) -> bool:

@@ -16,21 +16,22 @@ from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
 from ..base import Signature, Source
-from .axes import Elements, ImageRows, Rows
+from .axes import Elements, ImageRows, Rows, Shares
 from .names import name_sections
 from .schedule import Schedule, Section
 
 LINE = 118
 # names that the source uses itself
 RESERVED = (
-    "batch", "chunk", "chunks", "blocks", "parts", "threads", "update_threads", "begin", "n", "capacity", "base",
-    "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
+    "batch", "chunk", "chunks", "blocks", "parts", "shares", "threads", "update_threads", "begin", "n",
+    "capacity", "base", "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
-    "prepare", "prepared", "shares", "block", "column",
+    "prepare", "prepared", "block", "column",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
-_OPTIONAL = ("blocks", "parts", "update_threads", "constants", "seed", "t", "results")  # not every step needs them
+# not every step needs them
+_OPTIONAL = ("blocks", "parts", "shares", "update_threads", "constants", "seed", "t", "results")
 _COUNTS = ("chunks", "blocks", "parts", "shares", "threads", "update_threads")  # what launchers take besides
 
 
@@ -106,7 +107,8 @@ class StepSource(Source):
 
 def arguments_of(schedule: Schedule, signature: Signature) -> list[str]:
     """The step's arguments, in order."""
-    parts = ["parts"] if any(section.count == "parts" for section in schedule.sections) else []
+    counts = {section.count for section in schedule.sections}
+    parts = [name for name in ("parts", "shares") if name in counts]
     names = ["batch", "chunks", "blocks", *parts, "threads", "update_threads", *signature.data]
     names += [*signature.storages.values(), *signature.slots]
     names += ["gradients", "chunk_gradients"] if signature.layout.offsets else []
@@ -369,6 +371,9 @@ class StepWriter:
                 columns = next(c.outputs[0].buffer.shape[1] for c in calls if c.axis is not None)
                 head += [f"    begin = first * {columns}", f"    size = (last - first) * {columns}"]
             return head + body
+        if isinstance(axis, Shares):
+            head = [f"    first = {axis.pieces} * chunk // chunks", f"    last = {axis.pieces} * (chunk + 1) // chunks"]
+            return head + body
         if isinstance(axis, Elements):
             line = ALIGNMENT // axis.itemsize  # elements of a cache line: blocks start on one
             lines = axis.length // line
@@ -415,9 +420,7 @@ class StepWriter:
             body += _wrapped(section.name, self.calls_of_functions[section.name], "", "    ")
         if not body:
             return []
-        counts = [name for name in ("shares", "threads") if any(name in line for line in body)]
-        arguments = [*counts, *self._used(body)]
-        arguments = list(dict.fromkeys(arguments))
+        arguments = self._used(body)
         self.function_calls.append(("prepare", arguments))
         return [*functions, "@compile_function", *_wrapped("def prepare", arguments, ":", ""), *body, "", ""]
 

@@ -22,6 +22,7 @@ if SPECIALISED:
     from .pooled import fuse_pool_backward, fuse_pool_forward
     from .products import compute_in_update, split_products, split_products_of_few
     from .select import Scratch, is_specialised, specialise
+    from .weight_gradients import share_large_gradients
 
 
 class CPU(Target):
@@ -59,6 +60,7 @@ class CPU(Target):
         specialise(program, scratch, self.algorithm, few)
         scratch.finish()
         compute_in_update(program)
+        share_large_gradients(program)
         split_products(program)
         if few:
             split_products_of_few(program)

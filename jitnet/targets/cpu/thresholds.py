@@ -5,7 +5,15 @@
 ROWS_PER_CHUNK = 16
 HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
 ROWS_PER_HEAVY_CHUNK = 4
+WORK_PER_BYTE = 50  # of weights that every chunk reads, from memory for the most part: no less should it compute
+ENOUGH_CHUNKS = 8  # but so many there are, to be shared by as many threads
+WORK_OF_A_CHUNK = 1e9  # a single sample of so many operations is worth a chunk,
+FEW_CHUNKS = 4  # where there are few samples
 MAXIMUM_CHUNKS = 64  # a copy of every partial sum each
+
+# Gradients of convolutions' weights.
+COPIED_GRADIENTS = 5 << 18  # bytes of gradients of which every chunk may have a copy, however few parameters there are
+SHARES = 32  # parts of a gradient over the whole batch: as many threads can help, each part has its own workspace
 
 # Few images: blocks of rows.  A part of a section costs some 0.2 us, and the cores meet at the end of each section.
 FEW_IMAGES = 16  # below, an image's rows are shared out
@@ -16,6 +24,7 @@ PART_WORK = 4e5  # operations of a part, some 3 us
 # Operations below which a second thread costs more than it gains: waking it up takes some 50 us between calls from
 # Python, and 2 us within compiled code, at 60 to 100 operations per ns and core.
 PARALLEL_WORK = 3e6  # every further thread needs half as much
+PREPARED_PORTIONS = 16  # of weights that are prepared in parts; what comes out does not depend on it
 PARALLEL_BYTES = 1 << 17  # of prepared weights, at some 5 bytes per ns: as much time
 SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains; of each thread there
 MOST_WASTE = 1.5  # what all threads take together, waiting included, against one

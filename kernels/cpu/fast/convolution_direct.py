@@ -31,6 +31,9 @@ class ConvolutionKernel(TemplateKernel):
     groups: the channels and the filters fall into so many; kernel_shape is then (R, S, C / groups, K).
     part: of forward without groups, how many of the filters a call computes; None: all.  Then weights, bias, residual
     and y begin with the first of them, at their places among all filters.
+    shared: of backward_filter over the whole batch: the gradient falls into ``pieces``, of which a call does those from
+    ``first`` to ``last``; calls that run at once have different numbers ``share``, and their own parts of a workspace,
+    each of ``workspace_elements``.
     """
 
     kind: str
@@ -44,12 +47,26 @@ class ConvolutionKernel(TemplateKernel):
     edges: tuple[int, int] | None = None
     groups: int = 1
     part: int | None = None
+    shared: bool = False
 
     @property
     def filters_of_parts(self) -> int:
         """Of which number of filters ``part`` is a multiple."""
         _, lanes, vectors, _ = self._convolution_tile()
         return lanes * vectors
+
+    @property
+    def unused(self) -> set[str]:
+        """Parameters of the template's kernel that the specialised one has not."""
+        if self.kind != "backward_filter":
+            return super().unused
+        return set() if self.shared else {"share", "first", "last"}
+
+    @property
+    def pieces(self) -> int:
+        """Into how many pieces the gradient of the weights falls: channels of a tile, of one row of taps each."""
+        _, channel_block, _, _ = self._filter_tile_shape(self._vectors()[2])
+        return self.kernel_shape[0] * -(-self.kernel_shape[2] // channel_block)
 
     @property
     def _channels(self) -> tuple[int, int]:
@@ -67,7 +84,8 @@ class ConvolutionKernel(TemplateKernel):
         shape = f"{rows}x{columns}_{depth * self.groups}_{filters}{groups}"
         any_width = "_any_width" if self.width is None else ""
         any_width += f"_part{self.part}" if self.part else ""
-        return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{any_width}{suffix(self.epilogue)}"
+        end = suffix(self.epilogue) + "_pieces" * self.shared
+        return f"conv2d_{self.kind}_{shape}{stride}{rows_whole}{any_width}{end}"
 
     @cached_property
     def _whole_rows(self) -> bool:
@@ -157,6 +175,7 @@ class ConvolutionKernel(TemplateKernel):
             return values | dilation | dict(
                 VECTORS=vectors, CHANNEL_BLOCK=channel_block, UNEVEN=depth % channel_block != 0, PIXELS=pixels,
                 NARROW=self.width is None or self.width % pixels != 0, COPIES=copies,
+                SHARED=self.shared,
             )  # fmt: skip
         _, _, vectors, pixels = self._convolution_tile()
         any_width = self.width is None
@@ -285,13 +304,13 @@ def conv2d_backward_data_kernel(
 
 
 def conv2d_backward_filter_kernel(
-    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None, groups=1
+    kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", target=None, groups=1, shared=False
 ) -> ConvolutionKernel:
     """dkernel from x and dy.  kernel_shape: (R, S, C / groups, K); width: of dy, or None for any.
 
     ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
-    accumulate)`` with height and width those of dy.
+    accumulate[, share, first, last])`` with height and width those of dy.
     """
     plan_target = target or vector_target()
     geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
-    return ConvolutionKernel("backward_filter", *geometry, dtype, "store", plan_target, groups=groups)
+    return ConvolutionKernel("backward_filter", *geometry, dtype, "store", plan_target, groups=groups, shared=shared)

@@ -21,6 +21,7 @@ _BLOCK_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-
 _MOST_TILES = 16
 _FILTER_BLOCK_BYTES = 9 << 16  # the same backward to the weights, whose sums are transformed once per block
 _MOST_FILTER_TILES = 32
+_PIECE = 64  # channels and filters of a piece of a gradient: a multiple of the filters of a product
 _FEWEST_CHANNELS = 16  # with 8 it ties with direct convolution
 # forward, the error of F(4x4, 3x3) changes which ReLUs let gradients pass: below, F(2x2, 3x3) is as fast in training
 _FEWEST_CHANNELS_INEXACT = 32
@@ -167,25 +168,45 @@ class WinogradKernel(_Winograd):
 
 @dataclass(frozen=True)
 class WinogradFilterKernel(_Winograd):
-    """The gradient of the weights."""
+    """The gradient of the weights.
 
+    shared: of the whole batch, in ``pieces`` that are computed apart from each other: see ``ConvolutionKernel``.
+    """
+
+    shared: bool = False
     template = "winograd_filter"
     _what = "Winograd's convolution backward_filter"
 
     @property
     def name(self) -> str:
         """Name of the kernel, as the step's source shows it."""
-        return f"conv2d_backward_filter_winograd{self.outputs}x{self.outputs}_3x3_{self.channels}_{self.filters}"
+        size = f"winograd{self.outputs}x{self.outputs}_3x3_{self.channels}_{self.filters}"
+        return f"conv2d_backward_filter_{size}{'_pieces' * self.shared}"
+
+    @property
+    def unused(self) -> set[str]:
+        """Parameters of the template's kernel that the specialised one has not."""
+        return set() if self.shared else {"share", "first", "last"}
+
+    @property
+    def pieces(self) -> int:
+        """Into how many pieces the gradient falls."""
+        return -(-self.channels // self._piece[0]) * -(-self.filters // self._piece[1])
+
+    @property
+    def _piece(self) -> tuple[int, int]:
+        """Channels and filters of a piece."""
+        return (min(_PIECE, self.channels), min(_PIECE, self.filters)) if self.shared else (self.channels, self.filters)
 
     @property
     def workspace_elements(self) -> int:
         """Elements of workspace; every chunk that runs at the same time needs its own."""
-        block = self._tiles * (self.channels + self._columns) + self._channel_block * self._columns + 3 * _GAP
+        block = self._tiles * (self._piece[0] + self._columns) + self._channel_block * self._columns + 3 * _GAP
         return self.channels + self.filters + self.positions * block
 
     @property
     def _tiles(self) -> int:
-        fitting = _FILTER_BLOCK_BYTES // (self.positions * self.channels * ITEMSIZE[self.dtype])
+        fitting = _FILTER_BLOCK_BYTES // (self.positions * self._piece[0] * ITEMSIZE[self.dtype])
         return max(16, min(fitting, _MOST_FILTER_TILES))
 
     @property
@@ -196,7 +217,11 @@ class WinogradFilterKernel(_Winograd):
     @property
     def constants(self) -> dict:
         """Values of the template's constants."""
-        return self._product | dict(CHANNEL_BLOCK=self._channel_block)
+        channels, filters = self._piece
+        return self._product | dict(
+            CHANNEL_BLOCK=self._channel_block, SHARED=self.shared, CHANNELS_OF_PIECE=channels,
+            FILTERS_OF_PIECE=filters, WORKSPACE=self.workspace_elements,
+        )  # fmt: skip
 
 
 def winograd_outputs(
@@ -279,11 +304,13 @@ def winograd_backward_data_kernel(
     return WinogradKernel(outputs, filters, channels, dtype, target or vector_target(), "backward_data", epilogue)
 
 
-def winograd_backward_filter_kernel(kernel_shape, outputs=4, dtype="float32", target=None) -> WinogradFilterKernel:
+def winograd_backward_filter_kernel(
+    kernel_shape, outputs=4, dtype="float32", target=None, shared=False
+) -> WinogradFilterKernel:
     """dkernel from x and dy.  kernel_shape: (3, 3, C, K).
 
     ``kernel(x, dy, dkernel, workspace, pad_top, pad_left, x_top, x_left, dy_top, dy_left, height, width,
-    accumulate)`` with height and width those of dy.
+    accumulate[, share, first, last])`` with height and width those of dy.
     """
     *_, channels, filters = kernel_shape
-    return WinogradFilterKernel(outputs, channels, filters, dtype, target or vector_target())
+    return WinogradFilterKernel(outputs, channels, filters, dtype, target or vector_target(), shared)
