@@ -134,7 +134,8 @@ class ModelSteps:
         if self._is_custom(mode):
             return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions, "memory": memory})
         sizes = self._sizes(arrays)
-        trainable = tuple(v for v in self.trainable_weights)
+        # a prediction does not depend on what is trained, and to find that takes longer than to predict one sample
+        trainable = () if mode == "predict" else tuple(self.trainable_weights)
         update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
         key = (mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), weighted, few, sizes)

@@ -37,8 +37,9 @@ def warmup(model, batch_size: int = 32, training: bool = True) -> None:
             if model._runs_compiled(step, batch_size):
                 _run(step, batch_size, compiled=True)
         model._order(1, 0)  # the kernel that shuffles
-    step = model._step("predict")
-    _run(step, batch_size, False, dict(zip(step.output_arguments, outputs, strict=True)))
+    # one is for few samples, if the model computes much for each
+    for step, samples in {model._prediction(1): 1, model._step("predict"): batch_size}.items():
+        _run(step, samples, False, dict(zip(step.output_arguments, outputs, strict=True)))
 
 
 def _run(step, batch: int, compiled: bool, outputs=()) -> None:

@@ -1,6 +1,7 @@
 """A written step at work: loaded, compiled, bound to arrays, and run by several threads at once."""
 
 import contextlib
+import functools
 import re
 
 import numpy as np
@@ -234,9 +235,12 @@ class StepRunner(Runner):
         finally:
             made.users.pop()
 
+    @functools.cached_property
+    def _can_be_few(self) -> bool:
+        return self.schedule.work_per_sample >= thresholds.HEAVY_WORK and can_split(self.schedule.program)
+
     def suits_few(self, batch: int) -> bool:
-        heavy = self.schedule.work_per_sample >= thresholds.HEAVY_WORK
-        return heavy and batch < thresholds.FEW_IMAGES and can_split(self.schedule.program)
+        return batch < thresholds.FEW_IMAGES and self._can_be_few
 
     def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
         return QuickCall(self, result, arrays) if len(result) else None
