@@ -162,4 +162,4 @@ def test_products_with_large_weights_run_along_their_rows(samples, monkeypatch):
     np.testing.assert_allclose(few, many, rtol=1e-4, atol=1e-4)
     products = [s for s in schedule.sections if isinstance(s.axis, Rows)]
     source = model._prediction(samples).source
-    assert len(products) == 2 and all(f"{s.name}({thresholds.PARTS_OF_FEW}, threads" in source for s in products)
+    assert len(products) == 2 and all(f"{s.name}(parts, threads" in source for s in products)

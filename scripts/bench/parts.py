@@ -17,11 +17,14 @@ MEETING = 1.5e-6  # seconds
 
 def parts(schedule, batch: int) -> list[tuple[str, int, float]]:
     """[(section, independent parts, operations)] of a schedule."""
+    from jitnet.targets.cpu import thresholds
+
     found = []
     for section in schedule.sections:
         count = schedule.chunks(batch)
         if schedule.few:
-            count = int(section.count) if section.count.isdigit() else batch * getattr(section.axis, "parts", 1)
+            of_weights = section.count == "parts"
+            count = thresholds.PARTS_OF_FEW if of_weights else batch * getattr(section.axis, "parts", 1)
         work = sum(call.work * (batch if call.batched or section.axis is not None else 1) for call in section.calls)
         found.append((section.name, count if section.axis is not None else 1, work))
     return found

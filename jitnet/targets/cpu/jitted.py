@@ -8,6 +8,7 @@ from ...kernels.cpu.runtime.generated import generated_module
 from ...kernels.literals import docstring, literal
 from ...kernels.literals import name as checked_name
 from ..base import Runner
+from . import thresholds
 from .memory import Workspace, aligned_zeros
 
 _given_out: dict = {}  # {(module of a step, digest): module}: they can be called for ever, as kernels can
@@ -37,14 +38,14 @@ def jitted(runner: Runner, batch: int, given: dict[str, tuple[str, tuple]], writ
     state = (identity, *(arguments[runner.places[name]] for name in kept))
     if source.prepare_text:
         changes = runner.changes_of_prepared()
-        state += (np.full(len(changes), -1), *(c.memory for c in changes))
+        state += (thresholds.PREPARED_PORTIONS, np.full(len(changes), -1), *(c.memory for c in changes))
     return caller.predict, state
 
 
 def _prepared(source, values: dict, place: int, changes: int) -> list[str]:
-    """Weights are prepared where they have changed: since ``state[place]``, by the numbers that come after it."""
-    arguments = {**values, "threads": "1"}
-    pairs = [(f"state[{place}][{i}]", f"state[{place + 1 + i}][0]") for i in range(changes)]
+    """Weights are prepared where they have changed, by numbers in ``state``, from ``place`` on: see ``jitted``."""
+    arguments = {**values, "portions": f"state[{place}]"}  # no literal, for which Numba would compile it anew
+    pairs = [(f"state[{place + 1}][{i}]", f"state[{place + 2 + i}][0]") for i in range(changes)]
     return [
         f"    if {' or '.join(f'{before} != {now}' for before, now in pairs)}:",
         *(f"        {before} = {now}" for before, now in pairs),

@@ -139,7 +139,7 @@ class StepRunner(Runner):
         scope |= dict(zip(source.arguments, arguments, strict=True))
         # those of one step
         scope |= {name: np.zeros(1) for name in ("hyperparameters", "results")}
-        scope |= dict.fromkeys(source.hyperparameters, 1.0)
+        scope |= {**dict.fromkeys(source.hyperparameters, 1.0), "portions": 1}
         # users' functions are not cached, nor what calls them
         kernel_calls = [call for call in source.kernel_calls if call[0] not in source.functions]
         precompile.compile_kernels(self.module, kernel_calls, scope)
@@ -168,7 +168,8 @@ class StepRunner(Runner):
         if bound is None:
             chunks = self.schedule.chunks(batch)
             bound = {**self._fixed, "batch": batch, "chunks": chunks, "threads": threads[0]}
-            bound.update(blocks=self.schedule.blocks(), parts=thresholds.PARTS, shares=thresholds.SHARES)
+            bound.update(blocks=self.schedule.blocks(), shares=thresholds.SHARES)
+            bound["parts"] = thresholds.PARTS_OF_FEW if self.schedule.few else thresholds.PARTS
             bound["update_threads"] = threads[1]
             bound["arena"] = workspace.arena
             if workspace.gradients is not None:
@@ -210,7 +211,7 @@ class StepRunner(Runner):
         from ...kernels.cpu.runtime.native import Bound
 
         threads = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
-        given = {**self._fixed, "prepared": memory, "threads": threads}
+        given = {**self._fixed, "prepared": memory, "portions": thresholds.PREPARED_PORTIONS, "threads": threads}
         given["hyperparameters"] = hyperparameters
         given = {name: given[name] for name in self.source.prepare_arguments}
         with workers.running(threads):

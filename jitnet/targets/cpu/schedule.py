@@ -215,7 +215,7 @@ class Schedule:
         self.preparing = schedule([call for call in program.calls if HOISTED in call.attributes])
         for section in self.preparing:
             section.parts = [(Portions() if isinstance(axis, Batch) else axis, calls) for axis, calls in section.parts]
-            section.count = f"{thresholds.PREPARED_PORTIONS}"
+            section.count = "portions"
         self.prepared = {root for section in self.preparing for call in section.calls for root in call.writes}
         self.memory = plan_memory(self.sections, bool(regions), self.preparing, few)
         calls = program.calls
@@ -274,9 +274,9 @@ def _of_a_run(block: Block) -> list[Call]:
 
 def _count_of_images(axis) -> str:
     """The number of parts of a section for few images, as source."""
-    if isinstance(axis, Rows):
-        return f"{thresholds.PARTS_OF_FEW}"
-    return f"batch * {axis.parts}" if isinstance(axis, ImageRows) else "batch"
+    if isinstance(axis, ImageRows):
+        return f"batch * {axis.parts}"
+    return _count(axis) if isinstance(axis, Rows) else "batch"
 
 
 def _count(axis) -> str:

@@ -27,12 +27,13 @@ RESERVED = (
     "capacity", "base", "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
-    "prepare", "prepared", "block", "column",
+    "prepare", "prepared", "portions", "block", "column",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 # not every step needs them
 _OPTIONAL = ("blocks", "parts", "shares", "update_threads", "constants", "seed", "t", "results")
-_COUNTS = ("chunks", "blocks", "parts", "shares", "threads", "update_threads")  # what launchers take besides
+# what launchers take besides
+_COUNTS = ("chunks", "blocks", "parts", "shares", "portions", "threads", "update_threads")
 
 
 def _wrapped(prefix: str, names: list[str], suffix: str, indent: str) -> list[str]:
@@ -420,7 +421,8 @@ class StepWriter:
             body += _wrapped(section.name, self.calls_of_functions[section.name], "", "    ")
         if not body:
             return []
-        arguments = self._used(body)
+        words = set(re.findall(r"\w+", " ".join(body)))
+        arguments = [*(["portions"] if "portions" in words else []), *self._used(body)]
         self.function_calls.append(("prepare", arguments))
         return [*functions, "@compile_function", *_wrapped("def prepare", arguments, ":", ""), *body, "", ""]
 
