@@ -161,10 +161,12 @@ def test_live_buffers_never_share_memory(name, mode, fuse):
     for buffer in alive:
         assert memory.offsets[buffer] % ALIGNMENT == 0
         assert memory.offsets[buffer] + buffer.nbytes <= memory.batch
-    for kind, size in (("whole", memory.whole), ("partial", memory.partial), ("prepared", memory.prepared)):
-        kinds = {b: "prepared" if b in found.prepared else b.kind for b in memory.offsets}
+    for kind in ("whole", "partial", "prepared", "preparing"):
+        size = getattr(memory, kind)
+        kinds = {b: "preparing" if b in found.temporary else b.kind for b in memory.offsets}
+        kinds |= dict.fromkeys(found.prepared, "prepared")
         places = sorted((o, o + b.nbytes) for b, o in memory.offsets.items() if kinds[b] == kind)
-        assert places or kind in ("whole", "prepared") or mode == "predict"
+        assert places or kind in ("whole", "prepared", "preparing") or mode == "predict"
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(places))
         assert not places or places[-1][1] <= size
 

@@ -38,14 +38,17 @@ def jitted(runner: Runner, batch: int, given: dict[str, tuple[str, tuple]], writ
     state = (identity, *(arguments[runner.places[name]] for name in kept))
     if source.prepare_text:
         changes = runner.changes_of_prepared()
-        state += (thresholds.PREPARED_PORTIONS, np.full(len(changes), -1), *(c.memory for c in changes))
+        temporaries = aligned_zeros(runner.schedule.memory.preparing, np.uint8)
+        state += (thresholds.PREPARED_PORTIONS, temporaries)
+        state += (np.full(len(changes), -1), *(c.memory for c in changes))
     return caller.predict, state
 
 
 def _prepared(source, values: dict, place: int, changes: int) -> list[str]:
     """Weights are prepared where they have changed, by numbers in ``state``, from ``place`` on: see ``jitted``."""
-    arguments = {**values, "portions": f"state[{place}]"}  # no literal, for which Numba would compile it anew
-    pairs = [(f"state[{place + 1}][{i}]", f"state[{place + 2 + i}][0]") for i in range(changes)]
+    # no literal, for which Numba would compile it anew
+    arguments = {**values, "portions": f"state[{place}]", "preparing": f"state[{place + 1}]"}
+    pairs = [(f"state[{place + 2}][{i}]", f"state[{place + 3 + i}][0]") for i in range(changes)]
     return [
         f"    if {' or '.join(f'{before} != {now}' for before, now in pairs)}:",
         *(f"        {before} = {now}" for before, now in pairs),

@@ -13,7 +13,7 @@ from ..base import Run, Runner
 from . import thresholds
 from .few_images import can_split
 from .load import load
-from .memory import Workspace
+from .memory import Workspace, aligned_zeros
 from .prepared import PreparedWeights, shared_weights
 from .source import StepSource
 
@@ -139,7 +139,7 @@ class StepRunner(Runner):
         scope |= dict(zip(source.arguments, arguments, strict=True))
         # those of one step
         scope |= {name: np.zeros(1) for name in ("hyperparameters", "results")}
-        scope |= {**dict.fromkeys(source.hyperparameters, 1.0), "portions": 1}
+        scope |= {**dict.fromkeys(source.hyperparameters, 1.0), "portions": 1, "preparing": np.zeros(0, np.uint8)}
         # users' functions are not cached, nor what calls them
         kernel_calls = [call for call in source.kernel_calls if call[0] not in source.functions]
         precompile.compile_kernels(self.module, kernel_calls, scope)
@@ -213,6 +213,7 @@ class StepRunner(Runner):
         threads = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
         given = {**self._fixed, "prepared": memory, "portions": thresholds.PREPARED_PORTIONS, "threads": threads}
         given["hyperparameters"] = hyperparameters
+        given["preparing"] = aligned_zeros(self.schedule.memory.preparing, np.uint8)  # only now
         given = {name: given[name] for name in self.source.prepare_arguments}
         with workers.running(threads):
             entry = self.entry("prepare", list(given.values()))

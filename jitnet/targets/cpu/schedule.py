@@ -128,6 +128,7 @@ class Memory:
 
     offsets: dict[Buffer, int] = field(default_factory=dict)
     prepared: int = 0  # bytes of the argument ``prepared``
+    preparing: int = 0  # of the temporaries of ``prepare``
     whole: int = 0  # bytes
     in_one_piece: int = 0  # bytes per sample
     partial: int = 0  # bytes per chunk
@@ -149,11 +150,15 @@ def plan_memory(
     in_one_piece: every section cuts the batch in another way, so the parts of all buffers lie one after the other.
     """
     memory = Memory()
+    items = [item for section in sections for item in section.items]
+    read = {root for item in items for root in item.reads}
     for root in lifetimes([item for section in preparing for item in section.items]):
-        if root.kind == "whole":
+        if root.kind == "whole" and root in read:
             memory.offsets[root] = memory.prepared
             memory.prepared += aligned(root.nbytes)
-    items = [item for section in sections for item in section.items]
+        elif root.kind == "whole":
+            memory.offsets[root] = memory.preparing
+            memory.preparing += aligned(root.nbytes)
     shared, pieces = [], []
     for root in lifetimes(items):
         if root in memory.offsets:
@@ -216,7 +221,9 @@ class Schedule:
         for section in self.preparing:
             section.parts = [(Portions() if isinstance(axis, Batch) else axis, calls) for axis, calls in section.parts]
             section.count = "portions"
-        self.prepared = {root for section in self.preparing for call in section.calls for root in call.writes}
+        written = {root for section in self.preparing for call in section.calls for root in call.writes}
+        read = {root for section in self.sections for call in section.calls for root in call.reads}
+        self.prepared, self.temporary = written & read, written - read  # of what ``prepare`` writes
         self.memory = plan_memory(self.sections, bool(regions), self.preparing, few)
         calls = program.calls
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")

@@ -27,7 +27,7 @@ RESERVED = (
     "capacity", "base", "size", "order", "gradients", "chunk_gradients", "arena", "constants", "hyperparameters",
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
-    "prepare", "prepared", "portions", "block", "column",
+    "prepare", "prepared", "preparing", "portions", "block", "column",
     "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
 )  # fmt: skip
 # not every step needs them
@@ -183,7 +183,9 @@ class StepWriter:
         if buffer.kind == "argument":
             return checked_name(root.name), "0", shape
         if buffer.kind == "whole":
-            return "prepared" if root in self.schedule.prepared else "arena", f"{memory.offsets[root]}", shape
+            schedule = self.schedule
+            where = "prepared" if root in schedule.prepared else "preparing" if root in schedule.temporary else "arena"
+            return where, f"{memory.offsets[root]}", shape
         if buffer.kind == "partial" and root.source is not None:
             offset = self.schedule.flat.partials[root.source] * itemsize
             chunk = (self.schedule.flat.partial_size * itemsize, "chunk") if chunked else 0
@@ -322,7 +324,7 @@ class StepWriter:
 
     def _used(self, lines: list[str]) -> list[str]:
         words = set(re.findall(r"\w+", "\n".join(line.partition("  # ")[0] for line in lines)))
-        return [a for a in self.arguments if a in words]
+        return [a for a in (*self.arguments, "preparing") if a in words]
 
     def _hyperparameters(self, lines: list[str]) -> list[str]:
         words = set(re.findall(r"\w+", "\n".join(line.partition("  # ")[0] for line in lines)))
