@@ -279,6 +279,23 @@ def test_committed_results_fit_the_program():
     assert (FOLDER / "RESULTS.md").read_text() == report.markdown(json.loads(path.read_text()))
 
 
+def test_parts_of_one_image():
+    """On paper, one image keeps four cores busy, and eight make it faster still."""
+    parts = bench("parts")
+    from peer_jitnet import _model
+    from workloads import Workload
+
+    model = _model(Workload("parts", "infer", "", (), network="resnet20"))
+    found = parts.parts(model._prediction(1).schedule, 1)
+    convolutions = [(count, work) for name, count, work in found if "conv2d_forward" in name]
+    assert len(convolutions) == 19 and sum(count >= 4 for count, _ in convolutions) >= 17
+    assert sum(work for _, work in convolutions) > 0.99 * sum(work for *_, work in found)
+    times = [parts.seconds(found, cores) for cores in (1, 2, 4, 8)]
+    assert times == sorted(times, reverse=True) and times[0] > 3 * times[2]
+    many = parts.parts(model._prediction(64).schedule, 64)
+    assert {count for _, count, _ in many} == {16}
+
+
 # ---- two states of jitnet
 
 
