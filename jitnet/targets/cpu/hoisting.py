@@ -7,8 +7,7 @@ _OF_A_RUN = {"batch", "begin", "first", "last", "t", "seed"}  # other names are 
 
 
 def hoist(program: Program) -> None:
-    """Mark the calls that depend on variables, constants and hyperparameters alone, if the program changes no variable.
-    """
+    """Mark the calls that depend on variables and hyperparameters alone, if the program changes no variable."""
     writers: dict = {}
     for call in program.calls:
         for root in call.writes:
@@ -27,7 +26,7 @@ def hoist(program: Program) -> None:
 
 def _is_constant(call: Call, known: set) -> bool:
     numbers = {name for a in call.arguments.values() if isinstance(a, Scalar) for name in a.names()}
-    in_parts = isinstance(call.axis, Batch)  # each chunk does a share
+    in_parts = isinstance(call.axis, Batch)  # each chunk does a part
     if numbers & (_OF_A_RUN if in_parts else _OF_A_RUN | {"chunk", "chunks"}) or not (in_parts or call.axis is None):
         return False
     read = all(root.kind in ("variable", "constant") or root in known for root in call.reads)

@@ -51,10 +51,10 @@ class PreparedWeights:
         self._changes = [c.number for c in changes]
         self._made = _NOTHING
 
-    def take(self, prepare, hyperparameters) -> _Made:
+    def take(self, runner, hyperparameters) -> _Made:
         """Those of the present weights, to be given back by ``users.pop()``.
 
-        ``prepare(memory, hyperparameters)`` makes them.
+        ``runner.prepare(memory, hyperparameters)`` makes them.
         """
         given = hyperparameters[self._read].tobytes()
         made = self._made
@@ -63,12 +63,13 @@ class PreparedWeights:
         if made is self._made and made.numbers == self._numbers(given):
             return made
         made.users.pop()
+        runner.compile_prepare(hyperparameters)  # under the lock of whoever compiles, which comes before this one
         with _preparing:
             made, numbers = self._made, self._numbers(given)
             if made.numbers != numbers:
                 self._made = _NOTHING
                 memory = aligned_zeros(self.nbytes, "uint8") if made.memory is None or made.users else made.memory
-                prepare(memory, hyperparameters)
+                runner.prepare(memory, hyperparameters)
                 made = _Made(memory, numbers)
                 self._made = made
             made.users.append(None)

@@ -205,22 +205,31 @@ class StepRunner(Runner):
         """Of the variables that ``prepare`` reads."""
         return [self._changes[name] for name in self.source.prepare_arguments if name in self._changes]
 
+    def compile_prepare(self, hyperparameters: np.ndarray) -> None:
+        """Have ``prepare`` compiled by our own compiler, or its module loaded."""
+        nothing = np.zeros(0, np.uint8)
+        if self.entry("prepare", list(self._given_to_prepare(nothing, nothing, hyperparameters).values())) is None:
+            self.module  # noqa: B018
+
     def prepare(self, memory: np.ndarray, hyperparameters: np.ndarray) -> None:
         """Write the prepared copies of the present weights."""
         from ...kernels.cpu.runtime import workers
         from ...kernels.cpu.runtime.native import Bound
 
-        threads = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
-        given = {**self._fixed, "prepared": memory, "portions": thresholds.PREPARED_PORTIONS, "threads": threads}
-        given["hyperparameters"] = hyperparameters
-        given["preparing"] = aligned_zeros(self.schedule.memory.preparing, np.uint8)  # only now
-        given = {name: given[name] for name in self.source.prepare_arguments}
-        with workers.running(threads):
+        temporaries = aligned_zeros(self.schedule.memory.preparing, np.uint8)  # not kept
+        given = self._given_to_prepare(memory, temporaries, hyperparameters)
+        with workers.running(given.get("threads", 1)):
             entry = self.entry("prepare", list(given.values()))
             if entry is None:
                 self.module.prepare(*given.values())
             else:
                 Bound(entry, given)()
+
+    def _given_to_prepare(self, memory, temporaries, hyperparameters) -> dict:
+        given = {**self._fixed, "prepared": memory, "preparing": temporaries, "hyperparameters": hyperparameters}
+        given["threads"] = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
+        given["portions"] = thresholds.PREPARED_PORTIONS
+        return {name: given[name] for name in self.source.prepare_arguments}
 
     @contextlib.contextmanager
     def _prepared(self, hyperparameters: np.ndarray):
@@ -231,7 +240,7 @@ class StepRunner(Runner):
         if self.weights is None:
             yield {}
             return
-        made = self.weights.take(self.prepare, np.atleast_2d(hyperparameters)[0])
+        made = self.weights.take(self, np.atleast_2d(hyperparameters)[0])
         try:
             yield {"prepared": made.memory}
         finally:
@@ -365,7 +374,7 @@ class QuickCall:
         weights = self._runner.weights
         if weights is None:
             return self._in_threads(x, None)
-        made = weights.take(self._runner.prepare, self._values["hyperparameters"])
+        made = weights.take(self._runner, self._values["hyperparameters"])
         try:
             return self._in_threads(x, made.memory)
         finally:
