@@ -46,6 +46,7 @@ def odd(inputs):
     y = layers.Conv2D(3, 2, strides=3, padding="same", activation="tanh")(x)  # a stride larger than the kernel
     z = layers.AveragePooling2D(2, padding="same")(x)
     x = layers.Concatenate()([layers.Flatten()(y), layers.GlobalMaxPooling2D()(z), layers.Flatten()(z)])
+    x = layers.BatchNormalization()(x)  # of channels, which are no rows
     return layers.Dense(4, activation="softmax")(x)
 
 

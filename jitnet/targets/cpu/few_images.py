@@ -248,7 +248,8 @@ def _is_by_elements(call: Call) -> bool:
 
 def _elements(call: Call, height: int) -> tuple[int, int, dict] | None:
     """Of a call that any rows will do for: those of the calls before, or those that its arrays have."""
-    leading = [b.rows if b.rows > 1 else (b.shape or (1,))[0] for b in call.buffers if b.batched]
+    # a single axis is that of the channels
+    leading = [b.rows if len(b.shape) < 2 else b.shape[0] if b.rows == 1 else 1 for b in call.buffers if b.batched]
     if not height or any(count % height for count in leading):
         height = math.gcd(*leading)
     if height < 2:
