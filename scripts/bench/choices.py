@@ -54,13 +54,12 @@ def runs(size: int, channels: int, filters: int, images: int, kind: str, outputs
     weights = generator.random(shape, np.float32)
     offsets = (1, 1, 0, 0, 0, 0, size, size)
     if kind == "backward_filter":
-        plan = winograd_backward_filter_kernel(shape, outputs) if outputs else conv2d_backward_filter_kernel(shape, size)
+        direct, winograd = conv2d_backward_filter_kernel(shape, size), winograd_backward_filter_kernel
     elif kind == "forward":
-        plan = winograd_forward_kernel(shape, outputs) if outputs else conv2d_forward_kernel(shape, size, edges=(1, size))
-    elif outputs:
-        plan = winograd_backward_data_kernel(shape, outputs)
+        direct, winograd = conv2d_forward_kernel(shape, size, edges=(1, size)), winograd_forward_kernel
     else:
-        plan = conv2d_backward_data_kernel(shape, size, edges=(1, size))
+        direct, winograd = conv2d_backward_data_kernel(shape, size, edges=(1, size)), winograd_backward_data_kernel
+    plan = winograd(shape, outputs) if outputs else direct
     elements = plan.workspace_elements if outputs else plan.workspace_elements(size, size, 1, 0)
     workspace, call = np.empty(max(elements, 1), np.float32), plan.kernel()
     if kind == "backward_filter":
@@ -92,7 +91,8 @@ def main() -> None:
             losses.append(times[chosen] / min(times.values()))
             found.append({"kind": kind, "shape": [size, channels, filters], "times": times, "chosen": chosen})
             shown = ", ".join(f"{'F' + str(m) if m else 'direct'} {1e6 * t:.0f} us" for m, t in times.items())
-            print(f"{kind} {size}x{size} {channels} -> {filters}: {shown}; chosen {chosen}: {losses[-1]:.2f}", flush=True)
+            name = f"{kind} {size}x{size} {channels} -> {filters}"
+            print(f"{name}: {shown}; chosen {chosen}: {losses[-1]:.2f}", flush=True)
     print(f"the chosen one's time / the best one's: geometric mean {np.exp(np.mean(np.log(losses))):.3f}")
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
