@@ -34,7 +34,7 @@ class Buffer:
     shape: without the batch axis.
     rows: leading rows per sample, for views such as (N * H * W, C).
     source: the Variable or Constant behind it, if any.
-    in_one_piece: of a root of kind batch: the parts of its chunks lie one after the other, to the step's end.
+    in_one_piece: of a root of kind batch: the parts of its chunks lie one after the other, as one array of the batch.
     steps: of a sequence in time: so many parts, one after the other, each with all the chunk's samples; they are its
         leading rows, or the first axis where there is no batch axis.
     step: of a view of one of them: which.
