@@ -34,7 +34,7 @@ class Trainer(ModelSteps):
 
     def compile(
         self, optimizer="sgd", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
-        steps_per_execution=1, jit_compile="auto", auto_scale_loss=True, memory="normal",
+        steps_per_execution=1, jit_compile="auto", auto_scale_loss=True, *, memory="normal",
     ):  # fmt: skip
         """Choose how to train.
 

@@ -226,16 +226,18 @@ def test_compilation_is_said_aloud(monkeypatch, tmp_path):
     monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))  # nothing is compiled yet
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "stdout", Terminal())
-    model = jitnet.Sequential([jitnet.Input((9,)), jitnet.layers.Dense(13, activation="tanh"), jitnet.layers.Dense(2)])
+    parts = [jitnet.layers.Conv2D(11, (2, 3)), jitnet.layers.Flatten(), jitnet.layers.Dense(2)]  # no other test's
+    model = jitnet.Sequential([jitnet.Input((5, 7, 3)), *parts])
     model.compile("sgd", "mse")
-    model.fit(np.zeros((6, 9)), np.zeros((6, 2)), batch_size=3, verbose=1)
+    x = np.zeros((6, 5, 7, 3))
+    model.fit(x, np.zeros((6, 2)), batch_size=3, verbose=1)
     shown = sys.stdout.getvalue()
     said = re.findall(r"compiling (\d+) of (\d+) kernels, first run only", shown)
     assert said and {total for _, total in said} == {said[0][1]}
     assert [int(number) for number, _ in said] == sorted({int(number) for number, _ in said})
     assert shown.rstrip().split("\r")[-1].startswith("Epoch 1/1: 100%")
     sys.stdout = Terminal()
-    model.fit(np.zeros((6, 9)), np.zeros((6, 2)), batch_size=3, verbose=1)
+    model.fit(x, np.zeros((6, 2)), batch_size=3, verbose=1)
     assert "compiling" not in sys.stdout.getvalue()
 
 
