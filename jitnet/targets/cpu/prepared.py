@@ -46,8 +46,7 @@ class PreparedWeights:
 
     def __init__(self, nbytes: int, changes: list, read: list[int]):
         self.nbytes = nbytes
-        neighbours = read == list(range(len(read)))
-        self._read = slice(len(read)) if neighbours else read  # faster than a list
+        self._read = read
         self._changes = [c.number for c in changes]
         self._made = _NOTHING
 
@@ -56,7 +55,7 @@ class PreparedWeights:
 
         ``runner.prepare(memory, hyperparameters)`` makes them.
         """
-        given = hyperparameters[self._read].tobytes()
+        given = hyperparameters[self._read].tobytes() if self._read else b""
         made = self._made
         made.users.append(None)
         # whoever makes others takes these away first, and looks for users then

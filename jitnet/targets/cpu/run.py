@@ -359,6 +359,9 @@ class StepRun(Run):
             runner.bound(entry, arguments, before)()
 
 
+_ONE = 1, 1  # thread for the sections, and for the update
+
+
 class QuickCall:
     """A step bound to one shape of its only input: one call of compiled code.
 
@@ -373,15 +376,15 @@ class QuickCall:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         weights = self._runner.weights
         if weights is None:
-            return self._in_threads(x, None)
+            return self._run(x, None, _ONE) if self._alone else self._in_threads(x, None)
         made = weights.take(self._runner, self._values["hyperparameters"])
         try:
-            return self._in_threads(x, made.memory)
+            return self._run(x, made.memory, _ONE) if self._alone else self._in_threads(x, made.memory)
         finally:
             made.users.pop()
 
     def _in_threads(self, x: np.ndarray, prepared) -> np.ndarray:
-        threads = (1, 1) if self._alone else self._runner.threads(self._batch, False)
+        threads = self._runner.threads(self._batch, False)
         if max(threads) == 1:
             return self._run(x, prepared, threads)
         from ...kernels.cpu.runtime import workers
@@ -395,9 +398,10 @@ class QuickCall:
         except IndexError:
             workspace = Workspace()
         try:
-            call, *bound_to = workspace.bound.get(self._batch) or self._bind(workspace, x, prepared, threads)
-            if bound_to[0] is not prepared or bound_to[1] != threads:
-                call, *_ = self._bind(workspace, x, prepared, threads)
+            found = workspace.bound.get(self._batch)
+            if found is None or found[1] is not prepared or found[2] != threads:
+                found = self._bind(workspace, x, prepared, threads)
+            call = found[0]
             result = np.empty(*self._output)
             call(x, result)
         except Exception as error:
