@@ -1,5 +1,7 @@
 """Models with axes of unknown length: one compilation serves all sizes."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from jitnet.losses import SparseCategoricalCrossentropy
 @pytest.fixture
 def made(monkeypatch, tmp_path):
     """The symbols that were compiled, from an empty cache on."""
+    gc.collect()  # models of other tests, whose machine code would be used
     monkeypatch.setenv("JITNET_CACHE_DIR", str(tmp_path))
     symbols = []
     compiled = machine.object_code
@@ -59,7 +62,7 @@ def run(model, size, targets=()):
 def test_images_of_other_sizes_compile_nothing(made):
     model = images()
     run(model, (20, 20, 3))
-    assert len(made) > 20
+    assert any(symbol.startswith("conv2d_forward_3x3_3_8_any_width") for symbol in made)  # others' kernels may live on
     made.clear()
     for size in ((17, 31), (32, 26), (70, 9), (100, 110)):
         found = run(model, (*size, 3))

@@ -182,8 +182,8 @@ class Section(Function):
         return Number("int64", self.number(id(node), node.value)) if is_number(node) else super().of_Constant(node)
 
     def of_UnaryOp(self, node):
-        if is_number(node.operand):  # the step of a range, say, that counts down
-            return self.negative(self.known(node.operand.value)) if isinstance(node.op, ast.USub) else self.known(0)
+        if isinstance(node.op, ast.USub) and is_number(node.operand):  # the step of a range, say, that counts down
+            return self.negative(self.known(node.operand.value))
         return super().of_UnaryOp(node)
 
     def _item(self, value, node):
