@@ -61,4 +61,4 @@ def _can_be_shared(call: Call, loops: dict) -> bool:
 def _workspace_elements(kernel, x: Buffer, call: Call) -> int:
     if isinstance(kernel, WinogradFilterKernel):
         return kernel.workspace_elements
-    return kernel.workspace_elements(x.shape[0], x.shape[1], call["pad_left"], 0)
+    return kernel.workspace_elements(x.shape[0], x.shape[1], call["pad_left"], 0, call["width"])
