@@ -167,3 +167,12 @@ def test_what_depends_on_an_unknown_length_is_refused():
         Input((None, "3"))
     with pytest.raises(ValueError, match="conv2d"):
         images().predict(np.ones((2, 2, 2, 3)))
+
+
+def test_large_gradients_of_any_size():
+    """Those of direct convolutions, whose kernels take any width."""
+    parts = [layers.Conv2D(256, 3, strides=2), layers.Conv2D(512, 3, strides=2), layers.GlobalAveragePooling2D()]
+    model = compiled(Sequential([Input((None, None, 8)), *parts, layers.Dense(4)]))
+    for size in (9, 12):
+        assert np.isfinite(model.train_on_batch(np.ones((2, size, size, 8), np.float32), np.zeros(2, int))[0])
+    assert "_pieces(" in model.step_source()
