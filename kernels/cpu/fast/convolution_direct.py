@@ -154,13 +154,13 @@ class ConvolutionKernel(TemplateKernel):
         vectors = self._channels[0] // groups * count  # of the weights of a tap
         # what lies above and below the image is left out, beside it where a tile is a whole row
         taps = _inside(height, rows) * (_inside(width, columns) if self._makes_rows(width) else width * columns)
+        nbytes = math.prod(self.kernel_shape) * itemsize
         each = 0.0  # per vector of the weights and image
         if self.kind == "backward_filter":
             each = costs.READ_FAR * rows * columns
-        elif math.prod(self.kernel_shape) * itemsize > costs.FAR_BYTES:
-            each = costs.READ_FAR * min(2 * height - 1, rows) * min(2 * width - 1, columns)
-        if first:
-            each = costs.READ_FIRST * rows * columns
+        elif first or nbytes > costs.FAR_BYTES:
+            reads = costs.read_first(nbytes) if first else costs.READ_FAR
+            each = reads * min(2 * height - 1, rows) * min(2 * width - 1, columns)
         return images * vectors * (taps * costs.width_of(lanes, itemsize) + each)
 
     def parts(self, height: int, width: int) -> int:

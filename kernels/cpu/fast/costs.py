@@ -10,8 +10,8 @@ NARROW = 0.64  # a vector of 32 bytes or fewer
 TRANSFORM = {2: 4.3, 4: 7.0}  # of a vector at one position of a tile of F(m x m, 3x3), into it or back
 READ = 0.54  # a vector of transformed weights, once per block of tiles
 READ_FAR = 3.8  # a vector of weights from behind the second-level cache, or adding to one of their gradient
-READ_FIRST = 16.0  # a vector of weights that nothing has read for long: what a single image waits for (a guess)
-FAR_BYTES = 1 << 19  # of weights from which they are read from there
+READ_FIRST = 16.0  # a vector of many weights that nothing has read for long: what a single image waits for (a guess)
+FAR_BYTES, FIRST_BYTES = 1 << 19, 1 << 22  # of the weights of a convolution, from which they are read from there
 ROW_PRODUCT = 1.2  # of Winograd's convolution along rows, and its transforms: its time is 0.68 to 0.93 of direct
 # convolution's, measured from 1 -> 20 to 16 -> 32 channels
 TRANSFORM_ROW = 0.6
@@ -20,6 +20,11 @@ FINISH_GRADIENT = 150.0  # transforming and adding a vector of it, all nine taps
 PRODUCT = 55.0  # beginning and ending one product of small matrices, of which a gradient consists
 
 IMAGES_OF_CALL, IMAGES_OF_STEP = 4, 16  # that are counted on while a model is trained: chunks are small, batches larger
+
+
+def read_first(nbytes: int) -> float:
+    """Cost of a vector of weights that other layers' may have pushed out of the second-level cache."""
+    return READ_FIRST if nbytes > FIRST_BYTES else READ_FAR
 
 
 def width_of(lanes: int, itemsize: int) -> float:

@@ -161,7 +161,8 @@ class WinogradKernel(_Winograd):
         tiles = self._number_of_tiles(images, height, width)
         whole, rest = divmod(tiles, self._tiles)
         rows = whole * self._tiles + -(-rest // self._rows) * self._rows
-        reads = costs.READ_FIRST if first else costs.READ * (whole + (rest > 0))
+        nbytes = self.filters * self.bytes_per_filter
+        reads = costs.read_first(nbytes) if first else costs.READ * (whole + (rest > 0))
         return self._transform_cost(tiles) + (rows + reads) * self._weight_vectors
 
     @property
