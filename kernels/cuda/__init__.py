@@ -1,0 +1,1 @@
+"""CUDA kernels: the twins of ``kernels/cpu/*.py``, file by file and name by name; see ``_api``."""

@@ -1,0 +1,370 @@
+"""How CUDA kernels are written, compiled, launched and given memory: the only file that imports numba.cuda.
+
+A public function of this folder is plain Python on the host.  It launches kernels over arrays of the backend in force,
+a ``Device`` or, in tests, an emulator::
+
+    @kernel
+    def _scale(values, factor):
+        times = real(factor[0])
+        for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+            values[i] *= times
+
+    def scale(values, factor):
+        launch(_scale, *over(values.size), values.reshape(-1), factor)
+
+In the bodies of kernels and device functions ``cuda`` stands for numba.cuda, and ``real`` (of ``kernels.scalar``) for
+the type of the launch's first floating-point array.  They may call each other, functions of ``kernels.scalar``, and
+``math``.  Nothing is compiled before its first launch, so importing this folder needs no numba-cuda.
+
+What may change from one replay of a recorded step to the next is an array of one element in the device's memory: a
+parameter that is a float (float64), or is named seed, step or t (int64 or uint64).  All other parameters, shapes and
+strides and flags, are Python's ints, bools and tuples of ints, and are recorded with the launch.
+"""
+
+import contextlib
+import dis
+import functools
+import threading
+import types
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import scalar as _scalar_functions
+
+WARP = 32
+THREADS = 256  # of a block whose threads need nothing of each other
+_MOST_BLOCKS = 2048  # then every thread does several elements: about what fills the largest devices
+
+_force = threading.local()
+
+
+class CudaError(RuntimeError):
+    """CUDA can't be used here, or was used wrongly; the message says what to do."""
+
+
+# ---- what kernels are written with
+
+
+class _Standin:
+    """What bodies of kernels call ``cuda``; whoever compiles or emulates a body puts the real thing in its place."""
+
+    def __getattr__(self, name):
+        raise CudaError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
+
+
+cuda = _Standin()
+
+
+class Kernel:
+    """A function that runs on the device, once for each thread of a launch; it has no result."""
+
+    def __init__(self, function):
+        self.function = function
+        self.name = function.__name__
+
+    def __repr__(self):
+        return f"{self.function.__module__}.{self.name}"
+
+    def __call__(self, *arguments):
+        raise CudaError(f"{self!r} is a kernel: launch({self.name}, grid, block, *arguments)")
+
+
+class Function:
+    """A function that kernels call.  real: the type of its literals, if that is another one than the kernel's."""
+
+    def __init__(self, function, real=None):
+        self.function, self.real = function, real
+
+    def __repr__(self):
+        return f"{self.function.__module__}.{self.function.__name__}"
+
+    def __call__(self, *arguments):
+        raise CudaError(f"{self!r} is called by kernels alone.")
+
+
+class Intrinsic:
+    """An instruction that Python has no name for: ``define()`` gives what numba.cuda compiles, see ``ptx.py``.
+
+    Emulators know it by its name.
+    """
+
+    def __init__(self, name: str, define: Callable):
+        self.name, self.define = name, functools.cache(define)
+
+    def __call__(self, *arguments):
+        raise CudaError(f"{self.name} is called by kernels alone.")
+
+
+def kernel(function) -> Kernel:
+    """Decorator of every kernel."""
+    return Kernel(function)
+
+
+def function(body, real=None) -> Function:
+    """Decorator of a device function; also makes one of a plain function with literals of another type ``real``."""
+    return Function(getattr(body, "function", body), real)
+
+
+def rebuilt(function, substitute):
+    """A copy of a Python function whose global names and closure hold ``substitute(name, value)`` of what they held."""
+    scope = dict(function.__globals__)
+    for name in _names(function.__code__) & scope.keys():
+        scope[name] = substitute(name, scope[name])
+    cells = tuple(
+        types.CellType(substitute(name, cell.cell_contents))
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    )
+    return types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells or None)
+
+
+@functools.cache
+def _names(code) -> frozenset[str]:
+    """The global names that some code reads; names of attributes, as in math.tanh, are none."""
+    read = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return frozenset(read).union(*map(_names, inner))
+
+
+def is_scalar_function(value) -> bool:
+    """Whether it is one of the plain functions of ``kernels.scalar``, which kernels call as they are."""
+    module = getattr(value, "__module__", None) or ""
+    return isinstance(value, types.FunctionType) and module.startswith(_scalar_functions.__name__)
+
+
+# ---- launches, on the host
+
+
+@contextlib.contextmanager
+def using(backend, stream=None):
+    """Within it, this thread's launches and workspaces are those of ``backend``, in order of ``stream``.
+
+    A backend has the methods of ``Device``.
+    """
+    before = getattr(_force, "backend", None), getattr(_force, "stream", None)
+    _force.backend, _force.stream = backend, stream
+    try:
+        yield backend
+    finally:
+        _force.backend, _force.stream = before
+
+
+def _in_force():
+    backend = getattr(_force, "backend", None)
+    if backend is None:
+        raise CudaError("Kernels for CUDA run on a device: call them within using(Device(number)).")
+    return backend
+
+
+def launch(kernel: Kernel, grid, block, *arguments) -> None:
+    """Run a kernel over a grid of blocks of threads; a grid without a block does nothing.
+
+    grid, block: a number or up to three of them.
+    """
+    backend = _in_force()
+    grid, block = _three(grid), _three(block)
+    if 0 not in grid:
+        backend.launch(kernel, grid, block, arguments, _force.stream)
+
+
+def workspace(elements: int, dtype):
+    """Uninitialised memory, (elements,), for the phases of a public function, which may ask once."""
+    return _in_force().workspace(elements, np.dtype(dtype), _force.stream)
+
+
+def over(elements: int, threads: int = THREADS) -> tuple[int, int]:
+    """Grid and block of a kernel whose threads step through ``elements`` by ``cuda.gridsize(1)``."""
+    return min(ceil_div(elements, threads), _MOST_BLOCKS), min(threads, whole_warps(elements))
+
+
+def row_block(elements: int, threads: int = THREADS) -> int:
+    """Threads of a block that works along a row of so many elements: whole warps, at most ``threads``."""
+    return min(threads, whole_warps(elements))
+
+
+def whole_warps(threads: int) -> int:
+    """``threads`` rounded up to whole warps, at least one."""
+    return WARP * max(1, ceil_div(threads, WARP))
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)
+
+
+def _three(sizes) -> tuple[int, int, int]:
+    sizes = tuple(sizes) if isinstance(sizes, tuple | list) else (sizes,)
+    return sizes + (1,) * (3 - len(sizes))
+
+
+# ---- types of arguments
+
+
+def types_of(arguments) -> tuple:
+    """For each argument (dtype, dimensions) of an array, "bool", "int64", or as many of them as a tuple has."""
+    return tuple(map(_type_of, arguments))
+
+
+def _type_of(argument):
+    if hasattr(argument, "dtype") and hasattr(argument, "shape"):
+        return np.dtype(argument.dtype).name, len(argument.shape)
+    if isinstance(argument, tuple):
+        return tuple(map(_type_of, argument))
+    if isinstance(argument, bool | np.bool_):
+        return "bool"
+    if isinstance(argument, int | np.integer):
+        return "int64"
+    raise CudaError(
+        "A launch takes arrays of the device, ints, bools and tuples of them; floats are arrays of one element. "
+        f"Received: {argument!r}"
+    )
+
+
+def real_of(kinds: tuple):
+    """What ``real`` is in a kernel launched with arguments of these types: that of the first floating-point array."""
+    floats = (kind[0] for kind in kinds if isinstance(kind, tuple) and kind and str(kind[0]).startswith("float"))
+    return np.dtype(next(floats, "float32")).type
+
+
+# ---- numba-cuda
+
+
+@functools.cache
+def numba_cuda():
+    """The module numba.cuda.
+
+    Raises:
+        CudaError: numba-cuda is not installed.
+    """
+    try:
+        import numba.cuda as module
+
+        found = getattr(module, "implementation", "Numba's own")
+    except ImportError as error:
+        text = f"CUDA needs the package numba-cuda: pip install 'jitnet[cuda13]'. Received: {error}"
+        raise CudaError(text) from error
+    if found != "NVIDIA":
+        raise CudaError(
+            "CUDA needs the package numba-cuda, and Numba's own module doesn't do: pip install 'jitnet[cuda13]'. "
+            f"Received: implementation={found!r}"
+        )
+    return module
+
+
+# no fast-math flag: NVVM takes any of them for leave to flush denormal numbers and to divide approximately
+_OPTIONS = {"fastmath": False}
+
+
+@functools.cache
+def _compiled(thing, real):
+    """The dispatcher of a Kernel, a Function or a function of ``kernels.scalar``; real: the type of its literals."""
+    module = numba_cuda()
+    body = getattr(thing, "function", thing)
+    real = getattr(thing, "real", None) or real
+    return module.jit(device=not isinstance(thing, Kernel), **_OPTIONS)(_numba_body(body, real))
+
+
+def _numba_body(body, real):
+    module = numba_cuda()
+
+    def substitute(name, value):
+        if value is cuda:
+            return module
+        if name == "real":
+            return getattr(module.types, np.dtype(real).name)
+        if isinstance(value, Function) or is_scalar_function(value):
+            return _compiled(value, real)
+        return value.define() if isinstance(value, Intrinsic) else value
+
+    return rebuilt(body, substitute)
+
+
+def _numba_type(kind):
+    module = numba_cuda()
+    if isinstance(kind, str):
+        return module.types.boolean if kind == "bool" else module.types.int64
+    if isinstance(kind[0], str) and isinstance(kind[1], int):
+        return module.types.Array(getattr(module.types, "boolean" if kind[0] == "bool" else kind[0]), kind[1], "C")
+    parts = [_numba_type(part) for part in kind]
+    return module.types.UniTuple(parts[0], len(parts))
+
+
+def compile_ptx(kernel: Kernel, kinds: tuple, compute_capability: tuple[int, int]) -> str:
+    """The PTX of a kernel for arguments of the types ``kinds`` (see ``types_of``), without a device or a driver."""
+    import numba.cuda.dispatcher as dispatcher
+
+    module = numba_cuda()
+    body = _numba_body(kernel.function, real_of(kinds))
+    signature = module.types.void(*map(_numba_type, kinds))
+    # device functions ask the current device for what they are compiled
+    before = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=compute_capability)
+    try:
+        return module.compile_ptx(body, signature, cc=compute_capability, device=False, **_OPTIONS)[0]
+    finally:
+        dispatcher.get_current_device = before
+
+
+class Device:
+    """A CUDA device: memory and launches.  Arrays are numba.cuda's, C-contiguous."""
+
+    def __init__(self, number: int = 0):
+        self._cuda = numba_cuda()
+        if not self._cuda.is_available():
+            raise CudaError(f"There is no CUDA device, or no driver that works. Received: device number {number}")
+        self.number = number
+        self._spaces = {}  # {stream: bytes for workspaces}
+
+    def _current(self):
+        return self._cuda.gpus[self.number]
+
+    def empty(self, shape, dtype):
+        """An uninitialised array."""
+        with self._current():
+            return self._cuda.device_array(shape, dtype)
+
+    def view(self, array, offset: int, shape, dtype):
+        """An array of ``shape`` over the memory of a flat uint8 ``array``, from byte ``offset``."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return array[offset : offset + size].view(dtype).reshape(shape)
+
+    def to_device(self, array, stream=None):
+        """A copy of a NumPy array."""
+        with self._current():
+            return self._cuda.to_device(np.ascontiguousarray(array), stream=stream or 0)
+
+    def to_host(self, array, stream=None):
+        """A copy as a NumPy array, when all work of the stream before is done."""
+        with self._current():
+            host = array.copy_to_host(stream=stream or 0)
+            self.synchronize(stream)
+            return host
+
+    def copy(self, target, source, stream=None) -> None:
+        """target = source; both on the device, or the source a NumPy array."""
+        with self._current():
+            target.copy_to_device(source, stream=stream or 0)
+
+    def memset(self, array, byte: int, stream=None) -> None:
+        """Set every byte of an array."""
+        with self._current():
+            if array.size:
+                self._cuda.cudadrv.driver.device_memset(array, byte, array.nbytes, stream or 0)
+
+    def synchronize(self, stream=None) -> None:
+        """Wait until all work of the stream is done."""
+        with self._current():
+            stream.synchronize() if stream else self._cuda.synchronize()
+
+    def workspace(self, elements: int, dtype, stream=None):
+        """The same memory for all who ask in the order of a stream; it grows, but never while a graph is recorded."""
+        size = elements * dtype.itemsize
+        if stream not in self._spaces or self._spaces[stream].size < size:
+            self._spaces[stream] = self.empty(max(size, 1 << 20), np.uint8)
+        return self.view(self._spaces[stream], 0, (elements,), dtype)
+
+    def launch(self, kernel: Kernel, grid, block, arguments, stream=None) -> None:
+        """Run a kernel."""
+        compiled = _compiled(kernel, real_of(types_of(arguments)))
+        with self._current():
+            compiled[grid, block, stream or 0](*arguments)
