@@ -90,13 +90,14 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile):
                 sums[i, j] = real(0)
         own_row = thread // thread_columns * row_run
         own_column = thread % thread_columns * column_run
+        owns = first_row + own_row < rows and first_column + own_column < columns
         k = part * part_depth
         end = min(depth, k + part_depth)
         stage = 0
         while True:
             a_next = load_a(a, a_shape, a_place, k + a_k, end)
             b_next = load_b(b, b_shape, b_place, k + b_k, end)
-            if k > part * part_depth:
+            if owns and k > part * part_depth:
                 for line in range(depth_tile):
                     for i in range(own_rows):
                         a_own[i] = a_tile[1 - stage, line, own_row + i // row_run * row_distance + i % row_run]
