@@ -1,7 +1,7 @@
-"""Matrices as products read them, four neighbouring elements at a time: plain ones, and those that a convolution means.
+"""Matrices as products read them, four neighbours at a time: plain ones, and those that a convolution means.
 
-A product c = a b sums over its depth k.  To it, both operands are functions of (fixed, k), where ``fixed`` is a row of a
-or a column of b.  An operand is a pair of device functions:
+A product c = a b sums over its depth k.  To it, both operands are functions of (fixed, k), where ``fixed`` is a row of
+a or a column of b.  An operand is a pair of device functions:
 
     locate(shape, group, fixed, end)     -> a place, three integers: what of ``fixed`` needs no working out in each step
     load(array, shape, place, k, depth)  -> four elements: (fixed, k .. k + 3) if ``along_depth``, else
@@ -11,7 +11,8 @@ Zero stands for what lies beyond ``end``, ``depth`` or the image.  ``shape`` is 
 names for itself.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ..scalar import real
 from ._api import function

@@ -102,7 +102,9 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile):
                     for i in range(own_rows):
                         a_own[i] = a_tile[1 - stage, line, own_row + i // row_run * row_distance + i % row_run]
                     for j in range(own_columns):
-                        b_own[j] = b_tile[1 - stage, line, own_column + j // column_run * column_distance + j % column_run]
+                        b_own[j] = b_tile[
+                            1 - stage, line, own_column + j // column_run * column_distance + j % column_run
+                        ]
                     for i in range(own_rows):
                         for j in range(own_columns):
                             sums[i, j] += a_own[i] * b_own[j]

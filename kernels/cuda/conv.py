@@ -13,8 +13,10 @@ def _is_dense(kernel, image, outputs, geometry) -> bool:
     """Whether each pixel is multiplied by one matrix: a kernel of one tap over all pixels."""
     stride_h, stride_w, pad_top, pad_left, _, _, groups = geometry
     one_tap = kernel.shape[0] == kernel.shape[1] == 1
-    return one_tap and (stride_h, stride_w, pad_top, pad_left, groups) == (1, 1, 0, 0, 1) and (
-        image.shape[1:3] == outputs.shape[1:3]
+    return (
+        one_tap
+        and (stride_h, stride_w, pad_top, pad_left, groups) == (1, 1, 0, 0, 1)
+        and (image.shape[1:3] == outputs.shape[1:3])
     )
 
 

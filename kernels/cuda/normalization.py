@@ -46,7 +46,10 @@ def _combine_rows(count, mean, m2, counts, means, m2s):
 
 @kernel
 def _statistics(x, mean, m2, m2_first, rows, channels, share):
-    """Mean and m2 of the ``share`` rows of each blockIdx.y; m2 of the first channel is at ``m2_first``."""
+    """Mean and m2 of the ``share`` rows of each blockIdx.y; m2 of the first channel is at ``m2_first``.
+
+    Means of several parts are differences from the first row: those of numbers far from zero lose no digits.
+    """
     counts, means, m2s = (
         cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real)
     )  # fmt: skip
@@ -54,9 +57,10 @@ def _statistics(x, mean, m2, m2_first, rows, channels, share):
     first = cuda.blockIdx.y * share + cuda.threadIdx.y
     end = min(rows, (cuda.blockIdx.y + 1) * share)
     # one pass over deviations d from the thread's own first row: m2 = sum d^2 - (sum d)^2 / count, little of it cancels
-    count, total, squares, shift = 0, real(0), real(0), real(0)
+    count, total, squares, shift, origin = 0, real(0), real(0), real(0), real(0)
     if channel < channels and first < end:
         shift = x[first * channels + channel]
+        origin = x[channel]
         for row in range(first, end, cuda.blockDim.y):
             deviation = x[row * channels + channel] - shift
             total += deviation
@@ -65,16 +69,16 @@ def _statistics(x, mean, m2, m2_first, rows, channels, share):
     rest = total / real(max(1, count))
     squares -= total * rest
     part_mean, part_m2 = _combine_rows(
-        real(count), shift + rest, real(0) if squares < real(0) else squares, counts, means, m2s
+        real(count), (shift - origin) + rest, real(0) if squares < real(0) else squares, counts, means, m2s
     )
     if channel < channels and cuda.threadIdx.y == 0:
         at = cuda.blockIdx.y * channels + channel
-        mean[at] = part_mean
+        mean[at] = part_mean if cuda.gridDim.y > 1 else origin + part_mean
         m2[m2_first + at] = part_m2
 
 
 @kernel
-def _combine_parts(parts, mean, m2, count, rows, channels, share):
+def _combine_parts(x, parts, mean, m2, count, rows, channels, share):
     """The statistics of all rows from those of ``count`` parts of ``share`` rows each.  parts: (2, count, channels)"""
     counts, means, m2s = (
         cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real)
@@ -90,7 +94,7 @@ def _combine_parts(parts, mean, m2, count, rows, channels, share):
             )
     total_mean, total_m2 = _combine_rows(own_count, own_mean, own_m2, counts, means, m2s)
     if channel < channels and cuda.threadIdx.y == 0:
-        mean[channel] = total_mean
+        mean[channel] = x[channel] + total_mean
         m2[channel] = total_m2
 
 
@@ -109,7 +113,7 @@ def batch_norm_statistics(x, mean, m2):
     partial = workspace(2 * parts * channels, x.dtype)
     launch(_statistics, grid, (width, height), x, partial, partial, parts * channels, rows, channels, share)
     block = column_block(parts, channels)
-    launch(_combine_parts, ceil_div(channels, block[0]), block, partial, mean, m2, parts, rows, channels, share)
+    launch(_combine_parts, ceil_div(channels, block[0]), block, x, partial, mean, m2, parts, rows, channels, share)
 
 
 @kernel
