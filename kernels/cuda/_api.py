@@ -177,6 +177,14 @@ def over(elements: int, threads: int = THREADS) -> tuple[int, int]:
     return min(ceil_div(elements, threads), _MOST_BLOCKS), min(threads, whole_warps(elements))
 
 
+def over_rows(rows: int, columns: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Grid and block of a kernel whose threads step through columns by x and through rows by y."""
+    width = min(THREADS, power_of_two(columns))
+    height = min(THREADS // width, power_of_two(rows))
+    blocks = min(ceil_div(columns, width), _MOST_BLOCKS)
+    return (blocks, min(ceil_div(rows, height), ceil_div(_MOST_BLOCKS, max(1, blocks)))), (width, height)
+
+
 def row_block(elements: int, threads: int = THREADS) -> int:
     """Threads of a block that works along a row of so many elements: whole warps, at most ``threads``."""
     return min(threads, whole_warps(elements))
@@ -185,6 +193,11 @@ def row_block(elements: int, threads: int = THREADS) -> int:
 def whole_warps(threads: int) -> int:
     """``threads`` rounded up to whole warps, at least one."""
     return WARP * max(1, ceil_div(threads, WARP))
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is no less than ``number``."""
+    return 1 << max(0, number - 1).bit_length()
 
 
 def ceil_div(a: int, b: int) -> int:

@@ -1,12 +1,12 @@
-"""Reductions within a warp and within a block, in a fixed order: every thread gets the result, and the same bits.
+"""Reductions within a warp, within a block and over many blocks, always in the same order.
 
-A block calls them as a whole, in one dimension of whole warps.
+``warp_`` and ``block_`` give every thread the result; a block calls them as a whole, in one dimension of whole warps.
 """
 
 import numpy as np
 
 from ..scalar import arithmetic, real
-from ._api import cuda, function
+from ._api import THREADS, ceil_div, cuda, function, kernel, launch, over, power_of_two, workspace
 
 _ALL = 0xFFFFFFFF
 _maximum = function(arithmetic.maximum)
@@ -56,3 +56,60 @@ def block_max(value):
 
 # sums that are float64 whatever the arrays are
 block_sum64 = function(block_sum, np.float64)
+
+
+@function
+def column_sum(value):
+    """The sum over threadIdx.y of the values of threads with one threadIdx.x; what those with threadIdx.y = 0 get.
+
+    The block is a matrix of at most THREADS threads whose height is a power of two.
+    """
+    sums = cuda.shared.array(THREADS, real)
+    width, height = cuda.blockDim.x, cuda.blockDim.y
+    place = cuda.threadIdx.y * width + cuda.threadIdx.x
+    sums[place] = value
+    height >>= 1
+    while height > 0:
+        cuda.syncthreads()
+        if cuda.threadIdx.y < height:
+            sums[place] += sums[place + height * width]
+        height >>= 1
+    return sums[place]
+
+
+_BLOCKS_ENOUGH = 512  # to fill a device
+_TERMS_ENOUGH = 16  # of a thread
+
+
+class Columns:
+    """How blocks sum ``terms`` rows for each of so many ``columns``.
+
+    neighbours: columns that lie side by side in memory.  Blocks are (width, height) with ``column_sum``; block y of the
+    ``grid`` sums a share of the terms, and where there are several, ``finish`` sums the shares.
+    """
+
+    def __init__(self, columns: int, terms: int, neighbours: int):
+        self.columns = columns
+        width = min(32, power_of_two(min(columns, neighbours)))
+        height = min(THREADS // width, power_of_two(terms))
+        blocks = ceil_div(columns, width)
+        self.shares = max(1, min(ceil_div(terms, height * _TERMS_ENOUGH), _BLOCKS_ENOUGH // max(1, blocks)))
+        self.grid, self.block = (blocks, self.shares), (width, height)
+
+    def target(self, out):
+        """Where the kernel stores: (shares * columns,) elements."""
+        return out if self.shares == 1 else workspace(self.shares * self.columns, out.dtype)
+
+    def finish(self, sums, out, accumulate: bool) -> None:
+        """out = the sums of the shares, if there are several."""
+        if self.shares > 1:
+            launch(_sum_shares, *over(self.columns), sums, out, self.shares, accumulate)
+
+
+@kernel
+def _sum_shares(sums, out, shares, accumulate):
+    for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
+        total = real(0)
+        for share in range(shares):
+            total += sums[share * out.size + i]
+        out[i] = out[i] + total if accumulate else total

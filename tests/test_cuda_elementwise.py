@@ -1,0 +1,77 @@
+"""Pointwise CUDA kernels, emulated, beside their CPU twins."""
+
+import numpy as np
+import pytest
+from cuda_cases import assert_twins
+from naive import draw
+
+from jitnet.kernels.scalar import activations, arithmetic
+from jitnet.kernels.scalar.broadcasting import canonical
+
+DTYPE = np.float32
+PARAMETERS = {"alpha": 0.7, "negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5}
+EXTREMES = np.array([0.0, -0.0, 300, -300, np.inf, -np.inf, np.nan, 1e-40, 2.5], DTYPE)
+
+
+@pytest.mark.parametrize("name", activations.NAMES)
+def test_activations(name):
+    parameters = [PARAMETERS[parameter] for parameter in activations.parameters(name)]
+    x = np.concatenate([2 * draw(32, dtype=DTYPE), EXTREMES])
+    if name in ("log", "sqrt"):
+        x = np.abs(x)
+    y, dy, dx = np.full_like(x, np.nan), draw(x.size, dtype=DTYPE, seed=1), np.full_like(x, 7)
+    tolerance = {"rtol": 2e-5, "atol": 1e-6}
+    assert_twins("elementwise", f"{name}_forward", x, y, *parameters, unwritten=("y",), **tolerance)
+    assert_twins("elementwise", f"{name}_forward", x, x, *parameters, **tolerance)
+    finite = x[:32]
+    y = np.array([getattr(activations, name)(value, *parameters) for value in finite], DTYPE)
+    reads = [{"x": finite, "y": y}[array] for array in activations.derivative_arguments(name)]
+    dy, dx = dy[: finite.size], dx[: finite.size]
+    assert_twins("elementwise", f"{name}_backward", *reads, dy, dx, *parameters, False, unwritten=("dx",), **tolerance)
+    assert_twins("elementwise", f"{name}_backward", *reads, dy, dx, *parameters, True, **tolerance)
+    assert_twins("elementwise", f"{name}_backward", *reads, dy, dy, *parameters, False, **tolerance)
+
+
+# (a, a batched, b, b batched), shapes of one sample
+BROADCASTS = [
+    ((3, 5), True, (3, 5), True),
+    ((3, 5), True, (5,), False),
+    ((3, 5), True, (3, 1), False),
+    ((2, 1, 5), True, (1, 3, 1), True),
+    ((7,), True, (), False),
+    ((1, 3), False, (2, 1, 3), True),
+]
+
+
+@pytest.mark.parametrize("name", arithmetic.NAMES)
+def test_binary_operations(name):
+    cases = BROADCASTS if name in ("divide", "maximum") else BROADCASTS[:2]
+    for case in cases:
+        a_shape, a_batched, b_shape, b_batched = case
+        for n in (0, 3) if name == "divide" else (3,):
+            shape, a_strides, b_strides = canonical(*case)
+            a = np.asarray(np.abs(draw(*((n,) if a_batched else ()), *a_shape, dtype=DTYPE)) + DTYPE(0.5))
+            b = np.asarray(np.abs(draw(*((n,) if b_batched else ()), *b_shape, dtype=DTYPE, seed=1)) + DTYPE(0.5))
+            size = int(np.prod(shape)) * (n if a_batched or b_batched else 1)
+            given = shape, a_strides, b_strides
+            y, dy = np.full(size, np.nan, DTYPE), draw(size, dtype=DTYPE, seed=2)
+            assert_twins("elementwise", f"{name}_forward", a, b, y, *given, unwritten=("y",), rtol=1e-5)
+            for of, operand in (("a", a), ("b", b)):
+                kernel, d = f"{name}_backward_{of}", np.full_like(operand, 7)
+                assert_twins("elementwise", kernel, a, b, dy, d, *given, False, unwritten=(f"d{of}",), rtol=2e-5)
+                assert_twins("elementwise", kernel, a, b, dy, d, *given, True, rtol=2e-5)
+
+
+def test_sums_over_many_repeats_are_shared_between_blocks():
+    case = (6,), True, (6,), False
+    a, b = draw(700, 6, dtype=DTYPE), draw(6, dtype=DTYPE)
+    dy = draw(700 * 6, dtype=DTYPE, seed=1)
+    for accumulate in (False, True):
+        arguments = a, b, dy, np.full_like(b, 7), *canonical(*case), accumulate
+        assert_twins("elementwise", "multiply_backward_b", *arguments, rtol=1e-5, atol=1e-5)
+
+
+def test_float64():
+    x, one = draw(5), np.full(5, 3.0)
+    assert_twins("elementwise", "gelu_forward", x, one, rtol=1e-14)
+    assert_twins("elementwise", "sigmoid_backward", x, one, np.zeros(5), True, rtol=1e-14)
