@@ -3,9 +3,9 @@
 Names and arguments are those of ``kernels/cpu/elementwise.py``, where they are explained.
 """
 
-from ..scalar import activations, arithmetic, real
-from ._api import cuda, function, kernel, launch, over, over_rows
-from ._blocks import Columns, column_sum
+from ..scalar import activations, arithmetic, real  # noqa: F401 (the templates name it)
+from ._api import cuda, function, kernel, launch, over, over_rows  # noqa: F401 (the templates name them)
+from ._blocks import Columns, column_sum  # noqa: F401 (the templates name it)
 
 _ACTIVATION = '''
 @kernel
