@@ -15,6 +15,7 @@ from .callbacks import CallbackList
 from .core.errors import invalid
 from .core.locks import building
 from .step import QuickPrediction
+from .targets.base import data_unchanged
 
 SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
 AUTO_COMPILED_WORK = 1e8  # operations of a step, below which a fit with jit_compile="auto" runs in compiled mode
@@ -377,7 +378,7 @@ class Trainer(ModelSteps):
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and validation is None
         self._said_not_finite = False
         logs: dict = {}
-        with _interrupts.held():
+        with _interrupts.held(), data_unchanged():
             hooks.on_train_begin()
             try:
                 following = initial_epoch

@@ -377,7 +377,27 @@ class Device:
         return self.view(self._spaces[stream], 0, (elements,), dtype)
 
     def launch(self, kernel: Kernel, grid, block, arguments, stream=None) -> None:
-        """Run a kernel."""
+        """Run a kernel; while ``record`` prepares, only load it."""
         compiled = _compiled(kernel, real_of(types_of(arguments)))
         with self._current():
-            compiled[grid, block, stream or 0](*arguments)
+            if getattr(_force, "loads", False):
+                compiled.compile(tuple(map(compiled.typeof_pyval, arguments))).bind()
+            else:
+                compiled[grid, block, stream or 0](*arguments)
+
+    def new_stream(self):
+        """A stream of its own."""
+        with self._current():
+            return self._cuda.stream()
+
+    def record(self, launches: Callable, stream) -> Callable:
+        """A function that enqueues on the stream what ``launches()`` does, by one call of the driver."""
+        from ._graphs import Graph
+
+        _force.loads = True  # nothing may be loaded or allocated while a graph is recorded
+        try:
+            launches()
+        finally:
+            _force.loads = False
+        with self._current():
+            return Graph(stream, launches).replay
