@@ -304,9 +304,9 @@ def _numba_type(kind):
 
 def compile_ptx(kernel: Kernel, kinds: tuple, compute_capability: tuple[int, int]) -> str:
     """The PTX of a kernel for arguments of the types ``kinds`` (see ``types_of``), without a device or a driver."""
+    module = numba_cuda()
     import numba.cuda.dispatcher as dispatcher
 
-    module = numba_cuda()
     body = _numba_body(kernel.function, real_of(kinds))
     signature = module.types.void(*map(_numba_type, kinds))
     # device functions ask the current device for what they are compiled
