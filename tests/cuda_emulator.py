@@ -15,6 +15,8 @@ types of the arithmetic are the compiler's tests' business.
 """
 
 import contextvars
+import functools
+import itertools
 import math
 import random
 import sys
@@ -160,6 +162,7 @@ class _Elements:
     def __init__(self, values, shape):
         self.flat, self.shape, self.dtype = values.reshape(-1), shape, values.dtype
         self.size, self.ndim = values.size, len(shape)
+        self.positions = {}  # {index: number of the element}, as far as asked
 
     def place(self, position) -> str:
         index = tuple(map(int, np.unravel_index(position, self.shape)))
@@ -169,14 +172,22 @@ class _Elements:
         raise EmulationError("arrays of a device are read by index")
 
     def __getitem__(self, index):
-        position = _position(index, self.shape, self.what)
+        position = self.positions.get(index)
+        if position is None:
+            position = self._found(index)
         self._read(position)
         return self.flat[position]
 
     def __setitem__(self, index, value):
-        position = _position(index, self.shape, self.what)
+        position = self.positions.get(index)
+        if position is None:
+            position = self._found(index)
         self._write(position)
         self.flat[position] = value
+
+    def _found(self, index):
+        position = self.positions[index] = _position(index, self.shape, self.what)
+        return position
 
 
 class _Global(_Elements):
@@ -222,19 +233,35 @@ class _Shared(_Elements):
         self.accesses.write(position, self, position)
 
 
-class _Local(_Elements):
+class _Local(dict):
+    """Registers: {index: value} of what was written; a dict, since sums of products read little else."""
+
     what = "a local array"
 
     def __init__(self, shape, dtype):
-        super().__init__(np.zeros(shape, dtype), np.empty(shape, np.bool_).shape)
-        self.written = set()
+        super().__init__()
+        self.shape = np.empty(shape, np.bool_).shape
+        self.dtype, self.ndim, self.size = dtype, len(self.shape), math.prod(self.shape)
+        self.number, self.inside = dtype.type, _indices(self.shape)
 
-    def _read(self, position):
-        if position not in self.written:
-            raise EmulationError(f"{self.place(position)} is read, and was never written")
+    def __setitem__(self, index, value):
+        if index not in self.inside:
+            raise EmulationError(f"index {index} is outside of {self.what} of shape {self.shape}")
+        super().__setitem__(index, value if type(value) is self.number else self.number(value))
 
-    def _write(self, position):
-        self.written.add(position)
+    def __missing__(self, index):
+        if index not in self.inside:
+            raise EmulationError(f"index {index} is outside of {self.what} of shape {self.shape}")
+        raise EmulationError(f"element {index} of {self.what} of shape {self.shape} is read, and was never written")
+
+    def __iter__(self):
+        raise EmulationError("arrays of a device are read by index")
+
+
+@functools.cache
+def _indices(shape) -> frozenset:
+    """All indices of an array: numbers, or tuples of them."""
+    return frozenset(range(shape[0]) if len(shape) == 1 else itertools.product(*map(range, shape)))
 
 
 # ---- what kernels call

@@ -1,0 +1,89 @@
+"""Work on the columns of a matrix (rows, columns): a thread keeps to one column, so that it knows its channel.
+
+A block is ``width`` columns wide, at most a warp, and of all its rows' sums a tree in shared memory makes one, in an
+order that the shape alone decides.
+"""
+
+from ..scalar import real
+from ._api import THREADS, WARP, ceil_div, cuda, function, kernel, launch, workspace
+
+_SHARE = 8  # rows of a thread at least, where a sum is split among blocks
+_MOST_BLOCKS = 528  # that a sum is split among: four for each processor of a large GPU
+
+
+def _power_of_two(number: int) -> int:
+    """The smallest one that is not below ``number``."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+def column_block(rows: int, columns: int) -> tuple[int, int]:
+    """Columns and rows that a block takes at a time: powers of two."""
+    width = min(WARP, _power_of_two(columns))
+    return width, min(THREADS // width, _power_of_two(rows))
+
+
+def over_columns(rows: int, columns: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Grid and block of a kernel whose threads keep to a column and step through the rows by ``row_step()``."""
+    width, height = column_block(rows, columns)
+    across = ceil_div(columns, width)
+    down = min(ceil_div(rows, height * 4), max(1, 4 * _MOST_BLOCKS // across))
+    return (across, down), (width, height)
+
+
+def row_parts(rows: int, columns: int) -> int:
+    """Among how many blocks the sum of a column is split."""
+    width, height = column_block(rows, columns)
+    return max(1, min(ceil_div(rows, height * _SHARE), _MOST_BLOCKS // ceil_div(columns, width)))
+
+
+@function
+def row_step():
+    return cuda.gridDim.y * cuda.blockDim.y
+
+
+@function
+def sum_of_rows(values):
+    """Adds up what each thread of a block has put at [threadIdx.y * blockDim.x + threadIdx.x], into threadIdx.y = 0."""
+    width = cuda.blockDim.x
+    at = cuda.threadIdx.y * width + cuda.threadIdx.x
+    half = cuda.blockDim.y // 2
+    while half > 0:
+        cuda.syncthreads()
+        if cuda.threadIdx.y < half:
+            values[at] += values[at + half * width]
+        half //= 2
+
+
+@kernel
+def _column_sums(x, sums, rows, columns, accumulate):
+    """Row blockIdx.y of ``sums`` is the sum of this block's rows of x."""
+    values = cuda.shared.array(THREADS, real)
+    column, first = cuda.grid(2)
+    total = real(0)
+    if column < columns:
+        for row in range(first, rows, row_step()):
+            total += x[row * columns + column]
+    values[cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x] = total
+    sum_of_rows(values)
+    if column < columns and cuda.threadIdx.y == 0:
+        at = cuda.blockIdx.y * columns + column
+        total = values[cuda.threadIdx.x]
+        sums[at] = sums[at] + total if accumulate else total
+
+
+def sum_parts(parts, sums, count: int, columns: int, accumulate: bool) -> None:
+    """sums = sum of the rows of parts, or added to them.  parts: (count, columns) and sums: (columns,), both flat"""
+    width, height = column_block(count, columns)
+    launch(_column_sums, ceil_div(columns, width), (width, height), parts, sums, count, columns, accumulate)
+
+
+def column_sums(x, sums, rows: int, columns: int, accumulate: bool) -> None:
+    """The same for a matrix of many rows, by way of a workspace."""
+    parts = row_parts(rows, columns)
+    if parts == 1:
+        sum_parts(x, sums, rows, columns, accumulate)
+        return
+    width, height = column_block(rows, columns)
+    partial = workspace(parts * columns, sums.dtype)
+    launch(_column_sums, (ceil_div(columns, width), parts), (width, height), x, partial, rows, columns, False)
+    sum_parts(partial, sums, parts, columns, accumulate)

@@ -1,0 +1,162 @@
+"""Matrix products c = a b of any two operands of `_operands`: tiles in shared memory, sums in registers.
+
+A block works out one tile of c.  In each step it brings the next few k of both operands into shared memory, while its
+threads add up the products of the step before; two buffers take turns, so that one barrier a step is enough.  Where c
+has too few tiles to occupy a GPU, its depth is split: each part is a block of its own, and a second kernel sums the
+parts in order.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+from ..scalar import real
+from ._api import ceil_div, cuda, kernel, launch, workspace
+from ._columns import sum_parts
+from ._operands import Operand
+
+
+class Tile(NamedTuple):
+    """A block's share of c, how much depth it takes in a step, and the share of one of its 256 threads."""
+
+    rows: int
+    columns: int
+    depth: int
+    own_rows: int
+    own_columns: int
+
+
+LARGE = Tile(128, 128, 8, 8, 8)
+MEDIUM = Tile(64, 64, 16, 4, 4)
+NARROW = Tile(128, 32, 8, 4, 4)
+NARROWEST = Tile(128, 16, 8, 4, 2)
+_THREADS = 256
+_PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
+_ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bits on all
+_FEWEST_STEPS = 4  # of a part: a part of fewer costs more to sum than it gains
+
+
+def _tile_for(rows: int, columns: int, groups: int) -> Tile:
+    if columns <= NARROWEST.columns:
+        return NARROWEST
+    if columns <= NARROW.columns:
+        return NARROW
+    blocks = ceil_div(rows, LARGE.rows) * ceil_div(columns, LARGE.columns) * groups
+    return LARGE if blocks >= _ENOUGH_BLOCKS else MEDIUM
+
+
+@cache
+def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile):
+    rows_tile, columns_tile, depth_tile, own_rows, own_columns = tile
+    locate_a, load_a, a_along_depth = a_operand
+    locate_b, load_b, b_along_depth = b_operand
+    thread_columns = columns_tile // own_columns
+    thread_rows = _THREADS // thread_columns
+    assert thread_rows * own_rows == rows_tile
+    # what a thread owns are runs of neighbours, so that it loads vectors from shared memory
+    row_run, column_run = min(4, own_rows), min(4, own_columns)
+    row_distance, column_distance = thread_rows * row_run, thread_columns * column_run
+    depth_quads, row_quads, column_quads = depth_tile // 4, rows_tile // 4, columns_tile // 4
+    b_quads = depth_tile * column_quads
+    assert depth_tile * row_quads == _THREADS >= b_quads
+    a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
+
+    @kernel
+    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, accumulate):
+        a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
+        b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
+        sums = cuda.local.array((own_rows, own_columns), real)
+        a_own = cuda.local.array(own_rows, real)
+        b_own = cuda.local.array(own_columns, real)
+        thread = cuda.threadIdx.x
+        group = cuda.blockIdx.z % groups
+        part = cuda.blockIdx.z // groups
+        first_row = cuda.blockIdx.x * rows_tile
+        first_column = cuda.blockIdx.y * columns_tile
+
+        # which quad of each tile this thread brings
+        if a_along_depth:
+            a_fixed, a_k = thread // depth_quads, thread % depth_quads * 4
+        else:
+            a_fixed, a_k = thread % row_quads * 4, thread // row_quads
+        if b_along_depth:
+            b_fixed, b_k = thread // depth_quads, thread % depth_quads * 4
+        else:
+            b_fixed, b_k = thread % column_quads * 4, thread // column_quads
+        a_place = locate_a(a_shape, group, first_row + a_fixed, rows)
+        b_place = locate_b(b_shape, group, first_column + b_fixed, columns)
+
+        for i in range(own_rows):
+            for j in range(own_columns):
+                sums[i, j] = real(0)
+        own_row = thread // thread_columns * row_run
+        own_column = thread % thread_columns * column_run
+        owns = first_row + own_row < rows and first_column + own_column < columns
+        k = part * part_depth
+        end = min(depth, k + part_depth)
+        stage = 0
+        while True:
+            a_next = load_a(a, a_shape, a_place, k + a_k, end)
+            b_next = load_b(b, b_shape, b_place, k + b_k, end)
+            if owns and k > part * part_depth:
+                for line in range(depth_tile):
+                    for i in range(own_rows):
+                        a_own[i] = a_tile[1 - stage, line, own_row + i // row_run * row_distance + i % row_run]
+                    for j in range(own_columns):
+                        b_own[j] = b_tile[
+                            1 - stage, line, own_column + j // column_run * column_distance + j % column_run
+                        ]
+                    for i in range(own_rows):
+                        for j in range(own_columns):
+                            sums[i, j] += a_own[i] * b_own[j]
+            if k >= end:
+                break
+            for i in range(4):
+                if a_along_depth:
+                    a_tile[stage, a_k + i, a_fixed] = a_next[i]
+                else:
+                    a_tile[stage, a_k, a_fixed + i] = a_next[i]
+            if thread < b_quads:
+                for i in range(4):
+                    if b_along_depth:
+                        b_tile[stage, b_k + i, b_fixed] = b_next[i]
+                    else:
+                        b_tile[stage, b_k, b_fixed + i] = b_next[i]
+            cuda.syncthreads()
+            stage = 1 - stage
+            k += depth_tile
+
+        for i in range(own_rows):
+            row = first_row + own_row + i // row_run * row_distance + i % row_run
+            if row < rows:
+                for j in range(own_columns):
+                    column = first_column + own_column + j // column_run * column_distance + j % column_run
+                    if column < columns:
+                        at = part * part_size + row * stride + group * columns + column
+                        c[at] = c[at] + sums[i, j] if accumulate else sums[i, j]
+
+    return product
+
+
+def product(a, b, c, a_operand, b_operand, a_shape, b_shape, rows, columns, depth, groups=1, accumulate=False):
+    """c = a b, or c += a b; ``groups`` products side by side.  c: rows of ``groups * columns``; all arrays are flat."""
+    if rows == 0 or columns == 0:
+        return
+    tile = _tile_for(rows, columns, groups)
+    row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
+    steps = ceil_div(depth, tile.depth)
+    blocks = row_tiles * column_tiles * groups
+    parts = max(1, min(_ENOUGH_BLOCKS // blocks, steps // _FEWEST_STEPS))
+    part_steps = max(1, ceil_div(steps, parts))
+    parts = max(1, ceil_div(steps, part_steps))
+    whole = parts == 1
+    size = rows * columns * groups
+    target = c if whole else workspace(parts * size, c.dtype)
+    launch(
+        _product_kernel(a_operand, b_operand, tile),
+        (row_tiles, column_tiles, parts * groups),
+        _THREADS,
+        a, b, target, a_shape, b_shape, rows, columns, depth, columns * groups, groups,
+        part_steps * tile.depth, size, whole and accumulate,
+    )  # fmt: skip
+    if not whole:
+        sum_parts(target, c, parts, size, accumulate)

@@ -1,0 +1,100 @@
+"""2-D convolution, NHWC, as a matrix product whose operands are worked out where they are read (implicit GEMM).
+
+``groups`` convolutions side by side each read C / groups channels and write K / groups filters.  What lies outside of
+the image is zero.
+"""
+
+from . import dense, depthwise
+from ._operands import COLUMNS, FILTERS, OUTPUTS, TAPS, WINDOWS
+from ._products import product
+
+
+def _is_dense(kernel, image, outputs, geometry) -> bool:
+    """Whether each pixel is multiplied by one matrix: a kernel of one tap over all pixels."""
+    stride_h, stride_w, pad_top, pad_left, _, _, groups = geometry
+    one_tap = kernel.shape[0] == kernel.shape[1] == 1
+    return (
+        one_tap
+        and (stride_h, stride_w, pad_top, pad_left, groups) == (1, 1, 0, 0, 1)
+        and (image.shape[1:3] == outputs.shape[1:3])
+    )
+
+
+def _is_depthwise(kernel, groups: int) -> bool:
+    return kernel.shape[2] == 1 and groups > 1
+
+
+def _matrix(array):
+    return array.reshape(-1, array.shape[-1])
+
+
+def _by_channel(kernel, groups: int):
+    """(R, S, 1, C * M) as (R, S, C, M)"""
+    taps_h, taps_w, _, filters = kernel.shape
+    return kernel.reshape(taps_h, taps_w, groups, filters // groups)
+
+
+def conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups):
+    """Cross-correlation.  x: (N, H, W, C), kernel: (R, S, C / groups, K), y: (N, P, Q, K)
+
+    y[n, p, q, k] = sum over r, s, c of
+    x[n, p * stride_h - pad_top + r * dilation_h, q * stride_w - pad_left + s * dilation_w, c] * kernel[r, s, c, k],
+    zero outside the image.
+    """
+    geometry = stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w
+    if _is_dense(kernel, x, y, (*geometry, groups)):
+        dense.dense_forward(_matrix(x), _matrix(kernel), _matrix(y))
+        return
+    if _is_depthwise(kernel, groups):
+        depthwise.depthwise_conv2d_forward(x, _by_channel(kernel, groups), y, *geometry)
+        return
+    taps_h, taps_w, depth, filters = kernel.shape
+    samples, out_height, out_width, _ = y.shape
+    columns = filters // groups
+    product(
+        x.reshape(-1), kernel.reshape(-1), y.reshape(-1), WINDOWS, COLUMNS,
+        (*x.shape[1:], taps_h, taps_w, depth, out_height, out_width, *geometry), (filters, columns),
+        samples * out_height * out_width, columns, taps_h * taps_w * depth, groups,
+    )  # fmt: skip
+
+
+def conv2d_backward_data(
+    dy, kernel, dx, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups, accumulate
+):
+    """Gradient of conv2d_forward in x.  dy: (N, P, Q, K), kernel: (R, S, C / groups, K), dx: (N, H, W, C)"""
+    geometry = stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w
+    if _is_dense(kernel, dx, dy, (*geometry, groups)):
+        dense.dense_backward_data(_matrix(dy), _matrix(kernel), _matrix(dx), accumulate)
+        return
+    if _is_depthwise(kernel, groups):
+        depthwise.depthwise_conv2d_backward_data(dy, _by_channel(kernel, groups), dx, *geometry, accumulate)
+        return
+    taps_h, taps_w, depth, filters = kernel.shape
+    samples, height, width, _ = dx.shape
+    columns = filters // groups
+    product(
+        dy.reshape(-1), kernel.reshape(-1), dx.reshape(-1), OUTPUTS, FILTERS,
+        (*dy.shape[1:], taps_h, taps_w, columns, height, width, *geometry), (filters, columns, depth),
+        samples * height * width, depth, taps_h * taps_w * columns, groups, accumulate,
+    )  # fmt: skip
+
+
+def conv2d_backward_filter(
+    x, dy, dkernel, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups, accumulate
+):
+    """Gradient of conv2d_forward in kernel.  x: (N, H, W, C), dy: (N, P, Q, K), dkernel: (R, S, C / groups, K)"""
+    geometry = stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w
+    if _is_dense(dkernel, x, dy, (*geometry, groups)):
+        dense.dense_backward_filter(_matrix(x), _matrix(dy), _matrix(dkernel), accumulate)
+        return
+    if _is_depthwise(dkernel, groups):
+        depthwise.depthwise_conv2d_backward_filter(x, dy, _by_channel(dkernel, groups), *geometry, accumulate)
+        return
+    taps_h, taps_w, depth, filters = dkernel.shape
+    samples, out_height, out_width, _ = dy.shape
+    columns = filters // groups
+    product(
+        x.reshape(-1), dy.reshape(-1), dkernel.reshape(-1), TAPS, COLUMNS,
+        (*x.shape[1:], taps_h, taps_w, depth, out_height, out_width, *geometry), (filters, columns),
+        taps_h * taps_w * depth, columns, samples * out_height * out_width, groups, accumulate,
+    )  # fmt: skip

@@ -1,0 +1,358 @@
+"""Batch normalisation over the rows of (M, C) (Ioffe and Szegedy, 2015): statistics per chunk, then combined.
+
+The kernels with ``relu`` in their name do what a ReLU behind the normalisation adds, in the same pass; going back, its
+mask is where its result y is positive.  A thread keeps to one channel; sums over rows are split among blocks, whose
+parts a second kernel adds up in order.
+"""
+
+import math
+
+from ..scalar import real
+from ._api import THREADS, ceil_div, cuda, function, kernel, launch, over, workspace
+from ._columns import column_block, over_columns, row_parts, row_step, sum_of_rows
+
+
+@function
+def _combined(count, mean, m2, other_count, other_mean, other_m2):
+    """Count, mean and sum of squared deviations of two sets of rows (Chan, Golub and LeVeque, 1979, eq. 2.1)."""
+    if other_count == real(0):
+        return count, mean, m2
+    total = count + other_count
+    fraction = other_count / total
+    delta = other_mean - mean
+    return total, mean + delta * fraction, m2 + other_m2 + delta * delta * (count * fraction)
+
+
+@function
+def _combine_rows(count, mean, m2, counts, means, m2s):
+    """Combines what the threads of a block's columns have; the result is that of the threads of threadIdx.y = 0."""
+    width = cuda.blockDim.x
+    at = cuda.threadIdx.y * width + cuda.threadIdx.x
+    counts[at] = count
+    means[at] = mean
+    m2s[at] = m2
+    half = cuda.blockDim.y // 2
+    while half > 0:
+        cuda.syncthreads()
+        if cuda.threadIdx.y < half:
+            other = at + half * width
+            count, mean, m2 = _combined(count, mean, m2, counts[other], means[other], m2s[other])
+            counts[at] = count
+            means[at] = mean
+            m2s[at] = m2
+        half //= 2
+    return mean, m2
+
+
+@kernel
+def _statistics(x, mean, m2, m2_first, rows, channels, share):
+    """Mean and m2 of the ``share`` rows of each blockIdx.y; m2 of the first channel is at ``m2_first``.
+
+    Means of several parts are differences from the first row: those of numbers far from zero lose no digits.
+    """
+    counts, means, m2s = (
+        cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real)
+    )  # fmt: skip
+    channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+    first = cuda.blockIdx.y * share + cuda.threadIdx.y
+    end = min(rows, (cuda.blockIdx.y + 1) * share)
+    # one pass over deviations d from the thread's own first row: m2 = sum d^2 - (sum d)^2 / count, little of it cancels
+    count, total, squares, shift, origin = 0, real(0), real(0), real(0), real(0)
+    if channel < channels and first < end:
+        shift = x[first * channels + channel]
+        origin = x[channel]
+        for row in range(first, end, cuda.blockDim.y):
+            deviation = x[row * channels + channel] - shift
+            total += deviation
+            squares += deviation * deviation
+            count += 1
+    rest = total / real(max(1, count))
+    squares -= total * rest
+    part_mean, part_m2 = _combine_rows(
+        real(count), (shift - origin) + rest, real(0) if squares < real(0) else squares, counts, means, m2s
+    )
+    if channel < channels and cuda.threadIdx.y == 0:
+        at = cuda.blockIdx.y * channels + channel
+        mean[at] = part_mean if cuda.gridDim.y > 1 else origin + part_mean
+        m2[m2_first + at] = part_m2
+
+
+@kernel
+def _combine_parts(x, parts, mean, m2, count, rows, channels, share):
+    """The statistics of all rows from those of ``count`` parts of ``share`` rows each.  parts: (2, count, channels)"""
+    counts, means, m2s = (
+        cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real)
+    )  # fmt: skip
+    channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+    own_count, own_mean, own_m2 = real(0), real(0), real(0)
+    if channel < channels:
+        for part in range(cuda.threadIdx.y, count, cuda.blockDim.y):
+            at = part * channels + channel
+            size = real(min(share, rows - part * share))
+            own_count, own_mean, own_m2 = _combined(
+                own_count, own_mean, own_m2, size, parts[at], parts[count * channels + at]
+            )
+    total_mean, total_m2 = _combine_rows(own_count, own_mean, own_m2, counts, means, m2s)
+    if channel < channels and cuda.threadIdx.y == 0:
+        mean[channel] = x[channel] + total_mean
+        m2[channel] = total_m2
+
+
+def batch_norm_statistics(x, mean, m2):
+    """Mean and sum of squared deviations of one chunk.  x: (M, C), mean, m2: (C,); zeros if M = 0"""
+    rows, channels = x.shape
+    x = x.reshape(-1)
+    parts = row_parts(rows, channels)
+    share = ceil_div(rows, parts)
+    parts = max(1, ceil_div(rows, max(1, share)))
+    width, height = column_block(share, channels)
+    grid = ceil_div(channels, width), parts
+    if parts == 1:
+        launch(_statistics, grid, (width, height), x, mean, m2, 0, rows, channels, share)
+        return
+    partial = workspace(2 * parts * channels, x.dtype)
+    launch(_statistics, grid, (width, height), x, partial, partial, parts * channels, rows, channels, share)
+    block = column_block(parts, channels)
+    launch(_combine_parts, ceil_div(channels, block[0]), block, x, partial, mean, m2, parts, rows, channels, share)
+
+
+@kernel
+def _combine(means, m2s, counts, mean, variance, rstd, epsilon, chunks, channels):
+    for c in range(cuda.grid(1), channels, cuda.gridsize(1)):
+        total, middle, squares = 0, real(0), real(0)
+        for g in range(chunks):
+            if counts[g] > 0:
+                before = total
+                total += counts[g]
+                fraction = real(counts[g]) / real(total)
+                delta = means[g * channels + c] - middle
+                middle += delta * fraction
+                squares += m2s[g * channels + c] + delta * delta * (real(before) * fraction)
+        spread = squares / real(max(1, total))
+        mean[c] = middle
+        variance[c] = spread
+        rstd[c] = real(1) / real(math.sqrt(spread + real(epsilon[0])))
+
+
+def batch_norm_combine(means, m2s, counts, mean, variance, rstd, epsilon):
+    """Statistics of the batch from those of its chunks, in chunk order (Chan, Golub and LeVeque, 1979, eq. 2.1).
+
+    means, m2s: (G, C), counts: (G,) int64, mean, variance (biased), rstd = 1 / sqrt(variance + epsilon): (C,)
+    """
+    chunks, channels = means.shape
+    means, m2s = means.reshape(-1), m2s.reshape(-1)
+    launch(_combine, *over(channels), means, m2s, counts, mean, variance, rstd, epsilon, chunks, channels)
+
+
+@kernel
+def _update_moving(mean, variance, moving_mean, moving_variance, momentum):
+    keep = real(momentum[0])
+    take = real(1) - keep
+    for c in range(cuda.grid(1), mean.size, cuda.gridsize(1)):
+        moving_mean[c] = moving_mean[c] * keep + mean[c] * take
+        moving_variance[c] = moving_variance[c] * keep + variance[c] * take
+
+
+def batch_norm_update_moving(mean, variance, moving_mean, moving_variance, momentum):
+    """moving = moving * momentum + batch * (1 - momentum), biased variance included, as Keras 3 has it.  All: (C,)"""
+    launch(_update_moving, *over(mean.size), mean, variance, moving_mean, moving_variance, momentum)
+
+
+@kernel
+def _rstd(variance, rstd, epsilon):
+    for c in range(cuda.grid(1), variance.size, cuda.gridsize(1)):
+        rstd[c] = real(1) / real(math.sqrt(variance[c] + real(epsilon[0])))
+
+
+def batch_norm_rstd(variance, rstd, epsilon):
+    """rstd = 1 / sqrt(variance + epsilon), for inference from moving statistics.  variance, rstd: (C,)"""
+    launch(_rstd, *over(variance.size), variance, rstd, epsilon)
+
+
+@kernel
+def _fold(kernel, bias, mean, variance, gamma, beta, epsilon, folded, folded_bias, rows, channels, has_bias):
+    channel, first = cuda.grid(2)
+    if channel < channels:
+        root = real(math.sqrt(variance[channel] + real(epsilon[0])))
+        scale = gamma[channel] / root
+        if first == 0:
+            shift = bias[channel] if has_bias else real(0)
+            folded_bias[channel] = (shift - mean[channel]) / root * gamma[channel] + beta[channel]
+        for row in range(first, rows, row_step()):
+            folded[row * channels + channel] = kernel[row * channels + channel] * scale
+
+
+def _launch_fold(kernel, bias, mean, variance, gamma, beta, epsilon, folded, folded_bias, has_bias):
+    channels = mean.size
+    rows = kernel.size // channels
+    launch(
+        _fold, *over_columns(max(1, rows), channels), kernel.reshape(-1), bias, mean, variance, gamma, beta, epsilon,
+        folded.reshape(-1), folded_bias, rows, channels, has_bias,
+    )  # fmt: skip
+
+
+def batch_norm_fold(kernel, mean, variance, gamma, beta, epsilon, folded, folded_bias):
+    """Weights and bias with which a layer does the batch normalisation after it, too (in inference).
+
+    folded = kernel gamma / sqrt(variance + epsilon), and the bias to it.  kernel, folded: (..., C), the rest: (C,)
+    """
+    _launch_fold(kernel, mean, mean, variance, gamma, beta, epsilon, folded, folded_bias, False)
+
+
+def batch_norm_fold_bias(kernel, bias, mean, variance, gamma, beta, epsilon, folded, folded_bias):
+    """The same for a layer that has a bias (C,)."""
+    _launch_fold(kernel, bias, mean, variance, gamma, beta, epsilon, folded, folded_bias, True)
+
+
+@kernel
+def _apply(x, residual, mean, rstd, gamma, beta, y, rows, channels, add, relu):
+    channel, first = cuda.grid(2)
+    if channel < channels:
+        centre, scale, shift = mean[channel], rstd[channel] * gamma[channel], beta[channel]
+        for row in range(first, rows, row_step()):
+            at = row * channels + channel
+            value = (x[at] - centre) * scale + shift
+            if add:
+                value += residual[at]
+            y[at] = real(0) if relu and value <= real(0) else value
+
+
+def _launch_apply(x, residual, mean, rstd, gamma, beta, y, add, relu):
+    rows, channels = x.shape
+    arrays = x.reshape(-1), residual.reshape(-1), mean, rstd, gamma, beta, y.reshape(-1)
+    launch(_apply, *over_columns(rows, channels), *arrays, rows, channels, add, relu)
+
+
+def batch_norm_apply(x, mean, rstd, gamma, beta, y):
+    """y = (x - mean) * rstd * gamma + beta.  x, y: (M, C), the rest: (C,); y may be x's memory."""
+    _launch_apply(x, x, mean, rstd, gamma, beta, y, False, False)
+
+
+def batch_norm_relu_apply(x, mean, rstd, gamma, beta, y):
+    """y = relu((x - mean) * rstd * gamma + beta).  x, y: (M, C), the rest: (C,); y may be x's memory."""
+    _launch_apply(x, x, mean, rstd, gamma, beta, y, False, True)
+
+
+def batch_norm_add_relu_apply(x, residual, mean, rstd, gamma, beta, y):
+    """y = relu((x - mean) * rstd * gamma + beta + residual).  x, residual, y: (M, C), the rest: (C,)"""
+    _launch_apply(x, residual, mean, rstd, gamma, beta, y, True, True)
+
+
+@function
+def _add_pair(gamma_sum, beta_sum, dgamma, dbeta, beta_first, channels, accumulate):
+    """The sums over a block's rows, into row blockIdx.y of dgamma and of dbeta, which starts at ``beta_first``."""
+    gamma_sums, beta_sums = cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real)
+    own = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+    gamma_sums[own] = gamma_sum
+    beta_sums[own] = beta_sum
+    sum_of_rows(gamma_sums)
+    sum_of_rows(beta_sums)
+    channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+    if channel < channels and cuda.threadIdx.y == 0:
+        at = cuda.blockIdx.y * channels + channel
+        gamma_sum, beta_sum = gamma_sums[own], beta_sums[own]
+        dgamma[at] = dgamma[at] + gamma_sum if accumulate else gamma_sum
+        dbeta[beta_first + at] = dbeta[beta_first + at] + beta_sum if accumulate else beta_sum
+
+
+@kernel
+def _backward_sums(x, y, dy, mean, rstd, dgamma, dbeta, beta_first, rows, channels, relu, accumulate):
+    channel, first = cuda.grid(2)
+    gamma_sum, beta_sum = real(0), real(0)
+    if channel < channels:
+        centre, scale = mean[channel], rstd[channel]
+        for row in range(first, rows, row_step()):
+            at = row * channels + channel
+            if not relu or y[at] > real(0):
+                gamma_sum += dy[at] * ((x[at] - centre) * scale)
+                beta_sum += dy[at]
+    _add_pair(gamma_sum, beta_sum, dgamma, dbeta, beta_first, channels, accumulate)
+
+
+@kernel
+def _sum_pairs(parts, dgamma, dbeta, count, channels, accumulate):
+    """parts: (2, count, channels)"""
+    channel, first = cuda.grid(2)
+    gamma_sum, beta_sum = real(0), real(0)
+    if channel < channels:
+        for part in range(first, count, row_step()):
+            gamma_sum += parts[part * channels + channel]
+            beta_sum += parts[(count + part) * channels + channel]
+    _add_pair(gamma_sum, beta_sum, dgamma, dbeta, 0, channels, accumulate)
+
+
+def _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, relu):
+    rows, channels = x.shape
+    arrays = x.reshape(-1), y.reshape(-1), dy.reshape(-1), mean, rstd
+    parts = row_parts(rows, channels)
+    block = column_block(rows, channels)
+    grid = ceil_div(channels, block[0]), parts
+    if parts == 1:
+        launch(_backward_sums, grid, block, *arrays, dgamma, dbeta, 0, rows, channels, relu, accumulate)
+        return
+    partial = workspace(2 * parts * channels, dgamma.dtype)
+    launch(_backward_sums, grid, block, *arrays, partial, partial, parts * channels, rows, channels, relu, False)
+    block = column_block(parts, channels)
+    launch(_sum_pairs, ceil_div(channels, block[0]), block, partial, dgamma, dbeta, parts, channels, accumulate)
+
+
+def batch_norm_backward_statistics(x, dy, mean, rstd, dgamma, dbeta, accumulate):
+    """One chunk's sums of dy * xhat and of dy, xhat = (x - mean) * rstd.  x, dy: (M, C), the rest: (C,)"""
+    _backward_statistics(x, x, dy, mean, rstd, dgamma, dbeta, accumulate, False)
+
+
+def batch_norm_relu_backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate):
+    """batch_norm_backward_statistics of dy where y > 0.  x, y, dy: (M, C), the rest: (C,)"""
+    _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, True)
+
+
+@kernel
+def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, rows, channels, count, relu, accumulate):
+    channel, first = cuda.grid(2)
+    if channel < channels:
+        inverse_count = real(1) / real(count)
+        centre, scale = mean[channel], gamma[channel] * rstd[channel]
+        slope, level = rstd[channel] * dgamma[channel], dbeta[channel]
+        for row in range(first, rows, row_step()):
+            at = row * channels + channel
+            passed = dy[at] if not relu or y[at] > real(0) else real(0)
+            common = (level + (x[at] - centre) * slope) * inverse_count
+            gradient = (passed - common) * scale
+            dx[at] = dx[at] + gradient if accumulate else gradient
+
+
+def _launch_backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, relu):
+    rows, channels = x.shape
+    arrays = x.reshape(-1), y.reshape(-1), dy.reshape(-1), mean, rstd, gamma, dgamma, dbeta, dx.reshape(-1)
+    launch(_backward_data, *over_columns(rows, channels), *arrays, rows, channels, count, relu, accumulate)
+
+
+def batch_norm_backward_data(x, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate):
+    """dx = gamma * rstd * (dy - (dbeta + xhat * dgamma) / count), the training mode's gradient.
+
+    x, dy, dx: (M, C), the rest: (C,).  dgamma and dbeta are sums over the ``count`` rows of the whole batch.
+    """
+    _launch_backward_data(x, x, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, False)
+
+
+def batch_norm_relu_backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate):
+    """batch_norm_backward_data of dy where y > 0.  x, y, dy, dx: (M, C), the rest: (C,)"""
+    _launch_backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, True)
+
+
+@kernel
+def _backward_data_frozen(dy, rstd, gamma, dx, rows, channels, accumulate):
+    channel, first = cuda.grid(2)
+    if channel < channels:
+        scale = gamma[channel] * rstd[channel]
+        for row in range(first, rows, row_step()):
+            at = row * channels + channel
+            gradient = dy[at] * scale
+            dx[at] = dx[at] + gradient if accumulate else gradient
+
+
+def batch_norm_backward_data_frozen(dy, rstd, gamma, dx, accumulate):
+    """dx = dy * gamma * rstd, where the statistics are constants.  dy, dx: (M, C), rstd, gamma: (C,)"""
+    rows, channels = dy.shape
+    arrays = dy.reshape(-1), rstd, gamma, dx.reshape(-1)
+    launch(_backward_data_frozen, *over_columns(rows, channels), *arrays, rows, channels, accumulate)

@@ -1,0 +1,47 @@
+"""Convolutions on CUDA, emulated, against their CPU twins, which have their oracle and PyTorch."""
+
+import numpy as np
+import pytest
+import test_kernels_conv
+import test_kernels_depthwise
+from cuda_cases import assert_twins
+from naive import draw
+
+# of the CPU's cases: all sides of padding, strides, dilations and groups; one tap, groups of one channel: kernels that
+# others do the work of; depths in parts
+NAMES = [
+    "one", "pointwise", "empty_batch", "primes", "asymmetric", "padding_beyond_kernel", "kernel_beyond_image",
+    "stride_beyond_kernel", "dilation", "groups_dilation", "depthwise_double", "many_filters", "deep_window",
+]  # fmt: skip
+DEPTHWISE = [
+    "one_pixel", "3x3_blocks_and_rest", "stride_3_and_2", "dilation_and_stride", "window_beyond_image", "only_padding",
+    "multiplier_stride_dilation", "empty_batch",
+]  # fmt: skip
+CASES = {name: ("conv", "conv2d", test_kernels_conv.CASES[name], np.float32) for name in NAMES}
+CASES["float64"] = *CASES["asymmetric"][:3], np.float64
+for name in DEPTHWISE:
+    CASES[f"depthwise-{name}"] = "depthwise", "depthwise_conv2d", test_kernels_depthwise.CASES[name], np.float32
+CASES["depthwise-float64"] = *CASES["depthwise-stride_3_and_2"][:3], np.float64
+
+
+@pytest.mark.parametrize("family,name,case,dtype", CASES.values(), ids=CASES.keys())
+def test_twins(family, name, case, dtype):
+    x, kernel, dy = (draw(*shape, dtype=dtype, seed=seed) for seed, shape in enumerate((case.x, case.kernel, case.y)))
+    tolerance = dict.fromkeys(("rtol", "atol"), 1e-5 if dtype is np.float32 else 1e-12)
+    assert_twins(family, f"{name}_forward", x, kernel, np.zeros_like(dy), *case.geometry, unwritten=("y",), **tolerance)
+    for accumulate in (False, True):
+        options = {"unwritten": () if accumulate else ("dx", "dkernel"), **tolerance}
+        dx, dkernel = draw(*x.shape, dtype=dtype, seed=9), draw(*kernel.shape, dtype=dtype, seed=9)
+        assert_twins(family, f"{name}_backward_data", dy, kernel, dx, *case.geometry, accumulate, **options)
+        assert_twins(family, f"{name}_backward_filter", x, dy, dkernel, *case.geometry, accumulate, **options)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_reaches_its_windows_only(value):
+    """Neither what a tile holds beyond its edges nor padding is multiplied with it."""
+    case = test_kernels_conv.CASES["same"]
+    x, kernel, dy = (draw(*s, dtype=np.float32, seed=seed) for seed, s in enumerate((case.x, case.kernel, case.y)))
+    x[1, 2, 3, 1] = dy[0, 6, 8, 4] = value
+    geometry = case.geometry
+    assert_twins("conv", "conv2d_forward", x, kernel, np.zeros_like(dy), *geometry, rtol=1e-5, atol=1e-5)
+    assert_twins("conv", "conv2d_backward_data", dy, kernel, np.zeros_like(x), *geometry, False, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,60 @@
+"""Matrix products and bias on CUDA, emulated, against their CPU twins."""
+
+import numpy as np
+import pytest
+from cuda_cases import assert_twins
+from naive import draw
+
+from jitnet.kernels.cuda import _products
+
+# (M, K, N): no rows, no depth, a depth in parts, and tiles with edges on all sides
+SIZES = {
+    "one": (1, 1, 1),
+    "no_rows": (0, 3, 2),
+    "no_depth": (3, 0, 2),
+    "odd": (5, 11, 13),
+    "parts": (3, 130, 5),
+    "narrow": (130, 9, 21),
+    "medium": (67, 17, 66),
+}
+CASES = {name: (size, np.float32) for name, size in SIZES.items()} | {"float64": (SIZES["odd"], np.float64)}
+
+
+def assert_products_are_twins(size, dtype):
+    rows, depth, columns = size
+    x, kernel, dy = draw(rows, depth, dtype=dtype), draw(depth, columns, dtype=dtype), draw(rows, columns, dtype=dtype)
+    tolerance = dict.fromkeys(("rtol", "atol"), 1e-5 if dtype is np.float32 else 1e-12)
+    assert_twins("dense", "dense_forward", x, kernel, np.zeros_like(dy), unwritten=("y",), **tolerance)
+    for accumulate in (False, True):
+        options = {"unwritten": () if accumulate else ("dx", "dkernel"), **tolerance}
+        dx, dkernel = draw(rows, depth, dtype=dtype, seed=9), draw(depth, columns, dtype=dtype, seed=9)
+        assert_twins("dense", "dense_backward_data", dy, kernel, dx, accumulate, **options)
+        assert_twins("dense", "dense_backward_filter", x, dy, dkernel, accumulate, **options)
+
+
+@pytest.mark.parametrize("size,dtype", CASES.values(), ids=CASES.keys())
+def test_products(size, dtype):
+    assert_products_are_twins(size, dtype)
+
+
+def test_products_in_large_tiles(monkeypatch):
+    """What a matrix of so many tiles would be given, here of one and a bit."""
+    monkeypatch.setattr(_products, "_tile_for", lambda *_: _products.LARGE)
+    assert_products_are_twins((130, 9, 70), np.float32)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (3, 0), (2, 3, 4, 17), (301, 3), (5, 70)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+def test_bias_add(shape, dtype):
+    x, bias = draw(*shape, dtype=dtype), draw(shape[-1], dtype=dtype)
+    assert_twins("dense", "bias_add_forward", x, bias, np.zeros_like(x), rtol=0, atol=0, unwritten=("y",))
+    assert_twins("dense", "bias_add_forward", x, bias, x, rtol=0, atol=0)
+    tolerance = dict.fromkeys(("rtol", "atol"), 1e-5 if dtype is np.float32 else 1e-12)
+    assert_twins("dense", "bias_add_backward", x, bias, False, unwritten=("dbias",), **tolerance)
+    assert_twins("dense", "bias_add_backward", x, bias, True, **tolerance)
+
+
+def test_a_value_that_is_not_finite_stays_in_its_row():
+    x, kernel = draw(5, 11, dtype=np.float32), draw(11, 13, dtype=np.float32)
+    x[4, 10], x[1, 2] = np.inf, np.nan
+    assert_twins("dense", "dense_forward", x, kernel, np.zeros((5, 13), np.float32), rtol=1e-5, atol=1e-5)
