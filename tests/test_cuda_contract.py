@@ -116,9 +116,9 @@ def test_a_wrong_twin_is_noticed(monkeypatch):
     values = np.arange(1, 6, dtype=np.float32)
     before = set(LAUNCHED)
     monkeypatch.setattr(training, "scale", lambda values, factor: launch(_wrong, 1, 32, values, factor))
-    with pytest.raises(AssertionError, match="training.scale: values"):
+    with pytest.raises(AssertionError, match=r"training\.scale: values"):
         assert_twins("training", "scale", values, 0.5)
     monkeypatch.setattr(training, "scale", lambda values, factor: None)
-    with pytest.raises(AssertionError, match="training.scale: values"):
+    with pytest.raises(AssertionError, match=r"training\.scale: values"):
         assert_twins("training", "scale", values, 0.5)
     LAUNCHED.intersection_update(before)

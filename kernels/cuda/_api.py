@@ -43,6 +43,10 @@ class CudaError(RuntimeError):
     """CUDA can't be used here, or was used wrongly; the message says what to do."""
 
 
+class _OutsideError(CudaError, AttributeError):
+    """Python code reached for what exists in kernels alone."""
+
+
 # ---- what kernels are written with
 
 
@@ -50,7 +54,7 @@ class _Standin:
     """What bodies of kernels call ``cuda``; whoever compiles or emulates a body puts the real thing in its place."""
 
     def __getattr__(self, name):
-        raise CudaError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
+        raise _OutsideError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
 
 
 cuda = _Standin()
