@@ -43,6 +43,10 @@ class CudaError(RuntimeError):
     """CUDA can't be used here, or was used wrongly; the message says what to do."""
 
 
+class _OutsideError(CudaError, AttributeError):
+    """Python code reached for what exists in kernels alone."""
+
+
 # ---- what kernels are written with
 
 
@@ -50,7 +54,7 @@ class _Standin:
     """What bodies of kernels call ``cuda``; whoever compiles or emulates a body puts the real thing in its place."""
 
     def __getattr__(self, name):
-        raise CudaError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
+        raise _OutsideError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
 
 
 cuda = _Standin()
@@ -296,7 +300,7 @@ def _numba_type(kind):
     module = numba_cuda()
     if isinstance(kind, str):
         return module.types.boolean if kind == "bool" else module.types.int64
-    if isinstance(kind[0], str) and isinstance(kind[1], int):
+    if isinstance(kind[-1], int):
         return module.types.Array(getattr(module.types, "boolean" if kind[0] == "bool" else kind[0]), kind[1], "C")
     parts = [_numba_type(part) for part in kind]
     return module.types.UniTuple(parts[0], len(parts))
@@ -304,9 +308,9 @@ def _numba_type(kind):
 
 def compile_ptx(kernel: Kernel, kinds: tuple, compute_capability: tuple[int, int]) -> str:
     """The PTX of a kernel for arguments of the types ``kinds`` (see ``types_of``), without a device or a driver."""
+    module = numba_cuda()
     import numba.cuda.dispatcher as dispatcher
 
-    module = numba_cuda()
     body = _numba_body(kernel.function, real_of(kinds))
     signature = module.types.void(*map(_numba_type, kinds))
     # device functions ask the current device for what they are compiled

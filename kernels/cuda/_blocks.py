@@ -1,6 +1,9 @@
 """Reductions within a warp, within a block and over many blocks, always in the same order.
 
 ``warp_`` and ``block_`` give every thread the result; a block calls them as a whole, in one dimension of whole warps.
+
+Kernels call ``block_`` and ``column_`` themselves: numba-cuda links a function that has shared memory with each of its
+callers, and takes no program in which it is twice.
 """
 
 import numpy as np

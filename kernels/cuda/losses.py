@@ -31,40 +31,51 @@ def _launch_elements(kernel, rows: int, *arrays) -> None:
 
 @function
 def _sum_of(values, first, size):
-    """The sum of a row, by its block."""
+    """A thread's share of the sum of a row."""
     total = real(0)
-    for c in range(cuda.threadIdx.x, size, cuda.blockDim.x):
-        total += values[first + c]
-    return block_sum(total)
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        total += values[i]
+    return total
 
 
 @function
-def _softmax(logits, probabilities, first, classes):
-    """probabilities = softmax(logits) of a row, by its block; the largest logit and the logarithm of the sum."""
+def _largest_of(values, first, size):
+    """The largest of a thread's share of a row."""
     largest = real(-np.inf)
-    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
-        largest = logits[c] if logits[c] > largest else largest
-    largest = block_max(largest)
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        largest = values[i] if values[i] > largest else largest
+    return largest
+
+
+@function
+def _exponentials(logits, largest, probabilities, first, size):
+    """probabilities = exp(logits - largest) and their sum, of a thread's share of a row."""
     total = real(0)
-    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
-        exponential = math.exp(logits[c] - largest)
-        probabilities[c] = exponential
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        exponential = math.exp(logits[i] - largest)
+        probabilities[i] = exponential
         total += exponential
-    total = block_sum(total)
-    factor = real(1) / total
-    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
-        probabilities[c] *= factor
-    return largest, math.log(total)
+    return total
+
+
+@function
+def _scale(values, factor, first, size):
+    """values *= factor, of a thread's share of a row."""
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        values[i] *= factor
 
 
 @kernel
 def _sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities, classes):
     row = cuda.blockIdx.x
-    largest, log_total = _softmax(logits, probabilities, row * classes, classes)
+    first = row * classes
+    largest = block_max(_largest_of(logits, first, classes))
+    total = block_sum(_exponentials(logits, largest, probabilities, first, classes))
+    _scale(probabilities, real(1) / total, first, classes)
     if cuda.threadIdx.x == 0:
         label = labels[row]
         known = 0 <= label < classes
-        values[row] = log_total - (logits[row * classes + label] - largest) if known else real(np.nan)
+        values[row] = math.log(total) - (logits[first + label] - largest) if known else real(np.nan)
 
 
 def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):
@@ -94,15 +105,17 @@ def sparse_softmax_cross_entropy_backward(probabilities, labels, dvalues, dlogit
 def _softmax_cross_entropy_forward(logits, targets, values, probabilities, classes):
     row = cuda.blockIdx.x
     first = row * classes
-    largest, log_total = _softmax(logits, probabilities, first, classes)
+    largest = block_max(_largest_of(logits, first, classes))
+    total = block_sum(_exponentials(logits, largest, probabilities, first, classes))
+    _scale(probabilities, real(1) / total, first, classes)
     chosen = real(0)
     for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
         # a target of 0 counts nothing, even where the logarithm is infinite
         chosen += targets[c] * (logits[c] - largest) if targets[c] != real(0) else real(0)
     chosen = block_sum(chosen)
-    total = _sum_of(targets, first, classes)
+    targets_total = block_sum(_sum_of(targets, first, classes))
     if cuda.threadIdx.x == 0:
-        values[row] = log_total * total - chosen
+        values[row] = math.log(total) * targets_total - chosen
 
 
 def softmax_cross_entropy_forward(logits, targets, values, probabilities):
@@ -114,7 +127,7 @@ def softmax_cross_entropy_forward(logits, targets, values, probabilities):
 def _softmax_cross_entropy_backward(probabilities, targets, dvalues, dlogits, accumulate, classes):
     row = cuda.blockIdx.x
     first = row * classes
-    total = _sum_of(targets, first, classes)
+    total = block_sum(_sum_of(targets, first, classes))
     for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
         gradient = dvalues[row] * (probabilities[c] * total - targets[c])
         dlogits[c] = dlogits[c] + gradient if accumulate else gradient
@@ -129,7 +142,7 @@ def softmax_cross_entropy_backward(probabilities, targets, dvalues, dlogits, acc
 @kernel
 def _sparse_cross_entropy_forward(probabilities, labels, values, classes):
     row = cuda.blockIdx.x
-    total = _sum_of(probabilities, row * classes, classes)
+    total = block_sum(_sum_of(probabilities, row * classes, classes))
     if cuda.threadIdx.x == 0:
         label = labels[row]
         chosen = probabilities[row * classes + label] if 0 <= label < classes else real(np.nan)
@@ -145,7 +158,7 @@ def sparse_cross_entropy_forward(probabilities, labels, values):
 def _sparse_cross_entropy_backward(probabilities, labels, dvalues, dprobabilities, accumulate, classes):
     row = cuda.blockIdx.x
     first, label = row * classes, labels[row]
-    total = _sum_of(probabilities, first, classes)
+    total = block_sum(_sum_of(probabilities, first, classes))
     q = probabilities[first + label] / total if 0 <= label < classes else real(np.nan)
     scale = dvalues[row] * is_inside(q) / total
     for c in range(cuda.threadIdx.x, classes, cuda.blockDim.x):
@@ -164,7 +177,7 @@ def sparse_cross_entropy_backward(probabilities, labels, dvalues, dprobabilities
 def _cross_entropy_forward(probabilities, targets, values, classes):
     row = cuda.blockIdx.x
     first = row * classes
-    s = _sum_of(probabilities, first, classes)
+    s = block_sum(_sum_of(probabilities, first, classes))
     total = real(0)
     for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
         total -= targets[c] * math.log(clip_probability(probabilities[c] / s))
@@ -182,7 +195,7 @@ def cross_entropy_forward(probabilities, targets, values):
 def _cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accumulate, classes):
     row = cuda.blockIdx.x
     first = row * classes
-    s = _sum_of(probabilities, first, classes)
+    s = block_sum(_sum_of(probabilities, first, classes))
     total = real(0)
     for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
         total += targets[c] * is_inside(probabilities[c] / s)

@@ -10,9 +10,11 @@ from ..scalar import real
 from ..scalar.philox import (
     box_muller,
     random_block,
-    truncated_normal as truncated_normal_of,
     unit_float32,
     unit_float64,
+)
+from ..scalar.philox import (
+    truncated_normal as truncated_normal_of,
 )
 from ._api import ceil_div, cuda, function, kernel, launch, over, workspace
 
