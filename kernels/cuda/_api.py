@@ -296,7 +296,7 @@ def _numba_type(kind):
     module = numba_cuda()
     if isinstance(kind, str):
         return module.types.boolean if kind == "bool" else module.types.int64
-    if isinstance(kind[0], str) and isinstance(kind[1], int):
+    if len(kind) == 2 and isinstance(kind[1], int):
         return module.types.Array(getattr(module.types, "boolean" if kind[0] == "bool" else kind[0]), kind[1], "C")
     parts = [_numba_type(part) for part in kind]
     return module.types.UniTuple(parts[0], len(parts))
