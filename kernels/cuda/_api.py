@@ -172,6 +172,11 @@ def workspace(elements: int, dtype):
     return _in_force().workspace(elements, np.dtype(dtype), _force.stream)
 
 
+def is_aligned(array) -> bool:
+    """Whether the memory of an array of float32 starts at a multiple of 16 bytes, so that quads of it are vectors."""
+    return array.dtype == np.float32 and _in_force().address(array) % 16 == 0
+
+
 def over(elements: int, threads: int = THREADS) -> tuple[int, int]:
     """Grid and block of a kernel whose threads step through ``elements`` by ``cuda.gridsize(1)``."""
     return min(ceil_div(elements, threads), _MOST_BLOCKS), min(threads, whole_warps(elements))
@@ -340,6 +345,10 @@ class Device:
         """An array of ``shape`` over the memory of a flat uint8 ``array``, from byte ``offset``."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return array[offset : offset + size].view(dtype).reshape(shape)
+
+    def address(self, array) -> int:
+        """Where the memory of an array starts, in bytes."""
+        return array.__cuda_array_interface__["data"][0]
 
     def to_device(self, array, stream=None):
         """A copy of a NumPy array."""
