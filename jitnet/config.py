@@ -18,6 +18,12 @@ _CONV_ALGORITHMS = ("auto", "direct", "winograd")
 _conv_algorithm = "auto"
 _device: str | None = None  # of all threads; None: what the environment says
 _devices = threading.local()  # of calls with a device of their own
+_choices = object()  # another one after each choice of an algorithm or a device
+
+
+def choices() -> object:
+    """What stays the same object while nobody chooses another algorithm or device for all threads."""
+    return _choices
 
 
 def device() -> str:
@@ -40,8 +46,8 @@ def set_device(name: str) -> None:
     """
     from .targets.cuda import devices
 
-    global _device
-    _device = devices.opened(name)
+    global _choices, _device
+    _device, _choices = devices.opened(name), object()
 
 
 @contextlib.contextmanager
@@ -115,7 +121,7 @@ def set_conv_algorithm(algorithm: str) -> None:
     batches: predictions for single small images (8x8, say) are faster with "direct".  "auto" and "winograd" also use it
     along the rows of other convolutions with five columns of taps (forward, float32), at no cost in precision.
     """
-    global _conv_algorithm
+    global _choices, _conv_algorithm
     if algorithm not in _CONV_ALGORITHMS:
         raise invalid('set_conv_algorithm expects "auto", "direct" or "winograd".', algorithm=algorithm)
-    _conv_algorithm = algorithm
+    _conv_algorithm, _choices = algorithm, object()

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import _interrupts, schedules
 from .builder import Builder, Computation
-from .config import conv_algorithm
+from .config import choices, conv_algorithm
 from .core.locks import building
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
@@ -211,7 +211,7 @@ class QuickPrediction:
     def __init__(self, step: Step, batch: int, call):
         (value,) = step.inputs.values()
         self._shape, self._dtype = (batch, *value.shape[1:]), np.dtype(value.dtype)
-        self._algorithm = conv_algorithm()
+        self._choices = choices()
         self.call = call
 
     @classmethod
@@ -235,5 +235,5 @@ class QuickPrediction:
             and x.shape == self._shape
             and x.dtype == self._dtype
             and x.flags.carray
-            and conv_algorithm() == self._algorithm
+            and choices() is self._choices
         )

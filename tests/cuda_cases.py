@@ -3,6 +3,7 @@
 import importlib
 import inspect
 
+import cuda_instructions  # noqa: F401  emulated where kernels call them
 import numpy as np
 from cuda_emulator import Emulator
 

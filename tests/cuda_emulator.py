@@ -155,9 +155,9 @@ def _position(index, shape, what):
 
 
 class _Elements:
-    """An array as kernels see it."""
+    """An array as kernels see it; offset: of its first byte, from where memory is aligned."""
 
-    what = "an array"
+    what, offset = "an array", 0
 
     def __init__(self, values, shape):
         self.flat, self.shape, self.dtype = values.reshape(-1), shape, values.dtype
@@ -174,18 +174,19 @@ class _Elements:
     def __getitem__(self, index):
         position = self.positions.get(index)
         if position is None:
-            position = self._found(index)
+            position = self.position(index)
         self._read(position)
         return self.flat[position]
 
     def __setitem__(self, index, value):
         position = self.positions.get(index)
         if position is None:
-            position = self._found(index)
+            position = self.position(index)
         self._write(position)
         self.flat[position] = value
 
-    def _found(self, index):
+    def position(self, index) -> int:
+        """The number of an element; bounds are checked."""
         position = self.positions[index] = _position(index, self.shape, self.what)
         return position
 
@@ -460,6 +461,9 @@ class Emulator:
 
     def view(self, array: Array, offset: int, shape, dtype) -> Array:
         return Array(array.memory, array.offset + offset, shape, dtype)
+
+    def address(self, array: Array) -> int:
+        return array.offset
 
     def to_device(self, array, stream=None) -> Array:
         array = np.asarray(array)

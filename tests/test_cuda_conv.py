@@ -18,6 +18,10 @@ DEPTHWISE = [
     "multiplier_stride_dilation", "empty_batch",
 ]  # fmt: skip
 CASES = {name: ("conv", "conv2d", test_kernels_conv.CASES[name], np.float32) for name in NAMES}
+# channels and filters in fours, which are loaded at once
+WHOLE = test_kernels_conv.Case((2, 7, 6, 8), (3, 2, 4, 24), (2, 1), padding=(1, 1, 1, 0), dilation=(1, 2), groups=2)
+CASES["whole"] = "conv", "conv2d", WHOLE, np.float32
+CASES["whole_float64"] = "conv", "conv2d", WHOLE, np.float64
 CASES["float64"] = *CASES["asymmetric"][:3], np.float64
 for name in DEPTHWISE:
     CASES[f"depthwise-{name}"] = "depthwise", "depthwise_conv2d", test_kernels_depthwise.CASES[name], np.float32

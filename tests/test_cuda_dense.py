@@ -16,6 +16,7 @@ SIZES = {
     "parts": (3, 130, 5),
     "narrow": (130, 9, 21),
     "medium": (67, 17, 66),
+    "whole": (9, 20, 36),
 }
 CASES = {name: (size, np.float32) for name, size in SIZES.items()} | {"float64": (SIZES["odd"], np.float64)}
 

@@ -14,7 +14,6 @@ from ..core.program import Call, Program
 from ..core.storage import Layout
 from ..core.values import Changes
 
-
 _data = threading.local()
 
 

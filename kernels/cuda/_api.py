@@ -176,6 +176,11 @@ def workspace(elements: int, dtype):
     return _in_force().workspace(elements, np.dtype(dtype), _force.stream)
 
 
+def is_aligned(array) -> bool:
+    """Whether the memory of an array of float32 starts at a multiple of 16 bytes, so that quads of it are vectors."""
+    return array.dtype == np.float32 and _in_force().address(array) % 16 == 0
+
+
 def over(elements: int, threads: int = THREADS) -> tuple[int, int]:
     """Grid and block of a kernel whose threads step through ``elements`` by ``cuda.gridsize(1)``."""
     return min(ceil_div(elements, threads), _MOST_BLOCKS), min(threads, whole_warps(elements))
@@ -326,24 +331,56 @@ class Device:
     """A CUDA device: memory and launches.  Arrays are numba.cuda's, C-contiguous."""
 
     def __init__(self, number: int = 0):
-        self._cuda = numba_cuda()
-        if not self._cuda.is_available():
-            raise CudaError(f"There is no CUDA device, or no driver that works. Received: device number {number}")
+        self._cuda = module = numba_cuda()
+        if not module.is_available():
+            problem = " ".join(str(module.cuda_error() or "no device was found").split())
+            raise CudaError(
+                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than the CUDA of numba-cuda: "
+                f"jitnet[cuda12] takes older drivers than jitnet[cuda13]. Received: {problem}"
+            )
+        if number >= len(module.gpus):
+            raise CudaError(f"There are {len(module.gpus)} CUDA devices, counted from 0. Received: cuda:{number}")
         self.number = number
         self._spaces = {}  # {stream: bytes for workspaces}
 
     def _current(self):
         return self._cuda.gpus[self.number]
 
+    @property
+    def description(self) -> str:
+        """The device in words."""
+        with self._current() as device:
+            name = device.name.decode() if isinstance(device.name, bytes) else device.name
+            free, total = self._cuda.current_context().get_memory_info()
+        major, minor = device.compute_capability
+        memory = f"{free >> 20:,} of {total >> 20:,} MiB free"
+        return f"cuda:{self.number}, {name}, compute capability {major}.{minor}, {memory}"
+
     def empty(self, shape, dtype):
-        """An uninitialised array."""
+        """An uninitialised array.
+
+        Raises:
+            CudaError: there is too little memory.
+        """
         with self._current():
-            return self._cuda.device_array(shape, dtype)
+            try:
+                return self._cuda.device_array(shape, dtype)
+            except self._cuda.cudadrv.driver.CudaAPIError as error:
+                free, total = self._cuda.current_context().get_memory_info()
+                wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+                raise CudaError(
+                    f"The device has too little memory: {wanted >> 20:,} MiB more are needed, and {free >> 20:,} of "
+                    f"{total >> 20:,} MiB are free. Take smaller batches, or a smaller model. Received: {error}"
+                ) from error
 
     def view(self, array, offset: int, shape, dtype):
         """An array of ``shape`` over the memory of a flat uint8 ``array``, from byte ``offset``."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return array[offset : offset + size].view(dtype).reshape(shape)
+
+    def address(self, array) -> int:
+        """Where the memory of an array starts, in bytes."""
+        return array.__cuda_array_interface__["data"][0]
 
     def to_device(self, array, stream=None):
         """A copy of a NumPy array."""

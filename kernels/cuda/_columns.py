@@ -5,21 +5,17 @@ order that the shape alone decides.
 """
 
 from ..scalar import real
-from ._api import THREADS, WARP, ceil_div, cuda, function, kernel, launch, workspace
+from ._api import THREADS, WARP, ceil_div, cuda, function, kernel, launch, power_of_two, workspace
+from ._blocks import column_sum
 
 _SHARE = 8  # rows of a thread at least, where a sum is split among blocks
 _MOST_BLOCKS = 528  # that a sum is split among: four for each processor of a large GPU
 
 
-def _power_of_two(number: int) -> int:
-    """The smallest one that is not below ``number``."""
-    return 1 << max(0, number - 1).bit_length()
-
-
 def column_block(rows: int, columns: int) -> tuple[int, int]:
     """Columns and rows that a block takes at a time: powers of two."""
-    width = min(WARP, _power_of_two(columns))
-    return width, min(THREADS // width, _power_of_two(rows))
+    width = min(WARP, power_of_two(columns))
+    return width, min(THREADS // width, power_of_two(rows))
 
 
 def over_columns(rows: int, columns: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -41,33 +37,17 @@ def row_step():
     return cuda.gridDim.y * cuda.blockDim.y
 
 
-@function
-def sum_of_rows(values):
-    """Adds up what each thread of a block has put at [threadIdx.y * blockDim.x + threadIdx.x], into threadIdx.y = 0."""
-    width = cuda.blockDim.x
-    at = cuda.threadIdx.y * width + cuda.threadIdx.x
-    half = cuda.blockDim.y // 2
-    while half > 0:
-        cuda.syncthreads()
-        if cuda.threadIdx.y < half:
-            values[at] += values[at + half * width]
-        half //= 2
-
-
 @kernel
 def _column_sums(x, sums, rows, columns, accumulate):
     """Row blockIdx.y of ``sums`` is the sum of this block's rows of x."""
-    values = cuda.shared.array(THREADS, real)
     column, first = cuda.grid(2)
     total = real(0)
     if column < columns:
         for row in range(first, rows, row_step()):
             total += x[row * columns + column]
-    values[cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x] = total
-    sum_of_rows(values)
+    total = column_sum(total)
     if column < columns and cuda.threadIdx.y == 0:
         at = cuda.blockIdx.y * columns + column
-        total = values[cuda.threadIdx.x]
         sums[at] = sums[at] + total if accumulate else total
 
 

@@ -1,14 +1,19 @@
 """Matrices as products read them, four neighbours at a time: plain ones, and those that a convolution means.
 
 A product c = a b sums over its depth k.  To it, both operands are functions of (fixed, k), where ``fixed`` is a row of
-a or a column of b.  An operand is a pair of device functions:
+a or a column of b.  They read quads: (fixed, k .. k + 3) of an operand ``along_depth``, else (fixed .. fixed + 3, k),
+whichever lie side by side in memory.  An operand is two pairs of device functions.  For quads of any elements:
 
     locate(shape, group, fixed, end)     -> a place, three integers: what of ``fixed`` needs no working out in each step
-    load(array, shape, place, k, depth)  -> four elements: (fixed, k .. k + 3) if ``along_depth``, else
-                                            (fixed .. fixed + 3, k), whichever lie side by side in memory
+    load(array, shape, place, k, depth)  -> the four elements; zero beyond ``end``, ``depth`` or the image
 
-Zero stands for what lies beyond ``end``, ``depth`` or the image.  ``shape`` is a tuple of integers that each operand
-names for itself.
+and, where all sizes are multiples of four, for quads that are whole, neighbours in memory and inside or outside:
+
+    locate_quad(shape, group, fixed, end)    -> a place
+    find_quad(shape, place, k, depth)        -> the number of the first element in the array, or -1 outside
+
+A ``Matrix`` is an operand with its shape, a tuple of integers, made by the functions of this file of arrays' shapes and
+a geometry: stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w.
 """
 
 from collections.abc import Callable
@@ -21,10 +26,41 @@ from ._api import function
 class Operand(NamedTuple):
     locate: Callable
     load: Callable
+    locate_quad: Callable
+    find_quad: Callable
     along_depth: bool
 
 
-# A matrix whose rows lie along the depth: element (fixed, k) is array[fixed * stride + k].  shape: (stride,)
+class Matrix(NamedTuple):
+    """whole: whether its quads are, in an array whose memory is aligned to 16 bytes."""
+
+    operand: Operand
+    shape: tuple
+    whole: bool
+
+
+def _fours(*sizes: int) -> bool:
+    return all(size % 4 == 0 for size in sizes)
+
+
+# ---- division by what the host knows: a multiplication (Granlund and Montgomery, 1994, theorem 4.2)
+
+LARGEST = 2**31  # numbers to be divided are below
+
+
+def _divisor(number: int) -> tuple[int, int]:
+    """What ``_quotient`` needs to divide by ``number``."""
+    number = max(1, number)
+    shift = 31 + (number - 1).bit_length()
+    return -(-(1 << shift) // number), shift
+
+
+@function
+def _quotient(number, factor, shift):
+    return (number * factor) >> shift
+
+
+# ---- a matrix whose rows lie along the depth: element (fixed, k) is array[fixed * stride + k]
 
 
 @function
@@ -34,22 +70,29 @@ def _locate_row(shape, group, fixed, end):
 
 @function
 def _load_row(array, shape, place, k, depth):
-    zero = real(0)
     count = min(place[1], depth - k)
     first = place[0] + k
     return (
-        array[first] if count > 0 else zero,
-        array[first + 1] if count > 1 else zero,
-        array[first + 2] if count > 2 else zero,
-        array[first + 3] if count > 3 else zero,
+        array[first] if count > 0 else real(0),
+        array[first + 1] if count > 1 else real(0),
+        array[first + 2] if count > 2 else real(0),
+        array[first + 3] if count > 3 else real(0),
     )
 
 
-ROWS = Operand(_locate_row, _load_row, True)
+@function
+def _find_row(shape, place, k, depth):
+    return place[0] + k if place[1] > 0 and k < depth else -1
 
 
-# A matrix whose rows lie across it: element (fixed, k) is array[k * stride + group * width + fixed], of which only
-# ``width`` columns belong to a group.  shape: (stride, width)
+ROWS = Operand(_locate_row, _load_row, _locate_row, _find_row, True)
+
+
+def rows(stride: int) -> Matrix:
+    return Matrix(ROWS, (stride, 1), _fours(stride))
+
+
+# ---- a matrix whose rows lie across it: element (fixed, k) is array[k * stride + group * width + fixed]
 
 
 @function
@@ -59,169 +102,236 @@ def _locate_column(shape, group, fixed, end):
 
 @function
 def _load_column(array, shape, place, k, depth):
-    zero = real(0)
     count = place[1] if k < depth else 0
     first = place[0] + k * shape[0]
     return (
-        array[first] if count > 0 else zero,
-        array[first + 1] if count > 1 else zero,
-        array[first + 2] if count > 2 else zero,
-        array[first + 3] if count > 3 else zero,
+        array[first] if count > 0 else real(0),
+        array[first + 1] if count > 1 else real(0),
+        array[first + 2] if count > 2 else real(0),
+        array[first + 3] if count > 3 else real(0),
     )
 
 
-COLUMNS = Operand(_locate_column, _load_column, False)
+@function
+def _find_column(shape, place, k, depth):
+    return place[0] + k * shape[0] if place[1] > 0 and k < depth else -1
 
 
-# The windows of a convolution: row (n, p, q) holds x[n, p * stride_h - pad_top + r * dilation_h, ..., c] at (r, s, c).
-# shape: (height, width, channels, taps_h, taps_w, depth per group, out_height, out_width, then the geometry:
-# stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w)
+COLUMNS = Operand(_locate_column, _load_column, _locate_column, _find_column, False)
+
+
+def columns(stride: int, width: int) -> Matrix:
+    """``width`` of the ``stride`` columns belong to a group."""
+    return Matrix(COLUMNS, (stride, width), _fours(stride, width))
+
+
+# ---- the windows of a convolution: row (n, p, q) holds, at k = (r, s, c),
+# x[n, p * stride_h - pad_top + r * dilation_h, q * stride_w - pad_left + s * dilation_w, c]
+
+# shape: 0 height, width, channels, 3 taps_w, 4 channels of a group, 5 out_height, out_width, 7 stride_h, stride_w,
+# 9 pad_top, pad_left, 11 dilation_h, dilation_w, and the divisors of 13 the channels of a group, 15 taps_w,
+# 17 out_width, 19 out_height
 
 _OUTSIDE = -(1 << 40)  # a row of pixels that no tap brings back into the image
 
 
-@function
-def _top_left(shape, fixed):
-    """First element of the image of window ``fixed``, and where its first tap lies."""
-    height, width, channels, _, _, _, out_height, out_width, stride_h, stride_w, pad_top, pad_left, _, _ = shape
-    line = fixed // out_width
-    n = line // out_height
-    top = (line - n * out_height) * stride_h - pad_top
-    left = (fixed - line * out_width) * stride_w - pad_left
-    return n * height * width * channels, top, left
+def _window_shape(image, taps_w: int, depth: int, outputs, geometry):
+    _, out_height, out_width, _ = outputs.shape
+    sizes = *image.shape[1:], taps_w, depth, out_height, out_width
+    return *sizes, *geometry, *_divisor(depth), *_divisor(taps_w), *_divisor(out_width), *_divisor(out_height)
 
 
 @function
-def _locate_window(shape, group, fixed, end):
-    image, top, left = _top_left(shape, fixed)
-    return image + group * shape[5], top if fixed < end else _OUTSIDE, left
-
-
-@function
-def _pixel(array, shape, place, r, s, c):
-    """Element (r, s, c) of the window at ``place``."""
-    height, width, channels, _, _, _, _, _, _, _, _, _, dilation_h, dilation_w = shape
-    h = place[1] + r * dilation_h
-    w = place[2] + s * dilation_w
-    if h >= 0 and h < height and w >= 0 and w < width:
-        return array[place[0] + (h * width + w) * channels + c]
-    return real(0)
-
-
-@function
-def _split_tap(k, depth, taps_w):
+def _split_tap(shape, k):
     """(r, s, c) of position k = (r * taps_w + s) * depth + c."""
-    tap = k // depth
-    r = tap // taps_w
-    return r, tap - r * taps_w, k - tap * depth
+    tap = _quotient(k, shape[13], shape[14])
+    r = _quotient(tap, shape[15], shape[16])
+    return r, tap - r * shape[3], k - tap * shape[4]
 
 
 @function
-def _next_tap(r, s, c, depth, taps_w):
+def _next_tap(shape, r, s, c):
     """What follows (r, s, c)."""
-    if c + 1 < depth:
+    if c + 1 < shape[4]:
         return r, s, c + 1
-    if s + 1 < taps_w:
+    if s + 1 < shape[3]:
         return r, s + 1, 0
     return r + 1, 0, 0
 
 
 @function
+def _split_pixel(shape, pixel):
+    """(n, p, q) of position pixel = (n * out_height + p) * out_width + q."""
+    line = _quotient(pixel, shape[17], shape[18])
+    n = _quotient(line, shape[19], shape[20])
+    return n, line - n * shape[5], pixel - line * shape[6]
+
+
+@function
+def _top_left(shape, pixel):
+    """First element of the image of a window, and where its first tap lies."""
+    n, p, q = _split_pixel(shape, pixel)
+    return n * shape[0] * shape[1] * shape[2], p * shape[7] - shape[9], q * shape[8] - shape[10]
+
+
+@function
+def _find_pixel(shape, place, r, s, c):
+    """The number of element (r, s, c) of the window at ``place``, or -1."""
+    h = place[1] + r * shape[11]
+    w = place[2] + s * shape[12]
+    if h >= 0 and h < shape[0] and w >= 0 and w < shape[1]:
+        return place[0] + (h * shape[1] + w) * shape[2] + c
+    return -1
+
+
+@function
+def _pixel(array, shape, place, r, s, c):
+    at = _find_pixel(shape, place, r, s, c)
+    return array[at] if at >= 0 else real(0)
+
+
+@function
+def _locate_window(shape, group, fixed, end):
+    image, top, left = _top_left(shape, fixed)
+    return image + group * shape[4], top if fixed < end else _OUTSIDE, left
+
+
+@function
 def _load_window(array, shape, place, k, depth):
-    zero = real(0)
-    taps_w, channels = shape[4], shape[5]
-    r, s, c = _split_tap(k, channels, taps_w)
-    first = _pixel(array, shape, place, r, s, c) if k < depth else zero
-    r, s, c = _next_tap(r, s, c, channels, taps_w)
-    second = _pixel(array, shape, place, r, s, c) if k + 1 < depth else zero
-    r, s, c = _next_tap(r, s, c, channels, taps_w)
-    third = _pixel(array, shape, place, r, s, c) if k + 2 < depth else zero
-    r, s, c = _next_tap(r, s, c, channels, taps_w)
-    fourth = _pixel(array, shape, place, r, s, c) if k + 3 < depth else zero
+    r, s, c = _split_tap(shape, k)
+    first = _pixel(array, shape, place, r, s, c) if k < depth else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    second = _pixel(array, shape, place, r, s, c) if k + 1 < depth else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    third = _pixel(array, shape, place, r, s, c) if k + 2 < depth else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    fourth = _pixel(array, shape, place, r, s, c) if k + 3 < depth else real(0)
     return first, second, third, fourth
 
 
-WINDOWS = Operand(_locate_window, _load_window, True)
+@function
+def _find_window(shape, place, k, depth):
+    r, s, c = _split_tap(shape, k)
+    return _find_pixel(shape, place, r, s, c) if k < depth else -1
 
 
-# The same windows the other way round: row (r, s, c) holds, at k = (n, p, q), what tap (r, s) sees of channel c there.
+WINDOWS = Operand(_locate_window, _load_window, _locate_window, _find_window, True)
+
+
+def windows(x, kernel, y, geometry) -> Matrix:
+    """x: (N, H, W, C), kernel: (R, S, C / groups, K), y: (N, P, Q, K)"""
+    return Matrix(WINDOWS, _window_shape(x, kernel.shape[1], kernel.shape[2], y, geometry), _fours(kernel.shape[2]))
+
+
+# ---- the same windows the other way round: row (r, s, c) holds, at k = (n, p, q), what tap (r, s) sees of channel c
 
 
 @function
 def _locate_tap(shape, group, fixed, end):
-    return fixed, min(4, end - fixed), group * shape[5]
+    return fixed, min(4, end - fixed), group * shape[4]
 
 
 @function
 def _load_tap(array, shape, place, k, depth):
-    zero = real(0)
-    taps_w, channels = shape[4], shape[5]
     count = place[1] if k < depth else 0
     image, top, left = _top_left(shape, k)
     window = image + place[2], top, left
-    r, s, c = _split_tap(place[0], channels, taps_w)
-    first = _pixel(array, shape, window, r, s, c) if count > 0 else zero
-    r, s, c = _next_tap(r, s, c, channels, taps_w)
-    second = _pixel(array, shape, window, r, s, c) if count > 1 else zero
-    r, s, c = _next_tap(r, s, c, channels, taps_w)
-    third = _pixel(array, shape, window, r, s, c) if count > 2 else zero
-    r, s, c = _next_tap(r, s, c, channels, taps_w)
-    fourth = _pixel(array, shape, window, r, s, c) if count > 3 else zero
+    r, s, c = _split_tap(shape, place[0])
+    first = _pixel(array, shape, window, r, s, c) if count > 0 else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    second = _pixel(array, shape, window, r, s, c) if count > 1 else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    third = _pixel(array, shape, window, r, s, c) if count > 2 else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    fourth = _pixel(array, shape, window, r, s, c) if count > 3 else real(0)
     return first, second, third, fourth
 
 
-TAPS = Operand(_locate_tap, _load_tap, False)
+@function
+def _locate_tap_quad(shape, group, fixed, end):
+    r, s, c = _split_tap(shape, fixed)
+    return r * shape[11] if fixed < end else _OUTSIDE, s * shape[12], group * shape[4] + c
 
 
-# The outputs that a pixel reaches: row (n, h, w) holds dy[n, p, q, k] at (r, s, k), where tap (r, s) of window (p, q)
-# is that pixel.  shape: as for windows, but (out_height, out_width, filters, taps_h, taps_w, filters per group, height,
-# width, then the geometry)
+@function
+def _find_tap_quad(shape, place, k, depth):
+    image, top, left = _top_left(shape, k)
+    h = top + place[0]
+    w = left + place[1]
+    if k < depth and h >= 0 and h < shape[0] and w >= 0 and w < shape[1]:
+        return image + (h * shape[1] + w) * shape[2] + place[2]
+    return -1
+
+
+TAPS = Operand(_locate_tap, _load_tap, _locate_tap_quad, _find_tap_quad, False)
+
+
+def taps(x, kernel, y, geometry) -> Matrix:
+    """x: (N, H, W, C), kernel: (R, S, C / groups, K), y: (N, P, Q, K)"""
+    return windows(x, kernel, y, geometry)._replace(operand=TAPS)
+
+
+# ---- the outputs that a pixel reaches: row (n, h, w) holds dy[n, p, q, k] at (r, s, k), where tap (r, s) of window
+# (p, q) is that pixel.  The shape is as for windows, of dy for the image, with k for c and (h, w) for (p, q); then
+# the divisors of 21 stride_h, 23 stride_w.
 
 
 @function
 def _locate_pixel(shape, group, fixed, end):
-    out_height, out_width, filters, _, _, columns, height, width, _, _, pad_top, pad_left, _, _ = shape
-    line = fixed // width
-    n = line // height
-    bottom = line - n * height + pad_top
-    right = fixed - line * width + pad_left
-    return n * out_height * out_width * filters + group * columns, bottom if fixed < end else _OUTSIDE, right
+    n, h, w = _split_pixel(shape, fixed)
+    image = n * shape[0] * shape[1] * shape[2]
+    return image + group * shape[4], h + shape[9] if fixed < end else _OUTSIDE, w + shape[10]
+
+
+@function
+def _find_output(shape, place, r, s, k):
+    """The number of output k of the window whose tap (r, s) is the pixel at ``place``, or -1."""
+    down = place[1] - r * shape[11]
+    across = place[2] - s * shape[12]
+    if down >= 0 and across >= 0:
+        p = _quotient(down, shape[21], shape[22])
+        q = _quotient(across, shape[23], shape[24])
+        if p < shape[0] and q < shape[1] and p * shape[7] == down and q * shape[8] == across:
+            return place[0] + (p * shape[1] + q) * shape[2] + k
+    return -1
 
 
 @function
 def _output(array, shape, place, r, s, k):
-    """Output k of the window whose tap (r, s) is the pixel at ``place``, if there is one."""
-    out_height, out_width, filters, _, _, _, _, _, stride_h, stride_w, _, _, dilation_h, dilation_w = shape
-    down = place[1] - r * dilation_h
-    across = place[2] - s * dilation_w
-    if down >= 0 and across >= 0:
-        p = down // stride_h
-        q = across // stride_w
-        if p < out_height and q < out_width and p * stride_h == down and q * stride_w == across:
-            return array[place[0] + (p * out_width + q) * filters + k]
-    return real(0)
+    at = _find_output(shape, place, r, s, k)
+    return array[at] if at >= 0 else real(0)
 
 
 @function
 def _load_output(array, shape, place, k, depth):
-    zero = real(0)
-    taps_w, columns = shape[4], shape[5]
-    r, s, c = _split_tap(k, columns, taps_w)
-    first = _output(array, shape, place, r, s, c) if k < depth else zero
-    r, s, c = _next_tap(r, s, c, columns, taps_w)
-    second = _output(array, shape, place, r, s, c) if k + 1 < depth else zero
-    r, s, c = _next_tap(r, s, c, columns, taps_w)
-    third = _output(array, shape, place, r, s, c) if k + 2 < depth else zero
-    r, s, c = _next_tap(r, s, c, columns, taps_w)
-    fourth = _output(array, shape, place, r, s, c) if k + 3 < depth else zero
+    r, s, c = _split_tap(shape, k)
+    first = _output(array, shape, place, r, s, c) if k < depth else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    second = _output(array, shape, place, r, s, c) if k + 1 < depth else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    third = _output(array, shape, place, r, s, c) if k + 2 < depth else real(0)
+    r, s, c = _next_tap(shape, r, s, c)
+    fourth = _output(array, shape, place, r, s, c) if k + 3 < depth else real(0)
     return first, second, third, fourth
 
 
-OUTPUTS = Operand(_locate_pixel, _load_output, True)
+@function
+def _find_output_quad(shape, place, k, depth):
+    r, s, c = _split_tap(shape, k)
+    return _find_output(shape, place, r, s, c) if k < depth else -1
 
 
-# The filters of a channel: column c holds kernel[r, s, c, k] at (r, s, k).
-# shape: (filters, filters per group, channels per group)
+OUTPUTS = Operand(_locate_pixel, _load_output, _locate_pixel, _find_output_quad, True)
+
+
+def outputs(dy, kernel, dx, groups: int, geometry) -> Matrix:
+    """dy: (N, P, Q, K), kernel: (R, S, C / groups, K), dx: (N, H, W, C)"""
+    width = dy.shape[3] // groups
+    shape = *_window_shape(dy, kernel.shape[1], width, dx, geometry), *_divisor(geometry[0]), *_divisor(geometry[1])
+    return Matrix(OUTPUTS, shape, _fours(width))
+
+
+# ---- the filters of a channel: column c holds kernel[r, s, c, k] at (r, s, k)
 
 
 @function
@@ -231,25 +341,36 @@ def _locate_channel(shape, group, fixed, end):
 
 @function
 def _load_filter(array, shape, place, k, depth):
-    zero = real(0)
-    filters, columns, channels = shape
+    width = shape[1]
     count = min(place[1], depth - k)
-    tap = k // columns
-    column = k - tap * columns
-    tap_size = channels * filters
-    first = place[0] + tap * tap_size + column
-    skip = tap_size - columns  # from the last filter at one tap to the first at the next
-    second = first + 1 if column + 1 < columns else first + 1 + skip
-    column = column + 1 if column + 1 < columns else 0
-    third = second + 1 if column + 1 < columns else second + 1 + skip
-    column = column + 1 if column + 1 < columns else 0
-    fourth = third + 1 if column + 1 < columns else third + 1 + skip
+    tap = _quotient(k, shape[3], shape[4])
+    column = k - tap * width
+    jump = shape[2] - width + 1  # from the last filter at one tap to the first at the next
+    first = place[0] + tap * shape[2] + column
+    second = first + (1 if column + 1 < width else jump)
+    column = column + 1 if column + 1 < width else 0
+    third = second + (1 if column + 1 < width else jump)
+    column = column + 1 if column + 1 < width else 0
+    fourth = third + (1 if column + 1 < width else jump)
     return (
-        array[first] if count > 0 else zero,
-        array[second] if count > 1 else zero,
-        array[third] if count > 2 else zero,
-        array[fourth] if count > 3 else zero,
+        array[first] if count > 0 else real(0),
+        array[second] if count > 1 else real(0),
+        array[third] if count > 2 else real(0),
+        array[fourth] if count > 3 else real(0),
     )
 
 
-FILTERS = Operand(_locate_channel, _load_filter, True)
+@function
+def _find_filter(shape, place, k, depth):
+    tap = _quotient(k, shape[3], shape[4])
+    return place[0] + tap * (shape[2] - shape[1]) + k if place[1] > 0 and k < depth else -1
+
+
+FILTERS = Operand(_locate_channel, _load_filter, _locate_channel, _find_filter, True)
+
+
+def filters(kernel, groups: int) -> Matrix:
+    """kernel: (R, S, C / groups, K)"""
+    channels, stride = kernel.shape[2:]
+    width = stride // groups
+    return Matrix(FILTERS, (stride, width, channels * stride, *_divisor(width)), _fours(width))

@@ -10,9 +10,10 @@ from functools import cache
 from typing import NamedTuple
 
 from ..scalar import real
-from ._api import ceil_div, cuda, kernel, launch, workspace
+from ._api import ceil_div, cuda, function, is_aligned, kernel, launch, workspace
 from ._columns import sum_parts
-from ._operands import Operand
+from ._operands import LARGEST, Operand
+from .ptx import load_quad
 
 
 class Tile(NamedTuple):
@@ -44,11 +45,26 @@ def _tile_for(rows: int, columns: int, groups: int) -> Tile:
     return LARGE if blocks >= _ENOUGH_BLOCKS else MEDIUM
 
 
+def loader(operand: Operand, whole: bool):
+    """The functions that locate and load quads, all at once if they are whole."""
+    if not whole:
+        return operand.locate, operand.load
+    find = operand.find_quad
+
+    @function
+    def load(array, shape, place, k, depth):
+        at = find(shape, place, k, depth)
+        return load_quad(array, at) if at >= 0 else (real(0), real(0), real(0), real(0))
+
+    return operand.locate_quad, load
+
+
 @cache
-def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile):
+def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool):
     rows_tile, columns_tile, depth_tile, own_rows, own_columns = tile
-    locate_a, load_a, a_along_depth = a_operand
-    locate_b, load_b, b_along_depth = b_operand
+    locate_a, load_a = loader(a_operand, whole)
+    locate_b, load_b = loader(b_operand, whole)
+    a_along_depth, b_along_depth = a_operand.along_depth, b_operand.along_depth
     thread_columns = columns_tile // own_columns
     thread_rows = _THREADS // thread_columns
     assert thread_rows * own_rows == rows_tile
@@ -137,10 +153,14 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile):
     return product
 
 
-def product(a, b, c, a_operand, b_operand, a_shape, b_shape, rows, columns, depth, groups=1, accumulate=False):
-    """c = a b, or c += a b; ``groups`` products side by side.  c: rows of ``groups * columns``; all arrays are flat."""
+def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False):
+    """c = a b, or c += a b, of arrays read as matrices; ``groups`` products side by side, each ``columns`` wide."""
     if rows == 0 or columns == 0:
         return
+    if max(rows, depth) >= LARGEST:
+        raise ValueError(f"A product on CUDA has fewer than 2**31 rows and terms. Received: {rows} rows, {depth} terms")
+    a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    whole = a_matrix.whole and b_matrix.whole and all(map(is_aligned, (a, b)))
     tile = _tile_for(rows, columns, groups)
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, tile.depth)
@@ -148,15 +168,15 @@ def product(a, b, c, a_operand, b_operand, a_shape, b_shape, rows, columns, dept
     parts = max(1, min(_ENOUGH_BLOCKS // blocks, steps // _FEWEST_STEPS))
     part_steps = max(1, ceil_div(steps, parts))
     parts = max(1, ceil_div(steps, part_steps))
-    whole = parts == 1
+    single = parts == 1
     size = rows * columns * groups
-    target = c if whole else workspace(parts * size, c.dtype)
+    target = c if single else workspace(parts * size, c.dtype)
     launch(
-        _product_kernel(a_operand, b_operand, tile),
+        _product_kernel(a_matrix.operand, b_matrix.operand, tile, whole),
         (row_tiles, column_tiles, parts * groups),
         _THREADS,
-        a, b, target, a_shape, b_shape, rows, columns, depth, columns * groups, groups,
-        part_steps * tile.depth, size, whole and accumulate,
+        a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
+        part_steps * tile.depth, size, single and accumulate,
     )  # fmt: skip
-    if not whole:
+    if not single:
         sum_parts(target, c, parts, size, accumulate)

@@ -20,8 +20,7 @@ def _count(counter):
 def begin_step(table, orders, counter, numbers, order):
     """numbers, order = the rows ``counter[0]`` of ``table`` and ``orders``; and count.
 
-    table: int64 (steps * n,), numbers: int64 (n,); orders: int64 (steps * batch,), order: int64 (batch,); counter: int64
-    (1,).
+    All int64.  table: (steps * n,), numbers: (n,); orders: (steps * batch,), order: (batch,); counter: (1,).
     """
     launch(_begin_step, *over(max(numbers.size, order.size)), table, orders, counter, numbers, order)
     launch(_count, 1, 1, counter)

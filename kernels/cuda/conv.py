@@ -4,8 +4,10 @@
 the image is zero.
 """
 
+import math
+
 from . import dense, depthwise
-from ._operands import COLUMNS, FILTERS, OUTPUTS, TAPS, WINDOWS
+from ._operands import columns, filters, outputs, taps, windows
 from ._products import product
 
 
@@ -28,6 +30,10 @@ def _matrix(array):
     return array.reshape(-1, array.shape[-1])
 
 
+def _pixels(images) -> int:
+    return math.prod(images.shape[:3])
+
+
 def _by_channel(kernel, groups: int):
     """(R, S, 1, C * M) as (R, S, C, M)"""
     taps_h, taps_w, _, filters = kernel.shape
@@ -48,14 +54,10 @@ def conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left, dilation
     if _is_depthwise(kernel, groups):
         depthwise.depthwise_conv2d_forward(x, _by_channel(kernel, groups), y, *geometry)
         return
-    taps_h, taps_w, depth, filters = kernel.shape
-    samples, out_height, out_width, _ = y.shape
-    columns = filters // groups
-    product(
-        x.reshape(-1), kernel.reshape(-1), y.reshape(-1), WINDOWS, COLUMNS,
-        (*x.shape[1:], taps_h, taps_w, depth, out_height, out_width, *geometry), (filters, columns),
-        samples * out_height * out_width, columns, taps_h * taps_w * depth, groups,
-    )  # fmt: skip
+    taps_h, taps_w, depth, _ = kernel.shape
+    width = y.shape[3] // groups
+    matrices = windows(x, kernel, y, geometry), columns(y.shape[3], width)
+    product(x, kernel, y, *matrices, _pixels(y), width, taps_h * taps_w * depth, groups)
 
 
 def conv2d_backward_data(
@@ -69,14 +71,10 @@ def conv2d_backward_data(
     if _is_depthwise(kernel, groups):
         depthwise.depthwise_conv2d_backward_data(dy, _by_channel(kernel, groups), dx, *geometry, accumulate)
         return
-    taps_h, taps_w, depth, filters = kernel.shape
-    samples, height, width, _ = dx.shape
-    columns = filters // groups
-    product(
-        dy.reshape(-1), kernel.reshape(-1), dx.reshape(-1), OUTPUTS, FILTERS,
-        (*dy.shape[1:], taps_h, taps_w, columns, height, width, *geometry), (filters, columns, depth),
-        samples * height * width, depth, taps_h * taps_w * columns, groups, accumulate,
-    )  # fmt: skip
+    taps_h, taps_w, depth, _ = kernel.shape
+    matrices = outputs(dy, kernel, dx, groups, geometry), filters(kernel, groups)
+    taps_depth = taps_h * taps_w * dy.shape[3] // groups
+    product(dy, kernel, dx, *matrices, _pixels(dx), depth, taps_depth, groups, accumulate)
 
 
 def conv2d_backward_filter(
@@ -90,11 +88,7 @@ def conv2d_backward_filter(
     if _is_depthwise(dkernel, groups):
         depthwise.depthwise_conv2d_backward_filter(x, dy, _by_channel(dkernel, groups), *geometry, accumulate)
         return
-    taps_h, taps_w, depth, filters = dkernel.shape
-    samples, out_height, out_width, _ = dy.shape
-    columns = filters // groups
-    product(
-        x.reshape(-1), dy.reshape(-1), dkernel.reshape(-1), TAPS, COLUMNS,
-        (*x.shape[1:], taps_h, taps_w, depth, out_height, out_width, *geometry), (filters, columns),
-        taps_h * taps_w * depth, columns, samples * out_height * out_width, groups, accumulate,
-    )  # fmt: skip
+    taps_h, taps_w, depth, _ = dkernel.shape
+    width = dy.shape[3] // groups
+    matrices = taps(x, dkernel, dy, geometry), columns(dy.shape[3], width)
+    product(x, dy, dkernel, *matrices, taps_h * taps_w * depth, width, _pixels(dy), groups, accumulate)

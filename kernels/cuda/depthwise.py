@@ -4,8 +4,9 @@ Output channel c * M + m comes from channel c.  What lies outside of the image i
 """
 
 from ..scalar import real
-from ._api import THREADS, ceil_div, cuda, kernel, launch, over, workspace
-from ._columns import column_block, row_parts, sum_of_rows, sum_parts
+from ._api import ceil_div, cuda, kernel, launch, over, workspace
+from ._blocks import column_sum
+from ._columns import column_block, row_parts, sum_parts
 
 # shape: (height, width, channels, taps_h, taps_w, multiplier, out_height, out_width, then the geometry: stride_h,
 # stride_w, pad_top, pad_left, dilation_h, dilation_w)
@@ -74,7 +75,6 @@ def _backward_filter(x, dy, sums, column_blocks, pixels, shape, accumulate):
         height, width, channels, taps_h, taps_w, multiplier, out_height, out_width,
         stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w,
     ) = shape  # fmt: skip
-    values = cuda.shared.array(THREADS, real)
     filters = channels * multiplier
     tap = cuda.blockIdx.x // column_blocks
     k = (cuda.blockIdx.x - tap * column_blocks) * cuda.blockDim.x + cuda.threadIdx.x
@@ -92,11 +92,9 @@ def _backward_filter(x, dy, sums, column_blocks, pixels, shape, accumulate):
             w = (pixel - line * out_width) * stride_w + across
             if h >= 0 and h < height and w >= 0 and w < width:
                 total += x[((n * height + h) * width + w) * channels + c] * dy[pixel * filters + k]
-    values[cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x] = total
-    sum_of_rows(values)
+    total = column_sum(total)
     if k < filters and cuda.threadIdx.y == 0:
         at = (cuda.blockIdx.y * taps_h * taps_w + tap) * filters + k
-        total = values[cuda.threadIdx.x]
         sums[at] = sums[at] + total if accumulate else total
 
 

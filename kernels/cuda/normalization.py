@@ -9,7 +9,8 @@ import math
 
 from ..scalar import real
 from ._api import THREADS, ceil_div, cuda, function, kernel, launch, over, workspace
-from ._columns import column_block, over_columns, row_parts, row_step, sum_of_rows
+from ._blocks import column_sum
+from ._columns import column_block, over_columns, row_parts, row_step
 
 
 @function
@@ -118,6 +119,7 @@ def batch_norm_statistics(x, mean, m2):
 
 @kernel
 def _combine(means, m2s, counts, mean, variance, rstd, epsilon, chunks, channels):
+    smallest = real(epsilon[0])
     for c in range(cuda.grid(1), channels, cuda.gridsize(1)):
         total, middle, squares = 0, real(0), real(0)
         for g in range(chunks):
@@ -131,7 +133,7 @@ def _combine(means, m2s, counts, mean, variance, rstd, epsilon, chunks, channels
         spread = squares / real(max(1, total))
         mean[c] = middle
         variance[c] = spread
-        rstd[c] = real(1) / real(math.sqrt(spread + real(epsilon[0])))
+        rstd[c] = real(1) / real(math.sqrt(spread + smallest))
 
 
 def batch_norm_combine(means, m2s, counts, mean, variance, rstd, epsilon):
@@ -160,8 +162,9 @@ def batch_norm_update_moving(mean, variance, moving_mean, moving_variance, momen
 
 @kernel
 def _rstd(variance, rstd, epsilon):
+    smallest = real(epsilon[0])
     for c in range(cuda.grid(1), variance.size, cuda.gridsize(1)):
-        rstd[c] = real(1) / real(math.sqrt(variance[c] + real(epsilon[0])))
+        rstd[c] = real(1) / real(math.sqrt(variance[c] + smallest))
 
 
 def batch_norm_rstd(variance, rstd, epsilon):
@@ -241,16 +244,12 @@ def batch_norm_add_relu_apply(x, residual, mean, rstd, gamma, beta, y):
 @function
 def _add_pair(gamma_sum, beta_sum, dgamma, dbeta, beta_first, channels, accumulate):
     """The sums over a block's rows, into row blockIdx.y of dgamma and of dbeta, which starts at ``beta_first``."""
-    gamma_sums, beta_sums = cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real)
-    own = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
-    gamma_sums[own] = gamma_sum
-    beta_sums[own] = beta_sum
-    sum_of_rows(gamma_sums)
-    sum_of_rows(beta_sums)
+    gamma_sum = column_sum(gamma_sum)
+    cuda.syncthreads()  # the second sum takes the memory of the first
+    beta_sum = column_sum(beta_sum)
     channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if channel < channels and cuda.threadIdx.y == 0:
         at = cuda.blockIdx.y * channels + channel
-        gamma_sum, beta_sum = gamma_sums[own], beta_sums[own]
         dgamma[at] = dgamma[at] + gamma_sum if accumulate else gamma_sum
         dbeta[beta_first + at] = dbeta[beta_first + at] + beta_sum if accumulate else beta_sum
 

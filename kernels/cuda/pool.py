@@ -8,7 +8,8 @@ import numpy as np
 
 from ..scalar import real
 from ._api import THREADS, ceil_div, cuda, function, kernel, launch, over
-from ._columns import column_block, over_columns, row_step, sum_of_rows
+from ._blocks import column_sum
+from ._columns import column_block, over_columns, row_step
 
 # shape: (height, width, channels, out_height, out_width, then the geometry: window_h, window_w, stride_h, stride_w,
 # pad_top, pad_left)
@@ -151,17 +152,15 @@ def average_pool2d_backward(dy, dx, window_h, window_w, stride_h, stride_w, pad_
 
 @kernel
 def _global_average_forward(x, y, pixels, channels):
-    values = cuda.shared.array(THREADS, real)
     n = cuda.blockIdx.x
     c = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
     total = real(0)
     if c < channels:
         for pixel in range(cuda.threadIdx.y, pixels, cuda.blockDim.y):
             total += x[(n * pixels + pixel) * channels + c]
-    values[cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x] = total
-    sum_of_rows(values)
+    total = column_sum(total)
     if c < channels and cuda.threadIdx.y == 0:
-        y[n * channels + c] = values[cuda.threadIdx.x] * (real(1) / real(pixels))
+        y[n * channels + c] = total * (real(1) / real(pixels))
 
 
 @kernel

@@ -54,3 +54,11 @@ def install(name: str, made) -> None:
         _open.pop(name, None)
         if made is not None:
             _open[name] = made
+
+
+def description() -> str:
+    """The first device in words, or "no" and why it can't be used."""
+    try:
+        return backend("cuda:0").description
+    except RuntimeError as error:
+        return f"no: {error}"

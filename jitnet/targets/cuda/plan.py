@@ -13,7 +13,7 @@ from ..base import Signature
 
 # parameters that are fixed when a step is recorded; every other number is read from the device's memory
 _FIXED = {
-    "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "dilation_h", "dilation_w", "first",
+    "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "count", "dilation_h", "dilation_w", "first",
     "groups", "index", "inner", "k", "offset", "pad_left", "pad_top", "row", "rows", "shape", "strides", "stream",
     "stride_h", "stride_w", "top", "left", "window_h", "window_w", "x_width", "y_width",
 }  # fmt: skip
@@ -98,8 +98,10 @@ class Layouts:
     def _is_the_sum(self, call: Call) -> bool:
         """Whether partial sums may lie where their sum goes: a batch is one chunk."""
         out = call.outputs[0]
-        writers = [c for c in self.program.calls if call["partials"].root in c.writes]
-        return not out.accumulate and out.buffer.kind == "gradient" and len(writers) == 1 and call["partials"].step is None
+        partials = call["partials"]
+        writers = [c for c in self.program.calls if partials.root in c.writes]
+        alone = len(writers) == 1 and partials.step is None
+        return alone and out.buffer.kind == "gradient" and not out.accumulate
 
     def placement(self, batch: int) -> Placement:
         """Temporaries of a batch in one arena, which share memory where they do not live at once."""
