@@ -26,7 +26,10 @@ def train(options) -> int:
 
     import jitnet
 
-    jitnet.set_device(config["device"])
+    try:
+        jitnet.set_device(config["device"])
+    except RuntimeError as error:  # there is no such GPU
+        raise ValueError(str(error)) from error
     _use_threads(config)
     jitnet.utils.set_random_seed(config["seed"])
     training, validation, test = _recipes.load_data(config)

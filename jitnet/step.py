@@ -140,7 +140,7 @@ class Step:
                 else:
                     self._run_one_by_one(run, batch, count, arrays)
         finally:
-            for changes in self._changed:
+            for changes in (*self._changed, *slot_changes.values()):
                 changes.note()
 
     def _states_of_optimizers(self) -> tuple[dict, dict]:
