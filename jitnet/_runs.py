@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from jitnet import __version__, _recipes
-from jitnet.core.errors import invalid
 from jitnet.kernels.literals import name as checked_name
 
 CONFIG, HISTORY, WEIGHTS = "config.toml", "history.csv", "model.safetensors"
