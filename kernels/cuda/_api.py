@@ -347,7 +347,7 @@ class Device:
         if not module.is_available():
             problem = " ".join(str(module.cuda_error() or "no device was found").split())
             raise CudaError(
-                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than the CUDA of numba-cuda: "
+                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than numba-cuda's CUDA: "
                 f"jitnet[cuda12] takes older drivers than jitnet[cuda13]. Received: {problem}"
             )
         if number >= len(module.gpus):

@@ -1,6 +1,7 @@
 """A program for batches of one size: where its buffers lie on the device, and what is launched over them."""
 
 import importlib
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from ...core.program import Block, Buffer, Call, Loop, Out, Program, Scalar
 from ...core.storage import Layout, aligned
 from ...core.values import ITEMSIZE
 from ..base import Signature
+from ..parameters import Flat
 
 # parameters that are fixed when a step is recorded; every other number is read from the device's memory
 _FIXED = {
@@ -76,6 +78,7 @@ class Layouts:
     def __init__(self, program: Program, layout: Layout):
         self.program, self.layout = program, layout
         self.same: dict[Buffer, Buffer] = {}  # {partial sums of the only chunk: their sum}
+        self._flat = Flat(layout, program)
         self.blocks = [self._launched(block) for block in program.blocks]
         self.numbers = Numbers()
         for _, calls in self.blocks:
@@ -93,7 +96,13 @@ class Layouts:
                 self.same[call["partials"].root] = call["out"]
             elif call.opcode != "training.count_step":  # which the host does
                 calls.append(call)
-        return block, calls
+        # an update is one launch for all neighbouring variables
+        parts = itertools.groupby(calls, key=lambda call: call.phase == "update" and self._flat.takes(call))
+        joined = (self._joined(list(together)) if flat else together for flat, together in parts)
+        return block, list(itertools.chain.from_iterable(joined))
+
+    def _joined(self, calls: list[Call]) -> list[Call]:
+        return [call for _, together in self._flat.parts(calls) for call in together]
 
     def _is_the_sum(self, call: Call) -> bool:
         """Whether partial sums may lie where their sum goes: a batch is one chunk."""
@@ -177,6 +186,8 @@ class Memory:
         if root.kind in ("slot", "gradient"):
             flat = self._given[root.name if root.kind == "slot" else "gradients"]
             return self._view(flat, self._layouts.layout.offsets[root.source] * itemsize, size, root.dtype)
+        if root.kind == "flat":
+            return self._view(self._given[root.source.argument], root.source.start * itemsize, size, root.dtype)
         if root.kind == "constant":
             return self._view(self._given["constants"], self._signature.constants[root.source], size, root.dtype)
         return self._given[root.name]

@@ -245,7 +245,8 @@ class CudaRun(Run):
         written = {root for _, calls in runner.layouts.blocks for c in calls for root in c.writes}
         names = {runner.signature.storages[id(r.source.storage)] for r in written if r.kind == "variable"}
         names |= {r.name for r in written if r.kind == "slot"}
-        for name in names:
+        names |= {r.source.argument for r in written if r.kind == "flat"}
+        for name in names & self._mirrors.keys():
             self._mirrors[name].is_written()
         for name in runner.signature.iterations:
             self._arrays[name][0] += count
