@@ -204,3 +204,35 @@ def test_no_device(capsys):
     assert "CUDA needs" in capsys.readouterr().err
 
 
+
+
+# ---- precision
+
+
+def test_precision(monkeypatch):
+    x = draw(4, 5)
+    model, found = dense(), {}
+    exact = model.predict(x, verbose=0)
+    for precision in ("highest", "high", "medium"):
+        jitnet.set_float32_matmul_precision(precision)
+        assert jitnet.float32_matmul_precision() == precision
+        found[precision] = np.abs(model.predict(x, verbose=0, device="cuda") - exact).max()
+    jitnet.set_float32_matmul_precision("highest")
+    assert found["highest"] < 1e-6 < found["high"] < 1e-3 < found["medium"] < 3e-2
+    with pytest.raises(ValueError, match="Received: precision='low'"):
+        jitnet.set_float32_matmul_precision("low")
+
+
+def test_mixed_bfloat16():
+    """Weights stay float32, operands of products are bfloat16; a GPU needs no AMX for it."""
+    jitnet.set_device("cuda")
+    jitnet.set_dtype_policy("mixed_bfloat16")
+    mixed = dense()
+    jitnet.set_dtype_policy("float32")
+    x, y = draw(4, 5), np.arange(4) % 3
+    expected = dense().predict(x, verbose=0)
+    error = np.abs(mixed.predict(x, verbose=0) - expected).max()
+    assert 1e-4 < error < 3e-2
+    assert "bfloat16)" in mixed._step("predict").source
+    mixed.fit(x, y, batch_size=4, verbose=0)
+    assert {w.dtype for w in mixed.weights} == {"float32"}

@@ -170,10 +170,10 @@ class Memory:
         self._batch, self._arena, self._numbers, self._given = batch, arena, numbers, given
 
     def launch(self, call: Call) -> tuple:
-        """(function, arguments, named arguments) of a call."""
+        """(function, arguments, named arguments, whether its products may be of bfloat16) of a call."""
         given = {name: self._argument(call, name) for name in call.arguments}
         named = {name: given.pop(name) for name in EPILOGUES if call.epilogue and name in given}
-        return function_of(call), tuple(given.values()), named
+        return function_of(call), tuple(given.values()), named, call.attributes.get("bfloat16", False)
 
     def _argument(self, call: Call, name: str):
         argument = call.arguments[name]

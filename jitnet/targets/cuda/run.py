@@ -153,7 +153,7 @@ class Recorded:
         """Make anew what is made of weights.  values: a row of the table of numbers, as they are now."""
         backend, stream = self.runner.backend, self.runner._stream
         backend.copy(self.numbers, values, stream)
-        _launch_all(self._prepares)
+        self._launch_all(self._prepares)
 
     def begin(self, table: np.ndarray, orders: np.ndarray) -> None:
         """Let the next steps have these numbers and samples."""
@@ -181,12 +181,15 @@ class Recorded:
         begin_step(self.table, self.orders, self._counter, self.numbers, self.order)
         for holds, launches in zip(conditions, self._launches, strict=True):
             if holds:
-                _launch_all(launches)
+                self._launch_all(launches)
 
+    def _launch_all(self, launches: list[tuple]) -> None:
+        from ...kernels.cuda._api import using
 
-def _launch_all(launches: list[tuple]) -> None:
-    for function, arguments, named in launches:
-        function(*arguments, **named)
+        runner = self.runner
+        for function, arguments, named, bfloat16 in launches:
+            with using(runner.backend, runner._stream, "medium" if bfloat16 else runner.source.precision):
+                function(*arguments, **named)
 
 
 class CudaRun(Run):

@@ -19,14 +19,16 @@ from .run import CudaRunner
 class CUDA(Target):
     """Steps that are launched on a device; its name is such as "cuda:0".
 
+    precision: of products, see ``config.set_float32_matmul_precision``.
+
     Raises:
         kernels.cuda._api.CudaError: the device can't be used; the message says why.
     """
 
     name = "cuda"
 
-    def __init__(self, device: str):
-        self.device = device
+    def __init__(self, device: str, precision: str = "highest"):
+        self.device, self.precision = device, precision
         self.backend = backend(device)
 
     def fuses(self, call: Call, epilogue: str) -> bool:
@@ -47,7 +49,7 @@ class CUDA(Target):
         return Layouts(program, layout)
 
     def write(self, schedule: Layouts, signature: Signature) -> "Launches":
-        return Launches(schedule, signature, self.device)
+        return Launches(schedule, signature, self.device, self.precision)
 
     def load(self, source: "Launches", fixed: dict, changes: dict) -> CudaRunner:
         return CudaRunner(source, self.backend, fixed, changes)
@@ -65,14 +67,15 @@ def _chain(chain):
 class Launches(Source):
     """A step as the launches that are recorded, one below the other, for people to read."""
 
-    def __init__(self, layouts: Layouts, signature: Signature, device: str):
-        self.layouts, self.signature, self.device = layouts, signature, device
+    def __init__(self, layouts: Layouts, signature: Signature, device: str, precision: str):
+        self.layouts, self.signature, self.device, self.precision = layouts, signature, device, precision
         self.text = self._written()
         self.arguments = ["batch", *signature.data, *signature.storages.values(), *signature.slots, "seed", "t"]
 
     def _written(self) -> str:
         """The text; every call is checked to have its kernel."""
-        lines = [f'"""{self.signature.title}; {self.device}"""']
+        precision = "" if self.precision == "highest" else f", {self.precision} precision"
+        lines = [f'"""{self.signature.title}; {self.device}{precision}"""']
         if self.layouts.prepares:
             lines += ["", "# when weights have changed", *self._calls(self.layouts.prepares)]
         lines.append("")
@@ -92,6 +95,7 @@ class Launches(Source):
             layer = call.layer
             given = [f"{name}={_argument(value)}" for name, value in call.arguments.items()]
             given += [f"epilogue={call.epilogue!r}"] if call.epilogue else []
+            given += ["bfloat16"] if call.attributes.get("bfloat16") else []
             lines.append(f"{call.opcode}({', '.join(given)})")
         return lines
 
