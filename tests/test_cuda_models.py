@@ -1,14 +1,12 @@
 """Models on CUDA, emulated: whole training steps leave the weights that the CPU's leave."""
 
-import cuda_instructions  # noqa: F401 (the emulator knows them)
 import numpy as np
 import pytest
-from cuda_emulator import Emulator
+from cuda_cases import ON_DEVICE, emulator
 
 import jitnet
 from jitnet import layers
 from jitnet.cli import main
-from jitnet.kernels.cuda import _api
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
 from jitnet.targets.cuda import devices
@@ -17,10 +15,11 @@ from jitnet.targets.cuda.devices import checked_name
 
 @pytest.fixture(autouse=True)
 def emulated():
-    backend = Emulator()
+    backend = emulator(0)
     devices.install("cuda:0", backend)
     yield backend
     jitnet.set_device("cpu")
+    jitnet.set_float32_matmul_precision("highest")
     devices.install("cuda:0", None)
 
 
@@ -189,11 +188,8 @@ def test_names_of_devices(monkeypatch):
 
 def test_no_device(capsys):
     """On a machine without a GPU there is one message, at the place where the user asked for it."""
-    try:
-        if _api.numba_cuda().is_available():
-            pytest.skip("this machine has a GPU")
-    except _api.CudaError:
-        pass
+    if ON_DEVICE:
+        pytest.skip("this machine has a GPU")
     for ask in (lambda: jitnet.set_device("cuda:1"), lambda: dense().fit(draw(2, 5), [0, 1], device="cuda:1")):
         with pytest.raises(RuntimeError, match="CUDA needs"):
             ask()
