@@ -279,7 +279,7 @@ def bandwidth(bench: Bench) -> None:
         "relu": (lambda: elementwise.relu_forward(x, y), 2),
         "gelu": (lambda: elementwise.gelu_forward(x, y), 2),
         "adam": (lambda: optimizers.adam_update(x, y, z, w, *numbers, t), 7),
-        "softmax of rows of 1024": (lambda: softmax.softmax_forward(*matrix, columns, 1), 2),
+        "softmax of rows of 1024": (lambda: softmax.softmax_forward(matrix[0].reshape((rows, columns, 1)), matrix[1].reshape((rows, columns, 1)), columns, 1), 2),
         "batch normalisation, applied": (
             lambda: normalization.batch_norm_apply(matrix[0], *channels, matrix[1]), 2
         ),
