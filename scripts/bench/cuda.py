@@ -274,12 +274,13 @@ def bandwidth(bench: Bench) -> None:
     numbers = [device.to_device(np.array([value])) for value in (1e-3, 0.9, 0.999, 1e-7)]
     t = device.to_device(np.array([1], np.int64))
     matrix = x.reshape((rows, columns)), y.reshape((rows, columns))
+    lines = x.reshape((rows, columns, 1)), y.reshape((rows, columns, 1))
     cases = {  # name: (launches, arrays that pass)
         "copy": (lambda: shape.copy_forward(x, y), 2),
         "relu": (lambda: elementwise.relu_forward(x, y), 2),
         "gelu": (lambda: elementwise.gelu_forward(x, y), 2),
         "adam": (lambda: optimizers.adam_update(x, y, z, w, *numbers, t), 7),
-        "softmax of rows of 1024": (lambda: softmax.softmax_forward(matrix[0].reshape((rows, columns, 1)), matrix[1].reshape((rows, columns, 1)), columns, 1), 2),
+        "softmax of rows of 1024": (lambda: softmax.softmax_forward(*lines, columns, 1), 2),
         "batch normalisation, applied": (
             lambda: normalization.batch_norm_apply(matrix[0], *channels, matrix[1]), 2
         ),
