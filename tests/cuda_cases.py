@@ -40,7 +40,7 @@ def run_cpu(family: str, name: str, *arguments):
     return [copies[id(a)] for a in arguments if isinstance(a, np.ndarray)]
 
 
-def run_cuda(function, names, *arguments, backend, unwritten=()):
+def run_cuda(function, names, *arguments, backend, unwritten=(), precision="highest"):
     """The call of a CUDA function with the arguments of its CPU twin; the arrays afterwards.
 
     unwritten: names of arrays that the kernel writes without reading; they come without a defined content.
@@ -58,12 +58,12 @@ def run_cuda(function, names, *arguments, backend, unwritten=()):
             given.append(on_device[id(argument)])
         else:
             given.append(argument)
-    with _api.using(backend):
+    with _api.using(backend, precision=precision):
         function(*given)
     return [backend.to_host(on_device[id(a)]) for a in arguments if isinstance(a, np.ndarray)]
 
 
-def assert_twins(family: str, name: str, *arguments, rtol=2e-6, atol=1e-6, unwritten=(), backend=None) -> None:
+def assert_twins(family: str, name: str, *arguments, rtol=2e-6, atol=1e-6, unwritten=(), backend=None, **options) -> None:
     """The CUDA function leaves in its arguments what the CPU kernel leaves in its own, under every schedule.
 
     rtol and atol of 0: the same bits.  ``backend``: instead of emulators, for tests on a device.
@@ -73,7 +73,7 @@ def assert_twins(family: str, name: str, *arguments, rtol=2e-6, atol=1e-6, unwri
     arrays = [n for n, a in zip(names, arguments, strict=True) if isinstance(a, np.ndarray)]
     first = None
     for at, device in enumerate([backend] if backend else map(emulator, SEEDS)):
-        found = run_cuda(cuda_function(family, name), names, *arguments, backend=device, unwritten=unwritten)
+        found = run_cuda(cuda_function(family, name), names, *arguments, backend=device, unwritten=unwritten, **options)
         for array, ours, theirs in zip(arrays, found, expected, strict=True):
             message = f"{family}.{name}: {array}"
             if rtol == atol == 0 or ours.dtype.kind != "f":

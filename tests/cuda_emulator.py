@@ -450,6 +450,8 @@ class Emulator:
     launched: {(kernel, types of its arguments)}
     """
 
+    tensor_cores = True
+
     def __init__(self, seed: int = 0):
         self.random = random.Random(seed)
         self.launched = set()

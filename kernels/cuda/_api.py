@@ -139,18 +139,30 @@ def is_scalar_function(value) -> bool:
 # ---- launches, on the host
 
 
+PRECISIONS = ("highest", "high", "medium")
+
+
 @contextlib.contextmanager
-def using(backend, stream=None):
+def using(backend, stream=None, precision="highest"):
     """Within it, this thread's launches and workspaces are those of ``backend``, in order of ``stream``.
 
-    A backend has the methods of ``Device``.
+    A backend has the methods of ``Device``.  precision: of products of float32: "highest" multiplies float32, "high"
+    TF32 and "medium" bfloat16 on tensor cores, where the backend has them.
     """
-    before = getattr(_force, "backend", None), getattr(_force, "stream", None)
+    if precision not in PRECISIONS:
+        raise CudaError(f"precision must be one of {PRECISIONS}. Received: precision={precision!r}")
+    before = getattr(_force, "backend", None), getattr(_force, "stream", None), getattr(_force, "precision", None)
     _force.backend, _force.stream = backend, stream
+    _force.precision = precision if backend.tensor_cores else "highest"
     try:
         yield backend
     finally:
-        _force.backend, _force.stream = before
+        _force.backend, _force.stream, _force.precision = before
+
+
+def precision() -> str:
+    """That of products in force; see ``using``."""
+    return getattr(_force, "precision", None) or "highest"
 
 
 def _in_force():
@@ -341,6 +353,7 @@ class Device:
         if number >= len(module.gpus):
             raise CudaError(f"There are {len(module.gpus)} CUDA devices, counted from 0. Received: cuda:{number}")
         self.number = number
+        self.tensor_cores = self._current().compute_capability >= (8, 0)  # that know TF32 and bfloat16
         self._spaces = {}  # {stream: bytes for workspaces}
 
     def _current(self):

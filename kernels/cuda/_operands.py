@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from ..scalar import real
 from ._api import function
+from .ptx import load_quad
 
 
 class Operand(NamedTuple):
@@ -41,6 +42,20 @@ class Matrix(NamedTuple):
 
 def _fours(*sizes: int) -> bool:
     return all(size % 4 == 0 for size in sizes)
+
+
+def loader(operand: Operand, whole: bool):
+    """The functions that locate and load quads, all at once if they are whole."""
+    if not whole:
+        return operand.locate, operand.load
+    find = operand.find_quad
+
+    @function
+    def load(array, shape, place, k, depth):
+        at = find(shape, place, k, depth)
+        return load_quad(array, at) if at >= 0 else (real(0), real(0), real(0), real(0))
+
+    return operand.locate_quad, load
 
 
 # ---- division by what the host knows: a multiplication (Granlund and Montgomery, 1994, theorem 4.2)

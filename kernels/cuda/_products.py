@@ -9,11 +9,13 @@ parts in order.
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
 from ..scalar import real
-from ._api import ceil_div, cuda, function, is_aligned, kernel, launch, workspace
+from . import _api, _tensor_cores
+from ._api import ceil_div, cuda, is_aligned, launch, precision, workspace
 from ._columns import sum_parts
-from ._operands import LARGEST, Operand
-from .ptx import load_quad
+from ._operands import LARGEST, Operand, loader
 
 
 class Tile(NamedTuple):
@@ -24,59 +26,52 @@ class Tile(NamedTuple):
     depth: int
     own_rows: int
     own_columns: int
+    threads: int = 256
 
 
 LARGE = Tile(128, 128, 8, 8, 8)
 MEDIUM = Tile(64, 64, 16, 4, 4)
 NARROW = Tile(128, 32, 8, 4, 4)
 NARROWEST = Tile(128, 16, 8, 4, 2)
-_THREADS = 256
 _PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
 _ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bits on all
 _FEWEST_STEPS = 4  # of a part: a part of fewer costs more to sum than it gains
 
 
-def _tile_for(rows: int, columns: int, groups: int) -> Tile:
-    if columns <= NARROWEST.columns:
-        return NARROWEST
-    if columns <= NARROW.columns:
-        return NARROW
-    blocks = ceil_div(rows, LARGE.rows) * ceil_div(columns, LARGE.columns) * groups
-    return LARGE if blocks >= _ENOUGH_BLOCKS else MEDIUM
+# what multiplies at each precision, and the tiles from narrow to large
+_KIND = {"highest": "float", "high": "tf32", "medium": "bf16"}
+_TILES = NARROWEST, NARROW, MEDIUM, LARGE
+_TENSOR_CORE_TILES = _tensor_cores.NARROWEST, _tensor_cores.NARROW, _tensor_cores.MEDIUM, _tensor_cores.LARGE
 
 
-def loader(operand: Operand, whole: bool):
-    """The functions that locate and load quads, all at once if they are whole."""
-    if not whole:
-        return operand.locate, operand.load
-    find = operand.find_quad
-
-    @function
-    def load(array, shape, place, k, depth):
-        at = find(shape, place, k, depth)
-        return load_quad(array, at) if at >= 0 else (real(0), real(0), real(0), real(0))
-
-    return operand.locate_quad, load
+def _tile_for(rows: int, columns: int, groups: int, kind: str):
+    narrowest, narrow, medium, large = _TILES if kind == "float" else _TENSOR_CORE_TILES
+    if columns <= narrowest.columns:
+        return narrowest
+    if columns <= narrow.columns:
+        return narrow
+    blocks = ceil_div(rows, large.rows) * ceil_div(columns, large.columns) * groups
+    return large if blocks >= _ENOUGH_BLOCKS else medium
 
 
 @cache
 def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool):
-    rows_tile, columns_tile, depth_tile, own_rows, own_columns = tile
+    rows_tile, columns_tile, depth_tile, own_rows, own_columns, threads = tile
     locate_a, load_a = loader(a_operand, whole)
     locate_b, load_b = loader(b_operand, whole)
     a_along_depth, b_along_depth = a_operand.along_depth, b_operand.along_depth
     thread_columns = columns_tile // own_columns
-    thread_rows = _THREADS // thread_columns
+    thread_rows = threads // thread_columns
     assert thread_rows * own_rows == rows_tile
     # what a thread owns are runs of neighbours, so that it loads vectors from shared memory
     row_run, column_run = min(4, own_rows), min(4, own_columns)
     row_distance, column_distance = thread_rows * row_run, thread_columns * column_run
     depth_quads, row_quads, column_quads = depth_tile // 4, rows_tile // 4, columns_tile // 4
     b_quads = depth_tile * column_quads
-    assert depth_tile * row_quads == _THREADS >= b_quads
+    assert depth_tile * row_quads == threads >= b_quads
     a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
 
-    @kernel
+    @_api.kernel
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, accumulate):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
@@ -161,9 +156,11 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
         raise ValueError(f"A product on CUDA has fewer than 2**31 rows and terms. Received: {rows} rows, {depth} terms")
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
     whole = a_matrix.whole and b_matrix.whole and all(map(is_aligned, (a, b)))
-    tile = _tile_for(rows, columns, groups)
+    kind = _KIND[precision()] if c.dtype == np.float32 else "float"
+    tile = _tile_for(rows, columns, groups, kind)
+    depth_tile = tile.depth if kind == "float" else _tensor_cores.DEPTH[kind]
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
-    steps = ceil_div(depth, tile.depth)
+    steps = ceil_div(depth, depth_tile)
     blocks = row_tiles * column_tiles * groups
     parts = max(1, min(_ENOUGH_BLOCKS // blocks, steps // _FEWEST_STEPS))
     part_steps = max(1, ceil_div(steps, parts))
@@ -171,12 +168,15 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     single = parts == 1
     size = rows * columns * groups
     target = c if single else workspace(parts * size, c.dtype)
+    operands = a_matrix.operand, b_matrix.operand
+    if kind == "float":
+        kernel = _product_kernel(*operands, tile, whole)
+    else:
+        kernel = _tensor_cores.product_kernel(*operands, tile, kind, whole)
     launch(
-        _product_kernel(a_matrix.operand, b_matrix.operand, tile, whole),
-        (row_tiles, column_tiles, parts * groups),
-        _THREADS,
+        kernel, (row_tiles, column_tiles, parts * groups), tile.threads,
         a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
-        part_steps * tile.depth, size, single and accumulate,
+        part_steps * depth_tile, size, single and accumulate,
     )  # fmt: skip
     if not single:
         sum_parts(target, c, parts, size, accumulate)

@@ -43,7 +43,11 @@ def _multiply(name: str, instruction: str):
         word, number = ir.IntType(32), ir.FloatType()
 
         def typer(context, c, a, b):
-            tuples = (types.UniTuple(types.float32, 4), types.UniTuple(types.uint32, 4), types.UniTuple(types.uint32, 2))
+            tuples = (
+                types.UniTuple(types.float32, 4),
+                types.UniTuple(types.uint32, 4),
+                types.UniTuple(types.uint32, 2),
+            )
             if (c, a, b) != tuples:
                 return None
 

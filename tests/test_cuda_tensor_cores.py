@@ -1,0 +1,79 @@
+"""Products on tensor cores, emulated: exact for numbers of few digits, and rounded once for others."""
+
+import numpy as np
+import pytest
+from cuda_cases import assert_twins, cuda_function, emulator, run_cuda
+from test_kernels_conv import Case
+
+from jitnet.kernels.cuda import _products, _tensor_cores
+
+PRECISIONS = pytest.mark.parametrize("precision", ["high", "medium"])
+# (M, K, N): tiles with edges on all sides, a depth in parts, and quads that are whole
+SIZES = {"one": (1, 1, 1), "odd": (37, 21, 19), "parts": (3, 518, 5), "medium": (67, 35, 66), "whole": (68, 44, 36)}
+CONVOLUTIONS = {
+    "odd": Case((2, 5, 6, 6), (3, 2, 3, 10), (2, 1), padding=(1, 1, 1, 0), dilation=(1, 2), groups=2),
+    "whole": Case((2, 5, 6, 8), (2, 3, 4, 16), (1, 2), padding=(1, 0, 1, 1), groups=2),
+}
+EXACT = {"rtol": 0, "atol": 0}
+
+
+def integers(*shape, seed=0):
+    """Whose products and sums no rounding changes, neither of 8 digits nor of 24."""
+    return np.random.default_rng([seed, *shape]).integers(-9, 10, shape).astype(np.float32)
+
+
+def assert_products_are_twins(size, precision):
+    rows, depth, columns = size
+    x, kernel, dy = integers(rows, depth), integers(depth, columns), integers(rows, columns)
+    options = {"precision": precision, **EXACT}
+    assert_twins("dense", "dense_forward", x, kernel, np.zeros_like(dy), unwritten=("y",), **options)
+    assert_twins("dense", "dense_backward_data", dy, kernel, integers(rows, depth, seed=1), True, **options)
+    assert_twins("dense", "dense_backward_filter", x, dy, integers(depth, columns, seed=1), True, **options)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
+def test_products(size, precision):
+    assert_products_are_twins(size, precision)
+
+
+@PRECISIONS
+def test_products_in_large_tiles(precision, monkeypatch):
+    """What a matrix of so many tiles would be given, here of one and a bit."""
+    monkeypatch.setattr(_products, "_tile_for", lambda *_: _tensor_cores.LARGE)
+    assert_products_are_twins((132, 20, 68), precision)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS.keys())
+def test_convolutions(case, precision):
+    x, kernel, dy = integers(*case.x), integers(*case.kernel), integers(*case.y)
+    options = {"precision": precision, **EXACT}
+    assert_twins("conv", "conv2d_forward", x, kernel, np.zeros_like(dy), *case.geometry, unwritten=("y",), **options)
+    dx, dkernel = integers(*case.x, seed=1), integers(*case.kernel, seed=1)
+    assert_twins("conv", "conv2d_backward_data", dy, kernel, dx, *case.geometry, True, **options)
+    assert_twins("conv", "conv2d_backward_filter", x, dy, dkernel, *case.geometry, True, **options)
+
+
+def rounded(x, digits):
+    """To so many binary digits."""
+    mantissa, exponent = np.frexp(x.astype(np.float64))
+    return np.ldexp(np.round(mantissa * 2**digits) / 2**digits, exponent)
+
+
+@pytest.mark.parametrize("precision,digits", [("high", 11), ("medium", 8)])
+@pytest.mark.parametrize("depth", [8, 9], ids=["whole", "odd"])
+def test_operands_are_rounded_and_sums_are_not(precision, digits, depth):
+    generator = np.random.default_rng(0)
+    x, kernel = (generator.standard_normal(shape).astype(np.float32) for shape in ((5, depth), (depth, 12)))
+    y = np.zeros((5, 12), np.float32)
+    names = "x", "kernel", "y"
+    function = cuda_function("dense", "dense_forward")
+    found = run_cuda(function, names, x, kernel, y, backend=emulator(0), precision=precision)[2]
+    np.testing.assert_allclose(found, rounded(x, digits) @ rounded(kernel, digits), rtol=1e-6, atol=1e-6)
+    assert abs(found - x @ kernel).max() > 1e-5
+
+
+def test_float64_is_multiplied_in_float64():
+    x, kernel = np.full((2, 3), 1 / 3), np.full((3, 2), 1 / 7)
+    assert_twins("dense", "dense_forward", x, kernel, np.zeros((2, 2)), rtol=1e-15, atol=0, precision="medium")
