@@ -39,7 +39,7 @@ _NAMES = {
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
     "warmup": "_warmup", "value_and_grad": "gradients", "floatx": "config", "set_floatx": "config",
     "dtype_policy": "config", "set_dtype_policy": "config",
-    "conv_algorithm": "config", "set_conv_algorithm": "config",
+    "conv_algorithm": "config", "set_conv_algorithm": "config", "device": "config", "set_device": "config",
     "get_num_threads": "config", "set_num_threads": "config",
 }  # fmt: skip
 

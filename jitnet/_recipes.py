@@ -5,6 +5,7 @@ the resolved configuration alone.
 """
 
 import math
+import re
 import reprlib
 import sys
 import tomllib
@@ -129,7 +130,8 @@ def resolve(given: dict, settings: dict) -> dict:
         if key not in known:
             raise unknown_name("configuration key", key if len(key) < 100 else f"{key[:100]}...", known)
         known[key] = _checked(key, value, known[key])
-    _chosen("device", known, {}, None, _DEVICES)
+    if not re.fullmatch(r"cuda:\d{1,3}", known["device"]):  # among several
+        _chosen("device", known, {}, None, _DEVICES)
     _chosen("optimizer.schedule", known, {}, None, _SCHEDULES)
     return _nested(known)
 

@@ -11,12 +11,9 @@ import sys
 from pathlib import Path
 
 from jitnet import __version__, _recipes
-from jitnet.core.errors import invalid
 from jitnet.kernels.literals import name as checked_name
 
 CONFIG, HISTORY, WEIGHTS = "config.toml", "history.csv", "model.safetensors"
-
-_NO_CUDA = f"this version of jitnet ({__version__}) has no CUDA backend"
 
 
 # ---- jitnet train
@@ -25,11 +22,13 @@ _NO_CUDA = f"this version of jitnet ({__version__}) has no CUDA backend"
 def train(options) -> int:
     """Train, save the run, print the accuracy on the test set."""
     config = _requested_config(options)
-    if config["device"] == "cuda":
-        raise invalid(f"{_NO_CUDA}: use --device cpu.", device="cuda")
 
     import jitnet
 
+    try:
+        jitnet.set_device(config["device"])
+    except RuntimeError as error:  # there is no such GPU
+        raise ValueError(str(error)) from error
     _use_threads(config)
     jitnet.utils.set_random_seed(config["seed"])
     training, validation, test = _recipes.load_data(config)
@@ -319,6 +318,7 @@ def info(options) -> int:
     from jitnet._cache import cache_directory
     from jitnet.kernels.cpu.runtime import native, processor, threads
     from jitnet.kernels.cpu.runtime.vectors import bfloat16_target
+    from jitnet.targets.cuda import devices
 
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "safetensors"))
     vectors = [name for name in _VECTOR_FEATURES if processor.has(name)]
@@ -334,7 +334,7 @@ def info(options) -> int:
         "mixed_bfloat16": f"with {target.name}" if target else "no: neither AMX nor AVX512-BF16",
         "cache": str(cache_directory()),
         "data": os.environ.get("JITNET_DATA_DIR") or "JITNET_DATA_DIR is not set",
-        "CUDA": f"no: {_NO_CUDA}",
+        "CUDA": devices.description(),
     }
     for name, value in lines.items():
         print(f"{name + ':':<17}{value}")

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=float, help="the optimizer's step size")
     train.add_argument("--seed", type=int, help="the seed of all randomness: initial weights, order, dropout")
     train.add_argument("--threads", type=int, help="threads to use (default: all cores; results don't depend on it)")
-    train.add_argument("--device", help="cpu (the only one in this version)")
+    train.add_argument("--device", help="cpu, or cuda for an NVIDIA GPU (cuda:1 for the second)")
     train.add_argument("--out", metavar="DIR", help="new folder of the run (default: runs/DATASET-MODEL-seedSEED)")
     train.add_argument(
         "--set",

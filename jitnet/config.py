@@ -1,17 +1,66 @@
 """Global settings, under Keras's names where Keras has them."""
 
+import contextlib
+import os
+import threading
+
 from .core import policy as policies
 from .core.errors import invalid
 from .core.policy import MIXED, floatx, set_floatx
 from .kernels.cpu.runtime.threads import get_num_threads, set_num_threads
 
 __all__ = [
-    "conv_algorithm", "dtype_policy", "floatx", "get_num_threads", "set_conv_algorithm", "set_dtype_policy",
-    "set_floatx", "set_num_threads",
+    "conv_algorithm", "device", "dtype_policy", "floatx", "get_num_threads", "set_conv_algorithm", "set_device",
+    "set_dtype_policy", "set_floatx", "set_num_threads",
 ]  # fmt: skip
 
 _CONV_ALGORITHMS = ("auto", "direct", "winograd")
 _conv_algorithm = "auto"
+_device: str | None = None  # of all threads; None: what the environment says
+_devices = threading.local()  # of calls with a device of their own
+_choices = object()  # another one after each choice of an algorithm or a device
+
+
+def choices() -> object:
+    """What stays the same object while nobody chooses another algorithm or device for all threads."""
+    return _choices
+
+
+def device() -> str:
+    """Where models run: "cpu", or "cuda:0" for the first NVIDIA GPU; first what ``JITNET_DEVICE`` says, else "cpu"."""
+    from .targets.cuda.devices import checked_name
+
+    chosen = getattr(_devices, "chosen", None) or _device
+    return chosen or checked_name(os.environ.get("JITNET_DEVICE") or "cpu")
+
+
+def set_device(name: str) -> None:
+    """Let models run on the CPU ("cpu") or an NVIDIA GPU ("cuda", or among several "cuda:1") from now on.
+
+    The numbers are the same but for rounding: a model, its optimizer and a saved file know no device.  Operations of
+    ``jitnet.ops`` on arrays stay on the CPU.
+
+    Raises:
+        ValueError: another name.
+        RuntimeError: the GPU can't be used; the message says why, and what to install.
+    """
+    from .targets.cuda import devices
+
+    global _choices, _device
+    _device, _choices = devices.opened(name), object()
+
+
+@contextlib.contextmanager
+def using_device(name: str | None):
+    """Within it models run on another device in this thread; None: on the same."""
+    from .targets.cuda import devices
+
+    before = getattr(_devices, "chosen", None)
+    _devices.chosen = before if name is None else devices.opened(name)
+    try:
+        yield
+    finally:
+        _devices.chosen = before
 
 
 def dtype_policy() -> str:
@@ -72,7 +121,7 @@ def set_conv_algorithm(algorithm: str) -> None:
     batches: predictions for single small images (8x8, say) are faster with "direct".  "auto" and "winograd" also use it
     along the rows of other convolutions with five columns of taps (forward, float32), at no cost in precision.
     """
-    global _conv_algorithm
+    global _choices, _conv_algorithm
     if algorithm not in _CONV_ALGORITHMS:
         raise invalid('set_conv_algorithm expects "auto", "direct" or "winograd".', algorithm=algorithm)
-    _conv_algorithm = algorithm
+    _conv_algorithm, _choices = algorithm, object()

@@ -16,7 +16,7 @@ from .core import checks
 from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
 from .core.operations.effects import Update
 from .core.settings import Number, Setting
-from .core.values import Value
+from .core.values import Changes, Value
 
 # Keras's name of the module of schedules, importable although this is no package
 sys.modules[f"{__name__}.schedules"] = schedules
@@ -153,6 +153,7 @@ class Optimizer(Fixed, NamesArguments):
     def _forget_state(self):
         self._iterations = np.zeros(1, np.int64)
         self._slots: dict[str, np.ndarray] = {}
+        self._slot_changes: dict[str, Changes] = {}  # of each slot
         self._layout = None
         self._variables: list = []
         self._owned: set = set()  # all variables, frozen ones too, of the model that it trains
@@ -299,9 +300,14 @@ class Optimizer(Fixed, NamesArguments):
             self._owned.update(variables)
             earlier = self.state()
             self._slots = {name: zeros(layout.size, layout.dtype) for name in self.slot_names}
+            self._slot_changes = {name: Changes() for name in self.slot_names}
             self._layout, self._variables = layout, list(trainable)
             self.set_state(earlier)
         return {**self._slots, "iterations": self._iterations}
+
+    def changes_of(self, slot: str) -> Changes:
+        """Of the flat array of a slot."""
+        return self._slot_changes[slot]
 
     def check_owner(self, trainable) -> None:
         """Raise ValueError if it has trained a model that lacks some of these variables."""
@@ -320,7 +326,7 @@ class Optimizer(Fixed, NamesArguments):
 
     def __getstate__(self) -> dict:
         # a copy, also a pickled one, keeps its state for the variables that are copied with it
-        started = {"_slots": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
+        started = {"_slots": {}, "_slot_changes": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
         return {**vars(self), **started, "_iterations": self._iterations.copy()}
 
     def state(self) -> dict:
@@ -328,6 +334,7 @@ class Optimizer(Fixed, NamesArguments):
         found = {key: value.copy() for key, value in self._waiting.items()}
         if self._layout is not None:
             for name, flat in self._slots.items():
+                self._slot_changes[name].settle()
                 for variable in self._variables:
                     start = self._layout.offsets[variable]
                     found[name, variable] = flat[start : start + variable.size].reshape(variable.shape).copy()
@@ -341,6 +348,8 @@ class Optimizer(Fixed, NamesArguments):
         for (name, variable), value in state.items():
             if name in self._slots and variable in self._layout.offsets:
                 start = self._layout.offsets[variable]
+                self._slot_changes[name].settle()
+                self._slot_changes[name].note()
                 self._slots[name][start : start + variable.size] = np.asarray(value).reshape(-1)
                 self._waiting.pop((name, variable), None)
             elif name in self.slot_names:

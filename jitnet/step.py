@@ -4,12 +4,21 @@ import numpy as np
 
 from . import _interrupts, schedules
 from .builder import Builder, Computation
-from .config import conv_algorithm
+from .config import choices, conv_algorithm
 from .core.locks import building
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
 from .targets.base import Signature, Target
 from .targets.cpu.target import CPU
+
+
+def target_of(device: str, few: bool = False) -> Target:
+    """What makes steps for a device; few: for few images, which share out their rows."""
+    if device == "cpu":
+        return CPU(conv_algorithm(), few)
+    from .targets.cuda.target import CUDA
+
+    return CUDA(device)
 
 
 class Step:
@@ -19,17 +28,17 @@ class Step:
     fuse: rewrite the program for speed; regions: group calls into sections that share memory (True), give each call a
         section of its own (False), or write one function for all, in one chunk (None).  Default: True if fused.
     memory: "low": activations are computed again for the backward pass where that saves memory; the same bits.
-    few: for few images, which share out their rows; target: the machine; default: the CPU.
+    target: the machine; default: the CPU.
     """
 
     def __init__(
         self, title: str, computation: Computation, fuse: bool = True, regions: bool | None = None,
-        target: Target | None = None, memory: str = "normal", few: bool = False,
+        target: Target | None = None, memory: str = "normal",
     ):  # fmt: skip
         self.inputs = dict(computation.inputs)
         self.gathered = computation.gathered
         self.fuse = fuse
-        target = target or CPU(conv_algorithm(), few)
+        target = target or target_of("cpu")
         built = Builder(computation, fuse, target.reserved)
         self.random = built.random
         self.variables = built.variables
@@ -57,6 +66,7 @@ class Step:
         self.storages = dict(fixed)  # the flat arrays of variables, by their names in the source
         changes = {id(v.storage): v.changes for v in self.variables}
         written = {root.source for call in self.program.calls for root in call.writes if root.kind == "variable"}
+        self._changes = list(changes.values())
         self._changed = list({id(v.storage): v.changes for v in written}.values())  # by each run
         constants: dict = {}
         if built.constants:
@@ -117,26 +127,34 @@ class Step:
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         iteration: without an optimizer, the step at which schedules are read.
         """
-        arrays = {**self._states_of_optimizers(), **arrays}
+        slots, slot_changes = self._states_of_optimizers()
+        arrays = {**slots, **arrays}
+        if not self.runner.own_memory:
+            for changes in (*self._changes, *slot_changes.values()):
+                changes.settle()
         arrays["hyperparameters"] = self.hyperparameter_table(arrays["t"], count, iteration)
         try:
-            with self.runner.running(batch, compiled, arrays) as run:
-                if compiled and self.gathered:
+            with self.runner.running(batch, compiled, arrays, slot_changes) as run:
+                if (compiled or self.runner.always_many) and self.gathered:
                     run.many(count, steps_per_result or count)
                 else:
                     self._run_one_by_one(run, batch, count, arrays)
         finally:
-            for changes in self._changed:
+            for changes in (*self._changed, *slot_changes.values()):
                 changes.note()
 
-    def _states_of_optimizers(self) -> dict:
-        """Slots and counts of steps by their arguments' names; another step may have moved them."""
-        arrays = {}
+    def _states_of_optimizers(self) -> tuple[dict, dict]:
+        """Slots and counts of steps by their arguments' names, and the slots' changes.
+
+        Another step may have moved them.
+        """
+        arrays, changes = {}, {}
         for state in self.states:
             found = state.optimizer.state_arguments(self.layout, state.variables, self.variables, self.target.zeros)
             arrays[state.iterations] = found.pop("iterations")
             arrays |= {state.slots[slot]: array for slot, array in found.items()}
-        return arrays
+            changes |= {state.slots[slot]: state.optimizer.changes_of(slot) for slot in found}
+        return arrays, changes
 
     def _run_one_by_one(self, run, batch: int, count: int, arrays: dict) -> None:
         first = arrays["t"]
@@ -193,7 +211,7 @@ class QuickPrediction:
     def __init__(self, step: Step, batch: int, call):
         (value,) = step.inputs.values()
         self._shape, self._dtype = (batch, *value.shape[1:]), np.dtype(value.dtype)
-        self._algorithm = conv_algorithm()
+        self._choices = choices()
         self.call = call
 
     @classmethod
@@ -217,5 +235,5 @@ class QuickPrediction:
             and x.shape == self._shape
             and x.dtype == self._dtype
             and x.flags.carray
-            and conv_algorithm() == self._algorithm
+            and choices() is self._choices
         )

@@ -9,12 +9,14 @@ import numpy as np
 from . import _compilation, _interrupts, _seed, data, optimizers
 from ._exclusive import trained_here, trains
 from ._model_steps import ModelSteps, read_logs
+from ._placed import placed
 from ._profile import profile
 from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList
 from .core.errors import invalid
 from .core.locks import building
 from .step import QuickPrediction
+from .targets.base import data_unchanged
 
 SHUFFLE_STREAM = 2**32 - 1  # the random stream of the order of the samples
 AUTO_COMPILED_WORK = 1e8  # operations of a step, below which a fit with jit_compile="auto" runs in compiled mode
@@ -292,6 +294,7 @@ class Trainer(ModelSteps):
             return choice
         return step.program.any_size or step.work(batch_size) < AUTO_COMPILED_WORK
 
+    @placed
     @trains
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
@@ -377,7 +380,7 @@ class Trainer(ModelSteps):
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and validation is None
         self._said_not_finite = False
         logs: dict = {}
-        with _interrupts.held():
+        with _interrupts.held(), data_unchanged():
             hooks.on_train_begin()
             try:
                 following = initial_epoch
@@ -500,6 +503,7 @@ class Trainer(ModelSteps):
         hooks.on_test_end(logs)
         return logs
 
+    @placed
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None,
         return_dict=False,
@@ -517,6 +521,7 @@ class Trainer(ModelSteps):
         found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
         return _returned(found, return_dict)
 
+    @placed
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """The model's outputs for x (samples, ...): an array, or a list or dict for several outputs.
 
@@ -561,6 +566,7 @@ class Trainer(ModelSteps):
         self._quick = QuickPrediction.of(step, result)
         return result
 
+    @placed
     def train_on_batch(self, x, y, sample_weight=None, class_weight=None, return_dict=False):
         """One step on one batch; the batch's loss and metrics as ``evaluate`` returns them."""
         self._require_compiled("train_on_batch")
@@ -572,6 +578,7 @@ class Trainer(ModelSteps):
             self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
         return _returned(read_logs(step, results, samples), return_dict)
 
+    @placed
     def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
         return self.evaluate(x, y, data.samples_of(x), 0, sample_weight, return_dict=return_dict)

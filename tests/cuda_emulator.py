@@ -199,6 +199,9 @@ class _Global(_Elements):
         self.written, self.offset, self.itemsize = array.memory.written, array.offset, array.dtype.itemsize
         self.accesses = accesses.setdefault(id(array.memory), _Accesses())
 
+    def is_written(self, position):
+        return self.written[self.offset + position * self.itemsize]
+
     def _read(self, position):
         byte = self.offset + position * self.itemsize
         if not self.written[byte]:
@@ -219,8 +222,11 @@ class _Shared(_Elements):
         super().__init__(np.zeros(shape, dtype), np.empty(shape, np.bool_).shape)
         self.accesses = _Accesses()
 
+    def is_written(self, position):
+        return position in self.accesses.writes
+
     def _read(self, position):
-        if position not in self.accesses.writes:
+        if not self.is_written(position):
             raise EmulationError(f"{self.place(position)} is read, and was never written")
         self.accesses.read(position, self, position)
 
@@ -388,11 +394,19 @@ class _Atomic:
     """Of integers: floats would be summed in no fixed order."""
 
     def add(self, array, index, value):
+        return self._change(array, index, lambda before: before + value)
+
+    def exch(self, array, index, value):
+        return self._change(array, index, lambda before: value)
+
+    def _change(self, array, index, change):
         position = _position(index, array.shape, array.what)
         if array.dtype.kind == "f":
-            raise EmulationError("an atomic sum of floats has no fixed order")
+            raise EmulationError("atomic operations on floats have no fixed order")
+        if not array.is_written(position):
+            raise EmulationError(f"{array.place(position)} is changed, and was never written")
         before = array.flat[position]
-        array.flat[position] = before + value
+        array.flat[position] = change(before)
         return before
 
 
@@ -475,6 +489,12 @@ class Emulator:
 
     def synchronize(self, stream=None) -> None:
         """Everything is done at once."""
+
+    def new_stream(self):
+        """Work is done when it is asked for."""
+
+    def record(self, launches, stream):
+        return launches
 
     def workspace(self, elements: int, dtype, stream=None) -> Array:
         return self.empty((elements,), dtype)

@@ -14,7 +14,7 @@ from naive.differences import gradient
 
 from jitnet.kernels.cpu import elementwise
 from jitnet.kernels.cpu.runtime.jit import compile_uncached, scalar
-from jitnet.kernels.scalar import activations, arithmetic, optimizers, philox, real
+from jitnet.kernels.scalar import activations, arithmetic, losses, optimizers, philox, real
 from jitnet.kernels.scalar.broadcasting import canonical
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
@@ -206,7 +206,7 @@ def functions_of(module):
             yield node
 
 
-@pytest.mark.parametrize("module", [activations, arithmetic, optimizers, philox])
+@pytest.mark.parametrize("module", [activations, arithmetic, losses, optimizers, philox])
 def test_literals_say_their_type(module):
     # a bare 0.5 would make float32 a float64 wherever it is compiled; type(x)(0.5) compiles for the CPU alone
     for function in functions_of(module):

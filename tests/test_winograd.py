@@ -287,8 +287,8 @@ def test_the_algorithm_in_the_source():
     assert jitnet.conv_algorithm() == "winograd"
     source = model.step_source()
     for name in (
-        "conv2d_forward_winograd4x4_3x3_2_3_bias(", "conv2d_forward_winograd4x4_3x3_3_2_bias_relu(",
-        "conv2d_backward_data_winograd4x4_3x3_3_2(", "conv2d_backward_filter_winograd4x4_3x3_3_2(",
+        "conv2d_forward_winograd2x2_3x3_2_3_bias(", "conv2d_forward_winograd2x2_3x3_3_2_bias_relu(",
+        "conv2d_backward_data_winograd2x2_3x3_3_2(", "conv2d_backward_filter_winograd4x4_3x3_3_2(",
         "conv2d_forward_3x3_2_2_stride2x2_whole_rows_bias(",
     ):  # fmt: skip
         assert name in source

@@ -120,6 +120,7 @@ class Changes:
     """A number that is another one after each change of some variables: what is made of them knows by it.
 
     memory: the number, as compiled code reads it; number: the same for Python, which reads ``number[0]``.
+    elsewhere: what has newer values, to be fetched before they are read, such as a device that has trained them.
     """
 
     _numbers = itertools.count(1)  # taken by several threads at once, none twice
@@ -127,6 +128,13 @@ class Changes:
     def __init__(self):
         self.memory = np.zeros(1, np.int64)
         self.number = memoryview(self.memory)
+        self.elsewhere = None
+
+    def settle(self) -> None:
+        """Fetch what is newer elsewhere."""
+        newer = self.elsewhere
+        if newer is not None:
+            newer.fetch()
 
     def note(self) -> None:
         """Say that the variables have changed: after they have."""
@@ -163,12 +171,20 @@ class Variable(_Operators, Value):
 
     @property
     def value(self) -> np.ndarray:
-        """The current value, not a copy: what it shows changes with it.  Only ``assign`` writes there."""
+        """The current value, not a copy: what it shows changes with it.  Only ``assign`` writes there.
+
+        What a GPU has changed is fetched whenever ``value`` is read.
+        """
+        self._settle()
         return self._seen
 
     @value.setter
     def value(self, value) -> None:
         self.assign(value)
+
+    def _settle(self) -> None:
+        if self.changes is not None:
+            self.changes.settle()
 
     def _live_in(self, memory: np.ndarray) -> None:
         self._value = memory
@@ -184,7 +200,7 @@ class Variable(_Operators, Value):
 
     def numpy(self) -> np.ndarray:
         """A copy of the current value."""
-        return self._value.copy()
+        return self.value.copy()
 
     def assign(self, value) -> None:
         """Overwrite the value; the shape must match, the dtype becomes the variable's.
@@ -199,6 +215,7 @@ class Variable(_Operators, Value):
             raise TypeError(f"Variable {self.name!r} holds numbers. Received: dtype={value.dtype}")
         if value.shape != self.shape:
             raise ValueError(f"Variable {self.name!r} has shape {self.shape}. Received: shape={value.shape}")
+        self._settle()
         self._value[...] = value
         if self.changes is not None:
             self.changes.note()
@@ -215,7 +232,7 @@ class Variable(_Operators, Value):
         return f"<Variable {self.name}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self._value, dtype=dtype)
+        return np.array(self.value, dtype=dtype)
 
 
 def as_value(x, dtype=None) -> Value:

@@ -5,6 +5,7 @@ calls, ``write`` them as source, ``load`` that, and then run it as often as want
 """
 
 import contextlib
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,27 @@ import numpy as np
 from ..core.program import Call, Program
 from ..core.storage import Layout
 from ..core.values import Changes
+
+_data = threading.local()
+
+
+@contextlib.contextmanager
+def data_unchanged():
+    """Within it the arrays that this thread's steps are given as data keep their content.
+
+    A target with memory of its own needs to copy them but once.
+    """
+    before = unchanged_data()
+    _data.scope = {} if before is None else before
+    try:
+        yield
+    finally:
+        _data.scope = before
+
+
+def unchanged_data() -> dict | None:
+    """Where a target notes what it has copied, or None where data may change from run to run."""
+    return getattr(_data, "scope", None)
 
 
 @dataclass
@@ -56,24 +78,30 @@ class Runner:
 
     gradients: the flat gradients of the last run.
     has_run: whether it was loaded, in order to run.
+    always_many: whether steps run without Python in between, whoever asks.
+    own_memory: whether it writes variables in memory of its own, from where they are fetched when they are read.
     tell: while it is compiled, called with (how many kernels are made, how many there are to make).
     """
 
     gradients: np.ndarray
     has_run: bool
+    always_many = False
+    own_memory = False
     tell = None
 
     def work(self, batch: int) -> float:
         """Operations for a batch."""
         raise NotImplementedError
 
-    def running(self, batch: int, compiled: bool, arrays: dict) -> contextlib.AbstractContextManager["Run"]:
+    def running(
+        self, batch: int, compiled: bool, arrays: dict, changes: dict[str, Changes]
+    ) -> contextlib.AbstractContextManager["Run"]:
         """Within the block the step is bound to ``arrays``, by name, and to memory that no other thread uses.
 
         An exception of a kernel says which one it was.  compiled: whether ``many`` will be called.
+        changes: of the slots, by name.
         """
         raise NotImplementedError
-
 
     def suits_few(self, batch: int) -> bool:
         """Whether a step of the same computation that is made for few images were faster for this batch."""
@@ -85,7 +113,6 @@ class Runner:
         arrays: the other arguments of a run, by name.
         """
         return None
-
 
     def jitted(self, batch: int, given: dict[str, tuple[str, tuple]], written: list[str], values: dict):
         """``(function, state)`` for callers' own ``@njit`` functions: ``function(state, *arrays)`` runs a step.

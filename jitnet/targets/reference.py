@@ -103,7 +103,7 @@ class Interpreter(Runner):
         return sum(call.work * (batch if call.batched else 1) for call in self.source.program.calls)
 
     @contextlib.contextmanager
-    def running(self, batch: int, compiled: bool, arrays: dict):
+    def running(self, batch: int, compiled: bool, arrays: dict, changes: dict):
         self.has_run = True
         yield Interpretation(self, batch, dict(arrays))
 

@@ -6,28 +6,13 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 
 import numpy as np
 
-from ..scalar import activations
+from ..scalar import losses
 from .runtime import vector_math
 from .runtime.arrays import SCRATCH, scratch
 from .runtime.jit import kernel, kernel_attributes, scalar
 
-# Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
-EPSILON = 1e-7
-
-_SCALAR = vector_math.scalar_functions(activations)
-sigmoid, sign = _SCALAR["sigmoid"], _SCALAR["sign"]
-
-
-@scalar
-def _clip_probability(p):
-    low, high = type(p)(EPSILON), type(p)(1 - EPSILON)
-    return low if p < low else (high if p > high else p)
-
-
-@scalar
-def _is_inside(p):
-    """1 where clipping leaves p alone, so that its gradient passes, else 0."""
-    return type(p)(1) if p >= type(p)(EPSILON) and p <= type(p)(1 - EPSILON) else type(p)(0)
+_SCALAR = vector_math.scalar_functions(losses)
+_clip_probability, _is_inside = _SCALAR["clip_probability"], _SCALAR["is_inside"]
 
 
 @scalar
@@ -246,53 +231,12 @@ def cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accu
             dp[c] = dp[c] + gradient if accumulate else gradient
 
 
-@scalar
-def _binary_cross_entropy(p, t):
-    p = _clip_probability(p)
-    zero, one = type(p)(0), type(p)(1)
-    # choices keep the compiler from factoring out t, where a small loss would be a difference of large logarithms
-    positive = t * vector_math.log(p) if t != zero else zero
-    negative = (one - t) * vector_math.log(one - p) if t != one else zero
-    return -(positive + negative)
-
-
-@scalar
-def _binary_cross_entropy_gradient(p, t):
-    clipped = _clip_probability(p)
-    return _is_inside(p) * (clipped - t) / (clipped * (type(p)(1) - clipped))
-
-
-@scalar
-def _binary_cross_entropy_with_logits(x, t):
-    # t softplus(-x) + (1 - t) softplus(x): a sum of positive terms, nothing cancels
-    zero, one = type(x)(0), type(x)(1)
-    shared = vector_math.log1p(vector_math.exp(-abs(x)))
-    return shared + ((one - t) * x if x > zero else -t * x)
-
-
-@scalar
-def _binary_cross_entropy_with_logits_gradient(x, t):
-    return sigmoid(x) - t
-
-
-@scalar
-def _squared_error(prediction, target):
-    return (prediction - target) * (prediction - target)
-
-
-@scalar
-def _squared_error_gradient(prediction, target):
-    return type(prediction)(2) * (prediction - target)
-
-
-@scalar
-def _absolute_error(prediction, target):
-    return abs(prediction - target)
-
-
-@scalar
-def _absolute_error_gradient(prediction, target):
-    return sign(prediction - target)
+_binary_cross_entropy = _SCALAR["binary_cross_entropy"]
+_binary_cross_entropy_gradient = _SCALAR["binary_cross_entropy_derivative"]
+_binary_cross_entropy_with_logits = _SCALAR["binary_cross_entropy_with_logits"]
+_binary_cross_entropy_with_logits_gradient = _SCALAR["binary_cross_entropy_with_logits_derivative"]
+_squared_error, _squared_error_gradient = _SCALAR["mean_squared_error"], _SCALAR["mean_squared_error_derivative"]
+_absolute_error, _absolute_error_gradient = _SCALAR["mean_absolute_error"], _SCALAR["mean_absolute_error_derivative"]
 
 
 @scalar

@@ -43,6 +43,10 @@ class CudaError(RuntimeError):
     """CUDA can't be used here, or was used wrongly; the message says what to do."""
 
 
+class _OutsideError(CudaError, AttributeError):
+    """Python code reached for what exists in kernels alone."""
+
+
 # ---- what kernels are written with
 
 
@@ -50,7 +54,7 @@ class _Standin:
     """What bodies of kernels call ``cuda``; whoever compiles or emulates a body puts the real thing in its place."""
 
     def __getattr__(self, name):
-        raise CudaError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
+        raise _OutsideError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
 
 
 cuda = _Standin()
@@ -313,7 +317,7 @@ def _numba_type(kind):
     module = numba_cuda()
     if isinstance(kind, str):
         return module.types.boolean if kind == "bool" else module.types.int64
-    if len(kind) == 2 and isinstance(kind[1], int):
+    if isinstance(kind[-1], int):
         return module.types.Array(getattr(module.types, "boolean" if kind[0] == "bool" else kind[0]), kind[1], "C")
     parts = [_numba_type(part) for part in kind]
     return module.types.UniTuple(parts[0], len(parts))
@@ -321,9 +325,9 @@ def _numba_type(kind):
 
 def compile_ptx(kernel: Kernel, kinds: tuple, compute_capability: tuple[int, int]) -> str:
     """The PTX of a kernel for arguments of the types ``kinds`` (see ``types_of``), without a device or a driver."""
+    module = numba_cuda()
     import numba.cuda.dispatcher as dispatcher
 
-    module = numba_cuda()
     body = _numba_body(kernel.function, real_of(kinds))
     signature = module.types.void(*map(_numba_type, kinds))
     # device functions ask the current device for what they are compiled
@@ -339,9 +343,15 @@ class Device:
     """A CUDA device: memory and launches.  Arrays are numba.cuda's, C-contiguous."""
 
     def __init__(self, number: int = 0):
-        self._cuda = numba_cuda()
-        if not self._cuda.is_available():
-            raise CudaError(f"There is no CUDA device, or no driver that works. Received: device number {number}")
+        self._cuda = module = numba_cuda()
+        if not module.is_available():
+            problem = " ".join(str(module.cuda_error() or "no device was found").split())
+            raise CudaError(
+                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than the CUDA of numba-cuda: "
+                f"jitnet[cuda12] takes older drivers than jitnet[cuda13]. Received: {problem}"
+            )
+        if number >= len(module.gpus):
+            raise CudaError(f"There are {len(module.gpus)} CUDA devices, counted from 0. Received: cuda:{number}")
         self.number = number
         self.tensor_cores = self._current().compute_capability >= (8, 0)  # that know TF32 and bfloat16
         self._spaces = {}  # {stream: bytes for workspaces}
@@ -349,10 +359,32 @@ class Device:
     def _current(self):
         return self._cuda.gpus[self.number]
 
+    @property
+    def description(self) -> str:
+        """The device in words."""
+        with self._current() as device:
+            name = device.name.decode() if isinstance(device.name, bytes) else device.name
+            free, total = self._cuda.current_context().get_memory_info()
+        major, minor = device.compute_capability
+        memory = f"{free >> 20:,} of {total >> 20:,} MiB free"
+        return f"cuda:{self.number}, {name}, compute capability {major}.{minor}, {memory}"
+
     def empty(self, shape, dtype):
-        """An uninitialised array."""
+        """An uninitialised array.
+
+        Raises:
+            CudaError: there is too little memory.
+        """
         with self._current():
-            return self._cuda.device_array(shape, dtype)
+            try:
+                return self._cuda.device_array(shape, dtype)
+            except self._cuda.cudadrv.driver.CudaAPIError as error:
+                free, total = self._cuda.current_context().get_memory_info()
+                wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+                raise CudaError(
+                    f"The device has too little memory: {wanted >> 20:,} MiB more are needed, and {free >> 20:,} of "
+                    f"{total >> 20:,} MiB are free. Take smaller batches, or a smaller model. Received: {error}"
+                ) from error
 
     def view(self, array, offset: int, shape, dtype):
         """An array of ``shape`` over the memory of a flat uint8 ``array``, from byte ``offset``."""
@@ -399,7 +431,27 @@ class Device:
         return self.view(self._spaces[stream], 0, (elements,), dtype)
 
     def launch(self, kernel: Kernel, grid, block, arguments, stream=None) -> None:
-        """Run a kernel."""
+        """Run a kernel; while ``record`` prepares, only load it."""
         compiled = _compiled(kernel, real_of(types_of(arguments)))
         with self._current():
-            compiled[grid, block, stream or 0](*arguments)
+            if getattr(_force, "loads", False):
+                compiled.compile(tuple(map(compiled.typeof_pyval, arguments))).bind()
+            else:
+                compiled[grid, block, stream or 0](*arguments)
+
+    def new_stream(self):
+        """A stream of its own."""
+        with self._current():
+            return self._cuda.stream()
+
+    def record(self, launches: Callable, stream) -> Callable:
+        """A function that enqueues on the stream what ``launches()`` does, by one call of the driver."""
+        from ._graphs import Graph
+
+        _force.loads = True  # nothing may be loaded or allocated while a graph is recorded
+        try:
+            launches()
+        finally:
+            _force.loads = False
+        with self._current():
+            return Graph(stream, launches).replay

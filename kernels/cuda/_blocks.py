@@ -1,6 +1,9 @@
 """Reductions within a warp, within a block and over many blocks, always in the same order.
 
 ``warp_`` and ``block_`` give every thread the result; a block calls them as a whole, in one dimension of whole warps.
+
+Kernels call ``block_`` and ``column_`` themselves: numba-cuda links a function that has shared memory with each of its
+callers, and takes no program in which it is twice.
 """
 
 import numpy as np
@@ -77,23 +80,41 @@ def column_sum(value):
     return sums[place]
 
 
+@function
+def column_max(value):
+    """The largest of the values of threads with one threadIdx.x, NaN if there is one; as ``column_sum``."""
+    largest = cuda.shared.array(THREADS, real)
+    width, height = cuda.blockDim.x, cuda.blockDim.y
+    place = cuda.threadIdx.y * width + cuda.threadIdx.x
+    largest[place] = value
+    height >>= 1
+    while height > 0:
+        cuda.syncthreads()
+        if cuda.threadIdx.y < height:
+            largest[place] = _maximum(largest[place], largest[place + height * width])
+        height >>= 1
+    return largest[place]
+
+
 _BLOCKS_ENOUGH = 512  # to fill a device
 _TERMS_ENOUGH = 16  # of a thread
 
 
 class Columns:
-    """How blocks sum ``terms`` rows for each of so many ``columns``.
+    """How blocks reduce ``terms`` rows for each of so many ``columns``.
 
     neighbours: columns that lie side by side in memory.  Blocks are (width, height) with ``column_sum``; block y of the
-    ``grid`` sums a share of the terms, and where there are several, ``finish`` sums the shares.
+    ``grid`` takes a share of the terms, and where there are several, ``finish`` sums what is left of them.
     """
 
-    def __init__(self, columns: int, terms: int, neighbours: int):
+    def __init__(self, columns: int, terms: int, neighbours: int, most_shares: int = _BLOCKS_ENOUGH):
         self.columns = columns
         width = min(32, power_of_two(min(columns, neighbours)))
         height = min(THREADS // width, power_of_two(terms))
+        width = min(THREADS // height, power_of_two(columns))
         blocks = ceil_div(columns, width)
-        self.shares = max(1, min(ceil_div(terms, height * _TERMS_ENOUGH), _BLOCKS_ENOUGH // max(1, blocks)))
+        wanted = min(ceil_div(terms, height * _TERMS_ENOUGH), _BLOCKS_ENOUGH // max(1, blocks))
+        self.shares = max(1, min(wanted, most_shares))
         self.grid, self.block = (blocks, self.shares), (width, height)
 
     def target(self, out):

@@ -3,9 +3,9 @@
 Names and arguments are those of ``kernels/cpu/elementwise.py``, where they are explained.
 """
 
-from ..scalar import activations, arithmetic, real
-from ._api import cuda, function, kernel, launch, over, over_rows
-from ._blocks import Columns, column_sum
+from ..scalar import activations, arithmetic, real  # noqa: F401 (the templates name it)
+from ._api import cuda, function, kernel, launch, over, over_rows  # noqa: F401 (the templates name them)
+from ._blocks import Columns, column_sum  # noqa: F401 (the templates name it)
 
 _ACTIVATION = '''
 @kernel
@@ -141,14 +141,14 @@ def position(i, sizes, strides):
     return found + i % sizes[1] * strides[1] + i // sizes[1] * strides[0]
 
 
-def _over_rows(kernel, arrays, whole, shape, a_strides, b_strides, *flags) -> None:
+def _over_rows(launched, arrays, whole, shape, a_strides, b_strides, *flags) -> None:
     """Launch a kernel over the rows of ``whole``; where nothing is repeated, they are one."""
     if a_strides == b_strides:
         shape = (1, 1, whole.size)
         a_strides = b_strides = (whole.size, whole.size, whole.size, 1)
     rows = whole.size // max(1, shape[2])
     flat = (array.reshape(-1) for array in arrays)
-    launch(kernel, *over_rows(rows, shape[2]), *flat, rows, shape, a_strides, b_strides, *flags)
+    launch(launched, *over_rows(rows, shape[2]), *flat, rows, shape, a_strides, b_strides, *flags)
 
 
 def _sizes(whole, shape) -> tuple[int, ...]:
@@ -161,10 +161,10 @@ def _is_repeated(whole, shape, strides) -> bool:
     return any(size != 1 and stride == 0 for size, stride in zip(_sizes(whole, shape), strides, strict=True))
 
 
-def _sum_repeats(kernel, operands, dy, out, shape, strides, other_strides, accumulate) -> None:
+def _sum_repeats(launched, operands, dy, out, shape, strides, other_strides, accumulate) -> None:
     """Launch a kernel that sums for each element of an operand (``strides``) over where it is repeated."""
     sizes = _sizes(dy, shape)
-    d0, d1, d2, d3 = sizes
+    _, d1, d2, d3 = sizes
     dy_strides = (d1 * d2 * d3, d2 * d3, d3, 1)
     kept, dy_kept, other_kept, repeats = [], [], [], []
     for size, stride, dy_stride, other in zip(sizes, strides, dy_strides, other_strides, strict=True):
@@ -181,11 +181,8 @@ def _sum_repeats(kernel, operands, dy, out, shape, strides, other_strides, accum
     columns = Columns(out.size, inner[0], kept[3])
     sums = columns.target(out.reshape(-1))
     flat = (array.reshape(-1) for array in (*operands, dy))
-    alone = accumulate and columns.shares == 1
-    launch(
-        kernel, columns.grid, columns.block, *flat, sums, tuple(kept), tuple(dy_kept), tuple(other_kept), outer, inner,
-        alone,
-    )  # fmt: skip
+    where = tuple(kept), tuple(dy_kept), tuple(other_kept), outer, inner
+    launch(launched, columns.grid, columns.block, *flat, sums, *where, accumulate and columns.shares == 1)
     columns.finish(sums, out.reshape(-1), accumulate)
 
 

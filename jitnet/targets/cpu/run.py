@@ -179,7 +179,7 @@ class StepRunner(Runner):
         return [arrays[a] if a in arrays else bound[a] for a in self.source.arguments]
 
     @contextlib.contextmanager
-    def running(self, batch: int, compiled: bool, arrays: dict):
+    def running(self, batch: int, compiled: bool, arrays: dict, changes: dict):
         from ...kernels.cpu.runtime import workers
 
         threads = self.threads(batch, compiled)

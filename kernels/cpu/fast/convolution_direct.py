@@ -12,10 +12,12 @@ around the image is zero; outside the buffer counts as zero, too.  A buffer with
 place, otherwise each image is copied into ``workspace`` first.  A halo above or below is never needed.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from jitnet.kernels.cpu.fast.template import TemplateKernel, even, suffix
+from jitnet.kernels.cpu.fast import costs
+from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, even, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 _PIXELS_OF_ANY_WIDTH = 8  # with tiles of 8 and 7 pixels, most widths and all above 48 leave no single pixels
@@ -143,6 +145,31 @@ class ConvolutionKernel(TemplateKernel):
         )
         return groups_per_vector, lanes, -(-groups_per_vector * filters // lanes)
 
+    weights_cost = 0.0
+
+    def cost(self, images: int, height: int, width: int, first: bool = False) -> float:
+        """Of ``height`` x ``width`` pixels, as in ``costs``; first: the weights are read for the first time."""
+        (rows, columns), itemsize = self.kernel_shape[:2], ITEMSIZE[self.dtype]
+        groups, lanes, count = self._vectors()
+        vectors = self._channels[0] // groups * count  # of the weights of a tap
+        # what lies above and below the image is left out, beside it where a tile is a whole row
+        taps = _inside(height, rows) * (_inside(width, columns) if self._makes_rows(width) else width * columns)
+        nbytes = math.prod(self.kernel_shape) * itemsize
+        each = 0.0  # per vector of the weights and image
+        if self.kind == "backward_filter":
+            each = costs.READ_FAR * rows * columns
+        elif first or nbytes > costs.FAR_BYTES:
+            reads = costs.read_first(nbytes) if first else costs.READ_FAR
+            each = reads * min(2 * height - 1, rows) * min(2 * width - 1, columns)
+        return images * vectors * (taps * costs.width_of(lanes, itemsize) + each)
+
+    def parts(self, height: int, width: int) -> int:
+        """Into how many parts of some work one image falls."""
+        return height
+
+    def _makes_rows(self, width: int) -> bool:
+        return self.kind != "backward_filter" and self._convolution_tile()[3] >= width
+
     @property
     def template(self) -> str:
         """Which template has the kernel."""
@@ -263,6 +290,11 @@ class ConvolutionKernel(TemplateKernel):
         return best[1:]
 
 
+def _inside(size: int, taps: int) -> int:
+    """How many taps of all outputs along an axis lie inside an image that is padded to give as many outputs."""
+    return max(1, size * taps - taps * taps // 4)
+
+
 def supports(kind: str, stride, dilation) -> bool:
     """Whether a direct kernel exists: not for backward_data with both stride and dilation."""
     return kind != "backward_data" or tuple(stride) == (1, 1) or tuple(dilation) == (1, 1)
@@ -314,3 +346,13 @@ def conv2d_backward_filter_kernel(
     plan_target = target or vector_target()
     geometry = tuple(kernel_shape), tuple(stride), tuple(dilation), width
     return ConvolutionKernel("backward_filter", *geometry, dtype, "store", plan_target, groups=groups, shared=shared)
+
+
+def direct_kernel(kind: str, kernel_shape, width) -> ConvolutionKernel:
+    """The kernel of a pass with no stride, no dilation and no groups, in float32."""
+    makers = {
+        "forward": conv2d_forward_kernel,
+        "backward_data": conv2d_backward_data_kernel,
+        "backward_filter": conv2d_backward_filter_kernel,
+    }
+    return makers[kind](kernel_shape, width)

@@ -6,7 +6,8 @@ filters.
 
 from dataclasses import dataclass
 
-from jitnet.kernels.cpu.fast.template import TemplateKernel, suffix
+from jitnet.kernels.cpu.fast import costs
+from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
 PRODUCTS, TAPS = 6, 5  # of two outputs, and of a row
@@ -42,15 +43,17 @@ class RowConvolutionKernel(TemplateKernel):
 
     @property
     def pays(self) -> bool:
-        """Whether it takes clearly less time than a direct convolution, transforms included, by a simple count."""
+        """Whether this is possible and costs less than a direct convolution, by ``costs``."""
         rows, taps, channels, filters = self.kernel_shape
-        lanes = self.target.lanes(self.dtype, filters)
-        possible = taps == TAPS and channels <= self._input_lanes and self.width <= LARGEST_WIDTH
-        if not possible or filters < lanes or self.width == 0:
+        itemsize, lanes = ITEMSIZE[self.dtype], self.target.lanes(self.dtype, filters)
+        possible = taps == TAPS and channels <= self._input_lanes and 0 < self.width <= LARGEST_WIDTH
+        if not possible or filters < lanes:
             return False
-        vectors = -(-filters // lanes)
-        here = PRODUCTS * rows * channels * vectors + 12 * vectors + 20
-        return here < 0.8 * 2 * TAPS * rows * channels * vectors
+        vectors = -(-filters // lanes) * costs.width_of(lanes, itemsize)
+        transformed = vectors + costs.width_of(self._input_lanes, itemsize)
+        products = rows * channels * vectors  # for a tap, or one that is transformed
+        here = PRODUCTS * (costs.ROW_PRODUCT * products + costs.TRANSFORM_ROW * transformed)
+        return here < 2 * TAPS * products
 
     def workspace_elements(self, rows: int) -> int:
         """Elements of workspace for images of ``rows`` rows."""

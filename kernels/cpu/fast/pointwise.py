@@ -1,20 +1,11 @@
 """Chains of pointwise functions: one loop over the elements, in which values in between stay in registers."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from jitnet.kernels.cpu.runtime.generated import GeneratedKernel
 
-from ...scalar import activations, arithmetic
-
-_LONGEST_NAME = 60
-_FUNCTIONS = {
-    *activations.NAMES,
-    *arithmetic.NAMES,
-    *(f"{name}_derivative" for name in activations.NAMES),
-    *(f"{name}_derivative_{side}" for name in arithmetic.NAMES for side in "ab"),
-}
+from ...scalar import chains
 
 _SOURCE = '''"""{functions}: one loop, written by jitnet."""
 
@@ -49,20 +40,12 @@ class PointwiseKernel(GeneratedKernel):
     statements: tuple[str, ...]
 
     def __post_init__(self):
-        known = {*_FUNCTIONS, *self.arrays, *self.singles, *self.scalars, "i"}
-        unknown = set(self.functions).difference(_FUNCTIONS)
-        for statement in self.statements:
-            words = set(re.findall(r"\w+", statement)) - known
-            unknown |= {word for word in words if not re.fullmatch(r"v\d+", word)}
-            unknown |= set(re.sub(r"[\w \[\](),=*+]", "", statement))
-        if unknown:
-            raise ValueError(f"A chain consists of known functions of its arguments. Received: {sorted(unknown)}")
+        chains.check(self.functions, (*self.arrays, *self.singles, *self.scalars), self.statements)
 
     @property
     def name(self) -> str:
         """Name of the kernel, as the step's source shows it."""
-        name = f"pointwise_{'_'.join(dict.fromkeys(self.functions) or ['copy'])}"
-        return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}_and_so_on"
+        return chains.name_of(self.functions)
 
     @cached_property
     def source(self) -> str:

@@ -13,20 +13,19 @@ transformed, and a workspace whatever the halo.
 
 from dataclasses import dataclass
 
+from jitnet.kernels.cpu.fast import costs
+from jitnet.kernels.cpu.fast.convolution_direct import direct_kernel
 from jitnet.kernels.cpu.fast.template import ITEMSIZE, TemplateKernel, suffix
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-# How the sizes of blocks were found is not recorded; ``winograd_outputs`` says what was measured for the limits.
+# How the sizes of blocks were found is not recorded.
 _BLOCK_BYTES = 3 << 17  # of a block of transformed tiles: it shares the second-level cache with weights and images
 _MOST_TILES = 16
 _FILTER_BLOCK_BYTES = 9 << 16  # the same backward to the weights, whose sums are transformed once per block
 _MOST_FILTER_TILES = 32
 _PIECE = 64  # channels and filters of a piece of a gradient: a multiple of the filters of a product
-_FEWEST_CHANNELS = 16  # with 8 it ties with direct convolution
 # forward, the error of F(4x4, 3x3) changes which ReLUs let gradients pass: below, F(2x2, 3x3) is as fast in training
 _FEWEST_CHANNELS_INEXACT = 32
-_FEWEST_PIXELS = 16  # below, transforming the weights takes as long as what is saved on 16 images
-_PRODUCTS_PER_WEIGHT = 16  # that take as long as reading it: 4 bytes from behind the second-level cache
 _GAP = 16  # elements between positions, so that those of a tile do not compete for the same cache lines
 
 
@@ -37,6 +36,8 @@ class _Winograd(TemplateKernel):
     filters: int
     dtype: str
     target: VectorTarget
+
+    weights_cost = 0.0
 
     @property
     def positions(self) -> int:
@@ -66,6 +67,20 @@ class _Winograd(TemplateKernel):
     def _columns(self) -> int:
         """Filters of a product."""
         return self._vectors * self._lanes
+
+    def _number_of_tiles(self, images: int, height: int, width: int) -> int:
+        return images * -(-height // self.outputs) * -(-width // self.outputs)
+
+    @property
+    def _vector_counts(self) -> tuple[float, float]:
+        """Cost of an operation with all vectors of the channels, and of the filters of whole products."""
+        channel_lanes, itemsize = self.target.lanes(self.dtype, self.channels), ITEMSIZE[self.dtype]
+        channels = -(-self.channels // channel_lanes) * costs.width_of(channel_lanes, itemsize)
+        filters = -(-self.filters // self._columns) * self._vectors * costs.width_of(self._lanes, itemsize)
+        return channels, filters
+
+    def _transform_cost(self, tiles: int) -> float:
+        return costs.TRANSFORM[self.outputs] * self.positions * tiles * sum(self._vector_counts)
 
     @property
     def _common(self) -> dict:
@@ -141,6 +156,28 @@ class WinogradKernel(_Winograd):
         bytes_per_tile = self.positions * (self.channels + self._columns) * ITEMSIZE[self.dtype]
         return max(1, min(_BLOCK_BYTES // bytes_per_tile, _MOST_TILES) // self._rows) * self._rows
 
+    def cost(self, images: int, height: int, width: int, first: bool = False) -> float:
+        """Of ``height`` x ``width`` pixels, as in ``costs``; first: the weights are read for the first time."""
+        tiles = self._number_of_tiles(images, height, width)
+        whole, rest = divmod(tiles, self._tiles)
+        rows = whole * self._tiles + -(-rest // self._rows) * self._rows
+        nbytes = self.filters * self.bytes_per_filter
+        reads = costs.read_first(nbytes) if first else costs.READ * (whole + (rest > 0))
+        return self._transform_cost(tiles) + (rows + reads) * self._weight_vectors
+
+    @property
+    def weights_cost(self) -> float:
+        """Of transforming the weights."""
+        return costs.TRANSFORM_WEIGHTS * self._weight_vectors
+
+    @property
+    def _weight_vectors(self) -> float:
+        return self.positions * self.channels * self._vector_counts[1]
+
+    def parts(self, height: int, width: int) -> int:
+        """Into how many parts of some work one image falls: rows of tiles that fill a product, and 32 filters each."""
+        return -(-height // self.rows_of_block(width)) * max(1, self.filters // 32)
+
     @property
     def filters_of_parts(self) -> int:
         """Of which number of filters those are a multiple that a call may compute alone."""
@@ -174,6 +211,7 @@ class WinogradFilterKernel(_Winograd):
     """
 
     shared: bool = False
+    kind = "backward_filter"
     template = "winograd_filter"
     _what = "Winograd's convolution backward_filter"
 
@@ -203,6 +241,15 @@ class WinogradFilterKernel(_Winograd):
         """Elements of workspace; every chunk that runs at the same time needs its own."""
         block = self._tiles * (self._piece[0] + self._columns) + self._channel_block * self._columns + 3 * _GAP
         return self.channels + self.filters + self.positions * block
+
+    def cost(self, images: int, height: int, width: int) -> float:
+        """Of dy of ``height`` x ``width`` pixels, as in ``costs``."""
+        tiles, (_, filters) = self._number_of_tiles(images, height, width), self._vector_counts
+        whole_channels = -(-self.channels // self._rows) * self._rows
+        products = -(-self.filters // self._columns) * whole_channels // self._rows
+        a_block = costs.FINISH_GRADIENT * self.channels * filters + costs.PRODUCT * self.positions * products
+        multiplied = self.positions * whole_channels * filters * tiles
+        return multiplied + self._transform_cost(tiles) + -(-tiles // self._tiles) * a_block
 
     @property
     def _tiles(self) -> int:
@@ -234,50 +281,36 @@ def winograd_outputs(
     for the prediction of few images, to which reading the weights counts as well, and no transform of them, and where
     no gradients depend on the rounding.
 
-    Direct convolution's time / Winograd's with F(4x4, 3x3), two threads, AVX-512, 32 or 64 images, forward and
-    backward_filter: 16 channels 1.4 and 1.5, 32 channels 1.9 and 1.8, 64 and 128 channels 2.8 and 2.3, 256 channels of
-    8x8 pixels 2.7 and 1.4; with 8 channels 1.0 and 1.2.  Training ResNet-20 takes 104 instead of 164 ms a step.
+    The cheapest of them, by ``costs``.
     """
     rows, columns, channels, filters = kernel_shape
     possible = (rows, columns) == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1)
-    if algorithm == "direct" or not possible:
+    if algorithm == "direct" or not possible or (algorithm == "auto" and dtype != "float32"):
         return 0
-    costs = {m: _cost(m, channels, filters, height, width) for m in (2, 4)}
-    if algorithm == "auto" and few:
-        if dtype != "float32" or min(channels, filters) < _FEWEST_CHANNELS:
-            return 0
-        read = _PRODUCTS_PER_WEIGHT * channels * filters
-        costs = {m: _cost_of_few(m, channels, filters, height, width, read) for m in (2, 4)}
-        if min(costs.values()) > _on_cores((1.2 * height * width * channels * filters + read) * 9, height):
-            return 0
-    elif algorithm == "auto":
-        fewest = min(channels, filters)
-        if dtype != "float32" or fewest < _FEWEST_CHANNELS or height * width < _FEWEST_PIXELS:
-            return 0
-        if kind == "forward" and fewest < _FEWEST_CHANNELS_INEXACT:
-            del costs[4]
-        if 1.2 * min(costs.values()) > 9 * height * width * channels * filters:
-            return 0
-    return min(costs, key=costs.get)
+    target = vector_target()
+    read, written = (filters, channels) if kind == "backward_data" else (channels, filters)
+    if kind == "backward_filter":
+        plans = {m: WinogradFilterKernel(m, read, written, dtype, target) for m in (2, 4)}
+    else:
+        plans = {m: WinogradKernel(m, read, written, dtype, target, kind, "store") for m in (2, 4)}
+    if algorithm == "auto":
+        plans[0] = direct_kernel(kind, kernel_shape, width)
+    if kind == "forward" and algorithm == "auto" and not few and min(channels, filters) < _FEWEST_CHANNELS_INEXACT:
+        del plans[4]
+    cost = _cost_of_one if few else _cost_of_step
+    return min(plans, key=lambda m: cost(plans[m], height, width))
 
 
-def _cost_of_few(outputs, channels, filters, height, width, read):
-    """The same for one image, whose tiles fill the last product badly; read: for the weights of a position."""
-    down, across = -(-height // outputs), -(-width // outputs)
-    products = -(-down * across // 8) * 8 * channels * filters
-    cost = (outputs + 2) ** 2 * (products + 5 * down * across * (channels + filters) + read)
-    return _on_cores(cost, -(-down // -(-8 // across)) * max(1, filters // 32))
+def _cost_of_one(plan, height: int, width: int) -> float:
+    """Of an image on some cores, of which each does some parts."""
+    return costs.on_cores(plan.cost(1, height, width, first=True), plan.parts(height, width))
 
 
-def _on_cores(cost, parts):
-    """The time of something that consists of so many parts: half of what it takes on 2 and on 8 cores."""
-    return cost / min(parts, 2) / 2 + cost / min(parts, 8) / 2
-
-
-def _cost(outputs, channels, filters, height, width):
-    """Multiplications of an image; transforming one channel at one position takes as long as 5 of them (a guess)."""
-    tiles = -(-height // outputs) * -(-width // outputs)
-    return tiles * (outputs + 2) ** 2 * (channels * filters + 5 * (channels + filters))
+def _cost_of_step(plan, height: int, width: int) -> float:
+    """Of a plan in training, where weights are transformed once for all chunks of a batch."""
+    # gradients of large weights are computed over the whole batch
+    images = costs.IMAGES_OF_STEP if plan.kind == "backward_filter" else costs.IMAGES_OF_CALL
+    return plan.weights_cost + costs.IMAGES_OF_STEP / images * plan.cost(images, height, width)
 
 
 def winograd_forward_kernel(kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None) -> WinogradKernel:

@@ -1,0 +1,185 @@
+"""A program for batches of one size: where its buffers lie on the device, and what is launched over them."""
+
+import importlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...core.liveness import place
+from ...core.program import Block, Buffer, Call, Loop, Out, Program, Scalar
+from ...core.storage import Layout, aligned
+from ...core.values import ITEMSIZE
+from ..base import Signature
+
+# parameters that are fixed when a step is recorded; every other number is read from the device's memory
+_FIXED = {
+    "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "count", "dilation_h", "dilation_w", "first",
+    "groups", "index", "inner", "k", "offset", "pad_left", "pad_top", "row", "rows", "shape", "strides", "stream",
+    "stride_h", "stride_w", "top", "left", "window_h", "window_w", "x_width", "y_width",
+}  # fmt: skip
+_INTEGERS = {"seed": np.uint64, "step": np.uint64, "t": np.int64}  # other numbers are float64
+NUMBER = 8  # bytes of one
+
+
+def function_of(call: Call):
+    """The public function of ``kernels.cuda`` that a call means.
+
+    Raises:
+        NotImplementedError: there is none.
+    """
+    if call.kernel is not None:
+        return call.kernel
+    family, _, name = call.opcode.rpartition(".")
+    try:
+        return getattr(importlib.import_module(f"...kernels.cuda.{family}", __package__), name)
+    except (ImportError, AttributeError):
+        known = "a function of your own" if "function" in call.attributes else repr(call.opcode)
+        raise NotImplementedError(
+            f"CUDA has no kernel for {known} of {call.layer or 'the step'}. Run this model with device='cpu'."
+        ) from None
+
+
+@dataclass
+class Numbers:
+    """The numbers of a step that the device reads: expressions of names that change from step to step.
+
+    entries: {(expression or literal, dtype): place}.
+    """
+
+    entries: dict = field(default_factory=dict)
+
+    def place(self, value, dtype) -> int:
+        key = (value if isinstance(value, Scalar) else float(value)), dtype
+        return self.entries.setdefault(key, len(self.entries))
+
+    def table(self, count: int, names: dict) -> np.ndarray:
+        """int64 (count, numbers): the bits of each number in each step; names: values, or one for each step."""
+        table = np.zeros((count, max(1, len(self.entries))), np.int64)
+        for (value, dtype), place_of in self.entries.items():
+            numbers = value.value(names) if isinstance(value, Scalar) else value
+            column = np.broadcast_to(np.asarray(numbers).astype(dtype), (count,))
+            table[:, place_of] = np.ascontiguousarray(column).view(np.int64)
+        return table
+
+
+@dataclass
+class Placement:
+    """Where temporaries lie in the arena: byte offsets by root, and the size of all."""
+
+    offsets: dict[Buffer, int]
+    nbytes: int
+
+
+class Layouts:
+    """What is the same for all batch sizes: which partial sums are the gradients themselves, and the numbers."""
+
+    def __init__(self, program: Program, layout: Layout):
+        self.program, self.layout = program, layout
+        self.same: dict[Buffer, Buffer] = {}  # {partial sums of the only chunk: their sum}
+        self.blocks = [self._launched(block) for block in program.blocks]
+        self.numbers = Numbers()
+        for _, calls in self.blocks:
+            for call in calls:
+                for name, argument in call.arguments.items():
+                    if is_number(name, argument):
+                        self.numbers.place(argument, _INTEGERS.get(name, np.float64))
+
+    def _launched(self, block: Block) -> tuple:
+        if isinstance(block, Loop):
+            raise NotImplementedError("CUDA has no loops yet. Run this model with device='cpu'.")
+        calls = []
+        for call in block.calls:
+            if call.opcode == "training.sum_partials" and self._is_the_sum(call):
+                self.same[call["partials"].root] = call["out"]
+            elif call.opcode != "training.count_step":  # which the host does
+                calls.append(call)
+        return block, calls
+
+    def _is_the_sum(self, call: Call) -> bool:
+        """Whether partial sums may lie where their sum goes: a batch is one chunk."""
+        out = call.outputs[0]
+        partials = call["partials"]
+        writers = [c for c in self.program.calls if partials.root in c.writes]
+        alone = len(writers) == 1 and partials.step is None
+        return alone and out.buffer.kind == "gradient" and not out.accumulate
+
+    def placement(self, batch: int) -> Placement:
+        """Temporaries of a batch in one arena, which share memory where they do not live at once."""
+        items = [call for _, calls in self.blocks for call in calls]
+        roots = dict.fromkeys(buffer.root for call in items for buffer in call.buffers)
+        temporary = [r for r in roots if r.kind in ("batch", "partial", "whole") and r not in self.same]
+
+        def nbytes(root):
+            return aligned(max(1, root.size * (batch if root.batched else 1)) * ITEMSIZE[root.dtype])
+
+        offsets, total = place(items, temporary, nbytes)
+        return Placement(offsets, total)
+
+
+def is_number(name: str, argument) -> bool:
+    """Whether an argument is read from the device's memory."""
+    return not isinstance(argument, Buffer | Out | tuple | bool) and name not in _FIXED
+
+
+class Memory:
+    """The arrays of a device for a plan.
+
+    given: {name: array} of what is no temporary.  Storages, slots, gradients and constants are bytes; data and results
+    are arrays of their own type.
+    """
+
+    def __init__(
+        self, backend, layouts: Layouts, signature: Signature, batch: int, arena, placement: Placement, numbers,
+        given: dict,
+    ):  # fmt: skip
+        self._backend, self._layouts, self._signature = backend, layouts, signature
+        self._placement = placement
+        self._batch, self._arena, self._numbers, self._given = batch, arena, numbers, given
+
+    def argument(self, call: Call, name: str):
+        """What the function of a call is given."""
+        argument = call.arguments[name]
+        if isinstance(argument, Buffer | Out):
+            buffer = argument.buffer if isinstance(argument, Out) else argument
+            return self._array(buffer, call.batched)
+        if is_number(name, argument):
+            dtype = _INTEGERS.get(name, np.float64)
+            place_of = self._layouts.numbers.place(argument, dtype)
+            return self._backend.view(self._numbers, place_of * NUMBER, (1,), dtype)
+        if isinstance(argument, Scalar):
+            return int(argument.value({"batch": self._batch, "begin": 0, "chunk": 0, "chunks": 1}))
+        return argument
+
+    def _array(self, buffer: Buffer, batched: bool):
+        root = buffer.root
+        leading = (self._batch * buffer.rows,) if buffer.batched else ()
+        shape = (*leading, *buffer.shape) or (1,)  # kernels take arrays of an axis
+        if root in self._layouts.same:
+            array = self._flat(self._layouts.same[root])
+        else:
+            array = self._flat(root)
+        if root.kind == "partial" and not batched:
+            shape = (1, *buffer.shape)
+        if root.kind == "argument" and buffer.shape and buffer.shape[0] == 0:  # a data set of any length
+            return array
+        return array.reshape(shape)
+
+    def _flat(self, root: Buffer):
+        """All elements of a root; of a data set the array itself."""
+        size = root.size * (self._batch if root.batched else 1)
+        if root in self._placement.offsets:
+            return self._view(self._arena, self._placement.offsets[root], size, root.dtype)
+        itemsize = ITEMSIZE[root.dtype]
+        if root.kind == "variable":
+            variable = root.source
+            storage = self._given[self._signature.storages[id(variable.storage)]]
+            return self._view(storage, variable.storage_offset * itemsize, size, root.dtype)
+        if root.kind in ("slot", "gradient"):
+            flat = self._given[root.name if root.kind == "slot" else "gradients"]
+            return self._view(flat, self._layouts.layout.offsets[root.source] * itemsize, size, root.dtype)
+        if root.kind == "constant":
+            return self._view(self._given["constants"], self._signature.constants[root.source], size, root.dtype)
+        return self._given[root.name]
+
+    def _view(self, raw, offset: int, size: int, dtype: str):
+        return self._backend.view(raw, offset, (size,), dtype)

@@ -1,0 +1,251 @@
+"""A step on a device: its memory, recorded launches, and what passes between host and device."""
+
+import contextlib
+import threading
+
+import numpy as np
+
+from ...core.values import Changes
+from ..base import Run, Runner, unchanged_data
+from .mirror import mirror_of
+from .plan import NUMBER, Memory, function_of
+
+
+class CudaRunner(Runner):
+    """Runs a step's launches on the stream of its own, for one thread at a time.
+
+    fixed: arguments that are the same in every run: storages and constants; changes: of the variables in them.
+    """
+
+    always_many = own_memory = True
+
+    def __init__(self, source, backend, fixed: dict[str, np.ndarray], changes: dict[str, Changes]):
+        self.source, self.backend = source, backend
+        self.layouts, self.signature = source.layouts, source.signature
+        self.has_run = False
+        self._fixed, self._changes = fixed, changes
+        self._stream = None
+        self._arena = None
+        self._plans: dict[tuple, Recorded] = {}
+        self._gradients = None
+        self._constants = None
+        self._buffers: dict[str, object] = {}  # {name of data: the array on the device for it}
+        self._lock = threading.RLock()
+
+    @property
+    def gradients(self) -> np.ndarray:
+        layout = self.layouts.layout
+        if self._gradients is None:
+            return np.zeros(layout.size, layout.dtype)
+        return self.backend.to_host(self._gradients, self._stream).view(layout.dtype)
+
+    def work(self, batch: int) -> float:
+        return sum(c.work * (batch if c.batched else 1) for _, calls in self.layouts.blocks for c in calls)
+
+    @contextlib.contextmanager
+    def running(self, batch: int, compiled: bool, arrays: dict, changes: dict[str, Changes]):
+        from ...kernels.cuda import _api
+
+        with self._lock:
+            if self._stream is None:
+                self._stream = self.backend.new_stream()
+            with _api.using(self.backend, self._stream):
+                yield CudaRun(self, batch, arrays, self._mirrors(arrays, changes))
+
+    def _mirrors(self, arrays: dict, slot_changes: dict) -> dict:
+        """Copies on the device of storages and slots, as new as they are, by name."""
+        found = {}
+        for name, array in self._fixed.items():
+            if name != "constants":
+                found[name] = mirror_of(self.backend, array, self._changes[name])
+        for name in self.signature.slots:
+            found[name] = mirror_of(self.backend, arrays[name], slot_changes[name])
+        for mirror in found.values():
+            mirror.upload(self._stream)
+        return found
+
+    def constants(self):
+        """The constants on the device."""
+        if self._constants is None:
+            self._constants = self.backend.to_device(self._fixed["constants"].view(np.uint8), self._stream)
+        return self._constants
+
+    def device_gradients(self):
+        """Bytes for the gradients of all trainable variables, zero where nothing writes."""
+        if self._gradients is None:
+            layout = self.layouts.layout
+            nbytes = max(1, layout.size) * np.dtype(layout.dtype).itemsize
+            self._gradients = self.backend.empty((nbytes,), np.uint8)
+            self.backend.memset(self._gradients, 0, self._stream)
+        return self._gradients
+
+    def buffer_for(self, name: str, array: np.ndarray):
+        """An array of the device like ``array``: the same one for as long as the shape stays the same."""
+        found = self._buffers.get(name)
+        if found is None or (tuple(found.shape), found.dtype) != (array.shape, array.dtype):
+            found = self._buffers[name] = self.backend.empty(array.shape, array.dtype)
+        return found
+
+    def uploaded(self, name: str, array: np.ndarray):
+        """Data on the device."""
+        found, scope = self.buffer_for(name, array), unchanged_data()
+        key = id(self), name
+        if scope is None or scope.get(key) is not array:
+            self.backend.copy(found, np.ascontiguousarray(array), self._stream)
+            if scope is not None:
+                scope[key] = array
+        return found
+
+    def arena(self, nbytes: int):
+        """At least so many bytes; whatever was recorded over less is forgotten."""
+        if self._arena is None or self._arena.size < nbytes:
+            self._plans.clear()
+            self._arena = None
+            self._arena = self.backend.empty((nbytes,), np.uint8)
+        return self._arena
+
+    def recorded(self, batch: int, given: dict, results: int, rows: int) -> "Recorded":
+        """What is launched for a batch, over these arrays.  rows: steps for which there is room in its tables."""
+        key = batch, results, tuple(sorted((name, id(array)) for name, array in given.items()))
+        found = self._plans.get(key)
+        if found is None or found.rows < rows:
+            self._plans = {k: p for k, p in self._plans.items() if k[0] != batch}  # of one batch the last alone
+            placement = self.layouts.placement(batch)
+            arena = self.arena(max(1, placement.nbytes))
+            found = self._plans[key] = Recorded(self, batch, arena, placement, given, results, rows)
+        return found
+
+
+class Recorded:
+    """The launches of a step for batches of one size: as arguments, and as graphs, by which conditions hold.
+
+    table, orders: numbers and samples of the next steps; numbers, order: of the present one; results: what is added up.
+    """
+
+    def __init__(self, runner: CudaRunner, batch: int, arena, placement, given: dict, results: int, rows: int):
+        backend, signature = runner.backend, runner.signature
+        self.runner, self.rows, self.given = runner, rows, given
+        count = max(1, len(runner.layouts.numbers.entries))
+        self.table = backend.empty((rows * count,), np.int64)
+        self.orders = backend.empty((rows * batch,), np.int64)
+        self._counter = backend.empty((1,), np.int64)
+        numbers = backend.empty((count * NUMBER,), np.uint8)
+        self.numbers = backend.view(numbers, 0, (count,), np.int64)
+        self.order = backend.empty((batch,), np.int64)
+        self.results = backend.empty((max(1, results),), np.float64)
+        own = {**given, "order": self.order, "results": self.results}
+        memory = Memory(backend, runner.layouts, signature, batch, arena, placement, numbers, own)
+        self._launches = [
+            (block.condition, [(function_of(c), [memory.argument(c, name) for name in c.arguments]) for c in calls])
+            for block, calls in runner.layouts.blocks
+        ]
+        self._graphs: dict[tuple, object] = {}
+
+    def begin(self, table: np.ndarray, orders: np.ndarray) -> None:
+        """Let the next steps have these numbers and samples."""
+        backend, stream = self.runner.backend, self.runner._stream
+        whole = np.zeros(self.table.shape[0], np.int64)
+        whole[: table.size] = table.reshape(-1)
+        backend.copy(self.table, whole, stream)
+        if orders.size:
+            whole = np.zeros(self.orders.shape[0], np.int64)
+            whole[: orders.size] = orders
+            backend.copy(self.orders, whole, stream)
+        else:
+            backend.memset(self.orders, 0, stream)
+        backend.memset(self._counter, 0, stream)
+
+    def step(self, conditions: tuple[bool, ...]) -> None:
+        """One step, of which the blocks with these conditions hold."""
+        if conditions not in self._graphs:
+            self._graphs[conditions] = self.runner.backend.record(lambda: self._launch(conditions), self.runner._stream)
+        self._graphs[conditions]()
+
+    def _launch(self, conditions: tuple[bool, ...]) -> None:
+        from ...kernels.cuda._steps import begin_step
+
+        begin_step(self.table, self.orders, self._counter, self.numbers, self.order)
+        for holds, (_, launches) in zip(conditions, self._launches, strict=True):
+            if holds:
+                for function, arguments in launches:
+                    function(*arguments)
+
+
+class CudaRun(Run):
+    """A step with its arrays."""
+
+    def __init__(self, runner: CudaRunner, batch: int, arrays: dict, mirrors: dict):
+        self._runner, self._batch, self._arrays, self._mirrors = runner, batch, dict(arrays), mirrors
+
+    def once(self, **changed) -> None:
+        self._arrays.update(changed)
+        arrays, signature = self._arrays, self._runner.signature
+        hyperparameters = np.atleast_2d(arrays["hyperparameters"])[:1]
+        orders = np.asarray(arrays["order"], np.int64) if signature.gathered else np.zeros(0, np.int64)
+        self._run(1, hyperparameters, orders, np.atleast_2d(arrays["results"]), 1)
+
+    def many(self, count: int, steps_per_result: int) -> None:
+        arrays = self._arrays
+        self._run(count, arrays["hyperparameters"], arrays["order"], np.atleast_2d(arrays["results"]), steps_per_result)
+
+    def _run(self, count: int, hyperparameters, orders, results: np.ndarray, steps_per_result: int) -> None:
+        runner, batch = self._runner, self._batch
+        backend, stream, signature = runner.backend, runner._stream, runner.signature
+        given, outputs = self._given()
+        rows = 1 << max(0, count - 1).bit_length()
+        recorded = runner.recorded(batch, given, results.shape[1], rows)
+        names = {"t": self._arrays["t"] + np.arange(count), "seed": np.uint64(self._arrays["seed"]), "batch": batch}
+        names |= dict(zip(signature.hyperparameters, np.asarray(hyperparameters).T, strict=True))
+        recorded.begin(runner.layouts.numbers.table(count, names), np.asarray(orders, np.int64))
+        conditions = self._conditions(count, names)
+        for first in range(0, count, steps_per_result):
+            row = results[first // steps_per_result]
+            if row.size:
+                backend.copy(recorded.results, row, stream)
+            for step in range(first, min(first + steps_per_result, count)):
+                recorded.step(conditions[step])
+            if row.size:
+                row[:] = backend.to_host(recorded.results, stream)
+        for name in outputs:
+            self._arrays[name][...] = backend.to_host(given[name], stream)
+        backend.synchronize(stream)
+        self._finish(count)
+
+    def _conditions(self, count: int, names: dict) -> list[tuple[bool, ...]]:
+        """For each step, which blocks are run."""
+        columns = []
+        for block, _ in self._runner.layouts.blocks:
+            holds = True if block.condition is None else block.condition.value(names)
+            columns.append(np.broadcast_to(np.asarray(holds, bool), (count,)))
+        return [tuple(map(bool, row)) for row in zip(*columns, strict=True)]
+
+    def _given(self) -> tuple[dict, list[str]]:
+        """What the step is given, on the device, by name; and which of it are results to be fetched."""
+        runner, arrays = self._runner, self._arrays
+        given = {name: mirror.copy for name, mirror in self._mirrors.items()}
+        given["gradients"] = runner.device_gradients()
+        if "constants" in runner._fixed:
+            given["constants"] = runner.constants()
+        outputs = []
+        written = {root.name for _, calls in runner.layouts.blocks for c in calls for root in c.writes}
+        for name in runner.signature.data:
+            if name == "order":
+                continue
+            if name in written:
+                outputs.append(name)
+                given[name] = runner.buffer_for(name, arrays[name])
+            else:
+                given[name] = runner.uploaded(name, arrays[name])
+        return given, outputs
+
+    def _finish(self, count: int) -> None:
+        """Note what the device has written, and count the steps."""
+        runner = self._runner
+        runner.has_run = True
+        written = {root for _, calls in runner.layouts.blocks for c in calls for root in c.writes}
+        names = {runner.signature.storages[id(r.source.storage)] for r in written if r.kind == "variable"}
+        names |= {r.name for r in written if r.kind == "slot"}
+        for name in names:
+            self._mirrors[name].is_written()
+        for name in runner.signature.iterations:
+            self._arrays[name][0] += count

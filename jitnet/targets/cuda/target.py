@@ -1,0 +1,105 @@
+"""NVIDIA GPUs as a target."""
+
+import numpy as np
+
+from ...core.program import Program, calls_of
+from ...core.rewrites.batch_norm import fuse_batch_norm
+from ...core.rewrites.copies import remove_copies
+from ...core.rewrites.pointwise import OPCODE as CHAIN
+from ...core.rewrites.pointwise import fuse_pointwise
+from ...core.storage import Layout
+from ..base import Signature, Source, Target
+from .devices import backend
+from .plan import Layouts, function_of
+from .run import CudaRunner
+
+
+class CUDA(Target):
+    """Steps that are launched on a device; its name is such as "cuda:0".
+
+    Raises:
+        kernels.cuda._api.CudaError: the device can't be used; the message says why.
+    """
+
+    name = "cuda"
+
+    def __init__(self, device: str):
+        self.device = device
+        self.backend = backend(device)
+
+    def rewrite(self, program: Program) -> None:
+        fuse_batch_norm(program)
+        remove_copies(program)
+        fuse_pointwise(program)
+
+    def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Layouts:
+        for call in program.calls:
+            if call.opcode == CHAIN and call.kernel is None:
+                call.kernel = _chain(call.attributes["chain"])
+        return Layouts(program, layout)
+
+    def write(self, schedule: Layouts, signature: Signature) -> "Launches":
+        return Launches(schedule, signature, self.device)
+
+    def load(self, source: "Launches", fixed: dict, changes: dict) -> CudaRunner:
+        return CudaRunner(source, self.backend, fixed, changes)
+
+    def zeros(self, count: int, dtype) -> np.ndarray:
+        return np.zeros(count, dtype)  # of the host: the device has copies, see ``mirror``
+
+
+def _chain(chain):
+    from ...kernels.cuda._pointwise import pointwise
+
+    return pointwise(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
+
+
+class Launches(Source):
+    """A step as the launches that are recorded, one below the other, for people to read."""
+
+    def __init__(self, layouts: Layouts, signature: Signature, device: str):
+        self.layouts, self.signature, self.device = layouts, signature, device
+        self.text = self._written()
+        self.arguments = ["batch", *signature.data, *signature.storages.values(), *signature.slots, "seed", "t"]
+
+    def _written(self) -> str:
+        """The text; every call is checked to have its kernel."""
+        lines = [f'"""{self.signature.title}; {self.device}"""', ""]
+        layer = None
+        for block, calls in self.layouts.blocks:
+            indent = ""
+            if block.condition is not None:
+                lines.append(f"if {_expression(block.condition)}:")
+                indent = "    "
+            for call in calls_of(calls):
+                function_of(call)
+                if call.layer != layer and call.layer:
+                    lines.append(f"{indent}# {call.layer}, {call.phase}")
+                layer = call.layer
+                given = ", ".join(f"{name}={_argument(value)}" for name, value in call.arguments.items())
+                lines.append(f"{indent}{call.opcode}({given})")
+        return "\n".join(lines) + "\n"
+
+    def kernel_source(self, name: str) -> str:
+        import inspect
+
+        for _, calls in self.layouts.blocks:
+            for call in calls:
+                if call.opcode.rpartition(".")[2] == name:
+                    return inspect.getsource(inspect.getmodule(function_of(call)))
+        raise ValueError(f"The step calls no kernel of this name. Received: {name!r}")
+
+
+def _argument(value) -> str:
+    buffer = getattr(value, "buffer", value)
+    name = getattr(buffer, "name", None)
+    return name if isinstance(name, str) else _expression(value)
+
+
+def _expression(value) -> str:
+    operands = getattr(value, "operands", None)
+    if operands is None:
+        return repr(value)
+    if not operands:
+        return value.operator
+    return f"({_expression(operands[0])} {value.operator} {_expression(operands[1])})"

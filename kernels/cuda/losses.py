@@ -1,0 +1,293 @@
+"""Losses per row, their gradients, and the weighted sum that makes a row's loss a batch's.
+
+Predictions are (rows, classes) with the classes on the last axis, labels int64 (rows,), values one loss per row
+(rows,).  A gradient kernel multiplies by ``dvalues`` (rows,), the gradient of what is minimised by each row's loss.
+Where a row is summed, a block does it.
+"""
+
+import math
+
+import numpy as np
+
+from ..scalar import losses, real
+from ..scalar.losses import clip_probability, is_inside
+from ._api import cuda, function, kernel, launch, over_rows, row_block
+from ._blocks import block_max, block_sum
+
+
+def _launch_rows(kernel, rows: int, *arrays) -> None:
+    """Launch a kernel with a block for each of the rows of the first array, and its length as the last argument."""
+    classes = arrays[0].shape[-1]
+    flat = (array.reshape(-1) if hasattr(array, "reshape") else array for array in arrays)
+    launch(kernel, rows, row_block(classes), *flat, classes)
+
+
+def _launch_elements(kernel, rows: int, *arrays) -> None:
+    """Launch a kernel over all elements, whose rows and columns are the last two arguments."""
+    classes = arrays[0].shape[-1]
+    flat = (array.reshape(-1) if hasattr(array, "reshape") else array for array in arrays)
+    launch(kernel, *over_rows(rows, classes), *flat, rows, classes)
+
+
+@function
+def _sum_of(values, first, size):
+    """A thread's share of the sum of a row."""
+    total = real(0)
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        total += values[i]
+    return total
+
+
+@function
+def _largest_of(values, first, size):
+    """The largest of a thread's share of a row."""
+    largest = real(-np.inf)
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        largest = values[i] if values[i] > largest else largest
+    return largest
+
+
+@function
+def _exponentials(logits, largest, probabilities, first, size):
+    """probabilities = exp(logits - largest) and their sum, of a thread's share of a row."""
+    total = real(0)
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        exponential = math.exp(logits[i] - largest)
+        probabilities[i] = exponential
+        total += exponential
+    return total
+
+
+@function
+def _scale(values, factor, first, size):
+    """values *= factor, of a thread's share of a row."""
+    for i in range(first + cuda.threadIdx.x, first + size, cuda.blockDim.x):
+        values[i] *= factor
+
+
+@kernel
+def _sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities, classes):
+    row = cuda.blockIdx.x
+    first = row * classes
+    largest = block_max(_largest_of(logits, first, classes))
+    total = block_sum(_exponentials(logits, largest, probabilities, first, classes))
+    _scale(probabilities, real(1) / total, first, classes)
+    if cuda.threadIdx.x == 0:
+        label = labels[row]
+        known = 0 <= label < classes
+        values[row] = math.log(total) - (logits[first + label] - largest) if known else real(np.nan)
+
+
+def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):
+    """values = -log(softmax(logits)[label]); probabilities = softmax(logits).  NaN for a label outside [0, classes)."""
+    _launch_rows(_sparse_softmax_cross_entropy_forward, values.size, logits, labels, values, probabilities)
+
+
+@kernel
+def _sparse_softmax_cross_entropy_backward(probabilities, labels, dvalues, dlogits, accumulate, rows, classes):
+    first_column, first_row = cuda.grid(2)
+    column_step, row_step = cuda.gridsize(2)
+    for row in range(first_row, rows, row_step):
+        for c in range(first_column, classes, column_step):
+            at = row * classes + c
+            target = real(1) if c == labels[row] else real(0)
+            gradient = dvalues[row] * (probabilities[at] - target)
+            dlogits[at] = dlogits[at] + gradient if accumulate else gradient
+
+
+def sparse_softmax_cross_entropy_backward(probabilities, labels, dvalues, dlogits, accumulate):
+    """dlogits = dvalues (probabilities - onehot(label))"""
+    arrays = probabilities, labels, dvalues, dlogits
+    _launch_elements(_sparse_softmax_cross_entropy_backward, dvalues.size, *arrays, accumulate)
+
+
+@kernel
+def _softmax_cross_entropy_forward(logits, targets, values, probabilities, classes):
+    row = cuda.blockIdx.x
+    first = row * classes
+    largest = block_max(_largest_of(logits, first, classes))
+    total = block_sum(_exponentials(logits, largest, probabilities, first, classes))
+    _scale(probabilities, real(1) / total, first, classes)
+    chosen = real(0)
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        # a target of 0 counts nothing, even where the logarithm is infinite
+        chosen += targets[c] * (logits[c] - largest) if targets[c] != real(0) else real(0)
+    chosen = block_sum(chosen)
+    targets_total = block_sum(_sum_of(targets, first, classes))
+    if cuda.threadIdx.x == 0:
+        values[row] = math.log(total) * targets_total - chosen
+
+
+def softmax_cross_entropy_forward(logits, targets, values, probabilities):
+    """values = -sum(targets log(softmax(logits))); probabilities = softmax(logits).  targets: (rows, classes)"""
+    _launch_rows(_softmax_cross_entropy_forward, values.size, logits, targets, values, probabilities)
+
+
+@kernel
+def _softmax_cross_entropy_backward(probabilities, targets, dvalues, dlogits, accumulate, classes):
+    row = cuda.blockIdx.x
+    first = row * classes
+    total = block_sum(_sum_of(targets, first, classes))
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        gradient = dvalues[row] * (probabilities[c] * total - targets[c])
+        dlogits[c] = dlogits[c] + gradient if accumulate else gradient
+
+
+def softmax_cross_entropy_backward(probabilities, targets, dvalues, dlogits, accumulate):
+    """dlogits = dvalues (probabilities sum(targets) - targets).  targets: (rows, classes)"""
+    arrays = probabilities, targets, dvalues, dlogits
+    _launch_rows(_softmax_cross_entropy_backward, dvalues.size, *arrays, accumulate)
+
+
+@kernel
+def _sparse_cross_entropy_forward(probabilities, labels, values, classes):
+    row = cuda.blockIdx.x
+    total = block_sum(_sum_of(probabilities, row * classes, classes))
+    if cuda.threadIdx.x == 0:
+        label = labels[row]
+        chosen = probabilities[row * classes + label] if 0 <= label < classes else real(np.nan)
+        values[row] = -math.log(clip_probability(chosen / total))
+
+
+def sparse_cross_entropy_forward(probabilities, labels, values):
+    """values = -log(clip(probabilities / their sum)[label]), as in Keras.  NaN for a label outside [0, classes)."""
+    _launch_rows(_sparse_cross_entropy_forward, values.size, probabilities, labels, values)
+
+
+@kernel
+def _sparse_cross_entropy_backward(probabilities, labels, dvalues, dprobabilities, accumulate, classes):
+    row = cuda.blockIdx.x
+    first, label = row * classes, labels[row]
+    total = block_sum(_sum_of(probabilities, first, classes))
+    q = probabilities[first + label] / total if 0 <= label < classes else real(np.nan)
+    scale = dvalues[row] * is_inside(q) / total
+    for c in range(cuda.threadIdx.x, classes, cuda.blockDim.x):
+        gradient = scale * (real(1) - (real(1) / clip_probability(q) if c == label else real(0)))
+        at = first + c
+        dprobabilities[at] = dprobabilities[at] + gradient if accumulate else gradient
+
+
+def sparse_cross_entropy_backward(probabilities, labels, dvalues, dprobabilities, accumulate):
+    """With q = probabilities / their sum s: dprobabilities = dvalues (1 - onehot(label) / q) / s, or 0 if clipped."""
+    arrays = probabilities, labels, dvalues, dprobabilities
+    _launch_rows(_sparse_cross_entropy_backward, dvalues.size, *arrays, accumulate)
+
+
+@kernel
+def _cross_entropy_forward(probabilities, targets, values, classes):
+    row = cuda.blockIdx.x
+    first = row * classes
+    s = block_sum(_sum_of(probabilities, first, classes))
+    total = real(0)
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        total -= targets[c] * math.log(clip_probability(probabilities[c] / s))
+    total = block_sum(total)
+    if cuda.threadIdx.x == 0:
+        values[row] = total
+
+
+def cross_entropy_forward(probabilities, targets, values):
+    """values = -sum(targets log(clip(probabilities / their sum))), as in Keras.  targets: (rows, classes)"""
+    _launch_rows(_cross_entropy_forward, values.size, probabilities, targets, values)
+
+
+@kernel
+def _cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accumulate, classes):
+    row = cuda.blockIdx.x
+    first = row * classes
+    s = block_sum(_sum_of(probabilities, first, classes))
+    total = real(0)
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        total += targets[c] * is_inside(probabilities[c] / s)
+    total = block_sum(total)
+    scale = dvalues[row] / s
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        q = probabilities[c] / s
+        gradient = scale * (total - targets[c] * is_inside(q) / clip_probability(q))
+        dprobabilities[c] = dprobabilities[c] + gradient if accumulate else gradient
+
+
+def cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accumulate):
+    """With q = probabilities / their sum s, t' the targets whose q is not clipped: dvalues (sum(t') - t' / q) / s"""
+    arrays = probabilities, targets, dvalues, dprobabilities
+    _launch_rows(_cross_entropy_backward, dvalues.size, *arrays, accumulate)
+
+
+# ---- means over the last axis of a pointwise loss
+
+
+def _mean(loss):
+    @kernel
+    def _mean_over_rows(predictions, targets, values, classes):
+        row = cuda.blockIdx.x
+        total = real(0)
+        for i in range(row * classes + cuda.threadIdx.x, (row + 1) * classes, cuda.blockDim.x):
+            total += loss(predictions[i], targets[i])
+        total = block_sum(total)
+        if cuda.threadIdx.x == 0:
+            values[row] = total * (real(1) / real(classes))
+
+    return _mean_over_rows
+
+
+def _mean_gradient(derivative):
+    @kernel
+    def _mean_over_rows_gradient(predictions, targets, dvalues, dpredictions, accumulate, rows, classes):
+        factor = real(1) / real(classes)
+        first_column, first_row = cuda.grid(2)
+        column_step, row_step = cuda.gridsize(2)
+        for row in range(first_row, rows, row_step):
+            scale = dvalues[row] * factor
+            for i in range(row * classes + first_column, (row + 1) * classes, column_step):
+                gradient = scale * derivative(predictions[i], targets[i])
+                dpredictions[i] = dpredictions[i] + gradient if accumulate else gradient
+
+    return _mean_over_rows_gradient
+
+
+_MEANS = {name: _mean(getattr(losses, name)) for name in losses.NAMES}
+_GRADIENTS = {name: _mean_gradient(getattr(losses, f"{name}_derivative")) for name in losses.NAMES}
+
+
+def binary_cross_entropy_forward(probabilities, targets, values):
+    """values = mean over the last axis of -(t log(p) + (1 - t) log(1 - p)), p clipped, as in Keras"""
+    _launch_rows(_MEANS["binary_cross_entropy"], values.size, probabilities, targets, values)
+
+
+def binary_cross_entropy_backward(probabilities, targets, dvalues, dprobabilities, accumulate):
+    """dprobabilities = dvalues times the gradient of ``binary_cross_entropy_forward``'s values"""
+    arrays = probabilities, targets, dvalues, dprobabilities
+    _launch_elements(_GRADIENTS["binary_cross_entropy"], dvalues.size, *arrays, accumulate)
+
+
+def binary_cross_entropy_with_logits_forward(logits, targets, values):
+    """values = mean over the last axis of -(t log(s) + (1 - t) log(1 - s)), s = sigmoid(logits)"""
+    _launch_rows(_MEANS["binary_cross_entropy_with_logits"], values.size, logits, targets, values)
+
+
+def binary_cross_entropy_with_logits_backward(logits, targets, dvalues, dlogits, accumulate):
+    """dlogits = dvalues times the gradient of ``binary_cross_entropy_with_logits_forward``'s values"""
+    arrays = logits, targets, dvalues, dlogits
+    _launch_elements(_GRADIENTS["binary_cross_entropy_with_logits"], dvalues.size, *arrays, accumulate)
+
+
+def mean_squared_error_forward(predictions, targets, values):
+    """values = mean over the last axis of (prediction - target)^2"""
+    _launch_rows(_MEANS["mean_squared_error"], values.size, predictions, targets, values)
+
+
+def mean_squared_error_backward(predictions, targets, dvalues, dpredictions, accumulate):
+    """dpredictions = dvalues times the gradient of ``mean_squared_error_forward``'s values"""
+    arrays = predictions, targets, dvalues, dpredictions
+    _launch_elements(_GRADIENTS["mean_squared_error"], dvalues.size, *arrays, accumulate)
+
+
+def mean_absolute_error_forward(predictions, targets, values):
+    """values = mean over the last axis of |prediction - target|"""
+    _launch_rows(_MEANS["mean_absolute_error"], values.size, predictions, targets, values)
+
+
+def mean_absolute_error_backward(predictions, targets, dvalues, dpredictions, accumulate):
+    """dpredictions = dvalues times the gradient of ``mean_absolute_error_forward``'s values"""
+    arrays = predictions, targets, dvalues, dpredictions
+    _launch_elements(_GRADIENTS["mean_absolute_error"], dvalues.size, *arrays, accumulate)

@@ -1,0 +1,34 @@
+"""What a chain of pointwise functions is made of: names of scalar functions, and statements that call them."""
+
+import re
+
+from . import activations, arithmetic
+
+_LONGEST_NAME = 60
+FUNCTIONS = {
+    *activations.NAMES,
+    *arithmetic.NAMES,
+    *(f"{name}_derivative" for name in activations.NAMES),
+    *(f"{name}_derivative_{side}" for name in arithmetic.NAMES for side in "ab"),
+}
+
+
+def check(functions, arguments, statements) -> None:
+    """Raise ValueError unless ``statements`` can become part of a source as they are.
+
+    They call ``functions`` of elements ``name[i]`` of arguments, of arguments, and of values ``v1``, ``v2``...
+    """
+    known = {*FUNCTIONS, *arguments, "i"}
+    unknown = set(functions).difference(FUNCTIONS)
+    for statement in statements:
+        words = set(re.findall(r"\w+", statement)) - known
+        unknown |= {word for word in words if not re.fullmatch(r"v\d+", word)}
+        unknown |= set(re.sub(r"[\w \[\](),=*+]", "", statement))
+    if unknown:
+        raise ValueError(f"A chain consists of known functions of its arguments. Received: {sorted(unknown)}")
+
+
+def name_of(functions) -> str:
+    """The name of the kernel that calls these functions, in order."""
+    name = f"pointwise_{'_'.join(dict.fromkeys(functions) or ['copy'])}"
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}_and_so_on"

@@ -1,0 +1,65 @@
+"""Pointwise losses: ``NAME(prediction, target)`` and its derivative by the prediction, ``NAME_derivative``."""
+
+import math
+
+from . import real
+from .activations import sigmoid, sign
+
+# Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
+EPSILON = 1e-7
+_BELOW_ONE = 1 - EPSILON
+
+
+def clip_probability(p):
+    low, high = real(EPSILON), real(_BELOW_ONE)
+    return low if p < low else (high if p > high else p)
+
+
+def is_inside(p):
+    """1 where clipping leaves p alone, so that its gradient passes, else 0."""
+    return real(1) if p >= real(EPSILON) and p <= real(_BELOW_ONE) else real(0)
+
+
+def binary_cross_entropy(p, t):
+    p = clip_probability(p)
+    zero, one = real(0), real(1)
+    # choices keep the compiler from factoring out t, where a small loss would be a difference of large logarithms
+    positive = t * math.log(p) if t != zero else zero
+    negative = (one - t) * math.log(one - p) if t != one else zero
+    return -(positive + negative)
+
+
+def binary_cross_entropy_derivative(p, t):
+    clipped = clip_probability(p)
+    return is_inside(p) * (clipped - t) / (clipped * (real(1) - clipped))
+
+
+def binary_cross_entropy_with_logits(x, t):
+    # t softplus(-x) + (1 - t) softplus(x): a sum of positive terms, nothing cancels
+    zero, one = real(0), real(1)
+    shared = math.log1p(math.exp(-abs(x)))
+    return shared + ((one - t) * x if x > zero else -t * x)
+
+
+def binary_cross_entropy_with_logits_derivative(x, t):
+    return sigmoid(x) - t
+
+
+def mean_squared_error(prediction, target):
+    return (prediction - target) * (prediction - target)
+
+
+def mean_squared_error_derivative(prediction, target):
+    return real(2) * (prediction - target)
+
+
+def mean_absolute_error(prediction, target):
+    return abs(prediction - target)
+
+
+def mean_absolute_error_derivative(prediction, target):
+    return sign(prediction - target)
+
+
+# every loss of this module, in the order of the text
+NAMES = tuple(name for name in list(globals()) if f"{name}_derivative" in globals())

@@ -1,0 +1,222 @@
+"""What a compiler makes of the CUDA kernels, without a GPU or a driver: registers, spills, shared memory, instructions.
+
+    python scripts/cuda_report.py [--all] [--arch 80 90] [--json FILE] [--markdown FILE]
+
+Needs the extra ``test-cuda``.  The emulated tests say which kernels there are and what types they are called with: they
+run first, a sample of them or, with ``--all``, all.  Every kernel is then compiled to PTX and assembled for the
+architectures.  Exit status 1 if one does what it must not: spill registers, need more of them than a block of its size
+can have twice, or calculate in float64 without being in the list below.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests"
+# a few of each kind: pointwise, a row of a block, sums over many blocks, random numbers, an optimizer, products
+SAMPLE = "gelu or [tanh] or divide or shape5 or 301 or truncated or adam or permutation or totals or primes or narrow"
+THREADS = 256  # of a block, for the occupancy
+REGISTERS = 65_536 // THREADS // 2  # that a thread may have, so that a processor runs two such blocks
+# of one multiprocessor: (registers, threads, blocks, bytes of shared memory; of each block the driver takes some)
+PROCESSORS = {80: (65_536, 2048, 32, 164 * 1024), 90: (65_536, 2048, 32, 228 * 1024)}
+RESERVED = 1024  # bytes of shared memory of every block
+
+# kernels of float32 that calculate in float64, and why
+_CIRCLE = "libdevice reduces the angles of sin and cos with it"
+_SAME_BITS = "the CPU's bits: the number is worked out in float64 there, too"
+_CONTRACT = "sums over a batch or over parameters are float64 by contract"
+FLOAT64 = {
+    "elementwise._sin_forward": _CIRCLE,
+    "elementwise._sin_backward": _CIRCLE,
+    "elementwise._cos_forward": _CIRCLE,
+    "elementwise._cos_backward": _CIRCLE,
+    "random._normal": _CIRCLE,
+    "random._uniform": _SAME_BITS,
+    "random._dropout_forward": _SAME_BITS,
+    "random._dropout_backward": _SAME_BITS,
+    "optimizers._adam_update": "the bias correction is 1 - beta^t, which cancels",
+    "training._spread": _SAME_BITS,
+    "training._add_numbers": _CONTRACT,
+    "training._total": _CONTRACT,
+    "training._weighted_total": _CONTRACT,
+    "training._penalties": _CONTRACT,
+}
+
+_FLOAT64_ARITHMETIC = re.compile(
+    r"^\s*(?:@!?%p\d+\s+)?((?:add|sub|mul|div|fma|mad|sqrt|rcp|rsqrt|neg|abs|min|max|setp|selp|ex2|lg2)\S*\.f64)\s",
+    re.M,
+)
+INSTRUCTIONS = {
+    "mma": r"\b(wg)?mma\S*",
+    "ldmatrix": r"\bldmatrix\S*",
+    "cp.async": r"\bcp\.async\.c\S*",
+    "vector loads": r"\bld\.global\S*\.v[24]\S*",
+    "vector stores": r"\bst\.global\S*\.v[24]\S*",
+    "shared vector loads": r"\bld\.shared\S*\.v[24]\S*",
+    "fma": r"\bfma\.rn\S*\.f32",
+    "exact divisions": r"\bdiv\.rn\S*\.f32",
+    "shuffles": r"\bshfl\S*",
+    "barriers": r"\bbar\.sync\S*|\bbarrier\S*",
+}
+
+
+def launched(everything: bool) -> list:
+    """[(kernel, types of its arguments)] of the emulated tests, in the order of their names."""
+    import pytest
+
+    sys.path.insert(0, str(TESTS))
+    from cuda_cases import LAUNCHED
+
+    files = sorted(str(path) for path in TESTS.glob("test_cuda_*.py") if path.stem not in _OTHERS)
+    chosen = [] if everything else ["-k", SAMPLE]
+    with contextlib.redirect_stdout(sys.stderr):
+        status = pytest.main([*files, *chosen, "-q", "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(ROOT)])
+    if status:
+        raise SystemExit(f"the emulated tests ended with status {int(status)}")
+    return sorted(LAUNCHED, key=lambda item: (label(item[0]), str(item[1])))
+
+
+_OTHERS = ("test_cuda_emulator", "test_cuda_contract", "test_cuda_compile")
+
+
+def label(kernel) -> str:
+    """A kernel by its family and name, with the functions that it was made for."""
+    cells = [cell.cell_contents for cell in kernel.function.__closure__ or ()]
+    functions = (getattr(cell, "function", cell) for cell in cells)
+    made_for = [function.__name__.lstrip("_") for function in functions if hasattr(function, "__code__")]
+    name = f"{kernel.function.__module__.rpartition('.')[2]}.{kernel.name}"
+    return f"{name}[{', '.join(made_for)}]" if made_for else name
+
+
+def types_in_words(kinds) -> str:
+    """The types of arguments, those that follow each other as one."""
+    words = [f"{kind[0]}[{kind[1]}]" if isinstance(kind[-1], int) else str(kind) for kind in kinds]
+    found = []
+    for word in words:
+        if found and found[-1][0] == word:
+            found[-1][1] += 1
+        else:
+            found.append([word, 1])
+    return ", ".join(f"{count} {word}" if count > 1 else word for word, count in found)
+
+
+def assemble(ptx: str, architecture: int) -> dict:
+    """What the assembler says of a kernel: registers, bytes of stack and of spills."""
+    from cuda.bindings import nvjitlink
+
+    link = nvjitlink.create(3, [f"-arch=sm_{architecture}", "-verbose", "-O3"])
+    try:
+        source = ptx.encode() + b"\0"
+        nvjitlink.add_data(link, nvjitlink.InputType.PTX, source, len(source), "kernel")
+        nvjitlink.complete(link)
+        text = bytearray(nvjitlink.get_info_log_size(link))
+        nvjitlink.get_info_log(link, text)
+    finally:
+        nvjitlink.destroy(link)
+    log = text.decode()
+
+    def largest(pattern):
+        return max(map(int, re.findall(pattern, log)), default=0)
+
+    return {
+        "registers": largest(r"Used (\d+) registers"),
+        "stack": largest(r"(\d+) bytes stack frame"),
+        "spills": largest(r"(\d+) bytes spill stores") + largest(r"(\d+) bytes spill loads"),
+    }
+
+
+def occupancy(registers: int, shared: int, architecture: int) -> float:
+    """The share of a multiprocessor's threads that blocks of ``THREADS`` can occupy."""
+    all_registers, threads, blocks, memory = PROCESSORS[architecture]
+    of_a_warp = -(-registers * 32 // 256) * 256  # registers are given out by 256
+    fit = min(blocks, threads // THREADS, all_registers // (of_a_warp * THREADS // 32), memory // (shared + RESERVED))
+    return fit * THREADS / threads
+
+
+def examine(kernel, kinds, architecture: int) -> dict:
+    """One row of the report."""
+    from jitnet.kernels.cuda import _api
+
+    ptx = _api.compile_ptx(kernel, kinds, divmod(architecture, 10))
+    found = assemble(ptx, architecture)
+    alignments = re.findall(r"\.shared \.align (\d+) \.b8 \w+\[(\d+)\]", ptx)
+    shared = sum(int(size) for _, size in alignments)
+    float64 = Counter(_FLOAT64_ARITHMETIC.findall(ptx)) if _api.real_of(kinds) == np.float32 else {}
+    return {
+        "kernel": label(kernel),
+        "types": types_in_words(kinds),
+        "architecture": architecture,
+        **found,
+        "shared": shared,
+        "alignment": min((int(alignment) for alignment, _ in alignments), default=0),
+        "occupancy": occupancy(found["registers"], shared, architecture),
+        "float64": dict(float64),
+        "instructions": {
+            name: count for name, pattern in INSTRUCTIONS.items() if (count := len(re.findall(pattern, ptx)))
+        },
+    }
+
+
+def faults(row: dict) -> list[str]:
+    """What a kernel does that it must not."""
+    found = []
+    if row["spills"]:
+        found.append(f"spills {row['spills']} bytes of registers")
+    if row["registers"] > REGISTERS:
+        found.append(f"needs {row['registers']} registers, more than {REGISTERS}")
+    if row["float64"] and row["kernel"].partition("[")[0] not in FLOAT64:
+        found.append(f"calculates in float64: {row['float64']}")
+    if {"cp.async", "ldmatrix"} & row["instructions"].keys() and row["alignment"] % 16:
+        found.append(f"copies 16 bytes at once to shared memory that is aligned to {row['alignment']}")
+    return found
+
+
+def markdown(rows: list[dict]) -> str:
+    """The report as a table, and the list of those that calculate in float64."""
+    lines = [
+        "| kernel | types | sm | registers | stack | spills | shared | occupancy | instructions |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        told = ", ".join(f"{count} {name}" for name, count in row["instructions"].items())
+        numbers = f"{row['registers']} | {row['stack']} | {row['spills']} | {row['shared']} | {row['occupancy']:.0%}"
+        lines.append(f"| {row['kernel']} | {row['types']} | {row['architecture']} | {numbers} | {told} |")
+    lines += ["", "Kernels of float32 that calculate in float64:", ""]
+    for name in dict.fromkeys(row["kernel"].partition("[")[0] for row in rows if row["float64"]):
+        lines.append(f"- {name}: {FLOAT64.get(name, 'WITHOUT A REASON')}")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--all", action="store_true", help="all kernels, not a sample")
+    parser.add_argument("--arch", type=int, nargs="+", choices=PROCESSORS, default=[90], help="compute capabilities")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    options = parser.parse_args(arguments)
+    kernels = launched(options.all)
+    rows = [examine(kernel, kinds, architecture) for architecture in options.arch for kernel, kinds in kernels]
+    if options.json:
+        options.json.write_text(json.dumps(rows))
+    if options.markdown:
+        options.markdown.write_text(markdown(rows))
+    wrong = [(row, fault) for row in rows for fault in faults(row)]
+    for row, fault in wrong:
+        print(f"{row['kernel']} ({row['types']}) for sm_{row['architecture']} {fault}")
+    with_stack = sum(row["stack"] > 0 for row in rows)
+    most = max((row["registers"] for row in rows), default=0)
+    print(f"{len(rows)} compiled; at most {most} registers; {with_stack} with a stack; {len(wrong)} faults")
+    return int(bool(wrong) or not rows)
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    raise SystemExit(main())

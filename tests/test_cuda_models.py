@@ -1,0 +1,200 @@
+"""Models on CUDA, emulated: whole training steps leave the weights that the CPU's leave."""
+
+import cuda_instructions  # noqa: F401 (the emulator knows them)
+import numpy as np
+import pytest
+from cuda_emulator import Emulator
+
+import jitnet
+from jitnet import layers
+from jitnet.cli import main
+from jitnet.kernels.cuda import _api
+from jitnet.layers.base import clear_names
+from jitnet.losses import SparseCategoricalCrossentropy
+from jitnet.targets.cuda import devices
+from jitnet.targets.cuda.devices import checked_name
+
+
+@pytest.fixture(autouse=True)
+def emulated():
+    backend = Emulator()
+    devices.install("cuda:0", backend)
+    yield backend
+    jitnet.set_device("cpu")
+    devices.install("cuda:0", None)
+
+
+def draw(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def dense(**optimizer):
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    drop = layers.Dropout(0.25)
+    model = jitnet.Sequential([jitnet.Input((5,)), layers.Dense(7, "relu"), drop, layers.Dense(3)])
+    loss = SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(jitnet.optimizers.Adam(0.01, **optimizer), loss, metrics=["accuracy"])
+    return model
+
+
+def residual():
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    x = images = jitnet.Input((6, 6, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(x))
+    x = shortcut = layers.ReLU()(x)
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(x))
+    x = layers.ReLU()(layers.Add()([x, shortcut]))
+    x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(x))
+    model = jitnet.Model(images, layers.Dense(10)(x))
+    model.compile(jitnet.optimizers.Adam(0.01), SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def lenet5():
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    model = jitnet.Sequential(
+        [
+            jitnet.Input((28, 28, 1)),
+            layers.Conv2D(6, 5, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(16, 5, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(120, "relu"),
+            layers.Dense(84, "relu"),
+            layers.Dense(10),
+        ]
+    )
+    model.compile(jitnet.optimizers.Adam(0.01), SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def trained(make, x, device, epochs=1, batch_size=2):
+    model = make()
+    y = np.arange(len(x)) % 3
+    history = model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0, device=device).history
+    return model, history, model.predict(x, verbose=0, device=device)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "epochs"), [(dense, (7, 5), 2), (residual, (5, 6, 6, 3), 1), (lenet5, (2, 28, 28, 1), 1)]
+)
+def test_training_leaves_the_weights_of_the_cpu(make, shape, epochs):
+    x = draw(*shape)
+    ours, history, outputs = trained(make, x, "cuda", epochs)
+    theirs, expected, predictions = trained(make, x, "cpu", epochs)
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-5)
+    for weight, other in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-4, atol=1e-5, err_msg=weight.name)
+    np.testing.assert_allclose(outputs, predictions, rtol=1e-4, atol=1e-5)
+    assert ours.optimizer.iterations == theirs.optimizer.iterations
+    for key, values in ours.optimizer.state().items():
+        other = theirs.optimizer.state()
+        same = next(v for (slot, variable), v in other.items() if (slot, variable.name) == (key[0], key[1].name))
+        np.testing.assert_allclose(values, same, rtol=1e-3, atol=1e-6)
+
+
+def test_a_run_begun_on_one_device_goes_on_on_the_other(tmp_path):
+    x = draw(6, 5)
+    y = np.arange(6) % 3
+    mixed, alone = dense(), dense()
+    for number, device in enumerate(("cuda", "cpu", "cuda")):
+        assert mixed.fit(x, y, batch_size=4, verbose=0, device=device).epoch == [0]
+        alone.fit(x, y, batch_size=4, verbose=0)
+        assert mixed.optimizer.iterations == 2 * (number + 1)
+    for weight, other in zip(mixed.weights, alone.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+    # what the device has is saved, and a write of the host's reaches the device
+    mixed.save(tmp_path / "model.safetensors")
+    loaded = jitnet.models.load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), mixed.predict(x, verbose=0))
+    mixed.layers[0].kernel.assign(np.zeros((5, 7)))
+    alone.layers[0].kernel.assign(np.zeros((5, 7)))
+    np.testing.assert_allclose(
+        mixed.predict(x, verbose=0, device="cuda"), alone.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_blocks_with_conditions():
+    """Accumulated gradients, moving averages that replace the weights: other launches in some steps than in others."""
+    options = dict(gradient_accumulation_steps=2, use_ema=True, ema_overwrite_frequency=3)
+    x, y = draw(6, 5), np.arange(6) % 3
+    ours, theirs = dense(**options), dense(**options)
+    ours.fit(x, y, batch_size=1, verbose=0, device="cuda")
+    theirs.fit(x, y, batch_size=1, verbose=0)
+    for weight, other in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_evaluate_and_single_batches():
+    x, y = draw(5, 5), np.arange(5) % 3
+    model, other = dense(), dense()
+    np.testing.assert_allclose(
+        model.evaluate(x, y, batch_size=2, verbose=0, device="cuda"), other.evaluate(x, y, batch_size=2, verbose=0),
+        rtol=1e-6,
+    )  # fmt: skip
+    np.testing.assert_allclose(model.train_on_batch(x, y, device="cuda"), other.train_on_batch(x, y), rtol=1e-5)
+    other.predict_on_batch(x[:2])
+    jitnet.set_device("cuda")
+    assert jitnet.device() == "cuda:0"
+    ours = model.predict_on_batch(x[:2])
+    assert "dense.dense_forward(x=" in model.step_source() and "cuda:0" in model.step_source()
+    jitnet.set_device("cpu")
+    np.testing.assert_allclose(ours, other.predict_on_batch(x[:2]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(model.predict_on_batch(x[:2]), model.predict(x[:2], verbose=0))
+
+
+def test_data_are_copied_once_per_fit(emulated, monkeypatch):
+    copied = []
+    copy = emulated.copy
+    monkeypatch.setattr(emulated, "copy", lambda target, source, stream=None: copied.append(source) or copy(target, source))
+    x, y = draw(6, 5), np.arange(6) % 3
+    model = dense()
+    model.fit(x, y, batch_size=4, epochs=3, verbose=0, device="cuda")
+    assert sum(getattr(array, "shape", None) == x.shape and array.dtype == np.float32 for array in copied) == 1
+    x[:] = 0  # the next call sees it
+    expected = dense()
+    expected.set_weights(model.get_weights())
+    ours = model.evaluate(x, y, batch_size=4, verbose=0, device="cuda")
+    np.testing.assert_allclose(ours, expected.evaluate(x, y, batch_size=4, verbose=0), rtol=1e-6)
+
+
+# ---- devices
+
+
+def test_names_of_devices(monkeypatch):
+    assert [checked_name(name) for name in ("cpu", "cuda", "gpu", "gpu:1", "cuda:12")] == [
+        "cpu", "cuda:0", "cuda:0", "cuda:1", "cuda:12"
+    ]  # fmt: skip
+    for name in ("tpu", "cuda:", "cuda:-1", "cpu:1", "cuda:0\n", "", None, 0):
+        with pytest.raises(ValueError, match=r'A device is "cpu", "cuda"'):
+            jitnet.set_device(name)
+    monkeypatch.setattr(jitnet.config, "_device", None)
+    monkeypatch.setenv("JITNET_DEVICE", "gpu")
+    assert jitnet.device() == "cuda:0"
+    monkeypatch.setenv("JITNET_DEVICE", "tpu")
+    with pytest.raises(ValueError, match="Received: device='tpu'"):
+        jitnet.device()
+
+
+def test_no_device(capsys):
+    """On a machine without a GPU there is one message, at the place where the user asked for it."""
+    try:
+        if _api.numba_cuda().is_available():
+            pytest.skip("this machine has a GPU")
+    except _api.CudaError:
+        pass
+    for ask in (lambda: jitnet.set_device("cuda:1"), lambda: dense().fit(draw(2, 5), [0, 1], device="cuda:1")):
+        with pytest.raises(RuntimeError, match="CUDA needs"):
+            ask()
+    devices.install("cuda:0", None)
+    assert main(["info"]) == 0
+    assert "CUDA:            no: CUDA needs" in capsys.readouterr().out
+    assert main(["train", "digits", "--device", "cuda"]) == 2
+    assert "CUDA needs" in capsys.readouterr().err
+
+
