@@ -18,7 +18,7 @@ ROOMS = {
     "jitnet.kernels": (("jitnet.kernels",), ANY),
     "jitnet.kernels.scalar": (("jitnet.kernels.scalar",), ("numpy",)),
     "jitnet.kernels.compiler": (("jitnet.kernels.compiler", "jitnet.kernels.locks"), ("numpy", "llvmlite", "numba")),
-    "jitnet.kernels.cuda": (("jitnet.kernels.cuda", "jitnet.kernels.scalar"), ("numpy", "numba")),
+    "jitnet.kernels.cuda": (("jitnet.kernels.cuda", "jitnet.kernels.scalar"), ("numpy", "numba", "cuda", "llvmlite")),
     "jitnet.kernels.literals": ((), ("numpy",)),
     "jitnet.kernels.locks": ((), ()),
 }

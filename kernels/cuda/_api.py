@@ -31,16 +31,13 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import scalar as _scalar_functions
+from ._errors import CudaError
 
 WARP = 32
 THREADS = 256  # of a block whose threads need nothing of each other
 _MOST_BLOCKS = 2048  # then every thread does several elements: about what fills the largest devices
 
 _force = threading.local()
-
-
-class CudaError(RuntimeError):
-    """CUDA can't be used here, or was used wrongly; the message says what to do."""
 
 
 class _OutsideError(CudaError, AttributeError):

@@ -1,6 +1,6 @@
 """Launches recorded once as a CUDA graph: replaying it costs one call of the driver, whatever it launches."""
 
-from ._api import CudaError
+from ._errors import CudaError
 
 
 def check(result: tuple):
