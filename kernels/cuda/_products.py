@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     threads: int = 256
 
 
-LARGE = Tile(128, 128, 8, 8, 8)
+LARGE = Tile(128, 64, 8, 8, 4)
 MEDIUM = Tile(64, 64, 16, 4, 4)
 NARROW = Tile(128, 32, 8, 4, 4)
 NARROWEST = Tile(128, 16, 8, 4, 2)
