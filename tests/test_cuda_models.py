@@ -232,3 +232,55 @@ def test_mixed_bfloat16():
     assert "bfloat16)" in mixed._step("predict").source
     mixed.fit(x, y, batch_size=4, verbose=0)
     assert {w.dtype for w in mixed.weights} == {"float32"}
+
+
+# ---- arrays of a GPU
+
+
+class Tensor:
+    """What PyTorch or CuPy have: an array of the device that other libraries can read."""
+
+    def __init__(self, backend, array, strides=None):
+        self.array = backend.to_device(array)
+        self.__cuda_array_interface__ = {
+            "shape": array.shape, "typestr": array.dtype.str, "data": (1 << 20, False), "strides": strides,
+            "version": 3,
+        }  # fmt: skip
+        if ON_DEVICE:
+            self.__cuda_array_interface__ = self.array.__cuda_array_interface__
+
+
+def test_arrays_of_the_device_are_used_where_they_are(emulated, monkeypatch):
+    x, y = draw(6, 5), np.arange(6) % 3
+    there = Tensor(emulated, x), Tensor(emulated, y)
+    model, expected = dense(), dense()
+    expected.fit(x, y, batch_size=4, epochs=2, verbose=0)
+    copied = []
+    copy = emulated.copy
+
+    def noting(target, source, stream=None):
+        copied.append(source)
+        copy(target, source)
+
+    monkeypatch.setattr(emulated, "copy", noting)
+    model.fit(*there, batch_size=4, epochs=2, verbose=0, device="cuda")
+    assert not any(getattr(array, "shape", None) == x.shape for array in copied)
+    for weight, other in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+    found = model.predict(there[0], batch_size=4, verbose=0, device="cuda")
+    np.testing.assert_allclose(found, expected.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_arrays_of_the_device_that_cannot_be_used(emulated):
+    x, y = draw(6, 5), np.arange(6) % 3
+    model = dense()
+    with pytest.raises(ValueError, match="x lies on a GPU: pass device='cuda'"):
+        model.predict(Tensor(emulated, x), verbose=0)
+    for given, expected in (
+        ((Tensor(emulated, x.astype(np.float64)), y), "x on a GPU is used as it is, and must be float32"),
+        ((x, Tensor(emulated, y.astype(np.int32))), "y on a GPU is used as it is, and must be int64"),
+        ((Tensor(emulated, x, (4, 24)), y), "C-contiguous: call contiguous"),
+        ((Tensor(emulated, x[:, :4]), y), "expects shape"),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            model.fit(*given, verbose=0, device="cuda")

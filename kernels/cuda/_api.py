@@ -392,6 +392,11 @@ class Device:
         """Where the memory of an array starts, in bytes."""
         return array.__cuda_array_interface__["data"][0]
 
+    def adopt(self, array):
+        """The same memory: ``array`` has a ``__cuda_array_interface__``, and is kept alive."""
+        with self._current():
+            return self._cuda.as_cuda_array(array, sync=False)
+
     def to_device(self, array, stream=None):
         """A copy of a NumPy array."""
         with self._current():

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...core.values import Changes
 from ..base import Run, Runner, unchanged_data
+from .arrays import DeviceArray
 from .mirror import mirror_of
 from .plan import NUMBER, Memory
 
@@ -29,6 +30,9 @@ class CudaRunner(Runner):
         self._plans: dict[tuple, Recorded] = {}
         self._gradients = None
         self._constants = None
+        self._adopted: dict[str, tuple] = {}  # {name of data: (what is there already, which that is)}
+        roots = {b.root for _, calls in self.layouts.blocks for call in calls for b in call.buffers}
+        self._batches = {root.name for root in roots if root.kind == "external"}  # data that are a batch
         self._prepared: tuple | None = None  # what the prepared memory was made of
         self._buffers: dict[str, object] = {}  # {name of data: the array on the device for it}
         self._lock = threading.RLock()
@@ -87,8 +91,19 @@ class CudaRunner(Runner):
             found = self._buffers[name] = self.backend.empty(array.shape, array.dtype)
         return found
 
-    def uploaded(self, name: str, array: np.ndarray):
-        """Data on the device."""
+    def uploaded(self, name: str, array: np.ndarray | DeviceArray):
+        """Data on the device; a data set that is there stays where it is."""
+        if isinstance(array, DeviceArray):
+            key = array.pointer, array.shape, array.dtype
+            found, known = self._adopted.get(name, (None, None))
+            if known != key:
+                found = self.backend.adopt(array)
+                if name in self._batches:  # each one elsewhere, and recorded but once
+                    buffer = self.buffer_for(name, array)
+                    self.backend.copy(buffer, found, self._stream)
+                    return buffer
+                self._adopted[name] = found, key
+            return found
         found, scope = self.buffer_for(name, array), unchanged_data()
         key = id(self), name
         if scope is None or scope.get(key) is not array:
