@@ -129,6 +129,18 @@ def test_blocks_with_conditions():
         np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_sgd_with_momentum():
+    """One of the optimizers whose numbers decide what it does."""
+    x, y, found = draw(6, 5), np.arange(6) % 3, {}
+    for device in ("cpu", "cuda"):
+        model = dense()
+        model.compile(jitnet.optimizers.SGD(0.1, momentum=0.9, nesterov=True), model.loss)
+        model.fit(x, y, batch_size=2, verbose=0, device=device)
+        found[device] = [weight.numpy() for weight in model.weights]
+    for ours, theirs in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_evaluate_and_single_batches():
     x, y = draw(5, 5), np.arange(5) % 3
     model, other = dense(), dense()
