@@ -444,6 +444,18 @@ def emulation(name: str):
 # ---- the backend
 
 
+class _Event:
+    """Everything is done at once."""
+
+    def record(self, stream):
+        pass
+
+    wait = record
+
+    def synchronize(self):
+        pass
+
+
 class Emulator:
     """A device in Python; seed: of the order of blocks and threads.
 
@@ -451,6 +463,7 @@ class Emulator:
     """
 
     tensor_cores = True
+    free = 1 << 40  # bytes
 
     def __init__(self, seed: int = 0):
         self.random = random.Random(seed)
@@ -466,6 +479,15 @@ class Emulator:
 
     def address(self, array: Array) -> int:
         return array.offset
+
+    def free_memory(self) -> int:
+        return self.free
+
+    def pinned(self, shape, dtype) -> np.ndarray:
+        return np.zeros(shape, dtype)
+
+    def event(self):
+        return _Event()
 
     def adopt(self, array) -> Array:
         """``array.owner.array`` from where the pointer of ``array`` says on: of the emulated memory."""

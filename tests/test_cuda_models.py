@@ -9,7 +9,7 @@ from jitnet import layers
 from jitnet.cli import main
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
-from jitnet.targets.cuda import devices
+from jitnet.targets.cuda import devices, staging
 from jitnet.targets.cuda.devices import checked_name
 
 
@@ -178,6 +178,22 @@ def test_data_are_copied_once_per_fit(emulated, monkeypatch):
     expected.set_weights(model.get_weights())
     ours = model.evaluate(x, y, batch_size=4, verbose=0, device="cuda")
     np.testing.assert_allclose(ours, expected.evaluate(x, y, batch_size=4, verbose=0), rtol=1e-6)
+
+
+def test_a_data_set_that_does_not_fit(emulated, monkeypatch):
+    """Batches are brought to the device part by part, with the same result."""
+    x, y = draw(14, 5), np.arange(14) % 3
+    expected = dense()
+    expected.fit(x, y, batch_size=3, epochs=2, verbose=0)
+    monkeypatch.setattr(type(emulated), "free_memory", lambda self: 2 * x.nbytes)
+    monkeypatch.setattr(staging, "BYTES", 2 * 3 * (x[:1].nbytes + 8 + 4))  # two steps to a part
+    taken = []
+    monkeypatch.setattr(staging.np, "take", lambda *a, take=np.take, **k: taken.append(len(a[1])) or take(*a, **k))
+    model = dense()
+    model.fit(x, y, batch_size=3, epochs=2, verbose=0, device="cuda")
+    assert {6, 2} <= set(taken)
+    for weight, other in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
 # ---- devices
