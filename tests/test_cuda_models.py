@@ -3,7 +3,7 @@
 import cuda_instructions  # noqa: F401 (the emulator knows them)
 import numpy as np
 import pytest
-from cuda_emulator import Emulator
+from cuda_cases import emulator
 
 import jitnet
 from jitnet import layers
@@ -17,7 +17,7 @@ from jitnet.targets.cuda.devices import checked_name
 
 @pytest.fixture(autouse=True)
 def emulated():
-    backend = Emulator()
+    backend = emulator(0)
     devices.install("cuda:0", backend)
     yield backend
     jitnet.set_device("cpu")

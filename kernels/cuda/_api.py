@@ -344,8 +344,8 @@ class Device:
         if not module.is_available():
             problem = " ".join(str(module.cuda_error() or "no device was found").split())
             raise CudaError(
-                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than the CUDA of numba-cuda: "
-                f"jitnet[cuda12] takes older drivers than jitnet[cuda13]. Received: {problem}"
+                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than the CUDA of "
+                f"numba-cuda: jitnet[cuda12] takes older drivers than jitnet[cuda13]. Received: {problem}"
             )
         if number >= len(module.gpus):
             raise CudaError(f"There are {len(module.gpus)} CUDA devices, counted from 0. Received: cuda:{number}")
