@@ -42,10 +42,10 @@ class Tile(NamedTuple):
         return WARP * (self.rows // self.warp_rows) * (self.columns // self.warp_columns)
 
 
-LARGE = Tile(128, 128, 64, 32)
-MEDIUM = Tile(64, 64, 32, 32)
-NARROW = Tile(128, 32, 32, 32)
-NARROWEST = Tile(128, 16, 32, 16)
+LARGE = Tile(128, 128, 32, 32)
+MEDIUM = Tile(64, 64, 32, 16)
+NARROW = Tile(128, 32, 16, 32)
+NARROWEST = Tile(128, 16, 16, 16)
 DEPTH = {"tf32": 16, "bf16": 32}  # of a step: 64 bytes
 _FRAGMENTS_DEPTH = 2  # products of fragments in a step
 
@@ -206,7 +206,7 @@ def _store_fragment(c, first, stride, rows, columns, row, column, values, accumu
 
 @cache
 def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str, whole: bool):
-    """The kernel of ``_products.product`` for operands of ``kind``, "tf32" or "bf16"."""
+    """The kernel of ``_products.product`` for numbers of ``kind``: "tf32", or "bf16" if quads are whole."""
     asynchronous = whole and kind == "tf32"
     locate_a, load_a = loader(a_operand, whole)
     locate_b, load_b = loader(b_operand, whole)
