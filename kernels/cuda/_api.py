@@ -144,7 +144,7 @@ def using(backend, stream=None, precision="highest"):
     """Within it, this thread's launches and workspaces are those of ``backend``, in order of ``stream``.
 
     A backend has the methods of ``Device``.  precision: of products of float32: "highest" multiplies float32, "high"
-    TF32 and "medium" bfloat16 on tensor cores, where the backend has them.
+    TF32 and "medium" bfloat16 or TF32 on tensor cores, where the backend has them.
     """
     if precision not in PRECISIONS:
         raise CudaError(f"precision must be one of {PRECISIONS}. Received: precision={precision!r}")
@@ -286,6 +286,28 @@ def numba_cuda():
 _OPTIONS = {"fastmath": False}
 
 
+@contextlib.contextmanager
+def _plain_indices():
+    """Meanwhile numba.cuda compiles indices as they are.
+
+    A negative one would count from the end, as in Python.  No kernel has any, of which the emulator makes sure, and
+    looking for them costs more than the access: three instructions of 64 bits each, and loops that are not unrolled.
+    """
+    module = numba_cuda()
+    from numba.cuda.core.compiler_lock import global_compiler_lock
+    from numba.cuda.np import arrayobj
+
+    def as_it_is(context, builder, kind, index, size):
+        return context.cast(builder, index, kind, module.types.intp if kind.signed else module.types.uintp)
+
+    with global_compiler_lock:
+        before, arrayobj.fix_integer_index = arrayobj.fix_integer_index, as_it_is
+        try:
+            yield
+        finally:
+            arrayobj.fix_integer_index = before
+
+
 @functools.cache
 def _compiled(thing, real):
     """The dispatcher of a Kernel, a Function or a function of ``kernels.scalar``; real: the type of its literals."""
@@ -331,7 +353,8 @@ def compile_ptx(kernel: Kernel, kinds: tuple, compute_capability: tuple[int, int
     before = dispatcher.get_current_device
     dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=compute_capability)
     try:
-        return module.compile_ptx(body, signature, cc=compute_capability, device=False, **_OPTIONS)[0]
+        with _plain_indices():
+            return module.compile_ptx(body, signature, cc=compute_capability, device=False, **_OPTIONS)[0]
     finally:
         dispatcher.get_current_device = before
 
@@ -430,7 +453,7 @@ class Device:
     def launch(self, kernel: Kernel, grid, block, arguments, stream=None) -> None:
         """Run a kernel; while ``record`` prepares, only load it."""
         compiled = _compiled(kernel, real_of(types_of(arguments)))
-        with self._current():
+        with self._current(), _plain_indices():
             if getattr(_force, "loads", False):
                 compiled.compile(tuple(map(compiled.typeof_pyval, arguments))).bind()
             else:

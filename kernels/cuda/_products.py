@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     threads: int = 256
 
 
-LARGE = Tile(128, 128, 8, 8, 8)
+LARGE = Tile(128, 64, 8, 8, 4)
 MEDIUM = Tile(64, 64, 16, 4, 4)
 NARROW = Tile(128, 32, 8, 4, 4)
 NARROWEST = Tile(128, 16, 8, 4, 2)
@@ -38,20 +38,26 @@ _ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bit
 _FEWEST_STEPS = 4  # of a part: a part of fewer costs more to sum than it gains
 
 
-# what multiplies at each precision, and the tiles from narrow to large
-_KIND = {"highest": "float", "high": "tf32", "medium": "bf16"}
+# from narrow to large
 _TILES = NARROWEST, NARROW, MEDIUM, LARGE
 _TENSOR_CORE_TILES = _tensor_cores.NARROWEST, _tensor_cores.NARROW, _tensor_cores.MEDIUM, _tensor_cores.LARGE
 
 
-def _tile_for(rows: int, columns: int, groups: int, kind: str):
+def _kind(dtype, whole: bool) -> str:
+    """What is multiplied at the precision in force: the arrays' numbers, TF32 or, where quads are whole, bfloat16."""
+    if precision() == "highest" or dtype != np.float32:
+        return "float"
+    return "bf16" if precision() == "medium" and whole else "tf32"
+
+
+def _tile_for(rows: int, columns: int, groups: int, kind: str, whole: bool):
     narrowest, narrow, medium, large = _TILES if kind == "float" else _TENSOR_CORE_TILES
     if columns <= narrowest.columns:
         return narrowest
     if columns <= narrow.columns:
         return narrow
     blocks = ceil_div(rows, large.rows) * ceil_div(columns, large.columns) * groups
-    return large if blocks >= _ENOUGH_BLOCKS else medium
+    return large if whole and blocks >= _ENOUGH_BLOCKS else medium  # quads that aren't whole take too many registers
 
 
 @cache
@@ -156,8 +162,8 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
         raise ValueError(f"A product on CUDA has fewer than 2**31 rows and terms. Received: {rows} rows, {depth} terms")
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
     whole = a_matrix.whole and b_matrix.whole and all(map(is_aligned, (a, b)))
-    kind = _KIND[precision()] if c.dtype == np.float32 else "float"
-    tile = _tile_for(rows, columns, groups, kind)
+    kind = _kind(c.dtype, whole)
+    tile = _tile_for(rows, columns, groups, kind, whole)
     depth_tile = tile.depth if kind == "float" else _tensor_cores.DEPTH[kind]
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, depth_tile)

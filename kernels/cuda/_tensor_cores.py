@@ -42,10 +42,10 @@ class Tile(NamedTuple):
         return WARP * (self.rows // self.warp_rows) * (self.columns // self.warp_columns)
 
 
-LARGE = Tile(128, 128, 64, 32)
-MEDIUM = Tile(64, 64, 32, 32)
-NARROW = Tile(128, 32, 32, 32)
-NARROWEST = Tile(128, 16, 32, 16)
+LARGE = Tile(128, 128, 32, 32)
+MEDIUM = Tile(64, 64, 32, 16)
+NARROW = Tile(128, 32, 16, 32)
+NARROWEST = Tile(128, 16, 16, 16)
 DEPTH = {"tf32": 16, "bf16": 32}  # of a step: 64 bytes
 _FRAGMENTS_DEPTH = 2  # products of fragments in a step
 
@@ -181,12 +181,32 @@ def _share(along_depth: bool, fixed: int, depth: int, threads: int) -> _Share:
     return _Share(lanes, lanes * lines, depth // lines, lines)
 
 
+# ---- what stores fragments of c
+
+
+@function
+def _store(c, at, inside, value, accumulate):
+    if inside:
+        c[at] = c[at] + value if accumulate else value
+
+
+@function
+def _store_fragment(c, first, stride, rows, columns, row, column, values, accumulate):
+    """A lane's four elements, of which the first is (row, column); c's own first element is at ``first``."""
+    at = first + row * stride + column
+    _store(c, at, row < rows and column < columns, values[0], accumulate)
+    _store(c, at + 1, row < rows and column + 1 < columns, values[1], accumulate)
+    at += 8 * stride
+    _store(c, at, row + 8 < rows and column < columns, values[2], accumulate)
+    _store(c, at + 1, row + 8 < rows and column + 1 < columns, values[3], accumulate)
+
+
 # ---- the product
 
 
 @cache
 def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str, whole: bool):
-    """The kernel of ``_products.product`` for operands of ``kind``, "tf32" or "bf16"."""
+    """The kernel of ``_products.product`` for numbers of ``kind``: "tf32", or "bf16" if quads are whole."""
     asynchronous = whole and kind == "tf32"
     locate_a, load_a = loader(a_operand, whole)
     locate_b, load_b = loader(b_operand, whole)
@@ -198,7 +218,7 @@ def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str
     depth_tile, threads = DEPTH[kind], tile.threads
     rows_tile, columns_tile, warp_rows, warp_columns = tile
     warps_across = columns_tile // warp_columns
-    row_fragments, column_pairs = warp_rows // 16, warp_columns // 16
+    row_fragments, column_fragments = warp_rows // 16, warp_columns // 8
     a_shape_shared, b_shape_shared = _tile_shape(kind, a_along, rows_tile), _tile_shape(kind, b_along, columns_tile)
     a_lanes, a_workers, a_count, a_distance = _share(a_along, rows_tile, depth_tile, threads)
     b_lanes, b_workers, b_count, b_distance = _share(b_along, columns_tile, depth_tile, threads)
@@ -218,8 +238,8 @@ def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str
         a_next = cuda.local.array((a_count, 4), real)
         b_next = cuda.local.array((b_count, 4), real)
         a_own = cuda.local.array((row_fragments, 4), np.uint32)
-        b_own = cuda.local.array((column_pairs, 4), np.uint32)
-        sums = cuda.local.array((row_fragments, column_pairs, 8), real)
+        b_own = cuda.local.array((column_fragments, 2), np.uint32)
+        sums = cuda.local.array((row_fragments, column_fragments, 4), real)
         thread = cuda.threadIdx.x
         lane = thread % 32
         warp = thread // 32
@@ -244,8 +264,8 @@ def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str
 
         owns = first_row + warp_row < rows and first_column + warp_column < columns
         for i in range(row_fragments):
-            for j in range(column_pairs):
-                for e in range(8):
+            for j in range(column_fragments):
+                for e in range(4):
                     sums[i, j, e] = real(0)
         k = part * part_depth
         end = min(depth, k + part_depth)
@@ -297,20 +317,19 @@ def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str
                         words = a_words(a_tile, stage, warp_row + 16 * i, step, lane)
                         for e in range(4):
                             a_own[i, e] = words[e]
-                    for j in range(column_pairs):
-                        words = b_words(b_tile, stage, warp_column + 16 * j, step, lane)
-                        for e in range(4):
-                            b_own[j, e] = words[e]
+                    for j in range(0, column_fragments, 2):
+                        words = b_words(b_tile, stage, warp_column + 8 * j, step, lane)
+                        b_own[j, 0] = words[0]
+                        b_own[j, 1] = words[1]
+                        b_own[j + 1, 0] = words[2]
+                        b_own[j + 1, 1] = words[3]
                     for i in range(row_fragments):
                         a_fragment = a_own[i, 0], a_own[i, 1], a_own[i, 2], a_own[i, 3]
-                        for j in range(column_pairs):
-                            for half in range(2):
-                                e = 4 * half
-                                before = sums[i, j, e], sums[i, j, e + 1], sums[i, j, e + 2], sums[i, j, e + 3]
-                                b_fragment = b_own[j, 2 * half], b_own[j, 2 * half + 1]
-                                after = multiply(before, a_fragment, b_fragment)
-                                for f in range(4):
-                                    sums[i, j, e + f] = after[f]
+                        for j in range(column_fragments):
+                            before = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
+                            after = multiply(before, a_fragment, (b_own[j, 0], b_own[j, 1]))
+                            for e in range(4):
+                                sums[i, j, e] = after[e]
             if following < end and not asynchronous:
                 for q in range(a_count):
                     if thread < a_workers:
@@ -323,13 +342,13 @@ def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str
             k = following
             stage = 1 - stage
 
+        first_row += warp_row + lane // 4
+        first_column += warp_column + lane % 4 * 2
+        first = part * part_size + group * columns
         for i in range(row_fragments):
-            for j in range(column_pairs):
-                for e in range(8):
-                    row = first_row + warp_row + 16 * i + lane // 4 + e // 2 % 2 * 8
-                    column = first_column + warp_column + 16 * j + lane % 4 * 2 + e % 2 + e // 4 * 8
-                    if row < rows and column < columns:
-                        at = part * part_size + row * stride + group * columns + column
-                        c[at] = c[at] + sums[i, j, e] if accumulate else sums[i, j, e]
+            for j in range(column_fragments):
+                values = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
+                row, column = first_row + 16 * i, first_column + 8 * j
+                _store_fragment(c, first, stride, rows, columns, row, column, values, accumulate)
 
     return product

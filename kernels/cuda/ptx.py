@@ -28,11 +28,21 @@ def _pointer(context, builder, cgutils, types, array_type, array, index_type, in
     return builder.ptrtoint(pointer, ir.IntType(64))
 
 
-def _shared(ir, builder, address):
-    """The same address within shared memory, (i32)"""
+def _shared(context, builder, cgutils, types, array_type, array, index_type, index):
+    """The address of an element within shared memory, (i32): what is 32 bits wide needs half as many registers."""
+    from llvmlite import ir
+
+    made = context.make_array(array_type)(context, builder, array)
+    word = ir.IntType(32)
     text = "{ .reg .u64 wide; cvta.to.shared.u64 wide, $1; cvt.u32.u64 $0, wide; }"
-    kind = ir.FunctionType(ir.IntType(32), [ir.IntType(64)])
-    return builder.call(ir.InlineAsm(kind, text, "=r,l"), [address])
+    kind = ir.FunctionType(word, [ir.IntType(64)])
+    base = builder.call(ir.InlineAsm(kind, text, "=r,l"), [builder.ptrtoint(made.data, ir.IntType(64))])
+    lengths = [builder.trunc(length, word) for length in cgutils.unpack_tuple(builder, made.shape)]
+    position = ir.Constant(word, 0)
+    for i, kind, length in zip(cgutils.unpack_tuple(builder, index), index_type, lengths, strict=True):
+        position = builder.add(builder.mul(position, length), context.cast(builder, i, kind, types.int32))
+    size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(array_type.dtype)))
+    return builder.add(base, builder.mul(position, size))
 
 
 def _multiply(name: str, instruction: str):
@@ -90,12 +100,12 @@ def _load_matrices(name: str, transposed: str):
 
             def generate(context, builder, signature, arguments):
                 tile, index = signature.args
-                address = _pointer(context, builder, cgutils, types, tile, arguments[0], index, arguments[1])
+                address = _shared(context, builder, cgutils, types, tile, arguments[0], index, arguments[1])
                 word = ir.IntType(32)
                 kind = ir.FunctionType(ir.LiteralStructType([word] * 4), [word])
                 text = f"ldmatrix.sync.aligned.m8n8.x4{transposed}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
                 load = ir.InlineAsm(kind, text, "=r,=r,=r,=r,r,~{memory}", side_effect=True)
-                found = builder.call(load, [_shared(ir, builder, address)])
+                found = builder.call(load, [address])
                 parts = [builder.extract_value(found, i) for i in range(4)]
                 return context.make_tuple(builder, signature.return_type, parts)
 
@@ -158,7 +168,7 @@ def _define_copy_async():
     def copy_async(context, tile, index, source, at, inside):
         def generate(context, builder, signature, arguments):
             tile, index, source, at, inside = signature.args
-            target = _pointer(context, builder, cgutils, types, tile, arguments[0], index, arguments[1])
+            target = _shared(context, builder, cgutils, types, tile, arguments[0], index, arguments[1])
             origin = _pointer(context, builder, cgutils, types, source, arguments[2], at, arguments[3])
             inside = context.cast(builder, arguments[4], inside, types.boolean)
             word = ir.IntType(32)
@@ -166,7 +176,7 @@ def _define_copy_async():
             kind = ir.FunctionType(ir.VoidType(), [word, ir.IntType(64), word])
             text = "cp.async.cg.shared.global [$0], [$1], 16, $2;"
             copy = ir.InlineAsm(kind, text, "r,l,r,~{memory}", side_effect=True)
-            builder.call(copy, [_shared(ir, builder, target), origin, size])
+            builder.call(copy, [target, origin, size])
             return context.get_dummy_value()
 
         return signature(types.void, tile, index, source, at, inside), generate
