@@ -447,14 +447,14 @@ def emulation(name: str):
 class Emulator:
     """A device in Python; seed: of the order of blocks and threads.
 
-    launched: {(kernel, types of its arguments)}
+    launched: {(kernel, types of its arguments): threads of its largest block}
     """
 
     tensor_cores = True
 
     def __init__(self, seed: int = 0):
         self.random = random.Random(seed)
-        self.launched = set()
+        self.launched = {}
 
     def empty(self, shape, dtype) -> Array:
         array = Array(Memory(0), 0, shape, dtype)
@@ -466,6 +466,12 @@ class Emulator:
 
     def address(self, array: Array) -> int:
         return array.offset
+
+    def adopt(self, array) -> Array:
+        """``array.owner.array`` from where the pointer of ``array`` says on: of the emulated memory."""
+        whole = array.owner.array
+        offset = whole.offset + array.pointer - array.owner.__cuda_array_interface__["data"][0]
+        return Array(whole.memory, offset, array.shape, array.dtype)
 
     def to_device(self, array, stream=None) -> Array:
         array = np.asarray(array)
@@ -501,7 +507,7 @@ class Emulator:
 
     def launch(self, kernel, grid, block, arguments, stream=None) -> None:
         kinds = _api.types_of(arguments)
-        self.launched.add((kernel, kinds))
+        self.launched[kernel, kinds] = max(self.launched.get((kernel, kinds), 0), math.prod(block))
         if math.prod(block) > 1024 or 0 in block:
             raise EmulationError(f"{kernel!r}: a block has 1 to 1024 threads. Received: {block}")
         accesses = {}
