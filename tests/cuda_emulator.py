@@ -459,7 +459,7 @@ class _Event:
 class Emulator:
     """A device in Python; seed: of the order of blocks and threads.
 
-    launched: {(kernel, types of its arguments)}
+    launched: {(kernel, types of its arguments): threads of its largest block}
     """
 
     tensor_cores = True
@@ -467,7 +467,7 @@ class Emulator:
 
     def __init__(self, seed: int = 0):
         self.random = random.Random(seed)
-        self.launched = set()
+        self.launched = {}
 
     def empty(self, shape, dtype) -> Array:
         array = Array(Memory(0), 0, shape, dtype)
@@ -529,7 +529,7 @@ class Emulator:
 
     def launch(self, kernel, grid, block, arguments, stream=None) -> None:
         kinds = _api.types_of(arguments)
-        self.launched.add((kernel, kinds))
+        self.launched[kernel, kinds] = max(self.launched.get((kernel, kinds), 0), math.prod(block))
         if math.prod(block) > 1024 or 0 in block:
             raise EmulationError(f"{kernel!r}: a block has 1 to 1024 threads. Received: {block}")
         accesses = {}

@@ -1,6 +1,5 @@
 """CUDA kernels that move, draw and gather values, emulated, beside their CPU twins."""
 
-import cuda_instructions  # noqa: F401 (the emulator knows them)
 import numpy as np
 import pytest
 from cuda_cases import SEEDS, assert_twins, emulator

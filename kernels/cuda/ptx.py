@@ -80,8 +80,8 @@ def _multiply(name: str, instruction: str):
 
 
 # Fragments of a (16, 8) in TF32, words: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b (8, 8): (t, g),
-# (t + 4, g); of c (16, 8): (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).  In bfloat16 a is (16, 16) and b (16, 8), and each
-# word holds two neighbours in k: for t read 2t and 2t + 1, for t + 4 read 2t + 8 and 2t + 9.
+# (t + 4, g); of c (16, 8): (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).  In bfloat16 a is (16, 16) and b
+# (16, 8), and each word holds two neighbours in k: for t read 2t and 2t + 1, for t + 4 read 2t + 8 and 2t + 9.
 multiply_tf32 = _multiply("multiply_tf32", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")
 multiply_bf16 = _multiply("multiply_bf16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")
 
