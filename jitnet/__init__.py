@@ -40,6 +40,7 @@ _NAMES = {
     "warmup": "_warmup", "value_and_grad": "gradients", "floatx": "config", "set_floatx": "config",
     "dtype_policy": "config", "set_dtype_policy": "config",
     "conv_algorithm": "config", "set_conv_algorithm": "config", "device": "config", "set_device": "config",
+    "float32_matmul_precision": "config", "set_float32_matmul_precision": "config",
     "get_num_threads": "config", "set_num_threads": "config",
 }  # fmt: skip
 

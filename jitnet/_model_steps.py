@@ -9,7 +9,7 @@ from ._fixed import fix, noticed, tracing
 from ._registry import snake_case
 from ._structures import flatten, mapped
 from .builder import Computation
-from .config import conv_algorithm, device
+from .config import conv_algorithm, device, float32_matmul_precision
 from .core import checks, lengths, trace
 from .core.errors import invalid
 from .core.locks import building
@@ -138,7 +138,7 @@ class ModelSteps:
         trainable = () if mode == "predict" else tuple(self.trainable_weights)
         update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
         penalties = tuple(v.regularizer for v in trainable)
-        where = device()
+        where = device(), float32_matmul_precision()
         key = (
             mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), where, weighted, few,
             sizes,
@@ -147,7 +147,7 @@ class ModelSteps:
         if key not in steps:
             with building, tracing():
                 if key not in steps:
-                    options = {"fuse": fuse, "regions": regions, "target": target_of(where, few), "memory": memory}
+                    options = {"fuse": fuse, "regions": regions, "target": target_of(where[0], few), "memory": memory}
                     steps[key] = self._make_step(mode, trainable, target_shapes, options, weighted, sizes)
         return steps[key]
 
@@ -343,13 +343,13 @@ class ModelSteps:
         described = tuple((name, a.shape[1:], str(a.dtype)) for name, a in arrays.items())
         trainable = tuple(self.trainable_weights)
         penalties = tuple(v.regularizer for v in trainable)
-        where = device()
+        where = device(), float32_matmul_precision()
         key = (mode, described, str(structure), *options.values(), trainable, penalties, conv_algorithm(), where)
         steps = self._steps
         if key not in steps or not steps[key].fits_optimizers():
             with building, tracing():
                 if key not in steps or not steps[key].fits_optimizers():
-                    options = {**options, "target": target_of(where)}
+                    options = {**options, "target": target_of(where[0])}
                     steps[key] = self._trace_custom(mode, structure, described, options)
         return steps[key]
 

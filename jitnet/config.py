@@ -10,12 +10,15 @@ from .core.policy import MIXED, floatx, set_floatx
 from .kernels.cpu.runtime.threads import get_num_threads, set_num_threads
 
 __all__ = [
-    "conv_algorithm", "device", "dtype_policy", "floatx", "get_num_threads", "set_conv_algorithm", "set_device",
-    "set_dtype_policy", "set_floatx", "set_num_threads",
+    "conv_algorithm", "device", "dtype_policy", "float32_matmul_precision", "floatx", "get_num_threads",
+    "set_conv_algorithm", "set_device", "set_dtype_policy", "set_float32_matmul_precision", "set_floatx",
+    "set_num_threads",
 ]  # fmt: skip
 
 _CONV_ALGORITHMS = ("auto", "direct", "winograd")
 _conv_algorithm = "auto"
+_PRECISIONS = ("highest", "high", "medium")
+_precision = "highest"
 _device: str | None = None  # of all threads; None: what the environment says
 _devices = threading.local()  # of calls with a device of their own
 _choices = object()  # another one after each choice of an algorithm or a device
@@ -48,6 +51,27 @@ def set_device(name: str) -> None:
 
     global _choices, _device
     _device, _choices = devices.opened(name), object()
+
+
+def float32_matmul_precision() -> str:
+    """How a GPU multiplies float32: "highest" (default), "high" or "medium"."""
+    return _precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Choose how dense layers and convolutions multiply float32 on a GPU from now on, as in PyTorch; sums are float32.
+
+    precision:
+      "highest"  float32: 24 bits of each factor
+      "high"     TF32 on tensor cores: 11 bits (compute capability 8.0 on)
+      "medium"   bfloat16 on tensor cores: 8 bits, which is what the policy "mixed_bfloat16" means there
+    """
+    global _precision
+    if precision not in _PRECISIONS:
+        raise invalid(
+            'set_float32_matmul_precision expects "highest", "high" or "medium".', precision=precision
+        )  # fmt: skip
+    _precision = precision
 
 
 @contextlib.contextmanager
@@ -86,7 +110,7 @@ def set_dtype_policy(policy: str) -> None:
 
 def check_policy(policy) -> None:
     """Raise ValueError for a policy that there isn't (None is no choice), or that this machine lacks."""
-    if policy == MIXED:
+    if policy == MIXED and device() == "cpu":
         from .kernels.cpu.runtime.vectors import bfloat16_target
 
         if bfloat16_target() is None:

@@ -6,10 +6,12 @@ import numpy as np
 
 from . import losses
 from ._structures import flatten, leaves_like
+from .config import device
 from .core.errors import invalid
 from .core.lengths import fits
 from .core.operations.base import display
 from .core.policy import floatx
+from .targets.cuda.arrays import DeviceArray, is_on_device
 
 CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for NaN
 
@@ -57,8 +59,12 @@ def samples_of(x) -> int:
     return len(flatten(as_structure(x))[0])
 
 
-def as_numbers(x, what: str) -> np.ndarray:
-    """``x`` as a NumPy array of numbers."""
+def as_numbers(x, what: str) -> np.ndarray | DeviceArray:
+    """``x`` as a NumPy array of numbers, or where it is if that is a GPU on which models run."""
+    if is_on_device(x):
+        if device() == "cpu":
+            raise ValueError(f"{what} lies on a GPU: pass device='cuda', or copy it to the host first: x.cpu() say.")
+        return x if isinstance(x, DeviceArray) else DeviceArray(x, what)
     try:
         array = np.asarray(x)
     except ValueError:
@@ -91,6 +97,9 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
                 f"The input {tensor.name!r} of the model {model!r} expects shape {display(tensor.shape)}.{hint} "
                 f"Received: shape={array.shape}"
             )
+        if isinstance(array, DeviceArray):
+            prepared.append(array.of_type(tensor.dtype, what))
+            continue
         array = _converted(array, tensor.dtype)
         check_finite(array, what)
         prepared.append(writeable(array))
@@ -148,8 +157,11 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
     y = as_numbers(y, what)
     if y.ndim == 0 or len(y) != samples:
         raise ValueError(f"x and {what} need the same number of samples ({samples}). Received: shape={y.shape}")
-    check_finite(y, what)
-    y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype)
+    if isinstance(y, DeviceArray):
+        y = y.of_type("int64" if loss.sparse else prediction.dtype, what)
+    else:
+        check_finite(y, what)
+        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype)
     expected = prediction.shape[1:-1] if loss.sparse else prediction.shape[1:]
     if not isinstance(loss, losses.FunctionLoss) and y.shape[1:] != expected:
         hint = ""
@@ -161,6 +173,8 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
             f"{loss.name} expects {what} of shape {display((None, *expected))} for predictions of shape "
             f"{display(prediction.shape)}.{hint} Received: shape={y.shape}"
         )
+    if isinstance(y, DeviceArray):
+        return y
     y = np.ascontiguousarray(y)
     check_finite(y, what)
     return y

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import _interrupts, schedules
 from .builder import Builder, Computation
-from .config import choices, conv_algorithm
+from .config import choices, conv_algorithm, float32_matmul_precision
 from .core.locks import building
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
@@ -18,7 +18,7 @@ def target_of(device: str, few: bool = False) -> Target:
         return CPU(conv_algorithm(), few)
     from .targets.cuda.target import CUDA
 
-    return CUDA(device)
+    return CUDA(device, float32_matmul_precision())
 
 
 class Step:

@@ -363,7 +363,7 @@ class Trainer(ModelSteps):
                 warnings.warn(
                     f"{samples} samples make {steps} steps of {batch_size}: that is all an epoch has. "
                     f"Received: steps_per_epoch={steps_per_epoch}",
-                    stacklevel=3,  # where fit was called
+                    stacklevel=4,  # where fit was called
                 )
             steps = min(steps, steps_per_epoch)
         self._check_batches(batch_size, min(samples, steps * batch_size))
@@ -465,7 +465,7 @@ class Trainer(ModelSteps):
             f"The {name.replace('_', ' ')} became {logs[name]} in {place}. Lower the learning rate, or check the "
             "targets and the loss.",
             RuntimeWarning,
-            stacklevel=5 if step is None else 6,  # where fit was called
+            stacklevel=6 if step is None else 7,  # where fit was called
         )
 
     def _taken(self, step) -> int:

@@ -2,12 +2,12 @@
 
 import importlib
 import inspect
+import os
 
-import cuda_instructions  # noqa: F401  emulated where kernels call them
 import numpy as np
-from cuda_emulator import Emulator
 
 from jitnet.kernels.cuda import _api
+from jitnet.targets.cuda import devices
 
 SEEDS = (0, 1)  # of the order in which blocks and threads run
 
@@ -63,7 +63,9 @@ def run_cuda(function, names, *arguments, backend, unwritten=(), precision="high
     return [backend.to_host(on_device[id(a)]) for a in arguments if isinstance(a, np.ndarray)]
 
 
-def assert_twins(family: str, name: str, *arguments, rtol=2e-6, atol=1e-6, unwritten=(), backend=None, **options) -> None:
+def assert_twins(
+    family: str, name: str, *arguments, rtol=2e-6, atol=1e-6, unwritten=(), backend=None, **options
+) -> None:
     """The CUDA function leaves in its arguments what the CPU kernel leaves in its own, under every schedule.
 
     rtol and atol of 0: the same bits.  ``backend``: instead of emulators, for tests on a device.
@@ -89,8 +91,16 @@ def assert_twins(family: str, name: str, *arguments, rtol=2e-6, atol=1e-6, unwri
 LAUNCHED = set()  # (kernel, types of its arguments) of all that was emulated in this process
 
 
-def emulator(seed: int) -> Emulator:
-    """An emulator whose launches are noted in ``LAUNCHED``."""
+ON_DEVICE = os.environ.get("JITNET_TEST_DEVICE")  # "cuda:0" and so on, for ``pytest -m gpu``
+
+
+def emulator(seed: int):
+    """An emulator whose launches are noted in ``LAUNCHED``; on a machine with a GPU that is tested, the device."""
+    if ON_DEVICE:
+        return devices.backend(ON_DEVICE)
+    import cuda_instructions  # noqa: F401 (the emulator knows them)
+    from cuda_emulator import Emulator  # needs greenlet
+
     found = Emulator(seed)
     found.launched = LAUNCHED
     return found

@@ -467,6 +467,12 @@ class Emulator:
     def address(self, array: Array) -> int:
         return array.offset
 
+    def adopt(self, array) -> Array:
+        """``array.owner.array`` from where the pointer of ``array`` says on: of the emulated memory."""
+        whole = array.owner.array
+        offset = whole.offset + array.pointer - array.owner.__cuda_array_interface__["data"][0]
+        return Array(whole.memory, offset, array.shape, array.dtype)
+
     def to_device(self, array, stream=None) -> Array:
         array = np.asarray(array)
         found = self.empty(array.shape, array.dtype)

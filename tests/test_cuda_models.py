@@ -1,14 +1,12 @@
 """Models on CUDA, emulated: whole training steps leave the weights that the CPU's leave."""
 
-import cuda_instructions  # noqa: F401 (the emulator knows them)
 import numpy as np
 import pytest
-from cuda_emulator import Emulator
+from cuda_cases import ON_DEVICE, emulator
 
 import jitnet
 from jitnet import layers
 from jitnet.cli import main
-from jitnet.kernels.cuda import _api
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
 from jitnet.targets.cuda import devices
@@ -17,10 +15,11 @@ from jitnet.targets.cuda.devices import checked_name
 
 @pytest.fixture(autouse=True)
 def emulated():
-    backend = Emulator()
+    backend = emulator(0)
     devices.install("cuda:0", backend)
     yield backend
     jitnet.set_device("cpu")
+    jitnet.set_float32_matmul_precision("highest")
     devices.install("cuda:0", None)
 
 
@@ -151,7 +150,13 @@ def test_evaluate_and_single_batches():
 def test_data_are_copied_once_per_fit(emulated, monkeypatch):
     copied = []
     copy = emulated.copy
-    monkeypatch.setattr(emulated, "copy", lambda target, source, stream=None: copied.append(source) or copy(target, source))
+
+
+    def noting(target, source, stream=None):
+        copied.append(source)
+        copy(target, source)
+
+    monkeypatch.setattr(emulated, "copy", noting)
     x, y = draw(6, 5), np.arange(6) % 3
     model = dense()
     model.fit(x, y, batch_size=4, epochs=3, verbose=0, device="cuda")
@@ -183,11 +188,8 @@ def test_names_of_devices(monkeypatch):
 
 def test_no_device(capsys):
     """On a machine without a GPU there is one message, at the place where the user asked for it."""
-    try:
-        if _api.numba_cuda().is_available():
-            pytest.skip("this machine has a GPU")
-    except _api.CudaError:
-        pass
+    if ON_DEVICE:
+        pytest.skip("this machine has a GPU")
     for ask in (lambda: jitnet.set_device("cuda:1"), lambda: dense().fit(draw(2, 5), [0, 1], device="cuda:1")):
         with pytest.raises(RuntimeError, match="CUDA needs"):
             ask()
@@ -198,3 +200,87 @@ def test_no_device(capsys):
     assert "CUDA needs" in capsys.readouterr().err
 
 
+
+
+# ---- precision
+
+
+def test_precision(monkeypatch):
+    x = draw(4, 5)
+    model, found = dense(), {}
+    exact = model.predict(x, verbose=0)
+    for precision in ("highest", "high", "medium"):
+        jitnet.set_float32_matmul_precision(precision)
+        assert jitnet.float32_matmul_precision() == precision
+        found[precision] = np.abs(model.predict(x, verbose=0, device="cuda") - exact).max()
+    jitnet.set_float32_matmul_precision("highest")
+    assert found["highest"] < 1e-6 < found["high"] < 1e-3 < found["medium"] < 3e-2
+    with pytest.raises(ValueError, match="Received: precision='low'"):
+        jitnet.set_float32_matmul_precision("low")
+
+
+def test_mixed_bfloat16():
+    """Weights stay float32, operands of products are bfloat16; a GPU needs no AMX for it."""
+    jitnet.set_device("cuda")
+    jitnet.set_dtype_policy("mixed_bfloat16")
+    mixed = dense()
+    jitnet.set_dtype_policy("float32")
+    x, y = draw(4, 5), np.arange(4) % 3
+    expected = dense().predict(x, verbose=0)
+    error = np.abs(mixed.predict(x, verbose=0) - expected).max()
+    assert 1e-4 < error < 3e-2
+    assert "bfloat16)" in mixed._step("predict").source
+    mixed.fit(x, y, batch_size=4, verbose=0)
+    assert {w.dtype for w in mixed.weights} == {"float32"}
+
+
+# ---- arrays of a GPU
+
+
+class Tensor:
+    """What PyTorch or CuPy have: an array of the device that other libraries can read."""
+
+    def __init__(self, backend, array, strides=None):
+        self.array = backend.to_device(array)
+        self.__cuda_array_interface__ = {
+            "shape": array.shape, "typestr": array.dtype.str, "data": (1 << 20, False), "strides": strides,
+            "version": 3,
+        }  # fmt: skip
+        if ON_DEVICE:
+            self.__cuda_array_interface__ = self.array.__cuda_array_interface__
+
+
+def test_arrays_of_the_device_are_used_where_they_are(emulated, monkeypatch):
+    x, y = draw(6, 5), np.arange(6) % 3
+    there = Tensor(emulated, x), Tensor(emulated, y)
+    model, expected = dense(), dense()
+    expected.fit(x, y, batch_size=4, epochs=2, verbose=0)
+    copied = []
+    copy = emulated.copy
+
+    def noting(target, source, stream=None):
+        copied.append(source)
+        copy(target, source)
+
+    monkeypatch.setattr(emulated, "copy", noting)
+    model.fit(*there, batch_size=4, epochs=2, verbose=0, device="cuda")
+    assert not any(getattr(array, "shape", None) == x.shape for array in copied)
+    for weight, other in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+    found = model.predict(there[0], batch_size=4, verbose=0, device="cuda")
+    np.testing.assert_allclose(found, expected.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_arrays_of_the_device_that_cannot_be_used(emulated):
+    x, y = draw(6, 5), np.arange(6) % 3
+    model = dense()
+    with pytest.raises(ValueError, match="x lies on a GPU: pass device='cuda'"):
+        model.predict(Tensor(emulated, x), verbose=0)
+    for given, expected in (
+        ((Tensor(emulated, x.astype(np.float64)), y), "x on a GPU is used as it is, and must be float32"),
+        ((x, Tensor(emulated, y.astype(np.int32))), "y on a GPU is used as it is, and must be int64"),
+        ((Tensor(emulated, x, (4, 24)), y), "C-contiguous: call contiguous"),
+        ((Tensor(emulated, x[:, :4]), y), "expects shape"),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            model.fit(*given, verbose=0, device="cuda")

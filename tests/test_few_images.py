@@ -5,8 +5,8 @@ import pytest
 
 import jitnet
 from jitnet import layers
+from jitnet.targets.axes import ImageRows, Rows
 from jitnet.targets.cpu import few_images, thresholds
-from jitnet.targets.cpu.axes import ImageRows, Rows
 
 THREADS = (1, 2, 3, 64)
 

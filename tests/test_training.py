@@ -736,7 +736,7 @@ def test_compiled_code_allocates_nothing_itself(steps):
     finally:
         memsys_disable_stats()
     # one small record for every array argument of the one call, however many steps it takes
-    values |= step._states_of_optimizers()
+    values |= step._states_of_optimizers()[0]
     with step.runner.workspace() as workspace:
         arguments = step.runner.bind(workspace, 61, step.runner.threads(61, True), values)
         arrays = sum(isinstance(a, np.ndarray) for a in arguments)

@@ -367,7 +367,7 @@ class Device:
         if not module.is_available():
             problem = " ".join(str(module.cuda_error() or "no device was found").split())
             raise CudaError(
-                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than the CUDA of numba-cuda: "
+                "CUDA needs an NVIDIA GPU and its driver (`nvidia-smi` shows both), no older than numba-cuda's CUDA: "
                 f"jitnet[cuda12] takes older drivers than jitnet[cuda13]. Received: {problem}"
             )
         if number >= len(module.gpus):
@@ -414,6 +414,11 @@ class Device:
     def address(self, array) -> int:
         """Where the memory of an array starts, in bytes."""
         return array.__cuda_array_interface__["data"][0]
+
+    def adopt(self, array):
+        """The same memory: ``array`` has a ``__cuda_array_interface__``, and is kept alive."""
+        with self._current():
+            return self._cuda.as_cuda_array(array, sync=False)
 
     def to_device(self, array, stream=None):
         """A copy of a NumPy array."""

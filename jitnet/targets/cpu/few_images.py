@@ -11,9 +11,9 @@ from dataclasses import replace
 from ...core.liveness import place
 from ...core.program import Batch, Block, Buffer, Call, Out, Program, Scalar
 from ...core.values import ITEMSIZE
+from ..axes import ImageRows
+from ..axes import Rows as RowsOfWeights
 from . import thresholds
-from .axes import ImageRows
-from .axes import Rows as RowsOfWeights
 
 _FIRST, _LAST = Scalar("first"), Scalar("last")
 _BY_WINDOWS = {  # kernels that take as many rows as their output has, from those of x that ``pad_top`` says

@@ -2,7 +2,7 @@
 
 from ...core.program import Batch
 from ...kernels.literals import identifier
-from .axes import Rows, Shares
+from ..axes import Rows, Shares
 from .schedule import Schedule, Section
 
 LONGEST = 60

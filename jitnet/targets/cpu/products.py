@@ -7,8 +7,8 @@ from ...kernels.cpu.fast.matrix_multiply import (
     MatrixMultiplyTransposed,
     matrix_multiply_part_kernel,
 )
+from ..axes import Rows
 from . import thresholds
-from .axes import Rows
 
 _PART = {"first": Scalar("first"), "last": Scalar("last")}
 

@@ -14,10 +14,10 @@ from ...core.errors import invalid
 from ...core.liveness import lifetimes, place
 from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
+from ..axes import ImageRows, Portions, Rows, Shares
+from ..hoisting import HOISTED
+from ..parameters import Flat
 from . import few_images, thresholds
-from .axes import ImageRows, Portions, Rows, Shares
-from .hoisting import HOISTED
-from .parameters import Flat
 
 
 @dataclass

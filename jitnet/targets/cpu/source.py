@@ -15,8 +15,8 @@ from ...core.values import ITEMSIZE
 from ...kernels.cpu.runtime.generated import module_name
 from ...kernels.literals import docstring, identifier, literal
 from ...kernels.literals import name as checked_name
+from ..axes import Elements, ImageRows, Rows, Shares
 from ..base import Signature, Source
-from .axes import Elements, ImageRows, Rows, Shares
 from .names import name_sections
 from .schedule import Schedule, Section
 

@@ -9,8 +9,8 @@ from ...core.rewrites.epilogues import fuse_epilogues
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
 from ..base import Signature, Target
+from ..hoisting import hoist
 from .few_images import can_split
-from .hoisting import hoist
 from .memory import aligned_zeros
 from .run import StepRunner
 from .schedule import Schedule

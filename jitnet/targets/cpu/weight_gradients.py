@@ -6,8 +6,8 @@ from ...core.program import Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
 from ...kernels.cpu.fast.convolution_direct import ConvolutionKernel
 from ...kernels.cpu.fast.winograd import WinogradFilterKernel
+from ..axes import Shares
 from . import thresholds
-from .axes import Shares
 
 
 def share_large_gradients(program: Program) -> None:

@@ -1,6 +1,7 @@
 """A program for batches of one size: where its buffers lie on the device, and what is launched over them."""
 
 import importlib
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,8 @@ from ...core.program import Block, Buffer, Call, Loop, Out, Program, Scalar
 from ...core.storage import Layout, aligned
 from ...core.values import ITEMSIZE
 from ..base import Signature
+from ..hoisting import HOISTED
+from ..parameters import Flat
 
 # parameters that are fixed when a step is recorded; every other number is read from the device's memory
 _FIXED = {
@@ -31,12 +34,20 @@ def function_of(call: Call):
         return call.kernel
     family, _, name = call.opcode.rpartition(".")
     try:
-        return getattr(importlib.import_module(f"...kernels.cuda.{family}", __package__), name)
+        found = getattr(importlib.import_module(f"...kernels.cuda.{family}", __package__), name)
     except (ImportError, AttributeError):
         known = "a function of your own" if "function" in call.attributes else repr(call.opcode)
         raise NotImplementedError(
             f"CUDA has no kernel for {known} of {call.layer or 'the step'}. Run this model with device='cpu'."
         ) from None
+    if call.epilogue is None:
+        return found
+    from ...kernels.cuda._epilogues import with_epilogue
+
+    return with_epilogue(found, call.epilogue)
+
+
+EPILOGUES = "bias", "residual", "mask"  # arguments of them, which stand last
 
 
 @dataclass
@@ -71,18 +82,27 @@ class Placement:
 
 
 class Layouts:
-    """What is the same for all batch sizes: which partial sums are the gradients themselves, and the numbers."""
+    """What is the same for all batch sizes.
+
+    blocks: [(block, its calls)] of every step; prepares: calls that are needed when weights have changed.
+    same: which partial sums are the gradients themselves; numbers: what is read from the device's memory.
+    """
 
     def __init__(self, program: Program, layout: Layout):
         self.program, self.layout = program, layout
         self.same: dict[Buffer, Buffer] = {}  # {partial sums of the only chunk: their sum}
+        self._flat = Flat(layout, program)
         self.blocks = [self._launched(block) for block in program.blocks]
+        self.prepares = [call for _, calls in self.blocks for call in calls if HOISTED in call.attributes]
+        self.blocks = [(block, [c for c in calls if HOISTED not in c.attributes]) for block, calls in self.blocks]
         self.numbers = Numbers()
-        for _, calls in self.blocks:
+        for calls in (self.prepares, *(calls for _, calls in self.blocks)):
             for call in calls:
                 for name, argument in call.arguments.items():
                     if is_number(name, argument):
                         self.numbers.place(argument, _INTEGERS.get(name, np.float64))
+            if calls is self.prepares:
+                self.prepared_numbers = slice(0, len(self.numbers.entries))  # those that they read come first
 
     def _launched(self, block: Block) -> tuple:
         if isinstance(block, Loop):
@@ -93,7 +113,13 @@ class Layouts:
                 self.same[call["partials"].root] = call["out"]
             elif call.opcode != "training.count_step":  # which the host does
                 calls.append(call)
-        return block, calls
+        # an update is one launch for all neighbouring variables
+        parts = itertools.groupby(calls, key=lambda call: call.phase == "update" and self._flat.takes(call))
+        joined = (self._joined(list(together)) if flat else together for flat, together in parts)
+        return block, list(itertools.chain.from_iterable(joined))
+
+    def _joined(self, calls: list[Call]) -> list[Call]:
+        return [call for _, together in self._flat.parts(calls) for call in together]
 
     def _is_the_sum(self, call: Call) -> bool:
         """Whether partial sums may lie where their sum goes: a batch is one chunk."""
@@ -105,15 +131,22 @@ class Layouts:
 
     def placement(self, batch: int) -> Placement:
         """Temporaries of a batch in one arena, which share memory where they do not live at once."""
+        offsets, kept = {}, 0  # what was prepared outlives a step
+        for call in self.prepares:
+            for root in call.writes:
+                offsets[root] = kept
+                kept += aligned(max(1, root.nbytes))
         items = [call for _, calls in self.blocks for call in calls]
         roots = dict.fromkeys(buffer.root for call in items for buffer in call.buffers)
-        temporary = [r for r in roots if r.kind in ("batch", "partial", "whole") and r not in self.same]
+        others = [r for r in roots if r not in self.same and r not in offsets]
+        temporary = [r for r in others if r.kind in ("batch", "partial", "whole")]
 
         def nbytes(root):
             return aligned(max(1, root.size * (batch if root.batched else 1)) * ITEMSIZE[root.dtype])
 
-        offsets, total = place(items, temporary, nbytes)
-        return Placement(offsets, total)
+        places, total = place(items, temporary, nbytes)
+        offsets.update((root, kept + offset) for root, offset in places.items())
+        return Placement(offsets, kept + total)
 
 
 def is_number(name: str, argument) -> bool:
@@ -136,8 +169,13 @@ class Memory:
         self._placement = placement
         self._batch, self._arena, self._numbers, self._given = batch, arena, numbers, given
 
-    def argument(self, call: Call, name: str):
-        """What the function of a call is given."""
+    def launch(self, call: Call) -> tuple:
+        """(function, arguments, named arguments, whether its products may be of bfloat16) of a call."""
+        given = {name: self._argument(call, name) for name in call.arguments}
+        named = {name: given.pop(name) for name in EPILOGUES if call.epilogue and name in given}
+        return function_of(call), tuple(given.values()), named, call.attributes.get("bfloat16", False)
+
+    def _argument(self, call: Call, name: str):
         argument = call.arguments[name]
         if isinstance(argument, Buffer | Out):
             buffer = argument.buffer if isinstance(argument, Out) else argument
@@ -177,6 +215,8 @@ class Memory:
         if root.kind in ("slot", "gradient"):
             flat = self._given[root.name if root.kind == "slot" else "gradients"]
             return self._view(flat, self._layouts.layout.offsets[root.source] * itemsize, size, root.dtype)
+        if root.kind == "flat":
+            return self._view(self._given[root.source.argument], root.source.start * itemsize, size, root.dtype)
         if root.kind == "constant":
             return self._view(self._given["constants"], self._signature.constants[root.source], size, root.dtype)
         return self._given[root.name]

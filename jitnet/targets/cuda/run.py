@@ -7,8 +7,9 @@ import numpy as np
 
 from ...core.values import Changes
 from ..base import Run, Runner, unchanged_data
+from .arrays import DeviceArray
 from .mirror import mirror_of
-from .plan import NUMBER, Memory, function_of
+from .plan import NUMBER, Memory
 
 
 class CudaRunner(Runner):
@@ -29,6 +30,10 @@ class CudaRunner(Runner):
         self._plans: dict[tuple, Recorded] = {}
         self._gradients = None
         self._constants = None
+        self._adopted: dict[str, tuple] = {}  # {name of data: (what is there already, which that is)}
+        roots = {b.root for _, calls in self.layouts.blocks for call in calls for b in call.buffers}
+        self._batches = {root.name for root in roots if root.kind == "external"}  # data that are a batch
+        self._prepared: tuple | None = None  # what the prepared memory was made of
         self._buffers: dict[str, object] = {}  # {name of data: the array on the device for it}
         self._lock = threading.RLock()
 
@@ -86,8 +91,19 @@ class CudaRunner(Runner):
             found = self._buffers[name] = self.backend.empty(array.shape, array.dtype)
         return found
 
-    def uploaded(self, name: str, array: np.ndarray):
-        """Data on the device."""
+    def uploaded(self, name: str, array: np.ndarray | DeviceArray):
+        """Data on the device; a data set that is there stays where it is."""
+        if isinstance(array, DeviceArray):
+            key = array.pointer, array.shape, array.dtype
+            found, known = self._adopted.get(name, (None, None))
+            if known != key:
+                found = self.backend.adopt(array)
+                if name in self._batches:  # each one elsewhere, and recorded but once
+                    buffer = self.buffer_for(name, array)
+                    self.backend.copy(buffer, found, self._stream)
+                    return buffer
+                self._adopted[name] = found, key
+            return found
         found, scope = self.buffer_for(name, array), unchanged_data()
         key = id(self), name
         if scope is None or scope.get(key) is not array:
@@ -103,6 +119,15 @@ class CudaRunner(Runner):
             self._arena = None
             self._arena = self.backend.empty((nbytes,), np.uint8)
         return self._arena
+
+    def prepare(self, recorded: "Recorded", values: np.ndarray) -> None:
+        """Make what is made of weights, unless they and the numbers are those of last time."""
+        if self.layouts.prepares:
+            numbers = tuple(changes.number[0] for changes in self._changes.values())
+            key = id(self._arena), numbers, values[self.layouts.prepared_numbers].tobytes()
+            if key != self._prepared:
+                recorded.prepare(values)
+                self._prepared = key
 
     def recorded(self, batch: int, given: dict, results: int, rows: int) -> "Recorded":
         """What is launched for a batch, over these arrays.  rows: steps for which there is room in its tables."""
@@ -135,11 +160,15 @@ class Recorded:
         self.results = backend.empty((max(1, results),), np.float64)
         own = {**given, "order": self.order, "results": self.results}
         memory = Memory(backend, runner.layouts, signature, batch, arena, placement, numbers, own)
-        self._launches = [
-            (block.condition, [(function_of(c), [memory.argument(c, name) for name in c.arguments]) for c in calls])
-            for block, calls in runner.layouts.blocks
-        ]
+        self._prepares = [memory.launch(call) for call in runner.layouts.prepares]
+        self._launches = [[memory.launch(call) for call in calls] for _, calls in runner.layouts.blocks]
         self._graphs: dict[tuple, object] = {}
+
+    def prepare(self, values: np.ndarray) -> None:
+        """Make anew what is made of weights.  values: a row of the table of numbers, as they are now."""
+        backend, stream = self.runner.backend, self.runner._stream
+        backend.copy(self.numbers, values, stream)
+        self._launch_all(self._prepares)
 
     def begin(self, table: np.ndarray, orders: np.ndarray) -> None:
         """Let the next steps have these numbers and samples."""
@@ -165,10 +194,17 @@ class Recorded:
         from ...kernels.cuda._steps import begin_step
 
         begin_step(self.table, self.orders, self._counter, self.numbers, self.order)
-        for holds, (_, launches) in zip(conditions, self._launches, strict=True):
+        for holds, launches in zip(conditions, self._launches, strict=True):
             if holds:
-                for function, arguments in launches:
-                    function(*arguments)
+                self._launch_all(launches)
+
+    def _launch_all(self, launches: list[tuple]) -> None:
+        from ...kernels.cuda._api import using
+
+        runner = self.runner
+        for function, arguments, named, bfloat16 in launches:
+            with using(runner.backend, runner._stream, "medium" if bfloat16 else runner.source.precision):
+                function(*arguments, **named)
 
 
 class CudaRun(Run):
@@ -196,7 +232,9 @@ class CudaRun(Run):
         recorded = runner.recorded(batch, given, results.shape[1], rows)
         names = {"t": self._arrays["t"] + np.arange(count), "seed": np.uint64(self._arrays["seed"]), "batch": batch}
         names |= dict(zip(signature.hyperparameters, np.asarray(hyperparameters).T, strict=True))
-        recorded.begin(runner.layouts.numbers.table(count, names), np.asarray(orders, np.int64))
+        table = runner.layouts.numbers.table(count, names)
+        runner.prepare(recorded, table[0])
+        recorded.begin(table, np.asarray(orders, np.int64))
         conditions = self._conditions(count, names)
         for first in range(0, count, steps_per_result):
             row = results[first // steps_per_result]
@@ -245,7 +283,8 @@ class CudaRun(Run):
         written = {root for _, calls in runner.layouts.blocks for c in calls for root in c.writes}
         names = {runner.signature.storages[id(r.source.storage)] for r in written if r.kind == "variable"}
         names |= {r.name for r in written if r.kind == "slot"}
-        for name in names:
+        names |= {r.source.argument for r in written if r.kind == "flat"}
+        for name in names & self._mirrors.keys():
             self._mirrors[name].is_written()
         for name in runner.signature.iterations:
             self._arrays[name][0] += count

@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from ...core.program import Program, calls_of
-from ...core.rewrites.batch_norm import fuse_batch_norm
+from ...core.program import Call, Program
+from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
+from ...core.rewrites.epilogues import fuse_epilogues
 from ...core.rewrites.pointwise import OPCODE as CHAIN
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
 from ..base import Signature, Source, Target
+from ..hoisting import hoist
 from .devices import backend
 from .plan import Layouts, function_of
 from .run import CudaRunner
@@ -17,20 +19,28 @@ from .run import CudaRunner
 class CUDA(Target):
     """Steps that are launched on a device; its name is such as "cuda:0".
 
+    precision: of products, see ``config.set_float32_matmul_precision``.
+
     Raises:
         kernels.cuda._api.CudaError: the device can't be used; the message says why.
     """
 
     name = "cuda"
 
-    def __init__(self, device: str):
-        self.device = device
+    def __init__(self, device: str, precision: str = "highest"):
+        self.device, self.precision = device, precision
         self.backend = backend(device)
 
+    def fuses(self, call: Call, epilogue: str) -> bool:
+        return True
+
     def rewrite(self, program: Program) -> None:
+        fold_batch_norm(program, self.fuses)
+        fuse_epilogues(program, self.fuses)
         fuse_batch_norm(program)
         remove_copies(program)
         fuse_pointwise(program)
+        hoist(program)
 
     def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Layouts:
         for call in program.calls:
@@ -39,7 +49,7 @@ class CUDA(Target):
         return Layouts(program, layout)
 
     def write(self, schedule: Layouts, signature: Signature) -> "Launches":
-        return Launches(schedule, signature, self.device)
+        return Launches(schedule, signature, self.device, self.precision)
 
     def load(self, source: "Launches", fixed: dict, changes: dict) -> CudaRunner:
         return CudaRunner(source, self.backend, fixed, changes)
@@ -57,28 +67,37 @@ def _chain(chain):
 class Launches(Source):
     """A step as the launches that are recorded, one below the other, for people to read."""
 
-    def __init__(self, layouts: Layouts, signature: Signature, device: str):
-        self.layouts, self.signature, self.device = layouts, signature, device
+    def __init__(self, layouts: Layouts, signature: Signature, device: str, precision: str):
+        self.layouts, self.signature, self.device, self.precision = layouts, signature, device, precision
         self.text = self._written()
         self.arguments = ["batch", *signature.data, *signature.storages.values(), *signature.slots, "seed", "t"]
 
     def _written(self) -> str:
         """The text; every call is checked to have its kernel."""
-        lines = [f'"""{self.signature.title}; {self.device}"""', ""]
-        layer = None
+        precision = "" if self.precision == "highest" else f", {self.precision} precision"
+        lines = [f'"""{self.signature.title}; {self.device}{precision}"""']
+        if self.layouts.prepares:
+            lines += ["", "# when weights have changed", *self._calls(self.layouts.prepares)]
+        lines.append("")
         for block, calls in self.layouts.blocks:
-            indent = ""
             if block.condition is not None:
                 lines.append(f"if {_expression(block.condition)}:")
-                indent = "    "
-            for call in calls_of(calls):
-                function_of(call)
-                if call.layer != layer and call.layer:
-                    lines.append(f"{indent}# {call.layer}, {call.phase}")
-                layer = call.layer
-                given = ", ".join(f"{name}={_argument(value)}" for name, value in call.arguments.items())
-                lines.append(f"{indent}{call.opcode}({given})")
+            lines += ["    " * (block.condition is not None) + line for line in self._calls(calls)]
         return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def _calls(calls) -> list[str]:
+        lines, layer = [], None
+        for call in calls:
+            function_of(call)
+            if call.layer != layer and call.layer:
+                lines.append(f"# {call.layer}, {call.phase}")
+            layer = call.layer
+            given = [f"{name}={_argument(value)}" for name, value in call.arguments.items()]
+            given += [f"epilogue={call.epilogue!r}"] if call.epilogue else []
+            given += ["bfloat16"] if call.attributes.get("bfloat16") else []
+            lines.append(f"{call.opcode}({', '.join(given)})")
+        return lines
 
     def kernel_source(self, name: str) -> str:
         import inspect

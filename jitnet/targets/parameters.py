@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ...core.program import Buffer, Call, Out, Program, Scalar
-from ...core.storage import Layout, padded_elements
-from ...core.values import ITEMSIZE, Variable
+from ..core.program import Buffer, Call, Out, Program, Scalar
+from ..core.storage import Layout, padded_elements
+from ..core.values import ITEMSIZE, Variable
 from .axes import Elements, Rows
 
 

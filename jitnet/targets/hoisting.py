@@ -1,6 +1,6 @@
 """Which calls of a program only need to run when weights have changed: those that copy them into kernels' layouts."""
 
-from ...core.program import Batch, Block, Call, Program, Scalar
+from ..core.program import Batch, Block, Call, Program, Scalar
 
 HOISTED = "hoisted"  # the attribute of such a call
 _OF_A_RUN = {"batch", "begin", "first", "last", "t", "seed"}  # other names are hyperparameters
