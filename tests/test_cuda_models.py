@@ -234,8 +234,8 @@ def test_no_device(capsys):
 
 
 def test_precision(monkeypatch):
-    x = draw(4, 5)
-    model, found = dense(), {}
+    x, found = draw(4, 8), {}
+    model = jitnet.Sequential([jitnet.Input((8,)), layers.Dense(8, "relu"), layers.Dense(4)])
     exact = model.predict(x, verbose=0)
     for precision in ("highest", "high", "medium"):
         jitnet.set_float32_matmul_precision(precision)
