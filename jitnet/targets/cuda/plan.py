@@ -84,17 +84,16 @@ class Placement:
 class Layouts:
     """What is the same for all batch sizes.
 
-    blocks: [(block, its calls)] of every step; prepares: calls that are needed when weights have changed.
-    same: which partial sums are the gradients themselves; numbers: what is read from the device's memory.
+    blocks: [(block, its calls)] of every step; prepares: calls for which weights and the size of the batch suffice.
+    numbers: what is read from the device's memory.
     """
 
     def __init__(self, program: Program, layout: Layout):
         self.program, self.layout = program, layout
-        self.same: dict[Buffer, Buffer] = {}  # {partial sums of the only chunk: their sum}
         self._flat = Flat(layout, program)
         self.blocks = [self._launched(block) for block in program.blocks]
-        self.prepares = [call for _, calls in self.blocks for call in calls if HOISTED in call.attributes]
-        self.blocks = [(block, [c for c in calls if HOISTED not in c.attributes]) for block, calls in self.blocks]
+        self.prepares = [call for _, calls in self.blocks for call in calls if _is_early(call)]
+        self.blocks = [(block, [c for c in calls if not _is_early(c)]) for block, calls in self.blocks]
         self.numbers = Numbers()
         for calls in (self.prepares, *(calls for _, calls in self.blocks)):
             for call in calls:
@@ -109,9 +108,7 @@ class Layouts:
             raise NotImplementedError("CUDA has no loops yet. Run this model with device='cpu'.")
         calls = []
         for call in block.calls:
-            if call.opcode == "training.sum_partials" and self._is_the_sum(call):
-                self.same[call["partials"].root] = call["out"]
-            elif call.opcode != "training.count_step":  # which the host does
+            if call.opcode != "training.count_step":  # which the host does
                 calls.append(call)
         # an update is one launch for all neighbouring variables
         parts = itertools.groupby(calls, key=lambda call: call.phase == "update" and self._flat.takes(call))
@@ -120,14 +117,6 @@ class Layouts:
 
     def _joined(self, calls: list[Call]) -> list[Call]:
         return [call for _, together in self._flat.parts(calls) for call in together]
-
-    def _is_the_sum(self, call: Call) -> bool:
-        """Whether partial sums may lie where their sum goes: a batch is one chunk."""
-        out = call.outputs[0]
-        partials = call["partials"]
-        writers = [c for c in self.program.calls if partials.root in c.writes]
-        alone = len(writers) == 1 and partials.step is None
-        return alone and out.buffer.kind == "gradient" and not out.accumulate
 
     def placement(self, batch: int) -> Placement:
         """Temporaries of a batch in one arena, which share memory where they do not live at once."""
@@ -138,8 +127,7 @@ class Layouts:
                 kept += aligned(max(1, root.nbytes))
         items = [call for _, calls in self.blocks for call in calls]
         roots = dict.fromkeys(buffer.root for call in items for buffer in call.buffers)
-        others = [r for r in roots if r not in self.same and r not in offsets]
-        temporary = [r for r in others if r.kind in ("batch", "partial", "whole")]
+        temporary = [r for r in roots if r.kind in ("batch", "partial", "whole") and r not in offsets]
 
         def nbytes(root):
             return aligned(max(1, root.size * (batch if root.batched else 1)) * ITEMSIZE[root.dtype])
@@ -147,6 +135,11 @@ class Layouts:
         places, total = place(items, temporary, nbytes)
         offsets.update((root, kept + offset) for root, offset in places.items())
         return Placement(offsets, kept + total)
+
+
+def _is_early(call: Call) -> bool:
+    """Whether a call needs no more than weights and the size of the batch."""
+    return HOISTED in call.attributes or call.opcode == "training.chunk_counts"
 
 
 def is_number(name: str, argument) -> bool:
@@ -192,10 +185,7 @@ class Memory:
         root = buffer.root
         leading = (self._batch * buffer.rows,) if buffer.batched else ()
         shape = (*leading, *buffer.shape) or (1,)  # kernels take arrays of an axis
-        if root in self._layouts.same:
-            array = self._flat(self._layouts.same[root])
-        else:
-            array = self._flat(root)
+        array = self._flat(root)
         if root.kind == "partial" and not batched:
             shape = (1, *buffer.shape)
         if root.kind == "argument" and buffer.shape and buffer.shape[0] == 0:  # a data set of any length

@@ -131,7 +131,7 @@ class CudaRunner(Runner):
         """Make what is made of weights, unless they and the numbers are those of last time."""
         if self.layouts.prepares:
             numbers = tuple(changes.number[0] for changes in self._changes.values())
-            key = id(self._arena), numbers, values[self.layouts.prepared_numbers].tobytes()
+            key = id(self._arena), recorded.batch, numbers, values[self.layouts.prepared_numbers].tobytes()
             if key != self._prepared:
                 recorded.prepare(values)
                 self._prepared = key
@@ -174,7 +174,7 @@ class Recorded:
 
     def __init__(self, runner: CudaRunner, batch: int, arena, placement, given: dict, rows: int):
         backend, signature = runner.backend, runner.signature
-        self.runner, self.rows, self.given = runner, rows, given
+        self.runner, self.batch, self.rows, self.given = runner, batch, rows, given
         count = max(1, len(runner.layouts.numbers.entries))
         self.table = backend.empty((rows * count,), np.int64)
         self.orders = backend.empty((rows * batch,), np.int64)

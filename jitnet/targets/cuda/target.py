@@ -12,6 +12,7 @@ from ...core.storage import Layout
 from ..base import Signature, Source, Target
 from ..hoisting import hoist
 from .devices import backend
+from .one_chunk import write_in_place
 from .plan import Layouts, function_of
 from .run import CudaRunner
 
@@ -40,6 +41,7 @@ class CUDA(Target):
         fuse_batch_norm(program)
         remove_copies(program)
         fuse_pointwise(program)
+        write_in_place(program)
         hoist(program)
 
     def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Layouts:
@@ -77,7 +79,7 @@ class Launches(Source):
         precision = "" if self.precision == "highest" else f", {self.precision} precision"
         lines = [f'"""{self.signature.title}; {self.device}{precision}"""']
         if self.layouts.prepares:
-            lines += ["", "# when weights have changed", *self._calls(self.layouts.prepares)]
+            lines += ["", "# when weights or the size of the batch have changed", *self._calls(self.layouts.prepares)]
         lines.append("")
         for block, calls in self.layouts.blocks:
             if block.condition is not None:
