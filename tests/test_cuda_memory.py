@@ -49,9 +49,14 @@ def test_padding(border):
     assert_twins("shape", "pad2d_backward", dy, x, top, left, True, **SAME)
 
 
-@pytest.mark.parametrize("order", [(1, 0), (2, 0, 1), (3, 1, 0, 2)])
-def test_transposition(order):
-    shape = (3, 5, 2, 7)[: len(order)]
+@pytest.mark.parametrize(
+    ("order", "sizes"),
+    # the last three by tiles in shared memory
+    [((1, 0), (3, 5)), ((2, 0, 1), (3, 5, 2)), ((1, 0, 2), (2, 3, 9)), ((2, 1, 0), (33, 1, 8))]
+    + [((3, 1, 2, 0), (9, 3, 2, 11)), ((0, 2, 3, 1), (2, 9, 3, 35))],
+)
+def test_transposition(order, sizes):
+    shape = sizes
     x = draw(2, *shape, dtype=DTYPE)
     strides = np.array(x.strides[1:]) // x.itemsize
     fill = 4 - len(order)
