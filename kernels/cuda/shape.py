@@ -150,6 +150,7 @@ def _transpose(source, target, rows, shape, source_strides, target_strides, accu
 
 
 _TILE, _TILE_ROWS = 32, 8  # a square of elements, by threads (32, 8)
+_TILE_LINE = _TILE + 1  # one more, so that a column is not in one bank
 
 
 @kernel
@@ -160,7 +161,7 @@ def _transpose_tiles(source, target, across, down, source_down, target_across, s
     across, down: sizes of the axes that lie side by side in the source and in the target; source_down, target_across:
     their strides in the other one.  shape, source_strides, target_strides: of the three other axes.
     """
-    tile = cuda.shared.array((_TILE, _TILE + 1), real)
+    tile = cuda.shared.array((_TILE, _TILE_LINE), real)
     column, row = cuda.threadIdx.x, cuda.threadIdx.y
     first_across, first_down = cuda.blockIdx.x * _TILE, cuda.blockIdx.y * _TILE
     for number in range(cuda.blockIdx.z, shape[0] * shape[1] * shape[2], cuda.gridDim.z):
