@@ -88,7 +88,8 @@ def assert_twins(
             np.testing.assert_array_equal(ours, before, err_msg=f"{family}.{name}: {array}, schedule {at}")
 
 
-LAUNCHED = set()  # (kernel, types of its arguments) of all that was emulated in this process
+# {(kernel, types of its arguments): threads of its largest block}, of all that was emulated in this process
+LAUNCHED = {}
 
 
 ON_DEVICE = os.environ.get("JITNET_TEST_DEVICE")  # "cuda:0" and so on, for ``pytest -m gpu``

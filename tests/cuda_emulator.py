@@ -444,17 +444,30 @@ def emulation(name: str):
 # ---- the backend
 
 
+class _Event:
+    """Everything is done at once."""
+
+    def record(self, stream):
+        pass
+
+    wait = record
+
+    def synchronize(self):
+        pass
+
+
 class Emulator:
     """A device in Python; seed: of the order of blocks and threads.
 
-    launched: {(kernel, types of its arguments)}
+    launched: {(kernel, types of its arguments): threads of its largest block}
     """
 
     tensor_cores = True
+    free = 1 << 40  # bytes
 
     def __init__(self, seed: int = 0):
         self.random = random.Random(seed)
-        self.launched = set()
+        self.launched = {}
 
     def empty(self, shape, dtype) -> Array:
         array = Array(Memory(0), 0, shape, dtype)
@@ -466,6 +479,15 @@ class Emulator:
 
     def address(self, array: Array) -> int:
         return array.offset
+
+    def free_memory(self) -> int:
+        return self.free
+
+    def pinned(self, shape, dtype) -> np.ndarray:
+        return np.zeros(shape, dtype)
+
+    def event(self):
+        return _Event()
 
     def adopt(self, array) -> Array:
         """``array.owner.array`` from where the pointer of ``array`` says on: of the emulated memory."""
@@ -507,7 +529,7 @@ class Emulator:
 
     def launch(self, kernel, grid, block, arguments, stream=None) -> None:
         kinds = _api.types_of(arguments)
-        self.launched.add((kernel, kinds))
+        self.launched[kernel, kinds] = max(self.launched.get((kernel, kinds), 0), math.prod(block))
         if math.prod(block) > 1024 or 0 in block:
             raise EmulationError(f"{kernel!r}: a block has 1 to 1024 threads. Received: {block}")
         accesses = {}

@@ -19,6 +19,13 @@ def load_quad(array, at):
     return tuple(array[at + i] for i in range(4))
 
 
+@emulation("store_quad")
+def store_quad(array, at, values):
+    _aligned(array, at)
+    for i, value in enumerate(values):
+        array[at + i] = value
+
+
 # ---- copies that arrive later
 
 

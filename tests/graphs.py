@@ -97,9 +97,9 @@ class Result:
 
 
 class Graphs:
-    """All ``cases`` in one step of one dtype."""
+    """All ``cases`` in one step of one dtype, for a target: the CPU if None."""
 
-    def __init__(self, cases, dtype, fuse=False):
+    def __init__(self, cases, dtype, fuse=False, target=None):
         self.cases, self.dtype = list(cases), dtype
         generator = np.random.default_rng(0)
         self.inputs, self.variables, self.outputs = {}, {}, {}
@@ -129,7 +129,7 @@ class Graphs:
             trainable=list(self.trainable.values()),
             wanted_inputs=[self.inputs[key] for key in self.wanted],
         )
-        self.step = Step("Many small graphs.", computation, fuse=fuse, regions=True)
+        self.step = Step("Many small graphs.", computation, fuse=fuse, regions=True, target=target)
 
     def _value(self, case, i):
         return self.inputs[case, i] if i < len(case.inputs) else self.variables[case, i]

@@ -38,7 +38,14 @@ def test_a_sample_of_the_kernels_compiles(tmp_path):
 
 
 def row(**changes):
-    found = {"kernel": "losses._mean_over_rows[x]", "types": "", "architecture": 90, "registers": 40, "stack": 0}
+    found = {
+        "kernel": "losses._mean_over_rows[x]",
+        "types": "",
+        "architecture": 90,
+        "threads": 256,
+        "registers": 40,
+        "stack": 0,
+    }
     return found | {"spills": 0, "shared": 128, "alignment": 4, "float64": {}, "instructions": {}} | changes
 
 
@@ -46,6 +53,8 @@ def test_faults_are_named():
     assert report.faults(row()) == []
     assert "spills 8" in report.faults(row(spills=8))[0]
     assert "129 registers, more than 128" in report.faults(row(registers=129))[0]
+    assert report.faults(row(registers=129, threads=128)) == []
+    assert report.faults(row(registers=129, kernel="_products.product[x, y]")) == []
     assert "float64" in report.faults(row(float64={"add.f64": 1}))[0]
     assert report.faults(row(kernel="training._total", float64={"add.f64": 1})) == []
     assert "aligned to 4" in report.faults(row(instructions={"cp.async": 2}))[0]
@@ -58,7 +67,7 @@ def test_arithmetic_in_float64_is_seen_and_loads_are_not():
 
 
 def test_occupancy():
-    assert report.occupancy(32, 0, 90) == 1.0
-    assert report.occupancy(64, 1024, 90) == 0.5
-    assert report.occupancy(128, 0, 80) == 0.25
-    assert report.occupancy(32, 80 * 1024, 80) == 0.25
+    assert report.occupancy(32, 0, 256, 90) == 1.0
+    assert report.occupancy(64, 1024, 128, 90) == 0.5
+    assert report.occupancy(128, 0, 256, 80) == 0.25
+    assert report.occupancy(32, 80 * 1024, 256, 80) == 0.25

@@ -22,14 +22,17 @@ def test_activations(name):
     y, dy, dx = np.full_like(x, np.nan), draw(x.size, dtype=DTYPE, seed=1), np.full_like(x, 7)
     tolerance = {"rtol": 2e-5, "atol": 1e-6}
     assert_twins("elementwise", f"{name}_forward", x, y, *parameters, unwritten=("y",), **tolerance)
-    assert_twins("elementwise", f"{name}_forward", x, x, *parameters, **tolerance)
-    finite = x[:32]
-    y = np.array([getattr(activations, name)(value, *parameters) for value in finite], DTYPE)
-    reads = [{"x": finite, "y": y}[array] for array in activations.derivative_arguments(name)]
-    dy, dx = dy[: finite.size], dx[: finite.size]
-    assert_twins("elementwise", f"{name}_backward", *reads, dy, dx, *parameters, False, unwritten=("dx",), **tolerance)
-    assert_twins("elementwise", f"{name}_backward", *reads, dy, dx, *parameters, True, **tolerance)
-    assert_twins("elementwise", f"{name}_backward", *reads, dy, dy, *parameters, False, **tolerance)
+    quads = x[-36:].copy()
+    assert_twins("elementwise", f"{name}_forward", quads, y[-36:], *parameters, unwritten=("y",), **tolerance)
+    assert_twins("elementwise", f"{name}_forward", quads, quads, *parameters, **tolerance)
+    for finite in (x[:32], x[:31]):  # four at a time, and one by one
+        y = np.array([getattr(activations, name)(value, *parameters) for value in finite], DTYPE)
+        reads = [{"x": finite, "y": y}[array] for array in activations.derivative_arguments(name)]
+        given = *reads, dy[: finite.size], dx[: finite.size], *parameters
+        assert_twins("elementwise", f"{name}_backward", *given, False, unwritten=("dx",), **tolerance)
+        assert_twins("elementwise", f"{name}_backward", *given, True, **tolerance)
+        dy_too = dy[: finite.size].copy()
+        assert_twins("elementwise", f"{name}_backward", *reads, dy_too, dy_too, *parameters, False, **tolerance)
 
 
 # (a, a batched, b, b batched), shapes of one sample

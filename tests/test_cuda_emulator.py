@@ -326,7 +326,7 @@ def test_what_runs_where():
     launched = Emulator()
     with using(launched):
         launch(_negative, 0, 32, None, None)  # no block, nothing happens
-    assert launched.launched == set()
+    assert launched.launched == {}
 
 
 def test_workspaces_views_and_copies():

@@ -108,15 +108,16 @@ def test_dropout(rate, dtype):
     assert_twins("random", "dropout_backward", x, mask, x, rate, False, **SAME)
 
 
-def test_a_chain_of_pointwise_functions():
+@pytest.mark.parametrize("size", [37, 40])  # one by one, and four at a time
+def test_a_chain_of_pointwise_functions(size):
     statements = "out[i] = multiply(tanh(x[i]), add(y[i], one)) * factor", "second[i] = x[i] * out[i]"
     plan = ("add", "multiply", "tanh"), ("x", "y", "out", "second"), ("one",), ("factor",), statements
-    x, y, one = draw(37, dtype=DTYPE), draw(37, dtype=DTYPE, seed=1), np.full(1, 3, DTYPE)
-    expected = empty(2, 37)
+    x, y, one = draw(size, dtype=DTYPE), draw(size, dtype=DTYPE, seed=1), np.full(1, 3, DTYPE)
+    expected = empty(2, size)
     PointwiseKernel(*plan).kernel()(x, y, expected[0], expected[1], one, 0.5)
     for seed in SEEDS:
         backend = emulator(seed)
-        results = [backend.empty((37,), DTYPE) for _ in expected]
+        results = [backend.empty((size,), DTYPE) for _ in expected]
         given = [backend.to_device(array) for array in (x, y, one, np.array([0.5]))]
         with using(backend):
             pointwise(*plan)(*given[:2], *results, *given[2:])

@@ -9,7 +9,7 @@ from jitnet import layers
 from jitnet.cli import main
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
-from jitnet.targets.cuda import devices
+from jitnet.targets.cuda import devices, staging
 from jitnet.targets.cuda.devices import checked_name
 
 
@@ -129,6 +129,18 @@ def test_blocks_with_conditions():
         np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_sgd_with_momentum():
+    """One of the optimizers whose numbers decide what it does."""
+    x, y, found = draw(6, 5), np.arange(6) % 3, {}
+    for device in ("cpu", "cuda"):
+        model = dense()
+        model.compile(jitnet.optimizers.SGD(0.1, momentum=0.9, nesterov=True), model.loss)
+        model.fit(x, y, batch_size=2, verbose=0, device=device)
+        found[device] = [weight.numpy() for weight in model.weights]
+    for ours, theirs in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_evaluate_and_single_batches():
     x, y = draw(5, 5), np.arange(5) % 3
     model, other = dense(), dense()
@@ -166,6 +178,22 @@ def test_data_are_copied_once_per_fit(emulated, monkeypatch):
     expected.set_weights(model.get_weights())
     ours = model.evaluate(x, y, batch_size=4, verbose=0, device="cuda")
     np.testing.assert_allclose(ours, expected.evaluate(x, y, batch_size=4, verbose=0), rtol=1e-6)
+
+
+def test_a_data_set_that_does_not_fit(emulated, monkeypatch):
+    """Batches are brought to the device part by part, with the same result."""
+    x, y = draw(14, 5), np.arange(14) % 3
+    expected = dense()
+    expected.fit(x, y, batch_size=3, epochs=2, verbose=0)
+    monkeypatch.setattr(type(emulated), "free_memory", lambda self: 2 * x.nbytes)
+    monkeypatch.setattr(staging, "BYTES", 2 * 3 * (x[:1].nbytes + 8 + 4))  # two steps to a part
+    taken = []
+    monkeypatch.setattr(staging.np, "take", lambda *a, take=np.take, **k: taken.append(len(a[1])) or take(*a, **k))
+    model = dense()
+    model.fit(x, y, batch_size=3, epochs=2, verbose=0, device="cuda")
+    assert {6, 2} <= set(taken)
+    for weight, other in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
 # ---- devices
@@ -206,15 +234,15 @@ def test_no_device(capsys):
 
 
 def test_precision(monkeypatch):
-    x = draw(4, 5)
-    model, found = dense(), {}
+    x, found = draw(4, 8), {}
+    model = jitnet.Sequential([jitnet.Input((8,)), layers.Dense(8, "relu"), layers.Dense(4)])
     exact = model.predict(x, verbose=0)
     for precision in ("highest", "high", "medium"):
         jitnet.set_float32_matmul_precision(precision)
         assert jitnet.float32_matmul_precision() == precision
         found[precision] = np.abs(model.predict(x, verbose=0, device="cuda") - exact).max()
     jitnet.set_float32_matmul_precision("highest")
-    assert found["highest"] < 1e-6 < found["high"] < 1e-3 < found["medium"] < 3e-2
+    assert found["highest"] < 1e-6 < found["high"] < found["medium"] < 3e-2
     with pytest.raises(ValueError, match="Received: precision='low'"):
         jitnet.set_float32_matmul_precision("low")
 

@@ -415,6 +415,21 @@ class Device:
         """Where the memory of an array starts, in bytes."""
         return array.__cuda_array_interface__["data"][0]
 
+    def free_memory(self) -> int:
+        """Bytes that nothing has taken."""
+        with self._current():
+            return self._cuda.current_context().get_memory_info()[0]
+
+    def pinned(self, shape, dtype):
+        """An uninitialised array of the host that copies read while the host goes on."""
+        with self._current():
+            return self._cuda.pinned_array(shape, dtype)
+
+    def event(self):
+        """A place in a stream: ``record(stream)``, ``wait(stream)`` for it in another, or ``synchronize()``."""
+        with self._current():
+            return self._cuda.event(timing=False)
+
     def adopt(self, array):
         """The same memory: ``array`` has a ``__cuda_array_interface__``, and is kept alive."""
         with self._current():

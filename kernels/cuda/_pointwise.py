@@ -3,15 +3,8 @@
 import functools
 import keyword
 
-from ..scalar import activations, arithmetic, chains, real
-from ._api import Kernel, cuda, launch, over
-
-_SOURCE = """
-def {name}({arguments}):
-{prologue}
-    for i in range(cuda.grid(1), {first}.size, cuda.gridsize(1)):
-{body}
-"""
+from ..scalar import activations, arithmetic, chains
+from ._loops import Loop
 
 
 @functools.cache
@@ -27,21 +20,12 @@ def pointwise(functions, arrays, singles, scalars, statements):
     unfit = [name for name in arguments if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii()]
     if unfit:
         raise ValueError(f"The arguments of a chain have names. Received: {unfit}")
-    prologue = [f"{name} = real({name}[0])" for name in (*singles, *scalars)] or ["pass"]
-    source = _SOURCE.format(
-        name=chains.name_of(functions),
-        arguments=", ".join(arguments),
-        prologue="\n".join(f"    {line}" for line in prologue),
-        first=arrays[0],
-        body="\n".join(f"        {line}" for line in statements),
-    )
-    scope = {"cuda": cuda, "real": real, "__name__": __name__}
-    scope |= {name: getattr(activations, name, None) or getattr(arithmetic, name) for name in functions}
-    exec(compile(source, __file__, "exec"), scope)
-    made = Kernel(scope[chains.name_of(functions)])
+    prologue = [f"{name} = real({name}[0])" for name in (*singles, *scalars)]
+    called = {name: getattr(activations, name, None) or getattr(arithmetic, name) for name in functions}
+    loop = Loop(__name__, chains.name_of(functions), arrays, (*singles, *scalars), prologue, statements, called)
 
     def run(*given):
-        launch(made, *over(given[0].size), *(array.reshape(-1) for array in given))
+        loop(given[: len(arrays)], *(array.reshape(-1) for array in given[len(arrays) :]))
 
-    run.__doc__ = f"{'; '.join(statements)}"
+    run.__doc__ = "; ".join(statements)
     return run

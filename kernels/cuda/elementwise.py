@@ -4,35 +4,19 @@ Names and arguments are those of ``kernels/cpu/elementwise.py``, where they are 
 """
 
 from ..scalar import activations, arithmetic, real  # noqa: F401 (the templates name it)
-from ._api import cuda, function, kernel, launch, over, over_rows  # noqa: F401 (the templates name them)
+from ._api import cuda, function, kernel, launch, over_rows  # noqa: F401 (the templates name them)
 from ._blocks import Columns, column_sum  # noqa: F401 (the templates name it)
+from ._loops import Loop
 
 _ACTIVATION = '''
-@kernel
-def _{name}_forward(x, y{parameters}):
-    {casts}
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = {name}(x[i]{parameters})
-
-
 def {name}_forward(x, y{parameters}):
     """y = {name}(x{parameters}).  x, y: (...)"""
-    launch(_{name}_forward, *over(y.size), x.reshape(-1), y.reshape(-1){parameters})
-
-
-@kernel
-def _{name}_backward({reads}, dy, dx{parameters}, accumulate):
-    {casts}
-    for i in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
-        gradient = dy[i] * {name}_derivative({elements}{parameters})
-        dx[i] = dx[i] + gradient if accumulate else gradient
+    _LOOPS["{name}_forward"]((x, y){parameters})
 
 
 def {name}_backward({reads}, dy, dx{parameters}, accumulate):
     """dx = dy {name}'({reads}{parameters}), added to dx if accumulate.  all arrays: (...)"""
-    launch(
-        _{name}_backward, *over(dx.size), {flattened}, dy.reshape(-1), dx.reshape(-1){parameters}, accumulate
-    )
+    _LOOPS["{name}_backward"](({reads}, dy, dx){parameters}, accumulate)
 '''
 
 _BINARY = '''
@@ -194,22 +178,33 @@ def _define(template, **words):
 def _define_activation(name):
     parameters = activations.parameters(name)
     reads = activations.derivative_arguments(name)
-    _define(
-        _ACTIVATION,
-        name=name,
-        parameters="".join(f", {parameter}" for parameter in parameters),
-        casts="\n    ".join(f"{parameter} = real({parameter}[0])" for parameter in parameters) or "pass",
-        reads=", ".join(reads),
-        flattened=", ".join(f"{array}.reshape(-1)" for array in reads),
-        elements=", ".join(f"{array}[i]" for array in reads),
+    listed = "".join(f", {parameter}" for parameter in parameters)
+    casts = [f"{parameter} = real({parameter}[0])" for parameter in parameters]
+    slope = f"{name}_derivative"
+    _LOOPS[f"{name}_forward"] = Loop(
+        __name__, f"_{name}_forward", ("x", "y"), parameters, casts, [f"y[i] = {name}(x[i]{listed})"], _FUNCTIONS
     )
+    elements = ", ".join(f"{array}[i]" for array in reads)
+    statements = (
+        f"gradient = dy[i] * {slope}({elements}{listed})",
+        "dx[i] = dx[i] + gradient if accumulate else gradient",
+    )
+    arrays, others = (*reads, "dy", "dx"), (*parameters, "accumulate")
+    _LOOPS[f"{name}_backward"] = Loop(
+        __name__, f"_{name}_backward", arrays, others, casts, statements, _FUNCTIONS, {"dx": "accumulate"}
+    )
+    _define(_ACTIVATION, name=name, parameters=listed, reads=", ".join(reads))
 
 
-for _module in (activations, arithmetic):
-    for _name in _module.NAMES:
-        for _function in (_name, *(f"{_name}_derivative{side}" for side in ("", "_a", "_b"))):
-            if hasattr(_module, _function):
-                globals()[_function] = getattr(_module, _function)
+_LOOPS = {}  # of activations
+_FUNCTIONS = {
+    function: getattr(module, function)
+    for module in (activations, arithmetic)
+    for name in module.NAMES
+    for function in (name, *(f"{name}_derivative{side}" for side in ("", "_a", "_b")))
+    if hasattr(module, function)
+}
+globals().update(_FUNCTIONS)
 for _name in activations.NAMES:
     _define_activation(_name)
 for _name in arithmetic.NAMES:

@@ -79,9 +79,9 @@ def _multiply(name: str, instruction: str):
     return Intrinsic(name, define)
 
 
-# Fragments of a (16, 8) in TF32, words: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b (8, 8): (t, g), (t + 4, g);
-# of c (16, 8): (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).  In bfloat16 a is (16, 16) and b (16, 8), and each
-# word holds two neighbours in k: for t read 2t and 2t + 1, for t + 4 read 2t + 8 and 2t + 9.
+# Fragments of a (16, 8) in TF32, words: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b (8, 8): (t, g),
+# (t + 4, g); of c (16, 8): (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).  In bfloat16 a is (16, 16) and b
+# (16, 8), and each word holds two neighbours in k: for t read 2t and 2t + 1, for t + 4 read 2t + 8 and 2t + 9.
 multiply_tf32 = _multiply("multiply_tf32", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")
 multiply_bf16 = _multiply("multiply_bf16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")
 
@@ -228,3 +228,29 @@ def _define_load_quad():
 
 # (array, at) -> array[at .. at + 3] of float32, in one load; array[at] is aligned to 16 bytes
 load_quad = Intrinsic("load_quad", _define_load_quad)
+
+
+def _define_store_quad():
+    ir, types, cgutils, intrinsic, signature = _numba()
+
+    def store_quad(context, array, at, values):
+        if array.dtype != types.float32 or values != types.UniTuple(types.float32, 4):
+            return None
+
+        def generate(context, builder, signature, arguments):
+            array, at, _ = signature.args
+            address = _pointer(context, builder, cgutils, types, array, arguments[0], at, arguments[1])
+            vector = ir.VectorType(ir.FloatType(), 4)
+            found = ir.Constant(vector, ir.Undefined)
+            for i, value in enumerate(cgutils.unpack_tuple(builder, arguments[2])):
+                found = builder.insert_element(found, value, ir.Constant(ir.IntType(32), i))
+            builder.store(found, builder.inttoptr(address, vector.as_pointer()), align=16)
+            return context.get_dummy_value()
+
+        return signature(types.void, array, at, values), generate
+
+    return intrinsic(store_quad)
+
+
+# (array, at, values): array[at .. at + 3] = four float32, in one store; array[at] is aligned to 16 bytes
+store_quad = Intrinsic("store_quad", _define_store_quad)

@@ -10,6 +10,9 @@ from ..base import Run, Runner, unchanged_data
 from .arrays import DeviceArray
 from .mirror import mirror_of
 from .plan import NUMBER, Memory
+from .staging import Staging, needs_staging
+
+KEPT_PLANS = 2  # of batches of one size: over two parts of a data set, say
 
 
 class CudaRunner(Runner):
@@ -33,6 +36,10 @@ class CudaRunner(Runner):
         self._adopted: dict[str, tuple] = {}  # {name of data: (what is there already, which that is)}
         roots = {b.root for _, calls in self.layouts.blocks for call in calls for b in call.buffers}
         self._batches = {root.name for root in roots if root.kind == "external"}  # data that are a batch
+        gathers = [c for _, calls in self.layouts.blocks for c in calls if c.opcode == "memory.gather"]
+        self.data_sets = list(dict.fromkeys(call["source"].root.name for call in gathers))
+        self._staged: dict[tuple, bool] = {}
+        self._stagings: dict[tuple, Staging] = {}
         self._prepared: tuple | None = None  # what the prepared memory was made of
         self._buffers: dict[str, object] = {}  # {name of data: the array on the device for it}
         self._lock = threading.RLock()
@@ -129,25 +136,43 @@ class CudaRunner(Runner):
                 recorded.prepare(values)
                 self._prepared = key
 
-    def recorded(self, batch: int, given: dict, results: int, rows: int) -> "Recorded":
-        """What is launched for a batch, over these arrays.  rows: steps for which there is room in its tables."""
-        key = batch, results, tuple(sorted((name, id(array)) for name, array in given.items()))
+    def needs_staging(self, data: dict) -> bool:
+        """Whether data sets are too large to be on the device as a whole."""
+        host = {name: array for name, array in data.items() if not isinstance(array, DeviceArray)}
+        known = tuple((name, array.shape) for name, array in host.items())
+        if known not in self._staged:
+            self._staged = {known: needs_staging(self.backend, host)}
+        return self._staged[known]
+
+    def staging(self, data: dict, batch: int) -> Staging:
+        """What brings batches of these data sets to the device."""
+        key = batch, tuple((name, array.shape[1:]) for name, array in data.items())
+        if key not in self._stagings:
+            self._stagings = {key: Staging(self.backend, data, batch)}
+        return self._stagings[key]
+
+    def recorded(self, batch: int, given: dict, steps: int) -> "Recorded":
+        """What is launched for a batch, over these arrays.  steps: for which there is room in its tables."""
+        rows = 1 << max(0, steps - 1).bit_length()
+        key = batch, tuple(sorted((name, id(array)) for name, array in given.items()))
         found = self._plans.get(key)
         if found is None or found.rows < rows:
-            self._plans = {k: p for k, p in self._plans.items() if k[0] != batch}  # of one batch the last alone
+            others = [k for k in self._plans if k[0] == batch]
+            for old in others[: len(others) + 1 - KEPT_PLANS]:
+                del self._plans[old]
             placement = self.layouts.placement(batch)
             arena = self.arena(max(1, placement.nbytes))
-            found = self._plans[key] = Recorded(self, batch, arena, placement, given, results, rows)
+            found = self._plans[key] = Recorded(self, batch, arena, placement, given, rows)
         return found
 
 
 class Recorded:
     """The launches of a step for batches of one size: as arguments, and as graphs, by which conditions hold.
 
-    table, orders: numbers and samples of the next steps; numbers, order: of the present one; results: what is added up.
+    table, orders: numbers and samples of the next steps; numbers, order: of the present one.
     """
 
-    def __init__(self, runner: CudaRunner, batch: int, arena, placement, given: dict, results: int, rows: int):
+    def __init__(self, runner: CudaRunner, batch: int, arena, placement, given: dict, rows: int):
         backend, signature = runner.backend, runner.signature
         self.runner, self.rows, self.given = runner, rows, given
         count = max(1, len(runner.layouts.numbers.entries))
@@ -157,8 +182,7 @@ class Recorded:
         numbers = backend.empty((count * NUMBER,), np.uint8)
         self.numbers = backend.view(numbers, 0, (count,), np.int64)
         self.order = backend.empty((batch,), np.int64)
-        self.results = backend.empty((max(1, results),), np.float64)
-        own = {**given, "order": self.order, "results": self.results}
+        own = {**given, "order": self.order}
         memory = Memory(backend, runner.layouts, signature, batch, arena, placement, numbers, own)
         self._prepares = [memory.launch(call) for call in runner.layouts.prepares]
         self._launches = [[memory.launch(call) for call in calls] for _, calls in runner.layouts.blocks]
@@ -227,27 +251,38 @@ class CudaRun(Run):
     def _run(self, count: int, hyperparameters, orders, results: np.ndarray, steps_per_result: int) -> None:
         runner, batch = self._runner, self._batch
         backend, stream, signature = runner.backend, runner._stream, runner.signature
-        given, outputs = self._given()
-        rows = 1 << max(0, count - 1).bit_length()
-        recorded = runner.recorded(batch, given, results.shape[1], rows)
         names = {"t": self._arrays["t"] + np.arange(count), "seed": np.uint64(self._arrays["seed"]), "batch": batch}
         names |= dict(zip(signature.hyperparameters, np.asarray(hyperparameters).T, strict=True))
-        table = runner.layouts.numbers.table(count, names)
-        runner.prepare(recorded, table[0])
-        recorded.begin(table, np.asarray(orders, np.int64))
-        conditions = self._conditions(count, names)
-        for first in range(0, count, steps_per_result):
-            row = results[first // steps_per_result]
-            if row.size:
-                backend.copy(recorded.results, row, stream)
-            for step in range(first, min(first + steps_per_result, count)):
+        table, conditions = runner.layouts.numbers.table(count, names), self._conditions(count, names)
+        counted = results.shape[1] > 0
+        sums = runner.buffer_for("results", results[0] if counted else np.zeros(1))
+        given, outputs = self._given()
+        given["results"] = sums
+        for first, last, data, order in self._pieces(count, np.asarray(orders, np.int64)):
+            recorded = runner.recorded(batch, {**given, **data}, last - first)
+            if first == 0:
+                runner.prepare(recorded, table[0])
+            recorded.begin(table[first:last], order)
+            for step in range(first, last):
+                row, place = divmod(step, steps_per_result)
+                if counted and place == 0:
+                    backend.copy(sums, results[row], stream)
                 recorded.step(conditions[step])
-            if row.size:
-                row[:] = backend.to_host(recorded.results, stream)
+                if counted and (place == steps_per_result - 1 or step == count - 1):
+                    results[row] = backend.to_host(sums, stream)
         for name in outputs:
             self._arrays[name][...] = backend.to_host(given[name], stream)
         backend.synchronize(stream)
         self._finish(count)
+
+    def _pieces(self, count: int, orders: np.ndarray):
+        """(first step, last, {name: data set on the device}, order of the samples there), one after the other."""
+        runner = self._runner
+        data = {name: self._arrays[name] for name in runner.data_sets}
+        if runner.needs_staging(data):
+            yield from runner.staging(data, self._batch).pieces(count, self._batch, data, orders, runner._stream)
+        else:
+            yield 0, count, {name: runner.uploaded(name, array) for name, array in data.items()}, orders
 
     def _conditions(self, count: int, names: dict) -> list[tuple[bool, ...]]:
         """For each step, which blocks are run."""
@@ -267,7 +302,7 @@ class CudaRun(Run):
         outputs = []
         written = {root.name for _, calls in runner.layouts.blocks for c in calls for root in c.writes}
         for name in runner.signature.data:
-            if name == "order":
+            if name == "order" or name in runner.data_sets:
                 continue
             if name in written:
                 outputs.append(name)
