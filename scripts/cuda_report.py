@@ -1,11 +1,15 @@
 """What a compiler makes of the CUDA kernels, without a GPU or a driver: registers, spills, shared memory, instructions.
 
     python scripts/cuda_report.py [--all] [--arch 80 90] [--json FILE] [--markdown FILE]
+    python scripts/cuda_report.py [--all] --mlir
 
 Needs the extra ``test-cuda``.  The emulated tests say which kernels there are and what types they are called with: they
 run first, a sample of them or, with ``--all``, all.  Every kernel is then compiled to PTX and assembled for the
 architectures.  Exit status 1 if one does what it must not: spill registers, need more of them than a block of its size
 can have twice, or calculate in float64 without being in the list below.
+
+With ``--mlir`` numba-cuda-mlir, the successor of numba-cuda, compiles them to PTX instead, all but those with
+instructions of ``ptx.py``: it needs ``numba-cuda-mlir[cu13]`` in an environment without numba-cuda.
 """
 
 import argparse
@@ -215,14 +219,51 @@ def markdown(rows: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+class _InlineAssembly(Exception):
+    """A kernel calls an instruction of ``ptx.py``, which is written for numba-cuda."""
+
+
+def by_mlir(kernels, architecture: int) -> int:
+    """Compile kernels by numba-cuda-mlir and print what became of them; 1 if one failed that has no inline PTX."""
+    from numba_cuda_mlir import cuda, tools
+
+    from jitnet.kernels.cuda import _api, ptx
+
+    def refuse():
+        raise _InlineAssembly
+
+    # the other compiler in numba-cuda's place; it would ask a driver what it compiles for
+    _api.numba_cuda = lambda: cuda
+    ptx._numba = refuse
+    capability = divmod(architecture, 10)
+    tools.get_gpu_compute_capability = lambda kind=tuple: capability if kind is tuple else f"sm_{architecture}"
+    found = Counter()
+    for kernel, kinds, _ in kernels:
+        try:
+            signature = cuda.types.void(*map(_api._numba_type, kinds))
+            body = _api._numba_body(kernel.function, _api.real_of(kinds))
+            cuda.compile_ptx(body, signature, cc=capability, device=False, **_api._OPTIONS)
+            found["compiled"] += 1
+        except _InlineAssembly:
+            found["with inline PTX"] += 1
+        except Exception as error:  # of any kind: it is another compiler
+            found["failed"] += 1
+            print(f"{label(kernel)} ({types_in_words(kinds)}): {type(error).__name__}: {str(error).strip()[:300]}")
+    print("numba-cuda-mlir:", ", ".join(f"{count} {what}" for what, count in found.items()))
+    return int(bool(found["failed"] or not found["compiled"]))
+
+
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="all kernels, not a sample")
     parser.add_argument("--arch", type=int, nargs="+", choices=PROCESSORS, default=[90], help="compute capabilities")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    parser.add_argument("--mlir", action="store_true", help="compile with numba-cuda-mlir, without a report")
     options = parser.parse_args(arguments)
     kernels = launched(options.all)
+    if options.mlir:
+        return max(by_mlir(kernels, architecture) for architecture in options.arch)
     rows = [examine(*item, architecture) for architecture in options.arch for item in kernels]
     if options.json:
         options.json.write_text(json.dumps(rows))
