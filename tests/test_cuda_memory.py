@@ -25,6 +25,7 @@ def test_copies():
     assert_twins("shape", "copy_forward", x, empty(111), unwritten=("y",), **SAME)
     assert_twins("shape", "copy_backward", x, empty(111), False, unwritten=("dx",), **SAME)
     assert_twins("shape", "copy_backward", x, draw(111, dtype=DTYPE), True, **SAME)
+    assert_twins("shape", "copy_forward", np.arange(-3, 8), empty(11), unwritten=("y",), **SAME)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7])

@@ -19,7 +19,8 @@ def fill(y, value):
 @kernel
 def _copy(source, target, accumulate):
     for i in range(cuda.grid(1), target.size, cuda.gridsize(1)):
-        target[i] = target[i] + source[i] if accumulate else source[i]
+        value = target.dtype.type(source[i])
+        target[i] = target[i] + value if accumulate else value
 
 
 def copy_forward(x, y):
