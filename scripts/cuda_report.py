@@ -1,11 +1,15 @@
 """What a compiler makes of the CUDA kernels, without a GPU or a driver: registers, spills, shared memory, instructions.
 
     python scripts/cuda_report.py [--all] [--arch 80 90] [--json FILE] [--markdown FILE]
+    python scripts/cuda_report.py [--all] --mlir
 
 Needs the extra ``test-cuda``.  The emulated tests say which kernels there are and what types they are called with: they
 run first, a sample of them or, with ``--all``, all.  Every kernel is then compiled to PTX and assembled for the
-architectures.  Exit status 1 if one does what it must not: spill registers, need more of them than a block of its size
-can have twice, or calculate in float64 without being in the list below.
+architectures.  Exit status 1 if one does what it must not: spill registers, need so many that a processor runs few of
+its threads, or calculate in float64 without being in the list below.
+
+With ``--mlir`` numba-cuda-mlir, the successor of numba-cuda, compiles them to PTX instead, all but those with
+instructions of ``ptx.py``: it needs ``numba-cuda-mlir[cu13]`` in an environment without numba-cuda.
 """
 
 import argparse
@@ -25,8 +29,9 @@ TESTS = ROOT / "tests"
 SAMPLE = "gelu or [tanh] or divide or shape5 or 301 or truncated or adam or permutation or totals or primes or narrow"
 THREADS = 256  # of a block of a kernel that takes as many as it has work for
 FIXED = 128  # threads: a block of so many or more was meant to be that large
-# blocks of these need all registers of a processor, and why
-ALONE = {"_products.product": "64 sums of a thread stay in registers"}
+REGISTERS = 65_536 // 512  # that a thread may have, so that a processor runs 512 of them
+# kernels that may have more, and why
+MORE_REGISTERS = {"_products.product": "64 sums of a thread stay in registers"}
 # of one multiprocessor: (registers, threads, blocks, bytes of shared memory; of each block the driver takes some)
 PROCESSORS = {80: (65_536, 2048, 32, 164 * 1024), 90: (65_536, 2048, 32, 228 * 1024)}
 RESERVED = 1024  # bytes of shared memory of every block
@@ -179,16 +184,22 @@ def _plain(row: dict) -> str:
     return row["kernel"].partition("[")[0].removesuffix("_quads")
 
 
+def reason(name: str) -> str | None:
+    """Why a kernel of float32 calculates in float64."""
+    if name.startswith("_pointwise.") and {"sin", "cos"} & set(name.split("_")):
+        return _CIRCLE
+    return FLOAT64.get(name)
+
+
 def faults(row: dict) -> list[str]:
     """What a kernel does that it must not."""
     found = []
     if row["spills"]:
         found.append(f"spills {row['spills']} bytes of registers")
     name = _plain(row)
-    most = PROCESSORS[row["architecture"]][0] // row["threads"] // (1 if name in ALONE else 2)
-    if row["registers"] > most:
-        found.append(f"needs {row['registers']} registers, more than {most}")
-    if row["float64"] and name not in FLOAT64:
+    if row["registers"] > REGISTERS and name not in MORE_REGISTERS:
+        found.append(f"needs {row['registers']} registers, more than {REGISTERS}")
+    if row["float64"] and reason(name) is None:
         found.append(f"calculates in float64: {row['float64']}")
     if {"cp.async", "ldmatrix"} & row["instructions"].keys() and row["alignment"] % 16:
         found.append(f"copies 16 bytes at once to shared memory that is aligned to {row['alignment']}")
@@ -209,10 +220,44 @@ def markdown(rows: list[dict]) -> str:
         )
     lines += ["", "Kernels of float32 that calculate in float64:", ""]
     for name in dict.fromkeys(_plain(row) for row in rows if row["float64"]):
-        lines.append(f"- {name}: {FLOAT64.get(name, 'WITHOUT A REASON')}")
-    lines += ["", "Kernels of which a processor runs one block:", ""]
-    lines += [f"- {name}: {reason}" for name, reason in ALONE.items()]
+        lines.append(f"- {name}: {reason(name) or 'WITHOUT A REASON'}")
+    lines += ["", f"Kernels that may have more than {REGISTERS} registers:", ""]
+    lines += [f"- {name}: {why}" for name, why in MORE_REGISTERS.items()]
     return "\n".join(lines) + "\n"
+
+
+class _InlineAssembly(Exception):
+    """A kernel calls an instruction of ``ptx.py``, which is written for numba-cuda."""
+
+
+def by_mlir(kernels, architecture: int) -> int:
+    """Compile kernels by numba-cuda-mlir and print what became of them; 1 if one failed that has no inline PTX."""
+    from numba_cuda_mlir import cuda, tools
+
+    from jitnet.kernels.cuda import _api, ptx
+
+    def refuse():
+        raise _InlineAssembly
+
+    # the other compiler in numba-cuda's place; it would ask a driver what it compiles for
+    _api.numba_cuda = lambda: cuda
+    ptx._numba = refuse
+    capability = divmod(architecture, 10)
+    tools.get_gpu_compute_capability = lambda kind=tuple: capability if kind is tuple else f"sm_{architecture}"
+    found = Counter()
+    for kernel, kinds, _ in kernels:
+        try:
+            signature = cuda.types.void(*map(_api._numba_type, kinds))
+            body = _api._numba_body(kernel.function, _api.real_of(kinds))
+            cuda.compile_ptx(body, signature, cc=capability, device=False, **_api._OPTIONS)
+            found["compiled"] += 1
+        except _InlineAssembly:
+            found["with inline PTX"] += 1
+        except Exception as error:  # of any kind: it is another compiler
+            found["failed"] += 1
+            print(f"{label(kernel)} ({types_in_words(kinds)}): {type(error).__name__}: {str(error).strip()[:300]}")
+    print("numba-cuda-mlir:", ", ".join(f"{count} {what}" for what, count in found.items()))
+    return int(bool(found["failed"] or not found["compiled"]))
 
 
 def main(arguments=None) -> int:
@@ -221,8 +266,11 @@ def main(arguments=None) -> int:
     parser.add_argument("--arch", type=int, nargs="+", choices=PROCESSORS, default=[90], help="compute capabilities")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    parser.add_argument("--mlir", action="store_true", help="compile with numba-cuda-mlir, without a report")
     options = parser.parse_args(arguments)
     kernels = launched(options.all)
+    if options.mlir:
+        return max(by_mlir(kernels, architecture) for architecture in options.arch)
     rows = [examine(*item, architecture) for architecture in options.arch for item in kernels]
     if options.json:
         options.json.write_text(json.dumps(rows))

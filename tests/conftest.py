@@ -14,7 +14,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell started this in
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-NOT_ON_DEVICE = {"test_cuda_emulator.py", "test_cuda_contract.py", "test_cuda_compile.py"}
+NOT_ON_DEVICE = {
+    "test_cuda_emulator.py", "test_cuda_emulator_instructions.py", "test_cuda_contract.py", "test_cuda_compile.py"
+}  # fmt: skip
 
 
 def pytest_configure(config):

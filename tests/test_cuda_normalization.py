@@ -92,7 +92,7 @@ def test_vectors_of_channels(counts, dtype):
 
 
 @DTYPES
-@SHAPES
+@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (7, 3), (5, 70), (9, 20), (1, 4)], ids=str)
 def test_rows(shape, dtype):
     x, y, dy, residual = (draw(*shape, dtype=dtype, seed=seed) for seed in range(4))
     mean, rstd, gamma, beta, dgamma, dbeta = channel_vectors(shape[1], 6, dtype)

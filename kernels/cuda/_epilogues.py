@@ -1,10 +1,14 @@
-"""What follows a product before it is used, by one launch in place: bias, residual and ReLU, or ReLU's mask."""
+"""What follows a product before it is used: bias, residual and ReLU, or ReLU's mask.
+
+Products do it where they store, if they don't split their depth; for all others it is one launch in place.
+"""
 
 import inspect
 
 from ..scalar import real
 from ._api import cuda, kernel, launch, over
 from ._columns import over_columns, row_step
+from ._products import Epilogue, followed_by
 
 
 @kernel
@@ -37,7 +41,11 @@ def with_epilogue(function, epilogue: str):
     result = names.index("dx" if epilogue == "relu_mask" else "y")
 
     def run(*given, bias=None, residual=None, mask=None):
-        function(*given)
+        following = Epilogue(bias, residual, mask, relu=epilogue.endswith("relu"))
+        with followed_by(following):
+            function(*given)
+        if following.done:
+            return
         out = given[result].reshape(-1)
         if epilogue == "relu_mask":
             launch(_relu_mask, *over(out.size), out, mask.reshape(-1))

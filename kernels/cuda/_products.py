@@ -6,6 +6,8 @@ has too few tiles to occupy a GPU, its depth is split: each part is a block of i
 parts in order.
 """
 
+import contextlib
+import threading
 from functools import cache
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from . import _api, _tensor_cores
 from ._api import ceil_div, cuda, is_aligned, launch, precision, workspace
 from ._columns import sum_parts
 from ._operands import LARGEST, Operand, loader
+from ._stores import store_pair
 
 
 class Tile(NamedTuple):
@@ -78,7 +81,24 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
     a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
 
     @_api.kernel
-    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, accumulate):
+    def product(
+        a,
+        b,
+        c,
+        a_shape,
+        b_shape,
+        rows,
+        columns,
+        depth,
+        stride,
+        groups,
+        part_depth,
+        part_size,
+        accumulate,
+        bias,
+        other,
+        ends,
+    ):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
         sums = cuda.local.array((own_rows, own_columns), real)
@@ -142,16 +162,45 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
             stage = 1 - stage
             k += depth_tile
 
+        first_column += group * columns
+        end = (group + 1) * columns
         for i in range(own_rows):
             row = first_row + own_row + i // row_run * row_distance + i % row_run
-            if row < rows:
-                for j in range(own_columns):
-                    column = first_column + own_column + j // column_run * column_distance + j % column_run
-                    if column < columns:
-                        at = part * part_size + row * stride + group * columns + column
-                        c[at] = c[at] + sums[i, j] if accumulate else sums[i, j]
+            for j in range(0, own_columns, 2):
+                column = first_column + own_column + j // column_run * column_distance + j % column_run
+                at = part * part_size + row * stride + column
+                pair = sums[i, j], sums[i, j + 1]
+                store_pair(c, at, column, row < rows, end, pair, accumulate, bias, other, ends)
 
     return product
+
+
+class Epilogue:
+    """What follows a product before it is used, in place: bias, residual and ReLU, or the mask of a ReLU.
+
+    bias: (columns of all groups,) or None; residual, mask: like c, or None.  done: whether a product did it.
+    """
+
+    def __init__(self, bias=None, residual=None, mask=None, relu: bool = False):
+        self.bias, self.other = bias, residual if mask is None else mask
+        self.ends = bias is not None, residual is not None, relu, mask is not None
+        self.done = False
+
+
+_following = threading.local()
+
+
+@contextlib.contextmanager
+def followed_by(epilogue: Epilogue):
+    """Within it, this thread's next product does ``epilogue``, if it can; it tells by ``epilogue.done``."""
+    _following.epilogue = epilogue
+    try:
+        yield
+    finally:
+        _following.epilogue = None
+
+
+_NOTHING = Epilogue()
 
 
 def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False):
@@ -174,6 +223,9 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     single = parts == 1
     size = rows * columns * groups
     target = c if single else workspace(parts * size, c.dtype)
+    epilogue = (getattr(_following, "epilogue", None) if single else None) or _NOTHING
+    epilogue.done = True
+    extras = [target if array is None else array.reshape(-1) for array in (epilogue.bias, epilogue.other)]
     operands = a_matrix.operand, b_matrix.operand
     if kind == "float":
         kernel = _product_kernel(*operands, tile, whole)
@@ -182,7 +234,7 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     launch(
         kernel, (row_tiles, column_tiles, parts * groups), tile.threads,
         a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
-        part_steps * depth_tile, size, single and accumulate,
+        part_steps * depth_tile, size, single and accumulate, *extras, epilogue.ends,
     )  # fmt: skip
     if not single:
         sum_parts(target, c, parts, size, accumulate)

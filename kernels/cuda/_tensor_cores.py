@@ -17,6 +17,7 @@ import numpy as np
 from ..scalar import real
 from ._api import WARP, cuda, function, kernel
 from ._operands import Operand, loader
+from ._stores import store_pair
 from .ptx import (
     await_copies,
     copy_async,
@@ -181,26 +182,6 @@ def _share(along_depth: bool, fixed: int, depth: int, threads: int) -> _Share:
     return _Share(lanes, lanes * lines, depth // lines, lines)
 
 
-# ---- what stores fragments of c
-
-
-@function
-def _store(c, at, inside, value, accumulate):
-    if inside:
-        c[at] = c[at] + value if accumulate else value
-
-
-@function
-def _store_fragment(c, first, stride, rows, columns, row, column, values, accumulate):
-    """A lane's four elements, of which the first is (row, column); c's own first element is at ``first``."""
-    at = first + row * stride + column
-    _store(c, at, row < rows and column < columns, values[0], accumulate)
-    _store(c, at + 1, row < rows and column + 1 < columns, values[1], accumulate)
-    at += 8 * stride
-    _store(c, at, row + 8 < rows and column < columns, values[2], accumulate)
-    _store(c, at + 1, row + 8 < rows and column + 1 < columns, values[3], accumulate)
-
-
 # ---- the product
 
 
@@ -232,7 +213,24 @@ def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str
             copy_async(tile, (stage, k, fixed), array, max(at, 0), at >= 0)
 
     @kernel
-    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, accumulate):
+    def product(
+        a,
+        b,
+        c,
+        a_shape,
+        b_shape,
+        rows,
+        columns,
+        depth,
+        stride,
+        groups,
+        part_depth,
+        part_size,
+        accumulate,
+        bias,
+        other,
+        ends,
+    ):
         a_tile = cuda.shared.array(a_shape_shared, word, 16)
         b_tile = cuda.shared.array(b_shape_shared, word, 16)
         a_next = cuda.local.array((a_count, 4), real)
@@ -343,12 +341,14 @@ def product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, kind: str
             stage = 1 - stage
 
         first_row += warp_row + lane // 4
-        first_column += warp_column + lane % 4 * 2
-        first = part * part_size + group * columns
+        first_column += group * columns + warp_column + lane % 4 * 2
+        end = (group + 1) * columns
         for i in range(row_fragments):
             for j in range(column_fragments):
-                values = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
                 row, column = first_row + 16 * i, first_column + 8 * j
-                _store_fragment(c, first, stride, rows, columns, row, column, values, accumulate)
+                at = part * part_size + row * stride + column
+                above, below = (sums[i, j, 0], sums[i, j, 1]), (sums[i, j, 2], sums[i, j, 3])
+                store_pair(c, at, column, row < rows, end, above, accumulate, bias, other, ends)
+                store_pair(c, at + 8 * stride, column, row + 8 < rows, end, below, accumulate, bias, other, ends)
 
     return product

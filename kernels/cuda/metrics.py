@@ -18,10 +18,11 @@ def _comes_first(value, index, best, best_index):
 
 
 @function
-def _first_largest(values, first, size):
-    """Index of the first largest of ``size`` elements from ``first`` on, as np.argmax gives it; a block finds it."""
-    largest = cuda.shared.array(32, real)
-    indices = cuda.shared.array(32, np.int64)
+def _first_largest(values, first, size, largest, indices):
+    """Index of the first largest of ``size`` elements from ``first`` on, as np.argmax gives it; a block finds it.
+
+    largest, indices: (32,) in shared memory, to work with
+    """
     best, best_index = real(-np.inf), np.int64(size)
     for c in range(cuda.threadIdx.x, size, cuda.blockDim.x):
         if _comes_first(values[first + c], c, best, best_index):
@@ -45,8 +46,10 @@ def _first_largest(values, first, size):
 
 @kernel
 def _sparse_categorical_accuracy(predictions, labels, values, classes):
+    largest = cuda.shared.array(32, real)
+    indices = cuda.shared.array(32, np.int64)
     row = cuda.blockIdx.x
-    found = _first_largest(predictions, row * classes, classes)
+    found = _first_largest(predictions, row * classes, classes, largest, indices)
     if cuda.threadIdx.x == 0:
         values[row] = real(1) if found == labels[row] else real(0)
 
@@ -60,9 +63,11 @@ def sparse_categorical_accuracy(predictions, labels, values):
 
 @kernel
 def _categorical_accuracy(predictions, targets, values, classes):
+    largest = cuda.shared.array(32, real)
+    indices = cuda.shared.array(32, np.int64)
     row = cuda.blockIdx.x
-    predicted = _first_largest(predictions, row * classes, classes)
-    wanted = _first_largest(targets, row * classes, classes)
+    predicted = _first_largest(predictions, row * classes, classes, largest, indices)
+    wanted = _first_largest(targets, row * classes, classes, largest, indices)
     if cuda.threadIdx.x == 0:
         values[row] = real(1) if predicted == wanted else real(0)
 

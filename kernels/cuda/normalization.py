@@ -8,9 +8,10 @@ parts a second kernel adds up in order.
 import math
 
 from ..scalar import real
-from ._api import THREADS, ceil_div, cuda, function, kernel, launch, over, workspace
+from ._api import THREADS, ceil_div, cuda, function, is_aligned, kernel, launch, over, workspace
 from ._blocks import column_sum
 from ._columns import column_block, over_columns, row_parts, row_step
+from .ptx import load_quad, store_quad
 
 
 @function
@@ -207,23 +208,59 @@ def batch_norm_fold_bias(kernel, bias, mean, variance, gamma, beta, epsilon, fol
     _launch_fold(kernel, bias, mean, variance, gamma, beta, epsilon, folded, folded_bias, True)
 
 
+# What goes element by element has two kernels: the second takes four neighbouring channels of a row at once.
+
+
+def _launch_rows(one_by_one, by_quads, x, arrays, *rest):
+    """Launch the kernel that fits x, (M, C); arrays: those of its size, which are first, and of (C,)."""
+    rows, channels = x.shape
+    whole = channels % 4 == 0 and all(is_aligned(array) for array in arrays if array.size == x.size)
+    grid_and_block = over_columns(rows, channels // 4 if whole else channels)
+    flat = [array.reshape(-1) for array in arrays]
+    launch(by_quads if whole else one_by_one, *grid_and_block, *flat, rows, channels, *rest)
+
+
+@function
+def _four(vector, c):
+    return vector[c], vector[c + 1], vector[c + 2], vector[c + 3]
+
+
+@function
+def _normalised(x, residual, mean, scale, beta, relu):
+    value = (x - mean) * scale + beta + residual
+    return real(0) if relu and value <= real(0) else value
+
+
 @kernel
-def _apply(x, residual, mean, rstd, gamma, beta, y, rows, channels, add, relu):
-    channel, first = cuda.grid(2)
-    if channel < channels:
-        centre, scale, shift = mean[channel], rstd[channel] * gamma[channel], beta[channel]
+def _apply(x, residual, y, mean, rstd, gamma, beta, rows, channels, add, relu):
+    c, first = cuda.grid(2)
+    if c < channels:
+        centre, scale, shift = mean[c], rstd[c] * gamma[c], beta[c]
         for row in range(first, rows, row_step()):
-            at = row * channels + channel
-            value = (x[at] - centre) * scale + shift
-            if add:
-                value += residual[at]
-            y[at] = real(0) if relu and value <= real(0) else value
+            at = row * channels + c
+            y[at] = _normalised(x[at], residual[at] if add else real(0), centre, scale, shift, relu)
+
+
+@kernel
+def _apply_quads(x, residual, y, mean, rstd, gamma, beta, rows, channels, add, relu):
+    quad, first = cuda.grid(2)
+    c = 4 * quad
+    if c < channels:
+        m, r, g, b = _four(mean, c), _four(rstd, c), _four(gamma, c), _four(beta, c)
+        s = r[0] * g[0], r[1] * g[1], r[2] * g[2], r[3] * g[3]
+        for row in range(first, rows, row_step()):
+            at = row * channels + c
+            v = load_quad(x, at)
+            e = load_quad(residual, at) if add else (real(0), real(0), real(0), real(0))
+            results = (
+                _normalised(v[0], e[0], m[0], s[0], b[0], relu), _normalised(v[1], e[1], m[1], s[1], b[1], relu),
+                _normalised(v[2], e[2], m[2], s[2], b[2], relu), _normalised(v[3], e[3], m[3], s[3], b[3], relu),
+            )  # fmt: skip
+            store_quad(y, at, results)
 
 
 def _launch_apply(x, residual, mean, rstd, gamma, beta, y, add, relu):
-    rows, channels = x.shape
-    arrays = x.reshape(-1), residual.reshape(-1), mean, rstd, gamma, beta, y.reshape(-1)
-    launch(_apply, *over_columns(rows, channels), *arrays, rows, channels, add, relu)
+    _launch_rows(_apply, _apply_quads, x, (x, residual, y, mean, rstd, gamma, beta), add, relu)
 
 
 def batch_norm_apply(x, mean, rstd, gamma, beta, y):
@@ -305,25 +342,56 @@ def batch_norm_relu_backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, acc
     _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, True)
 
 
+@function
+def _gradient(x, y, dy, mean, slope, level, scale, relu):
+    passed = dy if not relu or y > real(0) else real(0)
+    return (passed - (level + (x - mean) * slope)) * scale
+
+
 @kernel
-def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, rows, channels, count, relu, accumulate):
-    channel, first = cuda.grid(2)
-    if channel < channels:
+def _backward_data(x, y, dy, dx, mean, rstd, gamma, dgamma, dbeta, rows, channels, count, relu, accumulate):
+    c, first = cuda.grid(2)
+    if c < channels:
         inverse_count = real(1) / real(count)
-        centre, scale = mean[channel], gamma[channel] * rstd[channel]
-        slope, level = rstd[channel] * dgamma[channel], dbeta[channel]
+        centre, scale = mean[c], gamma[c] * rstd[c]
+        slope, level = rstd[c] * dgamma[c] * inverse_count, dbeta[c] * inverse_count
         for row in range(first, rows, row_step()):
-            at = row * channels + channel
-            passed = dy[at] if not relu or y[at] > real(0) else real(0)
-            common = (level + (x[at] - centre) * slope) * inverse_count
-            gradient = (passed - common) * scale
+            at = row * channels + c
+            gradient = _gradient(x[at], y[at] if relu else real(0), dy[at], centre, slope, level, scale, relu)
             dx[at] = dx[at] + gradient if accumulate else gradient
 
 
+@kernel
+def _backward_data_quads(x, y, dy, dx, mean, rstd, gamma, dgamma, dbeta, rows, channels, count, relu, accumulate):
+    quad, first = cuda.grid(2)
+    c = 4 * quad
+    if c < channels:
+        inverse_count = real(1) / real(count)
+        zeros = real(0), real(0), real(0), real(0)
+        m, r, g, w, b = _four(mean, c), _four(rstd, c), _four(gamma, c), _four(dgamma, c), _four(dbeta, c)
+        s = r[0] * g[0], r[1] * g[1], r[2] * g[2], r[3] * g[3]
+        k = (
+            r[0] * w[0] * inverse_count, r[1] * w[1] * inverse_count,
+            r[2] * w[2] * inverse_count, r[3] * w[3] * inverse_count,
+        )  # fmt: skip
+        b = b[0] * inverse_count, b[1] * inverse_count, b[2] * inverse_count, b[3] * inverse_count
+        for row in range(first, rows, row_step()):
+            at = row * channels + c
+            v, d = load_quad(x, at), load_quad(dy, at)
+            o = load_quad(y, at) if relu else zeros
+            a = load_quad(dx, at) if accumulate else zeros
+            results = (
+                a[0] + _gradient(v[0], o[0], d[0], m[0], k[0], b[0], s[0], relu),
+                a[1] + _gradient(v[1], o[1], d[1], m[1], k[1], b[1], s[1], relu),
+                a[2] + _gradient(v[2], o[2], d[2], m[2], k[2], b[2], s[2], relu),
+                a[3] + _gradient(v[3], o[3], d[3], m[3], k[3], b[3], s[3], relu),
+            )
+            store_quad(dx, at, results)
+
+
 def _launch_backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, relu):
-    rows, channels = x.shape
-    arrays = x.reshape(-1), y.reshape(-1), dy.reshape(-1), mean, rstd, gamma, dgamma, dbeta, dx.reshape(-1)
-    launch(_backward_data, *over_columns(rows, channels), *arrays, rows, channels, count, relu, accumulate)
+    arrays = x, y, dy, dx, mean, rstd, gamma, dgamma, dbeta
+    _launch_rows(_backward_data, _backward_data_quads, x, arrays, count, relu, accumulate)
 
 
 def batch_norm_backward_data(x, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate):
@@ -340,18 +408,33 @@ def batch_norm_relu_backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx
 
 
 @kernel
-def _backward_data_frozen(dy, rstd, gamma, dx, rows, channels, accumulate):
-    channel, first = cuda.grid(2)
-    if channel < channels:
-        scale = gamma[channel] * rstd[channel]
+def _backward_data_frozen(dy, dx, rstd, gamma, rows, channels, accumulate):
+    c, first = cuda.grid(2)
+    if c < channels:
+        scale = gamma[c] * rstd[c]
         for row in range(first, rows, row_step()):
-            at = row * channels + channel
+            at = row * channels + c
             gradient = dy[at] * scale
             dx[at] = dx[at] + gradient if accumulate else gradient
 
 
+@kernel
+def _backward_data_frozen_quads(dy, dx, rstd, gamma, rows, channels, accumulate):
+    quad, first = cuda.grid(2)
+    c = 4 * quad
+    if c < channels:
+        r, g = _four(rstd, c), _four(gamma, c)
+        for row in range(first, rows, row_step()):
+            at = row * channels + c
+            d = load_quad(dy, at)
+            a = load_quad(dx, at) if accumulate else (real(0), real(0), real(0), real(0))
+            results = (
+                a[0] + d[0] * (g[0] * r[0]), a[1] + d[1] * (g[1] * r[1]),
+                a[2] + d[2] * (g[2] * r[2]), a[3] + d[3] * (g[3] * r[3]),
+            )  # fmt: skip
+            store_quad(dx, at, results)
+
+
 def batch_norm_backward_data_frozen(dy, rstd, gamma, dx, accumulate):
     """dx = dy * gamma * rstd, where the statistics are constants.  dy, dx: (M, C), rstd, gamma: (C,)"""
-    rows, channels = dy.shape
-    arrays = dy.reshape(-1), rstd, gamma, dx.reshape(-1)
-    launch(_backward_data_frozen, *over_columns(rows, channels), *arrays, rows, channels, accumulate)
+    _launch_rows(_backward_data_frozen, _backward_data_frozen_quads, dy, (dy, dx, rstd, gamma), accumulate)
