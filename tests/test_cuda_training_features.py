@@ -1,0 +1,114 @@
+"""What users do with models, on CUDA, emulated: the weights and the history are the CPU's."""
+
+import numpy as np
+import pytest
+from cuda_cases import emulator
+
+import jitnet
+from jitnet import callbacks, layers, losses, ops, optimizers
+from jitnet.layers.base import clear_names
+from jitnet.targets.cuda import devices
+
+GENERATOR = np.random.default_rng(0)
+X, R = (GENERATOR.standard_normal((6, n)).astype(np.float32) for n in (4, 2))
+Y = np.arange(6) % 3
+
+
+def several_outputs():
+    inputs = jitnet.Input((4,))
+    hidden = layers.Dense(5, "tanh", kernel_regularizer="l2")(inputs)
+    model = jitnet.Model(inputs, [layers.Dense(3, name="a")(hidden), layers.Dense(2, name="b")(hidden)])
+    kinds = [losses.SparseCategoricalCrossentropy(from_logits=True), "mse"]
+    model.compile("sgd", kinds, loss_weights=[1.0, 0.3], metrics=[["accuracy"], ["mae"]])
+    return model, model.fit(X, [Y, R], batch_size=4, epochs=2, verbose=0, validation_split=0.34).history
+
+
+def weighted_samples():
+    model = jitnet.Sequential([jitnet.Input((4,)), layers.Dense(3)])
+    model.compile(optimizers.Adam(0.1), losses.SparseCategoricalCrossentropy(from_logits=True))
+    weights = {"class_weight": {0: 2.0, 1: 0.5}, "sample_weight": np.linspace(0.5, 1, 6)}
+    return model, model.fit(X, Y, batch_size=4, epochs=2, verbose=0, **weights).history
+
+
+def double_precision():
+    jitnet.set_floatx("float64")
+    model = jitnet.Sequential([jitnet.Input((4,)), layers.Dense(5, "gelu"), layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model, model.fit(X, Y, batch_size=4, epochs=2, verbose=0).history
+
+
+def train_step_of_ones_own():
+    class Own(jitnet.Model):
+        def train_step(self, data):
+            x, y = data
+
+            def loss_of_batch():
+                return ops.mean(ops.square(self(x, training=True) - y))
+
+            loss, gradients = jitnet.value_and_grad(loss_of_batch, variables=self.trainable_variables)()
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    inputs = jitnet.Input((4,))
+    model = Own(inputs, layers.Dense(2)(layers.Dense(5, "relu")(inputs)))
+    model.compile("adam")
+    return model, model.fit(X, R, batch_size=3, epochs=2, verbose=0).history
+
+
+def images_of_any_size():
+    images = [np.random.default_rng(1).standard_normal((4, size, size, 2)).astype(np.float32) for size in (5, 4)]
+    convolution = layers.Conv2D(3, 3, padding="same", activation="relu")
+    model = jitnet.Sequential(
+        [jitnet.Input((None, None, 2)), convolution, layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    )
+    model.compile("sgd", "mse")
+    return model, {len(x[0]): model.fit(x, R[:4], batch_size=2, verbose=0).history["loss"] for x in images}
+
+
+def rates_by_epoch():
+    model = jitnet.Sequential([jitnet.Input((4,)), layers.Dense(5), layers.BatchNormalization(), layers.Dense(2)])
+    model.compile(optimizers.SGD(0.1, momentum=0.9), "mse")
+    rate = callbacks.LearningRateScheduler(lambda epoch, rate: 0.1 / (epoch + 1))
+    history = model.fit(X, R, batch_size=3, epochs=3, verbose=0, callbacks=[rate], validation_data=(X, R)).history
+    return model, history
+
+
+def little_memory():
+    images = np.random.default_rng(1).standard_normal((5, 6, 6, 2)).astype(np.float32)
+    parts = layers.Conv2D(3, 3, activation="relu"), layers.AveragePooling2D(), layers.Flatten()
+    model = jitnet.Sequential([jitnet.Input((6, 6, 2)), *parts, layers.Dense(2, "sigmoid")])
+    model.compile("adam", "binary_crossentropy", memory="low", metrics=["binary_accuracy"])
+    return model, model.fit(images, (R[:5] > 0).astype(np.float32), batch_size=2, verbose=0).history
+
+
+def batches_of_many_sizes():
+    model = jitnet.Sequential([jitnet.Input((4,)), layers.Dense(3)])
+    model.compile("adam", "mse")
+    found = [model.train_on_batch(X[:count], np.ones((count, 3), np.float32)) for count in (3, 5, 3, 6)]
+    return model, {"losses": [*found, model.test_on_batch(X, np.ones((6, 3), np.float32))]}
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        several_outputs, weighted_samples, double_precision, train_step_of_ones_own, images_of_any_size,
+        rates_by_epoch, little_memory, batches_of_many_sizes,
+    ],
+)  # fmt: skip
+def test_training(train):
+    devices.install("cuda:0", emulator(0))
+    found = {}
+    try:
+        for device in ("cpu", "cuda"):
+            jitnet.set_device(device)
+            clear_names()
+            jitnet.utils.set_random_seed(5)
+            model, history = train()
+            found[device] = [weight.numpy() for weight in model.weights], history
+    finally:
+        jitnet.set_device("cpu")
+        devices.install("cuda:0", None)
+    for ours, theirs in zip(found["cuda"][0], found["cpu"][0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for name, values in found["cpu"][1].items():
+        np.testing.assert_allclose(found["cuda"][1][name], values, rtol=1e-5, err_msg=str(name))
