@@ -18,7 +18,7 @@ from . import _api, _tensor_cores
 from ._api import ceil_div, cuda, is_aligned, launch, precision, workspace
 from ._columns import sum_parts
 from ._operands import LARGEST, Operand, loader
-from ._stores import store_pair
+from ._stores import NOTHING, store_pair
 
 
 class Tile(NamedTuple):
@@ -182,7 +182,7 @@ class Epilogue:
     """
 
     def __init__(self, bias=None, residual=None, mask=None, relu: bool = False):
-        self.bias, self.other = bias, residual if mask is None else mask
+        self.arrays = bias, residual if mask is None else mask
         self.ends = bias is not None, residual is not None, relu, mask is not None
         self.done = False
 
@@ -198,9 +198,6 @@ def followed_by(epilogue: Epilogue):
         yield
     finally:
         _following.epilogue = None
-
-
-_NOTHING = Epilogue()
 
 
 def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False):
@@ -223,9 +220,9 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     single = parts == 1
     size = rows * columns * groups
     target = c if single else workspace(parts * size, c.dtype)
-    epilogue = (getattr(_following, "epilogue", None) if single else None) or _NOTHING
+    epilogue = getattr(_following, "epilogue", None) or Epilogue()
     epilogue.done = True
-    extras = [target if array is None else array.reshape(-1) for array in (epilogue.bias, epilogue.other)]
+    following = (*(c if array is None else array.reshape(-1) for array in epilogue.arrays), epilogue.ends)
     operands = a_matrix.operand, b_matrix.operand
     if kind == "float":
         kernel = _product_kernel(*operands, tile, whole)
@@ -234,7 +231,7 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     launch(
         kernel, (row_tiles, column_tiles, parts * groups), tile.threads,
         a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
-        part_steps * depth_tile, size, single and accumulate, *extras, epilogue.ends,
+        part_steps * depth_tile, size, single and accumulate, *(following if single else (target, target, NOTHING)),
     )  # fmt: skip
     if not single:
-        sum_parts(target, c, parts, size, accumulate)
+        sum_parts(target, c, parts, size, accumulate, (*following, columns * groups))
