@@ -57,7 +57,8 @@ def sum_parts(parts, sums, count: int, columns: int, accumulate: bool, following
 
     following: bias, other array, ends and width of the rows that the sums are, if they are a product (see ``_stores``).
     """
-    width, height = column_block(count, columns)
+    width = min(8, power_of_two(columns))  # the 32 bytes of a sector: all else is for more rows at a time
+    height = min(THREADS // width, power_of_two(count))
     following = following or (sums, sums, NOTHING, columns)
     arguments = parts, sums, count, columns, accumulate, *following
     launch(_column_sums, ceil_div(columns, width), (width, height), *arguments)

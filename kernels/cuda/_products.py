@@ -38,6 +38,7 @@ NARROW = Tile(128, 32, 8, 4, 4)
 NARROWEST = Tile(128, 16, 8, 4, 2)
 _PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
 _ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bits on all
+_MOST_PARTS = 2 * _ENOUGH_BLOCKS  # of all tiles together: two blocks at a time on each of its processors
 _FEWEST_STEPS = 4  # of a part: a part of fewer costs more to sum than it gains
 
 
@@ -214,7 +215,7 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, depth_tile)
     blocks = row_tiles * column_tiles * groups
-    parts = max(1, min(_ENOUGH_BLOCKS // blocks, steps // _FEWEST_STEPS))
+    parts = max(1, min(_MOST_PARTS // blocks, steps // _FEWEST_STEPS))
     part_steps = max(1, ceil_div(steps, parts))
     parts = max(1, ceil_div(steps, part_steps))
     single = parts == 1
