@@ -26,11 +26,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 # a few of each kind: pointwise, a row of a block, sums over many blocks, random numbers, an optimizer, products
-SAMPLE = "gelu or [tanh] or divide or shape5 or 301 or truncated or adam or permutation or totals or primes or narrow"
+SAMPLE = "gelu or [tanh] or divide or shape5 or 301 or truncated or adam or permutation or totals or primes or narrow "
+SAMPLE += "or whole_tf32 or whole_bf16"
 THREADS = 256  # of a block of a kernel that takes as many as it has work for
 FIXED = 128  # threads: a block of so many or more was meant to be that large
 # blocks of these need all registers of a processor, and why
-ALONE = {"_products.product": "64 sums of a thread stay in registers"}
+ALONE = {"_tensor_cores.product": "512 threads share the products of one large tile"}
 # of one multiprocessor: (registers, threads, blocks, bytes of shared memory; of each block the driver takes some)
 PROCESSORS = {80: (65_536, 2048, 32, 164 * 1024), 90: (65_536, 2048, 32, 228 * 1024)}
 RESERVED = 1024  # bytes of shared memory of every block
