@@ -5,8 +5,8 @@
 
 Needs the extra ``test-cuda``.  The emulated tests say which kernels there are and what types they are called with: they
 run first, a sample of them or, with ``--all``, all.  Every kernel is then compiled to PTX and assembled for the
-architectures.  Exit status 1 if one does what it must not: spill registers, need more of them than a block of its size
-can have twice, or calculate in float64 without being in the list below.
+architectures.  Exit status 1 if one does what it must not: spill registers, need so many that a processor runs few of
+its threads, or calculate in float64 without being in the list below.
 
 With ``--mlir`` numba-cuda-mlir, the successor of numba-cuda, compiles them to PTX instead, all but those with
 instructions of ``ptx.py``: it needs ``numba-cuda-mlir[cu13]`` in an environment without numba-cuda.
@@ -30,8 +30,7 @@ SAMPLE = "gelu or [tanh] or divide or shape5 or 301 or truncated or adam or perm
 SAMPLE += "or whole_tf32 or whole_bf16"
 THREADS = 256  # of a block of a kernel that takes as many as it has work for
 FIXED = 128  # threads: a block of so many or more was meant to be that large
-# blocks of these need all registers of a processor, and why
-ALONE = {"_tensor_cores.product": "512 threads share the products of one large tile"}
+REGISTERS = 65_536 // 512  # that a thread may have, so that a processor runs 512 of them
 # of one multiprocessor: (registers, threads, blocks, bytes of shared memory; of each block the driver takes some)
 PROCESSORS = {80: (65_536, 2048, 32, 164 * 1024), 90: (65_536, 2048, 32, 228 * 1024)}
 RESERVED = 1024  # bytes of shared memory of every block
@@ -184,16 +183,22 @@ def _plain(row: dict) -> str:
     return row["kernel"].partition("[")[0].removesuffix("_quads")
 
 
+def reason(name: str) -> str | None:
+    """Why a kernel of float32 calculates in float64."""
+    if name.startswith("_pointwise.") and {"sin", "cos"} & set(name.split("_")):
+        return _CIRCLE
+    return FLOAT64.get(name)
+
+
 def faults(row: dict) -> list[str]:
     """What a kernel does that it must not."""
     found = []
     if row["spills"]:
         found.append(f"spills {row['spills']} bytes of registers")
     name = _plain(row)
-    most = PROCESSORS[row["architecture"]][0] // row["threads"] // (1 if name in ALONE else 2)
-    if row["registers"] > most:
-        found.append(f"needs {row['registers']} registers, more than {most}")
-    if row["float64"] and name not in FLOAT64:
+    if row["registers"] > REGISTERS:
+        found.append(f"needs {row['registers']} registers, more than {REGISTERS}")
+    if row["float64"] and reason(name) is None:
         found.append(f"calculates in float64: {row['float64']}")
     if {"cp.async", "ldmatrix"} & row["instructions"].keys() and row["alignment"] % 16:
         found.append(f"copies 16 bytes at once to shared memory that is aligned to {row['alignment']}")
@@ -214,9 +219,7 @@ def markdown(rows: list[dict]) -> str:
         )
     lines += ["", "Kernels of float32 that calculate in float64:", ""]
     for name in dict.fromkeys(_plain(row) for row in rows if row["float64"]):
-        lines.append(f"- {name}: {FLOAT64.get(name, 'WITHOUT A REASON')}")
-    lines += ["", "Kernels of which a processor runs one block:", ""]
-    lines += [f"- {name}: {reason}" for name, reason in ALONE.items()]
+        lines.append(f"- {name}: {reason(name) or 'WITHOUT A REASON'}")
     return "\n".join(lines) + "\n"
 
 

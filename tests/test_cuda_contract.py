@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -51,27 +52,35 @@ def test_one_file_imports_numba_cuda():
             assert bool(pattern.search(path.read_text(encoding="utf-8"))) == (path.name == "_api.py"), path
 
 
+def bodies():
+    """(file, module, tree of a function) of all kernels and device functions that are written as such."""
+    for path in CUDA:
+        module = importlib.import_module(f"jitnet.kernels.cuda.{path.stem}")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = {d.id for d in getattr(node, "decorator_list", ()) if isinstance(d, ast.Name)}
+            if names & {"kernel", "function"}:
+                yield path, module, node
+
+
 def test_kernels_do_not_reach_into_modules():
     """A body's global names are replaced for a device; what it finds behind a module's dot would not be."""
-    for path in CUDA:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        bodies = [
-            node
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef)
-            and {"kernel", "function"} & {d.id for d in node.decorator_list if isinstance(d, ast.Name)}
-        ]
-        ours = {
-            (alias.asname or alias.name)
-            for node in tree.body
-            if isinstance(node, ast.ImportFrom) and node.level and not (node.module or "").rpartition(".")[2]
-            for alias in node.names
-        }
-        for body in bodies:
-            used = {
-                n.value.id for n in ast.walk(body) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
-            }
-            assert not used & (ours - {"cuda", "real"}), f"{path.name}: {body.name}"
+    assert len(list(bodies())) > 100
+    for path, module, body in bodies():
+        for node in ast.walk(body):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                reached = getattr(module, node.value.id, None)
+                ours = isinstance(reached, types.ModuleType) and reached.__name__.startswith("jitnet.")
+                assert not ours, f"{path.name}: {body.name}: {ast.unparse(node)}"
+
+
+def test_shapes_of_arrays_in_kernels_are_constants():
+    """An emulator takes any; a compiler takes numbers and names of numbers, alone or in a tuple."""
+    for path, _, body in bodies():
+        for node in ast.walk(body):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("cuda.shared.array", "cuda.local.array"):
+                shape = node.args[0].elts if isinstance(node.args[0], ast.Tuple) else [node.args[0]]
+                constant = all(isinstance(size, ast.Name | ast.Constant) for size in shape)
+                assert constant, f"{path.name}: {body.name}: {ast.unparse(node)}"
 
 
 _WITHOUT = """

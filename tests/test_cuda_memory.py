@@ -25,6 +25,7 @@ def test_copies():
     assert_twins("shape", "copy_forward", x, empty(111), unwritten=("y",), **SAME)
     assert_twins("shape", "copy_backward", x, empty(111), False, unwritten=("dx",), **SAME)
     assert_twins("shape", "copy_backward", x, draw(111, dtype=DTYPE), True, **SAME)
+    assert_twins("shape", "copy_forward", np.arange(-3, 8), empty(11), unwritten=("y",), **SAME)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7])
@@ -49,9 +50,14 @@ def test_padding(border):
     assert_twins("shape", "pad2d_backward", dy, x, top, left, True, **SAME)
 
 
-@pytest.mark.parametrize("order", [(1, 0), (2, 0, 1), (3, 1, 0, 2)])
-def test_transposition(order):
-    shape = (3, 5, 2, 7)[: len(order)]
+@pytest.mark.parametrize(
+    ("order", "sizes"),
+    # the last three by tiles in shared memory
+    [((1, 0), (3, 5)), ((2, 0, 1), (3, 5, 2)), ((1, 0, 2), (2, 3, 9)), ((2, 1, 0), (33, 1, 8))]
+    + [((3, 1, 2, 0), (9, 3, 2, 11)), ((0, 2, 3, 1), (2, 9, 3, 35))],
+)
+def test_transposition(order, sizes):
+    shape = sizes
     x = draw(2, *shape, dtype=DTYPE)
     strides = np.array(x.strides[1:]) // x.itemsize
     fill = 4 - len(order)

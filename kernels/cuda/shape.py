@@ -1,6 +1,7 @@
 """Kernels that move values: copy, concatenate, slice, pad, transpose, fill."""
 
-from ._api import cuda, kernel, launch, over, over_rows
+from ..scalar import real
+from ._api import ceil_div, cuda, kernel, launch, over, over_rows
 
 
 @kernel
@@ -18,7 +19,8 @@ def fill(y, value):
 @kernel
 def _copy(source, target, accumulate):
     for i in range(cuda.grid(1), target.size, cuda.gridsize(1)):
-        target[i] = target[i] + source[i] if accumulate else source[i]
+        value = target.dtype.type(source[i])
+        target[i] = target[i] + value if accumulate else value
 
 
 def copy_forward(x, y):
@@ -131,17 +133,90 @@ def pad2d_backward(dy, dx, top, left, accumulate):
 
 
 @kernel
-def _transpose(x, y, rows, shape, strides):
+def _transpose(source, target, rows, shape, source_strides, target_strides, accumulate):
+    """Element by element, in the order of the axes of ``shape``; strides: also of the samples, first."""
     first_column, first_row = cuda.grid(2)
     column_step, row_step = cuda.gridsize(2)
     d1, d2, d3, d4 = shape
     for row in range(first_row, rows, row_step):
-        rest = row // d3
-        source = row % d3 * strides[2] + rest % d2 * strides[1]
-        rest //= d2
-        source += rest % d1 * strides[0] + rest // d1 * (d1 * d2 * d3 * d4)
+        i3, rest = row % d3, row // d3
+        i2, rest = rest % d2, rest // d2
+        i1, n = rest % d1, rest // d1
+        first = n * source_strides[0] + i1 * source_strides[1] + i2 * source_strides[2] + i3 * source_strides[3]
+        at = n * target_strides[0] + i1 * target_strides[1] + i2 * target_strides[2] + i3 * target_strides[3]
         for i in range(first_column, d4, column_step):
-            y[row * d4 + i] = x[source + i * strides[3]]
+            value = source[first + i * source_strides[4]]
+            place = at + i * target_strides[4]
+            target[place] = target[place] + value if accumulate else value
+
+
+_TILE, _TILE_ROWS = 32, 8  # a square of elements, by threads (32, 8)
+_TILE_LINE = _TILE + 1  # one more, so that a column is not in one bank
+
+
+@kernel
+def _transpose_tiles(source, target, across, down, source_down, target_across, shape, source_strides, target_strides,
+                     accumulate):  # fmt: skip
+    """By way of shared memory, so that neighbours are read as well as written together.
+
+    across, down: sizes of the axes that lie side by side in the source and in the target; source_down, target_across:
+    their strides in the other one.  shape, source_strides, target_strides: of the three other axes.
+    """
+    tile = cuda.shared.array((_TILE, _TILE_LINE), real)
+    column, row = cuda.threadIdx.x, cuda.threadIdx.y
+    first_across, first_down = cuda.blockIdx.x * _TILE, cuda.blockIdx.y * _TILE
+    for number in range(cuda.blockIdx.z, shape[0] * shape[1] * shape[2], cuda.gridDim.z):
+        i3, rest = number % shape[2], number // shape[2]
+        i2, i1 = rest % shape[1], rest // shape[1]
+        first = i1 * source_strides[0] + i2 * source_strides[1] + i3 * source_strides[2]
+        at = i1 * target_strides[0] + i2 * target_strides[1] + i3 * target_strides[2]
+        for k in range(row, _TILE, _TILE_ROWS):
+            i, j = first_across + column, first_down + k
+            if i < across and j < down:
+                tile[k, column] = source[first + j * source_down + i]
+        cuda.syncthreads()
+        for k in range(row, _TILE, _TILE_ROWS):
+            i, j = first_across + k, first_down + column
+            if i < across and j < down:
+                place = at + i * target_across + j
+                target[place] = target[place] + tile[column, k] if accumulate else tile[column, k]
+        cuda.syncthreads()
+
+
+_FEWEST = 8  # elements side by side for which tiles pay
+_MOST_BLOCKS = 2048
+
+
+def _launch_transpose(source, target, shape, source_strides, target_strides, accumulate) -> None:
+    """target = source; shape: four dimensions per sample; strides of both over these."""
+    size = shape[0] * shape[1] * shape[2] * shape[3]
+    samples = source.size // max(1, size)
+    flat = source.reshape(-1), target.reshape(-1)
+    across, down = (_neighbours(shape, strides) for strides in (source_strides, target_strides))
+    if across != down and min(shape[across], shape[down]) >= _FEWEST and source.dtype.kind == "f":
+        others = [axis for axis in range(4) if axis not in (across, down)]
+        rest = samples * shape[others[0]] * shape[others[1]]
+        grid = ceil_div(shape[across], _TILE), ceil_div(shape[down], _TILE)
+        launch(
+            _transpose_tiles, (*grid, min(rest, ceil_div(_MOST_BLOCKS, grid[0] * grid[1]))), (_TILE, _TILE_ROWS), *flat,
+            shape[across], shape[down], source_strides[down], target_strides[across],
+            (samples, *(shape[axis] for axis in others)), (size, *(source_strides[axis] for axis in others)),
+            (size, *(target_strides[axis] for axis in others)), accumulate,
+        )  # fmt: skip
+    else:
+        rows = source.size // max(1, shape[3])
+        strides = (size, *source_strides), (size, *target_strides)
+        launch(_transpose, *over_rows(rows, shape[3]), *flat, rows, shape, *strides, accumulate)
+
+
+def _neighbours(shape, strides) -> int:
+    """The axis whose elements lie side by side."""
+    return max((axis for axis in range(4) if strides[axis] == 1 and shape[axis] > 1), default=3)
+
+
+def _in_order(shape) -> tuple[int, ...]:
+    """Strides of an array of this shape."""
+    return shape[1] * shape[2] * shape[3], shape[2] * shape[3], shape[3], 1
 
 
 def transpose_forward(x, y, shape, strides):
@@ -149,28 +224,9 @@ def transpose_forward(x, y, shape, strides):
 
     x, y: (n, ...); shape: y's four dimensions per sample, 1s first; strides: x's strides in elements over these.
     """
-    rows = y.size // max(1, shape[3])
-    launch(_transpose, *over_rows(rows, shape[3]), x.reshape(-1), y.reshape(-1), rows, shape, strides)
-
-
-@kernel
-def _transpose_back(dy, dx, rows, shape, strides, accumulate):
-    first_column, first_row = cuda.grid(2)
-    column_step, row_step = cuda.gridsize(2)
-    d1, d2, d3, d4 = shape
-    for row in range(first_row, rows, row_step):
-        rest = row // d3
-        target = row % d3 * strides[2] + rest % d2 * strides[1]
-        rest //= d2
-        target += rest % d1 * strides[0] + rest // d1 * (d1 * d2 * d3 * d4)
-        for i in range(first_column, d4, column_step):
-            at = target + i * strides[3]
-            dx[at] = dx[at] + dy[row * d4 + i] if accumulate else dy[row * d4 + i]
+    _launch_transpose(x, y, shape, strides, _in_order(shape), False)
 
 
 def transpose_backward(dy, dx, shape, strides, accumulate):
     """dx = dy with the axes of each sample back in order; arguments as of ``transpose_forward``.  dy, dx: (n, ...)"""
-    rows = dy.size // max(1, shape[3])
-    launch(
-        _transpose_back, *over_rows(rows, shape[3]), dy.reshape(-1), dx.reshape(-1), rows, shape, strides, accumulate
-    )
+    _launch_transpose(dy, dx, shape, _in_order(shape), strides, accumulate)
