@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from cuda_cases import assert_twins
+from cuda_cases import ON_DEVICE, assert_twins, emulator
 from naive import draw
 
+from jitnet.kernels.cuda._api import using
+from jitnet.kernels.cuda.elementwise import relu_forward
 from jitnet.kernels.scalar import activations, arithmetic
 from jitnet.kernels.scalar.broadcasting import canonical
 
@@ -78,3 +80,24 @@ def test_float64():
     x, one = draw(5), np.full(5, 3.0)
     assert_twins("elementwise", "gelu_forward", x, one, rtol=1e-14)
     assert_twins("elementwise", "sigmoid_backward", x, one, np.zeros(5), True, rtol=1e-14)
+
+
+@pytest.mark.skipif(ON_DEVICE is not None, reason="a device keeps no list of launches")
+def test_four_elements_at_a_time_where_all_arrays_allow_it():
+    def launched(x, y):
+        backend = emulator(0)
+        backend.launched = {}
+        with using(backend):
+            relu_forward(backend.to_device(x), y(backend))
+        return [kernel.name for kernel, _ in backend.launched]
+
+    def aligned(backend):
+        return backend.empty((8,), DTYPE)
+
+    def shifted(backend):
+        return backend.view(backend.empty((64,), np.uint8), 4, (8,), DTYPE)
+
+    assert launched(draw(8, dtype=DTYPE), aligned) == ["_relu_forward_quads"]
+    assert launched(draw(8, dtype=DTYPE), shifted) == ["_relu_forward"]
+    assert launched(draw(7, dtype=DTYPE), lambda backend: backend.empty((7,), DTYPE)) == ["_relu_forward"]
+    assert launched(draw(8), lambda backend: backend.empty((8,), np.float64)) == ["_relu_forward"]

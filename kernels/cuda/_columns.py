@@ -7,6 +7,7 @@ order that the shape alone decides.
 from ..scalar import real
 from ._api import THREADS, WARP, ceil_div, cuda, function, kernel, launch, power_of_two, workspace
 from ._blocks import column_sum
+from ._stores import NOTHING, store
 
 _SHARE = 8  # rows of a thread at least, where a sum is split among blocks
 _MOST_BLOCKS = 528  # that a sum is split among: four for each processor of a large GPU
@@ -38,7 +39,7 @@ def row_step():
 
 
 @kernel
-def _column_sums(x, sums, rows, columns, accumulate):
+def _column_sums(x, sums, rows, columns, accumulate, bias, other, ends, width):
     """Row blockIdx.y of ``sums`` is the sum of this block's rows of x."""
     column, first = cuda.grid(2)
     total = real(0)
@@ -46,15 +47,21 @@ def _column_sums(x, sums, rows, columns, accumulate):
         for row in range(first, rows, row_step()):
             total += x[row * columns + column]
     total = column_sum(total)
-    if column < columns and cuda.threadIdx.y == 0:
-        at = cuda.blockIdx.y * columns + column
-        sums[at] = sums[at] + total if accumulate else total
+    at = cuda.blockIdx.y * columns + column
+    inside = column < columns and cuda.threadIdx.y == 0
+    store(sums, at, column % width, inside, total, accumulate, bias, other, ends)
 
 
-def sum_parts(parts, sums, count: int, columns: int, accumulate: bool) -> None:
-    """sums = sum of the rows of parts, or added to them.  parts: (count, columns) and sums: (columns,), both flat"""
-    width, height = column_block(count, columns)
-    launch(_column_sums, ceil_div(columns, width), (width, height), parts, sums, count, columns, accumulate)
+def sum_parts(parts, sums, count: int, columns: int, accumulate: bool, following=None) -> None:
+    """sums = sum of the rows of parts, or added to them.  parts: (count, columns) and sums: (columns,), both flat
+
+    following: bias, other array, ends and width of the rows that the sums are, if they are a product (see ``_stores``).
+    """
+    width = min(8, power_of_two(columns))  # the 32 bytes of a sector: all else is for more rows at a time
+    height = min(THREADS // width, power_of_two(count))
+    following = following or (sums, sums, NOTHING, columns)
+    arguments = parts, sums, count, columns, accumulate, *following
+    launch(_column_sums, ceil_div(columns, width), (width, height), *arguments)
 
 
 def column_sums(x, sums, rows: int, columns: int, accumulate: bool) -> None:
@@ -65,5 +72,6 @@ def column_sums(x, sums, rows: int, columns: int, accumulate: bool) -> None:
         return
     width, height = column_block(rows, columns)
     partial = workspace(parts * columns, sums.dtype)
-    launch(_column_sums, (ceil_div(columns, width), parts), (width, height), x, partial, rows, columns, False)
+    arguments = x, partial, rows, columns, False, partial, partial, NOTHING, columns
+    launch(_column_sums, (ceil_div(columns, width), parts), (width, height), *arguments)
     sum_parts(partial, sums, parts, columns, accumulate)

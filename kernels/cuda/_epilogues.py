@@ -1,6 +1,6 @@
 """What follows a product before it is used: bias, residual and ReLU, or ReLU's mask.
 
-Products do it where they store, if they don't split their depth; for all others it is one launch in place.
+Products do it where they store; for all others it is one launch in place.
 """
 
 import inspect

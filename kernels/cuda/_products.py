@@ -18,7 +18,7 @@ from . import _api, _tensor_cores
 from ._api import ceil_div, cuda, is_aligned, launch, precision, workspace
 from ._columns import sum_parts
 from ._operands import LARGEST, Operand, loader
-from ._stores import store_pair
+from ._stores import NOTHING, store_pair
 
 
 class Tile(NamedTuple):
@@ -38,6 +38,7 @@ NARROW = Tile(128, 32, 8, 4, 4)
 NARROWEST = Tile(128, 16, 8, 4, 2)
 _PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
 _ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bits on all
+_MOST_PARTS = 2 * _ENOUGH_BLOCKS  # of all tiles together: two blocks at a time on each of its processors
 _FEWEST_STEPS = 4  # of a part: a part of fewer costs more to sum than it gains
 
 
@@ -182,7 +183,7 @@ class Epilogue:
     """
 
     def __init__(self, bias=None, residual=None, mask=None, relu: bool = False):
-        self.bias, self.other = bias, residual if mask is None else mask
+        self.arrays = bias, residual if mask is None else mask
         self.ends = bias is not None, residual is not None, relu, mask is not None
         self.done = False
 
@@ -200,9 +201,6 @@ def followed_by(epilogue: Epilogue):
         _following.epilogue = None
 
 
-_NOTHING = Epilogue()
-
-
 def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False):
     """c = a b, or c += a b, of arrays read as matrices; ``groups`` products side by side, each ``columns`` wide."""
     if rows == 0 or columns == 0:
@@ -217,15 +215,15 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, depth_tile)
     blocks = row_tiles * column_tiles * groups
-    parts = max(1, min(_ENOUGH_BLOCKS // blocks, steps // _FEWEST_STEPS))
+    parts = max(1, min(_MOST_PARTS // blocks, steps // _FEWEST_STEPS))
     part_steps = max(1, ceil_div(steps, parts))
     parts = max(1, ceil_div(steps, part_steps))
     single = parts == 1
     size = rows * columns * groups
     target = c if single else workspace(parts * size, c.dtype)
-    epilogue = (getattr(_following, "epilogue", None) if single else None) or _NOTHING
+    epilogue = getattr(_following, "epilogue", None) or Epilogue()
     epilogue.done = True
-    extras = [target if array is None else array.reshape(-1) for array in (epilogue.bias, epilogue.other)]
+    following = (*(c if array is None else array.reshape(-1) for array in epilogue.arrays), epilogue.ends)
     operands = a_matrix.operand, b_matrix.operand
     if kind == "float":
         kernel = _product_kernel(*operands, tile, whole)
@@ -234,7 +232,7 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     launch(
         kernel, (row_tiles, column_tiles, parts * groups), tile.threads,
         a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
-        part_steps * depth_tile, size, single and accumulate, *extras, epilogue.ends,
+        part_steps * depth_tile, size, single and accumulate, *(following if single else (target, target, NOTHING)),
     )  # fmt: skip
     if not single:
-        sum_parts(target, c, parts, size, accumulate)
+        sum_parts(target, c, parts, size, accumulate, (*following, columns * groups))

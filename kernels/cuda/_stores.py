@@ -3,9 +3,15 @@
 from ..scalar import real
 from ._api import function
 
+NOTHING = (False, False, False, False)  # ends of products that nothing follows
+
 
 @function
-def _store(c, at, column, inside, value, accumulate, bias, other, ends):
+def store(c, at, column, inside, value, accumulate, bias, other, ends):
+    """Element ``at``, in a ``column`` of all groups', if it is inside.
+
+    ends: whether a bias is added, ``other`` is added, ReLU cuts, ``other`` masks.
+    """
     if inside:
         adds_bias, adds, cuts, masks = ends
         if accumulate:
@@ -21,9 +27,6 @@ def _store(c, at, column, inside, value, accumulate, bias, other, ends):
 
 @function
 def store_pair(c, at, column, row_inside, columns, pair, accumulate, bias, other, ends):
-    """Element ``at`` and its neighbour, in a ``column`` of all groups', of which those below ``columns`` are stored.
-
-    ends: whether a bias is added, ``other`` is added, ReLU cuts, ``other`` masks.
-    """
-    _store(c, at, column, row_inside and column < columns, pair[0], accumulate, bias, other, ends)
-    _store(c, at + 1, column + 1, row_inside and column + 1 < columns, pair[1], accumulate, bias, other, ends)
+    """Element ``at`` and its neighbour, of which those in columns below ``columns`` are stored."""
+    store(c, at, column, row_inside and column < columns, pair[0], accumulate, bias, other, ends)
+    store(c, at + 1, column + 1, row_inside and column + 1 < columns, pair[1], accumulate, bias, other, ends)

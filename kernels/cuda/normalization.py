@@ -299,9 +299,12 @@ def _backward_sums(x, y, dy, mean, rstd, dgamma, dbeta, beta_first, rows, channe
         centre, scale = mean[channel], rstd[channel]
         for row in range(first, rows, row_step()):
             at = row * channels + channel
-            if not relu or y[at] > real(0):
-                gamma_sum += dy[at] * ((x[at] - centre) * scale)
-                beta_sum += dy[at]
+            gradient, result = dy[at], y[at] if relu else real(1)
+            passed = (
+                gradient if result > real(0) else real(0)
+            )  # a choice, not a branch: loads don't wait for each other
+            gamma_sum += passed * ((x[at] - centre) * scale)
+            beta_sum += passed
     _add_pair(gamma_sum, beta_sum, dgamma, dbeta, beta_first, channels, accumulate)
 
 
