@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cuda_cases import assert_twins
+from cuda_cases import assert_twins, emulator
 from naive import draw
 
-from jitnet.kernels.cuda import _products
+from jitnet.kernels.cuda import _api, _products, dense
 
 # (M, K, N): no rows, no depth, a depth in parts, and tiles with edges on all sides
 SIZES = {
@@ -59,3 +59,14 @@ def test_a_value_that_is_not_finite_stays_in_its_row():
     x, kernel = draw(5, 11, dtype=np.float32), draw(11, 13, dtype=np.float32)
     x[4, 10], x[1, 2] = np.inf, np.nan
     assert_twins("dense", "dense_forward", x, kernel, np.zeros((5, 13), np.float32), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_memory_that_is_not_aligned(precision):
+    """Sizes in fours, but an array that starts between: quads of it are not loaded at once."""
+    backend, x, kernel = emulator(0), np.arange(32, dtype=np.float32).reshape(4, 8), np.eye(8, dtype=np.float32)
+    memory = backend.to_device(np.concatenate([[9], x.ravel()]).astype(np.float32).view(np.uint8))
+    y = backend.empty((4, 8), np.float32)
+    with _api.using(backend, precision=precision):
+        dense.dense_forward(backend.view(memory, 4, (4, 8), np.float32), backend.to_device(kernel), y)
+    np.testing.assert_array_equal(backend.to_host(y), x)
