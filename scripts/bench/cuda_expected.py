@@ -64,9 +64,6 @@ def launches(workload) -> list[tuple]:
                 size += count * ITEMSIZE[buffer.dtype]
             multiplies = call.opcode.startswith(("conv.conv2d", "dense.dense"))
             found.append((call.opcode, size, call.work * workload.batch, multiplies))
-            if call.epilogue:  # in place, by a launch of its own
-                out = call.outputs[0].buffer
-                found.append((f"epilogue {call.epilogue}", 2 * out.nbytes * workload.batch, 0, False))
     return found
 
 
