@@ -522,14 +522,15 @@ class Trainer(ModelSteps):
         return _returned(found, return_dict)
 
     @placed
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None, *, as_numpy=True):
         """The model's outputs for x (samples, ...): an array, or a list or dict for several outputs.
 
-        steps: stop after so many batches.
+        steps: stop after so many batches; as_numpy: on a GPU, False leaves the outputs there, as arrays with a
+        ``__cuda_array_interface__``, of which ``torch.as_tensor`` and CuPy make their own without a copy.
         """
-        return self._predict(x, batch_size, verbose, steps, callbacks)[1]
+        return self._predict(x, batch_size, verbose, steps, callbacks, as_numpy)[1]
 
-    def _predict(self, x, batch_size, verbose, steps=None, callbacks=None) -> tuple:
+    def _predict(self, x, batch_size, verbose, steps=None, callbacks=None, as_numpy=True) -> tuple:
         """The step, and what ``predict`` returns."""
         inputs = self._prepare_inputs(x)
         samples = len(next(iter(inputs.values())))
@@ -537,7 +538,8 @@ class Trainer(ModelSteps):
         samples = min(samples, batch_size * _steps(samples, batch_size, steps))
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)
-        outputs = [np.empty((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
+        new = np.empty if as_numpy else step.runner.outside_array
+        outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
         hooks.on_predict_begin()

@@ -299,6 +299,22 @@ def test_arrays_of_the_device_are_used_where_they_are(emulated, monkeypatch):
     np.testing.assert_allclose(found, expected.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
 
 
+def test_predictions_that_stay_on_the_device(emulated):
+    x = draw(5, 5)
+    model = dense()
+    there = model.predict(x, batch_size=2, verbose=0, device="cuda", as_numpy=False)
+    assert there.__cuda_array_interface__["shape"] == there.shape == (5, 3)
+    found = emulated.to_host(emulated.adopt(there))
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    # they are data of the next model
+    again = jitnet.Sequential([jitnet.Input((3,)), layers.Dense(2)])
+    np.testing.assert_allclose(
+        again.predict(there, verbose=0, device="cuda"), again.predict(found, verbose=0), rtol=1e-5, atol=1e-6
+    )
+    with pytest.raises(ValueError, match="as_numpy=False is for device='cuda'"):
+        model.predict(x, verbose=0, as_numpy=False)
+
+
 def test_arrays_of_the_device_that_cannot_be_used(emulated):
     x, y = draw(6, 5), np.arange(6) % 3
     model = dense()

@@ -103,6 +103,10 @@ class Runner:
         """
         raise NotImplementedError
 
+    def outside_array(self, shape: tuple, dtype):
+        """Memory of the machine, for outputs that stay there."""
+        raise ValueError("Outputs of the CPU are NumPy arrays: as_numpy=False is for device='cuda'.")
+
     def suits_few(self, batch: int) -> bool:
         """Whether a step of the same computation that is made for few images were faster for this batch."""
         return False

@@ -76,6 +76,9 @@ class CudaRunner(Runner):
             mirror.upload(self._stream)
         return found
 
+    def outside_array(self, shape: tuple, dtype) -> DeviceArray:
+        return DeviceArray(self.backend.empty(shape, dtype))
+
     def constants(self):
         """The constants on the device."""
         if self._constants is None:
@@ -271,7 +274,10 @@ class CudaRun(Run):
                 if counted and (place == steps_per_result - 1 or step == count - 1):
                     results[row] = backend.to_host(sums, stream)
         for name in outputs:
-            self._arrays[name][...] = backend.to_host(given[name], stream)
+            if isinstance(self._arrays[name], DeviceArray):
+                backend.copy(backend.adopt(self._arrays[name]), given[name], stream)
+            else:
+                self._arrays[name][...] = backend.to_host(given[name], stream)
         backend.synchronize(stream)
         self._finish(count)
 
