@@ -129,6 +129,30 @@ def test_blocks_with_conditions():
         np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_an_interruption_leaves_the_weights_of_the_steps_that_are_counted(emulated, monkeypatch):
+    x, y = draw(6, 5), np.arange(6) % 3
+    model, expected = dense(), dense()
+    record, steps = emulated.record, []
+
+    def interrupted(launches, stream):
+        replay = record(launches, stream)
+
+        def run():
+            if len(steps) == 2:
+                raise KeyboardInterrupt
+            steps.append(replay())
+
+        return run
+
+    monkeypatch.setattr(emulated, "record", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=2, verbose=0, shuffle=False, device="cuda")
+    assert model.optimizer.iterations == 2
+    expected.fit(x[:4], y[:4], batch_size=2, verbose=0, shuffle=False)
+    for weight, other in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_sgd_with_momentum():
     """One of the optimizers whose numbers decide what it does."""
     x, y, found = draw(6, 5), np.arange(6) % 3, {}

@@ -106,10 +106,7 @@ class Layouts:
     def _launched(self, block: Block) -> tuple:
         if isinstance(block, Loop):
             raise NotImplementedError("CUDA has no loops yet. Run this model with device='cpu'.")
-        calls = []
-        for call in block.calls:
-            if call.opcode != "training.count_step":  # which the host does
-                calls.append(call)
+        calls = [call for call in block.calls if call.opcode != "training.count_step"]  # which the host does
         # an update is one launch for all neighbouring variables
         parts = itertools.groupby(calls, key=lambda call: call.phase == "update" and self._flat.takes(call))
         joined = (self._joined(list(together)) if flat else together for flat, together in parts)

@@ -261,25 +261,34 @@ class CudaRun(Run):
         sums = runner.buffer_for("results", results[0] if counted else np.zeros(1))
         given, outputs = self._given()
         given["results"] = sums
-        for first, last, data, order in self._pieces(count, np.asarray(orders, np.int64)):
-            recorded = runner.recorded(batch, {**given, **data}, last - first)
-            if first == 0:
-                runner.prepare(recorded, table[0])
-            recorded.begin(table[first:last], order)
-            for step in range(first, last):
-                row, place = divmod(step, steps_per_result)
-                if counted and place == 0:
-                    backend.copy(sums, results[row], stream)
-                recorded.step(conditions[step])
-                if counted and (place == steps_per_result - 1 or step == count - 1):
-                    results[row] = backend.to_host(sums, stream)
+        done = 0
+        try:
+            for first, last, data, order in self._pieces(count, np.asarray(orders, np.int64)):
+                recorded = runner.recorded(batch, {**given, **data}, last - first)
+                if first == 0:
+                    runner.prepare(recorded, table[0])
+                recorded.begin(table[first:last], order)
+                for step in range(first, last):
+                    row, place = divmod(step, steps_per_result)
+                    if counted and place == 0:
+                        backend.copy(sums, results[row], stream)
+                    recorded.step(conditions[step])
+                    done += 1
+                    if counted and (place == steps_per_result - 1 or step == count - 1):
+                        results[row] = backend.to_host(sums, stream)
+            self._fetch(given, outputs)
+        finally:  # whatever interrupts it, the weights belong to the steps that are counted
+            backend.synchronize(stream)
+            self._finish(done)
+
+    def _fetch(self, given: dict, outputs: list[str]) -> None:
+        """Bring outputs where the caller wants them."""
+        backend, stream = self._runner.backend, self._runner._stream
         for name in outputs:
             if isinstance(self._arrays[name], DeviceArray):
                 backend.copy(backend.adopt(self._arrays[name]), given[name], stream)
             else:
                 self._arrays[name][...] = backend.to_host(given[name], stream)
-        backend.synchronize(stream)
-        self._finish(count)
 
     def _pieces(self, count: int, orders: np.ndarray):
         """(first step, last, {name: data set on the device}, order of the samples there), one after the other."""
@@ -321,6 +330,8 @@ class CudaRun(Run):
         """Note what the device has written, and count the steps."""
         runner = self._runner
         runner.has_run = True
+        if count == 0:
+            return
         written = {root for _, calls in runner.layouts.blocks for c in calls for root in c.writes}
         names = {runner.signature.storages[id(r.source.storage)] for r in written if r.kind == "variable"}
         names |= {r.name for r in written if r.kind == "slot"}
