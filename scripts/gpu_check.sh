@@ -49,7 +49,7 @@ fi
 step 40 "memory-bound kernels" "$python" scripts/bench/cuda.py "${bench[@]}" --output "$out" --parts bandwidth
 step 50 "convolutions, beside PyTorch" "$python" scripts/bench/cuda.py "${bench[@]}" --output "$out" --parts convolutions
 if [ "$dry" != --dry ]; then
-    step 90 "every kernel on the device" "${pytest[@]}" -x -m gpu tests/test_cuda_[!em]*.py tests/test_cuda_{elementwise,memory}.py
+    step 90 "every kernel on the device" "${pytest[@]}" -m gpu tests/test_cuda_[!em]*.py tests/test_cuda_{elementwise,memory}.py
     if command -v compute-sanitizer > /dev/null; then
         step 60 "compute-sanitizer" compute-sanitizer --tool memcheck "$python" -m pytest -p no:cacheprovider -o addopts= \
             -q -W default -m gpu tests/test_cuda_models.py -k residual
