@@ -125,6 +125,21 @@ def test_chunks_compute_enough_for_the_weights_that_they_read(workloads):
         assert counts == sorted(counts) and counts[0] == 1 and counts[-1] <= thresholds.MAXIMUM_CHUNKS
 
 
+def test_chunks_are_worth_their_copies_of_gradients():
+    """Small dense networks: what one core writes and another adds up would take as long as what they compute."""
+    counts = {}
+    for units in (32, 48, 64, 128):
+        model = jitnet.Sequential(
+            [jitnet.Input((10,)), layers.Dense(units, "relu"), layers.Dense(units, "relu"), layers.Dense(10)]
+        )
+        model.compile("sgd", "mse")
+        step = model._step("train", ((10,),))
+        counts[units] = step.schedule.chunks(128)
+        copied = 4 * step.schedule.flat.partial_size
+        assert step.schedule.work_per_sample * 128 / counts[units] >= 0.8 * thresholds.WORK_PER_COPIED_BYTE * copied
+    assert counts == {32: 4, 48: 4, 64: 4, 128: 8}
+
+
 # MiB beside parameters, gradients and slots: planned 688, 1767 and 43
 @pytest.mark.parametrize(("name", "arena"), [("memory-vgg16", 720), ("memory-resnet18", 1800), ("memory-mlp", 45)])
 def test_planned_memory(workloads, name, arena):

@@ -14,6 +14,7 @@ from ...core.errors import invalid
 from ...core.liveness import lifetimes, place
 from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
+from ...core.values import ITEMSIZE
 from ..axes import ImageRows, Portions, Rows, Shares
 from ..hoisting import HOISTED
 from ..parameters import Flat
@@ -257,7 +258,10 @@ class Schedule:
             return batch * max([1, *(s.axis.parts for s in self.sections if isinstance(s.axis, ImageRows))])
         if self.regions is None or self.work_per_sample * batch < thresholds.SINGLE_CHUNK_WORK:
             return 1
-        found = batch // thresholds.ROWS_PER_CHUNK
+        # samples whose arithmetic is worth a copy of gradients, which another core adds up
+        copied = self.flat.partial_size * ITEMSIZE[self.layout.dtype]
+        worth = round(thresholds.WORK_PER_COPIED_BYTE * copied / max(1, self.work_per_sample))
+        found = batch // max(thresholds.ROWS_PER_CHUNK, worth)
         if self.work_per_sample > thresholds.HEAVY_WORK:
             # samples whose arithmetic takes as long as reading the weights
             least = max(1, round(thresholds.WORK_PER_BYTE * self._bytes_of_weights / self.work_per_sample))
