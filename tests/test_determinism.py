@@ -22,6 +22,7 @@ def always_parallel(monkeypatch):
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
+    monkeypatch.setattr(thresholds, "WORK_PER_COPIED_BYTE", 0)
     # and so few samples in one chunk
     for threshold in ("ROWS_PER_CHUNK", "ROWS_PER_HEAVY_CHUNK"):
         monkeypatch.setattr(thresholds, threshold, 2)
@@ -123,7 +124,7 @@ SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from jitnet.targets.cpu import thresholds
-thresholds.PARALLEL_WORK = thresholds.SINGLE_CHUNK_WORK = 0
+thresholds.PARALLEL_WORK = thresholds.SINGLE_CHUNK_WORK = thresholds.WORK_PER_COPIED_BYTE = 0
 thresholds.MOST_WASTE = float('inf')
 thresholds.ROWS_PER_CHUNK = thresholds.ROWS_PER_HEAVY_CHUNK = 2
 thresholds.PARAMETERS_PER_BLOCK = 64

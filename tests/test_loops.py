@@ -167,6 +167,7 @@ def test_a_loop_and_its_backward_loop_compute_the_gradients(steps, batch):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """A batch of 7 is three chunks, which two threads share."""
+    monkeypatch.setattr(thresholds, "WORK_PER_COPIED_BYTE", 0)
     monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
     monkeypatch.setattr(thresholds, "MOST_WASTE", np.inf)
     monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)
