@@ -8,6 +8,7 @@ from .core import policy as policies
 from .core.errors import invalid
 from .core.policy import MIXED, floatx, set_floatx
 from .kernels.cpu.runtime.threads import get_num_threads, set_num_threads
+from .targets.cuda import devices
 
 __all__ = [
     "conv_algorithm", "device", "dtype_policy", "float32_matmul_precision", "floatx", "get_num_threads",
@@ -31,10 +32,8 @@ def choices() -> object:
 
 def device() -> str:
     """Where models run: "cpu", or "cuda:0" for the first NVIDIA GPU; first what ``JITNET_DEVICE`` says, else "cpu"."""
-    from .targets.cuda.devices import checked_name
-
     chosen = getattr(_devices, "chosen", None) or _device
-    return chosen or checked_name(os.environ.get("JITNET_DEVICE") or "cpu")
+    return chosen or devices.checked_name(os.environ.get("JITNET_DEVICE") or "cpu")
 
 
 def set_device(name: str) -> None:
@@ -47,8 +46,6 @@ def set_device(name: str) -> None:
         ValueError: another name.
         RuntimeError: the GPU can't be used; the message says why, and what to install.
     """
-    from .targets.cuda import devices
-
     global _choices, _device
     _device, _choices = devices.opened(name), object()
 
@@ -69,17 +66,13 @@ def set_float32_matmul_precision(precision: str) -> None:
     """
     global _precision
     if precision not in _PRECISIONS:
-        raise invalid(
-            'set_float32_matmul_precision expects "highest", "high" or "medium".', precision=precision
-        )  # fmt: skip
+        raise invalid('set_float32_matmul_precision expects "highest", "high" or "medium".', precision=precision)
     _precision = precision
 
 
 @contextlib.contextmanager
 def using_device(name: str | None):
     """Within it models run on another device in this thread; None: on the same."""
-    from .targets.cuda import devices
-
     before = getattr(_devices, "chosen", None)
     _devices.chosen = before if name is None else devices.opened(name)
     try:

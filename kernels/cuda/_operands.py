@@ -205,6 +205,26 @@ def _pixel(array, shape, place, r, s, c):
     return array[at] if at >= 0 else real(0)
 
 
+def _four(element):
+    """The function that reads ``element`` of tap (r, s), channel c, and of the next three; zero from ``count`` on."""
+
+    @function
+    def load(array, shape, place, r, s, c, count):
+        first = element(array, shape, place, r, s, c) if count > 0 else real(0)
+        r, s, c = _next_tap(shape, r, s, c)
+        second = element(array, shape, place, r, s, c) if count > 1 else real(0)
+        r, s, c = _next_tap(shape, r, s, c)
+        third = element(array, shape, place, r, s, c) if count > 2 else real(0)
+        r, s, c = _next_tap(shape, r, s, c)
+        fourth = element(array, shape, place, r, s, c) if count > 3 else real(0)
+        return first, second, third, fourth
+
+    return load
+
+
+_four_pixels = _four(_pixel)
+
+
 @function
 def _locate_window(shape, group, fixed, end):
     image, top, left = _top_left(shape, fixed)
@@ -214,14 +234,7 @@ def _locate_window(shape, group, fixed, end):
 @function
 def _load_window(array, shape, place, k, depth):
     r, s, c = _split_tap(shape, k)
-    first = _pixel(array, shape, place, r, s, c) if k < depth else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    second = _pixel(array, shape, place, r, s, c) if k + 1 < depth else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    third = _pixel(array, shape, place, r, s, c) if k + 2 < depth else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    fourth = _pixel(array, shape, place, r, s, c) if k + 3 < depth else real(0)
-    return first, second, third, fourth
+    return _four_pixels(array, shape, place, r, s, c, depth - k)
 
 
 @function
@@ -248,18 +261,9 @@ def _locate_tap(shape, group, fixed, end):
 
 @function
 def _load_tap(array, shape, place, k, depth):
-    count = place[1] if k < depth else 0
     image, top, left = _top_left(shape, k)
-    window = image + place[2], top, left
     r, s, c = _split_tap(shape, place[0])
-    first = _pixel(array, shape, window, r, s, c) if count > 0 else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    second = _pixel(array, shape, window, r, s, c) if count > 1 else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    third = _pixel(array, shape, window, r, s, c) if count > 2 else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    fourth = _pixel(array, shape, window, r, s, c) if count > 3 else real(0)
-    return first, second, third, fourth
+    return _four_pixels(array, shape, (image + place[2], top, left), r, s, c, place[1] if k < depth else 0)
 
 
 @function
@@ -317,17 +321,13 @@ def _output(array, shape, place, r, s, k):
     return array[at] if at >= 0 else real(0)
 
 
+_four_outputs = _four(_output)
+
+
 @function
 def _load_output(array, shape, place, k, depth):
     r, s, c = _split_tap(shape, k)
-    first = _output(array, shape, place, r, s, c) if k < depth else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    second = _output(array, shape, place, r, s, c) if k + 1 < depth else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    third = _output(array, shape, place, r, s, c) if k + 2 < depth else real(0)
-    r, s, c = _next_tap(shape, r, s, c)
-    fourth = _output(array, shape, place, r, s, c) if k + 3 < depth else real(0)
-    return first, second, third, fourth
+    return _four_outputs(array, shape, place, r, s, c, depth - k)
 
 
 @function
