@@ -56,6 +56,10 @@ class Lowering:
         """The name of the layer that asked for an operation, as the program has it."""
         return self._layer_names.get(application.scope, application.scope)
 
+    def temporary(self, name: str, shape, dtype) -> Buffer:
+        """Memory, batched, that the backward pass will find as the forward pass has left it."""
+        return self.program.temporary(name, shape, dtype, "batch")
+
     def place(self, value, buffer: Buffer) -> None:
         """Let ``value`` live in a given buffer, for example an external one."""
         self._buffers[value] = buffer
@@ -127,7 +131,7 @@ class Lowered:
 
     def save(self, name: str, shape, dtype) -> Buffer:
         """A batched buffer that the forward pass fills for the backward pass (shape without the batch axis)."""
-        buffer = self.lowering.program.temporary(f"{self.output.name}_{name}", shape, dtype, "batch")
+        buffer = self.lowering.temporary(f"{self.output.name}_{name}", shape, dtype)
         self.saved[name] = buffer
         return buffer
 
