@@ -279,6 +279,31 @@ for axis in (-1, 1, 2):
     )
 add("reduction", "softmax of one class", ops.softmax, normal(1), torch=lambda t, x: t.softmax(x, 1))
 
+# ---- loops
+
+
+def recurrent(x, w, u, reverse=False):
+    """The last state and all states of a small recurrent network, side by side."""
+    last, states = ops.scan(
+        lambda h, step: (ops.tanh(step @ w + h @ u), h), np.zeros(u.shape[0]), x, reverse=reverse
+    )
+    return ops.concatenate([ops.reshape(states, (-1, x.shape[1] * u.shape[0])), last], axis=-1)
+
+
+def torch_recurrent(t, x, w, u, reverse=False):
+    h, states = t.zeros(len(x), u.shape[0], dtype=x.dtype), []
+    for step in reversed(range(x.shape[1])) if reverse else range(x.shape[1]):
+        states.append(h)
+        h = t.tanh(x[:, step] @ w + h @ u)
+    return t.cat([*(reversed(states) if reverse else states), h], -1)
+
+
+for reverse in (False, True):
+    add(
+        "loops", f"scan reverse={reverse}", lambda x, w, u, r=reverse: recurrent(x, w, u, r), normal(3, 2),
+        (Draw((2, 3)), Draw((3, 3))), torch=lambda t, x, w, u, r=reverse: torch_recurrent(t, x, w, u, r),
+    )  # fmt: skip
+
 # ---- shape
 add("shape", "reshape", lambda x: ops.reshape(x, (-1, 3, 4)), normal(2, 6), torch=lambda t, x: x.reshape(-1, 3, 4))
 add(

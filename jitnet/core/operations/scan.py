@@ -21,15 +21,26 @@ class Body:
         inside = {*carried, *steps}
         self.applications, captured = [], {}
         for application in topological_order([*new, *results]):
-            if any(value in inside for value in application.inputs):
-                inside.update(application.outputs)
-                self.applications.append(application)
+            if not any(value in inside for value in application.inputs):
+                continue
+            if not all(value.batched for value in application.outputs):
+                raise _meets(application.operation.name, application.scope)
+            inside.update(application.outputs)
+            self.applications.append(application)
         read = [value for application in self.applications for value in application.inputs]
         for value in [*read, *new, *results]:
             if value not in inside:
                 captured[value] = None
         self.captured = list(captured)
         self.inside = inside
+
+
+def _meets(name: str, layer: str) -> ValueError:
+    return invalid(
+        f"The function of a scan works on each sample by itself: {name} needs the whole batch. Use it before or after "
+        "the scan.",
+        layer=layer,
+    )
 
 
 class Scan(Operation, registered=False):
@@ -211,11 +222,7 @@ def _check_and_number(calls: list, time: Scalar) -> None:
     """Refuse calls in which the whole batch meets; let each turn draw random numbers of its own."""
     for call in calls:
         if not call.batched:
-            raise invalid(
-                f"The function of a scan works on each sample by itself: {call.opcode} needs the whole batch. Use it "
-                "before or after the scan.",
-                layer=call.layer,
-            )
+            raise _meets(call.opcode, call.layer)
         if call.arguments.get("first") == Scalar("begin"):
             first = Scalar("begin") + time * Scalar("batch")
             call.arguments = {**call.arguments, "first": first}
