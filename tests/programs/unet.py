@@ -18,7 +18,7 @@ def scene(images, seed):
 def block(x, filters):
     for _ in range(2):
         x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
     return x
 
@@ -43,6 +43,6 @@ def unet(size):
 (x, y), (x_test, y_test) = scene(x[:640], 2), scene(x_test[:200], 3)
 model = unet((16, 16))
 model.compile(keras.optimizers.Adam(3e-3), loss="binary_crossentropy", metrics=["accuracy"])
-model.fit(x, y, batch_size=16, epochs=4, validation_split=0.1, verbose=0)
+model.fit(x, y, batch_size=16, epochs=6, validation_split=0.1, verbose=0)
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
 print(f"loss {loss:.3f}, accuracy {accuracy:.3f}")
