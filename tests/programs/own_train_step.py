@@ -18,7 +18,7 @@ class Cautious(keras.Model):
             loss = -ops.mean(ops.sum(smooth * ops.log_softmax(logits), axis=-1))
             return loss + 1e-3 * ops.mean(ops.sum(ops.square(logits), axis=-1))
 
-        loss, gradients = keras.value_and_grad(objective, self.trainable_variables)()
+        loss, gradients = keras.value_and_grad(objective, variables=self.trainable_variables)()
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return {"loss": loss}
 
