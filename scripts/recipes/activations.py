@@ -12,6 +12,7 @@ import jitnet
 from jitnet import activations, ops
 
 OF_ROWS = {"glu", "log_softmax", "softmax", "sparsemax"}  # not of single elements
+ARITHMETIC = {"absolute", "cos", "exp", "exponential", "log", "negative", "reciprocal", "sign", "sin", "sqrt", "square"}
 
 
 def curves(points: int):
@@ -20,7 +21,7 @@ def curves(points: int):
     found, seen = {}, set()
     for name in sorted(activations.KNOWN):
         function = activations.KNOWN[name]
-        if name in OF_ROWS or function in seen:
+        if name in OF_ROWS | ARITHMETIC or function in seen:
             continue
         seen.add(function)
         value = np.asarray(function(x)) if name != "linear" else x

@@ -62,6 +62,7 @@ def main():
     right.set_ylabel("mean square of the gradient by it")
     for axis in (left, right):
         axis.set_xlabel("layer, from the input")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     left.legend(fontsize=7)
     save(picture, given.output, "initialization")

@@ -44,6 +44,7 @@ def main():
     bound = norms["sigmoid"][-1] * 0.25 ** np.arange(given.depth - 1, -1, -1)
     axis.semilogy(np.arange(1, given.depth + 1), bound, "k:", label="a quarter per layer")
     axis.set_xlabel("layer, from the input")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_ylabel("norm of the gradient by its kernel")
     axis.legend()
     axis.grid(alpha=0.3)
