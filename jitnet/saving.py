@@ -8,8 +8,25 @@ import inspect
 
 import numpy as np
 
-from . import _compilation, _model_file, _registry, _seed, losses, metrics, optimizers
-from ._registry import custom_object_scope, register_keras_serializable
+from . import (
+    _compilation,
+    _model_file,
+    _registry,
+    _seed,
+    activations,
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
+from ._registry import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from ._settings import described
 from ._structures import packed
 from .core import limits, policy
@@ -19,9 +36,34 @@ from .layers import base
 from .layers.base import REGISTRY
 from .training import Trainer
 
+CustomObjectScope = custom_object_scope
+
 __all__ = [
-    "custom_object_scope", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
+    "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects", "get_registered_name",
+    "get_registered_object", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
+    "serialize_keras_object",
 ]  # fmt: skip
+
+
+def serialize_keras_object(obj):
+    """``{"class_name": ..., "config": {...}}`` of a layer, loss, metric, ...; a function as its name; None as None."""
+    return _registry.serialize(obj)
+
+
+def deserialize_keras_object(config, custom_objects=None):
+    """What ``serialize_keras_object`` described: an object of jitnet, or of a class that is registered or given.
+
+    Raises:
+        ValueError: an unknown name, or a config of another form.
+    """
+    if config is None:
+        return None
+    known = {**initializers.KNOWN, **regularizers.KNOWN, **activations.KNOWN, **optimizers._KNOWN, **REGISTRY}
+    # some names are those of a loss and of a metric: losses are reduced
+    is_loss = isinstance(config, dict) and "reduction" in (config.get("config") or {})
+    known |= {**metrics.KNOWN, **losses.KNOWN} if is_loss else {**losses.KNOWN, **metrics.KNOWN}
+    return _registry.deserialize(config, known, custom_objects)
+
 
 def save_model(model, filepath, overwrite=True) -> None:
     """Write a model's weights, configuration, optimizer state and the arguments of ``compile`` into one file.
