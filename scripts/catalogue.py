@@ -54,17 +54,15 @@ NAMESPACES = (
     "config", "tree", "visualization", "wrappers", "export", "distribution", "quantizers", "dtype_policies",
     "applications", "preprocessing",
 )  # fmt: skip
-REFUSED = (
-    (r"^(distribution|quantizers|applications|dtype_policies)$", "not of jitnet's field: one machine, float weights, "
-     "no weights of others to download"),
-    (r"^layers\..*3D", "images of three dimensions are not asked for"),
-    (r"^layers\..*(LSTM[12]D)$", "ConvLSTM is not asked for"),
-    (r"^layers\.(TorchModuleWrapper|TFSMLayer|JaxLayer|FlaxLayer)$", "layers of other frameworks"),
-    (r"^ops\.(.*fft.*|fori_loop|while_loop|switch|cond|map|associative_scan|vectorized_map|real|imag|conj|complex.*)$",
-     "control flow of graphs and complex numbers: the step is straight-line Python over real arrays"),
-    (r"^ops\.(linalg\.)?(eig|eigh|svd|qr|lu_factor|cholesky.*|inv|pinv|det|slogdet|solve.*|lstsq|matrix_rank|jvp)$",
-     "factorisations are LAPACK's work, before or after a step"),
-)  # fmt: skip
+# what jitnet.core.refused calls the things of a namespace
+REFUSED_AS = {
+    "layers": "layer", "optimizers": "optimizer", "initializers": "initializer", "callbacks": "callback",
+    "ops": "function", "ops.image": "function", "ops.linalg": "function",
+}  # fmt: skip
+OUTSIDE = dict.fromkeys(
+    ("distribution", "quantizers", "applications", "dtype_policies"),
+    "not of jitnet's field: one machine, float weights, none of others to download",
+)
 
 
 def public(module) -> list[str]:
@@ -213,6 +211,7 @@ def first_table(keras, measure: bool) -> list[str]:
 
 def second_table(keras) -> list[str]:
     import jitnet
+    from jitnet.core.refused import why_refused
 
     lines = ["", f"## Keras {keras.__version__}'s public names", ""]
     lines += ["| namespace | names | in jitnet | refused | absent |", "|---|---|---|---|---|"]
@@ -229,19 +228,18 @@ def second_table(keras) -> list[str]:
         refused: dict[str, list[str]] = {}
         absent, present = [], 0
         for name in names:
-            reasons = [why for pattern, why in REFUSED if re.match(pattern, namespace)]
-            reasons = reasons or [why for pattern, why in REFUSED if re.match(pattern, f"{namespace}.{name}")]
+            reason = OUTSIDE.get(namespace) or why_refused(REFUSED_AS.get(namespace, ""), name)
             if ours is not None and has(ours, name):
                 present += 1
-            elif reasons:
-                refused.setdefault(reasons[0], []).append(name)
+            elif reason:
+                refused.setdefault(reason, []).append(name)
             else:
                 absent.append(name)
         count = sum(map(len, refused.values()))
         lines.append(f"| `{namespace}` | {len(names)} | {present} | {count} | {len(absent)} |")
         for why, which in refused.items():
             shown = "all" if len(which) == len(names) else ", ".join(f"`{n}`" for n in which)
-            details.append(f"- `{namespace}` refused, {why}: {shown}.")
+            details.append(f"- `{namespace}` refused ({why.rstrip('.')}): {shown}.")
         if absent:
             details.append(f"- `{namespace}` absent: {', '.join(f'`{n}`' for n in absent)}.")
     return [*lines, "", *details]
