@@ -5,6 +5,7 @@ Here is what of a model is saved, and how a model is made of it again; ``_model_
 
 import contextlib
 import inspect
+import warnings
 
 import numpy as np
 
@@ -171,10 +172,11 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
     return model
 
 
-def load_weights(model, filepath) -> None:
+def load_weights(model, filepath, skip_mismatch=False) -> None:
     """Read weights that ``save_weights`` or ``save_model`` wrote into a built model.
 
     They are matched by name if all names agree, otherwise (automatic names depend on what was built before) by order.
+    skip_mismatch: take those whose name and shape agree, leave all others as they are, and name these in a warning.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -189,7 +191,10 @@ def load_weights(model, filepath) -> None:
             f"The model {model.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), or "
             "call it on data once, before loading weights."
         )
-    _assign(model, path, tensors, description)
+    if skip_mismatch:
+        _assign_fitting(model, path, tensors)
+    else:
+        _assign(model, path, tensors, description)
 
 
 # ---- what is saved
@@ -341,6 +346,18 @@ def _assign(model, path, tensors, description) -> dict:
     for source, variable in variables.items():
         variable.assign(tensors[f"weights/{source}"])
     return variables
+
+
+def _assign_fitting(model, path, tensors) -> None:
+    left = []
+    for variable, name in _weight_names(model).items():
+        value = tensors.get(f"weights/{name}")
+        if value is None or value.shape != variable.shape or not np.can_cast(value.dtype, variable.dtype, "same_kind"):
+            left.append(name)
+        else:
+            variable.assign(value)
+    if left:
+        warnings.warn(f"{path} has nothing that fits these weights of {model.name!r}: {_few(left)}.", stacklevel=4)
 
 
 def _few(names) -> str:
