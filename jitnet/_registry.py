@@ -16,6 +16,7 @@ from jitnet.core.errors import invalid, unknown_name
 _DEFAULT_PACKAGE = "Custom"
 _registered: dict[str, object] = {}
 _registered_names: dict[object, str] = {}
+_globals: dict[str, object] = {}  # what get_custom_objects gives out
 _scope: contextvars.ContextVar[Mapping[str, object]] = contextvars.ContextVar("custom_objects")
 
 
@@ -51,6 +52,24 @@ def register_keras_serializable(package: str = _DEFAULT_PACKAGE, name: str | Non
         return target
 
     return decorate
+
+
+def get_registered_name(obj) -> str:
+    """The name under which a class or function was registered, or else its own."""
+    return _registered_names.get(obj, obj.__name__)
+
+
+def get_registered_object(name: str, custom_objects: Mapping[str, object] | None = None, module_objects=None):
+    """The class or function of a name: of those in scope, registered, or in the given dicts; None if there is none."""
+    for table in (_scope.get({}), _globals, _registered, custom_objects or {}, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
+
+
+def get_custom_objects() -> dict[str, object]:
+    """Classes and functions that loading knows by name everywhere: a dict to add to."""
+    return _globals
 
 
 @contextlib.contextmanager
@@ -171,7 +190,9 @@ def snake_case(name: str) -> str:
 def _look_up(name: str, known: Mapping[str, object], kind: str):
     custom = _scope.get({})
     bare_name = name.rpartition(">")[2]
-    for table, key in ((custom, name), (custom, bare_name), (_registered, name), (known, name)):
+    for table, key in (
+        (custom, name), (custom, bare_name), (_globals, name), (_globals, bare_name), (_registered, name), (known, name)
+    ):  # fmt: skip
         if key in table:
             return table[key]
     if ">" in name:

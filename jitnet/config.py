@@ -11,9 +11,9 @@ from .kernels.cpu.runtime.threads import get_num_threads, set_num_threads
 from .targets.cuda import devices
 
 __all__ = [
-    "conv_algorithm", "device", "dtype_policy", "float32_matmul_precision", "floatx", "get_num_threads",
-    "set_conv_algorithm", "set_device", "set_dtype_policy", "set_float32_matmul_precision", "set_floatx",
-    "set_num_threads",
+    "backend", "conv_algorithm", "device", "dtype_policy", "epsilon", "float32_matmul_precision", "floatx",
+    "get_num_threads", "image_data_format", "set_conv_algorithm", "set_device", "set_dtype_policy", "set_epsilon",
+    "set_float32_matmul_precision", "set_floatx", "set_image_data_format", "set_num_threads",
 ]  # fmt: skip
 
 _CONV_ALGORITHMS = ("auto", "direct", "winograd")
@@ -23,6 +23,33 @@ _precision = "highest"
 _device: str | None = None  # of all threads; None: what the environment says
 _devices = threading.local()  # of calls with a device of their own
 _choices = object()  # another one after each choice of an algorithm or a device
+
+
+def backend() -> str:
+    """What computes: "jitnet"."""
+    return "jitnet"
+
+
+def epsilon() -> float:
+    """The small number that Keras's defaults stand for: 1e-7, from which probabilities are kept away in logarithms."""
+    return 1e-7
+
+
+def set_epsilon(value: float) -> None:
+    """Accepted for Keras's sake: value must be 1e-7, because losses and optimizers have arguments of their own."""
+    if value != epsilon():
+        raise invalid("Give epsilon to the layer, the loss or the optimizer: set_epsilon takes 1e-7 only.", value=value)
+
+
+def image_data_format() -> str:
+    """How images lie in memory: "channels_last", (batch, height, width, channels)."""
+    return "channels_last"
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Accepted for Keras's sake: data_format must be "channels_last", the order for which all kernels are written."""
+    if data_format != "channels_last":
+        raise invalid('Images are (batch, height, width, channels): "channels_last".', data_format=data_format)
 
 
 def choices() -> object:

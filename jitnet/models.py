@@ -263,9 +263,9 @@ class Model(Trainer, Layer):
         """Write the weights into a safetensors file."""
         saving.save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath) -> None:
-        """Read weights that ``save_weights`` or ``save`` wrote; shapes must match."""
-        saving.load_weights(self, filepath)
+    def load_weights(self, filepath, skip_mismatch=False) -> None:
+        """Read weights that ``save_weights`` or ``save`` wrote; ``skip_mismatch``: those that fit by name and shape."""
+        saving.load_weights(self, filepath, skip_mismatch)
 
     def get_config(self) -> dict:
         if not self._connected:
@@ -519,12 +519,13 @@ def _registry_unknown(kind, name, known):
     return unknown_name(kind, str(name), known)
 
 
-def clone_model(model, input_tensors=None, clone_function=None) -> Model:
+def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False) -> Model:
     """A model of the same architecture, with layers and weights of its own, which start anew; it is not compiled.
 
     input_tensors: a tensor made by ``Input``, or a list of them, to build the new model on; by default new ones.
     clone_function: a function from a layer to the one that takes its place; by default a new one of the same
         configuration.  A layer that is used several times is cloned once.
+    call_function, recursive: accepted for Keras's sake; must be None and False.
     For a model with a ``call`` of its own neither is possible: it is made anew from its configuration, and not built.
 
     Raises:
@@ -535,6 +536,12 @@ def clone_model(model, input_tensors=None, clone_function=None) -> Model:
     """
     if not isinstance(model, Model):
         raise TypeError(f"clone_model expects a model. Received: {model!r}")
+    if call_function is not None or recursive:
+        raise invalid(
+            "clone_model calls the clones as the model calls its layers, and gives models within it to clone_function "
+            "whole: call_function must be None, recursive False.",
+            call_function=call_function, recursive=recursive,
+        )  # fmt: skip
     sequential = isinstance(model, Sequential)
     if not model._connected and not sequential:
         if input_tensors is not None or clone_function is not None:
@@ -585,6 +592,23 @@ def _new_input(tensor) -> SymbolicTensor:
 
 
 load_model = saving.load_model
+save_model = saving.save_model
+
+
+def model_from_json(json_string: str, custom_objects=None) -> Model:
+    """The model that ``to_json`` described, with new weights.
+
+    Raises:
+        ValueError: what is no such description, or an unknown name in it.
+    """
+    try:
+        config = json.loads(json_string)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"model_from_json expects what to_json returned: {error}. Received: {json_string!r}") from None
+    model = saving.deserialize_keras_object(config, custom_objects)
+    if not isinstance(model, Model):
+        raise invalid("model_from_json expects the description of a model.", json_string=json_string)
+    return model
 
 
 __getattr__ = module_getattr(__name__, "name")

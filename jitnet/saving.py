@@ -5,11 +5,29 @@ Here is what of a model is saved, and how a model is made of it again; ``_model_
 
 import contextlib
 import inspect
+import warnings
 
 import numpy as np
 
-from . import _compilation, _model_file, _registry, _seed, losses, metrics, optimizers
-from ._registry import custom_object_scope, register_keras_serializable
+from . import (
+    _compilation,
+    _model_file,
+    _registry,
+    _seed,
+    activations,
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
+from ._registry import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from ._settings import described
 from ._structures import packed
 from .core import limits, policy
@@ -19,9 +37,34 @@ from .layers import base
 from .layers.base import REGISTRY
 from .training import Trainer
 
+CustomObjectScope = custom_object_scope
+
 __all__ = [
-    "custom_object_scope", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
+    "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects", "get_registered_name",
+    "get_registered_object", "load_model", "load_weights", "register_keras_serializable", "save_model", "save_weights",
+    "serialize_keras_object",
 ]  # fmt: skip
+
+
+def serialize_keras_object(obj):
+    """``{"class_name": ..., "config": {...}}`` of a layer, loss, metric, ...; a function as its name; None as None."""
+    return _registry.serialize(obj)
+
+
+def deserialize_keras_object(config, custom_objects=None):
+    """What ``serialize_keras_object`` described: an object of jitnet, or of a class that is registered or given.
+
+    Raises:
+        ValueError: an unknown name, or a config of another form.
+    """
+    if config is None:
+        return None
+    known = {**initializers.KNOWN, **regularizers.KNOWN, **activations.KNOWN, **optimizers._KNOWN, **REGISTRY}
+    # some names are those of a loss and of a metric: losses are reduced
+    is_loss = isinstance(config, dict) and "reduction" in (config.get("config") or {})
+    known |= {**metrics.KNOWN, **losses.KNOWN} if is_loss else {**losses.KNOWN, **metrics.KNOWN}
+    return _registry.deserialize(config, known, custom_objects)
+
 
 def save_model(model, filepath, overwrite=True) -> None:
     """Write a model's weights, configuration, optimizer state and the arguments of ``compile`` into one file.
@@ -129,10 +172,11 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
     return model
 
 
-def load_weights(model, filepath) -> None:
+def load_weights(model, filepath, skip_mismatch=False) -> None:
     """Read weights that ``save_weights`` or ``save_model`` wrote into a built model.
 
     They are matched by name if all names agree, otherwise (automatic names depend on what was built before) by order.
+    skip_mismatch: take those whose name and shape agree, leave all others as they are, and name these in a warning.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -147,7 +191,10 @@ def load_weights(model, filepath) -> None:
             f"The model {model.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), or "
             "call it on data once, before loading weights."
         )
-    _assign(model, path, tensors, description)
+    if skip_mismatch:
+        _assign_fitting(model, path, tensors)
+    else:
+        _assign(model, path, tensors, description)
 
 
 # ---- what is saved
@@ -299,6 +346,18 @@ def _assign(model, path, tensors, description) -> dict:
     for source, variable in variables.items():
         variable.assign(tensors[f"weights/{source}"])
     return variables
+
+
+def _assign_fitting(model, path, tensors) -> None:
+    left = []
+    for variable, name in _weight_names(model).items():
+        value = tensors.get(f"weights/{name}")
+        if value is None or value.shape != variable.shape or not np.can_cast(value.dtype, variable.dtype, "same_kind"):
+            left.append(name)
+        else:
+            variable.assign(value)
+    if left:
+        warnings.warn(f"{path} has nothing that fits these weights of {model.name!r}: {_few(left)}.", stacklevel=4)
 
 
 def _few(names) -> str:

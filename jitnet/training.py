@@ -526,7 +526,7 @@ class Trainer(ModelSteps):
         """The model's outputs for x (samples, ...): an array, or a list or dict for several outputs.
 
         steps: stop after so many batches; as_numpy: on a GPU, False leaves the outputs there, as arrays with a
-        ``__cuda_array_interface__``, of which ``torch.as_tensor`` and CuPy make their own without a copy.
+        ``__cuda_array_interface__`` and ``__dlpack__``, of which PyTorch and CuPy make their own without a copy.
         """
         return self._predict(x, batch_size, verbose, steps, callbacks, as_numpy)[1]
 

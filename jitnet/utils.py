@@ -6,7 +6,17 @@ from jitnet._registry import custom_object_scope, register_keras_serializable
 from jitnet._seed import set_random_seed
 from jitnet.core.errors import invalid, module_getattr
 
-__all__ = ["custom_object_scope", "register_keras_serializable", "set_random_seed", "to_categorical"]
+__all__ = ["clear_session", "custom_object_scope", "register_keras_serializable", "set_random_seed", "to_categorical"]
+
+
+def clear_session(free_memory=True) -> None:
+    """Start the automatic names of layers anew: dense, dense_1, ...; there is nothing else to clear.
+
+    free_memory: accepted for Keras's sake: models are freed when nothing refers to them.
+    """
+    from .layers.base import clear_names
+
+    clear_names()
 
 
 def to_categorical(x, num_classes: int | None = None) -> np.ndarray:

@@ -473,6 +473,7 @@ class Emulator:
     """
 
     tensor_cores = True
+    number = 0
     free = 1 << 40  # bytes
 
     def __init__(self, seed: int = 0):

@@ -540,3 +540,9 @@ def test_profile():
     assert "update" in names and any("matrix_multiply" in name for name in names)
     assert all(seconds > 0 and rate >= 0 for _, seconds, rate in rows)
     assert len(lines) == len(rows) + 1 and lines[-1].endswith("in all, batch 8")
+
+
+def test_cloning_refuses_what_it_does_not_do():
+    model = jitnet.Sequential([jitnet.Input((2,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"call_function must be None, .*recursive=True$"):
+        models.clone_model(model, recursive=True)

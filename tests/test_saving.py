@@ -709,3 +709,22 @@ def test_a_model_without_an_optimizer(tmp_path):
     model.save(tmp_path / "model.safetensors")
     loaded = jitnet.load_model(tmp_path / "model.safetensors")
     assert loaded.optimizer is None and loaded.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+
+
+def test_weights_that_do_not_fit_are_skipped(tmp_path):
+    def network(classes, last):
+        parts = [layers.Dense(3, name="hidden"), layers.Dense(classes, name=last)]
+        return jitnet.Sequential([jitnet.Input((2,)), *parts])
+
+    source, target, other = network(4, "top"), network(5, "top"), network(4, "new")
+    source.save_weights(tmp_path / "w.safetensors")
+    for model in (target, other):
+        before = model.get_weights()
+        with pytest.warns(UserWarning, match=r"nothing that fits .*(top|new)/kernel, (top|new)/bias\.$"):
+            model.load_weights(tmp_path / "w.safetensors", skip_mismatch=True)
+        for loaded, expected in zip(
+            model.get_weights(), [*source.get_weights()[:2], *before[2:]], strict=True
+        ):  # fmt: skip
+            np.testing.assert_array_equal(loaded, expected)
+    with pytest.raises(ValueError, match="expects shape"):
+        target.load_weights(tmp_path / "w.safetensors")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from .planned import is_planned, plain
+from .refused import why_refused
 
 
 def invalid(expected: str, **received) -> ValueError:
@@ -96,6 +97,9 @@ def _public(module) -> list[str]:
 
 
 def _hint(kind: str, given: str, known: Iterable[str]) -> str:
+    refused = why_refused(kind, given)
+    if refused is not None:
+        return refused
     # spellings that differ only in case and underscores count once
     spellings = {plain(name): name for name in sorted(known) if not name.startswith("_")}
     nearest = [spellings[name] for name in difflib.get_close_matches(plain(given), spellings, n=1)]

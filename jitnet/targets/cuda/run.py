@@ -77,7 +77,7 @@ class CudaRunner(Runner):
         return found
 
     def outside_array(self, shape: tuple, dtype) -> DeviceArray:
-        return DeviceArray(self.backend.empty(shape, dtype))
+        return DeviceArray(self.backend.empty(shape, dtype), number=self.backend.number)
 
     def constants(self):
         """The constants on the device."""

@@ -1,0 +1,56 @@
+"""Activations: their curves and their derivatives.
+
+    python scripts/recipes/activations.py
+
+The largest slope says how a signal's gradient shrinks or grows from layer to layer: sigmoid's is a quarter.
+"""
+
+import numpy as np
+from recipe import arguments, figure, save
+
+import jitnet
+from jitnet import activations, ops
+
+OF_ROWS = {"glu", "log_softmax", "softmax", "sparsemax"}  # not of single elements
+ARITHMETIC = {"absolute", "cos", "exp", "exponential", "log", "negative", "reciprocal", "sign", "sin", "sqrt", "square"}
+
+
+def curves(points: int):
+    """{name: (x, value, derivative)}, each (points,)."""
+    x = np.linspace(-5, 5, points, dtype="float32")
+    found, seen = {}, set()
+    for name in sorted(activations.KNOWN):
+        function = activations.KNOWN[name]
+        if name in OF_ROWS | ARITHMETIC or function in seen:
+            continue
+        seen.add(function)
+        value = np.asarray(function(x)) if name != "linear" else x
+        _, slope = jitnet.value_and_grad(lambda t, f=function: ops.sum(f(t) * 1.0))(x)
+        found[name] = (x, value, slope)
+    return found
+
+
+def main():
+    given = arguments(__doc__, points=(401, 41))
+    found = curves(given.points)
+    columns = 8
+    rows = -(-len(found) // columns)
+    picture, axes = figure(rows, columns, 14, 1.7 * rows)
+    for axis in axes.flat[len(found) :]:
+        axis.axis("off")
+    for axis, (name, (x, value, slope)) in zip(axes.flat, found.items(), strict=False):
+        axis.plot(x, value, label="value")
+        axis.plot(x, slope, "--", label="derivative")
+        axis.set_title(name, fontsize=9)
+        axis.set_ylim(-2, 3)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    axes.flat[0].legend(fontsize=7)
+    save(picture, given.output, "activations")
+    steepest = {name: float(np.nanmax(np.abs(slope))) for name, (_, _, slope) in found.items()}
+    chosen = ("sigmoid", "tanh", "relu", "gelu", "selu")
+    print(f"{len(found)} activations; largest slopes: " + ", ".join(f"{n} {steepest[n]:.2f}" for n in chosen))
+
+
+if __name__ == "__main__":
+    main()
