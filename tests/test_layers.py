@@ -1,5 +1,6 @@
 """Every layer of the registry, and what is particular to batch normalisation and dropout."""
 
+import copy
 import doctest
 import inspect
 import json
@@ -17,7 +18,9 @@ from jitnet.core.values import Variable, placeholder
 from jitnet.layers.base import REGISTRY, Layer
 from jitnet.step import Step
 
-WITHOUT_EXAMPLE = {Layer, layers.InputLayer}  # the base, and what computes nothing
+# the base, what computes nothing, and cells, which take states
+CELLS = {layers.GRUCell, layers.LSTMCell, layers.SimpleRNNCell, layers.StackedRNNCells}
+WITHOUT_EXAMPLE = {Layer, layers.InputLayer, *CELLS}
 PUBLIC = {getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
 PUBLIC = sorted({cls for cls in PUBLIC if issubclass(cls, Layer)} - WITHOUT_EXAMPLE, key=lambda cls: cls.__name__)
 EXAMPLES = {name: cls for name, cls in sorted(REGISTRY.items()) if cls.example is not None}
@@ -26,7 +29,8 @@ every_layer = pytest.mark.parametrize("name", EXAMPLES)
 
 
 def make(name):
-    return EXAMPLES[name](**EXAMPLES[name].example["arguments"], name=name.lower())
+    arguments = copy.deepcopy(EXAMPLES[name].example["arguments"])  # some are layers
+    return EXAMPLES[name](**arguments, name=name.lower())
 
 
 def input_shapes(name):
@@ -47,16 +51,22 @@ def built(name):
     return layer, inputs, apply(layer, inputs)
 
 
+def with_parts(layer):
+    """A layer, and all layers in it."""
+    return [layer, *(part for inner in layer.sublayers() for part in with_parts(inner))]
+
+
 def functional(name, training):
     """The layer as a function of its inputs and its weights."""
 
     def function(*values):
         count = len(input_shapes(name))
         layer, _, _ = built(name)
-        replaced = dict(zip(layer._weights, values[count:], strict=True))
-        for attribute, value in list(vars(layer).items()):
-            if isinstance(value, Variable):
-                setattr(layer, attribute, replaced[value])
+        replaced = dict(zip(layer.weights, values[count:], strict=True))
+        for part in with_parts(layer):
+            for attribute, value in list(vars(part).items()):
+                if isinstance(value, Variable):
+                    setattr(part, attribute, replaced[value])
         return apply(layer, values[:count], training)
 
     return function
@@ -103,7 +113,7 @@ for name, cls in EXAMPLES.items():
                 return torch_batch_norm(t, *values, training, make(name).epsilon)
 
         # moving variances must be positive; other weights may be
-        weights = [Draw(v.shape, "positive", v.trainable) for v in built(name)[0]._weights]
+        weights = [Draw(v.shape, "positive", v.trainable) for v in built(name)[0].weights]
         inputs = tuple(normal(*shape) for shape in input_shapes(name))
         label = f"{name} training" if training else name
         suite.add(str(training), label, functional(name, training), inputs, tuple(weights), reference)

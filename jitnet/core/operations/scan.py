@@ -23,6 +23,8 @@ class Body:
         for application in topological_order([*new, *results]):
             if not any(value in inside for value in application.inputs):
                 continue
+            if isinstance(application.operation, Scan):
+                raise invalid("A scan can't be in the function of another one.", layer=application.scope)
             if not all(value.batched for value in application.outputs):
                 raise _meets(application.operation.name, application.scope)
             inside.update(application.outputs)
