@@ -54,11 +54,12 @@ def _leaves(structure) -> list:
 
 
 def _check_reduction(loss) -> None:
-    if loss.reduction not in ("sum_over_batch_size", "sum"):
+    if loss.reduction == "none":
         raise invalid(
-            f'A model trains on one number: the loss {loss.name!r} needs reduction "sum_over_batch_size" or "sum".',
+            f'A model trains on one number: the loss {loss.name!r} needs reduction "sum_over_batch_size", "sum" or '
+            '"mean_with_sample_weight".',
             reduction=loss.reduction,
-        )
+        )  # fmt: skip
 
 
 def _copied(structure):

@@ -18,7 +18,7 @@ from .core.settings import Setting
 from .core.trace import training_mode
 from .core.values import Value, placeholder
 from .gradients import value_and_grad
-from .losses import checked_values, per_sample, symbolic_targets
+from .losses import checked, per_sample, step_values, symbolic_targets, target_shape
 from .metrics import LossMetric, Traced
 from .step import Step, target_of
 
@@ -129,7 +129,8 @@ class ModelSteps:
 
         arrays: its data by the names of its arguments; few: for few images, see ``Step``.
         """
-        weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
+        # the shapes of a sample's weights, where each output's samples have weights of their own
+        weighted = tuple(a.shape[1:] for name, a in dict(arrays).items() if name.startswith("sample_weight_"))
         memory = self._compiled["memory"] if self._compiled else "normal"
         if self._is_custom(mode):
             return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions, "memory": memory})
@@ -236,12 +237,17 @@ class ModelSteps:
         weights = _compilation.weights_by_output(self._compiled, self.output_names)
         metrics = self._metric_list(used)
         with training_mode(training):
-            values = []
-            for loss, target, output in zip(used, targets, outputs, strict=True):
-                values.append(checked_values("loss", loss.name, loss.call(target, output)))
-            for i, output in enumerate(outputs if weighted else ()):
-                weight = arguments[f"sample_weight_{i + 1}"] = placeholder(f"sample_weight_{i + 1}", (), output.dtype)
-                values[i] = values[i] * weight
+            own = [None] * len(outputs)  # weights of each output's samples
+            for i, shape in enumerate(weighted):
+                name = f"sample_weight_{i + 1}"
+                own[i] = arguments[name] = placeholder(name, shape, outputs[i].dtype)
+            values, reductions = zip(
+                *(
+                    step_values(loss, target, output, weight, sample_weight)
+                    for loss, target, output, weight in zip(used, targets, outputs, own, strict=True)
+                ),
+                strict=True,
+            )
             records = list(values) if len(values) > 1 else []
             logs = _Logs(["loss"], records, [f"{name}_loss" for name in self.output_names])
             for metric, i, name in metrics:
@@ -255,7 +261,7 @@ class ModelSteps:
         fix(self, parts + [self.optimizer] if training else parts)
         computation = Computation(
             arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
-            reductions=[loss.reduction for loss in used], trainable=list(trainable) if training else [],
+            reductions=list(reductions), trainable=list(trainable) if training else [],
             optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
             sample_weight=sample_weight, layer_names=layer_names, any_size=sizes is not None,
         )  # fmt: skip
@@ -307,9 +313,9 @@ class ModelSteps:
             weights = _compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
                 noticed(loss)
-                found = loss.call(symbolic_targets(loss, target, output), output)
-                values = checked_values("loss", loss.name, found)
-                terms.append(loss.reduced(values if sample_weight is None else values * sample_weight) * weight)
+                target = symbolic_targets(loss, target, output)
+                values = checked("loss", loss.name, loss.call(target, output))
+                terms.append(loss.reduced(values, sample_weight, loss._mask(target, output, values)) * weight)
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 terms.append(variable.regularizer(variable))
@@ -411,7 +417,8 @@ class ModelSteps:
 
     @staticmethod
     def _target_shape(loss, output) -> tuple:
-        return output.shape[1:-1] if loss.sparse else output.shape[1:]
+        found = target_shape(loss, output.shape)
+        return output.shape[1:] if found is None else found
 
     def _metric_list(self, used) -> list[tuple]:
         """[(metric, index of its output, its name in the logs)]; used: the losses."""

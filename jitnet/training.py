@@ -192,8 +192,13 @@ class Trainer(ModelSteps):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
         weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
-        found["sample_weight"] = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
-        if len(weights) > 1:
+        shared = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
+        if shared.ndim > 1:  # of positions: every output's own
+            weights, shared = weights * len(outputs), data.prepare_weights(None, samples, dtype)
+            for i, weight in enumerate(weights, start=1):
+                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype)
+        found["sample_weight"] = shared
+        if len(weights) > 1 and "sample_weight_1" not in found:
             for i, (name, weight) in enumerate(zip(names, weights, strict=True), start=1):
                 what = f"sample_weight of {name!r}"
                 found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype, what)
@@ -311,8 +316,8 @@ class Trainer(ModelSteps):
             epoch.
         validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
         shuffle: a new order of the samples in every epoch.
-        class_weight: {label: weight}, for training alone; sample_weight: (samples,), or a list or dict of them for the
-            outputs, which validation_split divides like the data.
+        class_weight: {label: weight}, for training alone; sample_weight: (samples,), or (samples, ...) for positions,
+            or a list or dict of them for the outputs, which validation_split divides like the data.
         steps_per_epoch: stop each epoch after so many steps; validation_steps: each validation.
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 
