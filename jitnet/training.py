@@ -48,7 +48,8 @@ class Trainer(ModelSteps):
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
             list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with
             ``_1``, ``_2``, ... where names repeat, after ``{name of the output}_`` where there are several outputs.
-        weighted_metrics: accepted for Keras's sake; must be None or empty.
+        weighted_metrics: likewise, of which samples count by their weights; where a name is among ``metrics``, too,
+            logs have it with ``weighted_`` before it.
         run_eagerly: accepted for Keras's sake; must be False.
         steps_per_execution: accepted for Keras's sake: jitnet chooses how many steps run in one call.
         jit_compile: True: many minibatches run in one compiled call; False: one call per part of each step; "auto":
@@ -61,10 +62,8 @@ class Trainer(ModelSteps):
         """
         if run_eagerly:
             raise invalid("jitnet always compiles its kernels: run_eagerly must be False.", run_eagerly=run_eagerly)
-        if weighted_metrics:
-            raise invalid("jitnet's metrics take no sample weights: use metrics.", weighted_metrics=weighted_metrics)
         _check_integer("steps_per_execution", steps_per_execution, 1)
-        compiled = _compilation.check(loss, loss_weights, metrics, jit_compile, memory)
+        compiled = _compilation.check(loss, loss_weights, metrics, weighted_metrics, jit_compile, memory)
         optimizer = optimizers.get(optimizer)
         if self._graph_inputs is not None:
             if optimizer is not None:

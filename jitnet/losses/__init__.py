@@ -6,17 +6,37 @@ A function of a loss's name in snake case, ``mean_squared_error(y_true, y_pred)`
 from .. import _registry
 from ..core.errors import module_getattr
 from .base import (  # noqa: F401 - the last ones are jitnet's own
-    FunctionLoss, Loss, as_function, checked, checked_values, per_sample, prepare_targets, step_values, symbolic_targets,
+    FunctionLoss,
+    Loss,
+    aligned,
+    as_function,
+    checked,
+    checked_values,
+    per_sample,
+    prepare_targets,
+    step_values,
+    symbolic_targets,
     target_shape,
 )  # fmt: skip
 from .crossentropy import (
-    BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy, CategoricalFocalCrossentropy,
-    CategoricalGeneralizedCrossEntropy, KLDivergence, Poisson, SparseCategoricalCrossentropy,
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    KLDivergence,
+    Poisson,
+    SparseCategoricalCrossentropy,
 )  # fmt: skip
 from .margins import CategoricalHinge, ContrastiveLoss, Hinge, SquaredHinge, TripletMarginLoss
 from .overlap import Dice, Tversky
 from .regression import (
-    CosineSimilarity, Huber, LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
     MeanSquaredLogarithmicError,
 )  # fmt: skip
 
@@ -34,12 +54,17 @@ KNOWN = _registry.by_name(
     _CLASSES, **_ALIASES, **{name.upper(): loss for name, loss in _ALIASES.items()}, logcosh=LogCosh,
     kullback_leibler_divergence=KLDivergence,
 )  # fmt: skip
-_FUNCTIONS = {}
+FUNCTIONS = {}
 for _loss in _CLASSES:
     _name = _registry.snake_case(_loss.__name__)
-    _FUNCTIONS[_name] = as_function(_loss, _name)
-globals().update(_FUNCTIONS)
-__all__ = ["Loss", *(loss.__name__ for loss in _CLASSES), *_FUNCTIONS, "deserialize", "get", "serialize"]
+    FUNCTIONS[_name] = as_function(_loss, _name)
+globals().update(FUNCTIONS)
+# the functions that Keras has among the losses alone
+NOT_METRICS = (
+    "categorical_generalized_cross_entropy", "circle", "contrastive_loss", "cosine_similarity", "ctc", "dice",
+    "triplet_margin_loss", "tversky",
+)  # fmt: skip
+__all__ = ["Loss", *(loss.__name__ for loss in _CLASSES), *FUNCTIONS, "deserialize", "get", "serialize"]
 del _loss, _name
 
 

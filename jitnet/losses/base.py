@@ -29,6 +29,7 @@ class Loss(Fixed, NamesArguments):
     """
 
     sparse = False  # y_true holds integer labels, without the class axis
+    over_batch = False  # values may be some of the batch, without its axis
 
     def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
         reduction = {"mean": "sum_over_batch_size", None: "none"}.get(reduction, reduction)
@@ -94,7 +95,7 @@ class Loss(Fixed, NamesArguments):
 
     def _reduced_array(self, values, sample_weight, mask):
         """The same of arrays, in float64."""
-        weights = None if sample_weight is None else _aligned_array(np.asarray(sample_weight, np.float64), values)
+        weights = None if sample_weight is None else aligned_array(np.asarray(sample_weight, np.float64), values)
         if mask is not None:
             weights = mask if weights is None else weights * mask
         if weights is not None:
@@ -148,15 +149,17 @@ def aligned(weights, values):
     sizes = weights.shape[1:]
     if weights.ndim == values.ndim + 1 and sizes[-1] == 1:
         sizes = sizes[:-1]
-    if len(sizes) > values.ndim - 1 or any(size not in (1, own) for size, own in zip(sizes, values.shape[1:])):
-        raise invalid(
-            f"sample_weight has the first axes of the values that it weighs, {display(values.shape)}.",
-            shape=display(weights.shape),
+    own = values.shape[1 : len(sizes) + 1]
+    if len(own) != len(sizes) or any(size not in (1, given) for size, given in zip(sizes, own, strict=True)):
+        raise ValueError(
+            f"sample_weight expects shape {display(values.shape)}, or the first axes of it: those of the values that "
+            f"are weighed. Received: shape={display(weights.shape)}"
         )
     return ops.reshape(weights, (-1, *sizes, *(1,) * (values.ndim - 1 - len(sizes))))
 
 
-def _aligned_array(weights, values):
+def aligned_array(weights, values):
+    """The same for arrays."""
     if weights.ndim == values.ndim + 1 and weights.shape[-1] == 1:
         weights = weights[..., 0]
     return weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
@@ -170,7 +173,7 @@ def step_values(loss, target, prediction, own_weight, weight) -> tuple:
 
     own_weight: (batch, ...), weights of this output's samples, or None; weight: (batch,), those of all outputs.
     """
-    values = checked("loss", loss.name, loss.call(target, prediction))
+    values = checked(loss, loss.call(target, prediction))
     mask = loss._mask(target, prediction, values)
     if own_weight is not None and values.batched:
         own_weight = aligned(own_weight, values)
@@ -205,24 +208,25 @@ def symbolic_targets(loss, y, predictions):
     return y if y.dtype == dtype else ops.cast(y, dtype)
 
 
-def checked(kind: str, name: str, values):
-    """What a loss returned, which is made of jitnet.ops."""
+def checked(loss, values):
+    """What a loss returned: values (batch, ...), or a single number for the batch."""
+    return _checked("loss", loss.name, values, values_of_batch=loss.over_batch)
+
+
+def checked_values(name: str, values):
+    """What a metric returned, as values (batch, ...)."""
+    return _checked("metric", name, values, numbers=False)
+
+
+def _checked(kind: str, name: str, values, numbers=True, values_of_batch=False):
     if not isinstance(values, SymbolicTensor):
         raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
-    if not values.batched and values.ndim and kind == "loss":
-        return ops.mean(values)
-    return values
-
-
-def checked_values(kind: str, name: str, values):
-    """What a metric returned, as one value per sample."""
-    values = checked(kind, name, values)
-    if not values.batched:
+    if not (values.batched or (numbers and values.ndim == 0) or values_of_batch):
         raise ValueError(
             f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
             f"is taken by jitnet. Received: shape={display(values.shape)}"
         )
-    return per_sample(values)
+    return values
 
 
 def target_shape(loss, prediction_shape) -> tuple | None:

@@ -190,8 +190,8 @@ class CategoricalFocalCrossentropy(_Smoothing):
     ):  # fmt: skip
         super().__init__(name, reduction, dtype, from_logits, label_smoothing, axis)
         kind = type(self).__name__
-        several = isinstance(alpha, list | tuple)
-        self.alpha = [checks.number(kind, "alpha", a) for a in alpha] if several else checks.number(kind, "alpha", alpha)
+        found = [checks.number(kind, "alpha", a) for a in (alpha if isinstance(alpha, list | tuple) else [alpha])]
+        self.alpha = found if isinstance(alpha, list | tuple) else found[0]
         self.gamma = checks.number(kind, "gamma", gamma, least=0)
 
     def call(self, y_true, y_pred):

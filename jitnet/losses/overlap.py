@@ -14,6 +14,8 @@ class Tversky(Loss):
     axis: of the sums, an int or several; None: all, the batch included, which makes one number for the batch.
     """
 
+    over_batch = True
+
     def __init__(
         self, alpha=0.5, beta=0.5, reduction="sum_over_batch_size", name="tversky", axis=None, dtype=None
     ):
@@ -36,6 +38,8 @@ class Dice(Loss):
 
     axis: of the sums, an int or several; None: all, the batch included, which makes one number for the batch.
     """
+
+    over_batch = True
 
     def __init__(self, reduction="sum_over_batch_size", name="dice", axis=None, dtype=None):
         super().__init__(name, reduction, dtype)

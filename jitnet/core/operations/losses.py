@@ -17,6 +17,9 @@ SCORES = {
     "sparse_top_k_categorical_accuracy": {
         "k": functools.partial(checks.integer, "sparse_top_k_categorical_accuracy", "k", least=1),
     },
+    "top_k_categorical_accuracy": {
+        "k": functools.partial(checks.integer, "top_k_categorical_accuracy", "k", least=1),
+    },
 }
 
 
