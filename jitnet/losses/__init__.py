@@ -39,10 +39,11 @@ from .regression import (
     MeanSquaredError,
     MeanSquaredLogarithmicError,
 )  # fmt: skip
+from .sequence import CTC
 
 _CLASSES = [
     SparseCategoricalCrossentropy, CategoricalCrossentropy, BinaryCrossentropy, MeanSquaredError, MeanAbsoluteError,
-    BinaryFocalCrossentropy, CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy, CategoricalHinge,
+    CTC, BinaryFocalCrossentropy, CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy, CategoricalHinge,
     ContrastiveLoss, CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh, MeanAbsolutePercentageError,
     MeanSquaredLogarithmicError, Poisson, SquaredHinge, TripletMarginLoss, Tversky,
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from ..scalar import losses, real
-from ..scalar.losses import clip_probability, is_inside
+from ..scalar.losses import clip_probability, is_inside, log_add
 from ._api import cuda, function, kernel, launch, over_rows, row_block
 from ._blocks import block_max, block_sum
 
@@ -291,3 +291,142 @@ def mean_absolute_error_backward(predictions, targets, dvalues, dpredictions, ac
     """dpredictions = dvalues times the gradient of ``mean_absolute_error_forward``'s values"""
     arrays = predictions, targets, dvalues, dpredictions
     _launch_elements(_GRADIENTS["mean_absolute_error"], dvalues.size, *arrays, accumulate)
+
+
+# ---- connectionist temporal classification (Graves et al. 2006)
+
+
+@kernel
+def _log_softmax(logits, log_probabilities, classes):
+    first = cuda.blockIdx.x * classes
+    largest = real(-np.inf)
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        largest = max(largest, logits[c])
+    largest = block_max(largest)
+    total = real(0)
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        total += math.exp(logits[c] - largest)
+    total = math.log(block_sum(total))
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        log_probabilities[c] = logits[c] - largest - total
+
+
+@function
+def _labels_in(labels, first, length):
+    """How many labels there are: those that are not 0."""
+    count = 0
+    for i in range(length):
+        count += 1 if labels[first + i] != 0 else 0
+    return count
+
+
+@function
+def _are_classes(labels, first, count, classes):
+    known = True
+    for i in range(count):
+        known = known and 0 <= labels[first + i] < classes
+    return known
+
+
+@kernel
+def _ctc_forward(log_probabilities, labels, values, alphas, steps, classes, length, states):
+    row = cuda.blockIdx.x
+    wanted = row * length
+    count = _labels_in(labels, wanted, length)
+    known = _are_classes(labels, wanted, count, classes)
+    for t in range(steps if known else 0):
+        at = row * steps + t
+        alpha, emitted = at * states, at * classes
+        for s in range(cuda.threadIdx.x, 2 * count + 1, cuda.blockDim.x):
+            label = labels[wanted + s // 2] if s % 2 == 1 else 0
+            if t == 0:
+                alphas[alpha + s] = log_probabilities[emitted + label] if s < 2 else real(-np.inf)
+            else:
+                before = alpha - states + s
+                total = alphas[before]
+                if s > 0:
+                    total = log_add(total, alphas[before - 1])
+                if s % 2 == 1 and s > 1 and label != labels[wanted + s // 2 - 1]:
+                    total = log_add(total, alphas[before - 2])
+                alphas[alpha + s] = total + log_probabilities[emitted + label]
+        cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        if not known:
+            values[row] = real(np.nan)
+        else:
+            last = ((row + 1) * steps - 1) * states + 2 * count
+            values[row] = -(log_add(alphas[last], alphas[last - 1]) if count > 0 else alphas[last])
+
+
+def ctc_forward(logits, labels, values, log_probabilities, alphas):
+    """values = -log of the probability of labels, summed over the ways to emit them in time.
+
+    Every step of time emits a class, of which 0 is blank; repeated classes count once, blanks not.  With 2 n + 1 states
+    s, blanks around the n labels, alphas[t, s] is the log of the probability to be in s at t.
+
+    logits, log_probabilities: (batch, steps, classes); labels: (batch, length), 0 after the last one; alphas: (batch,
+    steps, 2 length + 1).  inf for what can't be emitted in so many steps; NaN for a label that is no class.
+    """
+    steps, classes = logits.shape[-2], logits.shape[-1]
+    length, states = labels.shape[-1], alphas.shape[-1]
+    rows = values.size
+    flat = log_probabilities.reshape(-1)
+    launch(_log_softmax, rows * steps, row_block(classes), logits.reshape(-1), flat, classes)
+    given = flat, labels.reshape(-1), values, alphas.reshape(-1)
+    launch(_ctc_forward, rows, row_block(states), *given, steps, classes, length, states)
+
+
+@kernel
+def _ctc_backward(
+    log_probabilities, labels, values, alphas, dvalues, dlogits, betas, accumulate, steps, classes, length, states
+):
+    row = cuda.blockIdx.x
+    wanted, space = row * length, row * states * 3
+    count = _labels_in(labels, wanted, length)
+    finite = values[row] - values[row] == real(0)
+    for back in range(steps):
+        t = steps - 1 - back
+        at = row * steps + t
+        now, later = space + t % 2 * states, space + (t + 1) % 2 * states
+        follows = (at + 1) * classes
+        for s in range(cuda.threadIdx.x, 2 * count + 1 if finite else 0, cuda.blockDim.x):
+            label = labels[wanted + s // 2] if s % 2 == 1 else 0
+            if back == 0:
+                beta = real(0) if s >= 2 * count - 1 else real(-np.inf)
+            else:
+                beta = betas[later + s] + log_probabilities[follows + label]
+                if s < 2 * count:
+                    neighbour = labels[wanted + (s + 1) // 2] if s % 2 == 0 else 0
+                    beta = log_add(beta, betas[later + s + 1] + log_probabilities[follows + neighbour])
+                if s % 2 == 1 and s < 2 * count - 1 and label != labels[wanted + s // 2 + 1]:
+                    skipped = labels[wanted + s // 2 + 1]
+                    beta = log_add(beta, betas[later + s + 2] + log_probabilities[follows + skipped])
+            betas[now + s] = beta
+            betas[space + 2 * states + s] = math.exp(alphas[at * states + s] + beta + values[row])
+        cuda.syncthreads()
+        for c in range(cuda.threadIdx.x, classes, cuda.blockDim.x):
+            gradient = real(0)
+            if finite:
+                gradient = math.exp(log_probabilities[at * classes + c])
+                for s in range(2 * count + 1):
+                    label = labels[wanted + s // 2] if s % 2 == 1 else 0
+                    gradient -= betas[space + 2 * states + s] if label == c else real(0)
+                gradient *= dvalues[row]
+            place = at * classes + c
+            dlogits[place] = dlogits[place] + gradient if accumulate else gradient
+        cuda.syncthreads()
+
+
+def ctc_backward(log_probabilities, labels, values, alphas, dvalues, dlogits, betas, accumulate):
+    """dlogits = dvalues (probabilities - those of the states, given the labels); 0 where values are not finite.
+
+    betas: (batch, 2 length + 1, 3), to work with: the log of the probability to emit the rest from a state, now and one
+    step later, and the probability of the state.  Other shapes as of ``ctc_forward``.
+    """
+    steps, classes = log_probabilities.shape[-2], log_probabilities.shape[-1]
+    length, states = labels.shape[-1], alphas.shape[-1]
+    given = (
+        log_probabilities.reshape(-1), labels.reshape(-1), values, alphas.reshape(-1), dvalues, dlogits.reshape(-1),
+        betas.reshape(-1), accumulate,
+    )  # fmt: skip
+    launch(_ctc_backward, dvalues.size, row_block(max(states, classes)), *given, steps, classes, length, states)

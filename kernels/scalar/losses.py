@@ -8,6 +8,15 @@ from .activations import sigmoid, sign
 # Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
 EPSILON = 1e-7
 _BELOW_ONE = 1 - EPSILON
+_NOTHING = -math.inf  # the logarithm of 0
+
+
+def log_add(a, b):
+    """log(exp(a) + exp(b)), also of -inf"""
+    larger = a if a > b else b
+    smaller = b if a > b else a
+    apart = smaller - larger if larger > real(_NOTHING) else a  # inf - inf would be NaN
+    return larger + math.log1p(math.exp(apart))
 
 
 def clip_probability(p):

@@ -137,6 +137,45 @@ class MeanAbsoluteError(RowLoss):
     """Mean over the last axis of |prediction - target|."""
 
 
+class CTC(Operation):
+    """-log of the probability of labels (batch, length), summed over the ways to emit them by logits (batch, steps,
+    classes), of which class 0 is blank; labels of 0 are none.
+    """
+
+    name = "ctc"
+    labels = (1,)
+
+    def infer(self, logits, labels):
+        if logits.ndim != 3 or labels.ndim != 2 or not (logits.batched and labels.batched):
+            raise ValueError(
+                "ctc expects logits (batch, steps, classes) and labels (batch, length). "
+                f"Received: shapes {display(logits.shape)} and {display(labels.shape)}"
+            )
+        return [((None,), logits.dtype)]
+
+    def forward(self, program, lowered):
+        logits, labels = lowered.inputs
+        states = 2 * labels.shape[-1] + 1
+        steps = logits.shape[0]
+        log_probabilities = lowered.save("log_probabilities", logits.shape, logits.dtype)
+        alphas = lowered.save("alphas", (steps, states), logits.dtype)
+        program.call(
+            "losses.ctc_forward", logits=logits, labels=labels, values=Out(lowered.output),
+            log_probabilities=Out(log_probabilities), alphas=Out(alphas),
+            work=steps * (10 * logits.shape[-1] + 60 * states),
+        )  # fmt: skip
+
+    def backward(self, program, lowered):
+        logits, labels = lowered.inputs
+        states, saved, dx = 2 * labels.shape[-1] + 1, lowered.saved, lowered.gradient(0)
+        betas = program.temporary(f"{lowered.output.name}_betas", (states, 3), logits.dtype, "batch")
+        program.call(
+            "losses.ctc_backward", log_probabilities=saved["log_probabilities"], labels=labels, values=lowered.output,
+            alphas=saved["alphas"], dvalues=lowered.d_output, dlogits=dx, betas=Out(betas), accumulate=dx.accumulate,
+            work=logits.shape[0] * (10 * logits.shape[-1] + 80 * states),
+        )  # fmt: skip
+
+
 class Accuracy(Operation):
     """A per-row score for metrics, by the name of its kernel in kernels/cpu/metrics.py; it has no gradient."""
 
