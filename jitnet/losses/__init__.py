@@ -28,7 +28,7 @@ from .crossentropy import (
     Poisson,
     SparseCategoricalCrossentropy,
 )  # fmt: skip
-from .margins import CategoricalHinge, ContrastiveLoss, Hinge, SquaredHinge, TripletMarginLoss
+from .margins import CategoricalHinge, Circle, ContrastiveLoss, Hinge, SquaredHinge, TripletMarginLoss, circle
 from .overlap import Dice, Tversky
 from .regression import (
     CosineSimilarity,
@@ -44,7 +44,7 @@ from .sequence import CTC
 _CLASSES = [
     SparseCategoricalCrossentropy, CategoricalCrossentropy, BinaryCrossentropy, MeanSquaredError, MeanAbsoluteError,
     CTC, BinaryFocalCrossentropy, CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy, CategoricalHinge,
-    ContrastiveLoss, CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh, MeanAbsolutePercentageError,
+    Circle, ContrastiveLoss, CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh, MeanAbsolutePercentageError,
     MeanSquaredLogarithmicError, Poisson, SquaredHinge, TripletMarginLoss, Tversky,
 ]  # fmt: skip
 _ALIASES = {
@@ -59,6 +59,7 @@ FUNCTIONS = {}
 for _loss in _CLASSES:
     _name = _registry.snake_case(_loss.__name__)
     FUNCTIONS[_name] = as_function(_loss, _name)
+FUNCTIONS["circle"] = circle
 globals().update(FUNCTIONS)
 # the functions that Keras has among the losses alone
 NOT_METRICS = (

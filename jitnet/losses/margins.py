@@ -3,8 +3,9 @@
 from .. import ops
 from ..core import checks
 from ..core.errors import invalid
+from ..core.operations import losses as operations
 from ..core.operations.base import display
-from .base import Loss
+from .base import Loss, as_function
 
 
 def signs(y_true):
@@ -95,3 +96,54 @@ class TripletMarginLoss(Loss):
 
     def get_config(self):
         return {**super().get_config(), "margin": self.margin, "squared": self.squared}
+
+
+class Circle(Loss):
+    """The circle loss (Sun et al. 2020): embeddings of one class come near each other, those of two classes apart.
+
+    y_true: integer labels (batch,); y_pred: embeddings (batch, features) of length 1 (``UnitNormalization``).  Every
+    pair of the batch counts, and means are over samples with a loss above 0.
+
+    gamma: the scale, not negative; margin: from 0 to 1, between the classes.
+    remove_diagonal: a sample is no pair with itself.
+    """
+
+    sparse = True
+
+    def __init__(
+        self, gamma=80.0, margin=0.4, remove_diagonal=True, reduction="sum_over_batch_size", name="circle", dtype=None
+    ):
+        super().__init__(name, reduction, dtype)
+        kind = type(self).__name__
+        self.gamma = checks.number(kind, "gamma", gamma, least=0)
+        self.margin = checks.number(kind, "margin", margin, least=0, most=1)
+        self.remove_diagonal = checks.boolean(kind, "remove_diagonal", remove_diagonal)
+
+    def _classes(self, prediction_shape):
+        return None
+
+    def _mask(self, y_true, y_pred, values):
+        return ops.sign(values)
+
+    def call(self, y_true, y_pred):
+        return operations.CircleLoss(self.gamma, self.margin, self.remove_diagonal)(y_pred, y_true)
+
+    def get_config(self):
+        own = {"gamma": self.gamma, "margin": self.margin, "remove_diagonal": self.remove_diagonal}
+        return {**super().get_config(), **own}
+
+
+def circle(y_true, y_pred, ref_labels=None, ref_embeddings=None, remove_diagonal=True, gamma=80, margin=0.4):
+    """The values of ``losses.Circle``, one per sample.
+
+    ref_labels, ref_embeddings: accepted for Keras's sake; must be None: pairs are those of the batch.
+    """
+    if ref_labels is not None or ref_embeddings is not None:
+        raise invalid(
+            "circle compares the samples of a batch: ref_labels and ref_embeddings must be None.",
+            ref_labels=ref_labels, ref_embeddings=ref_embeddings,
+        )  # fmt: skip
+    return as_function(Circle, "circle")(y_true, y_pred, gamma, margin, remove_diagonal)
+
+
+circle.loss_class = Circle

@@ -6,7 +6,7 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 
 import numpy as np
 
-from ..scalar import losses
+from ..scalar import activations, losses
 from .runtime import vector_math
 from .runtime.arrays import SCRATCH, scratch
 from .runtime.jit import kernel, kernel_attributes, scalar
@@ -14,6 +14,10 @@ from .runtime.jit import kernel, kernel_attributes, scalar
 _SCALAR = vector_math.scalar_functions(losses)
 _clip_probability, _is_inside = _SCALAR["clip_probability"], _SCALAR["is_inside"]
 _log_add = _SCALAR["log_add"]
+_circle_positive, _circle_positive_slope = _SCALAR["circle_positive"], _SCALAR["circle_positive_slope"]
+_circle_negative, _circle_negative_slope = _SCALAR["circle_negative"], _SCALAR["circle_negative_slope"]
+_ACTIVATIONS = vector_math.scalar_functions(activations)
+_softplus, _sigmoid = _ACTIVATIONS["softplus"], _ACTIVATIONS["sigmoid"]
 
 
 @scalar
@@ -446,3 +450,77 @@ def ctc_backward(log_probabilities, labels, values, alphas, dvalues, dlogits, be
                         beta = _log_add(beta, space[later + s + 2] + follows[wanted[s // 2 + 1]])
                 space[now + s] = beta
                 dx[label] -= dvalues[r] * vector_math.exp(alphas[at * states + s] + beta + values[r])
+
+
+# ---- the circle loss (Sun et al. 2020), over the whole batch at once
+
+
+@scalar
+def _distance(a, b):
+    """1 - the product of two vectors of length 1, not negative"""
+    product = a.dtype.type(0)
+    for f in range(a.size):
+        product += a[f] * b[f]
+    distance = a.dtype.type(1) - product
+    return distance if distance > a.dtype.type(0) else a.dtype.type(0)
+
+
+@kernel
+def circle_forward(embeddings, labels, values, sums, gamma, margin, remove_diagonal):
+    """values = softplus(logsumexp(pairs of one class) + logsumexp(pairs of two classes)), for each sample.
+
+    embeddings: (batch, features), of length 1; labels: (batch,); sums: (batch, 2), both logarithms.
+    remove_diagonal: a sample is no pair with itself.
+    """
+    kernel_attributes()
+    features = embeddings.shape[-1]
+    embeddings = embeddings.reshape(-1)
+    labels = labels.reshape(-1)
+    sums = sums.reshape(-1)
+    gamma, margin = values.dtype.type(gamma), values.dtype.type(margin)
+    for i in range(values.size):
+        one = embeddings[i * features : (i + 1) * features]
+        positive, negative = values.dtype.type(-np.inf), values.dtype.type(-np.inf)
+        for j in range(values.size):
+            distance = _distance(one, embeddings[j * features : (j + 1) * features])
+            if labels[i] != labels[j]:
+                negative = _log_add(negative, _circle_negative(distance, gamma, margin))
+            elif i != j or not remove_diagonal:
+                positive = _log_add(positive, _circle_positive(distance, gamma, margin))
+        sums[2 * i], sums[2 * i + 1] = positive, negative
+        values[i] = _softplus(positive + negative)
+
+
+@kernel
+def circle_backward(embeddings, labels, sums, dvalues, dembeddings, gamma, margin, remove_diagonal, accumulate):
+    """dembeddings = the gradient of sum(dvalues values); arrays as of ``circle_forward``"""
+    kernel_attributes()
+    features = embeddings.shape[-1]
+    embeddings = embeddings.reshape(-1)
+    labels = labels.reshape(-1)
+    sums = sums.reshape(-1)
+    dembeddings = dembeddings.reshape(-1)
+    zero = dvalues.dtype.type(0)
+    gamma, margin = dvalues.dtype.type(gamma), dvalues.dtype.type(margin)
+    if not accumulate:
+        for k in range(dembeddings.size):
+            dembeddings[k] = zero
+    for i in range(dvalues.size):
+        one = embeddings[i * features : (i + 1) * features]
+        positive, negative = sums[2 * i], sums[2 * i + 1]
+        scale = dvalues[i] * _sigmoid(positive + negative)
+        for j in range(dvalues.size):
+            other = embeddings[j * features : (j + 1) * features]
+            distance = _distance(one, other)
+            slope = zero
+            if labels[i] != labels[j]:
+                share = vector_math.exp(_circle_negative(distance, gamma, margin) - negative)
+                slope = share * _circle_negative_slope(distance, gamma, margin)
+            elif i != j or not remove_diagonal:
+                share = vector_math.exp(_circle_positive(distance, gamma, margin) - positive)
+                slope = share * _circle_positive_slope(distance, gamma)
+            slope = -scale * slope if distance > zero else zero
+            for f in range(features):
+                dembeddings[i * features + f] += slope * other[f]
+            for f in range(features):
+                dembeddings[j * features + f] += slope * one[f]

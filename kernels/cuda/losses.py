@@ -10,8 +10,17 @@ import math
 import numpy as np
 
 from ..scalar import losses, real
-from ..scalar.losses import clip_probability, is_inside, log_add
-from ._api import cuda, function, kernel, launch, over_rows, row_block
+from ..scalar.activations import sigmoid, softplus
+from ..scalar.losses import (
+    circle_negative,
+    circle_negative_slope,
+    circle_positive,
+    circle_positive_slope,
+    clip_probability,
+    is_inside,
+    log_add,
+)
+from ._api import cuda, function, kernel, launch, over, over_rows, row_block, workspace
 from ._blocks import block_max, block_sum
 
 
@@ -430,3 +439,81 @@ def ctc_backward(log_probabilities, labels, values, alphas, dvalues, dlogits, be
         betas.reshape(-1), accumulate,
     )  # fmt: skip
     launch(_ctc_backward, dvalues.size, row_block(max(states, classes)), *given, steps, classes, length, states)
+
+
+# ---- the circle loss (Sun et al. 2020), over the whole batch at once
+
+
+@function
+def _distance(embeddings, i, j, features):
+    """1 - the product of two vectors of length 1, not negative"""
+    product = real(0)
+    for f in range(features):
+        product += embeddings[i * features + f] * embeddings[j * features + f]
+    distance = real(1) - product
+    return distance if distance > real(0) else real(0)
+
+
+@kernel
+def _circle_forward(embeddings, labels, values, sums, gamma, margin, remove_diagonal, samples, features):
+    for i in range(cuda.grid(1), samples, cuda.gridsize(1)):
+        positive, negative = real(-np.inf), real(-np.inf)
+        for j in range(samples):
+            distance = _distance(embeddings, i, j, features)
+            if labels[i] != labels[j]:
+                negative = log_add(negative, circle_negative(distance, real(gamma[0]), real(margin[0])))
+            elif i != j or not remove_diagonal:
+                positive = log_add(positive, circle_positive(distance, real(gamma[0]), real(margin[0])))
+        sums[2 * i] = positive
+        sums[2 * i + 1] = negative
+        values[i] = softplus(positive + negative)
+
+
+def circle_forward(embeddings, labels, values, sums, gamma, margin, remove_diagonal):
+    """values = softplus(logsumexp(pairs of one class) + logsumexp(pairs of two classes)), for each sample.
+
+    embeddings: (batch, features), of length 1; labels: (batch,); sums: (batch, 2), both logarithms.
+    remove_diagonal: a sample is no pair with itself.
+    """
+    samples, features = values.size, embeddings.shape[-1]
+    given = embeddings.reshape(-1), labels.reshape(-1), values, sums.reshape(-1), gamma, margin, remove_diagonal
+    launch(_circle_forward, *over(samples), *given, samples, features)
+
+
+@kernel
+def _circle_slopes(embeddings, labels, sums, dvalues, slopes, gamma, margin, remove_diagonal, samples, features):
+    """slopes[i, j] = by the product of i and j, of what i adds"""
+    for pair in range(cuda.grid(1), samples * samples, cuda.gridsize(1)):
+        i, j = pair // samples, pair % samples
+        distance = _distance(embeddings, i, j, features)
+        positive, negative = sums[2 * i], sums[2 * i + 1]
+        slope = real(0)
+        if labels[i] != labels[j]:
+            share = math.exp(circle_negative(distance, real(gamma[0]), real(margin[0])) - negative)
+            slope = share * circle_negative_slope(distance, real(gamma[0]), real(margin[0]))
+        elif i != j or not remove_diagonal:
+            share = math.exp(circle_positive(distance, real(gamma[0]), real(margin[0])) - positive)
+            slope = share * circle_positive_slope(distance, real(gamma[0]))
+        scale = -dvalues[i] * sigmoid(positive + negative)
+        slopes[pair] = scale * slope if distance > real(0) else real(0)
+
+
+@kernel
+def _circle_backward(embeddings, slopes, dembeddings, accumulate, samples, features):
+    for at in range(cuda.grid(1), samples * features, cuda.gridsize(1)):
+        i, f = at // features, at % features
+        gradient = real(0)
+        for j in range(samples):
+            gradient += (slopes[i * samples + j] + slopes[j * samples + i]) * embeddings[j * features + f]
+        dembeddings[at] = dembeddings[at] + gradient if accumulate else gradient
+
+
+def circle_backward(embeddings, labels, sums, dvalues, dembeddings, gamma, margin, remove_diagonal, accumulate):
+    """dembeddings = the gradient of sum(dvalues values); arrays as of ``circle_forward``"""
+    samples, features = dvalues.size, embeddings.shape[-1]
+    slopes = workspace(samples * samples, embeddings.dtype)
+    flat = embeddings.reshape(-1)
+    given = flat, labels.reshape(-1), sums.reshape(-1), dvalues, slopes, gamma, margin, remove_diagonal
+    launch(_circle_slopes, *over(samples * samples), *given, samples, features)
+    given = flat, slopes, dembeddings.reshape(-1), accumulate
+    launch(_circle_backward, *over(samples * features), *given, samples, features)
