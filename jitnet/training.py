@@ -15,6 +15,7 @@ from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList
 from .core.errors import invalid
 from .core.locks import building
+from .losses import target_shape
 from .step import QuickPrediction
 from .targets.base import data_unchanged
 
@@ -71,6 +72,8 @@ class Trainer(ModelSteps):
             names = self.output_names
             if compiled["losses"]:
                 used = _compilation.losses_by_output(compiled, names)
+                for loss, output in zip(used, self._graph_outputs, strict=True):
+                    target_shape(loss, output.shape)  # raises for an axis that the output lacks
                 _compilation.metrics_by_output(compiled, names, used, self._graph_outputs)
             _compilation.weights_by_output(compiled, names)
         self._forget_steps()

@@ -332,11 +332,16 @@ def as_function(cls: type, name: str):
     return function
 
 
+def axis_of(loss, prediction_shape) -> int:
+    """The axis that a loss has an argument for, from 1 on; it is not the batch."""
+    axis, rank = loss.axis, len(prediction_shape)
+    if not -rank <= axis < rank or axis % rank == 0:
+        expected = f"{loss.name} expects an axis of predictions with {rank} axes that is not the batch."
+        raise invalid(expected, axis=axis)
+    return axis % rank
+
+
 def last(x, axis: int):
     """x with ``axis``, which is not the batch, as the last one."""
-    axis = axis % x.ndim if -x.ndim <= axis < x.ndim else axis
-    if axis == x.ndim - 1:
-        return x
-    if not 0 < axis < x.ndim:
-        raise invalid(f"A loss expects an axis of predictions {display(x.shape)} that is not the batch.", axis=axis)
-    return ops.transpose(x, [*(i for i in range(x.ndim) if i != axis), axis])
+    axis = axis % x.ndim
+    return x if axis == x.ndim - 1 else ops.transpose(x, [*(i for i in range(x.ndim) if i != axis), axis])

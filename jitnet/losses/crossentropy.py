@@ -8,7 +8,7 @@ from ..core.operations import losses as operations
 from ..core.operations.elementwise import Unary
 from ..core.operations.softmax import Softmax
 from ..core.settings import Setting
-from .base import EPSILON, Loss, last
+from .base import EPSILON, Loss, axis_of, last
 
 TINY = 1e-30  # below it a factor is 0: the slope of its powers below 1 would not be finite there
 
@@ -27,6 +27,10 @@ class _Smoothing(Loss):
     def _structure(self) -> bool:
         """Whether targets are smoothed."""
         return vars(self)["label_smoothing"] != 0
+
+    def _target_shape(self, prediction_shape):
+        axis_of(self, prediction_shape)  # raises where there is no such axis
+        return super()._target_shape(prediction_shape)
 
     def _smoothed(self, y_true, classes: int):
         """Targets, of which a part is shared out among the classes."""
@@ -63,11 +67,11 @@ class SparseCategoricalCrossentropy(Loss):
         self.axis = checks.integer(type(self).__name__, "axis", axis)
 
     def _target_shape(self, prediction_shape):
-        axis = _class_axis(self, prediction_shape)
+        axis = axis_of(self, prediction_shape)
         return tuple(prediction_shape[1:axis] + prediction_shape[axis + 1 :])
 
     def _classes(self, prediction_shape):
-        return prediction_shape[_class_axis(self, prediction_shape)]
+        return prediction_shape[axis_of(self, prediction_shape)]
 
     def _mask(self, y_true, y_pred, values):
         if self.ignore_class is None:
@@ -107,7 +111,7 @@ class CategoricalCrossentropy(_Smoothing):
         super().__init__(name, reduction, dtype, from_logits, label_smoothing, axis)
 
     def call(self, y_true, y_pred):
-        classes = y_pred.shape[_class_axis(self, y_pred.shape)]
+        classes = y_pred.shape[axis_of(self, y_pred.shape)]
         y_true = last(self._smoothed(y_true, classes), self.axis)
         logits = last(y_pred, self.axis) if self.from_logits else logits_of(y_pred, Softmax, axis=self.axis)
         if logits is not None:
@@ -195,7 +199,7 @@ class CategoricalFocalCrossentropy(_Smoothing):
         self.gamma = checks.number(kind, "gamma", gamma, least=0)
 
     def call(self, y_true, y_pred):
-        classes = y_pred.shape[_class_axis(self, y_pred.shape)]
+        classes = y_pred.shape[axis_of(self, y_pred.shape)]
         if isinstance(self.alpha, list) and len(self.alpha) != classes:
             raise invalid(f"{self.name} expects one alpha, or one for each of {classes} classes.", alpha=self.alpha)
         t = last(self._smoothed(y_true, classes), self.axis)
@@ -279,18 +283,6 @@ def logits_of(probabilities, operation: type, function: str | None = None, axis:
     if application.operation.axis % probabilities.ndim != axis % probabilities.ndim:
         return None
     return last(application.inputs[0], axis)
-
-
-def _class_axis(loss, prediction_shape) -> int:
-    """The axis of the classes, from 0 on; it is not the batch."""
-    axis = loss.axis
-    if not -len(prediction_shape) <= axis < len(prediction_shape) or axis % len(prediction_shape) == 0:
-        raise invalid(
-            f"{loss.name} expects an axis of classes that is not the batch, of predictions with "
-            f"{len(prediction_shape)} axes.",
-            axis=axis,
-        )
-    return axis % len(prediction_shape)
 
 
 def _clipped(p):

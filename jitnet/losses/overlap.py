@@ -6,15 +6,25 @@ from ..core.errors import invalid
 from .base import EPSILON, Loss
 
 
-class Tversky(Loss):
+class _Overlap(Loss):
+    """A loss of sums over some axes, of which the batch may be one."""
+
+    over_batch = True
+
+    def _target_shape(self, prediction_shape):
+        rank = len(prediction_shape)
+        if self.axis is not None and any(not -rank <= axis < rank for axis in self.axis):
+            raise invalid(f"{self.name} expects axes of predictions with {rank} axes.", axis=self.axis)
+        return super()._target_shape(prediction_shape)
+
+
+class Tversky(_Overlap):
     """1 - o / (o + alpha sum((1 - p) t) + beta sum(p (1 - t))) of masks t and p that overlap by o = sum(t p)
     (Salehi et al. 2017).
 
     alpha: the weight of what is missed; beta: that of what is wrong.
     axis: of the sums, an int or several; None: all, the batch included, which makes one number for the batch.
     """
-
-    over_batch = True
 
     def __init__(
         self, alpha=0.5, beta=0.5, reduction="sum_over_batch_size", name="tversky", axis=None, dtype=None
@@ -33,13 +43,11 @@ class Tversky(Loss):
         return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "axis": self.axis}
 
 
-class Dice(Loss):
+class Dice(_Overlap):
     """1 - 2 sum(t p) / (sum(t) + sum(p)) of masks t and p (Dice 1945; Sudre et al. 2017).
 
     axis: of the sums, an int or several; None: all, the batch included, which makes one number for the batch.
     """
-
-    over_batch = True
 
     def __init__(self, reduction="sum_over_batch_size", name="dice", axis=None, dtype=None):
         super().__init__(name, reduction, dtype)
@@ -63,8 +71,6 @@ def _sum(x, axes):
     """The sum over some axes, of which the batch may be one; None: over all."""
     if axes is None:
         return ops.sum(x)
-    if any(not -x.ndim <= axis < x.ndim for axis in axes):
-        raise invalid(f"A loss expects axes of predictions with {x.ndim} axes.", axis=axes)
     chosen = sorted({axis % x.ndim for axis in axes}, reverse=True)
     for axis in chosen:
         x = ops.sum(x) if x.ndim == 1 else ops.sum(x, axis=axis)

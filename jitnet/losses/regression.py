@@ -5,7 +5,7 @@ import math
 from .. import ops
 from ..core import checks
 from ..core.operations import losses as operations
-from .base import EPSILON, Loss, last
+from .base import EPSILON, Loss, axis_of, last
 
 
 class MeanSquaredError(Loss):
@@ -90,6 +90,10 @@ class CosineSimilarity(Loss):
     def __init__(self, axis=-1, reduction="sum_over_batch_size", name="cosine_similarity", dtype=None):
         super().__init__(name, reduction, dtype)
         self.axis = checks.integer(type(self).__name__, "axis", axis)
+
+    def _target_shape(self, prediction_shape):
+        axis_of(self, prediction_shape)  # raises where there is no such axis
+        return super()._target_shape(prediction_shape)
 
     def call(self, y_true, y_pred):
         y_true, y_pred = last(y_true, self.axis), last(y_pred, self.axis)

@@ -178,25 +178,40 @@ class Metric(Fixed, NamesArguments):
         """
         if isinstance(y_pred, Value):
             y_true = losses.symbolic_targets(self, y_true, y_pred)
-            self._take(checked_values(self.name, self.values(y_true, y_pred)), sample_weight)
+            values = checked_values(self.name, self.values(y_true, y_pred))
+            mask = None if sample_weight is None else self._mask(y_true, y_pred, values)
+            self._take(values, sample_weight, mask)
             return
-        y_true, y_pred = self._arrays(y_true, y_pred)
-        self._take_array(evaluate_function(lambda p, t: self.values(t, p), y_pred, y_true), sample_weight)
 
-    def _take(self, values, weights=None) -> None:
+        def values_and_mask(predictions, targets):
+            values = self.values(targets, predictions)
+            mask = None if sample_weight is None else self._mask(targets, predictions, values)
+            return [values] if mask is None else [values, mask]
+
+        y_true, y_pred = self._arrays(y_true, y_pred)
+        values, mask = [*evaluate_function(values_and_mask, y_pred, y_true), None][:2]
+        self._take_array(values, sample_weight, mask)
+
+    def _mask(self, y_true, y_pred, values):
+        """1 for the weighted values that count, 0 for others, of the shape of ``values``; None: all do."""
+        return None
+
+    def _take(self, values, weights=None, mask=None) -> None:
         """Count symbolic values (batch, ...), or a single number, in the mean."""
         if weights is None:
             self._values = [*self._values, per_sample(values) if values.batched else values]
             return
         weights = aligned(as_value(weights, values.dtype), values)
+        weights = weights if mask is None else weights * mask
         self._contribute(self._total, ops.sum(per_sample(values * weights)))
         self._contribute(self._count, ops.sum(per_sample(weights)))
 
-    def _take_array(self, values, weights=None) -> None:
+    def _take_array(self, values, weights=None, mask=None) -> None:
         """The same for arrays."""
         values = np.asarray(values, np.float64)
         weights = np.ones(values.shape[:1]) if weights is None else np.asarray(weights, np.float64)
         weights = aligned_array(np.broadcast_to(weights, values.shape[:1]) if weights.ndim == 0 else weights, values)
+        weights = weights if mask is None else weights * mask
         self._total.assign_add(_rows(values * weights).mean(axis=1).sum())
         self._count.assign_add(_rows(np.broadcast_to(weights, values.shape)).mean(axis=1).sum())
 
@@ -312,15 +327,16 @@ def _traced_result(result):
 def _traced_update(update):
     """``update_state`` of a subclass; where that is one of sums, it does on arrays what it does in a step."""
 
+    names = list(inspect.signature(update).parameters)[1:]
+
     @functools.wraps(update)
-    def method(self, *given, sample_weight=None, **named):
-        given = [*given, *named.values()]
-        if len(given) == 3:  # it comes third, where there are two arrays
-            given, sample_weight = given[:2], given[2]
+    def method(self, *given, **named):
+        arguments = {**dict(zip(names, given, strict=False)), **named}
         is_mean = type(self).result is Metric.result
-        if is_mean or self._contributions is not None or any(isinstance(x, Value) for x in given):
-            return update(self, *given, *([] if sample_weight is None else [sample_weight]))
-        return self._update_on_arrays(*given, sample_weight=sample_weight)
+        if is_mean or self._contributions is not None or any(isinstance(x, Value) for x in arguments.values()):
+            return update(self, *given, **named)
+        sample_weight = arguments.pop("sample_weight", None)
+        return self._update_on_arrays(*arguments.values(), sample_weight=sample_weight)
 
     return method
 

@@ -36,6 +36,9 @@ class LossMetric(Metric):
     def _classes(self, prediction_shape):
         return self.loss._classes(prediction_shape)
 
+    def _mask(self, y_true, y_pred, values):
+        return self.loss._mask(y_true, y_pred, values)
+
     def values(self, y_true, y_pred):
         return self.loss.call(y_true, y_pred)
 
@@ -207,7 +210,7 @@ class R2Score(Metric):
         self._samples.assign_add(ops.sum(ones))
 
     def result(self):
-        if self._sums is None:
+        if self._sums is None or not self._sums[3].value.any():
             return 0.0
         squares, total, residual, count = (variable.numpy() for variable in self._sums)
         with np.errstate(divide="ignore", invalid="ignore"):

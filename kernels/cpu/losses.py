@@ -449,7 +449,8 @@ def ctc_backward(log_probabilities, labels, values, alphas, dvalues, dlogits, be
                     if s % 2 == 1 and s < 2 * count - 1 and label != wanted[s // 2 + 1]:
                         beta = _log_add(beta, space[later + s + 2] + follows[wanted[s // 2 + 1]])
                 space[now + s] = beta
-                dx[label] -= dvalues[r] * vector_math.exp(alphas[at * states + s] + beta + values[r])
+                space[2 * states + s] = vector_math.exp(alphas[at * states + s] + beta + values[r])
+                dx[label] -= dvalues[r] * space[2 * states + s]
 
 
 # ---- the circle loss (Sun et al. 2020), over the whole batch at once
