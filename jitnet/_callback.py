@@ -312,11 +312,14 @@ class ProgbarLogger(Callback):
 
 
 def _formatted(logs) -> str:
-    """``loss: 0.2300 - accuracy: 0.9312``; small numbers in scientific notation."""
-    return " - ".join(
-        f"{name}: {value:.4f}" if value == 0 or abs(value) > 1e-3 or math.isnan(value) else f"{name}: {value:.4e}"
-        for name, value in (logs or {}).items()
-    )
+    """``loss: 0.2300 - accuracy: 0.9312``; small numbers in scientific notation, several in brackets."""
+    return " - ".join(f"{name}: {_number(value)}" for name, value in (logs or {}).items())
+
+
+def _number(value) -> str:
+    if getattr(value, "ndim", 0):  # of a metric with a result for each class, say
+        return f"[{' '.join(_number(part) for part in value)}]"
+    return f"{value:.4f}" if value == 0 or abs(value) > 1e-3 or math.isnan(value) else f"{value:.4e}"
 
 
 def _columns() -> int:

@@ -10,7 +10,7 @@ from .core.operations.base import display
 from .core.settings import Setting
 
 
-def check(loss, loss_weights, given_metrics, jit_compile, memory) -> dict:
+def check(loss, loss_weights, given_metrics, weighted_metrics, jit_compile, memory) -> dict:
     """The arguments of ``compile`` that say what is computed; losses as objects, the rest as given.
 
     Whether they fit the outputs is checked where these are known.
@@ -19,13 +19,12 @@ def check(loss, loss_weights, given_metrics, jit_compile, memory) -> dict:
         raise invalid('compile expects jit_compile to be True, False or "auto".', jit_compile=jit_compile)
     if memory not in ("normal", "low"):
         raise invalid('compile expects memory to be "normal" or "low".', memory=memory)
-    if given_metrics is not None and not isinstance(given_metrics, list | tuple | dict):
-        raise invalid(
-            "compile expects a list of metrics, or a dict of them by output name.", metrics=given_metrics
-        )
-    for identifier in _leaves(given_metrics):
-        if isinstance(identifier, str):
-            metrics.get(identifier)  # an unknown name is reported here, not at the first step
+    for argument, given in (("metrics", given_metrics), ("weighted_metrics", weighted_metrics)):
+        if given is not None and not isinstance(given, list | tuple | dict):
+            raise invalid("compile expects a list of metrics, or a dict of them by output name.", **{argument: given})
+        for identifier in _leaves(given):
+            if isinstance(identifier, str):
+                metrics.get(identifier)  # an unknown name is reported here, not at the first step
     loss_weights = checked_weights(loss_weights)
     if isinstance(loss, dict):
         found = {name: losses.get(x) for name, x in loss.items()}
@@ -39,6 +38,7 @@ def check(loss, loss_weights, given_metrics, jit_compile, memory) -> dict:
     return {
         "losses": found,
         "metrics": _copied(given_metrics or []),
+        "weighted_metrics": _copied(weighted_metrics or []),
         "loss_weights": loss_weights,
         "jit_compile": jit_compile,
         "memory": memory,
@@ -54,11 +54,12 @@ def _leaves(structure) -> list:
 
 
 def _check_reduction(loss) -> None:
-    if loss.reduction not in ("sum_over_batch_size", "sum"):
+    if loss.reduction == "none":
         raise invalid(
-            f'A model trains on one number: the loss {loss.name!r} needs reduction "sum_over_batch_size" or "sum".',
+            f'A model trains on one number: the loss {loss.name!r} needs reduction "sum_over_batch_size", "sum" or '
+            '"mean_with_sample_weight".',
             reduction=loss.reduction,
-        )
+        )  # fmt: skip
 
 
 def _copied(structure):
@@ -161,27 +162,36 @@ def as_lists(compiled: dict, model) -> dict:
 
 
 def metrics_by_output(compiled: dict, names: list[str], used, outputs) -> list[tuple]:
-    """[(metric, index of its output, its name in the logs)].
+    """[(metric, index of its output, its name in the logs, whether samples are weighed)].
 
     used: the loss of every output; outputs: the symbolic outputs.
     """
-    given = compiled["metrics"]
+    found: list[tuple] = []
+    for argument in ("metrics", "weighted_metrics"):
+        weighted, taken = argument != "metrics", [name for _, _, name, _ in found]
+        for i, identifier in _by_output(argument, compiled[argument], names):
+            metric = metrics.get(identifier, used[i], outputs[i].shape)
+            if not metrics.takes_targets(metric):
+                raise invalid(f"compile takes no {type(metric).__name__}, which has no targets.", **{argument: metric})
+            name = identifier if isinstance(identifier, str) else metric.name
+            prefix = f"{names[i]}_" if len(names) > 1 else ""
+            repeats = weighted and f"{prefix}{name}" in taken
+            found.append((metric, i, f"{prefix}weighted_{name}" if repeats else f"{prefix}{name}", weighted))
+    return found
+
+
+def _by_output(argument: str, given, names: list[str]):
+    """(index of an output, identifier) of each metric."""
     if isinstance(given, dict):
-        given = _ordered("metrics", given, names)
+        given = _ordered(argument, given, names)
     elif len(names) == 1:
         given = [given]
     elif given and len(given) != len(names):
         raise ValueError(
-            f"compile expects metrics to be a list with one entry per output ({', '.join(names)}), each None, a metric "
-            f"or a list of metrics, or a dict by output name. Received: metrics={given!r}"
+            f"compile expects {argument} to be a list with one entry per output ({', '.join(names)}), each None, a "
+            f"metric or a list of metrics, or a dict by output name. Received: {argument}={given!r}"
         )
-    found = []
-    for i, entry in enumerate(given):
-        for identifier in _leaves(entry):
-            metric = metrics.get(identifier, used[i], outputs[i].shape)
-            name = identifier if isinstance(identifier, str) else metric.name
-            found.append((metric, i, f"{names[i]}_{name}" if len(names) > 1 else name))
-    return found
+    return [(i, identifier) for i, entry in enumerate(given) for identifier in _leaves(entry)]
 
 
 def _ordered(argument: str, given: dict, names: list[str]) -> list:

@@ -18,7 +18,7 @@ from .core.settings import Setting
 from .core.trace import training_mode
 from .core.values import Value, placeholder
 from .gradients import value_and_grad
-from .losses import checked_values, per_sample, symbolic_targets
+from .losses import aligned, checked, per_sample, step_values, symbolic_targets, target_shape
 from .metrics import LossMetric, Traced
 from .step import Step, target_of
 
@@ -43,17 +43,17 @@ class _Logs:
             variables = [variable for variable, _ in value.contributions]
             self._entries.append((name, (value.metric, variables), len(variables)))
             return
-        value = value.values if isinstance(value, Traced) else value
+        metric, value = (value.metric, value.values) if isinstance(value, Traced) else (None, value)
         if not isinstance(value, Value) or not (value.batched or value.shape == ()):
             shape = display(value.shape) if isinstance(value, Value) else type(value).__name__
             raise ValueError(
                 f"The log {name!r} is a single number, values (batch,) or the result of a metric. Received: {shape}"
             )
         self.records.append(per_sample(value) if value.batched else value)
-        self._entries.append((name, None, 1))
+        self._entries.append((name, None if metric is None else (metric, None), 1))
 
     def attached_to(self, step: Step) -> Step:
-        """The step, whose ``logs`` are [(name, places of its results, (metric, variables) or None)]."""
+        """The step, whose ``logs`` are [(name, places of its results, (metric, variables or None) or None)]."""
         places = iter([*([0] if step.has_loss else []), *step.places])
         names = _compilation.distinct([name for name, _, _ in self._entries])
         step.logs = [
@@ -71,6 +71,9 @@ def read_logs(step: Step, results, samples: int) -> dict:
             found[name] = float(results[places[0]] / samples)
         else:
             owner, variables = metric
+            if variables is None:
+                found[name] = owner.result_of_mean(results[places[0]], samples)
+                continue
             sums = [results[place : place + v.value.size] for place, v in zip(places, variables, strict=True)]
             found[name] = owner.result_of(list(zip(variables, sums, strict=True)))
     return found
@@ -84,6 +87,11 @@ def unpack_x_y_sample_weight(data) -> tuple:
 
 def _numbered(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}_{i + 1}" for i in range(count)]
+
+
+def _product(weight, own):
+    """Weights (batch,) of all outputs times those of one, (batch, ...), if it has any."""
+    return weight if own is None else aligned(weight, own) * own
 
 
 def _as_numbers(losses) -> list[Value]:
@@ -129,7 +137,8 @@ class ModelSteps:
 
         arrays: its data by the names of its arguments; few: for few images, see ``Step``.
         """
-        weighted = "sample_weight_1" in arrays  # each output's samples have weights of their own
+        # the shapes of a sample's weights, where each output's samples have weights of their own
+        weighted = tuple(a.shape[1:] for name, a in dict(arrays).items() if name.startswith("sample_weight_"))
         memory = self._compiled["memory"] if self._compiled else "normal"
         if self._is_custom(mode):
             return self._custom_step(mode, target_shapes, arrays, {"fuse": fuse, "regions": regions, "memory": memory})
@@ -236,26 +245,32 @@ class ModelSteps:
         weights = _compilation.weights_by_output(self._compiled, self.output_names)
         metrics = self._metric_list(used)
         with training_mode(training):
-            values = []
-            for loss, target, output in zip(used, targets, outputs, strict=True):
-                values.append(checked_values("loss", loss.name, loss.call(target, output)))
-            for i, output in enumerate(outputs if weighted else ()):
-                weight = arguments[f"sample_weight_{i + 1}"] = placeholder(f"sample_weight_{i + 1}", (), output.dtype)
-                values[i] = values[i] * weight
+            own = [None] * len(outputs)  # weights of each output's samples
+            for i, shape in enumerate(weighted):
+                name = f"sample_weight_{i + 1}"
+                own[i] = arguments[name] = placeholder(name, shape, outputs[i].dtype)
+            values, reductions = zip(
+                *(
+                    step_values(loss, target, output, weight, sample_weight)
+                    for loss, target, output, weight in zip(used, targets, outputs, own, strict=True)
+                ),
+                strict=True,
+            )
             records = list(values) if len(values) > 1 else []
             logs = _Logs(["loss"], records, [f"{name}_loss" for name in self.output_names])
-            for metric, i, name in metrics:
+            for metric, i, name, is_weighted in metrics:
                 target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
-                logs.add(name, metric.traced(target, outputs[i]))
+                weight = [_product(sample_weight, own[i])] if is_weighted else []
+                logs.add(name, metric.traced(target, outputs[i], *weight))
         # of what is trained, as in Keras
         penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
         penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in penalised]
-        parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
-        parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
+        parts += [*used, *(metric for metric, *_ in metrics), *(regularizer for _, regularizer in penalised)]
+        parts += [metric.loss for metric, *_ in metrics if isinstance(metric, LossMetric)]
         fix(self, parts + [self.optimizer] if training else parts)
         computation = Computation(
             arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
-            reductions=[loss.reduction for loss in used], trainable=list(trainable) if training else [],
+            reductions=list(reductions), trainable=list(trainable) if training else [],
             optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
             sample_weight=sample_weight, layer_names=layer_names, any_size=sizes is not None,
         )  # fmt: skip
@@ -307,9 +322,9 @@ class ModelSteps:
             weights = _compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
                 noticed(loss)
-                found = loss.call(symbolic_targets(loss, target, output), output)
-                values = checked_values("loss", loss.name, found)
-                terms.append(loss.reduced(values if sample_weight is None else values * sample_weight) * weight)
+                target = symbolic_targets(loss, target, output)
+                values = checked(loss, loss.call(target, output))
+                terms.append(loss.reduced(values, sample_weight, loss._mask(target, output, values)) * weight)
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 terms.append(variable.regularizer(variable))
@@ -322,16 +337,17 @@ class ModelSteps:
 
     def compute_metrics(self, x=None, y=None, y_pred=None, sample_weight=None) -> dict:
         """{name: result} of the metrics that ``compile`` was given."""
-        if not self._compiled or not self._compiled["metrics"]:
+        if not self._compiled or not (self._compiled["metrics"] or self._compiled["weighted_metrics"]):
             return {}
         outputs, targets = flatten(y_pred), flatten(y)
         names = _numbered("output", len(outputs))
         used = _compilation.losses_by_output(self._compiled, names) if self._compiled["losses"] else [None] * len(names)
         found = _compilation.metrics_by_output(self._compiled, names, used, outputs)
-        return {
-            name: metric.traced(symbolic_targets(metric, targets[i], outputs[i]), outputs[i])
-            for metric, i, name in found
-        }
+        logs = {}
+        for metric, i, name, is_weighted in found:
+            weight = [sample_weight] if is_weighted and sample_weight is not None else []
+            logs[name] = metric.traced(symbolic_targets(metric, targets[i], outputs[i]), outputs[i], *weight)
+        return logs
 
     def _custom_step(self, mode: str, structure, arrays, options: dict) -> Step:
         """The step of a ``train_step`` or ``test_step`` of the user's own, for data of these shapes.
@@ -411,10 +427,11 @@ class ModelSteps:
 
     @staticmethod
     def _target_shape(loss, output) -> tuple:
-        return output.shape[1:-1] if loss.sparse else output.shape[1:]
+        found = target_shape(loss, output.shape)
+        return output.shape[1:] if found is None else found
 
     def _metric_list(self, used) -> list[tuple]:
-        """[(metric, index of its output, its name in the logs)]; used: the losses."""
+        """[(metric, index of its output, its name in the logs, whether samples are weighed)]; used: the losses."""
         return _compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs)
 
     def _record_names(self) -> list[str]:
@@ -422,7 +439,7 @@ class ModelSteps:
         names, several = ["loss"], len(self._graph_outputs) > 1
         if several:
             names += [f"{name}_loss" for name in self.output_names]
-        return _compilation.distinct(names + [name for _, _, name in self._metric_list(self._loss_list())])
+        return _compilation.distinct(names + [name for _, _, name, _ in self._metric_list(self._loss_list())])
 
     def step_source(self, mode: str = "train", fuse: bool = True) -> str:
         """The Python source of the step that runs.

@@ -20,7 +20,8 @@ class Computation:
     inputs: {argument name: symbolic tensor}.  With ``gathered`` the arguments are whole datasets and ``order`` says
         which samples make the batch; without, they are the batch itself.
     outputs: symbolic tensors to return; argument names "predictions", "predictions_2", ...
-    losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0.
+    losses: [(values tensor (None,), weight)]: their weighted sum is differentiated and recorded as result 0; or single
+        numbers (), of the reduction "number", which the weights of samples are in already.
     added: single numbers () that are added to the losses.
     records: what is added up as results: tensors (None,), over their samples; single numbers (), each step's once per
         sample of its batch; other tensors without a batch axis, each of their elements.
@@ -31,7 +32,7 @@ class Computation:
     penalties: [(variable, l1, l2)], numbers or settings, as the weights of losses are.
     sample_weight: symbolic tensor (None,), by which losses are weighed.
     layer_names: {name of a layer: its name in the source}.
-    reductions: per loss, "sum_over_batch_size" (default) or "sum".
+    reductions: per loss, "sum_over_batch_size" (default), "sum" or "number".
     any_size: whether others like it, of other sizes, are to run the same kernels.
     """
 
@@ -205,6 +206,9 @@ class Builder:
         weights = self.lowering.buffer(self.computation.sample_weight) if losses else None
         for (values, weight), mean in zip(losses, means, strict=True):
             weight = self.lowering.setting("loss_weight", weight)
+            if not values.batched:
+                self._add_to_loss(values, weight)
+                continue
             # results are divided by the number of samples when they are read
             self._record(0, values, weights, weight if mean else weight * batch)
             if values in self.gradients.wanted:
@@ -233,16 +237,16 @@ class Builder:
                 factor=batch,
             )  # fmt: skip
 
-    def _add_to_loss(self, value) -> None:
-        """Count a single number in the loss and, with slope 1, in its gradients."""
+    def _add_to_loss(self, value, weight=1.0) -> None:
+        """Count a single number in the loss and, with the slope ``weight``, in its gradients."""
         number, results = self.lowering.buffer(value), Out(self._results, True)
         self.program.call(
-            "training.add_numbers", numbers=number, results=results, index=0, factor=Scalar("batch")
+            "training.add_numbers", numbers=number, results=results, index=0, factor=Scalar("batch") * weight
         )
         if value in self.gradients.wanted:
             target = self.gradients.target(value, batched=False)
             one = self.program.temporary("one", value.shape, value.dtype, "whole")
-            self.program.call("shape.fill", y=Out(one), value=1.0)
+            self.program.call("shape.fill", y=Out(one), value=weight)
             self.program.call("shape.copy_backward", dy=one, dx=target, accumulate=target.accumulate)
 
     def _penalty(self, variable: Variable, l1, l2) -> dict:

@@ -162,8 +162,8 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
     else:
         check_finite(y, what)
         y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype)
-    expected = prediction.shape[1:-1] if loss.sparse else prediction.shape[1:]
-    if not isinstance(loss, losses.FunctionLoss) and y.shape[1:] != expected:
+    expected = losses.target_shape(loss, prediction.shape)
+    if expected is not None and not isinstance(loss, losses.FunctionLoss) and y.shape[1:] != expected:
         hint = ""
         if loss.sparse and y.shape[1:] == prediction.shape[1:]:
             hint = " For one-hot targets use CategoricalCrossentropy."
@@ -207,14 +207,17 @@ def weights_by_output(sample_weight, structure, names: list[str], owner: str) ->
 
 
 def prepare_weights(sample_weight, samples: int, dtype, what: str = "sample_weight") -> np.ndarray:
-    """One weight per sample."""
+    """Weights (samples,), or (samples, ...): the first axes of a loss's values, which they weigh."""
     if sample_weight is None:
         return np.ones(samples, dtype)
     given = as_numbers(sample_weight, what)
     if given.shape == (samples, 1):
         given = given.reshape(samples)
-    if given.shape != (samples,):
-        raise ValueError(f"{what} expects shape ({samples},). Received: shape={given.shape}")
+    if given.ndim == 0 or len(given) != samples:
+        raise ValueError(
+            f"{what} expects shape ({samples},). Weights of positions have more axes: ({samples}, ...). "
+            f"Received: shape={given.shape}"
+        )
     given = _converted(given, dtype)
     check_finite(given, what)
     return writeable(given)

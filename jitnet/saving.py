@@ -275,6 +275,7 @@ def _described_compilation(model):
             "optimizer": optimizers.serialize(model.optimizer),
             "losses": [losses.serialize(loss) for loss in compiled["losses"]],
             "metrics": described_metric(compiled["metrics"]),
+            "weighted_metrics": described_metric(compiled["weighted_metrics"]),
             "loss_weights": described_weights(compiled["loss_weights"]),
             "jit_compile": compiled["jit_compile"],
             "memory": compiled["memory"],
@@ -298,6 +299,7 @@ def _compile(model, config) -> None:
         optimizers.get(config["optimizer"]),
         loss=found[0] if len(found) == 1 else (found or None),
         metrics=metric(config["metrics"]),
+        weighted_metrics=metric(config.get("weighted_metrics", [])),  # older files don't say
         loss_weights=config["loss_weights"],
         jit_compile=config["jit_compile"],
         memory=config.get("memory", "normal"),  # older files don't say

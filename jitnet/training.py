@@ -15,6 +15,7 @@ from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList
 from .core.errors import invalid
 from .core.locks import building
+from .losses import target_shape
 from .step import QuickPrediction
 from .targets.base import data_unchanged
 
@@ -48,7 +49,8 @@ class Trainer(ModelSteps):
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
             list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with
             ``_1``, ``_2``, ... where names repeat, after ``{name of the output}_`` where there are several outputs.
-        weighted_metrics: accepted for Keras's sake; must be None or empty.
+        weighted_metrics: likewise, of which samples count by their weights; where a name is among ``metrics``, too,
+            logs have it with ``weighted_`` before it.
         run_eagerly: accepted for Keras's sake; must be False.
         steps_per_execution: accepted for Keras's sake: jitnet chooses how many steps run in one call.
         jit_compile: True: many minibatches run in one compiled call; False: one call per part of each step; "auto":
@@ -61,10 +63,8 @@ class Trainer(ModelSteps):
         """
         if run_eagerly:
             raise invalid("jitnet always compiles its kernels: run_eagerly must be False.", run_eagerly=run_eagerly)
-        if weighted_metrics:
-            raise invalid("jitnet's metrics take no sample weights: use metrics.", weighted_metrics=weighted_metrics)
         _check_integer("steps_per_execution", steps_per_execution, 1)
-        compiled = _compilation.check(loss, loss_weights, metrics, jit_compile, memory)
+        compiled = _compilation.check(loss, loss_weights, metrics, weighted_metrics, jit_compile, memory)
         optimizer = optimizers.get(optimizer)
         if self._graph_inputs is not None:
             if optimizer is not None:
@@ -72,6 +72,8 @@ class Trainer(ModelSteps):
             names = self.output_names
             if compiled["losses"]:
                 used = _compilation.losses_by_output(compiled, names)
+                for loss, output in zip(used, self._graph_outputs, strict=True):
+                    target_shape(loss, output.shape)  # raises for an axis that the output lacks
                 _compilation.metrics_by_output(compiled, names, used, self._graph_outputs)
             _compilation.weights_by_output(compiled, names)
         self._forget_steps()
@@ -192,8 +194,13 @@ class Trainer(ModelSteps):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
         weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
-        found["sample_weight"] = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
-        if len(weights) > 1:
+        shared = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
+        if shared.ndim > 1:  # of positions: every output's own
+            weights, shared = weights * len(outputs), data.prepare_weights(None, samples, dtype)
+            for i, weight in enumerate(weights, start=1):
+                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype)
+        found["sample_weight"] = shared
+        if len(weights) > 1 and "sample_weight_1" not in found:
             for i, (name, weight) in enumerate(zip(names, weights, strict=True), start=1):
                 what = f"sample_weight of {name!r}"
                 found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype, what)
@@ -311,8 +318,8 @@ class Trainer(ModelSteps):
             epoch.
         validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
         shuffle: a new order of the samples in every epoch.
-        class_weight: {label: weight}, for training alone; sample_weight: (samples,), or a list or dict of them for the
-            outputs, which validation_split divides like the data.
+        class_weight: {label: weight}, for training alone; sample_weight: (samples,), or (samples, ...) for positions,
+            or a list or dict of them for the outputs, which validation_split divides like the data.
         steps_per_epoch: stop each epoch after so many steps; validation_steps: each validation.
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 

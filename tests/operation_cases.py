@@ -7,7 +7,7 @@ from graphs import Draw, Suite, labels, normal, positive, probabilities, wide
 from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
 
 from jitnet import ops
-from jitnet.core.operations import losses, random
+from jitnet.core.operations import counts, losses, random
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm
@@ -576,6 +576,78 @@ add(
     losses.Accuracy("sparse_top_k_categorical_accuracy", (3,)),
     (FIXED, labels(5)),
     torch=lambda t, p, y: (p.topk(3).indices == y[:, None]).any(-1).float(),
+)
+
+# ---- losses of sequences and of whole batches, and counts
+
+
+def torch_ctc(t, x, y):
+    given = x.transpose(0, 1).log_softmax(-1), y, t.full((len(x),), x.shape[1]), (y != 0).sum(1)
+    return t.nn.functional.ctc_loss(*given, blank=0, reduction="none")
+
+
+def torch_circle(t, x, y):
+    distance, same = (1 - x @ x.T).clamp(min=0), y[:, None] == y[None]
+    negative = 3 * (1.2 - distance).clamp(min=0) * (0.8 - distance)
+    near = t.where(same & (t.eye(len(y)) == 0), 3 * (distance + 0.2) * (distance - 0.2), -t.inf)
+    return t.nn.functional.softplus(near.logsumexp(1) + t.where(same, -t.inf, negative).logsumexp(1))
+
+
+def torch_thresholds(t, p, y, w):
+    bucket = (p[..., None] > t.tensor([-0.5, 0.0, 1.0])).sum(-1)
+    kept = p.argsort(-1, descending=True).argsort(-1) < 2
+    places = t.where(kept, bucket, 0) + 4 * (y != 0)
+    found = t.zeros(8, 2, dtype=p.dtype)
+    for c in (1, 2):
+        found[:, c - 1].index_add_(0, places[:, c], w)
+    return p + (found * t.arange(1.0, 17).reshape(8, 2)).sum()
+
+
+def torch_confusion(t, p, y, w):
+    places, known = y * 5 + p.argmax(-1), y != 3
+    found = t.zeros(25, dtype=p.dtype).index_add_(0, places[known], w[known])
+    return p + (found * t.arange(25.0)).sum()
+
+
+add(
+    "batches",
+    "ctc",
+    lambda x, y: losses.CTC()(x, y + 1),
+    (normal(5, 4), labels(3, 2)),
+    torch=lambda t, x, y: torch_ctc(t, x, y + 1),
+)
+add(
+    "batches",
+    "circle loss",
+    losses.CircleLoss(3.0, 0.2),
+    (probabilities(4), labels(3)),
+    torch=torch_circle,
+)
+add(
+    "batches",
+    "threshold counts",
+    lambda p, y, w: p + ops.sum(
+        counts.ThresholdCounts(3, (1, 3), 2, True)(p, y, np.array([-0.5, 0.0, 1.0]), w)
+        * np.arange(1.0, 17).reshape(2, 4, 2)
+    ),
+    (FIXED, Draw((5,), "one hot", False), Draw((), "positive", False)),
+    torch=torch_thresholds,
+)
+add(
+    "batches",
+    "confusion counts",
+    lambda p, y, w: p + ops.sum(
+        counts.ConfusionCounts(5, (False, True), 3)(p, ops.cast(y, p.dtype), w) * np.arange(25.0).reshape(5, 5)
+    ),
+    (FIXED, labels(5), Draw((), "positive", False)),
+    torch=torch_confusion,
+)
+add(
+    "losses",
+    "top 2 of one-hot targets",
+    losses.Accuracy("top_k_categorical_accuracy", (2,)),
+    (FIXED, Draw((5,), "one hot", False)),
+    torch=lambda t, p, y: (p.topk(2).indices == y.argmax(-1)[:, None]).any(-1).float(),
 )
 
 # ---- normalisation and random numbers

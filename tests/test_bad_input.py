@@ -153,7 +153,7 @@ def test_sample_weight():
         return lambda: perceptron().fit(X, Y, sample_weight=weights)
 
     rejects(fit(np.ones(8)), "sample_weight expects shape (9,).", "shape=(8,)")
-    rejects(fit(np.ones((9, 2))), "sample_weight expects shape (9,).", "shape=(9, 2)")
+    rejects(fit(np.ones((9, 2))), "sample_weight expects shape (None,), or the first axes", "shape=(None, 2)")
     rejects(fit(labels(np.nan)), "sample_weight contains nan at index (6,)", "shape=(9,)")
     rejects(fit(labels(1e39)), "sample_weight contains inf at index (6,)", "shape=(9,)")
     rejects(fit(["a"] * 9), "sample_weight must hold numbers.", "dtype=<U1")

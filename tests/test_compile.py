@@ -37,7 +37,8 @@ def test_loss_weights_come_before_metrics():
     for weights in ([float("nan")], [np.ones(1)], True):
         rejects(lambda weights=weights: model.compile("sgd", "mse", weights), "loss_weights to be finite numbers")
     rejects(lambda: model.compile("sgd", "mse", [1, 2]), "loss_weights needs 1 numbers")
-    rejects(lambda: model.compile("sgd", "mse", weighted_metrics=["mae"]), "no sample weights", "['mae']")
+    rejects(lambda: model.compile("sgd", "mse", weighted_metrics="mae"), "a list of metrics", "weighted_metrics='mae'")
+    rejects(lambda: model.compile("sgd", "mse", weighted_metrics=["maee"]), "Did you mean 'mae'?", "'maee'")
     rejects(lambda: model.compile("sgd", "mse", steps_per_execution=0), "steps_per_execution=0")
     rejects(lambda: model.compile("sgd", ["mse", None]), "a loss for every output")
     # what was refused has changed nothing
@@ -271,15 +272,15 @@ def test_positional_arguments_come_in_the_order_of_keras(target):
 
 def test_arguments_that_only_keras_knows():
     for call, part in (
-        (lambda: losses.CategoricalCrossentropy(axis=1), "axis=1"),
-        (lambda: losses.SparseCategoricalCrossentropy(ignore_class=0), "ignore_class=0"),
+        (lambda: losses.CategoricalCrossentropy(axis=1.5), "axis=1.5"),
+        (lambda: losses.SparseCategoricalCrossentropy(ignore_class="0"), "ignore_class='0'"),
         (lambda: losses.MeanSquaredError(dtype="float16"), "dtype='float16'"),
         (lambda: losses.BinaryCrossentropy("binary_crossentropy"), "from_logits='binary_crossentropy'"),
         (lambda: losses.MeanSquaredError("mine"), "reduction='mine'"),
         (lambda: losses.MeanSquaredError("sum", 3), "name=3"),
         (lambda: metrics.BinaryAccuracy("b", 0.5), "dtype=0.5"),
         (lambda: metrics.BinaryAccuracy(threshold="high"), "threshold='high'"),
-        (lambda: metrics.SparseTopKCategoricalAccuracy(from_sorted_ids=True), "from_sorted_ids=True"),
+        (lambda: metrics.SparseTopKCategoricalAccuracy(from_sorted_ids=3), "from_sorted_ids=3"),
         (lambda: metrics.Metric("mine"), "dtype='mine'"),
         (lambda: metrics.CategoricalAccuracy(3), "name=3"),
     ):

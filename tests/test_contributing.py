@@ -23,21 +23,22 @@ y = (x[:, :1] > 0).astype("float32")
 def train(optimizer, **options):
     jitnet.utils.set_random_seed(1)
     model = jitnet.Sequential([jitnet.Input((3,)), layers.Dense(1, "sigmoid")])
-    model.compile(optimizer, metrics=["precision", "log_cosh"], jit_compile=False, **options)
+    model.compile(optimizer, weighted_metrics=["specificity", "charbonnier"], jit_compile=False, **options)
     before = model.get_weights()
     history = model.fit(x, y, batch_size=40, epochs=1, shuffle=False, verbose=0).history
     return model, before, history
 
 
-model, before, history = train("lion", loss="log_cosh")
+model, before, history = train("lion", loss="charbonnier")
 for old, new in zip(before, model.get_weights(), strict=True):
     np.testing.assert_allclose(np.abs(new - old), 0.001, rtol=1e-3)
 p = 1 / (1 + np.exp(-(x @ before[0] + before[1])))
-np.testing.assert_allclose(history["loss"], np.log(np.cosh(p - y)).mean(), rtol=1e-5)
-np.testing.assert_allclose(history["log_cosh"], history["loss"], rtol=1e-5)
-np.testing.assert_allclose(history["precision"], y[p > 0.5].mean(), rtol=1e-6)
+np.testing.assert_allclose(history["loss"], np.sqrt((p - y) ** 2 + 1e-6).mean(), rtol=1e-5)
+np.testing.assert_allclose(history["charbonnier"], history["loss"], rtol=1e-5)
+np.testing.assert_allclose(jitnet.losses.charbonnier(y, p).mean(), history["loss"], rtol=1e-5)
+np.testing.assert_allclose(history["specificity"], (p <= 0.5)[y == 0].mean(), rtol=1e-6)
 assert "lion_update(" in model.step_source()
-model, before, _ = train(jitnet.optimizers.NormalizedSGD(), loss="log_cosh")
+model, before, _ = train(jitnet.optimizers.NormalizedSGD(), loss="charbonnier")
 for old, new in zip(before, model.get_weights(), strict=True):
     np.testing.assert_allclose(np.linalg.norm(new - old), 0.1, rtol=1e-4)
 print("done")
@@ -82,11 +83,13 @@ def test_optimizer_loss_and_metric(tmp_path):
     extend(copy / "optimizers.py", "__all__ = [", '"Lion", "NormalizedSGD", ')
     extend(copy / "optimizers.py", "from . import ", "ops, ")
     (loss,) = blocks("A loss")
-    insert(copy / "losses.py", "_CLASSES = [", loss)
-    extend(copy / "losses.py", "_CLASSES = [", "LogCosh, ")
+    insert(copy / "losses" / "regression.py", "class Huber(Loss):", loss)
+    extend(copy / "losses" / "__init__.py", "from .regression import (\n", "    Charbonnier,\n")
+    extend(copy / "losses" / "__init__.py", "_CLASSES = [\n", "    Charbonnier,\n")
     (metric,) = blocks("A metric")
-    insert(copy / "metrics.py", "KNOWN = _registry.by_name(", metric)
-    extend(copy / "metrics.py", "KNOWN = _registry.by_name(\n    [", "Precision, ")
+    insert(copy / "metrics" / "means.py", "class F1Score(FBetaScore):", metric)
+    extend(copy / "metrics" / "__init__.py", "from .means import (\n", "    Specificity,\n")
+    extend(copy / "metrics" / "__init__.py", "_CLASSES = [\n", "    Specificity,\n")
 
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -32,7 +32,7 @@ MODULES = (
         ("jitnet.layers", "Conv1D", f"{PLANNED} The nearest is 'Conv2D'."),
         ("jitnet.layers", "LSTM", PLANNED),
         ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
-        ("jitnet.losses", "Huber", f"{PLANNED} Known: BinaryCrossentropy,"),
+        ("jitnet.losses", "Hubber", "Did you mean 'Huber'?"),
         ("jitnet.metrics", "BinaryAcuracy", "Did you mean 'BinaryAccuracy'?"),
         ("jitnet.models", "clone_modle", "Did you mean 'clone_model'?"),
         ("jitnet.ops", "where", PLANNED),

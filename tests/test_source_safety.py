@@ -423,6 +423,10 @@ ARGUMENTS = {
         {"kernel": "binary_accuracy", "parameters": (0.5,)},
         {"kernel": [*NO_NAME, "first_largest"], "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), 1.0, None]},
     ),
+    losses_operations.CTC: ({}, {}),
+    losses_operations.CircleLoss: (
+        {}, {"gamma": [*NO_NUMBER, -1.0], "margin": [*NO_NUMBER, -0.1, 1.1], "remove_diagonal": NO_BOOLEAN},
+    ),
     **dict.fromkeys([dense.Matmul, dense.BiasAdd], ({}, {})),
     **dict.fromkeys([convolution.GlobalAveragePool2D, convolution.GlobalMaxPool2D], ({}, {})),
     **{cls: ({}, {}) for cls in base.REGISTRY.values() if issubclass(cls, losses_operations.RowLoss)},

@@ -193,6 +193,11 @@ class Batch:
     """The samples of the batch, in chunks: the axis of calls that run along it without a batched argument."""
 
 
+@dataclass(frozen=True)
+class Together:
+    """All samples of the batch at once: the axis of calls with batched arguments that run once."""
+
+
 @dataclass(eq=False)
 class Call:
     """One call of a kernel.
@@ -204,7 +209,7 @@ class Call:
     attributes: what rewrites note for the target: ``bfloat16`` (the operands of its products may be rounded),
         ``epilogue`` (what is computed in the store), ``function`` (a user's own kernel).
     kernel: what a target runs instead of the reference kernel; None: the reference.
-    axis: ``Batch``, or what else a target's section runs it along, if its arguments don't say so.
+    axis: ``Batch``, ``Together``, or what else a target's section runs it along, if its arguments don't say so.
     """
 
     opcode: str

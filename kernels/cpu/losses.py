@@ -6,13 +6,18 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 
 import numpy as np
 
-from ..scalar import losses
+from ..scalar import activations, losses
 from .runtime import vector_math
 from .runtime.arrays import SCRATCH, scratch
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 _SCALAR = vector_math.scalar_functions(losses)
 _clip_probability, _is_inside = _SCALAR["clip_probability"], _SCALAR["is_inside"]
+_log_add = _SCALAR["log_add"]
+_circle_positive, _circle_positive_slope = _SCALAR["circle_positive"], _SCALAR["circle_positive_slope"]
+_circle_negative, _circle_negative_slope = _SCALAR["circle_negative"], _SCALAR["circle_negative_slope"]
+_ACTIVATIONS = vector_math.scalar_functions(activations)
+_softplus, _sigmoid = _ACTIVATIONS["softplus"], _ACTIVATIONS["sigmoid"]
 
 
 @scalar
@@ -328,3 +333,195 @@ def mean_absolute_error_backward(predictions, targets, dvalues, dpredictions, ac
     """dpredictions = dvalues times the gradient of ``mean_absolute_error_forward``'s values"""
     kernel_attributes()
     _mean_over_rows_gradient(_absolute_error_gradient, predictions, targets, dvalues, dpredictions, accumulate)
+
+
+# ---- connectionist temporal classification (Graves et al. 2006)
+
+
+@scalar
+def _labels_in(labels):
+    """How many labels there are: those that are not 0."""
+    count = 0
+    for i in range(labels.size):
+        count += labels[i] != 0
+    return count
+
+
+@kernel
+def ctc_forward(logits, labels, values, log_probabilities, alphas):
+    """values = -log of the probability of labels, summed over the ways to emit them in time.
+
+    Every step of time emits a class, of which 0 is blank; repeated classes count once, blanks not.  With 2 n + 1 states
+    s, blanks around the n labels, alphas[t, s] is the log of the probability to be in s at t.
+
+    logits, log_probabilities: (batch, steps, classes); labels: (batch, length), 0 after the last one; alphas: (batch,
+    steps, 2 length + 1).  inf for what can't be emitted in so many steps; NaN for a label that is no class.
+    """
+    kernel_attributes()
+    steps, classes = logits.shape[-2], logits.shape[-1]
+    length, states = labels.shape[-1], alphas.shape[-1]
+    logits = logits.reshape(-1)
+    log_probabilities = log_probabilities.reshape(-1)
+    labels = labels.reshape(-1)
+    alphas = alphas.reshape(-1)
+    nothing = values.dtype.type(-np.inf)
+    for r in range(values.size * steps):
+        x = logits[r * classes : (r + 1) * classes]
+        y = log_probabilities[r * classes : (r + 1) * classes]
+        largest = nothing
+        for c in range(classes):
+            largest = x[c] if x[c] > largest else largest
+        total = x.dtype.type(0)
+        for c in range(classes):
+            y[c] = x[c] - largest
+            total += vector_math.exp(y[c])
+        total = vector_math.log(total)
+        for c in range(classes):
+            y[c] -= total
+    for r in range(values.size):
+        wanted = labels[r * length : (r + 1) * length]
+        count = _labels_in(wanted)
+        known = True
+        for i in range(count):
+            known = known and 0 <= wanted[i] < classes
+        if not known:
+            values[r] = values.dtype.type(np.nan)
+        for t in range(steps if known else 0):
+            first = (r * steps + t) * states
+            alpha, before = alphas[first : first + states], alphas[first - (states if t > 0 else 0) : first + states]
+            emitted = log_probabilities[(r * steps + t) * classes : (r * steps + t + 1) * classes]
+            for s in range(2 * count + 1):
+                label = wanted[s // 2] if s % 2 == 1 else 0
+                if t == 0:
+                    alpha[s] = emitted[label] if s < 2 else nothing
+                else:
+                    total = before[s]
+                    if s > 0:
+                        total = _log_add(total, before[s - 1])
+                    if s % 2 == 1 and s > 1 and label != wanted[s // 2 - 1]:
+                        total = _log_add(total, before[s - 2])
+                    alpha[s] = total + emitted[label]
+        if known:
+            last = ((r + 1) * steps - 1) * states + 2 * count
+            values[r] = -(_log_add(alphas[last], alphas[last - 1]) if count > 0 else alphas[last])
+
+
+@kernel
+def ctc_backward(log_probabilities, labels, values, alphas, dvalues, dlogits, betas, accumulate):
+    """dlogits = dvalues (probabilities - those of the states, given the labels); 0 where values are not finite.
+
+    betas: (batch, 2 length + 1, 3), to work with: the log of the probability to emit the rest from a state, now and one
+    step later, and the probability of the state.  Other shapes as of ``ctc_forward``.
+    """
+    kernel_attributes()
+    steps, classes = log_probabilities.shape[-2], log_probabilities.shape[-1]
+    length, states = labels.shape[-1], alphas.shape[-1]
+    log_probabilities = log_probabilities.reshape(-1)
+    labels = labels.reshape(-1)
+    alphas = alphas.reshape(-1)
+    dlogits = dlogits.reshape(-1)
+    betas = betas.reshape(-1)
+    zero, nothing = values.dtype.type(0), values.dtype.type(-np.inf)
+    for r in range(values.size):
+        wanted = labels[r * length : (r + 1) * length]
+        count = _labels_in(wanted)
+        finite = values[r] - values[r] == zero
+        space = betas[r * states * 3 : (r + 1) * states * 3]
+        for back in range(steps):
+            t = steps - 1 - back
+            at = r * steps + t
+            y = log_probabilities[at * classes : (at + 1) * classes]
+            dx = dlogits[at * classes : (at + 1) * classes]
+            for c in range(classes):
+                gradient = dvalues[r] * vector_math.exp(y[c]) if finite else zero
+                dx[c] = dx[c] + gradient if accumulate else gradient
+            now, later = t % 2 * states, (t + 1) % 2 * states
+            for s in range(2 * count + 1 if finite else 0):
+                label = wanted[s // 2] if s % 2 == 1 else 0
+                if back == 0:
+                    beta = zero if s >= 2 * count - 1 else nothing
+                else:
+                    follows = log_probabilities[(at + 1) * classes : (at + 2) * classes]
+                    beta = space[later + s] + follows[label]
+                    if s < 2 * count:
+                        neighbour = wanted[(s + 1) // 2] if s % 2 == 0 else 0
+                        beta = _log_add(beta, space[later + s + 1] + follows[neighbour])
+                    if s % 2 == 1 and s < 2 * count - 1 and label != wanted[s // 2 + 1]:
+                        beta = _log_add(beta, space[later + s + 2] + follows[wanted[s // 2 + 1]])
+                space[now + s] = beta
+                space[2 * states + s] = vector_math.exp(alphas[at * states + s] + beta + values[r])
+                dx[label] -= dvalues[r] * space[2 * states + s]
+
+
+# ---- the circle loss (Sun et al. 2020), over the whole batch at once
+
+
+@scalar
+def _distance(a, b):
+    """1 - the product of two vectors of length 1, not negative"""
+    product = a.dtype.type(0)
+    for f in range(a.size):
+        product += a[f] * b[f]
+    distance = a.dtype.type(1) - product
+    return distance if distance > a.dtype.type(0) else a.dtype.type(0)
+
+
+@kernel
+def circle_forward(embeddings, labels, values, sums, gamma, margin, remove_diagonal):
+    """values = softplus(logsumexp(pairs of one class) + logsumexp(pairs of two classes)), for each sample.
+
+    embeddings: (batch, features), of length 1; labels: (batch,); sums: (batch, 2), both logarithms.
+    remove_diagonal: a sample is no pair with itself.
+    """
+    kernel_attributes()
+    features = embeddings.shape[-1]
+    embeddings = embeddings.reshape(-1)
+    labels = labels.reshape(-1)
+    sums = sums.reshape(-1)
+    gamma, margin = values.dtype.type(gamma), values.dtype.type(margin)
+    for i in range(values.size):
+        one = embeddings[i * features : (i + 1) * features]
+        positive, negative = values.dtype.type(-np.inf), values.dtype.type(-np.inf)
+        for j in range(values.size):
+            distance = _distance(one, embeddings[j * features : (j + 1) * features])
+            if labels[i] != labels[j]:
+                negative = _log_add(negative, _circle_negative(distance, gamma, margin))
+            elif i != j or not remove_diagonal:
+                positive = _log_add(positive, _circle_positive(distance, gamma, margin))
+        sums[2 * i], sums[2 * i + 1] = positive, negative
+        values[i] = _softplus(positive + negative)
+
+
+@kernel
+def circle_backward(embeddings, labels, sums, dvalues, dembeddings, gamma, margin, remove_diagonal, accumulate):
+    """dembeddings = the gradient of sum(dvalues values); arrays as of ``circle_forward``"""
+    kernel_attributes()
+    features = embeddings.shape[-1]
+    embeddings = embeddings.reshape(-1)
+    labels = labels.reshape(-1)
+    sums = sums.reshape(-1)
+    dembeddings = dembeddings.reshape(-1)
+    zero = dvalues.dtype.type(0)
+    gamma, margin = dvalues.dtype.type(gamma), dvalues.dtype.type(margin)
+    if not accumulate:
+        for k in range(dembeddings.size):
+            dembeddings[k] = zero
+    for i in range(dvalues.size):
+        one = embeddings[i * features : (i + 1) * features]
+        positive, negative = sums[2 * i], sums[2 * i + 1]
+        scale = dvalues[i] * _sigmoid(positive + negative)
+        for j in range(dvalues.size):
+            other = embeddings[j * features : (j + 1) * features]
+            distance = _distance(one, other)
+            slope = zero
+            if labels[i] != labels[j]:
+                share = vector_math.exp(_circle_negative(distance, gamma, margin) - negative)
+                slope = share * _circle_negative_slope(distance, gamma, margin)
+            elif i != j or not remove_diagonal:
+                share = vector_math.exp(_circle_positive(distance, gamma, margin) - positive)
+                slope = share * _circle_positive_slope(distance, gamma)
+            slope = -scale * slope if distance > zero else zero
+            for f in range(features):
+                dembeddings[i * features + f] += slope * other[f]
+            for f in range(features):
+                dembeddings[j * features + f] += slope * one[f]

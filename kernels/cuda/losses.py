@@ -10,8 +10,17 @@ import math
 import numpy as np
 
 from ..scalar import losses, real
-from ..scalar.losses import clip_probability, is_inside
-from ._api import cuda, function, kernel, launch, over_rows, row_block
+from ..scalar.activations import sigmoid, softplus
+from ..scalar.losses import (
+    circle_negative,
+    circle_negative_slope,
+    circle_positive,
+    circle_positive_slope,
+    clip_probability,
+    is_inside,
+    log_add,
+)
+from ._api import cuda, function, kernel, launch, over, over_rows, row_block, workspace
 from ._blocks import block_max, block_sum
 
 
@@ -291,3 +300,220 @@ def mean_absolute_error_backward(predictions, targets, dvalues, dpredictions, ac
     """dpredictions = dvalues times the gradient of ``mean_absolute_error_forward``'s values"""
     arrays = predictions, targets, dvalues, dpredictions
     _launch_elements(_GRADIENTS["mean_absolute_error"], dvalues.size, *arrays, accumulate)
+
+
+# ---- connectionist temporal classification (Graves et al. 2006)
+
+
+@kernel
+def _log_softmax(logits, log_probabilities, classes):
+    first = cuda.blockIdx.x * classes
+    largest = real(-np.inf)
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        largest = max(largest, logits[c])
+    largest = block_max(largest)
+    total = real(0)
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        total += math.exp(logits[c] - largest)
+    total = math.log(block_sum(total))
+    for c in range(first + cuda.threadIdx.x, first + classes, cuda.blockDim.x):
+        log_probabilities[c] = logits[c] - largest - total
+
+
+@function
+def _labels_in(labels, first, length):
+    """How many labels there are: those that are not 0."""
+    count = 0
+    for i in range(length):
+        count += 1 if labels[first + i] != 0 else 0
+    return count
+
+
+@function
+def _are_classes(labels, first, count, classes):
+    known = True
+    for i in range(count):
+        known = known and 0 <= labels[first + i] < classes
+    return known
+
+
+@kernel
+def _ctc_forward(log_probabilities, labels, values, alphas, steps, classes, length, states):
+    row = cuda.blockIdx.x
+    wanted = row * length
+    count = _labels_in(labels, wanted, length)
+    known = _are_classes(labels, wanted, count, classes)
+    for t in range(steps if known else 0):
+        at = row * steps + t
+        alpha, emitted = at * states, at * classes
+        for s in range(cuda.threadIdx.x, 2 * count + 1, cuda.blockDim.x):
+            label = labels[wanted + s // 2] if s % 2 == 1 else 0
+            if t == 0:
+                alphas[alpha + s] = log_probabilities[emitted + label] if s < 2 else real(-np.inf)
+            else:
+                before = alpha - states + s
+                total = alphas[before]
+                if s > 0:
+                    total = log_add(total, alphas[before - 1])
+                if s % 2 == 1 and s > 1 and label != labels[wanted + s // 2 - 1]:
+                    total = log_add(total, alphas[before - 2])
+                alphas[alpha + s] = total + log_probabilities[emitted + label]
+        cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        if not known:
+            values[row] = real(np.nan)
+        else:
+            last = ((row + 1) * steps - 1) * states + 2 * count
+            values[row] = -(log_add(alphas[last], alphas[last - 1]) if count > 0 else alphas[last])
+
+
+def ctc_forward(logits, labels, values, log_probabilities, alphas):
+    """values = -log of the probability of labels, summed over the ways to emit them in time.
+
+    Every step of time emits a class, of which 0 is blank; repeated classes count once, blanks not.  With 2 n + 1 states
+    s, blanks around the n labels, alphas[t, s] is the log of the probability to be in s at t.
+
+    logits, log_probabilities: (batch, steps, classes); labels: (batch, length), 0 after the last one; alphas: (batch,
+    steps, 2 length + 1).  inf for what can't be emitted in so many steps; NaN for a label that is no class.
+    """
+    steps, classes = logits.shape[-2], logits.shape[-1]
+    length, states = labels.shape[-1], alphas.shape[-1]
+    rows = values.size
+    flat = log_probabilities.reshape(-1)
+    launch(_log_softmax, rows * steps, row_block(classes), logits.reshape(-1), flat, classes)
+    given = flat, labels.reshape(-1), values, alphas.reshape(-1)
+    launch(_ctc_forward, rows, row_block(states), *given, steps, classes, length, states)
+
+
+@kernel
+def _ctc_backward(
+    log_probabilities, labels, values, alphas, dvalues, dlogits, betas, accumulate, steps, classes, length, states
+):
+    row = cuda.blockIdx.x
+    wanted, space = row * length, row * states * 3
+    count = _labels_in(labels, wanted, length)
+    finite = values[row] - values[row] == real(0)
+    for back in range(steps):
+        t = steps - 1 - back
+        at = row * steps + t
+        now, later = space + t % 2 * states, space + (t + 1) % 2 * states
+        follows = (at + 1) * classes
+        for s in range(cuda.threadIdx.x, 2 * count + 1 if finite else 0, cuda.blockDim.x):
+            label = labels[wanted + s // 2] if s % 2 == 1 else 0
+            if back == 0:
+                beta = real(0) if s >= 2 * count - 1 else real(-np.inf)
+            else:
+                beta = betas[later + s] + log_probabilities[follows + label]
+                if s < 2 * count:
+                    neighbour = labels[wanted + (s + 1) // 2] if s % 2 == 0 else 0
+                    beta = log_add(beta, betas[later + s + 1] + log_probabilities[follows + neighbour])
+                if s % 2 == 1 and s < 2 * count - 1 and label != labels[wanted + s // 2 + 1]:
+                    skipped = labels[wanted + s // 2 + 1]
+                    beta = log_add(beta, betas[later + s + 2] + log_probabilities[follows + skipped])
+            betas[now + s] = beta
+            betas[space + 2 * states + s] = math.exp(alphas[at * states + s] + beta + values[row])
+        cuda.syncthreads()
+        for c in range(cuda.threadIdx.x, classes, cuda.blockDim.x):
+            gradient = real(0)
+            if finite:
+                gradient = math.exp(log_probabilities[at * classes + c])
+                for s in range(2 * count + 1):
+                    label = labels[wanted + s // 2] if s % 2 == 1 else 0
+                    gradient -= betas[space + 2 * states + s] if label == c else real(0)
+                gradient *= dvalues[row]
+            place = at * classes + c
+            dlogits[place] = dlogits[place] + gradient if accumulate else gradient
+        cuda.syncthreads()
+
+
+def ctc_backward(log_probabilities, labels, values, alphas, dvalues, dlogits, betas, accumulate):
+    """dlogits = dvalues (probabilities - those of the states, given the labels); 0 where values are not finite.
+
+    betas: (batch, 2 length + 1, 3), to work with: the log of the probability to emit the rest from a state, now and one
+    step later, and the probability of the state.  Other shapes as of ``ctc_forward``.
+    """
+    steps, classes = log_probabilities.shape[-2], log_probabilities.shape[-1]
+    length, states = labels.shape[-1], alphas.shape[-1]
+    given = (
+        log_probabilities.reshape(-1), labels.reshape(-1), values, alphas.reshape(-1), dvalues, dlogits.reshape(-1),
+        betas.reshape(-1), accumulate,
+    )  # fmt: skip
+    launch(_ctc_backward, dvalues.size, row_block(max(states, classes)), *given, steps, classes, length, states)
+
+
+# ---- the circle loss (Sun et al. 2020), over the whole batch at once
+
+
+@function
+def _distance(embeddings, i, j, features):
+    """1 - the product of two vectors of length 1, not negative"""
+    product = real(0)
+    for f in range(features):
+        product += embeddings[i * features + f] * embeddings[j * features + f]
+    distance = real(1) - product
+    return distance if distance > real(0) else real(0)
+
+
+@kernel
+def _circle_forward(embeddings, labels, values, sums, gamma, margin, remove_diagonal, samples, features):
+    for i in range(cuda.grid(1), samples, cuda.gridsize(1)):
+        positive, negative = real(-np.inf), real(-np.inf)
+        for j in range(samples):
+            distance = _distance(embeddings, i, j, features)
+            if labels[i] != labels[j]:
+                negative = log_add(negative, circle_negative(distance, real(gamma[0]), real(margin[0])))
+            elif i != j or not remove_diagonal:
+                positive = log_add(positive, circle_positive(distance, real(gamma[0]), real(margin[0])))
+        sums[2 * i] = positive
+        sums[2 * i + 1] = negative
+        values[i] = softplus(positive + negative)
+
+
+def circle_forward(embeddings, labels, values, sums, gamma, margin, remove_diagonal):
+    """values = softplus(logsumexp(pairs of one class) + logsumexp(pairs of two classes)), for each sample.
+
+    embeddings: (batch, features), of length 1; labels: (batch,); sums: (batch, 2), both logarithms.
+    remove_diagonal: a sample is no pair with itself.
+    """
+    samples, features = values.size, embeddings.shape[-1]
+    given = embeddings.reshape(-1), labels.reshape(-1), values, sums.reshape(-1), gamma, margin, remove_diagonal
+    launch(_circle_forward, *over(samples), *given, samples, features)
+
+
+@kernel
+def _circle_slopes(embeddings, labels, sums, dvalues, slopes, gamma, margin, remove_diagonal, samples, features):
+    """slopes[i, j] = by the product of i and j, of what i adds"""
+    for pair in range(cuda.grid(1), samples * samples, cuda.gridsize(1)):
+        i, j = pair // samples, pair % samples
+        distance = _distance(embeddings, i, j, features)
+        positive, negative = sums[2 * i], sums[2 * i + 1]
+        slope = real(0)
+        if labels[i] != labels[j]:
+            share = math.exp(circle_negative(distance, real(gamma[0]), real(margin[0])) - negative)
+            slope = share * circle_negative_slope(distance, real(gamma[0]), real(margin[0]))
+        elif i != j or not remove_diagonal:
+            share = math.exp(circle_positive(distance, real(gamma[0]), real(margin[0])) - positive)
+            slope = share * circle_positive_slope(distance, real(gamma[0]))
+        scale = -dvalues[i] * sigmoid(positive + negative)
+        slopes[pair] = scale * slope if distance > real(0) else real(0)
+
+
+@kernel
+def _circle_backward(embeddings, slopes, dembeddings, accumulate, samples, features):
+    for at in range(cuda.grid(1), samples * features, cuda.gridsize(1)):
+        i, f = at // features, at % features
+        gradient = real(0)
+        for j in range(samples):
+            gradient += (slopes[i * samples + j] + slopes[j * samples + i]) * embeddings[j * features + f]
+        dembeddings[at] = dembeddings[at] + gradient if accumulate else gradient
+
+
+def circle_backward(embeddings, labels, sums, dvalues, dembeddings, gamma, margin, remove_diagonal, accumulate):
+    """dembeddings = the gradient of sum(dvalues values); arrays as of ``circle_forward``"""
+    samples, features = dvalues.size, embeddings.shape[-1]
+    slopes = workspace(samples * samples, embeddings.dtype)
+    flat = embeddings.reshape(-1)
+    given = flat, labels.reshape(-1), sums.reshape(-1), dvalues, slopes, gamma, margin, remove_diagonal
+    launch(_circle_slopes, *over(samples * samples), *given, samples, features)
+    given = flat, slopes, dembeddings.reshape(-1), accumulate
+    launch(_circle_backward, *over(samples * features), *given, samples, features)

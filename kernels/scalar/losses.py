@@ -8,6 +8,15 @@ from .activations import sigmoid, sign
 # Keras's epsilon: probabilities are kept in [1e-7, 1 - 1e-7] before their logarithm
 EPSILON = 1e-7
 _BELOW_ONE = 1 - EPSILON
+_NOTHING = -math.inf  # the logarithm of 0
+
+
+def log_add(a, b):
+    """log(exp(a) + exp(b)), also of -inf"""
+    larger = a if a > b else b
+    smaller = b if a > b else a
+    apart = smaller - larger if larger > real(_NOTHING) else a  # inf - inf would be NaN
+    return larger + math.log1p(math.exp(apart))
 
 
 def clip_probability(p):
@@ -43,6 +52,25 @@ def binary_cross_entropy_with_logits(x, t):
 
 def binary_cross_entropy_with_logits_derivative(x, t):
     return sigmoid(x) - t
+
+
+def circle_positive(distance, gamma, margin):
+    """What a pair of one class, 1 - cos apart, adds in the circle loss (Sun et al. 2020, equation 6)"""
+    return gamma * (distance + margin) * (distance - margin)
+
+
+def circle_positive_slope(distance, gamma):
+    return real(2) * gamma * distance
+
+
+def circle_negative(distance, gamma, margin):
+    """The same for a pair of two classes"""
+    weight = real(1) + margin - distance
+    return gamma * (weight if weight > real(0) else real(0)) * (real(1) - margin - distance)
+
+
+def circle_negative_slope(distance, gamma, margin):
+    return real(-2) * gamma * (real(1) - distance) if distance < real(1) + margin else real(0)
 
 
 def mean_squared_error(prediction, target):

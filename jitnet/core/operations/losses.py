@@ -4,7 +4,7 @@ import functools
 
 from .. import checks
 from ..errors import invalid
-from ..program import Out
+from ..program import Out, Together
 from .base import Operation, display
 
 # the kernels of metrics: the parameters of each after the arrays, and what checks them
@@ -16,6 +16,9 @@ SCORES = {
     },
     "sparse_top_k_categorical_accuracy": {
         "k": functools.partial(checks.integer, "sparse_top_k_categorical_accuracy", "k", least=1),
+    },
+    "top_k_categorical_accuracy": {
+        "k": functools.partial(checks.integer, "top_k_categorical_accuracy", "k", least=1),
     },
 }
 
@@ -132,6 +135,86 @@ class MeanSquaredError(RowLoss):
 
 class MeanAbsoluteError(RowLoss):
     """Mean over the last axis of |prediction - target|."""
+
+
+class CTC(Operation):
+    """-log of the probability of labels (batch, length), summed over the ways to emit them by logits (batch, steps,
+    classes), of which class 0 is blank; labels of 0 are none.
+    """
+
+    name = "ctc"
+    labels = (1,)
+
+    def infer(self, logits, labels):
+        if logits.ndim != 3 or labels.ndim != 2 or not (logits.batched and labels.batched):
+            raise ValueError(
+                "ctc expects logits (batch, steps, classes) and labels (batch, length). "
+                f"Received: shapes {display(logits.shape)} and {display(labels.shape)}"
+            )
+        return [((None,), logits.dtype)]
+
+    def forward(self, program, lowered):
+        logits, labels = lowered.inputs
+        states = 2 * labels.shape[-1] + 1
+        steps = logits.shape[0]
+        log_probabilities = lowered.save("log_probabilities", logits.shape, logits.dtype)
+        alphas = lowered.save("alphas", (steps, states), logits.dtype)
+        program.call(
+            "losses.ctc_forward", logits=logits, labels=labels, values=Out(lowered.output),
+            log_probabilities=Out(log_probabilities), alphas=Out(alphas),
+            work=steps * (10 * logits.shape[-1] + 60 * states),
+        )  # fmt: skip
+
+    def backward(self, program, lowered):
+        logits, labels = lowered.inputs
+        states, saved, dx = 2 * labels.shape[-1] + 1, lowered.saved, lowered.gradient(0)
+        betas = program.temporary(f"{lowered.output.name}_betas", (states, 3), logits.dtype, "batch")
+        program.call(
+            "losses.ctc_backward", log_probabilities=saved["log_probabilities"], labels=labels, values=lowered.output,
+            alphas=saved["alphas"], dvalues=lowered.d_output, dlogits=dx, betas=Out(betas), accumulate=dx.accumulate,
+            work=logits.shape[0] * (10 * logits.shape[-1] + 80 * states),
+        )  # fmt: skip
+
+
+class CircleLoss(Operation):
+    """The circle loss of embeddings (batch, features) of length 1 and labels (batch,): every pair of the batch counts.
+
+    gamma: the scale; margin: from 0 to 1; remove_diagonal: a sample is no pair with itself.
+    """
+
+    labels = (1,)
+
+    def __init__(self, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: bool = True):
+        self.gamma = checks.number("circle_loss", "gamma", gamma, least=0)
+        self.margin = checks.number("circle_loss", "margin", margin, least=0, most=1)
+        self.remove_diagonal = checks.boolean("circle_loss", "remove_diagonal", remove_diagonal)
+
+    def infer(self, embeddings, labels):
+        if embeddings.ndim != 2 or labels.ndim != 1 or not (embeddings.batched and labels.batched):
+            raise ValueError(
+                "The circle loss expects embeddings (batch, features) and labels (batch,). "
+                f"Received: shapes {display(embeddings.shape)} and {display(labels.shape)}"
+            )
+        return [((None,), embeddings.dtype)]
+
+    def _call(self, program, opcode, **arguments):
+        numbers = {"gamma": self.gamma, "margin": self.margin, "remove_diagonal": self.remove_diagonal}
+        last = {"accumulate": arguments.pop("accumulate")} if "accumulate" in arguments else {}
+        program.call(opcode, **arguments, **numbers, **last).axis = Together()
+
+    def forward(self, program, lowered):
+        embeddings, labels = lowered.inputs
+        sums = lowered.save("sums", (2,), embeddings.dtype)
+        arguments = {"embeddings": embeddings, "labels": labels, "values": Out(lowered.output), "sums": Out(sums)}
+        self._call(program, "losses.circle_forward", **arguments)
+
+    def backward(self, program, lowered):
+        embeddings, labels = lowered.inputs
+        dx = lowered.gradient(0)
+        self._call(
+            program, "losses.circle_backward", embeddings=embeddings, labels=labels, sums=lowered.saved["sums"],
+            dvalues=lowered.d_output, dembeddings=dx, accumulate=dx.accumulate,
+        )  # fmt: skip
 
 
 class Accuracy(Operation):

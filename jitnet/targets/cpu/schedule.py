@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ...core.errors import invalid
 from ...core.liveness import lifetimes, place
-from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, calls_of
+from ...core.program import Batch, Block, Buffer, Call, Loop, Program, Scalar, Together, calls_of
 from ...core.storage import Layout, aligned
 from ...core.values import ITEMSIZE
 from ..axes import ImageRows, Portions, Rows, Shares
@@ -62,7 +62,7 @@ def schedule(calls: list[Call | Loop]) -> list[Section]:
 
     def flush():
         nonlocal prelude, region, pending
-        for axis, together in itertools.groupby(prelude.calls, key=lambda call: call.axis):
+        for axis, together in itertools.groupby(prelude.calls, key=_axis):
             sections.append(Section([(axis, list(together))], _count(axis)))
         if region.calls:
             sections.append(Section([(Batch(), region.calls)]))
@@ -99,6 +99,11 @@ class _Together:
     def shared(self, call: Call | Loop) -> set[Buffer]:
         """What makes ``call`` stay after these."""
         return (self._writes & (call.reads | call.writes)) | (self._reads & call.writes)
+
+
+def _axis(call: Call | Loop):
+    """What a section runs a call along, which does not run along the batch; None: it runs once."""
+    return None if isinstance(call.axis, Together) else call.axis
 
 
 def _is_batched(item: Call | Loop) -> bool:
@@ -212,6 +217,10 @@ class Schedule:
         self.regions = regions
         self.flat = Flat(self.layout, program)
         self.sections: list[Section] = []
+        for call in program.calls:
+            if isinstance(call.axis, Together):
+                for root in call.reads | call.writes:
+                    root.in_one_piece = root.kind == "batch"
         for condition, blocks in itertools.groupby(program.blocks, key=lambda block: block.condition):
             items = ([block] if block.calls and isinstance(block, Loop) else _of_a_run(block) for block in blocks)
             found = self._sections(list(itertools.chain.from_iterable(items)))
@@ -248,7 +257,7 @@ class Schedule:
                 sections += schedule(together)
             else:
                 sections += [
-                    Section([(Batch() if _is_batched(c) else c.axis, [c])], _count(c.axis)) for c in together
+                    Section([(Batch() if _is_batched(c) else _axis(c), [c])], _count(c.axis)) for c in together
                 ]
         return sections
 
