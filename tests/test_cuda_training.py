@@ -42,6 +42,9 @@ def test_updates(name, dtype):
     update = getattr(optimizers, name)
     size = {1: 37, 6: 40}  # one by one, and four at a time
     values = {"learning_rate": 0.01, "momentum": 0.9, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "factor": 0.5}
+    values |= {"rho": 0.9, "weight_decay": 0.1, "clipvalue": 0.3, "beta": 0.2, "learning_rate_power": -0.5 - (dtype == np.float64)}
+    values |= dict.fromkeys(("l1_regularization_strength", "l2_regularization_strength"), 0.1)
+    values |= {"l2_shrinkage_regularization_strength": 0.05}
     for step in (1, 6):
         arrays = [np.abs(draw(size[step], dtype=dtype, seed=seed)) for seed, _ in enumerate(optimizers.arrays(update))]
         values |= {"t": step, "nesterov": float(step == 6)}
