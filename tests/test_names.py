@@ -37,7 +37,7 @@ MODULES = (
         ("jitnet.models", "clone_modle", "Did you mean 'clone_model'?"),
         ("jitnet.ops", "where", PLANNED),
         ("jitnet.ops", "rleu", "Did you mean 'relu'?"),
-        ("jitnet.optimizers", "RMSprop", f"{PLANNED} Known: Adam,"),
+        ("jitnet.optimizers", "RMSprob", "Did you mean 'RMSprop'?"),
         ("jitnet.optimizers.schedules", "CosineDecai", "Did you mean 'CosineDecay'?"),
         ("jitnet.regularizers", "L3", "Known: Regularizer, "),
         ("jitnet.utils", "set_seed", "Did you mean 'set_random_seed'?"),
@@ -94,7 +94,7 @@ def test_nothing_is_planned_that_there_is():
 
 
 @pytest.mark.parametrize(
-    "get, kind, name", [(optimizers.get, "optimizer", "rmsprop"), (layers.get, "layer", "layer_normalization")]
+    "get, kind, name", [(layers.get, "layer", "layer_normalization")]
 )
 def test_planned_names_in_strings(get, kind, name):
     message = rf"^Unknown {kind} '{name}'\. {PLANNED} .*Received: {kind}='{name}'$"
@@ -120,7 +120,7 @@ class UserOptimizer(optimizers.Optimizer):
     "make, owner, hint, received",
     [
         (lambda: optimizers.Adam(clipnrm=1), "Adam has no argument", "Did you mean 'clipnorm'?", "clipnrm=1"),
-        (lambda: optimizers.SGD(lr=0.1), "SGD has no argument 'lr'", " learning_rate, momentum,", "lr=0.1"),
+        (lambda: optimizers.SGD(lr=0.1), "SGD has no argument 'lr'", " learning_rate, learning_rate_", "lr=0.1"),
         (lambda: optimizers.SGD(momentun=1), "SGD has no argument", "Did you mean 'momentum'?", "momentun=1"),
         (lambda: layers.Dense(4, foo=1, units_=2), "Dense has no argument 'foo'", "Known: ", "foo=1, units_=2"),
         (lambda: layers.Dense(4, kernel_constraint=1), "Dense has no argument", PLANNED, "kernel_constraint=1"),
