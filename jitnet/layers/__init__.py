@@ -3,6 +3,7 @@
 from ..core.errors import module_getattr
 from ..core.values import SymbolicTensor as KerasTensor
 from .activation import Activation, ReLU, Softmax
+from .activity_regularization import ActivityRegularization
 from .base import Layer, deserialize, get, serialize
 from .convolution import Conv2D, DepthwiseConv2D
 from .core import Dense
@@ -19,7 +20,8 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 __all__ = [
-    "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
+    "Activation", "ActivityRegularization",
+    "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
     "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
     "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply",
     "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
