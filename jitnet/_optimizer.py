@@ -284,6 +284,14 @@ class Optimizer(Fixed, NamesArguments):
         found = (f for pattern, f in self.learning_rate_multipliers.items() if re.search(pattern, variable.name))
         return next(found, 1.0)
 
+    def scheduled(self, iterations: int) -> dict[str, float]:
+        """The hyperparameters that schedules govern, as they are after so many steps."""
+        return {
+            key: float(schedules.evaluate(value, [iterations // self.accumulates])[0])
+            for key, value in self._hyperparameters.items()
+            if not isinstance(value, float)
+        }
+
     # ---- the update
 
     @property
