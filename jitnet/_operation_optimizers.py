@@ -166,15 +166,17 @@ class Adafactor(Optimizer):
         beta_2 = 1 - step**beta_2_decay
         squares = ops.square(gradient) + epsilon_1
         if len(parameter.shape) < 2:
-            rows = v = beta_2 * rows + (1 - beta_2) * squares
+            rows = beta_2 * rows + (1 - beta_2) * squares
+            u = gradient / ops.sqrt(rows)
         else:
             rows = beta_2 * rows + (1 - beta_2) * ops.mean(squares, axis=-1)
             columns = beta_2 * columns + (1 - beta_2) * ops.mean(squares, axis=-2)
             share = rows / ops.mean(rows, axis=-1, keepdims=True)
             *outer, height, width = parameter.shape
-            v = ops.reshape(share, (*outer, height, 1)) * ops.reshape(columns, (*outer, 1, width))
+            # two roots: the product is too small for a float where neither a row nor a column had a gradient
+            u = gradient / ops.reshape(ops.sqrt(share), (*outer, height, 1))
+            u = u / ops.reshape(ops.sqrt(columns), (*outer, 1, width))
         rate = ops.minimum(learning_rate, 1 / ops.sqrt(step))
-        u = gradient / ops.sqrt(v)
         u = u / ops.maximum(_root_mean_square(u) / clip_threshold, 1.0)
         size = ops.maximum(_root_mean_square(parameter), epsilon_2)
         return parameter - size * rate * u, rows, columns

@@ -87,6 +87,20 @@ def test_in_operations_against_numpy(make, function, numbers, others, float64, t
     assert small_networks.digest(again) == small_networks.digest(model)
 
 
+def test_adafactor_where_nothing_has_a_gradient():
+    """Rows and columns without any: the product of their means is smaller than any float."""
+    model = jitnet.Sequential([jitnet.Input((3,)), layers.Dense(2, "relu", name="dense")])
+    kernel = np.array([[1.0, -1.0], [1.0, -1.0], [1.0, -1.0]])
+    model.set_weights([kernel, [0.0, -1.0]])
+    model.compile(optimizers.Adafactor(0.1), "mse", jit_compile=False)
+    x = np.array([[1.0, 2.0, 0.0]], "float32")
+    model.fit(x, np.ones((1, 2)), epochs=3, verbose=0)
+    found = model.get_weights()[0]
+    assert np.isfinite(found).all() and (found[:2, 0] != 1).all()
+    np.testing.assert_array_equal(found[:, 1], kernel[:, 1])
+    assert found[2, 0] == 1
+
+
 def shares(gradients, limit):
     """Gradients with a norm of all together of at most ``limit``."""
     norm = np.sqrt(sum((g**2).sum() for g in gradients))

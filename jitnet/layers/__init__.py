@@ -3,13 +3,13 @@
 from ..core.errors import module_getattr
 from ..core.values import SymbolicTensor as KerasTensor
 from .activation import Activation, ReLU, Softmax
-from .activity_regularization import ActivityRegularization
 from .base import Layer, deserialize, get, serialize
 from .convolution import Conv2D, DepthwiseConv2D
 from .core import Dense
 from .input import Input, InputLayer
 from .merging import Add, Concatenate, Multiply, add, concatenate, multiply
 from .normalization import BatchNormalization
+from .penalties import ActivityRegularization
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from .regularization import Dropout
 from .reshaping import Flatten, Reshape, ZeroPadding2D
