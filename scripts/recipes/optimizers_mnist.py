@@ -2,7 +2,12 @@
 
     python scripts/recipes/optimizers_mnist.py [NAME ...]
 
-MNIST is looked for in $JITNET_DATA_DIR/mnist/ and downloaded otherwise.
+MNIST is looked for in $JITNET_DATA_DIR/mnist/ and downloaded otherwise.  Accuracy on the test images, batches of 32:
+
+    97 % with the defaults: Muon 98.3, RMSprop 97.7, Nadam 97.7, Adam 97.5, AdamW 97.5, Eve 97.5, Lion 97.4
+    less, for the rate that Keras's default is; then with another: SGD 93.3, 97.2 at 0.1; Adamax 95.9, 97.1 at 0.002;
+        Lamb 96.8, 97.4 at 0.003; Adafactor 91.4, 97.3 at 0.01; Adagrad 77.4, 97.9 at 0.05; Adadelta 14.0, 97.7 at 1
+    at no rate: Ftrl, 11.4, which forgets the first weights
 """
 
 import sys
@@ -24,8 +29,8 @@ RATES = {
 }
 
 
-def network() -> keras.Sequential:
-    keras.utils.set_random_seed(0)
+def network(seed: int = 0) -> keras.Sequential:
+    keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
