@@ -64,6 +64,32 @@ def assert_weights(model, expected, tolerance=1e-10):
 
 
 @pytest.mark.parametrize(
+    ("make", "function", "numbers"),
+    [
+        (optimizers.RMSprop, naive.rmsprop, {"learning_rate": 0.02, "rho": 0.9, "momentum": 0.5, "epsilon": 1e-7}),
+        (optimizers.Adagrad, naive.adagrad,
+         {"learning_rate": 0.2, "epsilon": 1e-7, "initial_accumulator_value": 0.3}),
+        (optimizers.Adadelta, naive.adadelta, {"learning_rate": 1.0, "rho": 0.9, "epsilon": 1e-7}),
+        (optimizers.Adamax, naive.adamax, ADAM),
+        (optimizers.Nadam, naive.nadam, ADAM),
+        (optimizers.Ftrl, naive.ftrl,
+         {"learning_rate": 0.2, "learning_rate_power": -0.5, "l1_regularization_strength": 0.01,
+          "l2_regularization_strength": 0.02, "l2_shrinkage_regularization_strength": 0.01, "beta": 0.1,
+          "initial_accumulator_value": 0.1}),
+        (optimizers.Lion, naive.lion, {"learning_rate": 0.02, "beta_1": 0.9, "beta_2": 0.99}),
+        (lambda **numbers: optimizers.Adam(**numbers, amsgrad=True),
+         lambda *given, **numbers: naive.adam(*given, **numbers, amsgrad=True), ADAM),
+    ],
+)  # fmt: skip
+def test_single_elements_in_steps(make, function, numbers, float64):
+    expected = train(function, numbers)
+    model = fit(make(**numbers))
+    assert_weights(model, expected)
+    state = {slot for slot, _ in model.optimizer.state()}
+    assert state == set(model.optimizer.own_slots)
+
+
+@pytest.mark.parametrize(
     ("make", "function", "numbers", "others"),
     [
         (optimizers.Lamb, naive.lamb, LAMB, {}),

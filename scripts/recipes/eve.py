@@ -13,8 +13,13 @@ from optimizers_mnist import network
 import jitnet as keras
 from jitnet import optimizers
 
-RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 EPOCHS, BATCH_SIZE, SEEDS = 8, 128, (1, 2, 3)
+
+
+def decaying_adam(rate: float):
+    """Adam with a rate that a schedule made for these epochs takes to zero."""
+    return optimizers.Adam(optimizers.schedules.CosineDecay(rate, EPOCHS * -(-60000 // BATCH_SIZE)))
 
 
 def losses(make, rate: float, data, seed: int) -> list[float]:
@@ -27,7 +32,7 @@ def losses(make, rate: float, data, seed: int) -> list[float]:
 def main() -> None:
     (x, y), _ = keras.datasets.mnist.load_data()
     data = x[..., None].astype("float32") / 255, y
-    for make in (optimizers.Adam, optimizers.Eve):
+    for make in (optimizers.Adam, optimizers.Eve, decaying_adam):
         last = {rate: losses(make, rate, data, seed=0)[-1] for rate in RATES}
         print(f"{make.__name__}: " + ", ".join(f"{loss:.4f} at {rate:g}" for rate, loss in last.items()), flush=True)
         best = min(last, key=last.get)
