@@ -340,16 +340,19 @@ class Optimizer(Fixed, NamesArguments):
         """
         raise TypeError(f"{type(self).__name__} needs a function or an update method")
 
+    def takes(self, name: str) -> bool:
+        """Whether ``update`` has an argument of this name, or one for all that there is."""
+        parameters = inspect.signature(self.update).parameters
+        return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
     def traced_update(self, parameter, gradient, slots: dict, numbers: dict, loss) -> dict:
         """``update`` with what it asks for: {"parameter" or slot: new value}."""
-        wanted = inspect.signature(self.update).parameters
         known = {**numbers, **slots}
         if self.needs_loss:
             if loss is None:
                 raise invalid(f"{type(self).__name__} needs the loss: optimizer.apply(..., loss=loss).", loss=loss)
             known["loss"] = loss
-        everything = any(p.kind is p.VAR_KEYWORD for p in wanted.values())
-        given = {name: value for name, value in known.items() if everything or name in wanted}
+        given = {name: value for name, value in known.items() if self.takes(name)}
         new = self.update(parameter, gradient, **given)
         new = new if isinstance(new, tuple) else (new,)
         names = ["parameter", *self.own_slots]

@@ -33,6 +33,7 @@ class Updates:
     def __init__(self, lowering):
         self.lowering, self.program = lowering, lowering.program
         self.states: list[State] = []
+        self._numbers: dict = {}  # {(scalar, dtype): a value}: what updates in operations have read so far
 
     def state(self, optimizer) -> State:
         """What the program has of an optimizer."""
@@ -56,6 +57,7 @@ class Updates:
         state, program = self.state(optimizer), self.program
         program.layer, program.phase, program.attributes = "", "update", {}
         state.variables += [v for v in gradients if v not in state.variables]
+        self._numbers = {}  # others may run in other steps
         every, step = optimizer.accumulates, state.step
         if every > 1:
             factor = 1.0 / every
@@ -168,11 +170,15 @@ class Updates:
             return value
 
         def number(name: str, scalar) -> SymbolicTensor:
-            buffer = self.program.temporary(name, (), variable.dtype, "whole")
-            self.program.call("shape.fill", y=Out(buffer), value=scalar)
-            return placed(name, (), buffer)
+            key = scalar, variable.dtype
+            if key not in self._numbers:
+                buffer = self.program.temporary(name, (), variable.dtype, "whole")
+                self.program.call("shape.fill", y=Out(buffer), value=scalar)
+                self._numbers[key] = placed(name, (), buffer)
+            return self._numbers[key]
 
-        numbers = {name: number(name, scalar) for name, scalar in numbers.items() if scalar is not None}
+        given = {n: s for n, s in numbers.items() if s is not None and state.optimizer.takes(n)}
+        numbers = {name: number(name, scalar) for name, scalar in given.items()}
         arrays = {slot: placed(slot, buffer.shape, buffer) for slot, buffer in slots.items()}
         value = placed("gradient", variable.shape, gradient)
         new = state.optimizer.traced_update(variable, value, arrays, numbers, loss)
