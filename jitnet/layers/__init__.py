@@ -9,6 +9,7 @@ from .core import Dense
 from .input import Input, InputLayer
 from .merging import Add, Concatenate, Multiply, add, concatenate, multiply
 from .normalization import BatchNormalization
+from .penalties import ActivityRegularization
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from .regularization import Dropout
 from .reshaping import Flatten, Reshape, ZeroPadding2D
@@ -21,47 +22,11 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "Activation",
-    "Add",
-    "AveragePooling2D",
-    "AvgPool2D",
-    "BatchNormalization",
-    "Bidirectional",
-    "Concatenate",
-    "Conv2D",
-    "Dense",
-    "DepthwiseConv2D",
-    "Dropout",
-    "Flatten",
-    "GRUCell",
-    "GlobalAveragePooling2D",
-    "GlobalAvgPool2D",
-    "GlobalMaxPool2D",
-    "GlobalMaxPooling2D",
-    "Input",
-    "InputLayer",
-    "KerasTensor",
-    "LSTMCell",
-    "Layer",
-    "MaxPool2D",
-    "MaxPooling2D",
-    "Multiply",
-    "ReLU",
-    "Reshape",
-    "SimpleRNN",
-    "SimpleRNNCell",
-    "Softmax",
-    "StackedRNNCells",
-    "TimeDistributed",
-    "ZeroPadding2D",
-    "add",
-    "concatenate",
-    "deserialize",
-    "get",
-    "multiply",
-    "serialize",
+    "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "AveragePooling2D", "AvgPool2D",
+    "BatchNormalization", "Bidirectional", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten",
+    "GRUCell", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling2D", "Input",
+    "InputLayer", "KerasTensor", "LSTMCell", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply", "ReLU", "Reshape",
+    "SimpleRNN", "SimpleRNNCell", "Softmax", "StackedRNNCells", "TimeDistributed", "ZeroPadding2D", "add",
+    "concatenate", "deserialize", "get", "multiply", "serialize",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")

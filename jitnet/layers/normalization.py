@@ -1,6 +1,6 @@
 """BatchNormalization."""
 
-from .. import initializers, regularizers
+from .. import constraints, initializers, regularizers
 from .._settings import Adjustable, described
 from ..core import checks
 from ..core.errors import invalid
@@ -22,7 +22,7 @@ class BatchNormalization(Layer):
         epsilon: added to the variance.  Both may be schedules.
         center, scale: whether to learn beta and gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: names or objects.
-        beta_regularizer, gamma_regularizer: names, objects or None.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: names, objects or None.
     """
 
     example = {"arguments": {}, "input_shape": (3, 2, 4)}
@@ -32,7 +32,7 @@ class BatchNormalization(Layer):
     def __init__(
         self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
         gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones",
-        beta_regularizer=None, gamma_regularizer=None, **kwargs,
+        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         kind = "BatchNormalization"
@@ -47,6 +47,8 @@ class BatchNormalization(Layer):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
 
     def build(self, input_shape):
         if self.axis not in (-1, len(input_shape) - 1):
@@ -55,10 +57,14 @@ class BatchNormalization(Layer):
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
-                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, name="gamma"
-            )
+                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint,
+                name="gamma",
+            )  # fmt: skip
         if self.center:
-            self.beta = self.add_weight(shape, self.beta_initializer, regularizer=self.beta_regularizer, name="beta")
+            self.beta = self.add_weight(
+                shape, self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint,
+                name="beta",
+            )  # fmt: skip
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
@@ -80,4 +86,5 @@ class BatchNormalization(Layer):
             config[f"{key}_initializer"] = initializers.serialize(getattr(self, f"{key}_initializer"))
         for key in ("beta", "gamma"):
             config[f"{key}_regularizer"] = regularizers.serialize(getattr(self, f"{key}_regularizer"))
+            config[f"{key}_constraint"] = constraints.serialize(getattr(self, f"{key}_constraint"))
         return config
