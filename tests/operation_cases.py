@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 from graphs import Draw, Suite, labels, normal, positive, probabilities, wide
+from operation_cases_arrays import add_all
 from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
 
 from jitnet import ops
@@ -661,3 +662,7 @@ add(
     normal(1, 3),
     torch=lambda t, x: t.floor(x) * x,
 )
+
+# ---- more functions of jitnet.ops
+
+add_all(add)
