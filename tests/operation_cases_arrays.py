@@ -168,7 +168,7 @@ def _shapes(add):
         normal(3), torch=lambda t, x: x + 2)  # fmt: skip
     add(group, "full", lambda x: x * (
             ops.full((ops.shape(x)[0], 3), 2.0, x.dtype) + ops.ones((None, 1), x.dtype) + ops.zeros((3,))),
-        normal(3), torch=lambda t, x: x * 2 + 1)  # fmt: skip
+        normal(3), torch=lambda t, x: x * 3)  # fmt: skip
     add(group, "slice", lambda x: ops.slice(x, (0, 1, 2), (None, 3, 1)), normal(4, 3), torch=lambda t, x: x[:, 1:4, 2:])
     add(group, "slice_update", lambda x, y: ops.slice_update(x, (0, 1, 1), y), (normal(4, 3), normal(2, 2)),
         torch=lambda t, x, y: t.slice_scatter(x, t.slice_scatter(x[:, 1:3], y, 2, 1, 3), 1, 1, 3))  # fmt: skip

@@ -35,7 +35,7 @@ MODULES = (
         ("jitnet.losses", "Huber", f"{PLANNED} Known: BinaryCrossentropy,"),
         ("jitnet.metrics", "BinaryAcuracy", "Did you mean 'BinaryAccuracy'?"),
         ("jitnet.models", "clone_modle", "Did you mean 'clone_model'?"),
-        ("jitnet.ops", "where", PLANNED),
+        ("jitnet.ops", "dot_product_attention", PLANNED),
         ("jitnet.ops", "rleu", "Did you mean 'relu'?"),
         ("jitnet.optimizers", "RMSprop", f"{PLANNED} Known: Adam,"),
         ("jitnet.optimizers.schedules", "CosineDecai", "Did you mean 'CosineDecay'?"),

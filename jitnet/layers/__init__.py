@@ -6,9 +6,29 @@ from .activation import Activation, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
 from .convolution import Conv2D, DepthwiseConv2D
 from .core import Dense
+from .embedding import Embedding
+from .functions import Identity, Lambda
 from .input import Input, InputLayer
-from .merging import Add, Concatenate, Multiply, add, concatenate, multiply
+from .merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from .normalization import BatchNormalization
+from .permuting import Permute, RepeatVector
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from .regularization import Dropout
 from .reshaping import Flatten, Reshape, ZeroPadding2D
@@ -23,5 +43,7 @@ __all__ = [
     "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
     "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply",
     "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
+    "Average", "Dot", "Embedding", "Identity", "Lambda", "Maximum", "Minimum", "Permute", "RepeatVector", "Subtract",
+    "average", "dot", "maximum", "minimum", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
