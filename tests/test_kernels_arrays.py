@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jitnet.kernels.cpu import comparison, cumulative, indexed, matrices, strided
+from jitnet.kernels.cpu.fast.embedding import add_rows, order_rows
 from jitnet.kernels.scalar import comparisons
 from jitnet.kernels.scalar.broadcasting import canonical
 
@@ -187,3 +188,18 @@ def test_products_of_matrices(p, q, generator):
         for found, each, count in ((da, dy @ right.mT, p), (db, left.mT @ dy, q)):
             expected = each.reshape(4 // count, count, *each.shape[1:]).sum(0)
             np.testing.assert_allclose(found, expected + accumulate, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 7), (2, 5), (6, 7)])
+def test_rows_of_a_table(first, last, generator):
+    indices, dy = np.array([6, 2, 2, -2, 9, 0, -8, 2]), generator.normal(size=(8, 3)).astype("float32")
+    dx, expected = np.full((7, 3), 7, "float32"), np.zeros((7, 3), "float32")
+    indexed.take_backward(indices, dy, expected, 7, 3, False)
+    order, starts = np.full(8, 99), np.zeros(8, int)
+    order_rows(indices, order, starts, 0, 1)
+    order_rows(indices, order, starts, 1, 1)
+    np.testing.assert_array_equal(starts, [0, 1, 1, 4, 4, 4, 5, 6])
+    np.testing.assert_array_equal(order[:6], [5, 1, 2, 7, 3, 0])
+    add_rows(order, starts, dy, dx, first, last)
+    np.testing.assert_array_equal(dx[first:last], expected[first:last])
+    assert (np.delete(dx, np.s_[first:last], 0) == 7).all()
