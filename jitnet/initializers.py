@@ -11,7 +11,7 @@ import numpy as np
 
 from jitnet import _registry, _seed
 from jitnet.core import checks
-from jitnet.core.errors import NamesArguments, invalid, module_getattr
+from jitnet.core.errors import NamesArguments, invalid, module_dir, module_getattr
 from jitnet.core.policy import floatx
 
 # standard deviation of a standard normal distribution truncated to [-2, 2]
@@ -463,3 +463,4 @@ def deserialize(config: dict, custom_objects: dict | None = None):
 
 
 __getattr__ = module_getattr(__name__, "initializer")
+__dir__ = module_dir(__name__, without=("fans",))

@@ -6,7 +6,7 @@ from . import _registry, ops
 from ._fixed import Fixed, noticed
 from ._settings import Adjustable, described
 from .core import checks
-from .core.errors import NamesArguments, invalid, module_getattr
+from .core.errors import NamesArguments, invalid, module_dir, module_getattr
 from .core.operations import losses as operations
 from .core.operations.base import display
 from .core.operations.elementwise import Unary
@@ -316,3 +316,4 @@ def get(identifier):
 
 
 __getattr__ = module_getattr(__name__, "loss")
+__dir__ = module_dir(__name__, without=("per_sample", "symbolic_targets", "checked_values", "prepare_targets", "logits_of"))

@@ -9,7 +9,7 @@ from . import _registry, losses, ops
 from ._fixed import Fixed, noticed
 from ._settings import Adjustable, described
 from .core import checks, trace
-from .core.errors import NamesArguments, invalid, module_getattr
+from .core.errors import NamesArguments, invalid, module_dir, module_getattr
 from .core.operations.base import display, elements
 from .core.operations.losses import Accuracy as AccuracyOperation
 from .core.settings import Setting
@@ -396,3 +396,4 @@ def serialize(metric) -> dict | str:
 
 
 __getattr__ = module_getattr(__name__, "metric")
+__dir__ = module_dir(__name__, without=("MetricVariable", "Traced"))

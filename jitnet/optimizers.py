@@ -13,7 +13,7 @@ from . import _registry, schedules
 from ._fixed import Fixed, noticed, restructured
 from ._settings import Adjustable, described
 from .core import checks
-from .core.errors import NamesArguments, invalid, module_getattr, unknown_arguments, unknown_name
+from .core.errors import NamesArguments, invalid, module_dir, module_getattr, unknown_arguments, unknown_name
 from .core.operations.effects import Update
 from .core.settings import Number, Setting
 from .core.values import Changes, Value
@@ -449,3 +449,4 @@ def get(identifier) -> Optimizer:
 
 
 __getattr__ = module_getattr(__name__, "optimizer")
+__dir__ = module_dir(__name__)

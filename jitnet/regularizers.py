@@ -10,7 +10,7 @@ import numpy as np
 from jitnet import _registry, ops
 from jitnet._fixed import Fixed, noticed
 from jitnet._settings import Adjustable, described
-from jitnet.core.errors import NamesArguments, module_getattr
+from jitnet.core.errors import NamesArguments, module_dir, module_getattr
 from jitnet.core.settings import Setting
 from jitnet.core.values import Value
 
@@ -126,3 +126,4 @@ def deserialize(config: dict, custom_objects: dict | None = None) -> Regularizer
 
 
 __getattr__ = module_getattr(__name__, "regularizer")
+__dir__ = module_dir(__name__)

@@ -1,6 +1,6 @@
 """Layers, with Keras 3's names, arguments, defaults and weight order."""
 
-from ..core.errors import module_getattr
+from ..core.errors import module_dir, module_getattr
 from ..core.values import SymbolicTensor as KerasTensor
 from .activation import Activation, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
@@ -47,3 +47,4 @@ __all__ = [
     "average", "dot", "maximum", "minimum", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
+__dir__ = module_dir(__name__)

@@ -26,23 +26,28 @@ class Embedding(Layer):
         output_dim: the size of a vector.
         embeddings_initializer, embeddings_regularizer: names or objects.
         mask_zero: False; masks are not there yet.
+        weights: None, or a list of the array of the vectors that the layer starts from.
+        embeddings_constraint, lora_rank, lora_alpha, quantization_config: None.
 
-    ``weights``, a list of the array of the vectors, is what they start from; ``input_length`` means nothing, as in
-    Keras 3; ``lora_rank``, ``lora_alpha``, ``quantization_config`` and ``embeddings_constraint`` are None.
+    ``input_length`` means nothing, as in Keras 3.
     """
 
     example = {"arguments": {"input_dim": 7, "output_dim": 3}, "input_shape": (4,), "integers": 7}
 
     def __init__(
-        self, input_dim, output_dim, embeddings_initializer="uniform", embeddings_regularizer=None, mask_zero=False,
-        **kwargs,
+        self, input_dim, output_dim, embeddings_initializer="uniform", embeddings_regularizer=None,
+        embeddings_constraint=None, mask_zero=False, weights=None, lora_rank=None, lora_alpha=None,
+        quantization_config=None, **kwargs,
     ):  # fmt: skip
-        for name in ("lora_rank", "lora_alpha", "quantization_config", "embeddings_constraint"):
-            if kwargs.pop(name, None) is not None:
-                raise invalid(f"Embedding has no {name} yet: it is None.", **{name: "not None"})
+        refused = {
+            "embeddings_constraint": embeddings_constraint, "lora_rank": lora_rank, "lora_alpha": lora_alpha,
+            "quantization_config": quantization_config,
+        }  # fmt: skip
+        for name, value in refused.items():
+            if value is not None:
+                raise invalid(f"Embedding has no {name} yet: it is None.", **{name: value})
         if kwargs.pop("input_length", None) is not None:
             warnings.warn("Embedding: input_length means nothing, the input says its length.", stacklevel=2)
-        given = kwargs.pop("weights", None)
         super().__init__(**kwargs)
         self.input_dim = checks.integer("Embedding", "input_dim", input_dim, least=1)
         self.output_dim = checks.integer("Embedding", "output_dim", output_dim, least=1)
@@ -51,7 +56,7 @@ class Embedding(Layer):
         self.mask_zero = checks.boolean("Embedding", "mask_zero", mask_zero)
         if self.mask_zero:
             raise invalid("Embedding makes no masks yet: mask_zero is False.", mask_zero=mask_zero)
-        self._given = given
+        self._given = weights
 
     def build(self, input_shape=None):
         self.embeddings = self.add_weight(
@@ -73,5 +78,10 @@ class Embedding(Layer):
             "output_dim": self.output_dim,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
+            "embeddings_constraint": None,
             "mask_zero": self.mask_zero,
+            "weights": None,
+            "lora_rank": None,
+            "lora_alpha": None,
+            "quantization_config": None,
         }

@@ -4,7 +4,7 @@ On symbolic tensors they add to the graph, and their gradients are automatic; on
 they compute at once.
 """
 
-from ..core.errors import module_getattr
+from ..core.errors import module_dir, module_getattr
 from ..core.operations.custom import CustomOperation
 from ..core.operations.effects import Assign
 from ..core.values import Variable, operators  # noqa: F401 - Variable, with its operators
@@ -34,3 +34,4 @@ operators(
 )  # fmt: skip
 
 __getattr__ = module_getattr(__name__, "function")
+__dir__ = module_dir(__name__)
