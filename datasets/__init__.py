@@ -10,3 +10,7 @@ if __name__ != "jitnet.datasets":
 from jitnet.datasets import cifar10, digits, fashion_mnist, mnist
 
 __all__ = ["cifar10", "digits", "fashion_mnist", "mnist"]
+
+
+def __dir__():
+    return sorted(__all__)

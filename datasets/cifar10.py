@@ -84,3 +84,7 @@ def _parse_batch(data: bytes, source: Path | str) -> tuple[np.ndarray, np.ndarra
     # The file has a whole red plane, then green, then blue.
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     return images, labels.reshape(-1, 1).copy()
+
+
+def __dir__():
+    return ["load_data"]

@@ -46,3 +46,7 @@ def _every_fifth(labels: np.ndarray) -> np.ndarray:
     for label in range(10):
         held_out[np.flatnonzero(labels == label)[2::5]] = True
     return held_out
+
+
+def __dir__():
+    return ["load_data"]

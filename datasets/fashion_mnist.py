@@ -32,3 +32,7 @@ def load_data():
     delivers.
     """
     return load_idx_dataset("fashion_mnist", SHA256, MIRRORS)
+
+
+def __dir__():
+    return ["load_data"]

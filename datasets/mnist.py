@@ -31,3 +31,7 @@ def load_data():
     that is not what it should be, FileNotFoundError if your folder lacks some of them, OSError if no mirror delivers.
     """
     return load_idx_dataset("mnist", SHA256, MIRRORS)
+
+
+def __dir__():
+    return ["load_data"]

@@ -58,4 +58,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_MODULES, *_NAMES})
+    return sorted({*_MODULES, *_NAMES})

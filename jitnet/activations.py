@@ -47,6 +47,10 @@ def __getattr__(name):
     raise missing_name(__name__, "activation", name, KNOWN)
 
 
+def __dir__():
+    return sorted({*KNOWN, "get", "serialize"})
+
+
 def get(identifier):
     """An activation from a name, a function, or None for ``linear``."""
     if identifier is None:

@@ -6,6 +6,9 @@ from .core.autodiff import Gradients, dependents
 from .core.lowering import Lowering
 from .core.operations.base import elements
 from .core.operations.effects import Gradient
+from .core.operations.elementwise import Cast
+from .core.operations.indexed import Take, TakeAlongAxis
+from .core.operations.shape import Reshape
 from .core.program import Buffer, Out, Program, Scalar
 from .core.rewrites.pooling import pool_before_relu
 from .core.trace import topological_order
@@ -72,6 +75,7 @@ class Builder:
             applications = pool_before_relu(applications, roots)
         # what depends on nothing comes first: the calls along the batch stay together
         applications = sorted(applications, key=lambda application: len(application.inputs) > 0)
+        self.limits = _limits(applications, computation.inputs)
         early, late = _at_gradients(applications)
         self.random = any(a.operation.random for a in applications)  # whether its arguments seed and t matter
         leaves = [v for a in applications for v in a.inputs] + roots
@@ -285,6 +289,25 @@ class Builder:
                 parameter, gradient = penalty.pop("parameter"), Out(gradients[variable], True)
                 self.program.call("training.l1_l2_gradient", parameter=parameter, gradient=gradient, **penalty)
         return gradients
+
+
+def _limits(applications: list, inputs: dict) -> dict[str, tuple[int, int, str]]:
+    """{input: (least, largest, layer)} of data that become indices as they are, or cast, or under another shape."""
+    names = {value: name for name, value in inputs.items()}
+    found: dict[str, tuple[int, int, str]] = {}
+    for application in applications:
+        if not isinstance(application.operation, Take | TakeAlongAxis):
+            continue
+        x, value = application.inputs
+        while isinstance(value, SymbolicTensor) and value.producer is not None:
+            if not isinstance(value.producer.operation, Cast | Reshape):
+                break
+            (value,) = value.producer.inputs
+        if value in names:
+            low, high = application.operation.limits(x)
+            earlier = found.get(names[value], (low, high, ""))
+            found[names[value]] = (max(low, earlier[0]), min(high, earlier[1]), application.scope)
+    return found
 
 
 def _at_gradients(applications: list) -> tuple[list, list]:

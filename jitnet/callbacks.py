@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jitnet._callback import Callback, CallbackList, History, ProgbarLogger
 from jitnet._model_file import check_suffix
-from jitnet.core.errors import invalid, module_getattr, unknown_name
+from jitnet.core.errors import invalid, module_dir, module_getattr, unknown_name
 
 __all__ = [
     "CSVLogger",
@@ -474,3 +474,4 @@ class LambdaCallback(Callback):
 
 
 __getattr__ = module_getattr(__name__, "callback")
+__dir__ = module_dir(__name__)

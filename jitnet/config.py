@@ -5,7 +5,7 @@ import os
 import threading
 
 from .core import policy as policies
-from .core.errors import invalid
+from .core.errors import invalid, module_dir
 from .core.policy import MIXED, floatx, set_floatx
 from .kernels.cpu.runtime.threads import get_num_threads, set_num_threads
 from .targets.cuda import devices
@@ -170,3 +170,6 @@ def set_conv_algorithm(algorithm: str) -> None:
     if algorithm not in _CONV_ALGORITHMS:
         raise invalid('set_conv_algorithm expects "auto", "direct" or "winograd".', algorithm=algorithm)
     _conv_algorithm, _choices = algorithm, object()
+
+
+__dir__ = module_dir(__name__)

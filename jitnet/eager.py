@@ -6,26 +6,26 @@ from . import _seed
 from .builder import Computation
 from .core.locks import building
 from .core.policy import floatx
-from .core.values import SymbolicTensor, Variable, placeholder
+from .core.values import ITEMSIZE, SymbolicTensor, Variable, placeholder
 from .step import Step
 
 
 def _prepare(array):
     array = np.asarray(array)
-    if array.dtype.kind in "iub" and array.dtype != np.int64:
+    if array.dtype.kind in "iub" and array.dtype.name not in ITEMSIZE:
         array = array.astype(np.int64)
     elif array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
         array = array.astype(floatx())
     return np.ascontiguousarray(array)
 
 
-def _run(step: Step, batch: int, arrays: dict, iteration: int) -> None:
-    seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random else (0, 0)
+def _run(step: Step, batch: int, arrays: dict, iteration: int, draw: int | None) -> None:
+    seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random and draw is None else (0, draw or 0)
     own = {"seed": seed, "t": t, "results": np.zeros(step.results)}
     step.run(batch, 1, {**arrays, **own}, compiled=False, iteration=iteration)
 
 
-def vector_jacobian_product(function, arrays, output_gradient=None, variables=(), iteration=0):
+def vector_jacobian_product(function, arrays, output_gradient=None, variables=(), iteration=0, draw=None):
     """Outputs of ``function`` on ``arrays``, and gradients of sum(output * output_gradient).
 
     function: takes symbolic tensors, one per array, and returns one; a list of them only without ``output_gradient``.
@@ -33,6 +33,7 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     output_gradient: array of the output's shape; None computes the output only.
     variables: Variables that the function reads.
     iteration: the step at which schedules of settings are read.
+    draw: the step of random numbers that have seeds of their own; None: the next of the run's.
     Returns output, [gradient of each array], [gradient of each variable].
     """
     arrays = [_prepare(a) for a in arrays]
@@ -62,7 +63,7 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     data.update(zip(step.output_arguments, predictions, strict=True))
     gradients = [np.empty_like(data[v.name]) for v in wanted]
     data.update(zip(step.gradient_arguments, gradients, strict=True))
-    _run(step, batch, data, iteration)
+    _run(step, batch, data, iteration, draw)
     predictions = [array.reshape(shape) for array, shape in zip(predictions, shapes, strict=True)]
     predictions = predictions if several else predictions[0]
     if seeds is None:
@@ -71,10 +72,10 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     return predictions, gradients, [found[v].copy() for v in variables]
 
 
-def evaluate_function(function, *arrays, iteration=0):
+def evaluate_function(function, *arrays, iteration=0, draw=None):
     """``function`` of symbolic tensors, computed on arrays whose first axis is the batch; schedules are read at
-    ``iteration``."""
-    return vector_jacobian_product(function, arrays, iteration=iteration)[0]
+    ``iteration``; draw: as of ``vector_jacobian_product``."""
+    return vector_jacobian_product(function, arrays, iteration=iteration, draw=draw)[0]
 
 
 def evaluate(operation, *inputs):

@@ -8,7 +8,7 @@ from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm
 from .core import trace
-from .core.errors import invalid
+from .core.errors import invalid, module_dir
 from .core.locks import building
 from .core.operations.effects import Gradient
 from .core.policy import floatx
@@ -140,3 +140,6 @@ def _array(argument) -> np.ndarray:
         return np.asarray(array, np.int64, order="C")
     keeps = array.ndim and array.dtype in (np.float32, np.float64)
     return np.asarray(array, array.dtype if keeps else floatx(), order="C")
+
+
+__dir__ = module_dir(__name__)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jitnet import _registry, _seed
 from jitnet.core import checks
-from jitnet.core.errors import NamesArguments, invalid, missing_name
+from jitnet.core.errors import NamesArguments, invalid, missing_name, module_dir
 from jitnet.core.policy import floatx
 
 # standard deviation of a standard normal distribution truncated to [-2, 2]
@@ -486,3 +486,6 @@ def __getattr__(name):
     if name == "lsuv":  # it makes models, whose layers have initializers
         return importlib.import_module("jitnet._lsuv").lsuv
     raise missing_name(__name__, "initializer", name)
+
+
+__dir__ = module_dir(__name__, also=("lsuv",), without=("fans",))

@@ -18,7 +18,7 @@ from ._layer_graph import (
 )
 from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, lengths, policy, trace
-from .core.errors import invalid, module_getattr
+from .core.errors import invalid, module_dir, module_getattr
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
@@ -184,7 +184,7 @@ class Model(Trainer, Layer):
                     f"{self.name} expects an input of shape {display(expected.shape)}. "
                     f"Received: shape={display(x.shape)}"
                 )
-            if is_integer(x) and not is_integer(expected):
+            if is_integer(x) and x.dtype != expected.dtype:
                 x = Cast(expected.dtype)(x)
             if x.dtype != expected.dtype:
                 raise ValueError(
@@ -612,3 +612,4 @@ def model_from_json(json_string: str, custom_objects=None) -> Model:
 
 
 __getattr__ = module_getattr(__name__, "name")
+__dir__ = module_dir(__name__, also=("load_model",))

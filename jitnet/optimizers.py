@@ -11,7 +11,7 @@ from ._operation_optimizers import Adafactor, Eve, Lamb, Muon
 from ._optimizer import Optimizer, WithMomentum
 from ._settings import Adjustable, described
 from .core import checks
-from .core.errors import module_getattr
+from .core.errors import module_dir, module_getattr
 from .core.settings import Setting
 
 # Keras's name of the module of schedules, importable although this is no package
@@ -284,3 +284,4 @@ def get(identifier) -> Optimizer:
 
 
 __getattr__ = module_getattr(__name__, "optimizer")
+__dir__ = module_dir(__name__)

@@ -31,6 +31,7 @@ from ._registry import (
 from ._settings import described
 from ._structures import packed
 from .core import limits, policy
+from .core.errors import module_dir
 from .core.lengths import shown
 from .core.values import placeholder
 from .layers import base
@@ -376,3 +377,6 @@ def _restored_on_failure():
         base.set_used_names(names)
         _seed.set_streams(streams)
         raise
+
+
+__dir__ = module_dir(__name__)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jitnet import _registry
 from jitnet.core import checks
-from jitnet.core.errors import NamesArguments, invalid, module_getattr
+from jitnet.core.errors import NamesArguments, invalid, module_dir, module_getattr
 
 
 class Schedule(NamesArguments):
@@ -644,3 +644,4 @@ def deserialize(config: dict, custom_objects: dict | None = None) -> Schedule:
 
 
 __getattr__ = module_getattr(__name__, "schedule")
+__dir__ = module_dir(__name__, without=("evaluate", "given"))

@@ -5,10 +5,11 @@ import numpy as np
 from . import _interrupts, schedules
 from .builder import Builder, Computation
 from .config import choices, conv_algorithm, float32_matmul_precision
+from .core.errors import invalid
 from .core.locks import building
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
-from .targets.base import Signature, Target
+from .targets.base import Signature, Target, unchanged_data
 from .targets.cpu.target import CPU
 
 
@@ -41,6 +42,7 @@ class Step:
         target = target or target_of("cpu")
         built = Builder(computation, fuse, target.reserved)
         self.random = built.random
+        self._limits = built.limits
         self.variables = built.variables
         self.results, self.places = built.results, built.places
         self.has_loss = bool(computation.losses)
@@ -113,6 +115,11 @@ class Step:
     # ---- running
 
     @property
+    def checks_indices(self) -> bool:
+        """Whether data are indices, and looked at before a run."""
+        return bool(self._limits)
+
+    @property
     def has_run(self) -> bool:
         """Whether it was loaded, in order to run."""
         return self.runner.has_run
@@ -127,6 +134,8 @@ class Step:
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         iteration: without an optimizer, the step at which schedules are read.
         """
+        for name, limits in self._limits.items():
+            check_indices(name, arrays[name], *limits)
         slots, slot_changes = self._states_of_optimizers()
         arrays = {**slots, **arrays}
         if not self.runner.own_memory:
@@ -205,6 +214,25 @@ class Step:
         return {variable: self.layout.part(self.runner.gradients, variable) for variable in self.trainable}
 
 
+def check_indices(name: str, array: np.ndarray, least: int, largest: int, layer: str) -> None:
+    """Raise ValueError for data that a layer takes for indices, and that are outside of what it has.
+
+    Arrays that are known to keep their content are looked at once.
+    """
+    seen = unchanged_data()
+    key = "indices", id(array), least, largest
+    if not array.size or (seen is not None and key in seen):
+        return
+    low, high = array.min(), array.max()
+    if not (low > least - 1 and high < largest + 1):  # floats are cut off; NaN is none
+        where = f"The layer {layer!r}" if layer else "An operation"
+        wrong = high if low > least - 1 else low
+        wrong = wrong.item() if hasattr(wrong, "item") else wrong
+        raise invalid(f"{where} takes {name!r} as indices from {least} to {largest}.", index=wrong)
+    if seen is not None:
+        seen[key] = array  # kept, so that no other array gets its id
+
+
 class QuickPrediction:
     """A prediction step for arrays of one shape, with next to no work in Python: ``call`` takes such an array."""
 
@@ -222,6 +250,8 @@ class QuickPrediction:
         another one.
         """
         if not isinstance(result, np.ndarray) or len(step.inputs) != 1 or step.random or step.follows_schedules():
+            return None
+        if step.checks_indices:
             return None
         step.present[:] = step.hyperparameter_table(0, 1)[0]
         values = {"seed": 0, "t": 0, "results": np.zeros(step.results), "hyperparameters": step.present}

@@ -4,7 +4,7 @@ import numpy as np
 
 from jitnet._registry import custom_object_scope, register_keras_serializable
 from jitnet._seed import set_random_seed
-from jitnet.core.errors import invalid, module_getattr
+from jitnet.core.errors import invalid, module_dir, module_getattr
 
 __all__ = ["clear_session", "custom_object_scope", "register_keras_serializable", "set_random_seed", "to_categorical"]
 
@@ -62,3 +62,4 @@ def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
 
 
 __getattr__ = module_getattr(__name__, "function")
+__dir__ = module_dir(__name__)

@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 from graphs import Draw, Suite, labels, normal, positive, probabilities, wide
+from operation_cases_arrays import add_all
 from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
 
 from jitnet import ops
@@ -60,7 +61,7 @@ TORCH_UNARY = {
 for number, name in enumerate(activations.NAMES):
     parameters = (0.7,) * len(activations.parameters(name))
     function = SPECIAL.get(name) or getattr(ops, name, None) or Unary(name, parameters)
-    draw = positive() if name in ("log", "sqrt", "reciprocal") else wide()
+    draw = positive() if name in ("log", "sqrt", "reciprocal", "log1p") else wide()
     add(f"elementwise {number % 2}", name, function, draw, torch=TORCH_UNARY.get(name))
 add("elementwise 0", "leaky_relu", ops.leaky_relu, wide(), torch=lambda t, x: t.nn.functional.leaky_relu(x, 0.2))
 add("elementwise 0", "relu6", lambda x: ops.relu6(x * 4.0), wide(), torch=lambda t, x: t.nn.functional.relu6(x * 4))
@@ -758,3 +759,7 @@ add(
     normal(1, 3),
     torch=lambda t, x: t.floor(x) * x,
 )
+
+# ---- more functions of jitnet.ops
+
+add_all(add)

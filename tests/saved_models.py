@@ -98,6 +98,26 @@ def operations():
         "CrossEntropy": ([(3,), (3,)], CrossEntropyOperation()),
         "BinaryCrossEntropyWithLogits": ([(3,), (3,)], BinaryCrossEntropyWithLogits()),
         "SparseCrossEntropy": ([(3,), ((), "int64")], SparseCrossEntropy()),
+        # comparisons, strides, indices and products of matrices
+        "Compare": ([(3,)], lambda x: x * (x > 0.5)),
+        "Select": ([(3,)], lambda x: ops.where(x > 0, x, np.float32([1, 2, 3]))),
+        "Index": ([(3, 2)], lambda x: x[:, ::2]),
+        "Flip": ([(3, 2)], lambda x: ops.flip(x, 1)),
+        "BroadcastTo": ([(1, 2)], lambda x: ops.broadcast_to(x, (None, 3, 2))),
+        "Tile": ([(3, 2)], lambda x: ops.tile(x, (1, 2, 3))),
+        "Repeat": ([(3, 2)], lambda x: ops.repeat(x, 2, 1)),
+        "Diagonal": ([(3, 2)], lambda x: ops.diagonal(x, 0, 1, 2)),
+        "Pad": ([(3,)], lambda x: ops.pad(x, ((0, 0), (1, 2)), constant_values=2.0)),
+        "ExpandDims": ([(3,)], lambda x: ops.expand_dims(x, 1)),
+        "Squeeze": ([(3, 1)], lambda x: ops.squeeze(x, -1)),
+        "StopGradient": ([(3,)], ops.stop_gradient),
+        "Filled": ([(3,)], lambda x: x + ops.ones((None, 3), x.dtype)),
+        "Take": ([(3, 2)], lambda x: ops.take(x, [0, 2], 1)),
+        "TakeAlongAxis": ([(3,), ((2,), "int64")], lambda x, i: ops.take_along_axis(x, i, 1)),
+        "ArgMax": ([(3,)], lambda x: x + ops.argmax(x, 1, True)),
+        "ArgSort": ([(3,)], lambda x: x + ops.argsort(x)),
+        "Cumulative": ([(3,)], lambda x: ops.cumsum(x, 1)),
+        "MatrixProduct": ([(3, 2), (2, 3)], ops.matmul),
         **{
             name: ([(3,), ((), "int64") if cls.sparse else (3,)], cls())
             for name, cls in OPERATIONS.items()

@@ -73,11 +73,6 @@ def test_which_inputs_have_a_batch_axis(name, n, monkeypatch):
         assert call(getattr(ops, name)).shape == shape
 
 
-def test_every_function_is_among_them():
-    aliases = {name for name in ops.__all__ if getattr(ops, name).__name__ != name}
-    assert set(ops.__all__) - aliases - {"CustomOperation", "scan", "shape"} == set(calls(3))  # these return tuples
-
-
 def test_values_where_sizes_are_those_of_the_batch():
     torch = pytest.importorskip("torch")
     generator = np.random.default_rng(0)
@@ -186,7 +181,7 @@ def test_types_of_results(number):
     "call",
     [
         lambda x: ops.matmul(x, np.ones((3, 2), int)), lambda x: ops.bias_add(x, np.arange(3)),
-        lambda x: ops.power(x, 3), lambda x: ops.max(x, axis=1),
+        lambda x: ops.power(x, 3),
         lambda x: ops.max_pool(ops.reshape(x, (-1, 3, 1, 1)), 1),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ from jitnet.kernels.scalar.broadcasting import canonical
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
 PARAMETERS = {"alpha": 0.7, "negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5}
-POSITIVE_ONLY = ("log", "sqrt")
+POSITIVE_ONLY = ("log", "sqrt", "log1p")
 
 TORCH = {
     "relu": "nn.functional.relu",
@@ -35,6 +35,8 @@ TORCH = {
     "mish": "nn.functional.mish",
     "log_sigmoid": "nn.functional.logsigmoid",
     **{name: name for name in ("exp", "log", "sqrt", "square", "absolute", "negative", "reciprocal", "sin", "cos")},
+    **{name: name for name in ("log1p", "expm1", "erf", "arctan", "floor")},
+    "nearest_whole": "round",
 }
 
 # values at -inf and inf; NaN where there is no limit
@@ -65,6 +67,12 @@ LIMITS = {
     "sign": (-1, 1),
     "sin": (np.nan, np.nan),
     "cos": (np.nan, np.nan),
+    "log1p": (np.nan, np.inf),
+    "expm1": (-1, np.inf),
+    "erf": (-1, 1),
+    "arctan": (-np.pi / 2, np.pi / 2),
+    "floor": (-np.inf, np.inf),
+    "nearest_whole": (-np.inf, np.inf),
 }
 
 

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from graphs import Draw, Suite, assert_close, normal
+from graphs import Draw, Suite, assert_close, labels, normal
 from torch_reference import nchw, nhwc, torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
 
 import jitnet
@@ -44,10 +44,15 @@ def apply(layer, inputs, training=False):
     return layer(list(inputs) if several else inputs[0], training=training)
 
 
+def placeholders(name):
+    kind = "int64" if "integers" in EXAMPLES[name].example else None
+    return [placeholder(f"x_{i}", shape, kind) for i, shape in enumerate(input_shapes(name))]
+
+
 def built(name):
     """A layer with its weights, and its symbolic output."""
     layer = make(name)
-    inputs = [placeholder(f"x_{i}", shape) for i, shape in enumerate(input_shapes(name))]
+    inputs = placeholders(name)
     return layer, inputs, apply(layer, inputs)
 
 
@@ -95,6 +100,17 @@ TORCH = {
     "ReLU": lambda t, layer, x: t.nn.functional.leaky_relu(x, layer.negative_slope).clamp(max=layer.max_value),
     "Reshape": lambda t, layer, x: x.reshape(-1, 4, 6),
     "Softmax": lambda t, layer, x: t.softmax(x, layer.axis),
+    # permuting, merging and functions
+    "Average": lambda t, layer, a, b: (a + b) / 2,
+    "Dot": lambda t, layer, a, b: t.nn.functional.normalize(a, dim=2) @ t.nn.functional.normalize(b, dim=1),
+    "Embedding": lambda t, layer, x, w: w[x],
+    "Identity": lambda t, layer, x: x,
+    "Lambda": lambda t, layer, x: t.tanh(x),
+    "Maximum": lambda t, layer, a, b: t.maximum(a, b),
+    "Minimum": lambda t, layer, a, b: t.minimum(a, b),
+    "Permute": lambda t, layer, x: x.permute(0, 3, 1, 2),
+    "RepeatVector": lambda t, layer, x: x[:, None].expand(-1, 3, -1),
+    "Subtract": lambda t, layer, a, b: a - b,
     "ZeroPadding2D": lambda t, layer, x: nhwc(t.nn.functional.pad(nchw(x), (*layer.padding[1], *layer.padding[0]))),
 }
 
@@ -114,7 +130,8 @@ for name, cls in EXAMPLES.items():
 
         # moving variances must be positive; other weights may be
         weights = [Draw(v.shape, "positive", v.trainable) for v in built(name)[0].weights]
-        inputs = tuple(normal(*shape) for shape in input_shapes(name))
+        classes = cls.example.get("integers")
+        inputs = tuple(labels(classes, *s) if classes else normal(*s) for s in input_shapes(name))
         label = f"{name} training" if training else name
         suite.add(str(training), label, functional(name, training), inputs, tuple(weights), reference)
 CASES = suite.cases
@@ -160,7 +177,7 @@ def test_output_shape_and_dtype(name):
 
 def source(layer, training=True):
     """The generated source of the layer alone: everything that it computes."""
-    inputs = [placeholder(f"x_{i}", shape) for i, shape in enumerate(input_shapes(type(layer).__name__))]
+    inputs = placeholders(type(layer).__name__)
     output = apply(layer, inputs, training)
     return Step("One layer.", Computation({x.name: x for x in inputs}, outputs=[output])).source
 

@@ -35,7 +35,7 @@ MODULES = (
         ("jitnet.losses", "Hubber", "Did you mean 'Huber'?"),
         ("jitnet.metrics", "BinaryAcuracy", "Did you mean 'BinaryAccuracy'?"),
         ("jitnet.models", "clone_modle", "Did you mean 'clone_model'?"),
-        ("jitnet.ops", "where", PLANNED),
+        ("jitnet.ops", "dot_product_attention", PLANNED),
         ("jitnet.ops", "rleu", "Did you mean 'relu'?"),
         ("jitnet.optimizers", "RMSprob", "Did you mean 'RMSprop'?"),
         ("jitnet.optimizers.schedules", "CosineDecai", "Did you mean 'CosineDecay'?"),
@@ -73,7 +73,7 @@ def test_tools_that_ask_for_anything(module):
     for name in ("__wrapped__", "__path_of_nothing__", "_pytestfixturefunction"):
         with pytest.raises(AttributeError, match=f"^module '{found.__name__}' has no attribute '{name}'$"):
             getattr(found, name)
-    assert dict(inspect.getmembers(found)).keys() >= set(vars(found)) - {"__getattr__"}
+    assert sorted(dict(inspect.getmembers(found))) == dir(found)
     assert doctest.DocTestFinder().find(found) is not None
     assert inspect.unwrap(found) is found
     assert copy.copy(found.__getattr__) is found.__getattr__
@@ -184,6 +184,14 @@ def test_positions_are_keras():
         layers.Reshape: "target_shape",
         layers.Softmax: "axis",
         layers.ZeroPadding2D: "padding data_format",
+        layers.Dot: "axes normalize",
+        layers.Embedding: (
+            "input_dim output_dim embeddings_initializer embeddings_regularizer embeddings_constraint mask_zero weights "
+            "lora_rank lora_alpha quantization_config"
+        ),
+        layers.Lambda: "function output_shape mask arguments",
+        layers.Permute: "dims",
+        layers.RepeatVector: "n",
         models.Model: "inputs outputs name",
         models.Sequential: "layers trainable name",
     }
@@ -191,7 +199,8 @@ def test_positions_are_keras():
         parameters = inspect.signature(made).parameters.values()
         assert " ".join(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD) == names, made
     public = {v for v in vars(layers).values() if inspect.isclass(v) and issubclass(v, layers.Layer)}
-    assert public - set(expected) == {layers.Layer, layers.Add, layers.Multiply}  # theirs are keywords alone
+    alone = {layers.Add, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum, layers.Subtract}
+    assert public - set(expected) == {layers.Layer, layers.Identity, *alone}  # theirs are keywords alone
 
 
 def test_arguments_by_position():
@@ -210,3 +219,26 @@ def test_arguments_by_position():
 def test_importing_stays_cheap():
     code = "import sys, jitnet; hasattr(jitnet, 'Conv1D'); print(sorted({'numpy', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+PUBLIC = (
+    "", *(f".{name}" for name in (*MODULES, "config", "gradients", "random", "saving")), ".datasets",
+    *(f".datasets.{name}" for name in ("cifar10", "digits", "fashion_mnist", "mnist")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_dir_shows_public_names_alone(name):
+    found = importlib.import_module(f"jitnet{name}")
+    names = dir(found)
+    assert names == sorted(set(names)) and names and not any(part.startswith("_") for part in names)
+    for part in names:
+        value = getattr(found, part)
+        if inspect.ismodule(value):
+            assert value.__name__ in (f"jitnet.{part}", f"jitnet.datasets.{part}")
+        else:
+            assert getattr(value, "__module__", "jitnet").startswith("jitnet") and callable(value)
+    # nothing that only jitnet uses
+    assert not {"np", "ops", "invalid", "checks", "KNOWN", "per_sample", "publisher", "Path"} & set(names) - {"ops"}
+    assert name == "" or "ops" not in names
+    assert set(names) >= set(getattr(found, "__all__", ()))

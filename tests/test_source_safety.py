@@ -18,14 +18,19 @@ from jitnet import initializers, layers, losses, metrics, ops, optimizers, regul
 from jitnet.core.operations import (
     base,
     batch,
+    comparison,
     convolution,
+    cumulative,
     dense,
     elementwise,
+    indexed,
+    matrices,
     normalization,
     random,
     reduction,
     shape,
     softmax,
+    strided,
 )
 from jitnet.core.operations import losses as losses_operations
 from jitnet.core.program import Scalar
@@ -374,6 +379,7 @@ NO_INTEGER = [1.5, "1", None, True, [1], 2**40, np.nan]
 NO_NUMBER = ["1", None, True, [1], np.nan, 10**400]
 NO_BOOLEAN = ["True", None, 2, 0.5, []]
 NO_NAME = ["", "relu_forward", PAYLOADS[0], 3, None, ["sum"], {}]
+NO_AXES = [(1.5,), ("1",), "1", None, 1, (None,), (2**40,), {1.5: 1}]
 NO_PAIR = [0, -1, (1, 0), (1, -1), (1, 1, 1), (1,), 1.5, "11", None, {}, (1, 1.5), (True, 2.5), 2**40]
 NO_PADDING = ["full", "", -1, (-1, 0), ((0, 0), (0, -1)), ((0, 0),), ((0, 0, 0), (0, 0)), 1.5, None, ((0, 0), "ab")]
 GEOMETRY = {"strides": NO_PAIR, "padding": NO_PADDING}
@@ -429,6 +435,33 @@ ARGUMENTS = {
     losses_operations.CircleLoss: (
         {}, {"gamma": [*NO_NUMBER, -1.0], "margin": [*NO_NUMBER, -0.1, 1.1], "remove_diagonal": NO_BOOLEAN},
     ),
+    # comparisons, strides, indices and products of matrices
+    comparison.Compare: ({"function": "less"}, {"function": NO_NAME}),
+    cumulative.Cumulative: ({"function": "cumsum", "axis": 1}, {"function": NO_NAME, "axis": NO_INTEGER}),
+    indexed.Take: ({}, {"axis": NO_INTEGER, "negative": NO_BOOLEAN}),
+    indexed.TakeAlongAxis: ({}, {"axis": NO_INTEGER}),
+    indexed.ArgMax: ({}, {"axis": NO_INTEGER, "keepdims": NO_BOOLEAN}),
+    indexed.ArgSort: ({}, {"axis": NO_INTEGER}),
+    shape.ExpandDims: ({"axes": (1,)}, {"axes": NO_AXES}),
+    shape.Squeeze: ({"axes": (1,)}, {"axes": NO_AXES}),
+    shape.Filled: (
+        {"shape": (3,)},
+        {"shape": [(0,), (1.5,), "3", None, 3], "value": NO_NUMBER[:4], "dtype": ["int8", "float16", PAYLOADS[0], 3]},
+    ),
+    strided.Index: (
+        {"slices": ((0, 2, 1),)},
+        {"slices": [((0, 2),), ((0, 2, 0),), ((0, "2", 1),), ((0, 1.5, 1),), "abc", None, 3, (3,), {0: 1}]},
+    ),
+    strided.Flip: ({"axes": (1,)}, {"axes": NO_AXES}),
+    strided.BroadcastTo: ({"shape": (3,)}, {"shape": [(0,), (1.5,), "3", None, 3], "batched": NO_BOOLEAN}),
+    strided.Tile: ({"repeats": (2,)}, {"repeats": [(0,), (1.5,), "3", None, 3, (-1,)]}),
+    strided.Repeat: ({"repeats": 2, "axis": 1}, {"repeats": [*NO_INTEGER, 0, -1], "axis": NO_INTEGER}),
+    strided.Diagonal: ({}, {"offset": NO_INTEGER, "axis1": NO_INTEGER, "axis2": NO_INTEGER}),
+    strided.Pad: (
+        {"padding": ((1, 0),)},
+        {"padding": [((-1, 0),), ((1,),), "ab", None, 3, ((1.5, 0),), (("a", 0),), {0: 1}], "value": NO_NUMBER},
+    ),
+    **dict.fromkeys([comparison.Select, matrices.MatrixProduct, shape.StopGradient], ({}, {})),
     **dict.fromkeys([dense.Matmul, dense.BiasAdd], ({}, {})),
     **dict.fromkeys([convolution.GlobalAveragePool2D, convolution.GlobalMaxPool2D], ({}, {})),
     **{cls: ({}, {}) for cls in base.REGISTRY.values() if issubclass(cls, losses_operations.RowLoss)},
@@ -519,6 +552,20 @@ NUMBERS = {
     },
     "Reshape": {"target_shape": [-2, "x", 2**40]},
     "Concatenate": {"axis": [0, 5, "x", 1.5]},
+    "Embedding": {"input_dim": [0, -1, "x", 2**40], "output_dim": [0, "x"], "mask_zero": [True, "x"]},
+    "Permute": {"dims": [0, -1, 7, "x", 1.5]},
+    "RepeatVector": {"n": [0, -1, "x", 2**40]},
+    "Dot": {"axes": [0, 5, "x", 1.5], "normalize": ["x"]},
+    "Index alone": {"slices": ["x", 1.5, 2**40]},
+    "Flip alone": {"axes": [0, 5, "x"]},
+    "BroadcastTo alone": {"shape": [0, -1, 2**40, 1.5]},
+    "Tile alone": {"repeats": [0, -1, 2**40, 1.5]},
+    "Repeat alone": {"repeats": [0, -1, 1.5], "axis": [0, 5, "x"]},
+    "Diagonal alone": {"axis1": [0, 5, "x"]},
+    "Take alone": {"axis": [0, 5, "x"]},
+    "TakeAlongAxis alone": {"axis": [0, 5, "x"]},
+    "ArgMax alone": {"axis": [0, 5, "x"]},
+    "Cumulative alone": {"axis": [0, 5, "x"]},
     "Softmax": {"axis": [0, 5, "x"]},
     "ReLU": {"max_value": [-1, "x"], "negative_slope": [-1, "x"], "threshold": [-1, "x"]},
     "RandomNormal": {"stddev": [-1, "x"], "mean": ["x"], "seed": [-1]},
@@ -542,7 +589,7 @@ NUMBERS = {
 @pytest.mark.parametrize("part", range(2))
 def test_numbers_of_a_file_are_checked_as_a_users(folder, part):
     models = saved_models.models()
-    words = {"constant": "shape", "parameters": "threshold"}
+    words = {"constant": "shape", "parameters": "threshold", "axes": "ax[ei]s", "axis1": "axis"}
     for name in list(NUMBERS)[part::2]:
         tensors, description = described(models[name], folder)
         for key, values in NUMBERS[name].items():

@@ -73,6 +73,18 @@ def module_getattr(module: str, kind: str) -> Callable:
     return __getattr__
 
 
+def module_dir(module: str, also: Iterable[str] = (), without: Iterable[str] = ()) -> Callable:
+    """The ``__dir__`` of a module: its public names alone, for whoever looks what there is.
+
+    They are those of its ``__all__``, or else of what it defines, ``also`` others, ``without`` what only jitnet calls.
+    """
+
+    def __dir__():
+        return sorted({*_public(sys.modules[module]), *also}.difference(without))
+
+    return __dir__
+
+
 def missing_name(module: str, kind: str, name: str, known: Iterable[str] | None = None) -> AttributeError | ImportError:
     """What a module's ``__getattr__``, from which this is called, raises for a name that the module lacks.
 

@@ -71,6 +71,29 @@ class _Operators:
     __matmul__ = _operator("matmul")
     __neg__ = _operator("negative")
     __abs__ = _operator("absolute")
+    __floordiv__ = _operator("floor_divide")
+    __rfloordiv__ = _operator("floor_divide", reflected=True)
+    __mod__ = _operator("mod")
+    __rmod__ = _operator("mod", reflected=True)
+    # == and != compare identities: values are keys of dicts; ops.equal compares elements
+    __lt__ = _operator("less")
+    __le__ = _operator("less_equal")
+    __gt__ = _operator("greater")
+    __ge__ = _operator("greater_equal")
+    __and__ = _operator("logical_and")
+    __rand__ = _operator("logical_and", reflected=True)
+    __or__ = _operator("logical_or")
+    __ror__ = _operator("logical_or", reflected=True)
+    __xor__ = _operator("logical_xor")
+    __rxor__ = _operator("logical_xor", reflected=True)
+    __invert__ = _operator("logical_not")
+    __getitem__ = _operator("index")
+
+    def __iter__(self):
+        if self.batched or not self.shape:
+            raise TypeError(f"{self!r} has no parts to go through: the size of its first axis is the batch's.")
+        return (self[place] for place in range(self.shape[0]))
+
     __array_priority__ = 100
     __array_ufunc__ = None
 

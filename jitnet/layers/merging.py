@@ -2,6 +2,7 @@
 
 from .. import ops
 from ..core import checks
+from ..core.operations.base import normalize_axis
 from .base import Layer
 
 
@@ -37,6 +38,104 @@ class Multiply(_Merge):
         return y
 
 
+class Subtract(_Merge):
+    """The first of two tensors minus the second, with broadcasting."""
+
+    example = {"arguments": {}, "input_shape": [(3, 2), (1, 2)]}
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if len(input_shape) != 2:
+            raise ValueError(f"Subtract expects two tensors. Received: shape={input_shape}")
+
+    def call(self, inputs):
+        return ops.subtract(*inputs)
+
+
+class Average(_Merge):
+    """The mean of a list of tensors, with broadcasting."""
+
+    example = {"arguments": {}, "input_shape": [(3, 2), (3, 2)]}
+
+    def call(self, inputs):
+        y = inputs[0]
+        for x in inputs[1:]:
+            y = ops.add(y, x)
+        return ops.multiply(y, 1.0 / len(inputs))
+
+
+class Maximum(_Merge):
+    """The largest of a list of tensors, element by element, with broadcasting."""
+
+    example = {"arguments": {}, "input_shape": [(3, 2), (3, 2)]}
+
+    def call(self, inputs):
+        y = inputs[0]
+        for x in inputs[1:]:
+            y = ops.maximum(y, x)
+        return y
+
+
+class Minimum(_Merge):
+    """The smallest of a list of tensors, element by element, with broadcasting."""
+
+    example = {"arguments": {}, "input_shape": [(3, 2), (3, 2)]}
+
+    def call(self, inputs):
+        y = inputs[0]
+        for x in inputs[1:]:
+            y = ops.minimum(y, x)
+        return y
+
+
+class Dot(_Merge):
+    """The sums of products of two tensors along an axis of each, sample by sample.
+
+    Input (batch, ...) twice; output (batch, other axes of the first, other axes of the second), of vectors (batch, 1).
+
+    Arguments:
+        axes: an axis, the same of both, or a pair; none is the batch's.
+        normalize: whether to divide both by their length along the axis first: the cosine of their angle.
+    """
+
+    example = {"arguments": {"axes": (2, 1), "normalize": True}, "input_shape": [(3, 2), (2, 4)]}
+
+    def __init__(self, axes, normalize=False, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(axes, list | tuple) and len(axes) == 2:
+            self.axes = tuple(checks.integer("Dot", "axes", axis) for axis in axes)
+        else:
+            self.axes = checks.integer("Dot", "axes", axes)
+        self.normalize = checks.boolean("Dot", "normalize", normalize)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if len(input_shape) != 2:
+            raise ValueError(f"Dot expects two tensors. Received: shape={input_shape}")
+
+    def call(self, inputs):
+        axes = self.axes if isinstance(self.axes, tuple) else (self.axes, self.axes)
+        axes = [normalize_axis("Dot", axis, x) for axis, x in zip(axes, inputs, strict=True)]
+        if self.normalize:
+            inputs = [_of_length_one(x, axis) for x, axis in zip(inputs, axes, strict=True)]
+        letters = iter("abcdefghijklmnopqrstuvwxyz")
+        terms = [["Z", *(next(letters) for _ in range(x.ndim - 1))] for x in inputs]
+        for term, axis in zip(terms, axes, strict=True):
+            term[axis] = "Y"
+        result = ["Z", *(letter for term in terms for letter in term if letter not in "YZ")]
+        left, right = map("".join, terms)
+        y = ops.einsum(f"{left},{right}->{''.join(result)}", *inputs)
+        return ops.expand_dims(y, 1) if y.ndim == 1 else y
+
+    def get_config(self):
+        return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
+
+
+def _of_length_one(x, axis: int):
+    squares = ops.sum(ops.square(x), axis, keepdims=True)
+    return x * ops.rsqrt(ops.where(ops.equal(squares, 0.0), 1.0, squares))  # zeros stay zeros
+
+
 class Concatenate(_Merge):
     """Tensors side by side.
 
@@ -70,3 +169,28 @@ def multiply(inputs, **kwargs):
 def concatenate(inputs, axis=-1, **kwargs):
     """``Concatenate(axis, **kwargs)(inputs)``"""
     return Concatenate(axis=axis, **kwargs)(inputs)
+
+
+def subtract(inputs, **kwargs):
+    """``Subtract(**kwargs)(inputs)``"""
+    return Subtract(**kwargs)(inputs)
+
+
+def average(inputs, **kwargs):
+    """``Average(**kwargs)(inputs)``"""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs, **kwargs):
+    """``Maximum(**kwargs)(inputs)``"""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs, **kwargs):
+    """``Minimum(**kwargs)(inputs)``"""
+    return Minimum(**kwargs)(inputs)
+
+
+def dot(inputs, axes=-1, **kwargs):
+    """``Dot(axes, **kwargs)(inputs)``"""
+    return Dot(axes=axes, **kwargs)(inputs)

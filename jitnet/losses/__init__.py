@@ -4,7 +4,7 @@ A function of a loss's name in snake case, ``mean_squared_error(y_true, y_pred)`
 """
 
 from .. import _registry
-from ..core.errors import module_getattr
+from ..core.errors import module_dir, module_getattr
 from .base import (  # noqa: F401 - the last ones are jitnet's own
     FunctionLoss,
     Loss,
@@ -89,3 +89,4 @@ def get(identifier):
 
 
 __getattr__ = module_getattr(__name__, "loss")
+__dir__ = module_dir(__name__)

@@ -4,7 +4,7 @@ Functions ``mean_squared_error(y_true, y_pred)`` and the like give one value per
 """
 
 from .. import _registry, losses
-from ..core.errors import module_getattr
+from ..core.errors import module_dir, module_getattr
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -131,3 +131,4 @@ def deserialize(config, custom_objects=None) -> Metric:
 
 
 __getattr__ = module_getattr(__name__, "metric")
+__dir__ = module_dir(__name__)

@@ -4,26 +4,37 @@ On symbolic tensors they add to the graph, and their gradients are automatic; on
 they compute at once.
 """
 
-from ..core.errors import module_getattr
+from ..core.errors import module_dir, module_getattr
 from ..core.operations.custom import CustomOperation
 from ..core.operations.effects import Assign
 from ..core.values import Variable, operators  # noqa: F401 - Variable, with its operators
-from . import elementwise, loops, nn, products, reductions, shapes
+from . import comparisons, creation, elementwise, indexing, loops, nn, products, reductions, shapes, tensors
+from .comparisons import *  # noqa: F403
+from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
+from .indexing import *  # noqa: F403
 from .loops import *  # noqa: F403
 from .nn import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shapes import *  # noqa: F403
+from .tensors import *  # noqa: F403
 
 __all__ = ["CustomOperation"]
-for _module in (elementwise, loops, nn, products, reductions, shapes):
+for _module in (
+    comparisons, creation, elementwise, indexing, loops, nn, products, reductions, shapes, tensors,
+):  # fmt: skip
     __all__ += _module.__all__
 
 operators(
     add=elementwise.add, subtract=elementwise.subtract, multiply=elementwise.multiply, divide=elementwise.divide,
     power=elementwise.power, matmul=products.matmul, negative=elementwise.negative, absolute=elementwise.absolute,
+    less=comparisons.less, less_equal=comparisons.less_equal, greater=comparisons.greater,
+    greater_equal=comparisons.greater_equal, logical_and=comparisons.logical_and, logical_or=comparisons.logical_or,
+    logical_xor=comparisons.logical_xor, logical_not=comparisons.logical_not, floor_divide=elementwise.floor_divide,
+    mod=elementwise.mod, index=shapes.index,
     assign=lambda variable, value: Assign()(variable, value),
 )  # fmt: skip
 
 __getattr__ = module_getattr(__name__, "function")
+__dir__ = module_dir(__name__)

@@ -1,6 +1,12 @@
 """What the functions of this package are made by."""
 
+import functools
+import inspect
+
+import numpy as np
+
 from ..core.operations.elementwise import Binary, Unary
+from ..core.policy import floatx
 from ..core.values import Value
 
 
@@ -14,6 +20,54 @@ def publisher(names: list):
     return public
 
 
+def is_symbolic(*arguments) -> bool:
+    """Whether there is a symbolic value among the arguments, or in lists and tuples of them."""
+    return any(
+        is_symbolic(*argument) if isinstance(argument, list | tuple) else isinstance(argument, Value)
+        for argument in arguments
+    )
+
+
+def on_arrays(function):
+    """A decorator: without a symbolic value among its arguments, a function is ``function``, NumPy's.
+
+    That is given the arguments by their places.  Floats are of floatx where no argument is an array of float64.
+    """
+
+    def decorate(symbolic):
+        signature = inspect.signature(symbolic)
+
+        @functools.wraps(symbolic)
+        def either(*arguments, **keywords):
+            if is_symbolic(*arguments, *keywords.values()):
+                return symbolic(*arguments, **keywords)
+            bound = signature.bind(*arguments, **keywords)
+            bound.apply_defaults()
+            with np.errstate(all="ignore"):  # as in a step, log(0) is -inf without a word
+                return in_floatx(function(*bound.args, **bound.kwargs), bound.args)
+
+        either.array_function = function
+        return either
+
+    return decorate
+
+
+def in_floatx(result, arguments):
+    """Results of NumPy as arrays: float64 becomes floatx, unless an array of float64 was given."""
+    if isinstance(result, list | tuple):
+        return type(result)(in_floatx(part, arguments) for part in result)
+    result = np.asarray(result)
+    if result.dtype == np.float64 and not _holds_float64(arguments):
+        return result.astype(floatx())
+    return result
+
+
+def _holds_float64(arguments) -> bool:
+    return any(
+        _holds_float64(x) if isinstance(x, list | tuple) else getattr(x, "dtype", None) == np.float64 for x in arguments
+    )
+
+
 def apply(operation, *inputs):
     """An operation on symbolic values, added to the graph, or on arrays, computed at once."""
     if any(isinstance(x, Value) for x in inputs):
@@ -23,23 +77,26 @@ def apply(operation, *inputs):
     return evaluate(operation, *inputs)
 
 
-def unary(name: str, text: str, function: str | None = None):
-    """A function of single elements; ``function``: of kernels.scalar.activations, where it has another name."""
+def unary(name: str, text: str, function: str | None = None, array=None):
+    """A function of single elements; ``function``: of kernels.scalar.activations, where it has another name.
+
+    array: the function of NumPy that computes it on arrays; None: the engine does.
+    """
 
     def operation(x):
         return apply(Unary(function or name), x)
 
     operation.__name__ = operation.__qualname__ = name
     operation.__doc__ = f"{text}, element by element.\n\n    x: any shape; the result has the same.\n    "
-    return operation
+    return operation if array is None else on_arrays(array)(operation)
 
 
-def binary(name: str, text: str):
-    """A function of two values with broadcasting."""
+def binary(name: str, text: str, array):
+    """A function of two values with broadcasting; ``array``: NumPy's."""
 
     def operation(x1, x2):
         return apply(Binary(name), x1, x2)
 
     operation.__name__ = operation.__qualname__ = name
     operation.__doc__ = f"{text}, element by element, with NumPy's broadcasting.\n    "
-    return operation
+    return on_arrays(array)(operation)

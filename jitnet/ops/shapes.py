@@ -1,29 +1,36 @@
-"""Shapes: what moves elements without changing them, and types."""
+"""Shapes: what moves elements without changing them."""
+
+import operator
 
 import numpy as np
 
+from ..core import checks
 from ..core.errors import invalid
-from ..core.operations.elementwise import Cast
-from ..core.operations.shape import Concatenate, Pad2D, Reshape, Slice, Transpose
+from ..core.lengths import Length
+from ..core.operations.base import normalize_axis
+from ..core.operations.indexed import Take
+from ..core.operations.shape import Concatenate, ExpandDims, Pad2D, Reshape, Slice, Squeeze, Transpose
+from ..core.operations.strided import BroadcastTo, Diagonal, Flip, Index, Pad, Repeat, Tile, moved
 from ..core.values import Value
-from ._calls import apply, publisher
+from ._calls import apply, on_arrays, publisher
+from .comparisons import where
 
 __all__ = []
 public = publisher(__all__)
 
 
-@public
-def shape(x):
-    """The sizes of x, as a tuple; None for the batch axis of a symbolic tensor."""
-    return tuple(x.shape) if isinstance(x, Value) else np.shape(x)
+def axes_of(owner: str, axis) -> tuple[int, ...]:
+    """An axis or several as a tuple."""
+    axis = (axis,) if isinstance(axis, int | np.integer) else axis
+    return checks.sizes(f"ops.{owner}", "axis", axis, least=-checks.LARGEST)
 
 
 @public
+@on_arrays(lambda x, newshape: np.reshape(x, tuple(-1 if size is None else size for size in np.atleast_1d(newshape))))
 def reshape(x, newshape):
-    """The elements of x under ``newshape``; its first entry is the batch axis, -1 or None."""
-    shape = tuple(newshape)
-    batched = x.batched if isinstance(x, Value) else True
-    if batched:
+    """The elements of x under ``newshape``; of a symbolic tensor its first entry is the batch axis, -1 or None."""
+    shape = tuple(newshape) if isinstance(newshape, tuple | list | np.ndarray) else (newshape,)
+    if x.batched:
         if not shape or shape[0] not in (-1, None):
             raise invalid("ops.reshape keeps the batch axis: newshape starts with -1.", newshape=shape)
         shape = shape[1:]
@@ -31,25 +38,208 @@ def reshape(x, newshape):
 
 
 @public
-def transpose(x, axes):
-    """The axes of x in the order ``axes``; axis 0, the batch, stays first."""
-    return apply(Transpose(axes), x)
+@on_arrays(np.ravel)
+def ravel(x):
+    """The elements of x, which has no batch axis, one after the other."""
+    if x.batched:
+        raise invalid("ops.ravel would join the batch axis with others; ops.reshape(x, (-1, size)) keeps it.", x=x)
+    return reshape(x, (-1,))
 
 
 @public
+@on_arrays(np.transpose)
+def transpose(x, axes=None):
+    """The axes of x in the order ``axes``, by default reversed; axis 0, a batch, stays first."""
+    return apply(Transpose(range(x.ndim)[::-1] if axes is None else [a % x.ndim for a in axes]), x)
+
+
+@public
+@on_arrays(np.swapaxes)
+def swapaxes(x, axis1, axis2):
+    """x with two axes, not the batch's, in each other's place."""
+    order = list(range(x.ndim))
+    one, two = (normalize_axis("swapaxes", axis, x) for axis in (axis1, axis2))
+    order[one], order[two] = two, one
+    return transpose(x, order)
+
+
+@public
+@on_arrays(np.moveaxis)
+def moveaxis(x, source, destination):
+    """x with the axes ``source`` at the places ``destination``, the others in their order."""
+    source, destination = axes_of("moveaxis", source), axes_of("moveaxis", destination)
+    for axis in (*source, *destination):
+        normalize_axis("moveaxis", axis, x)
+    return transpose(x, moved(x.ndim, source, destination))
+
+
+@public
+@on_arrays(np.concatenate)
 def concatenate(xs, axis=0):
     """Tensors side by side along ``axis``; the batch axis, 0, is for arrays and weights only."""
-    if not any(isinstance(x, Value) for x in xs):
-        arrays = [np.asarray(x) for x in xs]
-        if axis in (0, -arrays[0].ndim):
-            return apply(Concatenate(1), *(a[None] for a in arrays))[0]
     return apply(Concatenate(axis), *xs)
 
 
 @public
-def cast(x, dtype):
-    """x as "float32", "float64", "int32" or "int64"; towards integers, what is after the point is cut off."""
-    return apply(Cast(dtype), x)
+@on_arrays(np.append)
+def append(x1, x2, axis=None):
+    """x2 after x1 along ``axis``."""
+    if axis is None:
+        raise invalid("ops.append of symbolic tensors needs an axis, not the batch's.", axis=axis)
+    return concatenate([x1, x2], axis)
+
+
+@public
+@on_arrays(np.stack)
+def stack(x, axis=0):
+    """Tensors of one shape side by side along a new ``axis``; of tensors with a batch axis, not 0."""
+    x = list(x)
+    ndim = max(np.ndim(part) if not isinstance(part, Value) else part.ndim for part in x)
+    place = axis % (ndim + 1) if -ndim - 1 <= axis <= ndim else axis
+    if place == 0 and any(part.batched for part in x if isinstance(part, Value)):
+        raise invalid("ops.stack keeps the batch axis first: pass axis=1 or another one.", axis=axis)
+    return concatenate([expand_dims(part, place) for part in x], place)
+
+
+@public
+@on_arrays(lambda xs: np.vstack(xs))
+def vstack(xs):
+    """Arrays and weights one below the other: ``concatenate`` along axis 0, which a batch can't be."""
+    return concatenate([expand_dims(x, 0) if len(x.shape) == 1 else x for x in xs], 0)
+
+
+@public
+@on_arrays(lambda xs: np.hstack(xs))
+def hstack(xs):
+    """Tensors side by side: ``concatenate`` along axis 1, or 0 if there is only that."""
+    return concatenate(xs, 0 if len(xs[0].shape) == 1 else 1)
+
+
+@public
+@on_arrays(lambda x, sections, axis: list(np.split(x, sections, axis)))
+def split(x, indices_or_sections, axis=0):
+    """A list of parts along ``axis``, not the batch's: so many equal ones, or between indices."""
+    axis = normalize_axis("split", axis, x)
+    size = x.shape[axis]
+    if isinstance(indices_or_sections, int | np.integer):
+        count = checks.integer("ops.split", "indices_or_sections", indices_or_sections, least=1)
+        if size % count:
+            raise invalid(f"ops.split expects a number that divides {size}.", indices_or_sections=count)
+        places = range(0, size + 1, size // count)
+    else:
+        places = [0, *checks.sizes("ops.split", "indices_or_sections", indices_or_sections), size]
+    return [Slice(axis, start, stop)(x) for start, stop in zip(places[:-1], places[1:], strict=True)]
+
+
+@public
+def unstack(x, num=None, axis=0):
+    """The parts of x along ``axis``, not the batch's, without that axis: a list of ``num``."""
+    axis = normalize_axis("unstack", axis, x) if isinstance(x, Value) else axis
+    size = x.shape[axis]
+    if num not in (None, size):
+        raise invalid(f"ops.unstack expects num to be the size of the axis, {size}.", num=num)
+    return [squeeze(part, axis) for part in split(x, size, axis)]
+
+
+@public
+@on_arrays(np.expand_dims)
+def expand_dims(x, axis):
+    """x with a new axis of one element at the place ``axis``, or several."""
+    return apply(ExpandDims(axes_of("expand_dims", axis)), x)
+
+
+@public
+@on_arrays(np.squeeze)
+def squeeze(x, axis=None):
+    """x without ``axis``, or several, of one element; by default all such."""
+    if axis is None:
+        axis = [i for i, size in enumerate(x.shape) if size == 1]
+    return apply(Squeeze(axes_of("squeeze", axis)), x)
+
+
+@public
+@on_arrays(lambda x, axis: np.flip(x, axis))
+def flip(x, axis=None):
+    """x in reverse order along ``axis``, or several; by default along all but the batch's."""
+    axes = range(x.batched, x.ndim) if axis is None else axes_of("flip", axis)
+    return apply(Flip(tuple(axes)), x)
+
+
+@public
+@on_arrays(np.roll)
+def roll(x, shift, axis=None):
+    """x with elements moved on by ``shift`` along ``axis``; what leaves at the end comes in at the start."""
+    if axis is None:
+        raise invalid("ops.roll of symbolic tensors needs an axis, not the batch's.", axis=axis)
+    axes, shifts = axes_of("roll", axis), np.broadcast_to(shift, len(axes_of("roll", axis)))
+    for each, step in zip(axes, shifts, strict=True):
+        each = normalize_axis("roll", each, x)
+        first = -int(step) % x.shape[each]
+        if first:
+            x = concatenate([Slice(each, first, x.shape[each])(x), Slice(each, 0, first)(x)], each)
+    return x
+
+
+@public
+@on_arrays(np.tile)
+def tile(x, repeats):
+    """x so many times along each axis, not the batch's; missing numbers in front are 1."""
+    repeats = (repeats,) if isinstance(repeats, int | np.integer) else tuple(repeats)
+    repeats = (1,) * (x.ndim - len(repeats)) + repeats
+    if len(repeats) > x.ndim or (x.batched and repeats[0] != 1):
+        raise invalid(f"ops.tile expects up to {x.ndim} numbers, 1 for the batch axis.", repeats=repeats)
+    return apply(Tile(repeats[x.batched :]), x)
+
+
+@public
+@on_arrays(np.repeat)
+def repeat(x, repeats, axis=None):
+    """x with each element along ``axis``, not the batch's, so many times; of arrays also in numbers of each's own."""
+    if axis is None:
+        raise invalid("ops.repeat of symbolic tensors needs an axis, not the batch's.", axis=axis)
+    return apply(Repeat(repeats, axis), x)
+
+
+@public
+@on_arrays(lambda x, shape: np.broadcast_to(x, shape).copy())
+def broadcast_to(x, shape):
+    """x repeated to ``shape``, whose first entry is None for the batch."""
+    shape = tuple(shape)
+    batched = shape[:1] == (None,)
+    if batched and not x.batched and x.ndim == len(shape):
+        x = squeeze(x, 0)
+    return BroadcastTo(shape[batched:], batched)(x)
+
+
+@public
+@on_arrays(lambda x, pad_width, mode, value: np.pad(x, pad_width, mode, **_padded(mode, value)))
+def pad(x, pad_width, mode="constant", constant_values=None):
+    """Elements before and after those of x: pad_width is (before, after) for each axis, (0, 0) for the batch's.
+
+    mode: "constant", with ``constant_values``, by default 0, or NumPy's "reflect", "symmetric", "edge" or "wrap".
+    """
+    if isinstance(pad_width, int | np.integer) or len(pad_width) == 1 or isinstance(pad_width[0], int):
+        raise invalid("ops.pad expects a pair for every axis of a symbolic tensor.", pad_width=pad_width)
+    widths = tuple(tuple(int(n) for n in pair) for pair in pad_width)
+    if len(widths) != x.ndim or (x.batched and widths[0] != (0, 0)):
+        raise invalid(f"ops.pad expects {x.ndim} pairs, (0, 0) for the batch axis.", pad_width=pad_width)
+    if mode == "constant":
+        value = constant_values or 0.0
+        if x.batched and x.ndim == 4 and widths[3] == (0, 0) and value == 0:
+            return apply(Pad2D(widths[1:3]), x)
+        return apply(Pad(widths[x.batched :], value), x)
+    _padded(mode, constant_values)
+    for axis, width in enumerate(widths):
+        if width != (0, 0):
+            x = Take(axis)(x, np.pad(np.arange(x.shape[axis]), width, mode))
+    return x
+
+
+def _padded(mode: str, value) -> dict:
+    checks.one_of("ops.pad", "mode", mode, ("constant", "reflect", "symmetric", "edge", "wrap"))
+    if mode != "constant" and value is not None:
+        raise invalid('ops.pad takes constant_values only with mode="constant".', constant_values=value)
+    return {"constant_values": value or 0} if mode == "constant" else {}
 
 
 @public
@@ -58,9 +248,102 @@ def slice_axis(x, axis, start, stop):
     return apply(Slice(axis, start, stop), x)
 
 
+def index(x, key):
+    """``x[key]``: integers, slices, ``...`` and None; the batch axis stays whole."""
+    key = key if isinstance(key, tuple) else (key,)
+    given = sum(part is not None and part is not Ellipsis for part in key)
+    if sum(part is Ellipsis for part in key) > 1 or given > x.ndim:
+        raise invalid(f"A tensor with {x.ndim} axes takes as many indices at most, and one `...`.", index=key)
+    if Ellipsis not in [part for part in key if part is Ellipsis or part is None]:
+        key = (*key, Ellipsis)
+    at = next(i for i, part in enumerate(key) if part is Ellipsis)
+    key = (*key[:at], *[slice(None)] * (x.ndim - given), *key[at + 1 :])
+    slices, dropped, new = [], [], []
+    for part in key:
+        if part is None:
+            new.append(len(slices) - len(dropped) + len(new))
+        else:
+            slices.append(part)
+            if not isinstance(part, slice):
+                dropped.append(len(slices) - 1)
+    bounds = [_bounds(x, axis, part) for axis, part in enumerate(slices)]
+    if x.batched and (bounds[0] != (None, None, None) or 0 in new):
+        raise invalid(
+            "The batch axis stays first and whole: an index of it starts with `:` or `...`. For a part of the batch, "
+            "cut the arrays before they are given to the model.", index=key,
+        )  # fmt: skip
+    bounds = bounds[x.batched :]
+    chosen = [axis for axis, part in enumerate(bounds) if part != (None, None, None)]
+    if chosen:
+        axis = chosen[0]
+        start, stop, step = bounds[axis]
+        size = x.shape[axis + x.batched]
+        plain = len(chosen) == 1 and step is None and not isinstance(size, Length)
+        if plain:
+            first, last, _ = slice(start, stop).indices(size)
+            plain = last > first
+        x = Slice(axis + x.batched, first, last)(x) if plain else Index(bounds)(x)
+    x = Squeeze(dropped)(x) if dropped else x
+    return ExpandDims(new)(x) if new else x
+
+
+def _bounds(x, axis: int, part) -> tuple:
+    if isinstance(part, slice):
+        numbers = (part.start, part.stop, None if part.step == 1 else part.step)
+        if any(isinstance(number, Value) for number in numbers):
+            raise invalid("A slice has numbers as bounds, no symbolic values.", index=part)
+        return tuple(None if number is None else operator.index(number) for number in numbers)
+    try:
+        place = operator.index(part) if not isinstance(part, bool) else None
+    except TypeError:
+        place = None
+    if place is None:
+        raise invalid(
+            "An index of a tensor is made of integers, slices, ... and None. For arrays of integers there is ops.take, "
+            "for a condition ops.where.", index=part,
+        )  # fmt: skip
+    if x.batched and axis == 0:
+        raise invalid("The batch axis stays first and whole: an index of it starts with `:` or `...`.", index=part)
+    size = x.shape[axis]
+    if not isinstance(size, Length) and not -size <= place < size:
+        raise invalid(f"Axis {axis} has indices from {-size} to {size - 1}.", index=place)
+    return place, place + 1 if place != -1 else None, None
+
+
 @public
-def pad(x, pad_width):
-    """Zeros around height and width of x (N, H, W, C); pad_width as NumPy's: ((0, 0), (t, b), (l, r), (0, 0))."""
-    if len(pad_width) != 4 or tuple(pad_width[0]) != (0, 0) or tuple(pad_width[3]) != (0, 0):
-        raise invalid("ops.pad pads height and width of a (N, H, W, C) tensor only.", pad_width=pad_width)
-    return apply(Pad2D(pad_width[1:3]), x)
+@on_arrays(np.diagonal)
+def diagonal(x, offset=0, axis1=0, axis2=1):
+    """The elements (i, i + offset) of two axes, not the batch's, as the last axis."""
+    return apply(Diagonal(offset, axis1, axis2), x)
+
+
+@public
+@on_arrays(np.diag)
+def diag(x, k=0):
+    """The k-th diagonal of a matrix, or a matrix with x on it; x has no batch axis."""
+    if x.batched or x.ndim not in (1, 2):
+        raise invalid("ops.diag takes a vector or a matrix without a batch axis.", shape=x.shape)
+    if x.ndim == 2:
+        return diagonal(x, k)
+    side = x.shape[0] + abs(k)
+    before = max(0, k)  # column j has x[j - before]
+    row = pad(expand_dims(x, 0), ((0, 0), (before, side - x.shape[0] - before)))
+    return where(np.eye(side, k=k) != 0, row, _zero(x))
+
+
+@public
+@on_arrays(np.tril)
+def tril(x, k=0):
+    """x with zeros above the k-th diagonal of its last two axes."""
+    return where(np.tri(*x.shape[-2:], k) != 0, x, _zero(x))
+
+
+@public
+@on_arrays(np.triu)
+def triu(x, k=0):
+    """x with zeros below the k-th diagonal of its last two axes."""
+    return where(np.tri(*x.shape[-2:], k - 1) == 0, x, _zero(x))
+
+
+def _zero(x):
+    return 0.0 if x.dtype.startswith("float") else 0

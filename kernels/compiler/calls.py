@@ -14,7 +14,7 @@ from .values import Array, Number, Static, Tuple, integer
 _LLVM_MATH = {math.exp: "exp", math.log: "log", math.sin: "sin", math.cos: "cos", math.fabs: "fabs"}
 _C_MATH = {
     math.sqrt: "sqrt", np.sqrt: "sqrt", math.expm1: "expm1", math.log1p: "log1p", math.tanh: "tanh",
-    math.erf: "erf", math.erfc: "erfc",
+    math.erf: "erf", math.erfc: "erfc", math.atan: "atan",
 }  # fmt: skip
 _TYPES = {int: "int64", float: "float64", bool: "bool"}
 SCRATCH = 256  # elements of ``scratch``: 1 or 2 KiB, of which a kernel takes a few (a guess: not measured)

@@ -56,7 +56,7 @@ def {name}_backward({reads}, dy, dx{parameters}, accumulate):
 '''
 
 # the innermost stride is 1, or 0 for one of the two operands: one loop for each case
-_BINARY = '''
+BINARY = '''
 def {name}_forward(a, b, y, shape, a_strides, b_strides):
     """y = {name}(a, b), broadcast.  y: (d0, *shape)"""
     kernel_attributes()
@@ -155,7 +155,7 @@ def _define_activation(name):
 
 
 def _define_binary(name):
-    _define(_BINARY, name=name)
+    _define(BINARY, name=name)
     a_one, b_one = "a_value, b_row[j]", "a_row[j], b_value"
     _define(_BINARY_BACKWARD, name=name, of="a", other="b", at_repeated=a_one, at_other_repeated=b_one)
     _define(_BINARY_BACKWARD, name=name, of="b", other="a", at_repeated=b_one, at_other_repeated=a_one)

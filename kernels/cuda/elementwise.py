@@ -19,7 +19,7 @@ def {name}_backward({reads}, dy, dx{parameters}, accumulate):
     _LOOPS["{name}_backward"](({reads}, dy, dx){parameters}, accumulate)
 '''
 
-_BINARY = '''
+FORWARD = '''
 @kernel
 def _{name}_forward(a, b, y, rows, shape, a_strides, b_strides):
     first_column, first_row = cuda.grid(2)
@@ -33,8 +33,9 @@ def _{name}_forward(a, b, y, rows, shape, a_strides, b_strides):
 def {name}_forward(a, b, y, shape, a_strides, b_strides):
     """y = {name}(a, b), broadcast.  y: (d0, *shape)"""
     _over_rows(_{name}_forward, (a, b, y), y, shape, a_strides, b_strides)
+'''
 
-
+_BACKWARD = '''
 @kernel
 def _{name}_backward_a(a, b, dy, da, rows, shape, a_strides, b_strides, accumulate):
     first_column, first_row = cuda.grid(2)
@@ -208,4 +209,5 @@ globals().update(_FUNCTIONS)
 for _name in activations.NAMES:
     _define_activation(_name)
 for _name in arithmetic.NAMES:
-    _define(_BINARY, name=_name)
+    _define(FORWARD, name=_name)
+    _define(_BACKWARD, name=_name)

@@ -18,6 +18,8 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 _SELU_FLOOR = _SELU_SCALE * 1.6732632423543772848170429916717
 _ROOT_OF_HALF = math.sqrt(0.5)
 _NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)  # the normal density at 0
+_ERF_SLOPE = 2 / math.sqrt(math.pi)
+_ALL_WHOLE = 2.0**52  # from here on numbers have nothing behind the point
 _GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 
 
@@ -278,6 +280,68 @@ def cos(x):
 
 def cos_derivative(x):
     return -math.sin(x)
+
+
+# ---- functions of jitnet.ops
+
+
+def log1p(x):
+    """log(1 + x), accurate near 0"""
+    return math.log1p(x)
+
+
+def log1p_derivative(x):
+    return real(1) / (real(1) + x)
+
+
+def expm1(x):
+    """exp(x) - 1, accurate near 0"""
+    return math.expm1(x)
+
+
+def expm1_derivative(y):
+    return y + real(1)
+
+
+def erf(x):
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x"""
+    return math.erf(x)
+
+
+def erf_derivative(x):
+    return real(_ERF_SLOPE) * math.exp(-x * x)
+
+
+def arctan(x):
+    return math.atan(x)
+
+
+def arctan_derivative(x):
+    return real(1) / (real(1) + x * x)
+
+
+def floor(x):
+    """The largest whole number that is not above x"""
+    if not abs(x) < real(_ALL_WHOLE):  # NaN, too
+        return x
+    whole = real(int(x))
+    return whole - real(1) if whole > x else whole
+
+
+def floor_derivative(y):
+    return real(0)
+
+
+def nearest_whole(x):
+    """The nearest whole number, of two the even one"""
+    low = floor(x)
+    above = x - low
+    odd = floor(real(0.5) * low) != real(0.5) * low
+    return low + real(1) if above > real(0.5) or (above == real(0.5) and odd) else low
+
+
+def nearest_whole_derivative(y):
+    return real(0)
 
 
 # every activation of this module, in the order of the text

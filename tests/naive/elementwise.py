@@ -20,6 +20,7 @@ def sigmoid(x):
 
 
 tanh, exp, exponential, log, sqrt, square = np.tanh, np.exp, np.exp, np.log, np.sqrt, np.square
+log1p, expm1, arctan, floor, nearest_whole, erf = np.log1p, np.expm1, np.arctan, np.floor, np.round, _erf
 absolute, negative, reciprocal, sign, sin, cos = np.abs, np.negative, np.reciprocal, np.sign, np.sin, np.cos
 
 

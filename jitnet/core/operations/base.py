@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from ..policy import floatx
 from ..program import Out
 from ..settings import Number
@@ -29,6 +31,7 @@ class Operation:
     whole_inputs: tuple = ()  # indices of inputs that have no batch axis, such as weights
     broadcasts = False  # whether inputs are repeated along missing axes, by NumPy's rules
     labels: tuple = ()  # indices of inputs that are integers by their meaning
+    keeps_booleans = True  # whether inputs that are all bool stay so; else they become int32
     integers = CONVERTED  # what becomes of inputs that are all integers: KEPT, CONVERTED to floatx first, or REFUSED
 
     def __init_subclass__(cls, registered: bool = True, **kwargs):
@@ -127,6 +130,10 @@ def _common_dtype(operation, inputs) -> str:
             f"{operation.name} needs a tensor of floating-point numbers: turn one into them with "
             f"jitnet.ops.cast(x, {floatx()!r}). Received: dtype={', '.join(dtypes)}"
         )
+    if dtypes.keys() == {"bool"}:
+        stay = operation.keeps_booleans and all(isinstance(x, Value) or np.asarray(x).dtype.kind == "b" for x in inputs)
+        return "bool" if stay else "int32"
+    dtypes.pop("bool", None)
     return next(iter(dtypes)) if len(dtypes) == 1 else "int64"
 
 

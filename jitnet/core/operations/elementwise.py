@@ -7,11 +7,13 @@ from ..errors import invalid
 from ..program import Out
 from .base import CONVERTED, KEPT, REFUSED, Operation, display
 
-CAST_DTYPES = ("float32", "float64", "int32", "int64")
+CAST_DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 
 
 class Unary(Operation):
     """``function`` of every element; ``parameters`` are its further arguments (a slope, a scale)."""
+
+    keeps_booleans = False
 
     def __init__(self, function: str, parameters=()):
         self.function = checks.one_of("Unary", "function", function, activations.NAMES)
@@ -78,6 +80,7 @@ class Binary(Operation):
     """``function`` of two values with NumPy's broadcasting; gradients are summed over broadcast axes."""
 
     broadcasts = True
+    keeps_booleans = False
 
     def __init__(self, function: str):
         self.function = checks.one_of("Binary", "function", function, arithmetic.NAMES)

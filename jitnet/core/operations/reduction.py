@@ -10,6 +10,8 @@ FUNCTIONS = ("sum", "mean", "max")  # of kernels/cpu/reduction.py
 class Reduction(Operation):
     """``function`` ("sum", "mean" or "max") along one axis other than the batch."""
 
+    keeps_booleans = False
+
     def __init__(self, function: str, axis: int, keepdims: bool = False):
         self.function = checks.one_of("Reduction", "function", function, FUNCTIONS)
         self.axis = checks.integer(self.function, "axis", axis)

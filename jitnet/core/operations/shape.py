@@ -2,8 +2,11 @@
 
 from .. import checks
 from ..errors import invalid
+from ..policy import floatx
 from ..program import Out
+from ..values import ITEMSIZE
 from .base import KEPT, Operation, display, elements, normalize_axis, require_rank
+from .strided import canonical_strides, dense_strides, sample_shape
 
 
 class Reshape(Operation):
@@ -37,6 +40,69 @@ class Reshape(Operation):
 
     def backward(self, program, lowered):
         lowered.pass_gradient(0)
+
+
+class ExpandDims(Reshape):
+    """With axes of one element at the places ``axes`` of the result."""
+
+    def __init__(self, axes):
+        self.axes = checks.sizes("expand_dims", "axes", axes, least=-checks.LARGEST)
+
+    def infer(self, x):
+        ndim = x.ndim + len(self.axes)
+        axes = {axis % ndim for axis in self.axes if -ndim <= axis < ndim}
+        if len(axes) != len(self.axes) or (x.batched and 0 in axes):
+            first = 1 if x.batched else 0
+            raise invalid(f"expand_dims expects places from {first} to {ndim - 1}, each once.", axis=self.axes)
+        sizes = iter(x.shape)
+        return [(tuple(1 if axis in axes else next(sizes) for axis in range(ndim)), x.dtype)]
+
+
+class Squeeze(Reshape):
+    """Without ``axes``, which have one element each."""
+
+    def __init__(self, axes):
+        self.axes = checks.sizes("squeeze", "axes", axes, least=-checks.LARGEST)
+
+    def infer(self, x):
+        axes = {normalize_axis("squeeze", axis, x) for axis in self.axes}
+        if any(x.shape[axis] != 1 for axis in axes):
+            raise ValueError(
+                f"squeeze drops axes of one element, of a tensor of shape {display(x.shape)}. Received: axis={self.axes}"
+            )
+        return [(tuple(size for axis, size in enumerate(x.shape) if axis not in axes), x.dtype)]
+
+
+class StopGradient(Reshape):
+    """The value as it is; to gradients it is a constant."""
+
+    differentiable = False
+
+    def __init__(self):
+        pass
+
+    def infer(self, x):
+        return [(x.shape, x.dtype)]
+
+
+class Filled(Operation):
+    """``value`` everywhere: (None, *shape), for each sample of the batch."""
+
+    differentiable = False
+
+    def __init__(self, shape, value: float = 0.0, dtype: str | None = None):
+        self.shape = checks.sizes("filled", "shape", shape)
+        self.value = checks.number("filled", "value", value, finite=False)
+        self.dtype = checks.one_of("filled", "dtype", dtype or floatx(), ITEMSIZE)
+
+    def prepare(self, inputs):
+        return inputs
+
+    def infer(self):
+        return [((None, *self.shape), self.dtype)]
+
+    def forward(self, program, lowered):
+        program.call("shape.fill", y=Out(lowered.output), value=self.value)
 
 
 class Concatenate(Operation):
@@ -138,26 +204,27 @@ class Transpose(Operation):
             )
         if x.batched and self.axes[0] != 0:
             raise ValueError(f"transpose must leave the batch axis (axis 0) first. Received: axes={self.axes}")
-        if x.ndim - x.batched > 4:
-            raise ValueError(f"transpose handles up to 4 axes besides the batch. Received: shape={display(x.shape)}")
         return [(tuple(x.shape[a] for a in self.axes), x.dtype)]
 
-    def _scalars(self, x) -> dict:
+    def _kernels(self, x) -> tuple[str, dict]:
+        """Which kernels, and what they are told."""
         axes = [a - 1 for a in self.axes[1:]] if x.batched else list(self.axes)
-        sizes = x.shape[1:] if x.batched else x.shape
-        strides = [elements(sizes[i + 1 :]) for i in range(len(sizes))]
+        sizes = sample_shape(x)
+        strides = dense_strides(sizes)
+        shape, strides = tuple(sizes[a] for a in axes), tuple(strides[a] for a in axes)
+        if len(axes) > 4:
+            return "strided.take", {**canonical_strides("transpose", shape, strides), "offset": 0, "size": elements(sizes)}
         missing = 4 - len(axes)
-        shape = (1,) * missing + tuple(sizes[a] for a in axes)
-        return {"shape": shape, "strides": (0,) * missing + tuple(strides[a] for a in axes)}
+        return "shape.transpose", {"shape": (1,) * missing + shape, "strides": (0,) * missing + strides}
 
     def forward(self, program, lowered):
-        scalars = self._scalars(lowered.application.inputs[0])
-        program.call("shape.transpose_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
+        kernels, scalars = self._kernels(lowered.application.inputs[0])
+        program.call(f"{kernels}_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
-        scalars = self._scalars(lowered.application.inputs[0])
-        program.call("shape.transpose_backward", dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate)
+        kernels, scalars = self._kernels(lowered.application.inputs[0])
+        program.call(f"{kernels}_backward", dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate)
 
 
 class Pad2D(Operation):

@@ -22,6 +22,7 @@ if SPECIALISED:
     from .pooled import fuse_pool_backward, fuse_pool_forward
     from .products import compute_in_update, split_products, split_products_of_few
     from .select import Scratch, is_specialised, specialise
+    from .tables import sum_rows_in_update
     from .weight_gradients import share_large_gradients
 
 
@@ -62,6 +63,7 @@ class CPU(Target):
         compute_in_update(program)
         share_large_gradients(program)
         split_products(program)
+        sum_rows_in_update(program)
         if few:
             split_products_of_few(program)
         hoist(program)

@@ -12,7 +12,7 @@ Multiply-adds are therefore written as calls of an intrinsic, and scaling by pow
 import math
 import sys
 from inspect import getmembers, isfunction
-from math import copysign, cos, pi, sin, sqrt  # noqa: F401 (part of what takes the place of math)
+from math import atan, copysign, cos, pi, sin, sqrt  # noqa: F401 (part of what takes the place of math)
 from types import FunctionType
 
 import numpy as np

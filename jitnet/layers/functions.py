@@ -1,0 +1,65 @@
+"""Identity, and Lambda, a user's function as a layer."""
+
+import inspect
+
+from .. import _registry, ops
+from ..core import checks
+from ..core.errors import invalid
+from .base import Layer
+
+
+class Identity(Layer):
+    """The input as it is: (batch, ...) to the same."""
+
+    example = {"arguments": {}, "input_shape": (3, 2)}
+
+    def call(self, inputs):
+        return inputs
+
+
+class Lambda(Layer):
+    """A function of tensors, made of ``jitnet.ops``, as a layer.
+
+    Input (batch, ...), or a list of such; output what the function returns.
+
+    Arguments:
+        function: called with the input, with ``arguments`` by their names, and with ``training`` if it takes that.
+            A model with a lambda can't be saved: a file holds names.  A function of ``jitnet.ops`` is saved by its
+            name, and so is one that is decorated with ``@jitnet.saving.register_keras_serializable()``.
+        output_shape: None, or the shape of a sample of the output, which is then checked.
+        mask: None; masks are not there yet.
+        arguments: a dict of further arguments of the function.
+    """
+
+    example = {"arguments": {"function": ops.tanh}, "input_shape": (3, 2)}
+
+    def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs):
+        super().__init__(**kwargs)
+        known = {name: getattr(ops, name) for name in ops.__all__}
+        self.function = _registry.get(function, known, kind="function")
+        if self.function is None or inspect.isclass(self.function):
+            raise invalid("Lambda expects a function.", function=function)
+        self.output_shape = None if output_shape is None else checks.sizes("Lambda", "output_shape", output_shape)
+        if mask is not None:
+            raise invalid("Lambda knows no masks yet: mask is None.", mask=mask)
+        if arguments is not None and not isinstance(arguments, dict):
+            raise invalid("Lambda expects arguments to be a dict or None.", arguments=arguments)
+        self.arguments = dict(arguments or {})
+        parameters = inspect.signature(self.function).parameters
+        self._takes_training = "training" in parameters and "training" not in self.arguments
+
+    def call(self, inputs, training=False):
+        told = {"training": training} if self._takes_training else {}
+        output = self.function(inputs, **self.arguments, **told)
+        if self.output_shape is not None and tuple(output.shape[1:]) != self.output_shape:
+            raise invalid(f"The function's output has the shape {output.shape}.", output_shape=self.output_shape)
+        return output
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "function": _registry.serialize(self.function),
+            "output_shape": self.output_shape,
+            "mask": None,
+            "arguments": self.arguments,
+        }

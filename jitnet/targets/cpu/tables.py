@@ -1,0 +1,44 @@
+"""Gradients of tables of which a step reads some rows, as of an Embedding."""
+
+from ...core.program import Call, Out, Program, Scalar
+from ...core.rewrites.dataflow import replace
+from ..axes import Rows
+from . import thresholds
+
+
+def sum_rows_in_update(program: Program) -> None:
+    """The gradient of a large table over the whole batch, some rows of it per block of the optimizer's update.
+
+    A gradient per chunk of the batch would be as large as the table, and zeros for the most part.  A row is summed over
+    the batch in order, whoever does it.
+    """
+    users, loops = program.users(), program.loops()
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if call.opcode != "indexed.take_backward" or call in loops or call["accumulate"]:
+            continue
+        indices, dy, partial = call["indices"], call["dy"], call["dx"].root
+        if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
+            continue
+        table, total = call["dx"].shape, users[partial][1]
+        if len(table) != 2 or call["axis_size"] != table[0] or total.opcode != "training.sum_partials":
+            continue
+        given = (indices, dy)
+        if any(buffer.kind not in ("batch", "external") or buffer.step is not None for buffer in given):
+            continue
+        written = {root for other in program.calls[program.calls.index(call) :] for root in other.writes}
+        if not written.isdisjoint({indices.root, dy.root}):
+            continue
+        for buffer in given:
+            buffer.root.in_one_piece = buffer.kind == "batch"
+        order = program.temporary(f"{indices.root.name}_order", indices.shape, "int64", "batch")
+        order.rows, order.in_one_piece = indices.rows, True
+        starts = program.temporary(f"{indices.root.name}_starts", (table[0] + 1,), "int64", "whole")
+        part = {"first": Scalar("first"), "last": Scalar("last")}
+        found = {"indices": indices, "order": Out(order), "starts": Out(starts), **part}
+        sums = {"order": order, "starts": starts, "dy": dy, "dx": total.outputs[0], **part}
+        replaced[call] = [call.replaced_by("fast.embedding.order_rows", found, work=1, axis=Rows(1, 1))]
+        replaced[total] = [
+            call.replaced_by("fast.embedding.add_rows", sums, phase="gradients", axis=Rows(table[0], 1))
+        ]
+    replace(program, replaced)

@@ -1,0 +1,266 @@
+"""jitnet.ops on NumPy arrays: the functions that NumPy has are its, but for floats, which are of floatx."""
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import layers, ops
+
+GENERATOR = np.random.default_rng(0)
+X, Y = (GENERATOR.normal(size=(3, 4)).astype("float32") for _ in range(2))
+P, Z = np.abs(X) + 1, np.tanh(X)  # from 1 on, between -1 and 1
+I, J = GENERATOR.integers(-9, 10, (3, 4)), GENERATOR.integers(1, 5, (3, 4))
+B = X > 0
+V = X[0]
+
+# {name: [arguments]}: of NumPy's function of that name
+SAME = {
+    **dict.fromkeys(
+        ("exp", "sqrt", "square", "absolute", "negative", "sign", "sin", "cos", "log1p", "expm1", "arctan", "floor",
+         "ceil", "trunc", "exp2", "tan", "sinh", "cosh", "arcsinh", "deg2rad", "rad2deg", "tanh", "isnan", "isinf",
+         "isfinite", "logical_not", "ravel", "flip", "count_nonzero", "any", "all", "cumsum", "cumprod", "sort",
+         "argsort", "argmax", "argmin", "median", "average", "sum", "mean", "max", "min", "prod", "var", "std", "round",
+         "nan_to_num", "diff", "diagonal", "trace", "tril", "triu", "transpose", "diag", "squeeze", "rot90"),
+        [(P,), (I,), (P.astype("float64"),)],
+    ),
+    "log": [(P,), (np.array([0.0, 1.0]),)], "log2": [(P,)], "log10": [(P,), ([1.0, 2.0],)],
+    **dict.fromkeys(("arcsin", "arccos", "arctanh"), [(Z,)]), "arccosh": [(P,)],
+    **dict.fromkeys(
+        ("add", "subtract", "multiply", "divide", "maximum", "minimum", "mod", "floor_divide", "equal", "not_equal",
+         "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "isclose"),
+        [(X, Y), (I, J), (X, J[0]), (X, 2), (2.5, J), (I, 3)],
+    ),
+    **dict.fromkeys(("arctan2", "logaddexp", "hypot", "heaviside"), [(X, Y), (X, 2.0)]),
+    "divmod": [(I, J), (X, 0.7)], "power": [(P, Y), (P, 3), (J, 2)],
+    "clip": [(X, -0.5, 0.5), (I, -2, None)],
+    "where": [(B, X, Y), (B, X, 0.0), (B, 1, 2), (B,)], "select": [([X > 1, B], [X, -Y], 3.0)],
+    "reshape": [(X, (2, 6)), (X, (-1,)), (X, 12)], "moveaxis": [(X[None], 0, -1)], "swapaxes": [(X, 0, 1)],
+    "concatenate": [([X, Y],), ([X, I], 1)], "stack": [([X, Y],), ([X, Y], -1)], "append": [(X, Y), (X, Y, 1)],
+    "vstack": [([X, V],)], "hstack": [([X, Y],)], "split": [(X, 3), (X, (1, 3), 1)],
+    "expand_dims": [(X, 0), (X, (0, -1))], "roll": [(X, 2), (X, -1, 1)], "tile": [(X, (2, 1))],
+    "repeat": [(X, 2), (X, (1, 2, 0), 0)], "broadcast_to": [(V, (5, 4))],
+    "pad": [(X, ((1, 0), (0, 2))), (X, 1, "reflect"), (X, ((1, 1), (0, 0)), "edge")],
+    "take": [(X, [0, -1]), (X, J - 1, 1), (X, 2)], "take_along_axis": [(X, J - 1, 1)],
+    "matmul": [(X, Y.T), (X[None], Y.T), (V, V)], "dot": [(X, Y.T), (V, 3.0)], "inner": [(X, Y)], "outer": [(V, V)],
+    "vdot": [(X, Y)], "tensordot": [(X, Y, 2), (X, Y, ([1], [1]))], "einsum": [("ij,kj->ik", X, Y), ("ij->j", X)],
+    "meshgrid": [(V, Y[0])], "digitize": [(X, np.array([-1.0, 0.0, 1.0]))],
+    "zeros": [((2, 3),), (4,)], "ones": [((2, 3),)], "full": [((2, 3), 0.5), ((2, 4), V)],
+    "zeros_like": [(X,), (I,)], "ones_like": [(X,)], "full_like": [(X, 3)], "eye": [(3,), (3, 4, 1)],
+    "identity": [(3,)], "tri": [(3, 4, -1)], "arange": [(5,), (1, 7, 2), (0.0, 1.0, 0.25), (3, None)],
+    "linspace": [(0, 1, 5), (0.0, 2.0, 4, False)], "logspace": [(0, 2, 4)], "size": [(X,)], "ndim": [(X,)], "shape": [(X,)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_what_numpy_has_is_numpys(name):
+    for arguments in SAME[name]:
+        with np.errstate(all="ignore"):
+            expected = getattr(np, name)(*arguments)
+        found = getattr(ops, name)(*arguments)
+        several = isinstance(expected, tuple | list)
+        if name in ("shape", "size", "ndim"):
+            assert found == expected
+            continue
+        wide = name == "eye" or any(getattr(x, "dtype", None) == np.float64 for x in arguments)
+        for ours, theirs in zip(found if several else [found], expected if several else [expected], strict=True):
+            theirs = np.asarray(theirs)
+            kind = "float32" if theirs.dtype == np.float64 and not (wide and name != "eye") else theirs.dtype
+            assert isinstance(ours, np.ndarray) and (ours.dtype == kind or name in ("digitize", "full_like")), name
+            np.testing.assert_array_equal(ours, theirs.astype(ours.dtype))
+
+
+def test_axes_and_flags_by_name():
+    for name in ("sum", "mean", "max", "min", "var", "std", "any", "all", "median", "prod", "argmax"):
+        given = {"axis": 1, "keepdims": True}
+        np.testing.assert_array_equal(getattr(ops, name)(X, **given), getattr(np, name)(X, **given), err_msg=name)
+    np.testing.assert_array_equal(ops.max(X, initial=9), np.max(X, initial=9))
+    np.testing.assert_array_equal(ops.average(X, 1, Y + 9), np.average(X, 1, Y + 9).astype("float32"))
+    np.testing.assert_array_equal(ops.cumsum(I, 1, "float64"), np.cumsum(I, 1, "float64"))
+    np.testing.assert_allclose(ops.norm(X, axis=1), np.linalg.norm(X, axis=1))
+    assert ops.isclose(np.nan, np.nan, equal_nan=True)
+
+
+def test_floats_are_of_floatx():
+    assert ops.exp(0.5).dtype == ops.add(1, 0.5).dtype == ops.divide(I, 2).dtype == ops.mean([1, 2]).dtype == np.float32
+    assert ops.exp(I).dtype == ops.zeros(3).dtype == ops.linspace(0, 1, 3).dtype == np.float32
+    jitnet.set_floatx("float64")
+    assert ops.exp(0.5).dtype == ops.add(1, 0.5).dtype == ops.divide(I, 2).dtype == ops.zeros(3).dtype == np.float64
+
+
+def test_the_others():
+    np.testing.assert_allclose(ops.rsqrt(P), 1 / np.sqrt(P), rtol=1e-6)
+    np.testing.assert_allclose(ops.reciprocal(np.array([2, 4])), [0.5, 0.25])
+    np.testing.assert_allclose(ops.erf(np.float32([-1, 0, 0.5])), [-0.8427008, 0, 0.5204999], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(ops.logsumexp(X, 1), np.log(np.exp(X).sum(1)), rtol=1e-6)
+    np.testing.assert_array_equal(ops.logsumexp(np.full((2, 3), -np.inf), 1), [-np.inf] * 2)
+    np.testing.assert_array_equal(ops.saturate_cast(X * 200, "uint8"), np.clip(X * 200, 0, 255).astype("uint8"))
+    np.testing.assert_array_equal(ops.saturate_cast(np.array([3e9, -3e9]), "int32"), [2**31 - 128, -(2**31)])
+    values, places = ops.top_k(X, 2)
+    np.testing.assert_array_equal(values, -np.sort(-X, 1)[:, :2])
+    np.testing.assert_array_equal(np.take_along_axis(X, places, 1), values)
+    np.testing.assert_array_equal(ops.in_top_k(np.array([0, 1, 2]), X, 4), [True] * 3)
+    np.testing.assert_array_equal(ops.one_hot(np.array([2, -1, 0, 5]), 3), np.eye(3)[[2, 0, 0, 0]] * [[1], [0], [1], [0]])
+    np.testing.assert_array_equal(ops.one_hot([1, 0], 2, axis=0), [[0, 1], [1, 0]])
+    np.testing.assert_array_equal(ops.multi_hot(np.array([[0, 2], [1, 1]]), 3), [[1, 0, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(ops.searchsorted(np.array([0.0, 1.0]), X), np.searchsorted([0.0, 1.0], X))
+    np.testing.assert_array_equal(ops.slice(X, (1, 2), (2, 1)), X[1:, 2:3])
+    np.testing.assert_array_equal(ops.slice_update(X, (1, 2), np.ones((2, 1)))[1:, 2], [1, 1])
+    np.testing.assert_array_equal(ops.scatter([[0], [2], [0]], np.array([1, 2, 3]), (4,)), [4, 0, 2, 0])
+    np.testing.assert_array_equal(ops.scatter_update(V, [[1], [3]], [8, 9])[[1, 3]], [8, 9])
+    np.testing.assert_array_equal(ops.segment_sum(I, [1, 0, 1]), [I[1], I[0] + I[2]])
+    assert [part.shape for part in ops.unstack(X, axis=1)] == [(3,)] * 4
+    np.testing.assert_allclose(ops.normalize(X), X / np.linalg.norm(X, axis=1, keepdims=True), rtol=1e-6)
+    mean, variance = ops.moments(X, 0)
+    np.testing.assert_allclose([mean, variance], [X.mean(0), X.var(0)], rtol=1e-5)
+    normal = ops.batch_normalization(X, X.mean(0), X.var(0), -1, V, 2 * V)
+    np.testing.assert_allclose(normal, (X - X.mean(0)) / np.sqrt(X.var(0) + 1e-3) * 2 * V + V, rtol=1e-5)
+    np.testing.assert_allclose(ops.psnr(X, Y, 2.0), 10 * np.log10(4 / ((X - Y) ** 2).mean()), rtol=1e-6)
+    image = np.arange(24, dtype="float32").reshape(1, 2, 3, 4)
+    blocks = ops.depth_to_space(image, 2)
+    assert blocks.shape == (1, 4, 6, 1) and blocks[0, 1, 0, 0] == 2 and blocks[0, 0, 1, 0] == 1
+    np.testing.assert_array_equal(ops.space_to_depth(blocks, 2), image)
+    assert not ops.empty((2, 2)).any() and ops.empty_like(I).dtype == I.dtype
+
+
+def test_losses():
+    q = np.exp(X) / np.exp(X).sum(1, keepdims=True)
+    hot, labels = np.eye(4, dtype="float32")[[0, 3, 1]], np.array([0, 3, 1])
+    expected = -np.log(q[np.arange(3), labels])
+    for found in (
+        ops.categorical_crossentropy(hot, q), ops.categorical_crossentropy(hot, X, True),
+        ops.sparse_categorical_crossentropy(labels, q), ops.sparse_categorical_crossentropy(labels[:, None], X, True),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    s = 1 / (1 + np.exp(-X))
+    expected = -(hot * np.log(s) + (1 - hot) * np.log(1 - s))
+    for found in (ops.binary_crossentropy(hot, s), ops.binary_crossentropy(hot, X, True)):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_tensors():
+    tensor, weight = layers.Input((3, 2)), jitnet.Variable(np.ones((2, 2), "float32"))
+    assert ops.shape(tensor) == (None, 3, 2) and ops.ndim(tensor) == 3 and ops.size(tensor) is None
+    assert ops.size(weight) == 4 and ops.dtype(weight) == "float32" == ops.dtype(0.5) and ops.dtype(I) == "int64"
+    assert ops.is_tensor(tensor) and ops.is_tensor(X) and not ops.is_tensor([1.0])
+    found = ops.convert_to_tensor([0.5, 1])
+    assert found.dtype == np.float32 and ops.convert_to_tensor(I, "float32").dtype == np.float32
+    assert ops.convert_to_tensor(tensor) is tensor and ops.convert_to_tensor(tensor, "int32").dtype == "int32"
+    assert ops.convert_to_tensor([weight, weight]).shape == (2, 2, 2)
+    copy = ops.convert_to_numpy(weight)
+    copy[:] = 5
+    assert weight.numpy().max() == 1 and ops.cast(X, "bool").dtype == bool and ops.cast(tensor > 0, "uint8").dtype == "uint8"
+    with pytest.raises(TypeError, match="symbolic"):
+        ops.convert_to_numpy(tensor)
+    assert ops.stop_gradient(X) is X
+
+
+def test_every_function_is_called():
+    """Here, or in the table of test_eager, which is about those that the engine computes."""
+    import test_eager
+
+    aliases = {name for name in ops.__all__ if getattr(ops, name).__name__ != name}
+    functions = (test_the_others, test_losses, test_tensors, test_axes_and_flags_by_name, test_floats_are_of_floatx)
+    here = {name for function in functions for name in function.__code__.co_names}
+    assert set(ops.__all__) - aliases - {"CustomOperation"} - set(SAME) - here - set(test_eager.calls(3)) == set()
+    assert len(set(ops.__all__) - aliases) >= 150
+
+
+# ---- what symbolic tensors refuse
+
+T = layers.Input((3, 2), name="given")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: T[0], r"batch axis stays first and whole.*Received: index=0$"),
+        (lambda: T[None], "batch axis stays first and whole"),
+        (lambda: T[1:], "batch axis stays first and whole"),
+        (lambda: T[:, 3], r"Axis 1 has indices from -3 to 2\. Received: index=3$"),
+        (lambda: T[:, 2:2], "leaves nothing"),
+        (lambda: T[:, [0, 1]], "there is ops.take"),
+        (lambda: T[:, :, :, 0], "takes as many indices at most"),
+        (lambda: T[:, True], "made of integers, slices"),
+        (lambda: ops.expand_dims(T, 0), "places from 1 to 3"),
+        (lambda: ops.squeeze(T, 1), r"drops axes of one element.*\(None, 3, 2\)"),
+        (lambda: ops.stack([T, T]), "keeps the batch axis first"),
+        (lambda: ops.split(T, 2, 1), "a number that divides 3"),
+        (lambda: ops.split(T, 2), "batch axis"),
+        (lambda: ops.ravel(T), "would join the batch axis"),
+        (lambda: ops.roll(T, 1), "needs an axis"),
+        (lambda: ops.tile(T, (2, 1, 1)), "1 for the batch axis"),
+        (lambda: ops.pad(T, ((0, 0), (1, 1))), "3 pairs"),
+        (lambda: ops.broadcast_to(T, (None, 5, 2)), r"cannot repeat \(None, 3, 2\) to \(None, 5, 2\)"),
+        (lambda: ops.where(T > 0), "needs x1 and x2"),
+        (lambda: ops.where(T > 0, np.ones((4, 2)), 0.0), "can't be broadcast"),
+        (lambda: ops.cumsum(T), "needs an axis"),
+        (lambda: ops.argmax(T), "needs an axis"),
+        (lambda: ops.argsort(T, 0), "batch axis"),
+        (lambda: ops.top_k(T, 3), "k to be an integer from 1 to 2"),
+        (lambda: ops.prod(T), "an axis that is not the batch's"),
+        (lambda: ops.matmul(T, T), "agree before these"),
+        (lambda: ops.einsum("bij,bij->ij", T, T), "keeps the batch axis"),
+        (lambda: ops.einsum("bij,bkl->bikl,", T, T), "expects letters"),
+        (lambda: ops.einsum("bij,bkj->bikz", T, T), "in an operand"),
+        (lambda: ops.einsum("bij,bik->bjk", T, T[:, :2]), "one size of the axis 'i'"),
+        (lambda: ops.outer(T, T), "would join the batch"),
+        (lambda: ops.arange(ops.shape(T)[0]), "not the size of the batch"),
+        (lambda: ops.zeros((2, None)), "but for the first"),
+        (lambda: ops.slice(T, (1, 0, 0), (None, 1, 1)), "the whole of a batch"),
+        (lambda: ops.scatter_update(T, [[0]], T), "takes arrays"),
+        (lambda: ops.segment_sum(T, [0]), "without a batch axis"),
+        (lambda: ops.norm(T, "nuc", (1, 2)), "'fro' only"),
+        (lambda: ops.cast(T, "float16"), "Unknown dtype of cast"),
+        (lambda: ops.categorical_crossentropy(T, T, axis=1), "on the last axis"),
+        (lambda: ops.depth_to_space(T, 2), r"tensors \(batch, height, width, channels\)"),
+        (lambda: ops.transpose(layers.Input((2,) * 7), range(8)[::-1]), "batch axis"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "Received: " in str(caught.value)
+
+
+def test_iteration():
+    with pytest.raises(TypeError, match="has no parts to go through"):
+        list(T)
+    rows = list(jitnet.Variable(np.eye(3, dtype="float32")))
+    assert [row.shape for row in rows] == [(3,)] * 3
+
+
+def test_types_of_booleans():
+    mask = T > 0
+    assert mask.dtype == (mask & mask).dtype == ops.where(mask, mask, False).dtype == mask[:, 0].dtype == "bool"
+    assert (mask * T).dtype == ops.mean(mask, 1).dtype == (mask / 2).dtype == "float32"
+    assert (mask * 2).dtype == (mask + mask).dtype == ops.sum(mask, 1).dtype == (-mask).dtype == "int32"
+    whole = layers.Input((3,), dtype="int64")
+    assert (whole * (whole > 2)).dtype == ops.max(whole, 1).dtype == (whole // 2).dtype == (whole % 2).dtype == "int64"
+    assert ops.argmax(T, 1).dtype == ops.argsort(T).dtype == "int32"
+    assert not (T == T + 0)  # identity: values are keys  # noqa: SIM202
+
+
+def test_a_model_of_booleans():
+    x = layers.Input((3,), name="x")
+    mask = layers.Input((3,), dtype="bool", name="mask")
+    model = jitnet.Model([x, mask], [x * mask, mask, ops.any(mask & (x > 0), 1)])
+    given, chosen = X[:, :3], B[:, :3]
+    products, same, found = model.predict([given, chosen], verbose=0)
+    assert same.dtype == found.dtype == bool
+    np.testing.assert_array_equal(products, given * chosen)
+    np.testing.assert_array_equal(same, chosen)
+    np.testing.assert_array_equal(found, (chosen & (given > 0)).any(1))
+    for ours, theirs in zip(model([given, chosen]), (products, same, found), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_stop_gradient():
+    variable = jitnet.Variable(np.float32([1, 2, 3]))
+
+    def function(w, x):
+        return ops.mean(ops.stop_gradient(w * x) * w)
+
+    value, (gradient,) = jitnet.value_and_grad(lambda x: function(variable, x), variables=[variable])(X[:, :3])
+    expected = X[:, :3].mean(0) * [1, 2, 3] / 3
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+    assert np.isfinite(value)
