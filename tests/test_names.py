@@ -168,6 +168,33 @@ def test_positions_are_keras():
         "bias_regularizer",
         layers.DepthwiseConv2D: "kernel_size strides padding depth_multiplier data_format dilation_rate activation "
         "use_bias depthwise_initializer bias_initializer depthwise_regularizer bias_regularizer",
+        layers.CenterCrop: "height width data_format",
+        layers.Conv1D: "filters kernel_size strides padding data_format dilation_rate groups activation use_bias "
+        "kernel_initializer bias_initializer kernel_regularizer bias_regularizer",
+        **dict.fromkeys(
+            (layers.Conv1DTranspose, layers.Conv2DTranspose),
+            "filters kernel_size strides padding output_padding data_format dilation_rate activation use_bias "
+            "kernel_initializer bias_initializer kernel_regularizer bias_regularizer",
+        ),
+        layers.Cropping1D: "cropping",
+        layers.Cropping2D: "cropping data_format",
+        layers.DepthwiseConv1D: "kernel_size strides padding depth_multiplier data_format dilation_rate activation "
+        "use_bias depthwise_initializer bias_initializer depthwise_regularizer bias_regularizer",
+        layers.GlobalAveragePooling1D: "data_format keepdims",
+        layers.GlobalMaxPooling1D: "data_format keepdims",
+        layers.AveragePooling1D: "pool_size strides padding data_format name",
+        layers.MaxPooling1D: "pool_size strides padding data_format name",
+        layers.Resizing: "height width interpolation crop_to_aspect_ratio pad_to_aspect_ratio fill_mode fill_value "
+        "antialias data_format",
+        **dict.fromkeys(
+            (layers.SeparableConv1D, layers.SeparableConv2D),
+            "filters kernel_size strides padding data_format dilation_rate depth_multiplier activation use_bias "
+            "depthwise_initializer pointwise_initializer bias_initializer depthwise_regularizer pointwise_regularizer "
+            "bias_regularizer",
+        ),
+        layers.UpSampling1D: "size",
+        layers.UpSampling2D: "size data_format interpolation",
+        layers.ZeroPadding1D: "padding data_format",
         layers.Dropout: "rate noise_shape seed",
         layers.Flatten: "data_format",
         layers.GlobalAveragePooling2D: "data_format keepdims",
