@@ -41,6 +41,7 @@ COMPILATIONS = [
     },
     {"optimizer": "adam", "loss": losses.MeanAbsoluteError()},
 ]  # fmt: skip
+COMPILED = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")  # the models of these layers
 
 
 def operations():
@@ -122,8 +123,8 @@ def models() -> dict:
     sums = jitnet.Model({"left": x, "right": y}, {"sum": x + y, "rest": [x * np.ones(3)]}, name="sums")
     parts = sums({"right": x, "left": x})
     found["dicts"] = jitnet.Model({"x": x, "y": y}, {"z": layers.Add()((parts["sum"], y)), "rest": parts["rest"]})
-    for model, compilation in zip(found.values(), COMPILATIONS, strict=False):
-        model.compile(**compilation)
+    for name, compilation in zip(COMPILED, COMPILATIONS, strict=True):
+        found[name].compile(**compilation)
     for name, (shapes, function) in operations().items():
         found[f"{name} alone"] = _functional(shapes, function, f"alone_{name}")
     return found

@@ -11,6 +11,7 @@ import pytest
 
 import jitnet
 from jitnet import callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
+from jitnet.core import errors
 from jitnet.core import planned as _planned
 from jitnet.layers.base import REGISTRY
 
@@ -29,7 +30,6 @@ MODULES = (
         ("jitnet.activations", "gleu", "Did you mean 'gelu'?"),
         ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
         ("jitnet.initializers", "HeNorml", "Did you mean "),
-        ("jitnet.layers", "Conv1D", f"{PLANNED} The nearest is 'Conv2D'."),
         ("jitnet.layers", "LSTM", PLANNED),
         ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
         ("jitnet.losses", "Huber", f"{PLANNED} Known: BinaryCrossentropy,"),
@@ -77,6 +77,11 @@ def test_tools_that_ask_for_anything(module):
     assert doctest.DocTestFinder().find(found) is not None
     assert inspect.unwrap(found) is found
     assert copy.copy(found.__getattr__) is found.__getattr__
+
+
+def test_what_is_planned_and_what_is_nearest():
+    error = errors.unknown_name("layer", "lstm", ["Lists", "Dense"])
+    assert str(error) == f"Unknown layer 'lstm'. {PLANNED} The nearest is 'Lists'. Received: layer='lstm'"
 
 
 def test_nothing_is_planned_that_there_is():

@@ -37,7 +37,8 @@ def torch_convolution(t, x, kernel, strides, padding, dilation, groups):
 
 def torch_transposed(t, x, kernel, strides, padding, extra=None, dilation=(1, 1)):
     """The whole of what PyTorch gives, cut to size; kernel: (R, S, filters, channels)."""
-    whole = t.nn.functional.conv_transpose2d(nchw(x), kernel.permute(3, 2, 0, 1), None, strides, dilation=dilation)
+    taps = kernel.permute(3, 2, 0, 1).contiguous()
+    whole = t.nn.functional.conv_transpose2d(nchw(x), taps, None, strides, dilation=dilation)
     around = []  # of the width first, negative where it is cut
     for axis in (1, 0):
         window, size = (kernel.shape[axis] - 1) * dilation[axis] + 1, whole.shape[2 + axis]
