@@ -1,9 +1,8 @@
-"""Resizing kernels against their oracle, and on CUDA, emulated, against these."""
+"""Resizing kernels against their oracle."""
 
 import naive.resize as naive
 import numpy as np
 import pytest
-from cuda_cases import assert_twins
 from naive import check, draw
 
 from jitnet.kernels.cpu import resize
@@ -30,16 +29,6 @@ def test_resize(kind, shape, size, dtype):
     forward, backward = f"resize_{kind}_forward", f"resize_{kind}_backward"
     check(getattr(resize, forward), [x], (), [getattr(naive, forward)(x, size)])
     check(getattr(resize, backward), [dy], (), [getattr(naive, backward)(dy, shape)], accumulates=True)
-
-
-@kinds
-@sizes
-def test_on_cuda(kind, shape, size):
-    x, dy = draw(*shape, dtype=np.float32), draw(shape[0], *size, shape[3], dtype=np.float32, seed=1)
-    assert_twins("resize", f"resize_{kind}_forward", x, np.zeros_like(dy), unwritten=("y",))
-    for accumulate in (False, True):
-        dx, unwritten = draw(*shape, dtype=np.float32, seed=9), () if accumulate else ("dx",)
-        assert_twins("resize", f"resize_{kind}_backward", dy, dx, accumulate, unwritten=unwritten)
 
 
 def test_nearest_where_rounding_would_choose_another():
