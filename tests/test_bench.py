@@ -54,7 +54,9 @@ def test_parameters(name, parameters):
     assert sum(w.size for n, w in weights.items() if not networks.is_state(n)) == parameters
 
 
-@pytest.mark.parametrize("name", ["mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg", "resnet18-160", "mobilenet", "unet", "signals"])
+@pytest.mark.parametrize(
+    "name", ["mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg", "resnet18-160", "mobilenet", "unet", "signals"]
+)
 def test_jitnet_has_the_same_weights(name):
     networks, workloads = bench("networks"), bench("workloads")
     workload = next(w for w in workloads.WORKLOADS.values() if w.network == name)
