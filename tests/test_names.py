@@ -17,8 +17,8 @@ from jitnet.layers.base import REGISTRY
 
 PLANNED = "It is planned, but not there yet."
 MODULES = (
-    "activations", "callbacks", "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers",
-    "regularizers", "schedules", "utils",
+    "activations", "callbacks", "initializers", "layers", "losses", "metrics", "models", "ops", "ops.image",
+    "optimizers", "regularizers", "schedules", "utils",
 )  # fmt: skip
 
 

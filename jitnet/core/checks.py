@@ -164,6 +164,5 @@ def channels_last(owner: str, data_format) -> None:
     """Raise unless the channels are the last axis."""
     if data_format not in (None, "channels_last"):
         raise invalid(
-            f'{owner} takes tensors as (batch, height, width, channels): data_format="channels_last".',
-            data_format=data_format,
+            f'{owner} takes tensors as (batch, ..., channels): data_format="channels_last".', data_format=data_format
         )

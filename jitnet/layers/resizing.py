@@ -66,9 +66,9 @@ def _interpolation(layer: str, value) -> str:
 def _cut(layer: str, x, axis: int, start: int, end: int):
     """x without ``start`` elements at the beginning of an axis and ``end`` at its end."""
     if start + end >= x.shape[axis]:
-        raise ValueError(
-            f"{layer} expects cropping to leave something of the input's shape {tuple(x.shape)}. "
-            f"Received: cropping={(start, end)} along axis {axis}"
+        raise invalid(
+            f"{layer} expects cropping to leave something of axis {axis} of the input's shape {tuple(x.shape)}.",
+            cropping=(start, end),
         )
     return Slice(axis, start, x.shape[axis] - end)(x) if start or end else x
 

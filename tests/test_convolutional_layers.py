@@ -1,4 +1,4 @@
-"""Transposed and 1-D convolutions and resizing in fused steps, on the fast kernels, against the unfused ones."""
+"""Transposed and 1-D convolutions and resizing: in fused steps on the fast kernels, their values, their errors."""
 
 import numpy as np
 import pytest
@@ -91,3 +91,54 @@ def test_a_tensor_for_two_convolutions():
     for one, other in zip(found.values(), expected.values(), strict=True):
         for ours, right in zip([one.output, *one.gradients], [other.output, *other.gradients], strict=True):
             np.testing.assert_allclose(ours, right, rtol=1e-3, atol=2e-5 * abs(right).max())
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.Conv1D(4, 5)(Input((3, 2))), r"Conv1D.*padded input of length 3.*Received: input shape="),
+        (lambda: layers.Conv1D(4, 5)(Input((3, 2, 1))), r"Conv1D expects an input \(batch, length, channels\)"),
+        (lambda: layers.Conv1D(4, (5, 1)), r"integer from 1 up\. Received: kernel_size=\(5, 1\)"),
+        (lambda: layers.Conv1D(4, 3, data_format="channels_first"), "Received: data_format='channels_first'"),
+        (lambda: layers.SeparableConv1D(4, 3, padding="causal"), "SeparableConv1D expects padding.*'causal'"),
+        (lambda: layers.MaxPooling1D(5)(Input((3, 2))), r"MaxPooling1D.*window of size 5.*length 3"),
+        (lambda: layers.Conv2DTranspose(4, 3, 2, output_padding=2), r"than strides=\(2, 2\)\. Received: output"),
+        (lambda: layers.Conv2DTranspose(4, 3, 2, dilation_rate=2), r"not both\. Received: strides="),
+        (lambda: layers.Cropping1D(3)(Input((5, 2))), r"leave something of axis 1.*Received: cropping=\(3, 3\)"),
+        (lambda: layers.UpSampling2D(interpolation="bicubic"), "Known: bilinear, nearest"),
+        (lambda: layers.UpSampling1D(0), r"positive integer\. Received: size=0"),
+        (lambda: layers.Resizing(3, 3, antialias=True), "Received: antialias=True"),
+        (lambda: layers.Resizing(3, 3, "nearest", True, True), "Received: crop_to_aspect_ratio=True, pad_to_aspect"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_values_of_cropped_and_resized_images():
+    image = np.arange(24, dtype=np.float32).reshape(1, 4, 6, 1)
+    np.testing.assert_array_equal(layers.CenterCrop(2, 2)(image), image[:, 1:3, 2:4])
+    np.testing.assert_array_equal(
+        layers.CenterCrop(5, 2)(image), ops.image.resize(image[:, :, 2:3], (5, 2))
+    )  # smaller: what is kept of 4 x 6 has the ratio of 5 to 2
+    np.testing.assert_array_equal(layers.UpSampling1D(2)(image[:, :, 0]), np.repeat(image[:, :, 0], 2, 1))
+    np.testing.assert_array_equal(layers.UpSampling2D((1, 2))(image), np.repeat(image, 2, 2))
+    whole = ops.image.resize(image.astype("int64")[0], (2, 3), "nearest")
+    assert whole.dtype == np.int64  # pixel (2 i + 1) / 2 of each pair
+    np.testing.assert_array_equal(whole[..., 0], [[7, 9, 11], [19, 21, 23]])
+    np.testing.assert_allclose(ops.image.resize(image, (2, 3))[0, ..., 0], [[3.5, 5.5, 7.5], [15.5, 17.5, 19.5]])
+
+
+def test_a_causal_convolution_does_not_see_the_future():
+    layer = layers.Conv1D(3, 3, padding="causal", dilation_rate=2)
+    x = np.random.default_rng(0).random((2, 9, 4), np.float32)
+    before = layer(x)
+    x[:, 5:] += 1
+    after = layer(x)
+    assert before.shape == (2, 9, 3)
+    np.testing.assert_array_equal(after[:, :5], before[:, :5])
+    assert (after[:, 5:] != before[:, 5:]).all()
