@@ -485,6 +485,16 @@ add(
 )
 
 
+add(
+    "transposed",
+    "conv_transpose with bias and relu",
+    lambda x, w, b: ops.relu(ops.bias_add(ops.conv_transpose(ops.tanh(x), w, (2, 1), "same"), b)),
+    normal(3, 4, 5),
+    (normal(3, 2, 6, 5), normal(6)),
+    torch=lambda t, x, w, b: t.relu(torch_transposed(t, t.tanh(x), w, (2, 1), "same") + b),
+)
+
+
 def torch_row(function):
     """What ``function`` does with images, of sequences."""
 
