@@ -5,7 +5,16 @@ import types
 import numpy as np
 from graphs import Draw, Suite, labels, normal, positive, probabilities, wide
 from operation_cases_arrays import add_all
-from torch_reference import torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
+from torch_reference import (
+    nchw,
+    nhwc,
+    torch_average_pool,
+    torch_batch_norm,
+    torch_convolution,
+    torch_max_pool,
+    torch_resize,
+    torch_transposed,
+)
 
 from jitnet import ops
 from jitnet.core.operations import counts, losses, random
@@ -393,8 +402,8 @@ CONVOLUTIONS = {  # input, filters, window, strides, padding, dilation, groups
 }
 for name, (shape, filters, window, strides, padding, dilation, groups) in CONVOLUTIONS.items():
 
-    def convolution(x, w, strides=strides, padding=padding, dilation=dilation, groups=groups):
-        return ops.conv(x, w, strides, padding, dilation, groups)
+    def convolution(x, w, strides=strides, padding=padding, dilation=dilation):
+        return ops.conv(x, w, strides, padding, dilation_rate=dilation)
 
     def reference(t, x, w, strides=strides, padding=padding, dilation=dilation, groups=groups):
         return torch_convolution(t, x, w, strides, padding, dilation, groups)
@@ -418,7 +427,7 @@ DEPTHWISE = {  # input, filters per channel, window, strides, padding, dilation
 for name, (shape, multiplier, window, strides, padding, dilation) in DEPTHWISE.items():
 
     def depthwise(x, w, strides=strides, padding=padding, dilation=dilation):
-        return ops.depthwise_conv(x, w, strides, padding, dilation)
+        return ops.depthwise_conv(x, w, strides, padding, dilation_rate=dilation)
 
     def reference(t, x, w, strides=strides, padding=padding, dilation=dilation):
         grouped = w.reshape(*w.shape[:2], 1, -1)
@@ -464,6 +473,138 @@ add(
     torch=lambda t, x: (
         torch_max_pool(t, x, (2, 2), (2, 2), "valid") + torch_average_pool(t, x, (2, 2), (2, 2), "valid")
     ),
+)
+
+# ---- transposed convolutions, those of sequences, and resizing
+
+TRANSPOSED = {  # input, filters, window, strides, padding, output padding, dilation
+    "2x2, stride 2": ((3, 4, 5), 7, (2, 2), (2, 2), "valid", None, (1, 1)),
+    "3x3, same": ((4, 3, 2), 3, (3, 3), (2, 2), "same", None, (1, 1)),
+    "stride 1": ((4, 5, 3), 17, (3, 2), (1, 1), "same", None, (1, 1)),
+    "stride > window": ((3, 2, 2), 2, (2, 1), (3, 4), "valid", None, (1, 1)),
+    "stride > window, same": ((2, 3, 1), 2, (1, 2), (3, 5), "same", None, (1, 1)),
+    "output padding": ((3, 4, 2), 3, (3, 4), (2, 3), "same", (1, 2), (1, 1)),
+    "output padding, valid": ((3, 2, 2), 3, (3, 2), (3, 2), "valid", (2, 0), (1, 1)),
+    "dilation": ((4, 3, 2), 3, (3, 2), (1, 1), "same", None, (2, 3)),
+    "dilation and stride": ((3, 3, 2), 2, (2, 3), (2, 3), "valid", None, (3, 2)),
+}
+for name, (shape, filters, window, strides, padding, extra, dilation) in TRANSPOSED.items():
+    geometry = strides, padding, extra, dilation
+
+    def transposed(x, w, geometry=geometry):
+        return ops.conv_transpose(x, w, *geometry[:3], dilation_rate=geometry[3])
+
+    def reference(t, x, w, geometry=geometry):
+        return torch_transposed(t, x, w, *geometry)
+
+    weight = normal(*window, filters, shape[2])
+    add("transposed", f"conv_transpose {name}", transposed, normal(*shape), weight, torch=reference)
+add(
+    "transposed",
+    "conv_transpose of a value that is used twice",
+    lambda x, v, w: ops.conv_transpose(x, v, 2) * ops.conv_transpose(x, w, 2),
+    normal(3, 2, 2),
+    (normal(2, 2, 3, 2), normal(2, 2, 3, 2)),
+    torch=lambda t, x, v, w: (
+        torch_transposed(t, x, v, (2, 2), "valid") * torch_transposed(t, x, w, (2, 2), "valid")
+    ),
+)
+
+
+add(
+    "transposed",
+    "conv_transpose with bias and relu",
+    lambda x, w, b: ops.relu(ops.bias_add(ops.conv_transpose(ops.tanh(x), w, (2, 1), "same"), b)),
+    normal(3, 4, 5),
+    (normal(3, 2, 6, 5), normal(6)),
+    torch=lambda t, x, w, b: t.relu(torch_transposed(t, t.tanh(x), w, (2, 1), "same") + b),
+)
+
+
+def torch_row(function):
+    """What ``function`` does with images, of sequences."""
+
+    def of_sequences(t, x, *weights):
+        return function(t, x[:, None], *(w[None] for w in weights))[:, 0]
+
+    return of_sequences
+
+
+SEQUENCES = {  # input, filters, window, stride, padding, dilation, groups
+    "of sequences": ((7, 3), 5, 3, 1, "same", 1, 1),
+    "of sequences, stride 2": ((8, 2), 3, 3, 2, "valid", 1, 1),
+    "of sequences, causal": ((6, 2), 3, 3, 1, "causal", 2, 1),
+    "of sequences, causal with stride": ((7, 2), 17, 2, 3, "causal", 1, 1),
+    "of sequences, groups": ((5, 4), 6, 2, 1, (2, 1), 1, 2),
+}
+for name, (shape, filters, window, stride, padding, dilation, groups) in SEQUENCES.items():
+    sides = {"causal": (((0, 0), ((window - 1) * dilation, 0))), (2, 1): ((0, 0), (2, 1))}.get(padding, padding)
+    geometry = (1, stride), sides, (1, dilation), groups
+
+    def convolution(x, w, stride=stride, padding=padding, dilation=dilation):
+        return ops.conv(x, w, stride, padding, dilation_rate=dilation)
+
+    def reference(t, x, w, geometry=geometry):
+        return torch_convolution(t, x, w, *geometry)
+
+    weight = normal(window, shape[1] // groups, filters)
+    add("sequences", f"conv {name}", convolution, normal(*shape), weight, torch=torch_row(reference))
+add(
+    "sequences",
+    "depthwise_conv of sequences",
+    lambda x, w: ops.depthwise_conv(x, w, 2, "same"),
+    normal(7, 3),
+    normal(4, 3, 2),
+    torch=torch_row(lambda t, x, w: torch_convolution(t, x, w.reshape(1, 4, 1, 6), (1, 2), "same", (1, 1), 3)),
+)
+add(
+    "sequences",
+    "separable_conv",
+    lambda x, v, w: ops.separable_conv(x, v, w, padding="same"),
+    normal(3, 4, 2),
+    (normal(2, 3, 2, 2), normal(1, 1, 4, 5)),
+    torch=lambda t, x, v, w: torch_convolution(
+        t, torch_convolution(t, x, v.reshape(2, 3, 1, 4), (1, 1), "same", (1, 1), 2), w, (1, 1), "valid", (1, 1), 1
+    ),
+)
+add(
+    "sequences",
+    "conv_transpose of sequences",
+    lambda x, w: ops.conv_transpose(x, w, 3, "same", 1),
+    normal(4, 2),
+    normal(4, 5, 2),
+    torch=torch_row(lambda t, x, w: torch_transposed(t, x, w, (1, 3), "same", (0, 1))),
+)
+for kind, reference in (("max", torch_max_pool), ("average", torch_average_pool)):
+    add(
+        "sequences",
+        f"{kind}_pool of sequences",
+        lambda x, kind=kind: getattr(ops, f"{kind}_pool")(x, 3, 2, "same"),
+        normal(7, 2),
+        torch=torch_row(lambda t, x, f=reference: f(t, x, (1, 3), (1, 2), "same")),
+    )
+
+for interpolation, size in (("nearest", (6, 5)), ("nearest", (2, 8)), ("bilinear", (6, 5)), ("bilinear", (2, 8))):
+    add(
+        "sizes",
+        f"{interpolation} {size}",
+        lambda x, size=size, kind=interpolation: ops.image.resize(x, size, kind),
+        normal(3, 4, 2),
+        torch=lambda t, x, size=size, kind=interpolation: torch_resize(t, x, size, kind),
+    )
+add(
+    "sizes",
+    "resize of a part",
+    lambda x: ops.image.resize(x, (3, 3), crop_to_aspect_ratio=True),
+    normal(4, 7, 1),
+    torch=lambda t, x: torch_resize(t, x[:, :, 1:5], (3, 3), "bilinear"),
+)
+add(
+    "sizes",
+    "resize with borders",
+    lambda x: ops.image.resize(x, (4, 6), "nearest", pad_to_aspect_ratio=True, fill_value=0.5),
+    normal(4, 2, 3),
+    torch=lambda t, x: torch_resize(t, nhwc(t.nn.functional.pad(nchw(x), (2, 2), value=0.5)), (4, 6), "nearest"),
 )
 
 # ---- losses

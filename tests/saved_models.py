@@ -64,6 +64,7 @@ COMPILATIONS = [
     {"optimizer": optimizers.Adafactor(), "loss": "mse"},
     {"optimizer": optimizers.Eve(), "loss": "mse"},
 ]  # fmt: skip
+COMPILED = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")  # the models of these layers
 
 
 def operations():
@@ -83,6 +84,9 @@ def operations():
         "Conv2D": ([IMAGE], lambda x: ops.conv(x, ones((3, 3, 2, 1)), padding="same")),
         "Cast": ([(3,)], lambda x: ops.cast(ops.cast(x, "int64"), "float32")),
         "DepthwiseConv2D": ([IMAGE], lambda x: ops.depthwise_conv(x, ones((3, 3, 2, 1)), strides=2)),
+        "Conv2DTranspose": ([IMAGE], lambda x: ops.conv_transpose(x, ones((3, 3, 1, 2)), 2, "same", 1)),
+        "ResizeBilinear": ([IMAGE], lambda x: ops.image.resize(x, (3, 5), "bilinear")),
+        "ResizeNearest": ([IMAGE], lambda x: ops.image.resize(x, (3, 5), "nearest")),
         "MaxPool2D": ([IMAGE], lambda x: ops.max_pool(x, 2)),
         "AveragePool2D": ([IMAGE], lambda x: ops.average_pool(x, 2, 1, padding="same")),
         "GlobalAveragePool2D": ([IMAGE], GlobalAveragePool2D()),
@@ -166,8 +170,8 @@ def models() -> dict:
     sums = jitnet.Model({"left": x, "right": y}, {"sum": x + y, "rest": [x * np.ones(3)]}, name="sums")
     parts = sums({"right": x, "left": x})
     found["dicts"] = jitnet.Model({"x": x, "y": y}, {"z": layers.Add()((parts["sum"], y)), "rest": parts["rest"]})
-    for model, compilation in zip(found.values(), COMPILATIONS, strict=False):
-        model.compile(**compilation)
+    for name, compilation in zip(COMPILED, COMPILATIONS, strict=True):
+        found[name].compile(**compilation)
     for name, (shapes, function) in operations().items():
         found[f"{name} alone"] = _functional(shapes, function, f"alone_{name}")
     return found

@@ -40,6 +40,33 @@ def images(shape=(None, None, 3), seed=1):
     return compiled(Sequential([Input(shape), *parts]))
 
 
+def resized(shape=(None, None, 3), seed=1):
+    """Upsampling, transposed and separable convolutions, cropping and padding."""
+    jitnet.utils.set_random_seed(seed)
+    parts = [
+        layers.SeparableConv2D(8, 3, padding="same", activation="relu"), layers.ZeroPadding2D(1),
+        layers.Conv2DTranspose(16, 3, strides=2, padding="same", activation="relu"),
+        layers.Cropping2D(((1, 0), (0, 2))),
+        layers.Conv2DTranspose(8, 2, strides=(2, 1)), layers.UpSampling2D((1, 2)),
+        layers.UpSampling2D(2, interpolation="bilinear"), layers.Conv2D(4, 3, strides=2), layers.Resizing(5, 7),
+        layers.GlobalMaxPooling2D(), layers.Dense(4),
+    ]  # fmt: skip
+    return compiled(Sequential([Input(shape), *parts]))
+
+
+def signals(shape=(None, 5), seed=1):
+    """Convolutions along an axis of time, with what lies between them."""
+    jitnet.utils.set_random_seed(seed)
+    parts = [
+        layers.Conv1D(20, 3, padding="causal", activation="relu"), layers.MaxPooling1D(2), layers.BatchNormalization(),
+        layers.Conv1D(16, 3, strides=2, padding="same", activation="relu"), layers.UpSampling1D(3),
+        layers.SeparableConv1D(8, 3), layers.Conv1DTranspose(8, 3, strides=2), layers.AveragePooling1D(2),
+        layers.DepthwiseConv1D(3, padding="same"), layers.ZeroPadding1D(1), layers.Cropping1D(2),
+        layers.GlobalAveragePooling1D(), layers.Dense(4),
+    ]  # fmt: skip
+    return compiled(Sequential([Input(shape), *parts]))
+
+
 def sequences(shape=(None, 6), seed=1):
     """A dense layer along an axis of time."""
     jitnet.utils.set_random_seed(seed)
@@ -70,6 +97,23 @@ def test_images_of_other_sizes_compile_nothing(made):
     assert made == []
 
 
+@pytest.mark.parametrize(
+    ("make", "sizes"),
+    [
+        (resized, [(9, 9, 3), (6, 13, 3), (31, 8, 3)]),
+        (signals, [(20, 5), (17, 5), (66, 5)]),
+    ],
+)
+def test_other_sizes_of_what_changes_them_compile_nothing(make, sizes, made):
+    model = make()
+    run(model, sizes[0])
+    assert made
+    made.clear()
+    for size in sizes[1:]:
+        assert run(model, size)[2].shape == (10, 4)
+    assert made == []
+
+
 def test_sequences_of_other_lengths_compile_nothing(made):
     model = sequences()
     run(model, (5, 6), (5,))
@@ -82,7 +126,10 @@ def test_sequences_of_other_lengths_compile_nothing(made):
 
 @pytest.mark.parametrize(
     ("make", "size", "targets"),
-    [(images, (17, 31, 3), ()), (images, (24, 20, 3), ()), (sequences, (7, 6), (7,))],
+    [
+        (images, (17, 31, 3), ()), (images, (24, 20, 3), ()), (sequences, (7, 6), (7,)), (resized, (7, 9, 3), ()),
+        (signals, (19, 5), ()),
+    ],
 )
 def test_the_same_as_with_known_sizes(make, size, targets):
     """Other kernels may be chosen for known sizes: the sums are the same but for rounding."""

@@ -43,7 +43,7 @@ def record(workload, peer, ratio, unit="s", operations=0.0):
     [
         ("mlp-tiny", 1282), ("mlp-mnist", 101_770), ("lenet5", 61_706), ("resnet20", 269_722), ("vgg", 2_360_138),
         ("mlp-large", 12_609_546), ("vgg16", 14_719_818), ("resnet18", 11_173_962), ("resnet18-160", 11_181_642),
-        ("mobilenet", 543_050),
+        ("mobilenet", 543_050), ("unet", 466_562), ("signals", 66_442),
     ],
 )
 def test_parameters(name, parameters):
@@ -54,13 +54,15 @@ def test_parameters(name, parameters):
     assert sum(w.size for n, w in weights.items() if not networks.is_state(n)) == parameters
 
 
-@pytest.mark.parametrize("name", ["mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg", "resnet18-160", "mobilenet"])
+@pytest.mark.parametrize(
+    "name", ["mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg", "resnet18-160", "mobilenet", "unet", "signals"]
+)
 def test_jitnet_has_the_same_weights(name):
     networks, workloads = bench("networks"), bench("workloads")
     workload = next(w for w in workloads.WORKLOADS.values() if w.network == name)
     model = bench("peer_jitnet")._model(workload)
     assert sum(v.size for v in model.trainable_weights) == networks.trainable_parameters(workload.model)
-    assert model.output_shape == (None, workload.model.classes)
+    assert model.output_shape == (None, *workload.model.labelled, workload.model.classes)
     ours, theirs = model.weights, workload.weights()
     assert len(ours) == len(theirs)
     for variable, array in zip(ours, bench("peer_jitnet")._in_order(ours, theirs), strict=True):

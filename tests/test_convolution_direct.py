@@ -79,8 +79,9 @@ def run_forward(
 
 
 def run_backward_data(
-    case, dtype, epilogue="store", activation=None, before=0, top=0, left=0, target=None, edges=None, any_width=False
-):
+    case, dtype, epilogue="store", activation=None, before=0, top=0, left=0, target=None, edges=None, any_width=False,
+    bias=None,
+):  # fmt: skip
     images, kernel_shape, _, stride, padding, dilation, groups = case
     _, kernel, dy = operands(case, dtype)
     dy = buffered(dy, top, left)
@@ -93,6 +94,7 @@ def run_backward_data(
     scratch, scratch_intact = workspace(plan, dy, padding[1], left, images[2])
     dx, intact = guarded(np.full((*images, kernel_shape[2] * groups), before, dtype))
     extra, origin = ([], []) if activation is None else ([buffered(activation, 2, 1)], [2, 1])
+    extra += [] if bias is None else [bias]
     plan.kernel()(dy, transposed, *extra, dx, scratch, *padding, top, left, 0, 0, *origin, *images[1:])
     assert intact() and scratch_intact()
     return dx
@@ -168,6 +170,17 @@ def test_stride_and_dilation_together():
     check(case, "float32", 2e-5)
     with pytest.raises(ValueError, match=r"Received: stride=\(2, 2\), dilation=\(2, 3\)"):
         conv2d_backward_data_kernel(case[1], 10, case[3], case[5])
+
+
+@pytest.mark.parametrize("case", ["two_blocks_with_tail", "strides", "stride_over_kernel", "full_width", "dilation"])
+def test_bias_and_relu_after_a_transposed_convolution(case):
+    case = CASES[case]
+    bias = draw(case.kernel_shape[2], dtype="float32", seed=5)
+    plain = run_backward_data(case, "float32")
+    for any_width in (False, True):
+        for epilogue, expected in (("bias", plain + bias), ("bias_relu", np.maximum(plain + bias, 0))):
+            found = run_backward_data(case, "float32", epilogue, before=3, bias=bias, any_width=any_width)
+            assert_close(found, expected, 1e-6)
 
 
 def test_epilogues():

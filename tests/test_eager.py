@@ -1,6 +1,8 @@
 """jitnet.ops on arrays, whose sizes may be the batch's, and on integers; Keras's defaults."""
 
+import inspect
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -45,8 +47,17 @@ def calls(n) -> dict:
         "log_softmax": [(lambda f: f(x), x.shape)],
         "matmul": [(lambda f: f(zeros(n, n), zeros(n, n)), (n, n)), (lambda f: f(x, zeros(n, 5)), (n, 5, 5))],
         "bias_add": [(lambda f: f(zeros(n, n), zeros(n)), (n, n)), (lambda f: f(x, zeros(n)), x.shape)],
-        "conv": [(lambda f: f(image, zeros(n, n, n, 5)), (n, 6 - n, 6 - n, 5))],
+        "conv": [
+            (lambda f: f(image, zeros(n, n, n, 5)), (n, 6 - n, 6 - n, 5)),
+            (lambda f: f(x, zeros(3, n, 2), padding="causal"), (n, 5, 2)),
+        ],
         "depthwise_conv": [(lambda f: f(image, zeros(n, n, n, 2)), (n, 6 - n, 6 - n, 2 * n))],
+        "conv_transpose": [
+            (lambda f: f(image, zeros(n, n, 5, n), 2, "same"), (n, 10, 10, 5)),
+            (lambda f: f(x, zeros(2, 5, n), 2), (n, 10, 5)),
+        ],
+        "separable_conv": [(lambda f: f(image, zeros(n, n, n, 2), zeros(1, 1, 2 * n, 5)), (n, 6 - n, 6 - n, 5))],
+        "image.resize": [(lambda f: f(image, (n, 7)), (n, n, 7, n)), (lambda f: f(x, (5, n), "nearest"), (5, n, n))],
         "reshape": [(lambda f: f(x, (-1, n, 5)), (n, n, 5)), (lambda f: f(zeros(n, n), (-1, n, 1)), (n, n, 1))],
         "transpose": [(lambda f: f(x, (0, 2, 1)), (n, n, 5))],
         "concatenate": [
@@ -70,7 +81,7 @@ def test_which_inputs_have_a_batch_axis(name, n, monkeypatch):
 
     monkeypatch.setattr(eager, "evaluate_function", traced)
     for call, shape in calls(n)[name]:
-        assert call(getattr(ops, name)).shape == shape
+        assert call(operator.attrgetter(name)(ops)).shape == shape
 
 
 def test_values_where_sizes_are_those_of_the_batch():

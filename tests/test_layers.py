@@ -9,7 +9,16 @@ import re
 import numpy as np
 import pytest
 from graphs import Draw, Suite, assert_close, labels, normal
-from torch_reference import nchw, nhwc, torch_average_pool, torch_batch_norm, torch_convolution, torch_max_pool
+from torch_reference import (
+    nchw,
+    nhwc,
+    torch_average_pool,
+    torch_batch_norm,
+    torch_convolution,
+    torch_max_pool,
+    torch_resize,
+    torch_transposed,
+)
 
 import jitnet
 from jitnet import layers
@@ -112,6 +121,67 @@ TORCH = {
     "RepeatVector": lambda t, layer, x: x[:, None].expand(-1, 3, -1),
     "Subtract": lambda t, layer, a, b: a - b,
     "ZeroPadding2D": lambda t, layer, x: nhwc(t.nn.functional.pad(nchw(x), (*layer.padding[1], *layer.padding[0]))),
+}
+
+# ---- convolutions and sizes
+
+
+def torch_separable(t, x, depthwise, pointwise, strides, padding):
+    grouped = depthwise.reshape(*depthwise.shape[:2], 1, -1)
+    y = torch_convolution(t, x, grouped, strides, padding, (1, 1), x.shape[3])
+    return torch_convolution(t, y, pointwise, (1, 1), "valid", (1, 1), 1)
+
+
+def of_rows(function):
+    """What ``function`` of a layer does with images, of sequences."""
+
+    def of_sequences(t, layer, x, *weights):
+        return function(t, layer, x[:, None], *(w[None] for w in weights[:-1]))[:, 0] + weights[-1]
+
+    return of_sequences
+
+
+def pooled_rows(function):
+    def of_sequences(t, layer, x):
+        return function(t, x[:, None], (1, *layer.pool_size), (1, *layer.strides), layer.padding)[:, 0]
+
+    return of_sequences
+
+
+TORCH |= {
+    "AveragePooling1D": pooled_rows(torch_average_pool),
+    "CenterCrop": lambda t, layer, x: x[:, :3, 1:3],
+    "Conv1D": of_rows(
+        lambda t, layer, x, w: torch_convolution(
+            t, x, w, (1, *layer.strides), ((0, 0), (layer.kernel_size[0] - 1, 0)), (1, 1), layer.groups
+        )
+    ),
+    "Conv1DTranspose": of_rows(lambda t, layer, x, w: torch_transposed(t, x, w, (1, 2), layer.padding)),
+    "Conv2DTranspose": lambda t, layer, x, w, b: (
+        b + torch_transposed(t, x, w, layer.strides, layer.padding, layer.output_padding)
+    ),
+    "Cropping1D": lambda t, layer, x: x[:, 1:-2],
+    "Cropping2D": lambda t, layer, x: x[:, 1:, 1:-2],
+    "DepthwiseConv1D": of_rows(
+        lambda t, layer, x, w: torch_convolution(
+            t, x, w.reshape(1, w.shape[1], 1, -1), (1, *layer.strides), layer.padding, (1, 1), x.shape[3]
+        )
+    ),
+    "GlobalAveragePooling1D": lambda t, layer, x: x.mean(1, layer.keepdims),
+    "GlobalMaxPooling1D": lambda t, layer, x: x.amax(1, layer.keepdims),
+    "MaxPooling1D": pooled_rows(torch_max_pool),
+    "Resizing": lambda t, layer, x: torch_resize(
+        t, nhwc(t.nn.functional.pad(nchw(x), (1, 1), value=layer.fill_value)), (3, 5), layer.interpolation
+    ),
+    "SeparableConv1D": of_rows(
+        lambda t, layer, x, v, w: torch_separable(t, x, v, w, (1, *layer.strides), layer.padding)
+    ),
+    "SeparableConv2D": lambda t, layer, x, v, w, b: (
+        b + torch_separable(t, x, v, w, layer.strides, layer.padding)
+    ),
+    "UpSampling1D": lambda t, layer, x: x.repeat_interleave(layer.size, 1),
+    "UpSampling2D": lambda t, layer, x: torch_resize(t, x, (6, 12), layer.interpolation),
+    "ZeroPadding1D": lambda t, layer, x: t.nn.functional.pad(x, (0, 0, *layer.padding)),
 }
 
 suite = Suite()

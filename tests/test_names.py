@@ -11,6 +11,7 @@ import pytest
 
 import jitnet
 from jitnet import callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
+from jitnet.core import errors
 from jitnet.core import planned as _planned
 from jitnet.layers.base import REGISTRY
 
@@ -29,7 +30,6 @@ MODULES = (
         ("jitnet.activations", "gleu", "Did you mean 'gelu'?"),
         ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
         ("jitnet.initializers", "HeNorml", "Did you mean "),
-        ("jitnet.layers", "Conv1D", f"{PLANNED} The nearest is 'Conv2D'."),
         ("jitnet.layers", "LSTM", PLANNED),
         ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
         ("jitnet.losses", "Hubber", "Did you mean 'Huber'?"),
@@ -77,6 +77,11 @@ def test_tools_that_ask_for_anything(module):
     assert doctest.DocTestFinder().find(found) is not None
     assert inspect.unwrap(found) is found
     assert copy.copy(found.__getattr__) is found.__getattr__
+
+
+def test_what_is_planned_and_what_is_nearest():
+    error = errors.unknown_name("layer", "lstm", ["Lists", "Dense"])
+    assert str(error) == f"Unknown layer 'lstm'. {PLANNED} The nearest is 'Lists'. Received: layer='lstm'"
 
 
 def test_nothing_is_planned_that_there_is():
@@ -172,6 +177,36 @@ def test_positions_are_keras():
         layers.DepthwiseConv2D: "kernel_size strides padding depth_multiplier data_format dilation_rate activation "
         "use_bias depthwise_initializer bias_initializer depthwise_regularizer bias_regularizer "
         "activity_regularizer depthwise_constraint bias_constraint",
+        layers.CenterCrop: "height width data_format",
+        layers.Conv1D: "filters kernel_size strides padding data_format dilation_rate groups activation use_bias "
+        "kernel_initializer bias_initializer kernel_regularizer bias_regularizer activity_regularizer "
+        "kernel_constraint bias_constraint",
+        **dict.fromkeys(
+            (layers.Conv1DTranspose, layers.Conv2DTranspose),
+            "filters kernel_size strides padding output_padding data_format dilation_rate activation use_bias "
+            "kernel_initializer bias_initializer kernel_regularizer bias_regularizer activity_regularizer "
+        "kernel_constraint bias_constraint",
+        ),
+        layers.Cropping1D: "cropping",
+        layers.Cropping2D: "cropping data_format",
+        layers.DepthwiseConv1D: "kernel_size strides padding depth_multiplier data_format dilation_rate activation "
+        "use_bias depthwise_initializer bias_initializer depthwise_regularizer bias_regularizer "
+        "activity_regularizer depthwise_constraint bias_constraint",
+        layers.GlobalAveragePooling1D: "data_format keepdims",
+        layers.GlobalMaxPooling1D: "data_format keepdims",
+        layers.AveragePooling1D: "pool_size strides padding data_format name",
+        layers.MaxPooling1D: "pool_size strides padding data_format name",
+        layers.Resizing: "height width interpolation crop_to_aspect_ratio pad_to_aspect_ratio fill_mode fill_value "
+        "antialias data_format",
+        **dict.fromkeys(
+            (layers.SeparableConv1D, layers.SeparableConv2D),
+            "filters kernel_size strides padding data_format dilation_rate depth_multiplier activation use_bias "
+            "depthwise_initializer pointwise_initializer bias_initializer depthwise_regularizer pointwise_regularizer "
+            "bias_regularizer activity_regularizer depthwise_constraint pointwise_constraint bias_constraint",
+        ),
+        layers.UpSampling1D: "size",
+        layers.UpSampling2D: "size data_format interpolation",
+        layers.ZeroPadding1D: "padding data_format",
         layers.Dropout: "rate noise_shape seed",
         layers.Flatten: "data_format",
         layers.GlobalAveragePooling2D: "data_format keepdims",

@@ -1,5 +1,7 @@
 """Every operation and every function of jitnet.ops: central differences, PyTorch, odd shapes and batches."""
 
+import inspect
+
 import numpy as np
 import pytest
 from operation_cases import suite
@@ -8,11 +10,12 @@ from jitnet import ops
 from jitnet.core.operations import counts, effects, losses, strided
 from jitnet.core.operations.base import Operation
 from jitnet.core.operations.convolution import Pool2D, Windowed
+from jitnet.core.operations.resize import Resize2D
 from jitnet.core.trace import topological_order
 from jitnet.core.values import SymbolicTensor, Variable
 from jitnet.eager import vector_jacobian_product
 
-BASES = {Windowed, Pool2D, losses.RowLoss, counts._Counts, strided._Strided}  # not operations by themselves
+BASES = {Windowed, Pool2D, Resize2D, losses.RowLoss, counts._Counts, strided._Strided}  # not operations by themselves
 DIFFERENTIABLE = [case for case in suite.cases if any(draw.wanted for draw in case.draws)]
 AGAINST_TORCH = [case for case in suite.cases if case.torch is not None]
 
@@ -66,9 +69,12 @@ def test_every_public_function_has_a_case():
         used |= {c.co_name for c in (code.co_consts if code else ()) if hasattr(c, "co_name")}
         used |= {n for c in (code.co_consts if code else ()) if hasattr(c, "co_names") for n in c.co_names}
         used.add(case.name.split()[0])  # "max_pool 2x2": of functions chosen by name
-    aliases = {name for name in ops.__all__ if getattr(ops, name).__name__ != name}
+    modules = {name for name in ops.__all__ if inspect.ismodule(getattr(ops, name))}
+    functions = set(ops.__all__) - modules
+    aliases = {name for name in functions if getattr(ops, name).__name__ != name}
     assert all(getattr(ops, name).__name__ in ops.__all__ for name in aliases)
-    assert set(ops.__all__) - used - aliases - WITHOUT_TENSORS == set()
+    functions |= {name for module in modules for name in getattr(ops, module).__all__}
+    assert functions - used - aliases - WITHOUT_TENSORS == set()
     assert len(set(ops.__all__)) == len(ops.__all__)
 
 
@@ -105,11 +111,23 @@ def tensor(*shape, dtype="float32"):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ops.conv(tensor(4, 4), np.ones((1, 1, 4, 1))), "rank 4.*Received: shape=.None, 4, 4"),
+        (lambda: ops.conv(tensor(4), np.ones((1, 1, 4, 1))), "rank 4.*Received: shape=.None, 4. .rank 2"),
+        (lambda: ops.conv(tensor(4, 4), np.ones((1, 1, 4, 1))), "as many axes.*Received: kernel of shape .1, 1, 4, 1"),
+        (lambda: ops.conv(tensor(4, 2), np.ones((5, 2, 1))), "padded input of length 4.*shape=.None, 4, 2"),
+        (lambda: ops.conv(tensor(4, 2), np.ones((2, 2, 1)), (1, 1)), "an integer from 1 up. Received: strides=.1, 1"),
+        (lambda: ops.conv(tensor(4, 2), np.ones((2, 2, 1)), padding="full"), '"same".*Received: padding=.full'),
+        (lambda: ops.conv(tensor(4, 4, 1), np.ones((1, 1, 1, 1)), data_format="channels_first"), "ops.conv takes"),
+        (lambda: ops.conv_transpose(tensor(4, 2), np.ones((2, 2, 2)), 2, "causal"), "Received: padding=.causal"),
+        (lambda: ops.conv_transpose(tensor(4, 2), np.ones((2, 2, 2)), 2, output_padding=2), "smaller than strides"),
+        (lambda: ops.image.resize(tensor(4, 4), (2, 2)), "images .batch, height.*shape=.None, 4, 4"),
+        (lambda: ops.image.resize(tensor(4, 4, 1), (2, 0)), "size"),
+        (lambda: ops.image.resize(tensor(4, 4, 1), (2, 2), "bicubic"), "interpolation of resize .bicubic"),
+        (lambda: ops.image.resize(tensor(4, 4, 1), (2, 2), antialias=True), "antialias=True"),
+        (lambda: ops.max_pool(tensor(2, 1), 3), "padded input of length 2"),
         (lambda: ops.conv(tensor(4, 4, 3), np.ones((1, 1, 4, 1))), "4 input channels.*Received"),
         (lambda: ops.conv(tensor(4, 4, 2), np.ones((5, 1, 2, 1))), "larger than the padded.*height"),
         (lambda: ops.conv(tensor(4, 4, 2), np.ones((1, 3, 2, 1)), dilation_rate=2), "larger than the padded.*width"),
-        (lambda: ops.conv(tensor(4, 4, 4), np.ones((1, 1, 2, 3)), groups=2), "multiple of groups=2"),
+        (lambda: ops.conv(tensor(4, 4, 4), np.ones((1, 1, 2, 3))), "multiple of groups=2"),
         (lambda: ops.depthwise_conv(tensor(4, 4, 2), np.ones((1, 1, 3, 1))), "2, filters per channel.*Received"),
         (lambda: ops.depthwise_conv(tensor(4, 4, 2), np.ones((5, 1, 2, 1))), "larger than the padded.*height"),
         (lambda: ops.max_pool(tensor(2, 5, 1), 3), "larger than the padded input of size 2"),

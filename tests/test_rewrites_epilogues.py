@@ -75,6 +75,26 @@ def test_a_dense_layer_over_rows():
     assert (fused.calls[0]["y"].shape, fused.calls[0]["y"].rows) == ((5,), 3)
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_what_follows_a_transposed_convolution(relu):
+    """Which is the gradient of a convolution in its input."""
+
+    def make(program):
+        y, z = program.batch("y", 4, 5, 2), program.batch("z", 4, 5, 2)
+        given = {"dy": program.given("x", *SHAPE), "kernel": program.weight("kernel", 3, 3, 2, 6), "dx": Out(y)}
+        program.call("conv.conv2d_backward_data", **given, **GEOMETRY, accumulate=False)
+        program.bias(y, program.weight("bias", 2), z)
+        if relu:
+            activation = program.batch("activation", 4, 5, 2)
+            program.relu(z, activation)
+            z = activation
+        program.copy(z, program.given("last", 4, 5, 2))
+
+    fused = check(make, everything, ["conv2d_backward_data+bias" + "_relu" * relu, "copy_forward"])
+    assert fused.calls[0]["dx"].root is fused.calls[1]["x"].root
+    unchanged(make, lambda program: fuse_epilogues(program, lambda call, epilogue: epilogue == "relu_mask"))
+
+
 def test_a_target_chooses():
     asked = []
 

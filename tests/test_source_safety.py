@@ -28,9 +28,11 @@ from jitnet.core.operations import (
     normalization,
     random,
     reduction,
+    resize,
     shape,
     softmax,
     strided,
+    transposed,
 )
 from jitnet.core.operations import losses as losses_operations
 from jitnet.core.program import Scalar
@@ -404,11 +406,22 @@ ARGUMENTS = {
         {"axis": NO_INTEGER, "start": [*NO_INTEGER, -1], "stop": [*NO_INTEGER, 0, -1]},
     ),
     shape.Transpose: ({"axes": (0, 1)}, {"axes": [(0, -1), (0, 1.5), (0, "1"), "01", None, 1]}),
-    shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING]}),
+    shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING], "value": NO_NUMBER}),
     softmax.Softmax: ({}, {"axis": NO_INTEGER}),
     softmax.LogSoftmax: ({}, {"axis": NO_INTEGER}),
     convolution.Conv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR, "groups": [*NO_INTEGER, 0, -1]}),
     convolution.DepthwiseConv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR}),
+    transposed.Conv2DTranspose: (
+        {"strides": 2},
+        {
+            **GEOMETRY, "padding": [*NO_PADDING, (1, 1)], "dilation": NO_PAIR,
+            "output_padding": [-1, 2, (1, 2), (1, -1), (1, 1, 1), 1.5, "11", {}, 2**40],
+        },
+    ),
+    **dict.fromkeys(
+        [resize.ResizeBilinear, resize.ResizeNearest],
+        ({"height": 3, "width": 2}, {"height": [*NO_INTEGER, 0, -1], "width": [*NO_INTEGER, 0, -1]}),
+    ),
     convolution.MaxPool2D: ({}, {**GEOMETRY, "pool_size": [*NO_PAIR, -2]}),
     convolution.AveragePool2D: ({}, {**GEOMETRY, "pool_size": [*NO_PAIR, -2]}),
     normalization.BatchNorm: (
@@ -481,7 +494,8 @@ def test_the_registry_holds_what_a_file_may_hold():
     class Mine(base.Operation):
         pass
 
-    assert not {Mine, ops.CustomOperation, convolution.Windowed, convolution.Pool2D} & set(base.REGISTRY.values())
+    bases = {convolution.Windowed, convolution.Pool2D, resize.Resize2D}
+    assert not {Mine, ops.CustomOperation, *bases} & set(base.REGISTRY.values())
     assert set(losses_operations.SCORES) == {name for name in vars(metric_kernels) if "accuracy" in name}
     for name in losses_operations.SCORES:
         parameters = list(inspect.signature(getattr(metric_kernels, name)).parameters)
@@ -506,6 +520,10 @@ WRONG_SHAPES = {
     "kernel of rank 3": (lambda: convolution.Conv2D()(image(), np.ones((3, 3, 2))), "expects a kernel"),
     "kernel with a batch": (lambda: convolution.Conv2D()(image(), image()), "without a batch axis"),
     "depthwise kernel of rank 2": (lambda: convolution.DepthwiseConv2D()(image(), np.ones((3, 3))), "expects a kernel"),
+    "transposed kernel": (
+        lambda: transposed.Conv2DTranspose()(image(), np.ones((3, 3, 2, 4))),
+        "height, width, filters, 2",
+    ),
     "gamma": (lambda: batch_norm(gamma=2), "gamma of shape .3,..*Received: gamma of shape .2,."),
     "beta": (lambda: batch_norm(beta=2), "beta of shape .3,..*Received: beta of shape .2,."),
     "moving mean": (lambda: batch_norm(moving_mean=1), "moving_mean of shape .3,"),
@@ -550,6 +568,15 @@ NUMBERS = {
         "units": [0, -1, "x", 2**40], "first_decay_steps": [0, -1, "x"], "t_mul": [0.5, "x"], "alpha": ["x"],
         "trainable": ["x", 3, None], "loss_weights": [["x"], [[0.5]]],
     },
+    "Conv1D": {"strides": [0], "kernel_size": [0, -1], "groups": [0, -1], "dilation_rate": [0], "padding": ["x"]},
+    "Conv2DTranspose": {"strides": [0], "output_padding": [-1, 3, 1.5], "dilation_rate": [0], "padding": ["causal"]},
+    "SeparableConv2D": {"depth_multiplier": [0, -1], "filters": [0, "x"]},
+    "MaxPooling1D": {"pool_size": [-2, 0], "strides": [0, -1]},
+    "UpSampling2D": {"size": [0, -1, 1.5], "interpolation": ["x", "bicubic"]},
+    "Cropping2D": {"cropping": [-1, 1.5, 99]},
+    "Resizing": {"height": [0, "x"], "fill_value": ["x"], "crop_to_aspect_ratio": [True, "x"]},
+    "Conv2DTranspose alone": {"strides": [0, -1], "output_padding": [-1, 2], "dilation": [0]},
+    "ResizeBilinear alone": {"height": [0, -1, "x"], "width": [0]},
     "Reshape": {"target_shape": [-2, "x", 2**40]},
     "Concatenate": {"axis": [0, 5, "x", 1.5]},
     "Embedding": {"input_dim": [0, -1, "x", 2**40], "output_dim": [0, "x"], "mask_zero": [True, "x"]},

@@ -120,7 +120,7 @@ class Case:
         else:
             plan = winograd_backward_data_kernel(shape, outputs, self.dtype, epilogue, target)
             transposed = self._weights(plan, transposed.reshape(3, 3, shape[3], shape[2]))
-        extra, origin = [], ()
+        extra, origin = [self.bias[: shape[2]]] if "bias" in epilogue else [], ()
         if epilogue == "relu_mask":
             extra, origin = [self.buffered(self.activation)], (1, 2)
         dx = np.full(self.x.shape, before, self.dtype)
@@ -194,6 +194,9 @@ def test_epilogues():
     assert_close(case.forward(4, "bias_add_relu"), np.maximum(total, 0), 2e-5)
     assert_close(case.backward_data(4), case.dx, 2e-5)
     assert_close(case.backward_data(4, "accumulate", before=2), case.dx + 2, 2e-5)
+    shifted = case.dx + case.bias[:3]  # a transposed convolution
+    assert_close(case.backward_data(4, "bias", before=2), shifted, 2e-5)
+    assert_close(case.backward_data(4, "bias_relu", before=2), np.maximum(shifted, 0), 2e-5)
     start = draw(*case.kernel.shape, dtype="float32", seed=6)
     assert_close(case.backward_filter(4, start), case.dkernel + start, 2e-5)
 

@@ -35,6 +35,28 @@ def torch_convolution(t, x, kernel, strides, padding, dilation, groups):
     return nhwc(t.nn.functional.conv2d(x, kernel.permute(3, 2, 0, 1), None, strides, 0, dilation, groups))
 
 
+def torch_transposed(t, x, kernel, strides, padding, extra=None, dilation=(1, 1)):
+    """The whole of what PyTorch gives, cut to size; kernel: (R, S, filters, channels)."""
+    taps = kernel.permute(3, 2, 0, 1).contiguous()
+    whole = t.nn.functional.conv_transpose2d(nchw(x), taps, None, strides, dilation=dilation)
+    around = []  # of the width first, negative where it is cut
+    for axis in (1, 0):
+        window, size = (kernel.shape[axis] - 1) * dilation[axis] + 1, whole.shape[2 + axis]
+        rest, stride = (x.shape[1 + axis] - 1) * strides[axis], strides[axis]
+        if extra is None:
+            wanted = rest + (stride if padding == "same" else max(window, stride))
+        else:
+            wanted = rest + extra[axis] + (window % 2 if padding == "same" else window)
+        before = max((size - wanted) // 2, 0) if padding == "same" else 0
+        around += [-before, wanted - size + before]
+    return nhwc(t.nn.functional.pad(whole, around))
+
+
+def torch_resize(t, x, size, interpolation):
+    mode = {"nearest": {"mode": "nearest-exact"}, "bilinear": {"mode": "bilinear", "align_corners": False}}
+    return nhwc(t.nn.functional.interpolate(nchw(x), size, **mode[interpolation]))
+
+
 def torch_max_pool(t, x, window, strides, padding):
     around = sides(padding, x.shape[1], x.shape[2], window, strides)
     x = t.nn.functional.pad(nchw(x), around, value=-math.inf)

@@ -115,16 +115,22 @@ def input_shape(owner: str, argument: str, value, least: int = 1) -> tuple[int, 
     return sizes(owner, argument, opened(value) if opens else value, least)
 
 
-def pair(owner: str, argument: str, value, least: int = 1) -> tuple[int, int]:
-    """An integer from ``least`` up or a pair of them, as a pair."""
+def axes(owner: str, argument: str, value, count: int, least: int = 1) -> tuple[int, ...]:
+    """An integer from ``least`` up for each of ``count`` axes, from a sequence of them or from one for all."""
     try:
-        values = (value, value) if isinstance(value, int | np.integer) else tuple(value)
-        if len(values) != 2 or isinstance(value, str | dict):
+        values = (value,) * count if isinstance(value, int | np.integer) else tuple(value)
+        if len(values) != count or isinstance(value, str | dict):
             raise ValueError
         return tuple(integer(owner, argument, v, least) for v in values)
     except (TypeError, ValueError):
-        expected = f"{owner} expects {argument} to be an integer from {least} up or a pair of them."
+        several = {1: "", 2: " or a pair of them"}.get(count, f" or {count} of them")
+        expected = f"{owner} expects {argument} to be an integer from {least} up{several}."
         raise invalid(expected, **{argument: value}) from None
+
+
+def pair(owner: str, argument: str, value, least: int = 1) -> tuple[int, int]:
+    """An integer from ``least`` up or a pair of them, as a pair."""
+    return axes(owner, argument, value, 2, least)
 
 
 def margins(owner: str, argument: str, value) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -146,8 +152,17 @@ def padding(owner: str, value) -> str | tuple:
     return padding_name(owner, value) if isinstance(value, str) else margins(owner, "padding", value)
 
 
-def padding_name(owner: str, value) -> str:
-    """ "valid" or "same", in any case of letters."""
-    if not isinstance(value, str) or value.lower() not in PADDINGS:
-        raise invalid(f'{owner} expects padding "valid" or "same".', padding=value)
+def padding_name(owner: str, value, known=PADDINGS) -> str:
+    """ "valid" or "same", or what else is ``known``, in any case of letters."""
+    if not isinstance(value, str) or value.lower() not in known:
+        names = " or ".join(f'"{name}"' for name in known)
+        raise invalid(f"{owner} expects padding {names}.", padding=value)
     return value.lower()
+
+
+def channels_last(owner: str, data_format) -> None:
+    """Raise unless the channels are the last axis."""
+    if data_format not in (None, "channels_last"):
+        raise invalid(
+            f'{owner} takes tensors as (batch, ..., channels): data_format="channels_last".', data_format=data_format
+        )

@@ -4,7 +4,7 @@ from ..core.errors import module_dir, module_getattr
 from ..core.values import SymbolicTensor as KerasTensor
 from .activation import Activation, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
-from .convolution import Conv2D, DepthwiseConv2D
+from .convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
 from .core import Dense
 from .embedding import Embedding
 from .functions import Identity, Lambda
@@ -30,25 +30,52 @@ from .merging import (
 from .normalization import BatchNormalization
 from .penalties import ActivityRegularization
 from .permuting import Permute, RepeatVector
-from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
+from .pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
 from .regularization import Dropout
-from .reshaping import Flatten, Reshape, ZeroPadding2D
+from .reshaping import Flatten, Reshape, ZeroPadding1D, ZeroPadding2D
+from .resizing import CenterCrop, Cropping1D, Cropping2D, Resizing, UpSampling1D, UpSampling2D
 from .rnn import GRU, LSTM, RNN, Bidirectional, SimpleRNN, TimeDistributed
 from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from .separable import SeparableConv1D, SeparableConv2D
+from .transposed import Conv1DTranspose, Conv2DTranspose
 
+AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
+Convolution1D = Conv1D
+Convolution1DTranspose = Conv1DTranspose
+Convolution2D = Conv2D
+Convolution2DTranspose = Conv2DTranspose
+GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalMaxPool1D = GlobalMaxPooling1D
 GlobalMaxPool2D = GlobalMaxPooling2D
+MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "Average", "AveragePooling2D", "AvgPool2D",
-    "BatchNormalization", "Bidirectional", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dot", "Dropout",
-    "Embedding", "Flatten", "GRUCell", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling2D", "Identity", "Input", "InputLayer", "KerasTensor", "LSTMCell", "Lambda", "Layer", "MaxPool2D",
-    "MaxPooling2D", "Maximum", "Minimum", "Multiply", "Permute", "ReLU", "RepeatVector", "Reshape", "SimpleRNN",
-    "SimpleRNNCell", "Softmax", "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D", "add", "average",
-    "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
+    "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "Average", "AveragePooling1D",
+    "AveragePooling2D", "AvgPool1D", "AvgPool2D", "BatchNormalization", "Bidirectional", "CenterCrop", "Concatenate",
+    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Convolution1D", "Convolution1DTranspose",
+    "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv1D",
+    "DepthwiseConv2D", "Dot", "Dropout", "Embedding", "Flatten", "GRUCell", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Identity", "Input", "InputLayer", "KerasTensor", "LSTMCell", "Lambda",
+    "Layer", "MaxPool1D", "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "Permute",
+    "ReLU", "RepeatVector", "Reshape", "Resizing", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
+    "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "StackedRNNCells", "Subtract", "TimeDistributed",
+    "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average", "concatenate", "deserialize",
+    "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

@@ -580,14 +580,6 @@ def _constructor_arguments(cls: type) -> set[str]:
     return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
 
 
-def check_channels_last(layer: str, data_format) -> None:
-    if data_format not in (None, "channels_last"):
-        raise invalid(
-            f'{layer} takes tensors as (batch, height, width, channels): data_format="channels_last".',
-            data_format=data_format,
-        )
-
-
 def serialize(layer: Layer) -> dict:
     """``{"class_name": ..., "config": {...}}``"""
     return _registry.serialize(layer)

@@ -1,24 +1,30 @@
-"""Pooling of (batch, height, width, channels)."""
+"""Pooling of (batch, height, width, channels) and of (batch, length, channels)."""
 
+from .. import ops
 from ..core import checks
-from ..core.operations.convolution import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
+from ..core.operations.base import require_rank
+from ..core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from ..core.operations.shape import Reshape
-from .base import Layer, check_channels_last
+from .base import Layer
+from .convolution import AXES
 
 
-class _Pooling2D(Layer):
-    operation: type
+class _Pooling(Layer):
+    rank: int
 
-    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
-        super().__init__(name=name, **kwargs)
+    def _set(self, pool_size, strides, padding, data_format):
         kind = type(self).__name__
-        check_channels_last(kind, data_format)
-        self.pool_size = checks.pair(kind, "pool_size", pool_size)
-        self.strides = self.pool_size if strides is None else checks.pair(kind, "strides", strides)
+        checks.channels_last(kind, data_format)
+        self.pool_size = checks.axes(kind, "pool_size", pool_size, self.rank)
+        self.strides = self.pool_size if strides is None else checks.axes(kind, "strides", strides, self.rank)
         self.padding = checks.padding_name(kind, padding)
 
+    def _pool(self, inputs, *window):
+        raise NotImplementedError
+
     def call(self, inputs):
-        return self.operation(self.pool_size, self.strides, self.padding)(inputs)
+        require_rank(type(self).__name__, inputs, self.rank + 2, AXES[self.rank])
+        return self._pool(inputs, self.pool_size, self.strides, self.padding)
 
     def get_config(self):
         return {
@@ -29,7 +35,33 @@ class _Pooling2D(Layer):
         }
 
 
-class MaxPooling2D(_Pooling2D):
+class _Maximum:
+    def _pool(self, inputs, *window):
+        return ops.max_pool(inputs, *window)
+
+
+class _Mean:
+    def _pool(self, inputs, *window):
+        return ops.average_pool(inputs, *window)
+
+
+class MaxPooling1D(_Maximum, _Pooling):
+    """The maximum of each window along the length of (batch, length, channels); the first one receives the gradient.
+
+    Arguments:
+        pool_size, strides: an int; strides=None: pool_size.
+        padding, data_format: as of MaxPooling2D.
+    """
+
+    rank = 1
+    example = {"arguments": {"pool_size": 3, "strides": 2, "padding": "same"}, "input_shape": (6, 3)}
+
+    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self._set(pool_size, strides, padding, data_format)
+
+
+class MaxPooling2D(_Maximum, _Pooling):
     """The maximum of each window; the first one receives the gradient.
 
     Arguments:
@@ -38,37 +70,75 @@ class MaxPooling2D(_Pooling2D):
         data_format: None or "channels_last".
     """
 
-    operation = MaxPool2D
+    rank = 2
     example = {"arguments": {"pool_size": (3, 2), "strides": 2, "padding": "same"}, "input_shape": (5, 7, 3)}
 
+    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self._set(pool_size, strides, padding, data_format)
 
-class AveragePooling2D(_Pooling2D):
+
+class AveragePooling1D(_Mean, _Pooling):
+    """The mean of each window along the length of (batch, length, channels); padding is not counted.
+
+    Arguments: as of MaxPooling1D.
+    """
+
+    rank = 1
+    example = {"arguments": {"pool_size": 2, "strides": 3}, "input_shape": (7, 3)}
+
+    def __init__(self, pool_size, strides=None, padding="valid", data_format=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self._set(pool_size, strides, padding, data_format)
+
+
+class AveragePooling2D(_Mean, _Pooling):
     """The mean of each window; padding is not counted.
 
     Arguments: as of MaxPooling2D.
     """
 
-    operation = AveragePool2D
+    rank = 2
     example = {"arguments": {"pool_size": 2, "strides": 3}, "input_shape": (5, 7, 3)}
 
+    def __init__(self, pool_size, strides=None, padding="valid", data_format=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self._set(pool_size, strides, padding, data_format)
 
-class _GlobalPooling2D(Layer):
+
+class _GlobalPooling(Layer):
     operation: type
+    rank: int
 
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(**kwargs)
-        check_channels_last(type(self).__name__, data_format)
+        checks.channels_last(type(self).__name__, data_format)
         self.keepdims = checks.boolean(type(self).__name__, "keepdims", keepdims)
 
     def call(self, inputs):
-        y = self.operation()(inputs)
-        return Reshape((1, 1, y.shape[1]))(y) if self.keepdims else y
+        require_rank(type(self).__name__, inputs, self.rank + 2, AXES[self.rank])
+        x = Reshape((1, *inputs.shape[1:]))(inputs) if self.rank == 1 else inputs
+        y = self.operation()(x)
+        return Reshape((*(1,) * self.rank, y.shape[1]))(y) if self.keepdims else y
 
     def get_config(self):
         return {**super().get_config(), "keepdims": self.keepdims}
 
 
-class GlobalAveragePooling2D(_GlobalPooling2D):
+class GlobalAveragePooling1D(_GlobalPooling):
+    """The mean over the length of (batch, length, channels): (batch, channels).
+
+    Arguments:
+        data_format: None or "channels_last".
+        keepdims: whether the output is (batch, 1, channels).
+    """
+
+    rank = 1
+    operation = GlobalAveragePool2D
+    example = {"arguments": {"keepdims": True}, "input_shape": (5, 2)}
+
+
+class GlobalAveragePooling2D(_GlobalPooling):
     """The mean over height and width: (batch, channels).
 
     Arguments:
@@ -76,15 +146,28 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
         keepdims: whether the output is (batch, 1, 1, channels).
     """
 
+    rank = 2
     operation = GlobalAveragePool2D
     example = {"arguments": {}, "input_shape": (3, 5, 2)}
 
 
-class GlobalMaxPooling2D(_GlobalPooling2D):
+class GlobalMaxPooling1D(_GlobalPooling):
+    """The maximum over the length of (batch, length, channels): (batch, channels); the first receives the gradient.
+
+    Arguments: as of GlobalAveragePooling1D.
+    """
+
+    rank = 1
+    operation = GlobalMaxPool2D
+    example = {"arguments": {}, "input_shape": (5, 2)}
+
+
+class GlobalMaxPooling2D(_GlobalPooling):
     """The maximum over height and width: (batch, channels); the first one receives the gradient.
 
     Arguments: as of GlobalAveragePooling2D.
     """
 
+    rank = 2
     operation = GlobalMaxPool2D
     example = {"arguments": {"keepdims": True}, "input_shape": (3, 5, 2)}

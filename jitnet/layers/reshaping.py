@@ -1,11 +1,10 @@
-"""Flatten, Reshape, ZeroPadding2D."""
-
+"""Flatten, Reshape, ZeroPadding1D, ZeroPadding2D."""
 
 from ..core import checks
 from ..core.operations.base import elements, require_rank
 from ..core.operations.shape import Pad2D
 from ..core.operations.shape import Reshape as ReshapeOperation
-from .base import Layer, check_channels_last
+from .base import Layer
 
 
 class Flatten(Layer):
@@ -19,7 +18,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        check_channels_last("Flatten", data_format)
+        checks.channels_last("Flatten", data_format)
 
     def call(self, inputs):
         return ReshapeOperation((elements(inputs.shape),))(inputs)
@@ -45,6 +44,30 @@ class Reshape(Layer):
         return {**super().get_config(), "target_shape": self.target_shape}
 
 
+class ZeroPadding1D(Layer):
+    """Zeros before and after the steps of (batch, length, channels).
+
+    Arguments:
+        padding: an int for both ends, or a pair (first, last).
+        data_format: None or "channels_last".
+    """
+
+    example = {"arguments": {"padding": (1, 2)}, "input_shape": (3, 2)}
+
+    def __init__(self, padding=1, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        checks.channels_last("ZeroPadding1D", data_format)
+        self.padding = checks.pair("ZeroPadding1D", "padding", padding, least=0)
+
+    def call(self, inputs):
+        require_rank("ZeroPadding1D", inputs, 3, "(batch, length, channels)")
+        y = Pad2D(((0, 0), self.padding))(ReshapeOperation((1, *inputs.shape[1:]))(inputs))
+        return ReshapeOperation(y.shape[2:])(y)
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+
 class ZeroPadding2D(Layer):
     """Zeros around height and width of (batch, height, width, channels).
 
@@ -57,7 +80,7 @@ class ZeroPadding2D(Layer):
 
     def __init__(self, padding=(1, 1), data_format=None, **kwargs):
         super().__init__(**kwargs)
-        check_channels_last("ZeroPadding2D", data_format)
+        checks.channels_last("ZeroPadding2D", data_format)
         self.padding = checks.margins("ZeroPadding2D", "padding", padding)
 
     def call(self, inputs):
@@ -66,5 +89,3 @@ class ZeroPadding2D(Layer):
 
     def get_config(self):
         return {**super().get_config(), "padding": self.padding}
-
-

@@ -4,11 +4,14 @@ import numpy as np
 
 from ..core import checks
 from ..core.errors import invalid
+from ..core.operations.base import display
 from ..core.operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from ..core.operations.dense import BiasAdd
 from ..core.operations.elementwise import Unary
 from ..core.operations.losses import CrossEntropy, SoftmaxCrossEntropy, SparseCrossEntropy, SparseSoftmaxCrossEntropy
+from ..core.operations.shape import Reshape
 from ..core.operations.softmax import LogSoftmax, Softmax
+from ..core.operations.transposed import Conv2DTranspose
 from ..core.values import Value
 from ._calls import apply, publisher, unary
 from .elementwise import absolute, clip, exp, log, log1p, log10, maximum, negative, rsqrt, square
@@ -80,40 +83,151 @@ def bias_add(x, bias):
     return apply(BiasAdd(), x, bias)
 
 
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
+# ---- windows: of images (N, H, W, C), and of sequences (N, L, C), which are images of one row
 
 
-@public
-def conv(inputs, kernel, strides=1, padding="valid", dilation_rate=1, groups=1):
-    """2-D convolution of inputs (N, H, W, C) with kernel (R, S, C / groups, K).
+class _Windows:
+    """One function's inputs as the operations on images take them.
 
-    padding: "valid", "same" (TensorFlow's rule) or ((top, bottom), (left, right)).
+    name: of the function; length: whether the inputs are sequences.
     """
-    return apply(Conv2D(_pair(strides), padding, _pair(dilation_rate), groups), inputs, kernel)
+
+    def __init__(self, name: str, inputs, data_format):
+        checks.channels_last(f"ops.{name}", data_format)
+        self.name = name
+        self.inputs = inputs if isinstance(inputs, Value) else np.asarray(inputs)
+        if self.inputs.ndim not in (3, 4):
+            raise ValueError(
+                f"{name} expects inputs of rank 3, (batch, length, channels), or of rank 4 with axes (batch, height, "
+                f"width, channels). Received: shape={display(self.inputs.shape)} (rank {self.inputs.ndim})"
+            )
+        self.axes = self.inputs.ndim - 2
+
+    def pair(self, argument: str, value, least: int = 1, first: int = 1) -> tuple[int, int]:
+        """A number for height and width; ``first``: for the one row of a sequence."""
+        found = checks.axes(self.name, argument, value, self.axes, least)
+        return found if self.axes == 2 else (first, *found)
+
+    def padding(self, padding, window: int, dilation: int = 1):
+        """``padding`` of height and width; window: of a sequence."""
+        if self.axes == 2:
+            return padding
+        before, after = 0, 0
+        if not isinstance(padding, str):
+            before, after = checks.pair(self.name, "padding", padding, least=0)
+        elif padding.lower() == "causal":
+            before = (window - 1) * dilation
+        elif checks.padding_name(self.name, padding) == "same":
+            return padding
+        size, dilated = self.inputs.shape[1] + before + after, (window - 1) * dilation + 1
+        if dilated > size:
+            raise ValueError(
+                f"{self.name}: the window of size {dilated} (with dilation {dilation}) is larger than the padded input "
+                f'of length {size}. Use a smaller kernel or padding="same". '
+                f"Received: input shape={display(self.inputs.shape)}"
+            )
+        return padding if padding == "valid" else ((0, 0), (before, after))
+
+    def apply(self, operation, *kernels):
+        """The operation of the inputs and kernels (S, ...) or (R, S, ...)."""
+        if self.axes == 2:
+            return apply(operation, self.inputs, *kernels)
+        kernels = [Reshape((1, *k.shape))(k) if isinstance(k, Value) else k[None] for k in kernels]
+        if not isinstance(self.inputs, Value):
+            y = apply(operation, self.inputs[:, None], *kernels)
+            return Reshape(y.shape[2:])(y) if isinstance(y, Value) else y[:, 0]
+        y = apply(operation, Reshape((1, *self.inputs.shape[1:]))(self.inputs), *kernels)
+        return Reshape(y.shape[2:])(y)
+
+
+def _kernel(name: str, kernel, windows: _Windows):
+    """A kernel of as many axes as the inputs have."""
+    kernel = kernel if isinstance(kernel, Value) else np.asarray(kernel)
+    if kernel.ndim != windows.axes + 2:
+        raise ValueError(
+            f"{name} expects a kernel of as many axes as the inputs {display(windows.inputs.shape)}. "
+            f"Received: kernel of shape {display(kernel.shape)}"
+        )
+    return kernel
 
 
 @public
-def depthwise_conv(inputs, kernel, strides=1, padding="valid", dilation_rate=1):
-    """2-D convolution of each channel of inputs (N, H, W, C) with M filters of its own: kernel (R, S, C, M).
+def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+    """Convolution (as cross-correlation) of inputs (N, H, W, C) with kernel (R, S, C / groups, K).
 
-    The result is (N, P, Q, C * M).  padding: as of ``conv``.
+    Of inputs (N, L, C) it is that with kernel (S, C / groups, K).  The shapes say how many groups there are.
+
+    padding: "valid", "same" (TensorFlow's rule), what is added as ((top, bottom), (left, right)), or, with inputs
+    (N, L, C), (left, right), or "causal", where no output depends on later inputs.
     """
-    return apply(DepthwiseConv2D(_pair(strides), padding, _pair(dilation_rate)), inputs, kernel)
+    windows = _Windows("conv", inputs, data_format)
+    kernel = _kernel("conv", kernel, windows)
+    channels, depth = windows.inputs.shape[-1], kernel.shape[-2]
+    groups = channels // depth if depth and channels % depth == 0 else 1
+    dilation = windows.pair("dilation_rate", dilation_rate)
+    padding = windows.padding(padding, kernel.shape[0], dilation[1])
+    return windows.apply(Conv2D(windows.pair("strides", strides), padding, dilation, groups), kernel)
 
 
 @public
-def max_pool(inputs, pool_size, strides=None, padding="valid"):
-    """The maximum of each window of inputs (N, H, W, C)."""
-    size = _pair(pool_size)
-    return apply(MaxPool2D(size, size if strides is None else _pair(strides), padding), inputs)
+def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+    """Convolution of each channel of inputs (N, H, W, C) with M filters of its own: kernel (R, S, C, M).
+
+    The result is (N, P, Q, C * M); of inputs (N, L, C) and kernel (S, C, M) it is (N, Q, C * M).  padding: as of
+    ``conv``.
+    """
+    windows = _Windows("depthwise_conv", inputs, data_format)
+    kernel = _kernel("depthwise_conv", kernel, windows)
+    dilation = windows.pair("dilation_rate", dilation_rate)
+    padding = windows.padding(padding, kernel.shape[0], dilation[1])
+    return windows.apply(DepthwiseConv2D(windows.pair("strides", strides), padding, dilation), kernel)
 
 
 @public
-def average_pool(inputs, pool_size, strides=None, padding="valid"):
-    """The mean of each window of inputs (N, H, W, C), padding not counted."""
-    size = _pair(pool_size)
-    return apply(AveragePool2D(size, size if strides is None else _pair(strides), padding), inputs)
+def separable_conv(
+    inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1
+):
+    """``depthwise_conv`` with depthwise_kernel (R, S, C, M), then ``conv`` with pointwise_kernel (1, 1, C * M, K)."""
+    x = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(x, pointwise_kernel, data_format=data_format)
+
+
+@public
+def conv_transpose(
+    inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1
+):
+    """The gradient of ``conv`` in its inputs, as a function: inputs (N, P, Q, C), kernel (R, S, K, C).
+
+    The result is (N, H, W, K), with H = P * strides for padding "same", (P - 1) * strides + max(dilated kernel,
+    strides) for "valid"; ``output_padding``, smaller than ``strides``, chooses among the sizes from which such a
+    convolution gives P.  Of inputs (N, L, C) and kernel (S, K, C) it is (N, new length, K).
+    """
+    windows = _Windows("conv_transpose", inputs, data_format)
+    kernel = _kernel("conv_transpose", kernel, windows)
+    if output_padding is not None:
+        output_padding = windows.pair("output_padding", output_padding, least=0, first=0)
+    dilation = windows.pair("dilation_rate", dilation_rate)
+    operation = Conv2DTranspose(windows.pair("strides", strides), padding, output_padding, dilation)
+    return windows.apply(operation, kernel)
+
+
+def _pool(name: str, operation, inputs, pool_size, strides, padding, data_format):
+    windows = _Windows(name, inputs, data_format)
+    size = windows.pair("pool_size", pool_size)
+    steps = size if strides is None else windows.pair("strides", strides)
+    return windows.apply(operation(size, steps, windows.padding(padding, size[1])))
+
+
+@public
+def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+    """The maximum of each window of inputs (N, H, W, C) or (N, L, C)."""
+    return _pool("max_pool", MaxPool2D, inputs, pool_size, strides, padding, data_format)
+
+
+@public
+def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+    """The mean of each window of inputs (N, H, W, C) or (N, L, C), padding not counted."""
+    return _pool("average_pool", AveragePool2D, inputs, pool_size, strides, padding, data_format)
 
 
 # ---- statistics and normalisation

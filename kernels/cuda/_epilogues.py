@@ -38,7 +38,7 @@ def with_epilogue(function, epilogue: str):
     which are like the result.  epilogue: bias, bias_relu, bias_add, bias_add_relu or relu_mask.
     """
     names = list(inspect.signature(function).parameters)
-    result = names.index("dx" if epilogue == "relu_mask" else "y")
+    result = names.index("dx" if "dx" in names else "y")
 
     def run(*given, bias=None, residual=None, mask=None):
         following = Epilogue(bias, residual, mask, relu=epilogue.endswith("relu"))

@@ -5,6 +5,7 @@ Weights and data are NumPy arrays drawn from fixed seeds, in jitnet's layouts: i
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution: with a bias, or followed by batch normalisation instead."""
+    """A convolution of images or of sequences: with a bias, or followed by batch normalisation instead."""
 
     filters: int
     size: int
@@ -59,13 +60,25 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Down:
+    """2 x 2 max pooling; what comes in is kept for the ``Up`` that belongs to it."""
+
+
+@dataclass(frozen=True)
+class Up:
+    """Transposed convolution of 2 x 2 with as large strides, and beside it what was kept last."""
+
+    filters: int
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Height, width and channels in one axis, in that order."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean over height and width."""
+    """Mean over height and width, or over the length."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,13 @@ class Network:
 
     @property
     def classes(self) -> int:
-        return self.layers[-1].units
+        last = self.layers[-1]
+        return last.filters if isinstance(last, Conv) else last.units
+
+    @property
+    def labelled(self) -> tuple:
+        """The shape of a sample's labels: every pixel has one where the last layer is a convolution."""
+        return self.input_shape[:-1] if isinstance(self.layers[-1], Conv) else ()
 
 
 _STAGES = tuple(Block(filters, 2 if filters > 16 and first else 1) for filters in (16, 32, 64) for first in (1, 0, 0))
@@ -103,6 +122,16 @@ _MOBILENET = (
         for layer in (Depthwise(stride=stride), Conv(filters, 1, norm=True))
     ),
     Mean(), Dense(10),
+)  # fmt: skip
+
+def _twice(filters: int) -> tuple:
+    return (Conv(filters, 3, padding=1),) * 2
+
+
+# Ronneberger et al. 2015, with padding and fewer filters
+_UNET = (
+    *_twice(32), Down(), *_twice(64), Down(), *_twice(128), Up(64), *_twice(64), Up(32), *_twice(32),
+    Conv(2, 1, activation=None),
 )  # fmt: skip
 NETWORKS = {
     network.name: network
@@ -141,6 +170,15 @@ NETWORKS = {
         Network("resnet18-160", (160, 160, 3), (*_IMAGENET_STEM, *_RESNET18)),
         Network("resnet18-224", (224, 224, 3), (*_IMAGENET_STEM, *_RESNET18)),
         Network("mobilenet", (32, 32, 3), _MOBILENET),
+        Network("unet", (64, 64, 3), _UNET),
+        Network(
+            "signals",
+            (128, 64),
+            (
+                Conv(64, 5, padding=2), Conv(64, 5, padding=2), Pool(), Conv(64, 3, padding=1), Conv(64, 3, padding=1),
+                Mean(), Dense(10),
+            ),
+        ),
         Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
@@ -151,8 +189,9 @@ def walk(network: Network, make, x):
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
     relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y).
+    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y).
     """
+    kept = []
 
     def convolution(name, x, layer):
         x = make.conv(name, x, layer.filters, layer.size, layer.padding, layer.stride, not layer.norm)
@@ -179,6 +218,11 @@ def walk(network: Network, make, x):
                 x = getattr(make, activation)(x) if activation else x
             case Pool(size, stride, padding):
                 x = make.pool(x, size, stride, padding)
+            case Down():
+                kept.append(x)
+                x = make.pool(x, 2, 2, 0)
+            case Up(filters):
+                x = make.concatenate(make.transposed(name, x, filters), kept.pop())
             case Flatten():
                 x = make.flatten(x)
             case Mean():
@@ -194,12 +238,23 @@ class _Shapes:
         self.products = 0  # multiply-adds of one sample, forward
 
     def conv(self, name, x, filters, size, padding, stride, bias):
-        height, width = ((n + 2 * padding - size) // stride + 1 for n in x[:2])
-        self.weights[f"{name}.kernel"] = (size, size, x[2], filters), size * size * x[2]
+        sizes = tuple((n + 2 * padding - size) // stride + 1 for n in x[:-1])
+        window = (size,) * len(sizes)
+        self.weights[f"{name}.kernel"] = (*window, x[-1], filters), math.prod(window) * x[-1]
         if bias:
             self.weights[f"{name}.bias"] = (filters,), 0
-        self.products += height * width * size * size * x[2] * filters
-        return height, width, filters
+        self.products += math.prod((*sizes, *window)) * x[-1] * filters
+        return *sizes, filters
+
+    def transposed(self, name, x, filters):
+        self.weights[f"{name}.kernel"] = (2, 2, filters, x[2]), x[2]
+        self.weights[f"{name}.bias"] = (filters,), 0
+        self.products += math.prod(x) * 4 * filters
+        return 2 * x[0], 2 * x[1], filters
+
+    def concatenate(self, x, y):
+        assert x[:-1] == y[:-1]
+        return *x[:-1], x[-1] + y[-1]
 
     def depthwise(self, name, x, size, padding, stride):
         height, width = ((n + 2 * padding - size) // stride + 1 for n in x[:2])
@@ -224,13 +279,13 @@ class _Shapes:
     tanh = relu
 
     def pool(self, x, size, stride, padding):
-        return *((n + 2 * padding - size) // stride + 1 for n in x[:2]), x[2]
+        return *((n + 2 * padding - size) // stride + 1 for n in x[:-1]), x[-1]
 
     def flatten(self, x):
         return (x[0] * x[1] * x[2],)
 
     def mean(self, x):
-        return x[2:]
+        return x[-1:]
 
     def shortcut(self, x, filters, stride):
         return -(-x[0] // stride), -(-x[1] // stride), filters
@@ -242,7 +297,7 @@ class _Shapes:
 
 def _shapes(network: Network) -> _Shapes:
     shapes = _Shapes()
-    assert walk(network, shapes, network.input_shape) == (network.classes,)
+    assert walk(network, shapes, network.input_shape) == (*network.labelled, network.classes)
     return shapes
 
 
@@ -286,11 +341,12 @@ def operations_per_sample(network: Network, training: bool) -> float:
 
 
 def data(network: Network, samples: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """x (samples, ...) float32, y (samples,) int64: noise with labels that a little of it explains."""
+    """x (samples, ...) float32, y (samples, ...) int64: noise with labels that a little of it explains."""
     generator = np.random.default_rng(2)
     x = generator.standard_normal((samples, *network.input_shape), np.float32)
-    y = generator.integers(0, network.classes, samples)
-    x.reshape(samples, -1)[:, :1] += (y / network.classes).astype(np.float32)[:, None]
+    y = generator.integers(0, network.classes, (samples, *network.labelled))
+    explained = x[..., 0] if network.labelled else x.reshape(samples, -1)[:, 0]
+    explained += (y / network.classes).astype(np.float32)
     return x * np.float32(scale), y
 
 

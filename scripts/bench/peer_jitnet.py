@@ -75,7 +75,8 @@ class _Layers:
         if padding and stride > 1:
             return PaddedConv2D(filters, size, stride, padding, name=f"{name}_convolution")(x)
         same = "same" if padding else "valid"
-        return layers.Conv2D(filters, size, stride, same, use_bias=bias, name=f"{name}_convolution")(x)
+        kind = layers.Conv2D if len(x.shape) == 4 else layers.Conv1D
+        return kind(filters, size, stride, same, use_bias=bias, name=f"{name}_convolution")(x)
 
     def depthwise(self, name, x, size, padding, stride):
         return PaddedDepthwiseConv2D(size, stride, padding, name=f"{name}_depthwise")(x)
@@ -90,13 +91,15 @@ class _Layers:
         return layers.Activation("tanh")(x)
 
     def pool(self, x, size, stride, padding):
-        return PaddedMaxPooling2D(size, stride, padding)(x) if padding else layers.MaxPooling2D(size, stride)(x)
+        if padding:
+            return PaddedMaxPooling2D(size, stride, padding)(x)
+        return (layers.MaxPooling2D if len(x.shape) == 4 else layers.MaxPooling1D)(size, stride)(x)
 
     def flatten(self, x):
         return layers.Flatten()(x)
 
     def mean(self, x):
-        return layers.GlobalAveragePooling2D()(x)
+        return (layers.GlobalAveragePooling2D if len(x.shape) == 4 else layers.GlobalAveragePooling1D)()(x)
 
     def dense(self, name, x, units):
         return layers.Dense(units, name=f"{name}_dense")(x)
@@ -106,6 +109,12 @@ class _Layers:
 
     def add(self, x, y):
         return layers.Add()([x, y])
+
+    def transposed(self, name, x, filters):
+        return layers.Conv2DTranspose(filters, 2, 2, name=f"{name}_transposed")(x)
+
+    def concatenate(self, x, y):
+        return layers.Concatenate()([x, y])
 
 
 def _model(workload):

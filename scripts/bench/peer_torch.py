@@ -9,20 +9,27 @@ from peers import Case
 from torch.nn import functional
 from workloads import ADAM_EPSILON, MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
 
-_LAYOUT = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}  # of weights: from PyTorch's to jitnet's
+_LAYOUT = {1: (0,), 2: (1, 0), 3: (2, 1, 0), 4: (2, 3, 1, 0)}  # of weights: from PyTorch's to jitnet's
 
 
 def _parameter(name, array):
     tensor = torch.from_numpy(array)
     if name.endswith(".depthwise"):  # (R, S, C, 1) to (C, 1, R, S)
         return tensor.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
+    if array.ndim == 3:  # (S, C, K) to (K, C, S)
+        return tensor.permute(2, 1, 0).contiguous()
     if array.ndim == 4:  # (R, S, C, K) to (K, C, R, S), channels_last in memory
         return tensor.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
     return tensor.t().contiguous() if array.ndim == 2 else tensor.clone()
 
 
 class Network(torch.nn.Module):
-    """A network of the benchmark; images come as (N, H, W, C), which is what channels_last is in memory."""
+    """A network of the benchmark; images come as (N, H, W, C), which is what channels_last is in memory.
+
+    as_images: whether sequences, (N, L, C), are images of one row.
+    """
+
+    as_images = False
 
     def __init__(self, workload):
         super().__init__()
@@ -36,11 +43,25 @@ class Network(torch.nn.Module):
                 self.register_parameter(attribute, torch.nn.Parameter(tensor))
 
     def forward(self, x):
-        return walk(self.network, self, x.permute(0, 3, 1, 2) if x.ndim == 4 else x)
+        if x.ndim == 3 and self.as_images:
+            x = x.unsqueeze(1)
+        order = {3: (0, 2, 1), 4: (0, 3, 1, 2)}.get(x.ndim)
+        return walk(self.network, self, x.permute(order) if order else x)
 
     def conv(self, name, x, filters, size, padding, stride, bias):
-        bias = getattr(self, f"{name}_bias") if bias else None
-        return functional.conv2d(x, getattr(self, f"{name}_kernel"), bias, stride, padding)
+        bias, kernel = getattr(self, f"{name}_bias") if bias else None, getattr(self, f"{name}_kernel")
+        if kernel.ndim == 4:
+            return functional.conv2d(x, kernel, bias, stride, padding)
+        if x.ndim == 4:
+            kernel = kernel.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+            return functional.conv2d(x, kernel, bias, (1, stride), (0, padding))
+        return functional.conv1d(x, kernel, bias, stride, padding)
+
+    def transposed(self, name, x, filters):
+        return functional.conv_transpose2d(x, getattr(self, f"{name}_kernel"), getattr(self, f"{name}_bias"), 2)
+
+    def concatenate(self, x, y):
+        return torch.cat([x, y], 1)
 
     def depthwise(self, name, x, size, padding, stride):
         kernel = getattr(self, f"{name}_depthwise")
@@ -57,13 +78,17 @@ class Network(torch.nn.Module):
         return torch.tanh(x)
 
     def pool(self, x, size, stride, padding):
+        if x.ndim == 3:
+            return functional.max_pool1d(x, size, stride, padding)
+        if self.as_images:
+            return functional.max_pool2d(x, (1, size), (1, stride), (0, padding))
         return functional.max_pool2d(x, size, stride, padding)
 
     def flatten(self, x):
         return x.permute(0, 2, 3, 1).flatten(1)  # a view of a channels_last tensor
 
     def mean(self, x):
-        return x.mean((2, 3))
+        return x.mean(tuple(range(2, x.ndim)))
 
     def dense(self, name, x, units):
         return functional.linear(x, getattr(self, f"{name}_kernel"), getattr(self, f"{name}_bias"))
@@ -95,6 +120,15 @@ class Training(Case):
 
     def _loss(self, x, y):
         return functional.cross_entropy(self.network(x), y)
+
+    def tune(self):
+        if self.x.ndim != 3:
+            return
+        times = {}
+        for self.network.as_images in (False, True):
+            times[self.network.as_images] = _seconds(lambda: self.run(2))
+        self.network.as_images = min(times, key=times.get)
+        self.form = f"{self.form}, {'channels_last images' if self.network.as_images else 'conv1d'}"
 
     def _step(self, index):
         loss = self.loss(self.x.index_select(0, index), self.y.index_select(0, index))

@@ -46,7 +46,7 @@ class Workload:
         return found
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """x (samples, ...), y (samples,)."""
+        """x (samples, ...), y (samples, ...)."""
         return data(self.model, self.batch * self.steps, self.input_scale)
 
     @property
@@ -151,6 +151,18 @@ _WORKLOADS = [
     Workload(
         "vgg16-224-train", "train", "VGG-16's convolutions on 224x224, SGD momentum, batch 2", TORCH,
         {"torch": 1.3}, (), "vgg16-224", 2, 3,
+    ),
+    Workload(
+        "mobilenet-train", "train", "MobileNet-like on 32x32, SGD momentum, batch 64", TORCH,
+        {"torch": 1.5}, (), "mobilenet", 64, 5,
+    ),
+    Workload(
+        "unet-train", "train", "U-Net 32-64-128 on 64x64, Adam, batch 8", TORCH,
+        {"torch": 1.3}, (), "unet", 8, 5, "adam",
+    ),
+    Workload(
+        "signals-train", "train", "1-D convolutions, 128 steps of 64 channels, Adam, batch 32", TORCH,
+        {"torch": 1.5}, (), "signals", 32, 20, "adam",
     ),
     Workload(
         "vgg-bfloat16", "train", "VGG-like in mixed_bfloat16, against jitnet in float32", ("jitnet-float32",),

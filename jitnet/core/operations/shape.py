@@ -228,13 +228,14 @@ class Transpose(Operation):
 
 
 class Pad2D(Operation):
-    """Zeros around height and width of x (N, H, W, C); padding: ((top, bottom), (left, right))."""
+    """``value`` around height and width of x (N, H, W, C); padding: ((top, bottom), (left, right))."""
 
     name = "pad2d"
     integers = KEPT
 
-    def __init__(self, padding):
+    def __init__(self, padding, value=0.0):
         self.padding = checks.margins("pad2d", "padding", padding)
+        self.value = checks.number("pad2d", "value", value, finite=False)
 
     def infer(self, x):
         require_rank("pad2d", x, 4, "(batch, height, width, channels)")
@@ -244,7 +245,7 @@ class Pad2D(Operation):
     def forward(self, program, lowered):
         (top, _), (left, _) = self.padding
         program.call(
-            "shape.pad2d_forward", x=lowered.inputs[0], y=Out(lowered.output), top=top, left=left, value=0.0
+            "shape.pad2d_forward", x=lowered.inputs[0], y=Out(lowered.output), top=top, left=left, value=self.value
         )
 
     def backward(self, program, lowered):

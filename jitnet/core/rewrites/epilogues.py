@@ -2,6 +2,7 @@
 
 The call keeps its opcode and gets the attribute ``epilogue``, whose parts stand in the order in which they are computed
 ("bias", "bias_add", "bias_relu", "bias_add_relu", "relu_mask"), and the arguments ``bias``, ``residual``, ``mask``.
+What a convolution does backward to its input is what a transposed one does forward.
 """
 
 from ..program import Call, Program
@@ -17,8 +18,11 @@ def fuse_epilogues(program: Program, fuses) -> None:
     for call in program.calls:
         if call.opcode in FORWARD:
             _fuse_forward(flow, call, fuses)
-        elif call.opcode in BACKWARD and fuses(call, "relu_mask"):
-            _fuse_mask(flow, call)
+        elif call.opcode in BACKWARD:
+            if fuses(call, "relu_mask"):
+                _fuse_mask(flow, call)
+            if call.epilogue is None:
+                _fuse_forward(flow, call, fuses)
     flow.finish()
 
 
@@ -31,7 +35,7 @@ def _fuse_forward(flow: Dataflow, call: Call, fuses) -> None:
     follower = flow.follower(call)
     residual = flow.added_to(call, follower)
     if residual is not None and fuses(call, "bias_add"):
-        flow.merge(call, follower, follower["y"], residual=residual.like(call["y"]))
+        flow.merge(call, follower, follower["y"], residual=residual.like(call.outputs[0].buffer))
         epilogue = "bias_add"
         follower = flow.follower(call)
     if follower is not None and follower.opcode == "elementwise.relu_forward":

@@ -294,7 +294,7 @@ def _conv2d_backward_data(call: Call, selection: _Selection) -> Call:
         )
         elements = chosen.workspace_elements(dy.shape[0], dy.shape[1], left, 0, width)
     workspace = selection.scratch.get(dy.dtype, elements)
-    origin = {"mask_top": 0, "mask_left": 0} if extra else {}
+    origin = {"mask_top": 0, "mask_left": 0} if "mask" in extra else {}
     return _new(
         call, chosen, dy=dy, kernel=transposed, **extra, dx=out, workspace=workspace, **padding, **_NO_OFFSETS,
         **origin, height=height, width=width,

@@ -40,6 +40,8 @@ class CPU(Target):
         self.algorithm, self.few = algorithm, few
 
     def fuses(self, call: Call, epilogue: str) -> bool:
+        if call.opcode == "conv.conv2d_backward_data" and epilogue == "bias" and call.attributes.get("bfloat16"):
+            return False  # of transposed convolutions
         if epilogue == "bias_add":
             return call.opcode == "conv.conv2d_forward" and not call.attributes.get("bfloat16")
         return is_specialised(call)

@@ -319,10 +319,10 @@ def conv2d_backward_data_kernel(
     kernel_shape, width, stride=(1, 1), dilation=(1, 1), dtype="float32", epilogue="store", target=None, edges=None,
     groups=1,
 ) -> ConvolutionKernel:  # fmt: skip
-    """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx, or None for any; epilogue: store, accumulate or
-    relu_mask; edges: (pad_left, columns of dy).
+    """dx from dy.  kernel_shape: (R, S, C / groups, K); width: of dx, or None for any; epilogue: store, accumulate,
+    relu_mask, bias or bias_relu; edges: (pad_left, columns of dy).
 
-    ``kernel(dy, transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
+    ``kernel(dy, transposed kernel[, bias][, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
     dx_left[, activation_top, activation_left], height, width)`` with height and width those of dx and the padding of
     the forward pass.
     """

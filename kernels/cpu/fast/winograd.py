@@ -327,11 +327,11 @@ def winograd_forward_kernel(kernel_shape, outputs=4, dtype="float32", epilogue="
 def winograd_backward_data_kernel(
     kernel_shape, outputs=4, dtype="float32", epilogue="store", target=None
 ) -> WinogradKernel:
-    """dx from dy.  kernel_shape: (3, 3, C, K); epilogue: store, accumulate or relu_mask.
+    """dx from dy.  kernel_shape: (3, 3, C, K); epilogue: store, accumulate, relu_mask, bias or bias_relu.
 
-    ``kernel(dy, transformed transposed kernel[, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left, dx_top,
-    dx_left[, activation_top, activation_left], height, width)`` with height and width those of dx and the padding of
-    the forward pass.
+    ``kernel(dy, transformed transposed kernel[, bias][, activation], dx, workspace, pad_top, pad_left, dy_top, dy_left,
+    dx_top, dx_left[, activation_top, activation_left], height, width)`` with height and width those of dx and the
+    padding of the forward pass.
     """
     *_, channels, filters = kernel_shape
     return WinogradKernel(outputs, filters, channels, dtype, target or vector_target(), "backward_data", epilogue)

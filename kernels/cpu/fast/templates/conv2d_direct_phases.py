@@ -17,7 +17,7 @@ EPILOGUE = "relu_mask"
 ITEMSIZE = 4 if DTYPE == "float32" else 8
 DEPTH, GROUP_FILTERS, BLOCK = CHANNELS // GROUPS, FILTERS // GROUPS, VECTORS * LANES
 BLOCKS = (GROUPS_PER_VECTOR * GROUP_FILTERS + BLOCK - 1) // BLOCK  # of filters, for the groups of a vector
-MASKED = EPILOGUE == "relu_mask"
+BIASED, MASKED = EPILOGUE.startswith("bias"), EPILOGUE == "relu_mask"
 _constants = dict(
     dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, pixels=PIXELS, vectors=VECTORS, stride=1, dilation=1,
     channels=CHANNELS, filters=FILTERS, step=STRIDE_W, narrow=NARROW, rest=ANY_WIDTH, epilogue=EPILOGUE, groups=GROUPS,
@@ -30,13 +30,13 @@ pad_rows = pad_rows_tile(dtype=DTYPE)
 
 @kernel
 def conv2d_direct_phases(
-    x, kernel, activation, y, workspace,
+    x, kernel, bias, activation, y, workspace,
     pad_top, pad_left, x_top, x_left, y_top, y_left, activation_top, activation_left, height, width,
 ):  # fmt: skip
     """x: dy, y: dx, both (N, rows, columns, channels), kernel: as ``transpose_kernel`` leaves it.
 
     Of y height x width pixels from (y_top, y_left) on are written.
-    activation: (N, rows, columns, filters): y is 0 where it is not positive
+    bias: (filters,); activation: (N, rows, columns, filters): y is 0 where it is not positive
     """
     kernel_attributes()
     images, rows, columns, _ = x.shape
@@ -93,7 +93,8 @@ def conv2d_direct_phases(
                     arguments = (
                         group_at + ((first + tap) * x_row + start_w * CHANNELS) * ITEMSIZE, x_row,
                         address(kernel, kernel_offset + tap * taps * DEPTH * FILTERS + block), tap_end - tap,
-                        address(y, pixel * FILTERS + block), wide, tiles - wide, single, end - block, 0, auxiliary,
+                        address(y, pixel * FILTERS + block), wide, tiles - wide, single, end - block,
+                        address(bias, block) if BIASED else 0, auxiliary,
                     )  # fmt: skip
                     if taps == MOST_TAPS:
                         tile_most(arguments)
