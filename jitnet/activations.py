@@ -26,18 +26,33 @@ def gelu(x, approximate=False):
     return ops.gelu(x, approximate)
 
 
+def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+    """x from ``threshold`` to ``max_value``, which bounds it; below, negative_slope * (x - threshold)."""
+    plain = (negative_slope, max_value, threshold) == (0, None, 0)
+    return ops.relu(x) if plain else ops.rectifier(x, negative_slope, max_value, threshold)
+
+
 KNOWN = {name: _of_scalar(name) for name in NAMES if not parameters(name)}
 KNOWN.update(
     linear=linear,
+    celu=ops.celu,
     elu=ops.elu,
     exponential=KNOWN["exp"],
     gelu=gelu,
     gelu_tanh=ops.gelu,
+    glu=ops.glu,
+    hard_shrink=ops.hard_shrink,
+    hard_swish=KNOWN["hard_silu"],
     leaky_relu=ops.leaky_relu,
     log_softmax=ops.log_softmax,
+    relu=relu,
     relu6=ops.relu6,
+    soft_shrink=ops.soft_shrink,
     softmax=ops.softmax,
+    sparsemax=ops.sparsemax,
+    squareplus=ops.squareplus,
     swish=KNOWN["silu"],
+    threshold=ops.threshold,
 )
 
 

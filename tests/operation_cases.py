@@ -27,10 +27,24 @@ SPECIAL = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
     "gelu_tanh": lambda x: ops.gelu(x),
     "rectifier": lambda x: ops.rectifier(x, 0.1, 2.0, 0.5),
+    "celu": lambda x: ops.celu(x, 0.7),
+    "hard_shrink": lambda x: ops.hard_shrink(x, 0.7),
+    "soft_shrink": lambda x: ops.soft_shrink(x, 0.7),
+    "thresholded": lambda x: ops.threshold(x, 0.5, -0.3),
+    "squareplus": lambda x: ops.squareplus(x, 1.5),
 }
 TORCH_UNARY = {
     "elu": lambda t, x: t.nn.functional.elu(x, 0.7),
     "gelu_tanh": lambda t, x: t.nn.functional.gelu(x, approximate="tanh"),
+    "celu": lambda t, x: t.nn.functional.celu(x, 0.7),
+    "hard_silu": lambda t, x: t.nn.functional.hardswish(x),
+    "tanh_shrink": lambda t, x: t.nn.functional.tanhshrink(x),
+    "hard_shrink": lambda t, x: t.nn.functional.hardshrink(x, 0.7),
+    "soft_shrink": lambda t, x: t.nn.functional.softshrink(x, 0.7),
+    "thresholded": lambda t, x: t.nn.functional.threshold(x, 0.5, -0.3),
+    "squareplus": lambda t, x: (x + t.sqrt(x * x + 1.5)) / 2,
+    "sparse_plus": lambda t, x: t.where(x > 1, x, t.relu(x + 1) ** 2 / 4),
+    "sparse_sigmoid": lambda t, x: ((x + 1) / 2).clamp(0, 1),
     "hard_sigmoid": lambda t, x: t.nn.functional.hardsigmoid(x),
     "hard_tanh": lambda t, x: t.nn.functional.hardtanh(x),
     "log_sigmoid": lambda t, x: t.nn.functional.logsigmoid(x),
@@ -277,6 +291,9 @@ for axis in (-1, 1, 2):
         normal(3, 2, 5),
         torch=lambda t, x, axis=axis: t.log_softmax(x, axis),
     )
+for axis in (1, 2):
+    add("reduction", f"sparsemax {axis}", lambda x, axis=axis: ops.sparsemax(x, axis), normal(3, 2, 5))
+add("shape", "glu", lambda x: ops.glu(x, 1), normal(4, 3), torch=lambda t, x: t.nn.functional.glu(x, 1))
 add("reduction", "softmax of one class", ops.softmax, normal(1), torch=lambda t, x: t.softmax(x, 1))
 
 # ---- shape

@@ -57,6 +57,7 @@ def operations():
         "Pad2D": ([IMAGE], lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 2), (0, 0)))),
         "Softmax": ([(3,)], ops.softmax),
         "LogSoftmax": ([(3,)], ops.log_softmax),
+        "Sparsemax": ([(3,)], ops.sparsemax),
         "Conv2D": ([IMAGE], lambda x: ops.conv(x, ones((3, 3, 2, 1)), padding="same")),
         "Cast": ([(3,)], lambda x: ops.cast(ops.cast(x, "int64"), "float32")),
         "DepthwiseConv2D": ([IMAGE], lambda x: ops.depthwise_conv(x, ones((3, 3, 2, 1)), strides=2)),

@@ -399,6 +399,7 @@ ARGUMENTS = {
     shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING]}),
     softmax.Softmax: ({}, {"axis": NO_INTEGER}),
     softmax.LogSoftmax: ({}, {"axis": NO_INTEGER}),
+    softmax.Sparsemax: ({}, {"axis": NO_INTEGER}),
     convolution.Conv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR, "groups": [*NO_INTEGER, 0, -1]}),
     convolution.DepthwiseConv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR}),
     convolution.MaxPool2D: ({}, {**GEOMETRY, "pool_size": [*NO_PAIR, -2]}),

@@ -2,13 +2,15 @@
 
 import numpy as np
 
+from ..core import checks
+from ..core.errors import invalid
 from ..core.operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from ..core.operations.dense import BiasAdd
 from ..core.operations.elementwise import Unary
-from ..core.operations.softmax import LogSoftmax, Softmax
+from ..core.operations.softmax import LogSoftmax, Softmax, Sparsemax
 from ._calls import apply, publisher, unary
 
-__all__ = ["swish"]
+__all__ = ["hard_swish", "swish"]
 public = publisher(__all__)
 
 relu = public(unary("relu", "max(x, 0)"))
@@ -22,6 +24,11 @@ mish = public(unary("mish", "x * tanh(softplus(x)) (Misra 2019)"))
 hard_sigmoid = public(unary("hard_sigmoid", "min(max(x + 3, 0), 6) / 6"))
 hard_tanh = public(unary("hard_tanh", "min(max(x, -1), 1)"))
 log_sigmoid = public(unary("log_sigmoid", "log(sigmoid(x))"))
+tanh_shrink = public(unary("tanh_shrink", "x - tanh(x)"))
+hard_silu = public(unary("hard_silu", "x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)"))
+sparse_plus = public(unary("sparse_plus", "0 up to -1, (x + 1)^2 / 4 up to 1, then x"))
+sparse_sigmoid = public(unary("sparse_sigmoid", "min(max(x + 1, 0), 2) / 2"))
+hard_swish = hard_silu
 swish = silu
 
 
@@ -29,6 +36,58 @@ swish = silu
 def elu(x, alpha=1.0):
     """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016)."""
     return apply(Unary("elu", (alpha,)), x)
+
+
+@public
+def celu(x, alpha=1.0):
+    """x where x > 0, else alpha * (exp(x / alpha) - 1), alpha not 0 (Barron 2017)."""
+    if alpha == 0:
+        raise invalid("celu divides by alpha: it must not be 0.", alpha=alpha)
+    return apply(Unary("celu", (alpha,)), x)
+
+
+@public
+def hard_shrink(x, threshold=0.5):
+    """x where |x| > threshold, else 0."""
+    return apply(Unary("hard_shrink", (checks.number("hard_shrink", "threshold", threshold, least=0),)), x)
+
+
+@public
+def soft_shrink(x, threshold=0.5):
+    """x - threshold where x > threshold, x + threshold where x < -threshold, else 0."""
+    return apply(Unary("soft_shrink", (checks.number("soft_shrink", "threshold", threshold, least=0),)), x)
+
+
+@public
+def threshold(x, threshold, default_value):
+    """x where x > threshold, else default_value."""
+    return apply(Unary("thresholded", (threshold, default_value)), x)
+
+
+@public
+def squareplus(x, b=4):
+    """(x + sqrt(x^2 + b)) / 2, b not negative (Barron 2021)."""
+    return apply(Unary("squareplus", (checks.number("squareplus", "b", b, least=0),)), x)
+
+
+@public
+def glu(x, axis=-1):
+    """The gated linear unit a * sigmoid(b) of the halves a and b of x along ``axis`` (Dauphin et al. 2017).
+
+    Raises ValueError where the axis has an odd length.
+    """
+    size = x.shape[axis]
+    if not isinstance(size, int) or size % 2:
+        raise invalid("glu halves an axis: its length must be known and even.", axis=axis, shape=tuple(x.shape))
+    from .shapes import slice_axis
+
+    return slice_axis(x, axis, 0, size // 2) * sigmoid(slice_axis(x, axis, size // 2, size))
+
+
+@public
+def sparsemax(x, axis=-1):
+    """The point of the probability simplex nearest to x along ``axis``, mostly zeros (Martins and Astudillo 2016)."""
+    return apply(Sparsemax(axis), x)
 
 
 @public

@@ -92,6 +92,15 @@ def elu_derivative(x, y, alpha):
     return real(1) if x > real(0) else y + alpha
 
 
+def celu(x, alpha):
+    """x where positive, else alpha (exp(x / alpha) - 1) (Barron 2017)"""
+    return x if x > real(0) else alpha * math.expm1(x / alpha)
+
+
+def celu_derivative(x, y, alpha):
+    return real(1) if x > real(0) else y / alpha + real(1)
+
+
 def selu(x):
     scale = real(_SELU_SCALE)
     return scale * x if x > real(0) else real(_SELU_FLOOR) * math.expm1(x)
@@ -157,6 +166,17 @@ def hard_sigmoid_derivative(y):
     return real(0) if y <= real(0) or y >= real(1) else real(1 / 6)
 
 
+def hard_silu(x):
+    """x relu6(x + 3) / 6, also called hard swish (Howard et al. 2019)"""
+    return (x if x > real(0) else clip_far(x)) * hard_sigmoid(x)
+
+
+def hard_silu_derivative(x):
+    if x <= real(-3):
+        return real(0)
+    return real(1) if x >= real(3) else x * real(1 / 3) + real(0.5)
+
+
 def hard_tanh(x):
     one = real(1)
     return -one if x < -one else (one if x > one else x)
@@ -164,6 +184,86 @@ def hard_tanh(x):
 
 def hard_tanh_derivative(y):
     return real(0) if y <= real(-1) or y >= real(1) else real(1)
+
+
+def tanh_shrink(x):
+    return x - math.tanh(x)
+
+
+def tanh_shrink_derivative(x):
+    y = math.tanh(x)
+    return y * y
+
+
+def hard_shrink(x, threshold):
+    """0 within ``threshold`` of 0, else x"""
+    return real(0) if abs(x) <= threshold else x
+
+
+def hard_shrink_derivative(x, threshold):
+    return real(0) if abs(x) <= threshold else real(1)
+
+
+def soft_shrink(x, threshold):
+    """0 within ``threshold`` of 0, else x moved towards 0 by it"""
+    return real(0) if abs(x) <= threshold else x - math.copysign(threshold, x)
+
+
+def soft_shrink_derivative(x, threshold):
+    return real(0) if abs(x) <= threshold else real(1)
+
+
+def thresholded(x, threshold, default_value):
+    """x above ``threshold``, else ``default_value``"""
+    return default_value if x <= threshold else x
+
+
+def thresholded_derivative(x, threshold, default_value):
+    return real(0) if x <= threshold else real(1)
+
+
+def squareplus_root(x, b):
+    """sqrt(x^2 + b); where b is lost in it, x^2 may not be a number any more"""
+    magnitude = abs(x)
+    return magnitude if magnitude > real(1e18) else math.sqrt(x * x + b)
+
+
+def squareplus(x, b):
+    """(x + sqrt(x^2 + b)) / 2 (Barron 2021), without cancellation where x is negative"""
+    root = squareplus_root(x, b)
+    return real(0.5) * b / (root - x) if x < real(0) else real(0.5) * (x + root)
+
+
+def squareplus_derivative(x, y, b):
+    # at inf the quotient would be NaN, and so it would at 0 for b = 0
+    if x > real(1e18):
+        return real(1)
+    root = squareplus_root(x, b)
+    return y / root if root > real(0) else real(0.5)
+
+
+def sparse_plus(x):
+    """0 up to -1, (x + 1)^2 / 4 up to 1, then x (Blondel et al. 2019, the loss of sparsemax for two classes)"""
+    shifted = x + real(1)
+    if x <= real(-1):
+        return real(0)
+    return x if x >= real(1) else real(0.25) * shifted * shifted
+
+
+def sparse_plus_derivative(x):
+    if x <= real(-1):
+        return real(0)
+    return real(1) if x >= real(1) else real(0.5) * (x + real(1))
+
+
+def sparse_sigmoid(x):
+    """(x + 1) / 2 within 0 and 1"""
+    y = real(0.5) * (x + real(1))
+    return real(0) if y < real(0) else (real(1) if y > real(1) else y)
+
+
+def sparse_sigmoid_derivative(y):
+    return real(0) if y <= real(0) or y >= real(1) else real(0.5)
 
 
 def tanh_softplus(x):
