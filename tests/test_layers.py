@@ -47,16 +47,22 @@ def built(name):
     return layer, inputs, apply(layer, inputs)
 
 
+def parts_of(layer):
+    """A layer, and all layers in it."""
+    return [layer, *(part for inner in layer.sublayers() for part in parts_of(inner))]
+
+
 def functional(name, training):
     """The layer as a function of its inputs and its weights."""
 
     def function(*values):
         count = len(input_shapes(name))
         layer, _, _ = built(name)
-        replaced = dict(zip(layer._weights, values[count:], strict=True))
-        for attribute, value in list(vars(layer).items()):
-            if isinstance(value, Variable):
-                setattr(layer, attribute, replaced[value])
+        replaced = dict(zip(layer.weights, values[count:], strict=True))
+        for part in parts_of(layer):
+            for attribute, value in list(vars(part).items()):
+                if isinstance(value, Variable):
+                    setattr(part, attribute, replaced[value])
         return apply(layer, values[:count], training)
 
     return function
@@ -77,6 +83,10 @@ TORCH = {
         )
     ),
     "Dense": lambda t, layer, x, w, b: t.tanh(x @ w + b),
+    "ELU": lambda t, layer, x: t.nn.functional.elu(x, layer.alpha),
+    "LeakyReLU": lambda t, layer, x: t.nn.functional.leaky_relu(x, layer.negative_slope),
+    "Maxout": lambda t, layer, x, w, b: (x @ w + b).reshape(-1, layer.units, layer.pieces).amax(-1),
+    "PReLU": lambda t, layer, x, alpha: t.where(x > 0, x, alpha * x),
     "Flatten": lambda t, layer, x: x.flatten(1),
     "GlobalAveragePooling2D": lambda t, layer, x: x.mean((1, 2), layer.keepdims),
     "GlobalMaxPooling2D": lambda t, layer, x: x.amax((1, 2), layer.keepdims),
@@ -84,7 +94,7 @@ TORCH = {
     "Multiply": lambda t, layer, a, b: a * b,
     "ReLU": lambda t, layer, x: t.nn.functional.leaky_relu(x, layer.negative_slope).clamp(max=layer.max_value),
     "Reshape": lambda t, layer, x: x.reshape(-1, 4, 6),
-    "Softmax": lambda t, layer, x: t.softmax(x, layer.axis),
+    "Softmax": lambda t, layer, x: t.exp(x - t.logsumexp(x, layer.axis, keepdim=True)),
     "ZeroPadding2D": lambda t, layer, x: nhwc(t.nn.functional.pad(nchw(x), (*layer.padding[1], *layer.padding[0]))),
 }
 
@@ -103,7 +113,7 @@ for name, cls in EXAMPLES.items():
                 return torch_batch_norm(t, *values, training, make(name).epsilon)
 
         # moving variances must be positive; other weights may be
-        weights = [Draw(v.shape, "positive", v.trainable) for v in built(name)[0]._weights]
+        weights = [Draw(v.shape, "positive", v.trainable) for v in built(name)[0].weights]
         inputs = tuple(normal(*shape) for shape in input_shapes(name))
         label = f"{name} training" if training else name
         suite.add(str(training), label, functional(name, training), inputs, tuple(weights), reference)

@@ -2,11 +2,12 @@
 
 from ..core.errors import module_getattr
 from ..core.values import SymbolicTensor as KerasTensor
-from .activation import Activation, ReLU, Softmax
+from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer, deserialize, get, serialize
 from .convolution import Conv2D, DepthwiseConv2D
 from .core import Dense
 from .input import Input, InputLayer
+from .learned_activations import FReLU, Maxout
 from .merging import Add, Concatenate, Multiply, add, concatenate, multiply
 from .normalization import BatchNormalization
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
@@ -19,9 +20,10 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 __all__ = [
-    "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
-    "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply",
-    "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
+    "ELU", "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
+    "DepthwiseConv2D", "Dropout", "FReLU", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
+    "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "LeakyReLU", "MaxPool2D", "MaxPooling2D",
+    "Maxout", "Multiply", "PReLU", "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize",
+    "get", "multiply", "serialize",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")

@@ -4,10 +4,13 @@ import numpy as np
 
 from ..core import checks
 from ..core.errors import invalid
+from ..core.operations.base import normalize_axis
 from ..core.operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from ..core.operations.dense import BiasAdd
 from ..core.operations.elementwise import Unary
+from ..core.operations.shape import Slice
 from ..core.operations.softmax import LogSoftmax, Softmax, Sparsemax
+from ..core.values import Value
 from ._calls import apply, publisher, unary
 
 __all__ = ["hard_swish", "swish"]
@@ -76,12 +79,14 @@ def glu(x, axis=-1):
 
     Raises ValueError where the axis has an odd length.
     """
-    size = x.shape[axis]
-    if not isinstance(size, int) or size % 2:
-        raise invalid("glu halves an axis: its length must be known and even.", axis=axis, shape=tuple(x.shape))
-    from .shapes import slice_axis
+    if not isinstance(x, Value):
+        from ..eager import evaluate_function
 
-    return slice_axis(x, axis, 0, size // 2) * sigmoid(slice_axis(x, axis, size // 2, size))
+        return evaluate_function(lambda tensor: glu(tensor, axis), x)
+    size = x.shape[normalize_axis("glu", axis, x)]
+    if size % 2:
+        raise invalid("glu halves an axis: its length must be even.", axis=axis, shape=tuple(x.shape))
+    return Slice(axis, 0, size // 2)(x) * sigmoid(Slice(axis, size // 2, size)(x))
 
 
 @public
