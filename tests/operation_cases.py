@@ -10,7 +10,7 @@ from jitnet import ops
 from jitnet.core.operations import losses, random
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.elementwise import Unary
-from jitnet.core.operations.normalization import BatchNorm
+from jitnet.core.operations.normalization import BatchNorm, GroupNorm
 from jitnet.core.settings import Setting
 from jitnet.kernels.cpu.runtime.dispatchers import (
     numba,  # with jitnet's settings, which must come before the first import
@@ -295,6 +295,48 @@ for axis in (1, 2):
     add("reduction", f"sparsemax {axis}", lambda x, axis=axis: ops.sparsemax(x, axis), normal(3, 2, 5))
 add("shape", "glu", lambda x: ops.glu(x, 1), normal(4, 3), torch=lambda t, x: t.nn.functional.glu(x, 1))
 add("reduction", "softmax of one class", ops.softmax, normal(1), torch=lambda t, x: t.softmax(x, 1))
+
+# ---- normalisation of each sample by itself
+def torch_rms(t, x, scale, axes):
+    return x / t.sqrt((x * x).mean(axes, keepdim=True) + 1e-6) * scale
+
+
+add(
+    "normalisation", "layer_normalization", lambda x, g, b: ops.layer_normalization(x, g, b, epsilon=1e-3),
+    normal(3, 5), (positive(5), normal(5)), torch=lambda t, x, g, b: t.nn.functional.layer_norm(x, (5,), g, b, 1e-3),
+)  # fmt: skip
+add(
+    "normalisation", "layer_normalization of two axes",
+    lambda x, g, b: ops.layer_normalization(x, g, b, axis=(-1, 1), epsilon=1e-3) * x,
+    normal(3, 5), (positive(3, 5), normal(3, 5)),
+    torch=lambda t, x, g, b: t.nn.functional.layer_norm(x, (3, 5), g, b, 1e-3) * x,
+)  # fmt: skip
+add(
+    "normalisation", "layer_normalization of an inner axis", lambda x: ops.layer_normalization(x, axis=1, epsilon=1e-3),
+    normal(3, 5), torch=lambda t, x: t.nn.functional.layer_norm(x.mT, (3,), eps=1e-3).mT,
+)  # fmt: skip
+add(
+    "normalisation", "rms_normalization", lambda x, g: ops.rms_normalization(x, g, epsilon=1e-6), normal(3, 5),
+    positive(5), torch=lambda t, x, g: torch_rms(t, x, g, -1),
+)  # fmt: skip
+add(
+    "normalisation", "rms_normalization of two axes",
+    lambda x, g: ops.rms_normalization(x, g, (1, 2), 1e-6) + x, normal(3, 5), positive(3, 5),
+    torch=lambda t, x, g: torch_rms(t, x, g, (1, 2)) + x,
+)  # fmt: skip
+for groups in (1, 2, 6):
+    add(
+        "normalisation", f"{groups} groups",
+        lambda x, g, b, groups=groups: GroupNorm(groups, 1e-3)(x, g, b) + x, normal(3, 2, 6), (positive(6), normal(6)),
+        torch=lambda t, x, g, b, groups=groups: (
+            t.nn.functional.group_norm(x.movedim(-1, 1), groups, g, b, 1e-3).movedim(1, -1) + x
+        ),
+    )  # fmt: skip
+for order in (1, 2, 3, "inf"):
+    add(
+        "normalisation", f"normalize {order}", lambda x, order=order: ops.normalize(x, (1, 2), order), normal(3, 2),
+        torch=lambda t, x, order=order: x / t.linalg.vector_norm(x, float(order), (1, 2), keepdim=True),
+    )  # fmt: skip
 
 # ---- shape
 add("shape", "reshape", lambda x: ops.reshape(x, (-1, 3, 4)), normal(2, 6), torch=lambda t, x: x.reshape(-1, 3, 4))

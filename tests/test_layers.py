@@ -83,6 +83,15 @@ TORCH = {
         )
     ),
     "Dense": lambda t, layer, x, w, b: t.tanh(x @ w + b),
+    "GroupNormalization": lambda t, layer, x, g, b: (
+        t.nn.functional.group_norm(x.movedim(-1, 1), layer.groups, g, b, layer.epsilon).movedim(1, -1)
+    ),
+    "InstanceNormalization": lambda t, layer, x, g, b: (
+        t.nn.functional.group_norm(x.movedim(-1, 1), x.shape[-1], g, b, layer.epsilon).movedim(1, -1)
+    ),
+    "LayerNormalization": lambda t, layer, x, g, b: t.nn.functional.layer_norm(x, g.shape, g, b, layer.epsilon),
+    "RMSNormalization": lambda t, layer, x, g: x / t.sqrt((x * x).mean(-1, keepdim=True) + layer.epsilon) * g,
+    "UnitNormalization": lambda t, layer, x: x / t.linalg.vector_norm(x, 2, layer.axis, keepdim=True),
     "ELU": lambda t, layer, x: t.nn.functional.elu(x, layer.alpha),
     "LeakyReLU": lambda t, layer, x: t.nn.functional.leaky_relu(x, layer.negative_slope),
     "Maxout": lambda t, layer, x, w, b: (x @ w + b).reshape(-1, layer.units, layer.pieces).amax(-1),

@@ -408,6 +408,12 @@ ARGUMENTS = {
         {},
         {"momentum": [*NO_NUMBER, -0.1, 1.1], "epsilon": [*NO_NUMBER, -1e-3, np.inf], "training": NO_BOOLEAN},
     ),
+    **dict.fromkeys(
+        [normalization.LayerNorm, normalization.RMSNorm], ({}, {"epsilon": [*NO_NUMBER, -1e-3, np.inf]})
+    ),
+    normalization.GroupNorm: (
+        {"groups": 1}, {"groups": [*NO_INTEGER, 0, -1], "epsilon": [*NO_NUMBER, -1e-3, np.inf]},
+    ),
     random.Dropout: (
         {"rate": 0.5},
         {"rate": [*NO_NUMBER, -0.1, 1.0], "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER]},
@@ -472,6 +478,11 @@ WRONG_SHAPES = {
     "beta": (lambda: batch_norm(beta=2), "beta of shape .3,..*Received: beta of shape .2,."),
     "moving mean": (lambda: batch_norm(moving_mean=1), "moving_mean of shape .3,"),
     "moving variance": (lambda: batch_norm(moving_variance=4), "moving_variance of shape .3,"),
+    "layer's gamma": (lambda: ops.layer_normalization(row(3), np.ones(2)), "gamma of shape .2,."),
+    "layer's beta": (lambda: ops.layer_normalization(row(3), np.ones(3), np.ones(2)), "gamma and beta of one shape"),
+    "layer without a batch": (lambda: normalization.RMSNorm()(np.ones(3), np.ones(3)), "a batch axis"),
+    "group's gamma": (lambda: normalization.GroupNorm(1)(image(), np.ones(9), np.ones(9)), "gamma of shape .9,."),
+    "groups": (lambda: normalization.GroupNorm(5)(row(3), np.ones(3), np.ones(3)), "3 channels.*groups=5"),
     "bias": (lambda: ops.bias_add(row(3), np.ones(2)), "bias of shape .3,"),
     "bias of no channels": (lambda: ops.bias_add(row(), np.ones(2)), "bias of shape"),
     "bias with a batch": (lambda: ops.bias_add(row(), row()), "bias of shape"),

@@ -9,7 +9,14 @@ from .core import Dense
 from .input import Input, InputLayer
 from .learned_activations import FReLU, Maxout
 from .merging import Add, Concatenate, Multiply, add, concatenate, multiply
-from .normalization import BatchNormalization
+from .normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from .regularization import Dropout
 from .reshaping import Flatten, Reshape, ZeroPadding2D
@@ -22,8 +29,9 @@ MaxPool2D = MaxPooling2D
 __all__ = [
     "ELU", "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
     "DepthwiseConv2D", "Dropout", "FReLU", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "LeakyReLU", "MaxPool2D", "MaxPooling2D",
-    "Maxout", "Multiply", "PReLU", "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize",
-    "get", "multiply", "serialize",
+    "GlobalMaxPooling2D", "GroupNormalization", "Input", "InputLayer", "InstanceNormalization", "KerasTensor", "Layer",
+    "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maxout", "Multiply", "PReLU", "RMSNormalization",
+    "ReLU", "Reshape", "Softmax", "UnitNormalization", "ZeroPadding2D", "add", "concatenate", "deserialize", "get",
+    "multiply", "serialize",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")

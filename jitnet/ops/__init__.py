@@ -8,15 +8,16 @@ from ..core.errors import module_getattr
 from ..core.operations.custom import CustomOperation
 from ..core.operations.effects import Assign
 from ..core.values import Variable, operators  # noqa: F401 - Variable, with its operators
-from . import elementwise, nn, products, reductions, shapes
+from . import elementwise, nn, normalization, products, reductions, shapes
 from .elementwise import *  # noqa: F403
 from .nn import *  # noqa: F403
+from .normalization import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shapes import *  # noqa: F403
 
 __all__ = ["CustomOperation"]
-for _module in (elementwise, nn, products, reductions, shapes):
+for _module in (elementwise, nn, normalization, products, reductions, shapes):
     __all__ += _module.__all__
 
 operators(
