@@ -116,17 +116,22 @@ def clip_far(x):
     return limit if x > limit else (-limit if x < -limit else x)
 
 
+def normal(x):
+    """Phi(x), the normal distribution function, and its density; erfc is accurate where 1 + erf cancels"""
+    density = real(_NORMAL_PEAK) * math.exp(real(-0.5) * x * x)
+    return real(0.5) * math.erfc(x * real(-_ROOT_OF_HALF)), density
+
+
 def gelu(x):
-    """x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016)"""
-    bounded = x if x > real(0) else clip_far(x)
-    # erfc keeps its relative accuracy where 1 + erf cancels
-    return real(0.5) * bounded * math.erfc(x * real(-_ROOT_OF_HALF))
+    """x Phi(x) (Hendrycks and Gimpel 2016)"""
+    below, _ = normal(x)
+    return (x if x > real(0) else clip_far(x)) * below
 
 
 def gelu_derivative(x):
     x = clip_far(x)
-    density = real(_NORMAL_PEAK) * math.exp(real(-0.5) * x * x)
-    return real(0.5) * math.erfc(x * real(-_ROOT_OF_HALF)) + x * density
+    below, density = normal(x)
+    return below + x * density
 
 
 def gelu_tanh(x):
