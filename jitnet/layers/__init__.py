@@ -18,7 +18,15 @@ from .normalization import (
     UnitNormalization,
 )
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
-from .regularization import Dropout
+from .regularization import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
+from .repetition import Repeat, Residual
 from .reshaping import Flatten, Reshape, ZeroPadding2D
 
 AvgPool2D = AveragePooling2D
@@ -27,11 +35,12 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 __all__ = [
-    "ELU", "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
-    "DepthwiseConv2D", "Dropout", "FReLU", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling2D", "GroupNormalization", "Input", "InputLayer", "InstanceNormalization", "KerasTensor", "Layer",
-    "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maxout", "Multiply", "PReLU", "RMSNormalization",
-    "ReLU", "Reshape", "Softmax", "UnitNormalization", "ZeroPadding2D", "add", "concatenate", "deserialize", "get",
-    "multiply", "serialize",
+    "ELU", "Activation", "Add", "AlphaDropout", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate",
+    "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "FReLU", "Flatten", "GaussianDropout", "GaussianNoise",
+    "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling2D", "GroupNormalization", "Input",
+    "InputLayer", "InstanceNormalization", "KerasTensor", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool2D",
+    "MaxPooling2D", "Maxout", "Multiply", "PReLU", "RMSNormalization", "ReLU", "Repeat", "Reshape", "Residual",
+    "Softmax", "SpatialDropout1D", "SpatialDropout2D", "UnitNormalization", "ZeroPadding2D", "add", "concatenate",
+    "deserialize", "get", "multiply", "serialize",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
