@@ -28,6 +28,7 @@ from .regularization import (
 )
 from .repetition import Repeat, Residual
 from .reshaping import Flatten, Reshape, ZeroPadding2D
+from .scaling import MinMaxScaling, Normalization, Rescaling
 
 AvgPool2D = AveragePooling2D
 GlobalAvgPool2D = GlobalAveragePooling2D
@@ -39,8 +40,8 @@ __all__ = [
     "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "FReLU", "Flatten", "GaussianDropout", "GaussianNoise",
     "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling2D", "GroupNormalization", "Input",
     "InputLayer", "InstanceNormalization", "KerasTensor", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool2D",
-    "MaxPooling2D", "Maxout", "Multiply", "PReLU", "RMSNormalization", "ReLU", "Repeat", "Reshape", "Residual",
-    "Softmax", "SpatialDropout1D", "SpatialDropout2D", "UnitNormalization", "ZeroPadding2D", "add", "concatenate",
-    "deserialize", "get", "multiply", "serialize",
+    "MaxPooling2D", "Maxout", "MinMaxScaling", "Multiply", "Normalization", "PReLU", "RMSNormalization", "ReLU",
+    "Repeat", "Rescaling", "Reshape", "Residual", "Softmax", "SpatialDropout1D", "SpatialDropout2D",
+    "UnitNormalization", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
