@@ -9,7 +9,9 @@ A comparison with NaN is false; the conditions are written so that NaN stays NaN
 """
 
 import inspect
+import linecache
 import math
+import types
 
 from . import real
 
@@ -387,6 +389,37 @@ def cos_derivative(x):
 
 # every activation of this module, in the order of the text
 NAMES = tuple(name for name in list(globals()) if f"{name}_derivative" in globals())
+
+
+_defined: dict[str, dict] = {}  # {name: the names of the text that it is from}, of activations that are not of this one
+
+
+def define(name: str, source: str) -> None:
+    """Add an activation that is not of this text.
+
+    source: functions ``name`` and ``name_derivative``, and what they call, written as those of this text.  Compiled
+        code is kept by names: another source has another name.
+    """
+    global NAMES
+    if name in NAMES:
+        return
+    file = f"<activation {name}>"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    scope = {"__name__": __name__, "math": math, "real": real}
+    exec(compile(source, file, "exec"), scope)
+    _defined[name] = scope
+    globals().update({key: value for key, value in scope.items() if key.startswith(name)})
+    NAMES = (*NAMES, name)
+
+
+def defined_by(word: str) -> str | None:
+    """The activation of ``define`` that a function or a kernel belongs to, by the name of that."""
+    return next((name for name in _defined if word == name or word.startswith(f"{name}_")), None)
+
+
+def functions_of(name: str) -> types.SimpleNamespace:
+    """The functions of an activation of ``define``, and what they read, as a module has them."""
+    return types.SimpleNamespace(**_defined[name])
 
 
 def parameters(name: str) -> tuple[str, ...]:
