@@ -67,7 +67,8 @@ def activation(function=None, *, derivative=None):
     define(name, source)
 
     def apply_elementwise(x):
-        return apply(Unary(name), x)
+        # so that another such function may call it, also in plain Python
+        return function(x) if type(x) in (int, float) else apply(Unary(name), x)
 
     functools.update_wrapper(apply_elementwise, function)
     apply_elementwise.scalar_function, apply_elementwise.source = function, source
