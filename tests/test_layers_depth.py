@@ -109,3 +109,38 @@ def test_residual_and_repeat(tmp_path):
         layers.Repeat(layers.Dense(3), 2)(inputs)
     with pytest.raises(ValueError, match="Received: n=0"):
         layers.Repeat(layers.Dense(3), 0)
+
+
+def test_spectral_normalization():
+    """Kernel and vector as Keras has them: the kernel is overwritten before it is used, and then updated."""
+    generator = np.random.default_rng(0)
+    x, y = generator.standard_normal((7, 3)).astype(np.float32), generator.standard_normal((7, 4)).astype(np.float32)
+    dense = layers.Dense(4, name="dense")
+    layer = layers.SpectralNormalization(dense, power_iterations=2, name="spectral")
+    model = jitnet.Sequential([jitnet.Input((3,)), layer])
+    model.compile(jitnet.optimizers.SGD(0.1), "mse")
+    assert [tuple(w.shape) for w in layer.weights] == [(1, 4), (3, 4), (4,)]
+    u, kernel, bias = (w.astype(np.float64) for w in layer.get_weights())
+    before = model.predict(x)
+    np.testing.assert_allclose(before, x @ kernel + bias, rtol=1e-4, atol=1e-5)
+    for _ in range(3):
+        for _ in range(2):
+            v = u @ kernel.T
+            v /= np.linalg.norm(v)
+            u = v @ kernel
+            u /= np.linalg.norm(u)
+        kernel = kernel / (v @ kernel @ u.T)
+        difference = x @ kernel + bias - y
+        assert model.train_on_batch(x, y) == pytest.approx((difference**2).mean(), rel=1e-5)
+        kernel = kernel - 0.1 * (2 / difference.size) * x.T @ difference
+        bias = bias - 0.1 * (2 / difference.size) * difference.sum(0)
+        for found, expected in zip(layer.get_weights(), (u, kernel, bias), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    layer.set_weights([np.ones((1, 4)), np.zeros((3, 4)), np.zeros(4)])
+    assert np.isfinite(model.train_on_batch(x, y))
+    np.testing.assert_array_equal(layer.get_weights()[0], np.ones((1, 4)))
+    image = np.zeros((2, 5, 5, 3), np.float32)
+    convolution = layers.SpectralNormalization(layers.Conv2D(2, 3))
+    assert convolution(image, training=True).shape == (2, 3, 3, 2)
+    with pytest.raises(ValueError, match="expects a layer with a kernel"):
+        layers.SpectralNormalization(layers.ReLU())(x)

@@ -26,7 +26,7 @@ from .regularization import (
     SpatialDropout1D,
     SpatialDropout2D,
 )
-from .repetition import Repeat, Residual
+from .repetition import Repeat, Residual, SpectralNormalization
 from .reshaping import Flatten, Reshape, ZeroPadding2D
 from .scaling import MinMaxScaling, Normalization, Rescaling
 
@@ -42,6 +42,7 @@ __all__ = [
     "InputLayer", "InstanceNormalization", "KerasTensor", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool2D",
     "MaxPooling2D", "Maxout", "MinMaxScaling", "Multiply", "Normalization", "PReLU", "RMSNormalization", "ReLU",
     "Repeat", "Rescaling", "Reshape", "Residual", "Softmax", "SpatialDropout1D", "SpatialDropout2D",
-    "UnitNormalization", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
+    "SpectralNormalization", "UnitNormalization", "ZeroPadding2D", "add", "concatenate", "deserialize", "get",
+    "multiply", "serialize",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")

@@ -1,8 +1,11 @@
-"""Depth: blocks with a way around them, and layers that are applied several times."""
+"""Layers around layers: ways around blocks, the same weights several times, weights of bounded norm."""
 
-from .. import ops
+import math
+
+from .. import initializers, ops
 from ..core import checks
 from ..core.errors import invalid
+from ..core.operations.effects import Replaced
 from . import base
 from .base import Layer
 
@@ -88,3 +91,62 @@ class Repeat(_Around):
 
     def get_config(self):
         return {**super().get_config(), "n": self.n, "return_intermediates": self.return_intermediates}
+
+
+class SpectralNormalization(_Around):
+    """A layer whose kernel is divided by its largest singular value whenever it trains (Miyato et al. 2018).
+
+    As in Keras, the kernel itself is overwritten before it is used, and its gradient is that of the new one.  The
+    singular value is u W v of power iterations that go on from step to step.  Weights: vector_u (1, columns), then the
+    layer's; W is the kernel as a matrix of its last axis.
+
+    Arguments:
+        layer: one with a ``kernel`` or ``embeddings``.
+        power_iterations: in each step, at least one.
+    """
+
+    example = {
+        "arguments": {"layer": {"class_name": "Dense", "config": {"units": 4}}, "power_iterations": 2},
+        "input_shape": (3,),
+    }
+    _inner = ("layer",)
+
+    def __init__(self, layer, power_iterations=1, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = self._checked("layer", base.get(layer))
+        self.power_iterations = checks.integer("SpectralNormalization", "power_iterations", power_iterations, least=1)
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            self.layer.build(input_shape)
+        self._attribute = next((name for name in ("kernel", "embeddings") if hasattr(self.layer, name)), None)
+        if self._attribute is None:
+            raise invalid("SpectralNormalization expects a layer with a kernel or embeddings.", layer=self.layer.name)
+        columns = getattr(self.layer, self._attribute).shape[-1]
+        start = initializers.TruncatedNormal(stddev=0.02)
+        self.vector_u = self.add_weight((1, columns), start, trainable=False, name="vector_u")
+
+    def call(self, inputs, training=False):
+        if not training or not self.trainable:
+            return self.layer(inputs)
+        kernel = getattr(self.layer, self._attribute)
+        attributes = vars(self.layer)
+        attributes[self._attribute] = Replaced()(*self._normalized(kernel), kernel, self.vector_u)
+        try:
+            return self.layer(inputs)
+        finally:
+            attributes[self._attribute] = kernel
+
+    def _normalized(self, kernel):
+        """The new kernel, and the new vector u."""
+        matrix = ops.reshape(kernel, (math.prod(kernel.shape[:-1]), kernel.shape[-1]))
+        transposed, u = ops.transpose(matrix, (1, 0)), self.vector_u
+        for _ in range(self.power_iterations):
+            v = ops.normalize(ops.matmul(u, transposed), (0, 1))
+            u = ops.normalize(ops.matmul(v, matrix), (0, 1))
+        largest = ops.matmul(ops.matmul(v, matrix), ops.transpose(u, (1, 0)))
+        is_zero = 1.0 - ops.sign(ops.absolute(largest))  # then both stay as they are
+        return ops.reshape(matrix / (largest + is_zero), kernel.shape), u + self.vector_u * is_zero
+
+    def get_config(self):
+        return {**super().get_config(), "power_iterations": self.power_iterations}
