@@ -35,7 +35,7 @@ _MODULES = (
     "utils",
 )  # fmt: skip
 _NAMES = {
-    "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",
+    "activation": "activations", "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",
     "Model": "models", "Sequential": "models", "load_model": "models",
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
     "warmup": "_warmup", "value_and_grad": "gradients", "floatx": "config", "set_floatx": "config",

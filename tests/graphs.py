@@ -154,7 +154,7 @@ class Graphs:
         """
         batch = len(next(arrays[key] for key in self.inputs))
         for key, variable in self.variables.items():
-            variable.assign(arrays[key])
+            variable.assign(arrays[key].reshape(variable.shape))
         data = {x.name: arrays[key] for key, x in self.inputs.items()}
         data.update({seed.name: gradients[case] for case, seed in self.seeds.items()})
         before = {name: array.copy() for name, array in data.items()}

@@ -20,7 +20,7 @@ from jitnet import ops
 from jitnet.core.operations import counts, losses, random
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.elementwise import Unary
-from jitnet.core.operations.normalization import BatchNorm
+from jitnet.core.operations.normalization import BatchNorm, GroupNorm
 from jitnet.core.settings import Setting
 from jitnet.kernels.cpu.runtime.dispatchers import (
     numba,  # with jitnet's settings, which must come before the first import
@@ -37,10 +37,24 @@ SPECIAL = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
     "gelu_tanh": lambda x: ops.gelu(x),
     "rectifier": lambda x: ops.rectifier(x, 0.1, 2.0, 0.5),
+    "celu": lambda x: ops.celu(x, 0.7),
+    "hard_shrink": lambda x: ops.hard_shrink(x, 0.7),
+    "soft_shrink": lambda x: ops.soft_shrink(x, 0.7),
+    "thresholded": lambda x: ops.threshold(x, 0.5, -0.3),
+    "squareplus": lambda x: ops.squareplus(x, 1.5),
 }
 TORCH_UNARY = {
     "elu": lambda t, x: t.nn.functional.elu(x, 0.7),
     "gelu_tanh": lambda t, x: t.nn.functional.gelu(x, approximate="tanh"),
+    "celu": lambda t, x: t.nn.functional.celu(x, 0.7),
+    "hard_silu": lambda t, x: t.nn.functional.hardswish(x),
+    "tanh_shrink": lambda t, x: t.nn.functional.tanhshrink(x),
+    "hard_shrink": lambda t, x: t.nn.functional.hardshrink(x, 0.7),
+    "soft_shrink": lambda t, x: t.nn.functional.softshrink(x, 0.7),
+    "thresholded": lambda t, x: t.nn.functional.threshold(x, 0.5, -0.3),
+    "squareplus": lambda t, x: (x + t.sqrt(x * x + 1.5)) / 2,
+    "sparse_plus": lambda t, x: t.where(x > 1, x, t.relu(x + 1) ** 2 / 4),
+    "sparse_sigmoid": lambda t, x: ((x + 1) / 2).clamp(0, 1),
     "hard_sigmoid": lambda t, x: t.nn.functional.hardsigmoid(x),
     "hard_tanh": lambda t, x: t.nn.functional.hardtanh(x),
     "log_sigmoid": lambda t, x: t.nn.functional.logsigmoid(x),
@@ -287,6 +301,9 @@ for axis in (-1, 1, 2):
         normal(3, 2, 5),
         torch=lambda t, x, axis=axis: t.log_softmax(x, axis),
     )
+for axis in (1, 2):
+    add("reduction", f"sparsemax {axis}", lambda x, axis=axis: ops.sparsemax(x, axis), normal(3, 2, 5))
+add("shape", "glu", lambda x: ops.glu(x, 1), normal(4, 3), torch=lambda t, x: t.nn.functional.glu(x, 1))
 add("reduction", "softmax of one class", ops.softmax, normal(1), torch=lambda t, x: t.softmax(x, 1))
 
 # ---- loops
@@ -312,6 +329,48 @@ for reverse in (False, True):
     add(
         "loops", f"scan reverse={reverse}", lambda x, w, u, r=reverse: recurrent(x, w, u, r), normal(3, 2),
         (Draw((2, 3)), Draw((3, 3))), torch=lambda t, x, w, u, r=reverse: torch_recurrent(t, x, w, u, r),
+    )  # fmt: skip
+
+# ---- normalisation of each sample by itself
+def torch_rms(t, x, scale, axes):
+    return x / t.sqrt((x * x).mean(axes, keepdim=True) + 1e-6) * scale
+
+
+add(
+    "normalisation", "layer_normalization", lambda x, g, b: ops.layer_normalization(x, g, b, epsilon=1e-3),
+    normal(3, 5), (positive(5), normal(5)), torch=lambda t, x, g, b: t.nn.functional.layer_norm(x, (5,), g, b, 1e-3),
+)  # fmt: skip
+add(
+    "normalisation", "layer_normalization of two axes",
+    lambda x, g, b: ops.layer_normalization(x, g, b, axis=(-1, 1), epsilon=1e-3) * x,
+    normal(3, 5), (positive(3, 5), normal(3, 5)),
+    torch=lambda t, x, g, b: t.nn.functional.layer_norm(x, (3, 5), g, b, 1e-3) * x,
+)  # fmt: skip
+add(
+    "normalisation", "layer_normalization of an inner axis", lambda x: ops.layer_normalization(x, axis=1, epsilon=1e-3),
+    normal(3, 5), torch=lambda t, x: t.nn.functional.layer_norm(x.mT, (3,), eps=1e-3).mT,
+)  # fmt: skip
+add(
+    "normalisation", "rms_normalization", lambda x, g: ops.rms_normalization(x, g, epsilon=1e-6), normal(3, 5),
+    positive(5), torch=lambda t, x, g: torch_rms(t, x, g, -1),
+)  # fmt: skip
+add(
+    "normalisation", "rms_normalization of two axes",
+    lambda x, g: ops.rms_normalization(x, g, (1, 2), 1e-6) + x, normal(3, 5), positive(3, 5),
+    torch=lambda t, x, g: torch_rms(t, x, g, (1, 2)) + x,
+)  # fmt: skip
+for groups in (1, 2, 6):
+    add(
+        "normalisation", f"{groups} groups",
+        lambda x, g, b, groups=groups: GroupNorm(groups, 1e-3)(x, g, b) + x, normal(3, 2, 6), (positive(6), normal(6)),
+        torch=lambda t, x, g, b, groups=groups: (
+            t.nn.functional.group_norm(x.movedim(-1, 1), groups, g, b, 1e-3).movedim(1, -1) + x
+        ),
+    )  # fmt: skip
+for order in (1, 2, 3, "inf"):
+    add(
+        "normalisation", f"normalize {order}", lambda x, order=order: ops.normalize(x, (1, 2), order), normal(3, 2),
+        torch=lambda t, x, order=order: x / t.linalg.vector_norm(x, float(order), (1, 2), keepdim=True),
     )  # fmt: skip
 
 # ---- shape

@@ -12,7 +12,7 @@ from jitnet.core.operations.base import REGISTRY as OPERATIONS
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.losses import Accuracy, BinaryCrossEntropyWithLogits, SparseCrossEntropy
 from jitnet.core.operations.losses import CrossEntropy as CrossEntropyOperation
-from jitnet.core.operations.normalization import BatchNorm
+from jitnet.core.operations.normalization import BatchNorm, GroupNorm
 from jitnet.core.values import Constant
 from jitnet.layers.base import REGISTRY as LAYERS
 from jitnet.layers.base import clear_names
@@ -81,6 +81,7 @@ def operations():
         "Pad2D": ([IMAGE], lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 2), (0, 0)))),
         "Softmax": ([(3,)], ops.softmax),
         "LogSoftmax": ([(3,)], ops.log_softmax),
+        "Sparsemax": ([(3,)], ops.sparsemax),
         "Conv2D": ([IMAGE], lambda x: ops.conv(x, ones((3, 3, 2, 1)), padding="same")),
         "Cast": ([(3,)], lambda x: ops.cast(ops.cast(x, "int64"), "float32")),
         "DepthwiseConv2D": ([IMAGE], lambda x: ops.depthwise_conv(x, ones((3, 3, 2, 1)), strides=2)),
@@ -98,6 +99,9 @@ def operations():
         "BatchSum": ([(3,)], lambda x: x - ops.mean(x)),
         "SampleSum": ([(3,)], lambda x: x - ops.sum(x, axis=0)),
         "BatchNorm": ([(3,)], lambda x: BatchNorm()(x, *(Constant(ones(3, "float32")) for _ in range(4)))),
+        "LayerNorm": ([(3, 2)], lambda x: ops.layer_normalization(x, axis=(1, 2))),
+        "RMSNorm": ([(3, 2)], lambda x: ops.rms_normalization(x, axis=1)),
+        "GroupNorm": ([(3, 2)], lambda x: GroupNorm(2)(x, *(Constant(ones(2, "float32")) for _ in range(2)))),
         "Accuracy": ([(3,), (3,)], Accuracy("binary_accuracy", (0.5,))),
         "CrossEntropy": ([(3,), (3,)], CrossEntropyOperation()),
         "BinaryCrossEntropyWithLogits": ([(3,), (3,)], BinaryCrossEntropyWithLogits()),

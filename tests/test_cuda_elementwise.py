@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from cuda_cases import ON_DEVICE, assert_twins, emulator
 from naive import draw
+from test_kernels_elementwise import PARAMETERS
 
 from jitnet.kernels.cuda._api import using
 from jitnet.kernels.cuda.elementwise import relu_forward
@@ -11,7 +12,6 @@ from jitnet.kernels.scalar import activations, arithmetic
 from jitnet.kernels.scalar.broadcasting import canonical
 
 DTYPE = np.float32
-PARAMETERS = {"alpha": 0.7, "negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5}
 EXTREMES = np.array([0.0, -0.0, 300, -300, np.inf, -np.inf, np.nan, 1e-40, 2.5], DTYPE)
 
 

@@ -19,7 +19,7 @@ def tolerance(dtype):
 
 @DTYPES
 @LINES
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
 def test_softmax(name, shape, dtype):
     x, y, dy = 3 * draw(*shape, dtype=dtype), draw(*shape, dtype=dtype, seed=1), draw(*shape, dtype=dtype, seed=2)
     sizes, options = shape[1:], tolerance(dtype)

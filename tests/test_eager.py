@@ -25,6 +25,7 @@ def calls(n) -> dict:
         "relu", "sigmoid", "tanh", "softplus", "softsign", "silu", "selu", "mish", "hard_sigmoid", "hard_tanh",
         "log_sigmoid", "exp", "log", "sqrt", "square", "absolute", "negative", "reciprocal", "sign", "sin", "cos",
         "elu", "leaky_relu", "rectifier", "relu6", "gelu",
+        "celu", "hard_shrink", "hard_silu", "soft_shrink", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh_shrink",
     )  # fmt: skip
     shapes = [
         ((n, 5), (5,)), ((n, 5), (n, 1)), ((n, 5), (1, 5)), ((n, n), (n,)), ((5, n), (n,)), ((n,), (5, n)),
@@ -45,6 +46,12 @@ def calls(n) -> dict:
         **dict.fromkeys(("max_pool", "average_pool"), pooled),
         "softmax": [(lambda f: f(x), x.shape), (lambda f: f(x, 1), x.shape)],
         "log_softmax": [(lambda f: f(x), x.shape)],
+        "glu": [(lambda f: f(zeros(n, 4, n), 1), (n, 2, n))],
+        "layer_normalization": [(lambda f: f(x, zeros(n)), x.shape), (lambda f: f(x, axis=1), x.shape)],
+        "rms_normalization": [(lambda f: f(x, zeros(n)), x.shape), (lambda f: f(x, axis=(1, 2)), x.shape)],
+        "normalize": [(lambda f: f(x), x.shape), (lambda f: f(x, 1, 1), x.shape)],
+        "sparsemax": [(lambda f: f(x), x.shape), (lambda f: f(x, 1), x.shape)],
+        "threshold": [(lambda f: f(x, 0.5, 0.0), x.shape)],
         "matmul": [(lambda f: f(zeros(n, n), zeros(n, n)), (n, n)), (lambda f: f(x, zeros(n, 5)), (n, 5, 5))],
         "bias_add": [(lambda f: f(zeros(n, n), zeros(n)), (n, n)), (lambda f: f(x, zeros(n)), x.shape)],
         "conv": [

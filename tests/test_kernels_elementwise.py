@@ -18,7 +18,7 @@ from jitnet.kernels.scalar import activations, arithmetic, losses, optimizers, p
 from jitnet.kernels.scalar.broadcasting import canonical
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
-PARAMETERS = {"alpha": 0.7, "negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5}
+PARAMETERS = {"alpha": 0.7, "negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5, "default_value": -0.3, "b": 1.7}
 POSITIVE_ONLY = ("log", "sqrt", "log1p")
 
 TORCH = {
@@ -33,6 +33,8 @@ TORCH = {
     "hard_sigmoid": "nn.functional.hardsigmoid",
     "hard_tanh": "nn.functional.hardtanh",
     "mish": "nn.functional.mish",
+    "hard_silu": "nn.functional.hardswish",
+    "tanh_shrink": "nn.functional.tanhshrink",
     "log_sigmoid": "nn.functional.logsigmoid",
     **{name: name for name in ("exp", "log", "sqrt", "square", "absolute", "negative", "reciprocal", "sin", "cos")},
     **{name: name for name in ("log1p", "expm1", "erf", "arctan", "floor")},
@@ -48,6 +50,7 @@ LIMITS = {
     "softplus": (0, np.inf),
     "softsign": (-1, 1),
     "elu": (-0.7, np.inf),
+    "celu": (-0.7, np.inf),
     "selu": (-1.7580993408473766, np.inf),
     "gelu": (0, np.inf),
     "gelu_tanh": (0, np.inf),
@@ -55,6 +58,14 @@ LIMITS = {
     "hard_sigmoid": (0, 1),
     "hard_tanh": (-1, 1),
     "mish": (0, np.inf),
+    "hard_silu": (0, np.inf),
+    "tanh_shrink": (-np.inf, np.inf),
+    "hard_shrink": (-np.inf, np.inf),
+    "soft_shrink": (-np.inf, np.inf),
+    "thresholded": (-0.3, np.inf),
+    "squareplus": (0, np.inf),
+    "sparse_plus": (0, np.inf),
+    "sparse_sigmoid": (0, 1),
     "log_sigmoid": (-np.inf, 0),
     "exp": (0, np.inf),
     "exponential": (0, np.inf),
@@ -170,7 +181,11 @@ def test_activation_extremes(name, dtype):
 
 
 def test_slopes_at_infinity_are_finite_where_a_function_flattens():
-    for name in ("sigmoid", "tanh", "softplus", "softsign", "gelu", "gelu_tanh", "silu", "mish", "log_sigmoid", "selu"):
+    names = (
+        "sigmoid", "tanh", "softplus", "softsign", "gelu", "gelu_tanh", "silu", "mish", "log_sigmoid", "selu",
+        "hard_silu", "squareplus", "sparse_plus", "tanh_shrink",
+    )  # fmt: skip
+    for name in names:
         x = np.array([-np.inf, np.inf])
         y, dx = forward(name, x), np.empty(2)
         backward(name, x, y, np.ones(2), dx, False)

@@ -1,4 +1,4 @@
-"""Softmax and log-softmax against their definitions, central differences, PyTorch, and extremes."""
+"""Softmax, log-softmax and sparsemax against their definitions, central differences, PyTorch, and extremes."""
 
 import naive.softmax as naive
 import numpy as np
@@ -10,7 +10,7 @@ from jitnet.kernels.cpu import softmax
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 # (outer, axis, inner)
 SHAPES = [(3, 5, 1), (2, 1, 7), (1, 13, 3), (0, 4, 2), (1, 101, 1), (2, 3, 2)]
-NAMES = pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+NAMES = pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
 
 
 def random(shape, dtype=np.float64, seed=0):
@@ -48,7 +48,7 @@ def test_backward(name):
         np.testing.assert_allclose(dy, expected, rtol=1e-6, atol=1e-8)
 
 
-@NAMES
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_against_pytorch(name):
     torch = pytest.importorskip("torch")
     for shape in ((3, 10, 1), (2, 5, 3)):
@@ -75,3 +75,16 @@ def test_extremes(dtype):
     expected = [[-600 + half, half, half], [half, half, -2e30], [-np.inf, half, half]]
     np.testing.assert_allclose(y[:3, :, 0], expected, rtol=TOLERANCE[dtype])
     assert np.all(np.isnan(y[3]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparsemax_of_extremes(dtype):
+    x = np.array([[-300, 300, 300], [1e30, 1e30, -1e30], [-np.inf, 0, 0.5], [7, 7, 7], [1e6, 1e6, -1]], dtype)
+    y = np.empty_like(x)
+    softmax.sparsemax_forward(x, y, 3, 1)
+    third = 1 / 3
+    expected = [[0, 0.5, 0.5], [0.5, 0.5, 0], [0, 0.25, 0.75], [third, third, third], [0.5, 0.5, 0]]
+    np.testing.assert_allclose(y, expected, rtol=TOLERANCE[dtype])
+    x[0, 0] = np.nan
+    softmax.sparsemax_forward(x, y, 3, 1)
+    assert np.isnan(y[0, 0])

@@ -409,6 +409,7 @@ ARGUMENTS = {
     shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING], "value": NO_NUMBER}),
     softmax.Softmax: ({}, {"axis": NO_INTEGER}),
     softmax.LogSoftmax: ({}, {"axis": NO_INTEGER}),
+    softmax.Sparsemax: ({}, {"axis": NO_INTEGER}),
     convolution.Conv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR, "groups": [*NO_INTEGER, 0, -1]}),
     convolution.DepthwiseConv2D: ({}, {**GEOMETRY, "dilation": NO_PAIR}),
     transposed.Conv2DTranspose: (
@@ -427,6 +428,12 @@ ARGUMENTS = {
     normalization.BatchNorm: (
         {},
         {"momentum": [*NO_NUMBER, -0.1, 1.1], "epsilon": [*NO_NUMBER, -1e-3, np.inf], "training": NO_BOOLEAN},
+    ),
+    **dict.fromkeys(
+        [normalization.LayerNorm, normalization.RMSNorm], ({}, {"epsilon": [*NO_NUMBER, -1e-3, np.inf]})
+    ),
+    normalization.GroupNorm: (
+        {"groups": 1}, {"groups": [*NO_INTEGER, 0, -1], "epsilon": [*NO_NUMBER, -1e-3, np.inf]},
     ),
     random.Dropout: (
         {"rate": 0.5},
@@ -528,6 +535,11 @@ WRONG_SHAPES = {
     "beta": (lambda: batch_norm(beta=2), "beta of shape .3,..*Received: beta of shape .2,."),
     "moving mean": (lambda: batch_norm(moving_mean=1), "moving_mean of shape .3,"),
     "moving variance": (lambda: batch_norm(moving_variance=4), "moving_variance of shape .3,"),
+    "layer's gamma": (lambda: ops.layer_normalization(row(3), np.ones(2)), "gamma of shape .2,."),
+    "layer's beta": (lambda: ops.layer_normalization(row(3), np.ones(3), np.ones(2)), "gamma and beta of one shape"),
+    "layer without a batch": (lambda: normalization.RMSNorm()(np.ones(3), np.ones(3)), "a batch axis"),
+    "group's gamma": (lambda: normalization.GroupNorm(1)(image(), np.ones(9), np.ones(9)), "gamma of shape .9,."),
+    "groups": (lambda: normalization.GroupNorm(5)(row(3), np.ones(3), np.ones(3)), "3 channels.*groups=5"),
     "bias": (lambda: ops.bias_add(row(3), np.ones(2)), "bias of shape .3,"),
     "bias of no channels": (lambda: ops.bias_add(row(), np.ones(2)), "bias of shape"),
     "bias with a batch": (lambda: ops.bias_add(row(), row()), "bias of shape"),

@@ -7,7 +7,7 @@ import numba
 import numpy as np
 import pytest
 
-from jitnet.kernels.cpu.runtime import processor, vector_math
+from jitnet.kernels.cpu.runtime import dispatchers, processor, vector_math  # noqa: F401 (Numba's side of them)
 from jitnet.kernels.cpu.runtime.jit import FASTMATH, kernel_attributes
 from jitnet.kernels.scalar import activations
 
@@ -102,3 +102,22 @@ def test_loops_are_vectorised(case):
     loop(x, x)
     (assembly,) = (text for signature, text in loop.inspect_asm().items() if signature[0].dtype == numba.float32)
     assert re.search(r"vfn?m(add|sub)\d+ps\s.*%[yz]mm", assembly)
+
+
+def test_the_normal_distribution():
+    """Phi and its density, relatively accurate in the tail, too, as far as they are normal numbers."""
+    normal = vector_math.normal
+
+    @numba.njit(error_model="numpy", fastmath=FASTMATH)
+    def loop(x, below, density):
+        kernel_attributes()
+        for i in range(x.size):
+            below[i], density[i] = normal(x[i])
+
+    x = np.concatenate([np.linspace(-13, 13, 400_009), [-1e30, -np.inf, 1e30, np.inf]]).astype(np.float32)
+    exact = x.astype(np.float64)
+    expected = 0.5 * REFERENCE["erfc"](-exact / math.sqrt(2)), np.exp(-0.5 * exact**2) / math.sqrt(2 * math.pi)
+    for dtype, relative in ((np.float32, 4e-7), (np.float64, 1e-13)):
+        found = np.empty_like(x, dtype), np.empty_like(x, dtype)
+        loop(x.astype(dtype), *found)
+        np.testing.assert_allclose(found, expected, rtol=relative)

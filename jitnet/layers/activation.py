@@ -2,10 +2,13 @@
 
 import math
 
-from .. import activations, ops
+from .. import activations, initializers, ops, regularizers
 from .._settings import Adjustable, described
 from ..core import checks
+from ..core.errors import invalid
+from ..core.operations.base import elements, normalize_axis
 from ..core.settings import Setting
+from ..core.values import as_value
 from .base import Layer
 
 
@@ -68,21 +71,129 @@ class ReLU(Layer):
         }
 
 
-class Softmax(Layer):
-    """exp(x) / sum(exp(x)) along an axis.
+class LeakyReLU(Layer):
+    """x where positive, else negative_slope * x (Maas et al. 2013).
 
     Arguments:
-        axis: an int, not the batch axis.
+        negative_slope: not negative; or a schedule of it.
     """
 
-    example = {"arguments": {"axis": 1}, "input_shape": (4, 3)}
+    example = {"arguments": {"negative_slope": 0.25}, "input_shape": (4, 3)}
+    negative_slope = Adjustable(least=0)
+
+    def __init__(self, negative_slope=0.3, **kwargs):
+        super().__init__(**kwargs)
+        self.negative_slope = negative_slope
+
+    def call(self, inputs):
+        return ops.leaky_relu(inputs, Setting(self, "negative_slope"))
+
+    def get_config(self):
+        return {**super().get_config(), "negative_slope": described(self.negative_slope)}
+
+
+class ELU(Layer):
+    """x where positive, else alpha * (exp(x) - 1) (Clevert et al. 2016).
+
+    Arguments:
+        alpha: a number, or a schedule of it.
+    """
+
+    example = {"arguments": {"alpha": 0.5}, "input_shape": (4, 3)}
+    alpha = Adjustable()
+
+    def __init__(self, alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+    def call(self, inputs):
+        return ops.elu(inputs, Setting(self, "alpha"))
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": described(self.alpha)}
+
+
+class PReLU(Layer):
+    """x where positive, else alpha * x, with a learned alpha (He et al. 2015, equation 1).
+
+    Input (batch, ...), output the same; weights: alpha, of the shape of a sample, with 1 for each shared axis.
+
+    Arguments:
+        alpha_initializer: a name or an object.
+        alpha_regularizer: a name, an object or None.
+        shared_axes: an axis from 1 on, or several, along which there is one alpha: (1, 2) for one per channel.
+    """
+
+    example = {"arguments": {"alpha_initializer": "ones", "shared_axes": 1}, "input_shape": (3, 2)}
+
+    def __init__(self, alpha_initializer="zeros", alpha_regularizer=None, shared_axes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        several = shared_axes is None or isinstance(shared_axes, list | tuple)
+        shared = checks.sizes("PReLU", "shared_axes", (shared_axes or ()) if several else (shared_axes,))
+        self.shared_axes = list(shared) if shared else None
+
+    def build(self, input_shape):
+        shape = list(input_shape[1:])
+        for axis in self.shared_axes or ():
+            if axis > len(shape):
+                raise invalid(f"PReLU expects axes from 1 to {len(shape)}.", shared_axes=self.shared_axes)
+            shape[axis - 1] = 1
+        self.alpha = self.add_weight(
+            tuple(shape), self.alpha_initializer, regularizer=self.alpha_regularizer, name="alpha"
+        )
+
+    def call(self, inputs):
+        return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "alpha_initializer": initializers.serialize(self.alpha_initializer),
+            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
+            "shared_axes": self.shared_axes,
+        }
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) along an axis, or over several.
+
+    Called with a mask, which broadcasts to its input, it leaves out what is False there (or up to 0.5): that becomes 0.
+
+    Arguments:
+        axis: an int or several, not the batch axis.
+    """
+
+    example = {"arguments": {"axis": (1, 3)}, "input_shape": (4, 3, 2)}
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        self.axis = checks.integer("Softmax", "axis", axis)
+        one = not isinstance(axis, list | tuple)
+        axes = [checks.integer("Softmax", "axis", a) for a in ([axis] if one else axis)]
+        if not axes:
+            raise invalid("Softmax expects an axis, or several.", axis=axis)
+        self.axis = axes[0] if one else axes
 
-    def call(self, inputs):
-        return ops.softmax(inputs, self.axis)
+    def call(self, inputs, mask=None):
+        if mask is None:
+            return self._over_axes(inputs)
+        mask = as_value(mask, inputs.dtype)
+        kept = ops.sign(ops.relu(ops.cast(mask, inputs.dtype) - 0.5))
+        # what is left out is as low as in Keras, even where it is inf
+        return self._over_axes(ops.minimum(inputs, kept * 3e38 - 1e9)) * kept
+
+    def _over_axes(self, x):
+        if isinstance(self.axis, int):
+            return ops.softmax(x, self.axis)
+        axes = [normalize_axis("Softmax", axis, x) for axis in self.axis]
+        others = [axis for axis in range(1, x.ndim) if axis not in axes]
+        order = [0, *others, *sorted(set(axes))]
+        moved = x if order == sorted(order) else ops.transpose(x, order)
+        kept = moved.shape[1 : 1 + len(others)]
+        joined = ops.reshape(moved, (-1, *kept, elements(moved.shape[1 + len(others) :])))
+        y = ops.reshape(ops.softmax(joined), (-1, *moved.shape[1:]))
+        return y if moved is x else ops.transpose(y, [order.index(axis) for axis in range(x.ndim)])
 
     def get_config(self):
         return {**super().get_config(), "axis": self.axis}

@@ -8,13 +8,27 @@ from ..core.errors import module_dir, module_getattr
 from ..core.operations.custom import CustomOperation
 from ..core.operations.effects import Assign
 from ..core.values import Variable, operators  # noqa: F401 - Variable, with its operators
-from . import comparisons, creation, elementwise, image, indexing, loops, nn, products, reductions, shapes, tensors
+from . import (
+    comparisons,
+    creation,
+    elementwise,
+    image,
+    indexing,
+    loops,
+    nn,
+    normalization,
+    products,
+    reductions,
+    shapes,
+    tensors,
+)
 from .comparisons import *  # noqa: F403
 from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .loops import *  # noqa: F403
 from .nn import *  # noqa: F403
+from .normalization import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shapes import *  # noqa: F403
@@ -22,7 +36,7 @@ from .tensors import *  # noqa: F403
 
 __all__ = ["CustomOperation", "image"]
 for _module in (
-    comparisons, creation, elementwise, indexing, loops, nn, products, reductions, shapes, tensors,
+    comparisons, creation, elementwise, indexing, loops, nn, normalization, products, reductions, shapes, tensors,
 ):  # fmt: skip
     __all__ += _module.__all__
 

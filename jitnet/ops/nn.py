@@ -4,21 +4,21 @@ import numpy as np
 
 from ..core import checks
 from ..core.errors import invalid
-from ..core.operations.base import display
+from ..core.operations.base import display, normalize_axis
 from ..core.operations.convolution import AveragePool2D, Conv2D, DepthwiseConv2D, MaxPool2D
 from ..core.operations.dense import BiasAdd
 from ..core.operations.elementwise import Unary
 from ..core.operations.losses import CrossEntropy, SoftmaxCrossEntropy, SparseCrossEntropy, SparseSoftmaxCrossEntropy
-from ..core.operations.shape import Reshape
-from ..core.operations.softmax import LogSoftmax, Softmax
+from ..core.operations.shape import Reshape, Slice
+from ..core.operations.softmax import LogSoftmax, Softmax, Sparsemax
 from ..core.operations.transposed import Conv2DTranspose
 from ..core.values import Value
 from ._calls import apply, publisher, unary
 from .elementwise import absolute, clip, exp, log, log1p, log10, maximum, negative, rsqrt, square
-from .reductions import mean, moments_of, norm, std
+from .reductions import mean, moments_of, std
 from .shapes import reshape, squeeze, transpose
 
-__all__ = ["swish"]
+__all__ = ["hard_swish", "swish"]
 public = publisher(__all__)
 
 relu = public(unary("relu", "max(x, 0)"))
@@ -32,6 +32,11 @@ mish = public(unary("mish", "x * tanh(softplus(x)) (Misra 2019)"))
 hard_sigmoid = public(unary("hard_sigmoid", "min(max(x + 3, 0), 6) / 6"))
 hard_tanh = public(unary("hard_tanh", "min(max(x, -1), 1)"))
 log_sigmoid = public(unary("log_sigmoid", "log(sigmoid(x))"))
+tanh_shrink = public(unary("tanh_shrink", "x - tanh(x)"))
+hard_silu = public(unary("hard_silu", "x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)"))
+sparse_plus = public(unary("sparse_plus", "0 up to -1, (x + 1)^2 / 4 up to 1, then x"))
+sparse_sigmoid = public(unary("sparse_sigmoid", "min(max(x + 1, 0), 2) / 2"))
+hard_swish = hard_silu
 swish = silu
 
 
@@ -39,6 +44,60 @@ swish = silu
 def elu(x, alpha=1.0):
     """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016)."""
     return apply(Unary("elu", (alpha,)), x)
+
+
+@public
+def celu(x, alpha=1.0):
+    """x where x > 0, else alpha * (exp(x / alpha) - 1), alpha not 0 (Barron 2017)."""
+    if alpha == 0:
+        raise invalid("celu divides by alpha: it must not be 0.", alpha=alpha)
+    return apply(Unary("celu", (alpha,)), x)
+
+
+@public
+def hard_shrink(x, threshold=0.5):
+    """x where |x| > threshold, else 0."""
+    return apply(Unary("hard_shrink", (checks.number("hard_shrink", "threshold", threshold, least=0),)), x)
+
+
+@public
+def soft_shrink(x, threshold=0.5):
+    """x - threshold where x > threshold, x + threshold where x < -threshold, else 0."""
+    return apply(Unary("soft_shrink", (checks.number("soft_shrink", "threshold", threshold, least=0),)), x)
+
+
+@public
+def threshold(x, threshold, default_value):
+    """x where x > threshold, else default_value."""
+    return apply(Unary("thresholded", (threshold, default_value)), x)
+
+
+@public
+def squareplus(x, b=4):
+    """(x + sqrt(x^2 + b)) / 2, b not negative (Barron 2021)."""
+    return apply(Unary("squareplus", (checks.number("squareplus", "b", b, least=0),)), x)
+
+
+@public
+def glu(x, axis=-1):
+    """The gated linear unit a * sigmoid(b) of the halves a and b of x along ``axis`` (Dauphin et al. 2017).
+
+    Raises ValueError where the axis has an odd length.
+    """
+    if not isinstance(x, Value):
+        from ..eager import evaluate_function
+
+        return evaluate_function(lambda tensor: glu(tensor, axis), x)
+    size = x.shape[normalize_axis("glu", axis, x)]
+    if size % 2:
+        raise invalid("glu halves an axis: its length must be even.", axis=axis, shape=tuple(x.shape))
+    return Slice(axis, 0, size // 2)(x) * sigmoid(Slice(axis, size // 2, size)(x))
+
+
+@public
+def sparsemax(x, axis=-1):
+    """The point of the probability simplex nearest to x along ``axis``, mostly zeros (Martins and Astudillo 2016)."""
+    return apply(Sparsemax(axis), x)
 
 
 @public
@@ -241,12 +300,6 @@ def moments(x, axes, keepdims=False, synchronized=False):
     if not isinstance(x, Value):
         return mean(x, axes, keepdims), square(std(x, axes, keepdims))
     return moments_of(x, axes, keepdims)
-
-
-@public
-def normalize(x, axis=-1, order=2, epsilon=None):
-    """x divided by its norm of ``order`` along ``axis``, or by epsilon, 1e-7 by default, where that is larger."""
-    return x / maximum(norm(x, order, axis, keepdims=True), 1e-7 if epsilon is None else epsilon)
 
 
 @public

@@ -169,3 +169,13 @@ for _name in activations.NAMES:
     _define_activation(_name)
 for _name in arithmetic.NAMES:
     _define_binary(_name)
+
+
+def __getattr__(name):
+    """Functions and kernels of activations that were added, which are written when they are first asked for."""
+    added = activations.defined_by(name)
+    if added is None or added in globals():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals().update(scalar_functions(activations.functions_of(added), fastmath=FASTMATH))
+    _define_activation(added)
+    return globals()[name]

@@ -211,3 +211,14 @@ for _name in activations.NAMES:
 for _name in arithmetic.NAMES:
     _define(FORWARD, name=_name)
     _define(_BACKWARD, name=_name)
+
+
+def __getattr__(name):
+    """Functions and kernels of activations that were added, which are written when they are first asked for."""
+    added = activations.defined_by(name)
+    if added is None or added in _FUNCTIONS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for called in (added, f"{added}_derivative"):
+        _FUNCTIONS[called] = globals()[called] = getattr(activations, called)
+    _define_activation(added)
+    return globals()[name]

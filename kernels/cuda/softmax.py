@@ -1,4 +1,4 @@
-"""Softmax and its logarithm over one axis: x is (outer, axis_size, inner).
+"""Softmax, its logarithm and sparsemax over one axis: x is (outer, axis_size, inner).
 
 The maximum of the axis is taken off before exp, so that nothing overflows (Goodfellow et al. 2016, section 4.1).  Lines
 that lie in memory side by side (inner = 1) have a block each, others a thread each.
@@ -73,6 +73,42 @@ def _log_softmax_gradient_row(y, dy, dx, size, accumulate):
         dx[first + j] = dx[first + j] + gradient if accumulate else gradient
 
 
+@kernel
+def _sparsemax_row(x, y, size):
+    first = cuda.blockIdx.x * size
+    largest = real(-np.inf)
+    for j in range(cuda.threadIdx.x, size, cuda.blockDim.x):
+        largest = _maximum(largest, x[first + j])
+    largest = block_max(largest)
+    for j in range(cuda.threadIdx.x, size, cuda.blockDim.x):
+        y[first + j] = x[first + j] - largest
+    tau, above, before = real(-1), real(size + 1), real(size + 2)
+    while above < before:  # the same in all threads
+        before, above, total = above, real(0), real(0)
+        for j in range(cuda.threadIdx.x, size, cuda.blockDim.x):
+            above += real(1) if y[first + j] > tau else real(0)
+            total += y[first + j] if y[first + j] > tau else real(0)
+        above = block_sum(above)
+        tau = (block_sum(total) - real(1)) / _maximum(above, real(1))
+    for j in range(cuda.threadIdx.x, size, cuda.blockDim.x):
+        value = y[first + j] - tau
+        y[first + j] = real(0) if value <= real(0) else value
+
+
+@kernel
+def _sparsemax_gradient_row(y, dy, dx, size, accumulate):
+    first = cuda.blockIdx.x * size
+    total, above = real(0), real(0)
+    for j in range(cuda.threadIdx.x, size, cuda.blockDim.x):
+        total += dy[first + j] if y[first + j] > real(0) else real(0)
+        above += real(1) if y[first + j] > real(0) else real(0)
+    above = block_sum(above)
+    mean = block_sum(total) / _maximum(above, real(1))
+    for j in range(cuda.threadIdx.x, size, cuda.blockDim.x):
+        gradient = dy[first + j] - mean if y[first + j] > real(0) else real(0)
+        dx[first + j] = dx[first + j] + gradient if accumulate else gradient
+
+
 # A thread for each line: line (outer, i) starts at outer * size * inner + i, its elements are ``inner`` apart.
 
 
@@ -138,6 +174,43 @@ def _log_softmax_gradient_line(y, dy, dx, size, inner, lines, accumulate):
             dx[at] = dx[at] + gradient if accumulate else gradient
 
 
+@kernel
+def _sparsemax_line(x, y, size, inner, lines):
+    for line in range(cuda.grid(1), lines, cuda.gridsize(1)):
+        first = line // inner * size * inner + line % inner
+        end = first + size * inner
+        largest = real(-np.inf)
+        for at in range(first, end, inner):
+            largest = _maximum(largest, x[at])
+        for at in range(first, end, inner):
+            y[at] = x[at] - largest
+        tau, above, before = real(-1), real(size + 1), real(size + 2)
+        while above < before:
+            before, above, total = above, real(0), real(0)
+            for at in range(first, end, inner):
+                above += real(1) if y[at] > tau else real(0)
+                total += y[at] if y[at] > tau else real(0)
+            tau = (total - real(1)) / _maximum(above, real(1))
+        for at in range(first, end, inner):
+            value = y[at] - tau
+            y[at] = real(0) if value <= real(0) else value
+
+
+@kernel
+def _sparsemax_gradient_line(y, dy, dx, size, inner, lines, accumulate):
+    for line in range(cuda.grid(1), lines, cuda.gridsize(1)):
+        first = line // inner * size * inner + line % inner
+        end = first + size * inner
+        total, above = real(0), real(0)
+        for at in range(first, end, inner):
+            total += dy[at] if y[at] > real(0) else real(0)
+            above += real(1) if y[at] > real(0) else real(0)
+        mean = total / _maximum(above, real(1))
+        for at in range(first, end, inner):
+            gradient = dy[at] - mean if y[at] > real(0) else real(0)
+            dx[at] = dx[at] + gradient if accumulate else gradient
+
+
 def _launch(row_kernel, line_kernel, arrays, axis_size, inner, *flags):
     arrays = [array.reshape(-1) for array in arrays]
     if arrays[0].size == 0:
@@ -167,3 +240,13 @@ def log_softmax_forward(x, y, axis_size, inner):
 def log_softmax_backward(y, dy, dx, axis_size, inner, accumulate):
     """dx = dy - exp(y) (sum of dy over the axis).  y, dy, dx: (outer, axis_size, inner); dx may be dy's memory"""
     _launch(_log_softmax_gradient_row, _log_softmax_gradient_line, (y, dy, dx), axis_size, inner, accumulate)
+
+
+def sparsemax_forward(x, y, axis_size, inner):
+    """y = max(x - tau, 0), which sums up to 1 over the axis.  x, y: (outer, axis_size, inner); y may be x's memory"""
+    _launch(_sparsemax_row, _sparsemax_line, (x, y), axis_size, inner)
+
+
+def sparsemax_backward(y, dy, dx, axis_size, inner, accumulate):
+    """dx = dy - (mean of dy where y > 0) where y > 0, else 0.  y, dy, dx: (outer, axis_size, inner); dx may be dy's"""
+    _launch(_sparsemax_gradient_row, _sparsemax_gradient_line, (y, dy, dx), axis_size, inner, accumulate)

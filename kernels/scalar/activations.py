@@ -9,7 +9,9 @@ A comparison with NaN is false; the conditions are written so that NaN stays NaN
 """
 
 import inspect
+import linecache
 import math
+import types
 
 from . import real
 
@@ -94,6 +96,15 @@ def elu_derivative(x, y, alpha):
     return real(1) if x > real(0) else y + alpha
 
 
+def celu(x, alpha):
+    """x where positive, else alpha (exp(x / alpha) - 1) (Barron 2017)"""
+    return x if x > real(0) else alpha * math.expm1(x / alpha)
+
+
+def celu_derivative(x, y, alpha):
+    return real(1) if x > real(0) else y / alpha + real(1)
+
+
 def selu(x):
     scale = real(_SELU_SCALE)
     return scale * x if x > real(0) else real(_SELU_FLOOR) * math.expm1(x)
@@ -109,17 +120,22 @@ def clip_far(x):
     return limit if x > limit else (-limit if x < -limit else x)
 
 
+def normal(x):
+    """Phi(x), the normal distribution function, and its density; erfc is accurate where 1 + erf cancels"""
+    density = real(_NORMAL_PEAK) * math.exp(real(-0.5) * x * x)
+    return real(0.5) * math.erfc(x * real(-_ROOT_OF_HALF)), density
+
+
 def gelu(x):
-    """x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016)"""
-    bounded = x if x > real(0) else clip_far(x)
-    # erfc keeps its relative accuracy where 1 + erf cancels
-    return real(0.5) * bounded * math.erfc(x * real(-_ROOT_OF_HALF))
+    """x Phi(x) (Hendrycks and Gimpel 2016)"""
+    below, _ = normal(x)
+    return (x if x > real(0) else clip_far(x)) * below
 
 
 def gelu_derivative(x):
     x = clip_far(x)
-    density = real(_NORMAL_PEAK) * math.exp(real(-0.5) * x * x)
-    return real(0.5) * math.erfc(x * real(-_ROOT_OF_HALF)) + x * density
+    below, density = normal(x)
+    return below + x * density
 
 
 def gelu_tanh(x):
@@ -159,6 +175,17 @@ def hard_sigmoid_derivative(y):
     return real(0) if y <= real(0) or y >= real(1) else real(1 / 6)
 
 
+def hard_silu(x):
+    """x relu6(x + 3) / 6, also called hard swish (Howard et al. 2019)"""
+    return (x if x > real(0) else clip_far(x)) * hard_sigmoid(x)
+
+
+def hard_silu_derivative(x):
+    if x <= real(-3):
+        return real(0)
+    return real(1) if x >= real(3) else x * real(1 / 3) + real(0.5)
+
+
 def hard_tanh(x):
     one = real(1)
     return -one if x < -one else (one if x > one else x)
@@ -166,6 +193,86 @@ def hard_tanh(x):
 
 def hard_tanh_derivative(y):
     return real(0) if y <= real(-1) or y >= real(1) else real(1)
+
+
+def tanh_shrink(x):
+    return x - math.tanh(x)
+
+
+def tanh_shrink_derivative(x):
+    y = math.tanh(x)
+    return y * y
+
+
+def hard_shrink(x, threshold):
+    """0 within ``threshold`` of 0, else x"""
+    return real(0) if abs(x) <= threshold else x
+
+
+def hard_shrink_derivative(x, threshold):
+    return real(0) if abs(x) <= threshold else real(1)
+
+
+def soft_shrink(x, threshold):
+    """0 within ``threshold`` of 0, else x moved towards 0 by it"""
+    return real(0) if abs(x) <= threshold else x - math.copysign(threshold, x)
+
+
+def soft_shrink_derivative(x, threshold):
+    return real(0) if abs(x) <= threshold else real(1)
+
+
+def thresholded(x, threshold, default_value):
+    """x above ``threshold``, else ``default_value``"""
+    return default_value if x <= threshold else x
+
+
+def thresholded_derivative(x, threshold, default_value):
+    return real(0) if x <= threshold else real(1)
+
+
+def squareplus_root(x, b):
+    """sqrt(x^2 + b); where b is lost in it, x^2 may not be a number any more"""
+    magnitude = abs(x)
+    return magnitude if magnitude > real(1e18) else math.sqrt(x * x + b)
+
+
+def squareplus(x, b):
+    """(x + sqrt(x^2 + b)) / 2 (Barron 2021), without cancellation where x is negative"""
+    root = squareplus_root(x, b)
+    return real(0.5) * b / (root - x) if x < real(0) else real(0.5) * (x + root)
+
+
+def squareplus_derivative(x, y, b):
+    # at inf the quotient would be NaN, and so it would at 0 for b = 0
+    if x > real(1e18):
+        return real(1)
+    root = squareplus_root(x, b)
+    return y / root if root > real(0) else real(0.5)
+
+
+def sparse_plus(x):
+    """0 up to -1, (x + 1)^2 / 4 up to 1, then x (Blondel et al. 2019, the loss of sparsemax for two classes)"""
+    shifted = x + real(1)
+    if x <= real(-1):
+        return real(0)
+    return x if x >= real(1) else real(0.25) * shifted * shifted
+
+
+def sparse_plus_derivative(x):
+    if x <= real(-1):
+        return real(0)
+    return real(1) if x >= real(1) else real(0.5) * (x + real(1))
+
+
+def sparse_sigmoid(x):
+    """(x + 1) / 2 within 0 and 1"""
+    y = real(0.5) * (x + real(1))
+    return real(0) if y < real(0) else (real(1) if y > real(1) else y)
+
+
+def sparse_sigmoid_derivative(y):
+    return real(0) if y <= real(0) or y >= real(1) else real(0.5)
 
 
 def tanh_softplus(x):
@@ -346,6 +453,37 @@ def nearest_whole_derivative(y):
 
 # every activation of this module, in the order of the text
 NAMES = tuple(name for name in list(globals()) if f"{name}_derivative" in globals())
+
+
+_defined: dict[str, dict] = {}  # {name: the names of the text that it is from}, of activations that are not of this one
+
+
+def define(name: str, source: str) -> None:
+    """Add an activation that is not of this text.
+
+    source: functions ``name`` and ``name_derivative``, and what they call, written as those of this text.  Compiled
+        code is kept by names: another source has another name.
+    """
+    global NAMES
+    if name in NAMES:
+        return
+    file = f"<activation {name}>"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    scope = {"__name__": __name__, "math": math, "real": real}
+    exec(compile(source, file, "exec"), scope)
+    _defined[name] = scope
+    globals().update({key: value for key, value in scope.items() if key.startswith(name)})
+    NAMES = (*NAMES, name)
+
+
+def defined_by(word: str) -> str | None:
+    """The activation of ``define`` that a function or a kernel belongs to, by the name of that."""
+    return next((name for name in _defined if word == name or word.startswith(f"{name}_")), None)
+
+
+def functions_of(name: str) -> types.SimpleNamespace:
+    """The functions of an activation of ``define``, and what they read, as a module has them."""
+    return types.SimpleNamespace(**_defined[name])
 
 
 def parameters(name: str) -> tuple[str, ...]:

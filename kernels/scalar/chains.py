@@ -5,12 +5,11 @@ import re
 from . import activations, arithmetic
 
 _LONGEST_NAME = 60
-FUNCTIONS = {
-    *activations.NAMES,
-    *arithmetic.NAMES,
-    *(f"{name}_derivative" for name in activations.NAMES),
-    *(f"{name}_derivative_{side}" for name in arithmetic.NAMES for side in "ab"),
-}
+_ARITHMETIC = {*arithmetic.NAMES, *(f"{name}_derivative_{side}" for name in arithmetic.NAMES for side in "ab")}
+
+
+def _is_function(name: str) -> bool:
+    return name in _ARITHMETIC or name.removesuffix("_derivative") in activations.NAMES
 
 
 def check(functions, arguments, statements) -> None:
@@ -18,11 +17,11 @@ def check(functions, arguments, statements) -> None:
 
     They call ``functions`` of elements ``name[i]`` of arguments, of arguments, and of values ``v1``, ``v2``...
     """
-    known = {*FUNCTIONS, *arguments, "i"}
-    unknown = set(functions).difference(FUNCTIONS)
+    known = {*arguments, "i"}
+    unknown = {name for name in functions if not _is_function(name)}
     for statement in statements:
         words = set(re.findall(r"\w+", statement)) - known
-        unknown |= {word for word in words if not re.fullmatch(r"v\d+", word)}
+        unknown |= {word for word in words if not re.fullmatch(r"v\d+", word) and not _is_function(word)}
         unknown |= set(re.sub(r"[\w \[\](),=*+]", "", statement))
     if unknown:
         raise ValueError(f"A chain consists of known functions of its arguments. Received: {sorted(unknown)}")

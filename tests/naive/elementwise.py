@@ -36,6 +36,10 @@ def elu(x, alpha):
     return np.where(x > 0, x, alpha * (np.exp(np.minimum(x, 0)) - 1))
 
 
+def celu(x, alpha):
+    return np.where(x > 0, x, alpha * (np.exp(np.minimum(x, 0) / alpha) - 1))
+
+
 def selu(x):
     return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717)
 
@@ -58,6 +62,39 @@ def hard_sigmoid(x):
 
 def hard_tanh(x):
     return np.clip(x, -1, 1)
+
+
+def hard_silu(x):
+    return x * hard_sigmoid(x)
+
+
+def tanh_shrink(x):
+    return x - np.tanh(x)
+
+
+def hard_shrink(x, threshold):
+    return np.where(np.abs(x) > threshold, x, 0)
+
+
+def soft_shrink(x, threshold):
+    return np.where(x > threshold, x - threshold, np.where(x < -threshold, x + threshold, 0))
+
+
+def thresholded(x, threshold, default_value):
+    return np.where(x > threshold, x, default_value)
+
+
+def squareplus(x, b):
+    root = np.sqrt(x**2 + b)
+    return np.where(x > 0, (x + root) / 2, b / 2 / (root - np.minimum(x, 0)))
+
+
+def sparse_plus(x):
+    return np.where(x > 1, x, np.maximum(x + 1, 0) ** 2 / 4)
+
+
+def sparse_sigmoid(x):
+    return np.clip((x + 1) / 2, 0, 1)
 
 
 def mish(x):

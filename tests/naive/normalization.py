@@ -61,3 +61,24 @@ def batch_norm_backward_data(x, dy, mean, rstd, gamma, dgamma, dbeta, count):
 def batch_norm_backward_data_frozen(dy, rstd, gamma):
     dy, rstd, gamma = _float64(dy, rstd, gamma)
     return dy * rstd * gamma
+
+
+def layer_norm(x, gamma, beta, epsilon):
+    """x: (M, C)"""
+    x = x.astype(np.float64)
+    mean, variance = x.mean(1, keepdims=True), x.var(1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
+
+
+def rms_norm(x, gamma, epsilon):
+    """x: (M, C)"""
+    x = x.astype(np.float64)
+    return x / np.sqrt((x**2).mean(1, keepdims=True) + epsilon) * gamma
+
+
+def group_norm(x, gamma, beta, groups, epsilon):
+    """x: (N, P, C)"""
+    samples, positions, channels = x.shape
+    parts = x.astype(np.float64).reshape(samples, positions, groups, channels // groups)
+    mean, variance = parts.mean((1, 3), keepdims=True), parts.var((1, 3), keepdims=True)
+    return ((parts - mean) / np.sqrt(variance + epsilon)).reshape(x.shape) * gamma + beta

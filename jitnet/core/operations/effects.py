@@ -93,6 +93,26 @@ class Assign(_Effect, registered=False):
         program.call("shape.copy_forward", x=value, y=Out(variable))
 
 
+class Replaced(Operation, registered=False):
+    """Overwrites variables when the graph runs: inputs (*values, *variables), output the first value.
+
+    The gradient of the output is the first variable's, which is this value from there on.
+    """
+
+    def infer(self, *inputs):
+        first = inputs[len(inputs) // 2]
+        return [(first.shape, first.dtype)]
+
+    def forward(self, program, lowered):
+        count = len(lowered.inputs) // 2
+        program.call("shape.copy_forward", x=lowered.inputs[0], y=Out(lowered.output))
+        for value, variable in zip(lowered.inputs[:count], lowered.inputs[count:], strict=True):
+            program.call("shape.copy_forward", x=value, y=Out(variable))
+
+    def backward(self, program, lowered):
+        lowered.pass_gradient(len(lowered.inputs) // 2)
+
+
 class Update(_Effect, registered=False):
     """An optimizer's update: inputs (*variables, *gradients), or with the loss after them; no output."""
 

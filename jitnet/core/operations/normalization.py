@@ -1,8 +1,8 @@
-"""Batch normalisation (Ioffe and Szegedy 2015)."""
+"""Normalisation over the batch, or of each sample by itself."""
 
 from .. import checks
 from ..program import Out, Scalar
-from .base import Operation, display
+from .base import Operation, display, elements
 
 
 class BatchNorm(Operation):
@@ -98,4 +98,193 @@ class BatchNorm(Operation):
             program.call(
                 "normalization.batch_norm_backward_data_frozen", dy=dy, rstd=rstd, gamma=gamma, dx=target,
                 accumulate=dx.accumulate,
+            )  # fmt: skip
+
+
+class _OfSamples(Operation, registered=False):
+    """Normalisation of each sample by itself; the gradients of parameters are sums over the batch."""
+
+    def _save_of_rows(self, program, lowered, name: str, columns: int):
+        """A number for each row of so many columns, for the backward pass."""
+        x = lowered.inputs[0]
+        rows = x.size // columns
+        lowered.saved[name] = program.reshaped(lowered.save(name, (rows,), x.dtype), (), rows=rows)
+        return lowered.saved[name]
+
+    def _contribute(self, program, lowered, names, emit) -> None:
+        """emit(**{name: Out(partial sums)}), and what they add up to for the inputs from 1 on."""
+        shape, dtype = lowered.inputs[1].shape, lowered.output.dtype
+        size = elements(shape)
+        partials = [program.temporary(f"{lowered.output.name}_{name}", (size,), dtype, "partial") for name in names]
+        emit(**dict(zip(names, map(Out, partials), strict=True)))
+        for index, partial in enumerate(partials, start=1):
+            if lowered.needs(index):
+                total = program.temporary(f"{partial.name}_sum", (size,), dtype, "whole")
+                program.call("training.sum_partials", partials=partial, out=Out(total))
+                lowered.contribute(index, program.reshaped(total, shape))
+
+    def _target(self, program, lowered) -> Out:
+        """Where the gradient of the input goes, wanted or not."""
+        if lowered.needs(0):
+            return lowered.gradient(0)
+        x = lowered.inputs[0]
+        return Out(program.temporary(f"{lowered.output.name}_dx", x.shape, x.dtype, "batch"))
+
+
+def _check_trailing(operation, x, name, value) -> None:
+    """Raise ValueError unless a parameter has the shape of the last axes of ``x``, but not of all of them."""
+    fits = 0 < value.ndim < x.ndim and value.shape == x.shape[x.ndim - value.ndim :] and not value.batched
+    if not x.batched or not fits:
+        raise ValueError(
+            f"{operation} expects an input with a batch axis, and {name} of the shape of its last axes. "
+            f"Received: an input of shape {display(x.shape)}, {name} of shape {display(value.shape)}"
+        )
+
+
+class LayerNorm(_OfSamples):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta over the axes that gamma has, the last ones of x."""
+
+    whole_inputs = (1, 2)
+
+    def __init__(self, epsilon: float = 1e-3):
+        self.epsilon = checks.number("layer_norm", "epsilon", epsilon, least=0)
+
+    def infer(self, x, gamma, beta):
+        _check_trailing(self.name, x, "gamma", gamma)
+        if beta.shape != gamma.shape:
+            raise ValueError(
+                f"layer_norm expects gamma and beta of one shape. Received: shapes {display(gamma.shape)} and "
+                f"{display(beta.shape)}"
+            )
+        return [(x.shape, x.dtype)]
+
+    def forward(self, program, lowered):
+        x, gamma, beta = lowered.inputs
+        columns = gamma.size
+        mean, rstd = (self._save_of_rows(program, lowered, name, columns) for name in ("mean", "rstd"))
+        program.call(
+            "sample_normalization.layer_norm_forward", x=program.as_rows(x, columns),
+            gamma=program.reshaped(gamma, (columns,)), beta=program.reshaped(beta, (columns,)),
+            y=Out(program.as_rows(lowered.output, columns)), mean=Out(mean), rstd=Out(rstd),
+            epsilon=lowered.setting("epsilon", self.epsilon),
+        )  # fmt: skip
+
+    def backward(self, program, lowered):
+        x, gamma = lowered.inputs[:2]
+        columns, dx = gamma.size, self._target(program, lowered)
+
+        def emit(**sums):
+            program.call(
+                "sample_normalization.layer_norm_backward", x=program.as_rows(x, columns),
+                dy=program.as_rows(lowered.d_output, columns), gamma=program.reshaped(gamma, (columns,)),
+                mean=lowered.saved["mean"], rstd=lowered.saved["rstd"],
+                dx=Out(program.as_rows(dx.buffer, columns), dx.accumulate), **sums, accumulate=dx.accumulate,
+            )  # fmt: skip
+
+        self._contribute(program, lowered, ("dgamma", "dbeta"), emit)
+
+
+class RMSNorm(_OfSamples):
+    """x / sqrt(mean of x^2 + epsilon) * gamma over the axes that gamma has, the last ones of x."""
+
+    name = "rms_norm"
+    whole_inputs = (1,)
+
+    def __init__(self, epsilon: float = 1e-6):
+        self.epsilon = checks.number("rms_norm", "epsilon", epsilon, least=0)
+
+    def infer(self, x, gamma):
+        _check_trailing(self.name, x, "scale", gamma)
+        return [(x.shape, x.dtype)]
+
+    def forward(self, program, lowered):
+        x, gamma = lowered.inputs
+        columns = gamma.size
+        program.call(
+            "sample_normalization.rms_norm_forward", x=program.as_rows(x, columns),
+            gamma=program.reshaped(gamma, (columns,)), y=Out(program.as_rows(lowered.output, columns)),
+            rstd=Out(self._save_of_rows(program, lowered, "rstd", columns)),
+            epsilon=lowered.setting("epsilon", self.epsilon),
+        )  # fmt: skip
+
+    def backward(self, program, lowered):
+        x, gamma = lowered.inputs
+        columns, dx = gamma.size, self._target(program, lowered)
+
+        def emit(**sums):
+            program.call(
+                "sample_normalization.rms_norm_backward", x=program.as_rows(x, columns),
+                dy=program.as_rows(lowered.d_output, columns), gamma=program.reshaped(gamma, (columns,)),
+                rstd=lowered.saved["rstd"], dx=Out(program.as_rows(dx.buffer, columns), dx.accumulate), **sums,
+                accumulate=dx.accumulate,
+            )  # fmt: skip
+
+        self._contribute(program, lowered, ("dgamma",), emit)
+
+
+class GroupNorm(_OfSamples):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta for each of ``groups`` groups of neighbouring channels.
+
+    x: (N, ..., C), gamma, beta: (C,); the mean and variance of a group are over all axes but the batch.
+    """
+
+    whole_inputs = (1, 2)
+
+    def __init__(self, groups: int, epsilon: float = 1e-3):
+        self.groups = checks.integer("group_norm", "groups", groups, least=1)
+        self.epsilon = checks.number("group_norm", "epsilon", epsilon, least=0)
+
+    def infer(self, x, gamma, beta):
+        for name, value in (("gamma", gamma), ("beta", beta)):
+            _check_trailing(self.name, x, name, value)
+            if value.ndim != 1:
+                raise ValueError(
+                    f"group_norm expects {name} of shape ({x.shape[-1]},). Received: shape={display(value.shape)}"
+                )
+        if x.shape[-1] % self.groups:
+            raise ValueError(
+                f"group_norm expects groups of equal size of {x.shape[-1]} channels. Received: groups={self.groups}"
+            )
+        return [(x.shape, x.dtype)]
+
+    def _by_positions(self, program, buffer):
+        channels = buffer.shape[-1]
+        return program.reshaped(buffer, (buffer.size // channels, channels))
+
+    def forward(self, program, lowered):
+        x, gamma, beta = lowered.inputs
+        channels = (x.shape[-1],)
+        mean, rstd = (lowered.save(name, channels, x.dtype) for name in ("mean", "rstd"))
+        program.call(
+            "sample_normalization.group_norm_forward", x=self._by_positions(program, x), gamma=gamma, beta=beta,
+            y=Out(self._by_positions(program, lowered.output)), mean=Out(mean), rstd=Out(rstd), groups=self.groups,
+            epsilon=lowered.setting("epsilon", self.epsilon),
+        )  # fmt: skip
+
+    def backward(self, program, lowered):
+        x, gamma = lowered.inputs[:2]
+        statistics = {name: lowered.saved[name] for name in ("mean", "rstd")}
+        given = {"x": self._by_positions(program, x), "dy": self._by_positions(program, lowered.d_output)}
+        names, channels = ("dgamma", "dbeta", "slopes", "levels"), (x.shape[-1],)
+        sums = {n: program.temporary(f"{lowered.output.name}_{n}", channels, x.dtype, "batch") for n in names}
+        program.call(
+            "sample_normalization.group_norm_backward_sums", **given, **statistics, dgamma=Out(sums["dgamma"]),
+            dbeta=Out(sums["dbeta"]),
+        )  # fmt: skip
+        for index, name in enumerate(("dgamma", "dbeta"), start=1):
+            if lowered.needs(index):
+                target = lowered.gradient(index)
+                accumulate = target.accumulate
+                program.call("dense.bias_add_backward", dy=sums[name], dbias=target, accumulate=accumulate)
+        if lowered.needs(0):
+            means = {name: Out(sums[name]) for name in ("slopes", "levels")}
+            program.call(
+                "sample_normalization.group_norm_backward_means", gamma=gamma, dgamma=sums["dgamma"],
+                dbeta=sums["dbeta"], **means, groups=self.groups, positions=elements(x.shape) // x.shape[-1],
+            )  # fmt: skip
+            dx = lowered.gradient(0)
+            target = Out(self._by_positions(program, dx.buffer), dx.accumulate)
+            program.call(
+                "sample_normalization.group_norm_backward_data", **given, gamma=gamma, **statistics,
+                slopes=sums["slopes"], levels=sums["levels"], dx=target, accumulate=dx.accumulate,
             )  # fmt: skip

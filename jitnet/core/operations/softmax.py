@@ -1,4 +1,4 @@
-"""Softmax and log-softmax along one axis."""
+"""Softmax, log-softmax and sparsemax along one axis."""
 
 from .. import checks
 from ..program import Out
@@ -34,3 +34,7 @@ class Softmax(Operation):
 
 class LogSoftmax(Softmax):
     """log(softmax(x)) along ``axis``."""
+
+
+class Sparsemax(Softmax):
+    """max(x - tau, 0) along ``axis``, with the tau for which that sums up to 1 (Martins and Astudillo 2016)."""

@@ -94,6 +94,12 @@ _erfc_polynomial = _horner(
     -4.00576595e-4, -1.22992706e-3, 1.31352269e-3, 8.63168016e-3, -8.05987511e-3, -5.42043000e-2, 1.64055347e-1,
     -1.66031420e-1, -9.27639827e-2, 2.76978403e-1,
 )  # fmt: skip
+# exp(x^2 / 2) (1 - Phi(x)) / t in t = 1 / (1 + 0.35 x), 0 <= x <= 13.3
+_normal_polynomial = _horner(
+    "_normal_polynomial",
+    -0.0291150175, 0.143818423, -0.255391032, 0.158796579, -0.0228434354,
+    0.105392151, 0.119863085, 0.13985756, 0.13962166,
+)  # fmt: skip
 # erf(x) / x in x^2, |x| <= 0.9
 _erf_polynomial = _horner(
     "_erf_polynomial",
@@ -215,6 +221,26 @@ def _erf32(x):
 
 
 @_inline
+def _normal32(x):
+    """1 - Phi(a) = t polynomial(t) exp(-a^2 / 2), a = |x|; both are 0 where they would be no normal numbers."""
+    a = abs(x)
+    a = a if a < np.float32(13.2) else np.float32(13.2)
+    square = a * a
+    lost = _multiply_add(-a, a, square)
+    half = np.float32(-0.5) * square
+    power = _nearest(half * np.float32(1.44269504088896341))
+    rest = _multiply_add(power, np.float32(-0.693359375), half)
+    rest = _multiply_add(power, np.float32(2.12194440e-4), rest)
+    factor = _multiply_add(_exp_polynomial(rest), rest * rest, rest) + np.float32(1)
+    factor = _from_bits(_bits(factor) + (np.int32(power) << np.int32(23)))
+    factor = _multiply_add(factor, np.float32(0.5) * lost, factor)
+    factor = factor if a < np.float32(13.2) else np.float32(0)
+    t = np.float32(1) / _multiply_add(a, np.float32(0.35), np.float32(1))
+    tail = _normal_polynomial(t) * t * factor
+    return np.float32(1) - tail if x > np.float32(0) else tail, factor * np.float32(0.3989422804014327)
+
+
+@_inline
 def _tanh32(x):
     magnitude = abs(x)
     magnitude = np.float32(9.3) if magnitude > np.float32(9.3) else magnitude
@@ -264,7 +290,13 @@ def erfc(x):
     return math.erfc(x)
 
 
+def normal(x):
+    """The standard normal distribution function and its density at x, for NaN any numbers."""
+    return 0.5 * math.erfc(x * -0.7071067811865476), 0.3989422804014327 * math.exp(-0.5 * x * x)
+
+
 _SINGLE = {
+    normal: _normal32,
     exp: _exp32,
     expm1: _expm1_32,
     log: _log32,
@@ -295,6 +327,8 @@ for _function, _single in _SINGLE.items():
 def scalar_functions(module, **options) -> dict:
     """The functions of a module of ``scalar`` for kernels, with this module in the place of ``math``.
 
+    A function ``normal`` of the module is this one's, too.
+
     options: see ``scalar``.
     """
     scope = dict(vars(module))
@@ -302,5 +336,6 @@ def scalar_functions(module, **options) -> dict:
         scope["math"] = sys.modules[__name__]
     copies = {}
     for name, function in getmembers(module, isfunction):
-        copies[name] = scope[name] = scalar(FunctionType(function.__code__, scope, name), True, **options)
+        own = normal if name == "normal" else scalar(FunctionType(function.__code__, scope, name), True, **options)
+        copies[name] = scope[name] = own
     return copies
