@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from jitnet._py_dataset import PyDataset
 from jitnet._registry import custom_object_scope, register_keras_serializable
 from jitnet._seed import set_random_seed
 from jitnet.core.errors import invalid, module_getattr
 
-__all__ = ["custom_object_scope", "register_keras_serializable", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "custom_object_scope", "register_keras_serializable", "set_random_seed", "to_categorical"]
 
 
 def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
