@@ -31,7 +31,8 @@ if not (Path(__file__).parent / "kernels").is_dir():
 
 _MODULES = (
     "activations", "callbacks", "cli", "config", "datasets", "initializers", "kernels", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "random", "regularizers", "saving", "schedules", "utils",
+    "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving",
+    "schedules", "utils",
 )  # fmt: skip
 _NAMES = {
     "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",

@@ -6,9 +6,9 @@ import numpy as np
 
 from . import _interrupts, data
 from ._model_steps import read_logs
-from ._py_dataset import PyDataset
 from ._structures import flatten, packed
 from .core.errors import invalid
+from .utils.py_dataset import PyDataset
 
 ORDER_STREAM = 2**32 - 2  # the random stream of the order of a PyDataset's batches
 _END = object()

@@ -2,7 +2,9 @@
 
 from collections import deque
 
-from .core.errors import NamesArguments, invalid
+from ..core.errors import NamesArguments, invalid
+
+__all__ = ["PyDataset"]
 
 
 class PyDataset(NamesArguments):
