@@ -63,7 +63,7 @@ def test_moves(dtype):
 @pytest.mark.parametrize("flag", range(6))
 def test_colours(dtype, flag):
     x = RANDOM.uniform(size=SHAPE).astype(dtype)
-    ranges = np.array([0, 1, -0.3, 0.3, 0.4, 1.6, 0.5, 2.0, 0.0, 0.4, 0.5, 0.5], dtype)
+    ranges = np.array([0, 1, -0.3, 0.3, 0.4, 1.6, 0.3, 0.8, 0.0, 0.4, 0.5, 0.5], dtype)
     flags = [flag in (i, 5) for i in range(5)]
     arguments = x, draws(8, dtype), ranges, np.zeros_like(x), *flags, flag != 1
     assert_twins("augmentation", "adjust_colour", *arguments, unwritten=("y",), rtol=1e-4, atol=1e-5)

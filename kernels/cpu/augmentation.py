@@ -292,8 +292,9 @@ def adjust_colour(x, draws, ranges, y, brightness, contrast, saturation, hue, gr
 
     x, y: (n, H, W, C), of three channels for saturation, hue and grey, which mean red, green and blue.
     draws: (n, 8), of what is added, contrast, saturation, hue and its sign, grey.
-    ranges: (12,), of values, of what is added, of factors of contrast (about each channel's mean) and saturation, of
-    turns of the hue's circle, and of grey's probability; limited: whether values are kept in their range.
+    ranges: (12,), of values, of what is added, of factors of contrast (about each channel's mean), of shares s of
+    saturation (which is multiplied by s / (1 - s)), of turns of the hue's circle, and of grey's probability; limited:
+    whether values are kept in their range.
     """
     kernel_attributes()
     channels = x.shape[3]
@@ -318,7 +319,8 @@ def adjust_colour(x, draws, ranges, y, brightness, contrast, saturation, hue, gr
                     value = (target[i] - mean) * factor + mean
                     target[i] = min(max(value, lowest), highest) if limited else value
         if saturation or hue:
-            strength = ranges[6] + draws[n, 2] * (ranges[7] - ranges[6])
+            share = ranges[6] + draws[n, 2] * (ranges[7] - ranges[6])
+            strength = share / (draws.dtype.type(1 + 1e-7) - share)
             turn = ranges[8] + draws[n, 3] * (ranges[9] - ranges[8])
             sixths = draws.dtype.type(6) * (turn if draws[n, 4] < half else -turn)
             for p in range(pixels):

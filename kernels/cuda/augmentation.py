@@ -293,7 +293,8 @@ def _adjust_colour(x, draws, ranges, y, pixels, channels, flags):
             for p in range(cuda.threadIdx.x, pixels, cuda.blockDim.x):
                 k = first + p * channels + c
                 y[k] = _limited((y[k] - mean) * factor + mean, lowest, highest, limited)
-    strength = _between(ranges, 6, draws[d + 2])
+    share = _between(ranges, 6, draws[d + 2])
+    strength = share / (real(1 + 1e-7) - share)
     turn = _between(ranges, 8, draws[d + 3])
     sixths = real(6) * (turn if draws[d + 4] < real(0.5) else -turn)
     greyed = grey and draws[d + 5] < _between(ranges, 10, draws[d + 6])
