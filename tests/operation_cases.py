@@ -696,3 +696,14 @@ add(
 )
 add("augmentation", "flip", lambda x: augmentation.Flip()(x, drawn(4, x)) * x, normal(4, 5, 3))
 add("augmentation", "crop", lambda x: augmentation.Crop((5, 4), 1)(x, drawn(4, x)) * 2.0, normal(4, 5, 3))
+
+
+def coloured(x, w):
+    """What passes no gradient on, of pictures that want none."""
+    ranges = np.array([0.0, 9.0, -0.3, 0.3, 0.4, 1.6, 0.3, 0.8, 0.1, 0.4, 0.5, 0.5])
+    x = augmentation.AdjustColour(augmentation.COLOURS)(x, drawn(8, x), ranges)
+    x = augmentation.GaussianBlur((3, 5))(x, drawn(4, x), np.array([0.0, 9.0, 1.0, 1.0, 0.4, 1.2]))
+    return augmentation.Erase()(x, drawn(8, x), np.array([1.0, 1.0, 0.1, 0.4]), x * 2.0) * w
+
+
+add("augmentation", "colours, blur and erasing", coloured, Draw((4, 5, 3), "positive", False), normal(4, 5, 3))

@@ -18,6 +18,9 @@ from jitnet.layers.base import REGISTRY, Layer
 from jitnet.step import Step
 
 WITHOUT_EXAMPLE = {Layer, layers.InputLayer}  # the base, and what computes nothing
+WITHOUT_EXAMPLE |= {  # of arrays alone
+    layers.CategoryEncoding, layers.Discretization, layers.Hashing, layers.IntegerLookup, layers.StringLookup,
+}  # fmt: skip
 PUBLIC = {getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
 PUBLIC = sorted({cls for cls in PUBLIC if issubclass(cls, Layer)} - WITHOUT_EXAMPLE, key=lambda cls: cls.__name__)
 EXAMPLES = {name: cls for name, cls in sorted(REGISTRY.items()) if cls.example is not None}

@@ -176,6 +176,13 @@ def test_positions_are_keras():
         jitnet.Input: "shape batch_size dtype",
         layers.MaxPooling2D: "pool_size strides padding data_format name",
         layers.AveragePooling2D: "pool_size strides padding data_format name",
+        layers.CategoryEncoding: "num_tokens output_mode sparse",
+        layers.Discretization: "bin_boundaries num_bins epsilon output_mode sparse dtype name",
+        layers.Hashing: "num_bins mask_value salt output_mode sparse",
+        layers.IntegerLookup: "max_tokens num_oov_indices mask_token oov_token vocabulary vocabulary_dtype idf_weights "
+        "invert output_mode sparse pad_to_max_tokens oov_method salt name",
+        layers.StringLookup: "max_tokens num_oov_indices mask_token oov_token vocabulary idf_weights invert "
+        "output_mode pad_to_max_tokens sparse encoding name salt",
         layers.CutMix: "factor seed data_format",
         layers.MixUp: "alpha data_format seed",
         layers.RandAugment: "value_range num_ops factor interpolation seed data_format",

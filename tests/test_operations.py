@@ -6,13 +6,14 @@ from operation_cases import suite
 
 from jitnet import ops
 from jitnet.core.operations import effects, losses
+from jitnet.core.operations.augmentation import WithoutGradient
 from jitnet.core.operations.base import Operation
 from jitnet.core.operations.convolution import Pool2D, Windowed
 from jitnet.core.trace import topological_order
 from jitnet.core.values import SymbolicTensor, Variable
 from jitnet.eager import vector_jacobian_product
 
-BASES = {Windowed, Pool2D, losses.RowLoss}  # not operations by themselves
+BASES = {Windowed, Pool2D, WithoutGradient, losses.RowLoss}  # not operations by themselves
 DIFFERENTIABLE = [case for case in suite.cases if any(draw.wanted for draw in case.draws)]
 AGAINST_TORCH = [case for case in suite.cases if case.torch is not None]
 

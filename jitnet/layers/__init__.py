@@ -34,6 +34,7 @@ from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2
 from .random_augment import RandAugment
 from .regularization import Dropout
 from .reshaping import Flatten, Reshape, ZeroPadding2D
+from .tables import CategoryEncoding, Discretization, Hashing, IntegerLookup, StringLookup
 
 AvgPool2D = AveragePooling2D
 GlobalAvgPool2D = GlobalAveragePooling2D
@@ -41,14 +42,16 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 __all__ = [
-    "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "CutMix",
-    "Dense",
+    "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
     "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "MixUp",
-    "Multiply", "RandAugment", "RandomBrightness", "RandomColorJitter", "RandomContrast", "RandomCrop",
-    "RandomErasing",
-    "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomPerspective", "RandomRotation",
-    "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom",
+    "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply",
     "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
+]  # fmt: skip
+# random changes of pictures, and columns of tables
+__all__ += [
+    "CategoryEncoding", "CutMix", "Discretization", "Hashing", "IntegerLookup", "MixUp", "RandAugment",
+    "RandomBrightness", "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip",
+    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomPerspective", "RandomRotation", "RandomSaturation",
+    "RandomShear", "RandomTranslation", "RandomZoom", "StringLookup",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
