@@ -75,22 +75,35 @@ def _read_up_to(file, count: int) -> bytes:
     return b"".join(pieces)
 
 
-def fetch(dataset: str, name: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
+def find_or_fetch(dataset: str, path, name: str, file_hash: str, mirrors: tuple[str, ...]) -> Path:
+    """The path of a dataset's one file: ``path`` if it is absolute, else found by that name, or fetched as ``name``."""
+    chosen = Path(path)
+    if chosen.is_absolute():
+        return chosen
+    if chosen.name != str(path):
+        raise ValueError(f"path is the name of a file, or an absolute path. Received: path={path!r}")
+    found = find_user_files(dataset, [str(path)])
+    return found[str(path)] if found else fetch(dataset, name, file_hash, mirrors)
+
+
+def fetch(dataset: str, name: str, file_hash: str, mirrors: tuple[str, ...]) -> Path:
     """The path of file ``name`` in the user's cache, downloaded from the first mirror that delivers it whole.
 
-    A cached file whose SHA-256 is wrong is downloaded again. Raises OSError naming every mirror's failure.
+    A cached file whose SHA-256, or MD5 where only that is published, is wrong is downloaded again. Raises OSError
+    naming every mirror's failure.
     """
     target = cache_directory() / "datasets" / dataset / name
+    algorithm = "md5" if len(file_hash) == 32 else "sha256"
     if target.is_file():
         with target.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+            if hashlib.file_digest(file, algorithm).hexdigest() == file_hash:
                 return target
     target.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{name}"
         try:
-            _download(url, target, sha256, "sha256", _LARGEST_DOWNLOAD)
+            _download(url, target, file_hash, algorithm, _LARGEST_DOWNLOAD)
             return target
         except _MirrorFailure as failure:
             failures.append(f"\n  {url}: {failure}")

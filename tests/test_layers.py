@@ -19,7 +19,8 @@ from jitnet.step import Step
 
 WITHOUT_EXAMPLE = {Layer, layers.InputLayer}  # the base, and what computes nothing
 WITHOUT_EXAMPLE |= {  # of arrays alone
-    layers.CategoryEncoding, layers.Discretization, layers.Hashing, layers.IntegerLookup, layers.StringLookup,
+    layers.CategoryEncoding, layers.CutMix, layers.Discretization, layers.Hashing, layers.IntegerLookup, layers.MixUp,
+    layers.StringLookup,
 }  # fmt: skip
 PUBLIC = {getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
 PUBLIC = sorted({cls for cls in PUBLIC if issubclass(cls, Layer)} - WITHOUT_EXAMPLE, key=lambda cls: cls.__name__)

@@ -401,7 +401,6 @@ class MixUp(_Mixed):
         seed: an int, or None for the global seed.
     """
 
-    example = {"arguments": {"alpha": 0.4, "seed": 3}, "input_shape": (4, 5, 2)}
     options = ("alpha",)
 
     def __init__(self, alpha=0.2, data_format=None, seed=None, **kwargs):
@@ -426,7 +425,6 @@ class CutMix(_Mixed):
         data_format: None or "channels_last".
     """
 
-    example = {"arguments": {"factor": 0.8, "seed": 3}, "input_shape": (4, 5, 2)}
     options = ("factor",)
 
     def __init__(self, factor=1.0, seed=None, data_format=None, **kwargs):
