@@ -88,12 +88,12 @@ def test_imdb(places, server, monkeypatch):
 def test_imdb_options(places):
     own(places, imdb, "imdb.npz").write_bytes(npz(**REVIEWS))
     plain = {"start_char": None, "index_from": 0, "num_words": 99}
-    (x_train, _), (x_test, _) = imdb.load_data(**plain)
+    (x_train, _), _ = imdb.load_data(**plain)
     assert sorted(map(tuple, x_train)) == [(1, 5, 9), (2, 3), (4,), (7, 7, 7, 7)]
     (x_train, y_train), _ = imdb.load_data(**plain, maxlen=3, seed=5)
     assert sorted(map(tuple, x_train)) == [(2, 3), (4,)] and y_train.tolist() == [0, 0]
     cut = {**plain, "num_words": 8, "skip_top": 2}
-    (x_train, _), (x_test, _) = imdb.load_data(**cut)
+    (x_train, _), _ = imdb.load_data(**cut)
     assert sorted(map(tuple, x_train)) == [(2, 3), (2, 5, 2), (4,), (7, 7, 7, 7)]
     (x_train, _), _ = imdb.load_data(**cut, oov_char=None)
     assert sorted(map(tuple, x_train)) == [(2, 3), (4,), (5,), (7, 7, 7, 7)]
