@@ -59,7 +59,9 @@ def affine_transforms(draws, ranges, transforms, height, width, out_height, out_
     draws, transforms: (n, 8), ranges: (14,)
     """
     n, sizes = transforms.shape[0], (height, width, out_height, out_width)
-    launch(_affine_transforms, *over(n), draws.reshape(-1), ranges, transforms.reshape(-1), n, sizes, same_zoom)
+    launch(
+        _affine_transforms, *over(n), draws.reshape(-1), ranges.reshape(-1), transforms.reshape(-1), n, sizes, same_zoom
+    )
 
 
 @kernel
@@ -89,7 +91,16 @@ def _perspective_transforms(draws, ranges, transforms, pictures, height, width):
 def perspective_transforms(draws, ranges, transforms, height, width):
     """Where each picture is read, whose corners move.  draws: (n, 12), ranges: (4,), transforms: (n, 8)"""
     n = transforms.shape[0]
-    launch(_perspective_transforms, *over(n), draws.reshape(-1), ranges, transforms.reshape(-1), n, height, width)
+    launch(
+        _perspective_transforms,
+        *over(n),
+        draws.reshape(-1),
+        ranges.reshape(-1),
+        transforms.reshape(-1),
+        n,
+        height,
+        width,
+    )
 
 
 @function
@@ -330,7 +341,7 @@ def adjust_colour(x, draws, ranges, y, brightness, contrast, saturation, hue, gr
     """
     pictures, height, width, channels = x.shape
     flags = tuple(int(flag) for flag in (brightness, contrast, saturation, hue, grey, limited))
-    arguments = x.reshape(-1), draws.reshape(-1), ranges, y.reshape(-1), height * width, channels, flags
+    arguments = x.reshape(-1), draws.reshape(-1), ranges.reshape(-1), y.reshape(-1), height * width, channels, flags
     launch(_adjust_colour, pictures, row_block(height * width), *arguments)
 
 
@@ -380,7 +391,7 @@ def gaussian_blur(x, draws, ranges, scratch, y, rows, columns):
     x, scratch, y: (n, H, W, C); draws: (n, 4), ranges: (6,)
     """
     size, sizes = y.size, tuple(x.shape[1:])
-    x, draws, scratch = x.reshape(-1), draws.reshape(-1), scratch.reshape(-1)
+    x, draws, ranges, scratch = x.reshape(-1), draws.reshape(-1), ranges.reshape(-1), scratch.reshape(-1)
     launch(_blur_columns, *over(size), x, draws, ranges, scratch, size, sizes, rows)
     launch(_blur_rows, *over(size), x, draws, ranges, scratch, y.reshape(-1), size, sizes, columns)
 
@@ -403,5 +414,13 @@ def erase(x, draws, ranges, noise, y):
 
     x, noise, y: (n, H, W, C); draws: (n, 8), ranges: (4,)
     """
-    arguments = x.reshape(-1), draws.reshape(-1), ranges, noise.reshape(-1), y.reshape(-1), y.size, tuple(x.shape[1:])
+    arguments = (
+        x.reshape(-1),
+        draws.reshape(-1),
+        ranges.reshape(-1),
+        noise.reshape(-1),
+        y.reshape(-1),
+        y.size,
+        tuple(x.shape[1:]),
+    )
     launch(_erase, *over(y.size), *arguments)

@@ -3,10 +3,10 @@
     python scripts/bench/augmentation.py [--keras PYTHON] [--torchvision PYTHON] [--batch 128] [--rounds 5]
 
 PYTHON: an interpreter of an environment that has Keras (with its torch backend), or torchvision (its CPU build,
-matching torch); a peer without one is left out.  Each runs in a process of its own, in turns; jitnet with two threads, a
-peer with the number, one or two, that is faster.  A figure is the median of the rounds' medians, in microseconds for a
-batch of float32 pictures in [0, 1].  torchvision's transforms draw once for whatever they are given, so that a batch is
-a loop over its pictures.
+matching torch); a peer without one is left out.  Each runs in a process of its own, in turns; jitnet with two threads,
+a peer with the number, one or two, that is faster.  A figure is the median of the rounds' medians, in microseconds for
+a batch of float32 pictures in [0, 1].  torchvision's transforms draw once for whatever they are given, so that a batch
+is a loop over its pictures.
 """
 
 import argparse

@@ -19,6 +19,8 @@ _FIXED = {
     "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "count", "dilation_h", "dilation_w", "first",
     "groups", "index", "inner", "k", "offset", "pad_left", "pad_top", "row", "rows", "shape", "strides", "stream",
     "stride_h", "stride_w", "top", "left", "window_h", "window_w", "x_width", "y_width",
+    # of pictures that are moved
+    "columns", "fill_mode", "height", "out_height", "out_width", "padding", "width",
 }  # fmt: skip
 _INTEGERS = {"seed": np.uint64, "step": np.uint64, "t": np.int64}  # other numbers are float64
 NUMBER = 8  # bytes of one
