@@ -1,15 +1,35 @@
 """Datasets with Keras's names and return shapes: ``jitnet.datasets.digits.load_data()`` and its siblings.
 
-``digits`` comes with jitnet. ``mnist``, ``fashion_mnist`` and ``cifar10`` are looked for in
+``digits`` comes with jitnet. The others are looked for in
 ``JITNET_DATA_DIR/<name>/``, then in the user's cache, and are downloaded into the cache otherwise.
 """
 
 if __name__ != "jitnet.datasets":
     raise ImportError("jitnet's datasets are imported as jitnet.datasets, not under the bare name 'datasets'")
 
-from jitnet.datasets import cifar10, digits, fashion_mnist, mnist
+from jitnet.datasets import (
+    boston_housing,
+    california_housing,
+    cifar10,
+    cifar100,
+    digits,
+    fashion_mnist,
+    imdb,
+    mnist,
+    reuters,
+)
 
-__all__ = ["cifar10", "digits", "fashion_mnist", "mnist"]
+__all__ = [
+    "boston_housing",
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+]
 
 
 def __dir__():

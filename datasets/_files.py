@@ -75,22 +75,35 @@ def _read_up_to(file, count: int) -> bytes:
     return b"".join(pieces)
 
 
-def fetch(dataset: str, name: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
+def find_or_fetch(dataset: str, path, name: str, file_hash: str, mirrors: tuple[str, ...]) -> Path:
+    """The path of a dataset's one file: ``path`` if it is absolute, else found by that name, or fetched as ``name``."""
+    chosen = Path(path)
+    if chosen.is_absolute():
+        return chosen
+    if chosen.name != str(path):
+        raise ValueError(f"path is the name of a file, or an absolute path. Received: path={path!r}")
+    found = find_user_files(dataset, [str(path)])
+    return found[str(path)] if found else fetch(dataset, name, file_hash, mirrors)
+
+
+def fetch(dataset: str, name: str, file_hash: str, mirrors: tuple[str, ...]) -> Path:
     """The path of file ``name`` in the user's cache, downloaded from the first mirror that delivers it whole.
 
-    A cached file whose SHA-256 is wrong is downloaded again. Raises OSError naming every mirror's failure.
+    A cached file whose SHA-256, or MD5 where only that is published, is wrong is downloaded again. Raises OSError
+    naming every mirror's failure.
     """
     target = cache_directory() / "datasets" / dataset / name
+    algorithm = "md5" if len(file_hash) == 32 else "sha256"
     if target.is_file():
         with target.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+            if hashlib.file_digest(file, algorithm).hexdigest() == file_hash:
                 return target
     target.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{name}"
         try:
-            _download(url, target, sha256)
+            _download(url, target, file_hash, algorithm, _LARGEST_DOWNLOAD)
             return target
         except _MirrorFailure as failure:
             failures.append(f"\n  {url}: {failure}")
@@ -101,26 +114,39 @@ def fetch(dataset: str, name: str, sha256: str, mirrors: tuple[str, ...]) -> Pat
     )
 
 
-def _download(url: str, target: Path, sha256: str) -> None:
+def download(url: str, target: Path, file_hash: str | None, algorithm: str, largest: int | None) -> None:
+    """Download a file of up to ``largest`` bytes, and check its hash; raises OSError, or ValueError for another hash.
+
+    It is there as a whole or not at all.
+    """
+    try:
+        _download(url, target, file_hash, algorithm, largest)
+    except _MirrorFailure as failure:
+        kind = ValueError if "checksum" in str(failure) else OSError
+        raise kind(f"{url} could not be downloaded: {failure}") from failure.__cause__
+
+
+def _download(url: str, target: Path, file_hash: str | None, algorithm: str, largest: int | None) -> None:
     # A name of its own for every attempt: several processes may fetch the same file, and the last rename wins.
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
     _atomic.sweep(target.parent, r".+\.[0-9a-f]{32}\.part")
-    digest = hashlib.sha256()
+    digest = hashlib.new(algorithm)
     try:
         with temporary.open("xb") as file:
-            for chunk in _chunks(url, target.name):
+            for chunk in _chunks(url, target.name, largest):
                 digest.update(chunk)
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-        if digest.hexdigest() != sha256:
-            raise _MirrorFailure(f"wrong checksum: expected SHA-256 {sha256}, received {digest.hexdigest()}")
+        if file_hash is not None and digest.hexdigest() != file_hash.lower():
+            name = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
+            raise _MirrorFailure(f"wrong checksum: expected {name} {file_hash}, received {digest.hexdigest()}")
         _atomic.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _chunks(url: str, name: str) -> Iterator[bytes]:
+def _chunks(url: str, name: str, largest: int | None) -> Iterator[bytes]:
     """The body of ``url``, piece by piece, under a progress bar. What goes wrong in here is the mirror's failure."""
     import http.client
     import urllib.request
@@ -137,8 +163,8 @@ def _chunks(url: str, name: str) -> Iterator[bytes]:
             with tqdm(total=expected, desc=name, unit="B", unit_scale=True, disable=None) as progress:
                 while chunk := response.read(_CHUNK_BYTES):
                     received += len(chunk)
-                    if received > _LARGEST_DOWNLOAD:
-                        raise _MirrorFailure(f"more than {_LARGEST_DOWNLOAD} bytes")
+                    if largest is not None and received > largest:
+                        raise _MirrorFailure(f"more than {largest} bytes")
                     progress.update(len(chunk))
                     yield chunk
             if expected is not None and received != expected:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._exclusive import trains
-from .training import _batch_size
+from ._fit_arguments import checked_batch_size
 
 
 @trains
@@ -20,7 +20,7 @@ def warmup(model, batch_size: int = 32, training: bool = True) -> None:
     Raises ValueError if the model's input shape is not known yet or has None in it, if training needs a loss, or if a
     ``train_step`` of the user's own has not been traced yet.
     """
-    batch_size = _batch_size(batch_size)
+    batch_size = checked_batch_size(batch_size)
     outputs = model.outputs
     model._require_sizes("warmup")
     if training:

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 
 from . import losses
-from ._structures import flatten, leaves_like
+from ._structures import flatten, leaves_like, mapped
 from .config import device
 from .core.errors import invalid
 from .core.lengths import fits
@@ -257,3 +257,15 @@ def split(arrays, fraction: float):
             f"for {samples} samples"
         )
     return [a[:at] for a in arrays], [a[at:] for a in arrays]
+
+
+def split_structures(parts: tuple, fraction: float) -> tuple:
+    """(the first part, the last ``fraction``) of structures of arrays, each like ``parts``."""
+    arrays = [None if part is None else as_structure(part, "x") for part in parts]
+    kept, held = split([leaf for leaf in flatten(arrays) if leaf is not None], fraction)
+    return tuple(_filled(arrays, iter(kept))), tuple(_filled(arrays, iter(held)))
+
+
+def _filled(structure, arrays):
+    """The structure with the next of ``arrays`` for every leaf that is there."""
+    return mapped(lambda leaf: None if leaf is None else next(arrays), structure)

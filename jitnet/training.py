@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 
-from . import _compilation, _interrupts, _seed, data, optimizers
+from . import _compilation, _interrupts, _seed, _streams, data, optimizers
 from ._exclusive import trained_here, trains
+from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
 from ._model_steps import ModelSteps, read_logs
 from ._placed import placed
 from ._profile import profile
@@ -63,7 +64,7 @@ class Trainer(ModelSteps):
         """
         if run_eagerly:
             raise invalid("jitnet always compiles its kernels: run_eagerly must be False.", run_eagerly=run_eagerly)
-        _check_integer("steps_per_execution", steps_per_execution, 1)
+        check_integer("steps_per_execution", steps_per_execution, 1)
         compiled = _compilation.check(loss, loss_weights, metrics, weighted_metrics, jit_compile, memory)
         optimizer = optimizers.get(optimizer)
         if self._graph_inputs is not None:
@@ -149,7 +150,7 @@ class Trainer(ModelSteps):
         """
         self._require_compiled("profile")
         arrays, samples, shapes = self._prepare(x, y)
-        batch = min(_batch_size(batch_size), samples)
+        batch = min(checked_batch_size(batch_size), samples)
         self._check_batches(batch, batch)
         step = self._step("train", shapes, regions=False, arrays=arrays)
         values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
@@ -311,16 +312,20 @@ class Trainer(ModelSteps):
         """Train for a number of epochs; returns the History callback.
 
         x: array (samples, ...), for several inputs a list, or a dict by ``input_names``; y: targets, for several
-            outputs a list, or a dict by ``output_names``.
+            outputs a list, or a dict by ``output_names``.  Or x is a generator, an iterable or a ``utils.PyDataset``
+            of batches (x, y) or (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left
+            out, and batch_size doesn't count.
         batch_size: samples per step (that of ``Input``, or 32); the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
         verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
             epoch.
-        validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight).
-        shuffle: a new order of the samples in every epoch.
+        validation_split: the last part of the data, not trained on; validation_data: (x, y) or (x, y, sample_weight),
+            or batches of them, as x.
+        shuffle: a new order of the samples, or of the batches of a ``PyDataset``, in every epoch.
         class_weight: {label: weight}, for training alone; sample_weight: (samples,), or (samples, ...) for positions,
             or a list or dict of them for the outputs, which validation_split divides like the data.
-        steps_per_epoch: stop each epoch after so many steps; validation_steps: each validation.
+        steps_per_epoch: stop each epoch after so many steps, without which an endless generator has one epoch without
+            an end; the next epoch goes on where it stopped.  validation_steps: stop each validation.
         validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
 
         A callback that sets ``model.stop_training`` ends the training after the epoch, or from a batch-level hook after
@@ -330,36 +335,39 @@ class Trainer(ModelSteps):
         Other threads may predict and evaluate meanwhile: they see the weights as they are.
         """
         self._require_compiled("fit")
-        batch_size = _batch_size(batch_size, self._fixed_batch_size)
-        _check_integer("epochs", epochs, 0)
-        _check_integer("initial_epoch", initial_epoch, 0)
-        _check_integer("validation_freq", validation_freq, 1)
+        batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
+        check_integer("epochs", epochs, 0)
+        check_integer("initial_epoch", initial_epoch, 0)
+        check_integer("validation_freq", validation_freq, 1)
         if steps_per_epoch is not None:
-            _check_integer("steps_per_epoch", steps_per_epoch, 1)
+            check_integer("steps_per_epoch", steps_per_epoch, 1)
         if validation_steps is not None:
-            _check_integer("validation_steps", validation_steps, 1)
+            check_integer("validation_steps", validation_steps, 1)
         if validation_batch_size is None:
             validation_batch_size = batch_size
-        _check_integer("validation_batch_size", validation_batch_size, 1)
+        check_integer("validation_batch_size", validation_batch_size, 1)
         if class_weight is not None and self._is_custom("train"):
             raise invalid(_NO_CLASS_WEIGHT, class_weight=class_weight)
-        validation = None
-        if validation_split and validation_data is None and self._is_custom("train") != self._is_custom("evaluate"):
-            # the two steps take data each in its own form
-            (x, y, sample_weight), validation_data = _split_structures((x, y, sample_weight), validation_split)
+        if _streams.is_stream(x):
+            _streams.refuse("x", x, y=y, sample_weight=sample_weight, validation_split=validation_split or None)
+            validate = validation(self, validation_data, validation_batch_size, validation_steps, validation_freq)
+            return _streams.fit(
+                self, x, epochs, verbose, callbacks, validate, shuffle, class_weight, initial_epoch, steps_per_epoch
+            )
+        held = None
+        if validation_split and validation_data is None:
+            if self._is_custom("train") == self._is_custom("evaluate"):
+                held = validation_split
+            else:  # the two steps take data each in its own form
+                (x, y, sample_weight), validation_data = data.split_structures((x, y, sample_weight), validation_split)
         arrays, samples, shapes = self._prepare(x, y, sample_weight)
-        if validation_data is not None:
-            if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
-                raise ValueError(
-                    "validation_data expects (x, y) or (x, y, sample_weight). "
-                    f"Received: {type(validation_data).__name__}"
-                )
-            vx, vy, *weights = validation_data
-            validation = self._prepare(vx, vy, *weights, what="the x of validation_data", mode="evaluate")
-        elif validation_split:
+        if held:
             kept, held = data.split(list(arrays.values()), validation_split)
-            validation = (dict(zip(arrays, held, strict=True)), len(held[0]), shapes)
+            held = dict(zip(arrays, held, strict=True)), len(held[0]), shapes
             arrays, samples = dict(zip(arrays, kept, strict=True)), len(kept[0])
+        validate = validation(
+            self, validation_data, validation_batch_size, validation_steps, validation_freq, prepared=held
+        )
         if class_weight is not None:
             self._weigh_classes(arrays, class_weight)
         step = self._step("train", shapes, arrays=arrays)
@@ -374,17 +382,14 @@ class Trainer(ModelSteps):
                 )
             steps = min(steps, steps_per_epoch)
         self._check_batches(batch_size, min(samples, steps * batch_size))
-        if validation is not None:
-            size = validation_batch_size
-            held = min(validation[1], size * _steps(validation[1], size, validation_steps))
-            self._check_batches(min(size, held), held)
         self.stop_training = False
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
+        validates = held is not None or validation_data is not None
         # with nothing to do between epochs, several of them run in one compiled call
         watched = [c for c in hooks.callbacks if c is not hooks.history]
         whole_batches = steps * batch_size <= samples
-        joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and validation is None
+        joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
         self._said_not_finite = False
         logs: dict = {}
         with _interrupts.held(), data_unchanged():
@@ -406,7 +411,7 @@ class Trainer(ModelSteps):
 
                     def on_progress(done, seen, step=step, results=results, epoch=epoch):
                         logs = read_logs(step, results, seen)
-                        self._check_loss(logs, epoch, done)
+                        self._check_loss(logs, epoch, done, 7)
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:
@@ -416,9 +421,7 @@ class Trainer(ModelSteps):
                     which = "train", shapes
                     seen = self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
                     logs = read_logs(step, results, seen)
-                    if validation is not None and (epoch + 1) % validation_freq == 0:
-                        found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
-                        logs.update({f"val_{name}": value for name, value in found.items()})
+                    logs.update(validate(hooks, epoch))
                     logs.update(self._scheduled(self._taken(step)))
                     hooks.on_epoch_end(epoch, logs)
                     if self.stop_training:
@@ -466,7 +469,7 @@ class Trainer(ModelSteps):
         """What logs of an epoch say of the optimizer's schedules."""
         return {} if self.optimizer is None else self.optimizer.scheduled(iterations)
 
-    def _check_loss(self, logs: dict, epoch: int, step: int | None = None) -> None:
+    def _check_loss(self, logs: dict, epoch: int, step: int | None = None, stacklevel: int = 6) -> None:
         """Warn, once in a run, if the loss is NaN or infinite."""
         losses = {name: value for name, value in logs.items() if name == "loss" or name.endswith("_loss")}
         name = next((name for name, value in losses.items() if not math.isfinite(value)), None)
@@ -478,7 +481,7 @@ class Trainer(ModelSteps):
             f"The {name.replace('_', ' ')} became {logs[name]} in {place}. Lower the learning rate, or check the "
             "targets and the loss.",
             RuntimeWarning,
-            stacklevel=6 if step is None else 7,  # where fit was called
+            stacklevel=stacklevel,  # where fit was called
         )
 
     def _taken(self, step) -> int:
@@ -486,12 +489,12 @@ class Trainer(ModelSteps):
         optimizer = step.optimizer or self.optimizer
         return 0 if optimizer is None else optimizer.iterations
 
-    def _order(self, samples: int, step: int) -> np.ndarray:
+    def _order(self, samples: int, step: int, stream: int = SHUFFLE_STREAM) -> np.ndarray:
         """A permutation of the samples: a function of the seed and the steps taken alone."""
         from .kernels.cpu.random import random_permutation
 
         order = np.empty(samples, np.int64)
-        random_permutation(order, self._seed(), SHUFFLE_STREAM, step)
+        random_permutation(order, self._seed(), stream, step)
         return order
 
     def _evaluate(self, arrays, samples, shapes, batch_size, hooks, steps=None, progbar=None) -> dict:
@@ -526,29 +529,41 @@ class Trainer(ModelSteps):
         steps: stop after so many batches; other arguments as of ``fit``.  ``metrics_names`` has the names.
         """
         self._require_compiled("evaluate")
-        batch_size = _batch_size(batch_size, self._fixed_batch_size)
+        if _streams.is_stream(x):
+            _streams.refuse("x", x, y=y, sample_weight=sample_weight)
+            stream, steps = stream_of(x, steps)
+            hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
+            return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
+        batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
-        used = min(samples, batch_size * _steps(samples, batch_size, steps))
+        used = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(min(batch_size, used), used)
-        hooks = self._hooks(callbacks, verbose, _steps(samples, batch_size, steps))
+        hooks = self._hooks(callbacks, verbose, number_of_steps(samples, batch_size, steps))
         found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
-        return _returned(found, return_dict)
+        return returned(found, return_dict)
 
     @placed
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None, *, as_numpy=True):
         """The model's outputs for x (samples, ...): an array, or a list or dict for several outputs.
 
+        x: as of ``fit``; of batches (x, y) that come one after the other, x alone is used.
         steps: stop after so many batches; as_numpy: on a GPU, False leaves the outputs there, as arrays with a
         ``__cuda_array_interface__`` and ``__dlpack__``, of which PyTorch and CuPy make their own without a copy.
         """
+        if _streams.is_stream(x):
+            if not as_numpy:
+                raise invalid("The outputs of several batches are joined as NumPy arrays.", as_numpy=as_numpy)
+            stream, steps = stream_of(x, steps)
+            hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
+            return _streams.predict(self, stream, hooks, steps)
         return self._predict(x, batch_size, verbose, steps, callbacks, as_numpy)[1]
 
     def _predict(self, x, batch_size, verbose, steps=None, callbacks=None, as_numpy=True) -> tuple:
         """The step, and what ``predict`` returns."""
         inputs = self._prepare_inputs(x)
         samples = len(next(iter(inputs.values())))
-        batch_size = min(_batch_size(batch_size, self._fixed_batch_size), samples)
-        samples = min(samples, batch_size * _steps(samples, batch_size, steps))
+        batch_size = min(checked_batch_size(batch_size, self._fixed_batch_size), samples)
+        samples = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)
         new = np.empty if as_numpy else step.runner.outside_array
@@ -582,7 +597,7 @@ class Trainer(ModelSteps):
         return result
 
     @placed
-    def train_on_batch(self, x, y, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step on one batch; the batch's loss and metrics as ``evaluate`` returns them."""
         self._require_compiled("train_on_batch")
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
@@ -591,47 +606,9 @@ class Trainer(ModelSteps):
         results = np.zeros(step.results)
         with trained_here(self, step.trainable):
             self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
-        return _returned(read_logs(step, results, samples), return_dict)
+        return returned(read_logs(step, results, samples), return_dict)
 
     @placed
-    def test_on_batch(self, x, y, sample_weight=None, return_dict=False):
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
         return self.evaluate(x, y, data.samples_of(x), 0, sample_weight, return_dict=return_dict)
-
-
-def _split_structures(parts: tuple, fraction: float) -> tuple:
-    """(the first part, the last ``fraction``) of structures of arrays, each like ``parts``."""
-    arrays = [None if part is None else data.as_structure(part, "x") for part in parts]
-    kept, held = data.split([leaf for leaf in flatten(arrays) if leaf is not None], fraction)
-    return tuple(_filled(arrays, iter(kept))), tuple(_filled(arrays, iter(held)))
-
-
-def _filled(structure, arrays):
-    """The structure with the next of ``arrays`` for every leaf that is there."""
-    return mapped(lambda leaf: None if leaf is None else next(arrays), structure)
-
-
-def _returned(logs: dict, return_dict: bool):
-    """Logs as ``evaluate`` returns them."""
-    values = list(logs.values())
-    return logs if return_dict else (values[0] if len(values) == 1 else values)
-
-
-def _batch_size(batch_size, fixed=None) -> int:
-    if batch_size is None:
-        return fixed or 32
-    _check_integer("batch_size", batch_size, 1)
-    return int(batch_size)
-
-
-def _steps(samples: int, batch_size: int, most: int | None) -> int:
-    """The number of batches, ``most`` at most."""
-    if most is not None:
-        _check_integer("steps", most, 1)
-    steps = math.ceil(samples / batch_size)
-    return steps if most is None else min(steps, most)
-
-
-def _check_integer(name: str, value, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise invalid(f"{name} is an integer from {least} up.", **{name: value})

@@ -17,7 +17,7 @@ from torch_reference import (
 )
 
 from jitnet import ops
-from jitnet.core.operations import counts, losses, random
+from jitnet.core.operations import augmentation, counts, losses, random
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
@@ -963,3 +963,48 @@ add(
 # ---- more functions of jitnet.ops
 
 add_all(add)
+
+# ---- random changes of pictures
+
+
+def drawn(columns, like):
+    """Uniform numbers, the same in every run."""
+    return random.RandomValues("uniform", (columns,), 0.0, 1.0, like.dtype, seed=3)()
+
+
+def resampled(x, mode="reflect", interpolation="bilinear"):
+    ranges = np.array([-0.1, 0.2, 0.8, 1.3, 0.7, 1.2, -0.2, 0.3, -0.3, 0.2, -0.1, 0.2, 0.0, 0.2])
+    transforms = augmentation.AffineTransforms((4, 5), (3, 6))(drawn(8, x), ranges)
+    return augmentation.Resample((3, 6), mode, interpolation, 0.5)(x, transforms)
+
+
+for mode in augmentation.FILL_MODES:
+    add("augmentation", f"resample, {mode}", lambda x, mode=mode: resampled(x, mode), normal(4, 5, 2))
+add("augmentation", "resample, nearest pixels", lambda x: resampled(x, "wrap", "nearest") * 2.0, normal(4, 5, 2))
+add(
+    "augmentation",
+    "resample, used twice",
+    lambda x: x + augmentation.Resample((4, 5))(x, drawn(8, x)),
+    normal(4, 5, 2),
+)
+add(
+    "augmentation",
+    "perspective",
+    lambda x: augmentation.Resample((4, 5), "constant")(
+        x, augmentation.PerspectiveTransforms((4, 5))(drawn(12, x), np.array([1.0, 1.0, -0.3, 0.3]))
+    ),
+    normal(4, 5, 2),
+)
+add("augmentation", "flip", lambda x: augmentation.Flip()(x, drawn(4, x)) * x, normal(4, 5, 3))
+add("augmentation", "crop", lambda x: augmentation.Crop((5, 4), 1)(x, drawn(4, x)) * 2.0, normal(4, 5, 3))
+
+
+def coloured(x, w):
+    """What passes no gradient on, of pictures that want none."""
+    ranges = np.array([0.0, 9.0, -0.3, 0.3, 0.4, 1.6, 0.3, 0.8, 0.1, 0.4, 0.5, 0.5])
+    x = augmentation.AdjustColour(augmentation.COLOURS)(x, drawn(8, x), ranges)
+    x = augmentation.GaussianBlur((3, 5))(x, drawn(4, x), np.array([0.0, 9.0, 1.0, 1.0, 0.4, 1.2]))
+    return augmentation.Erase()(x, drawn(8, x), np.array([1.0, 1.0, 0.1, 0.4]), x * 2.0) * w
+
+
+add("augmentation", "colours, blur and erasing", coloured, Draw((4, 5, 3), "positive", False), normal(4, 5, 3))

@@ -7,7 +7,7 @@ import safetensors
 
 import jitnet
 from jitnet import _model_file, initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
-from jitnet.core.operations import random
+from jitnet.core.operations import augmentation, random
 from jitnet.core.operations.base import REGISTRY as OPERATIONS
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.losses import Accuracy, BinaryCrossEntropyWithLogits, SparseCrossEntropy
@@ -67,6 +67,28 @@ COMPILATIONS = [
 COMPILED = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")  # the models of these layers
 
 
+COMPILED = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")  # models, one each
+
+
+def random_changes():
+    """Operations between pictures of three channels and random numbers."""
+    colours, numbers = (4, 6, 3), lambda columns: random.RandomValues("uniform", (columns,), seed=3)()
+    affine = augmentation.AffineTransforms((4, 6), (4, 6))
+    perspective = augmentation.PerspectiveTransforms((4, 6))
+    resample, flip, crop = augmentation.Resample((4, 6)), augmentation.Flip(), augmentation.Crop((3, 3))
+    colour, blur = augmentation.AdjustColour(("hue", "grey")), augmentation.GaussianBlur(3)
+    return {
+        "AffineTransforms": ([colours], lambda x: resample(x, affine(numbers(8), np.arange(14.0)))),
+        "PerspectiveTransforms": ([colours], lambda x: resample(x, perspective(numbers(12), np.arange(4.0)))),
+        "Resample": ([colours, (8,)], resample),
+        "Flip": ([colours], lambda x: flip(x, numbers(4))),
+        "Crop": ([colours], lambda x: crop(x, numbers(4))),
+        "AdjustColour": ([colours], lambda x: colour(x, numbers(8), np.arange(12.0))),
+        "GaussianBlur": ([colours], lambda x: blur(x, numbers(4), np.arange(6.0))),
+        "Erase": ([colours], lambda x: augmentation.Erase()(x, numbers(8), np.arange(4.0), x * 2.0)),
+    }
+
+
 def operations():
     """{name: (inputs, function)}: models of nothing but operations between inputs, which may be of several kinds."""
     ones = np.ones
@@ -95,6 +117,7 @@ def operations():
         "Matmul": ([(3,)], lambda x: ops.matmul(x, ones((3, 2)))),
         "BiasAdd": ([(3,)], lambda x: ops.bias_add(x, ones(3))),
         "Dropout": ([(3,)], random.Dropout(0.5, seed=2)),
+        **random_changes(),
         "RandomValues": ([(3,)], lambda x: x + random.RandomValues("uniform", (3,), seed=3)()),
         "BatchSum": ([(3,)], lambda x: x - ops.mean(x)),
         "SampleSum": ([(3,)], lambda x: x - ops.sum(x, axis=0)),

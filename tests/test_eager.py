@@ -1,6 +1,5 @@
 """jitnet.ops on arrays, whose sizes may be the batch's, and on integers; Keras's defaults."""
 
-import inspect
 import math
 import operator
 

@@ -30,6 +30,10 @@ from jitnet.step import Step
 # the base, what computes nothing, and cells, which take states
 CELLS = {layers.GRUCell, layers.LSTMCell, layers.SimpleRNNCell, layers.StackedRNNCells}
 WITHOUT_EXAMPLE = {Layer, layers.InputLayer, *CELLS}
+WITHOUT_EXAMPLE |= {  # of arrays alone
+    layers.CategoryEncoding, layers.CutMix, layers.Discretization, layers.Hashing, layers.IntegerLookup, layers.MixUp,
+    layers.StringLookup,
+}  # fmt: skip
 PUBLIC = {getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
 PUBLIC = sorted({cls for cls in PUBLIC if issubclass(cls, Layer)} - WITHOUT_EXAMPLE, key=lambda cls: cls.__name__)
 EXAMPLES = {name: cls for name, cls in sorted(REGISTRY.items()) if cls.example is not None}
@@ -201,7 +205,7 @@ suite = Suite()
 for name, cls in EXAMPLES.items():
     # spectral normalisation has no gradient through its own division
     both = "training" in inspect.signature(cls.call).parameters and name != "SpectralNormalization"
-    modes = [False, True] if both else [False]
+    modes = [False, True] if both and getattr(cls, "passes_gradient", True) else [False]
     for training in modes:
         reference = None
         if name in TORCH:

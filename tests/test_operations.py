@@ -8,6 +8,7 @@ from operation_cases import suite
 
 from jitnet import ops
 from jitnet.core.operations import counts, effects, losses, normalization, strided
+from jitnet.core.operations.augmentation import WithoutGradient
 from jitnet.core.operations.base import Operation
 from jitnet.core.operations.convolution import Pool2D, Windowed
 from jitnet.core.operations.resize import Resize2D
@@ -16,7 +17,8 @@ from jitnet.core.values import SymbolicTensor, Variable
 from jitnet.eager import vector_jacobian_product
 
 BASES = {  # not operations by themselves
-    Windowed, Pool2D, Resize2D, losses.RowLoss, counts._Counts, strided._Strided, normalization._OfSamples,
+    Windowed, Pool2D, Resize2D, WithoutGradient, losses.RowLoss, counts._Counts, strided._Strided,
+    normalization._OfSamples,
 }  # fmt: skip
 DIFFERENTIABLE = [case for case in suite.cases if any(draw.wanted for draw in case.draws)]
 AGAINST_TORCH = [case for case in suite.cases if case.torch is not None]

@@ -16,6 +16,7 @@ from saved_models import changed, fields, read, write
 import jitnet
 from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet.core.operations import (
+    augmentation,
     base,
     batch,
     comparison,
@@ -447,6 +448,22 @@ ARGUMENTS = {
             "batched": NO_BOOLEAN, "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER],
         },
     ),
+    # random changes of pictures
+    augmentation.AffineTransforms: (
+        {"size": 3, "out_size": 3}, {"size": NO_PAIR, "out_size": NO_PAIR, "same_zoom": NO_BOOLEAN},
+    ),
+    augmentation.PerspectiveTransforms: ({"size": 3}, {"size": NO_PAIR}),
+    augmentation.Resample: (
+        {"size": 3},
+        {"size": NO_PAIR, "fill_mode": NO_NAME, "interpolation": NO_NAME, "fill_value": [*NO_NUMBER, np.inf]},
+    ),
+    augmentation.Flip: ({}, {"horizontal": NO_BOOLEAN, "vertical": NO_BOOLEAN}),
+    augmentation.Crop: ({"size": 3}, {"size": NO_PAIR, "padding": [*NO_INTEGER, -1]}),
+    augmentation.AdjustColour: (
+        {"kinds": ("grey",)}, {"kinds": [None, 3, "grey", ("gray",), (3,), (PAYLOADS[0],)], "limited": NO_BOOLEAN},
+    ),
+    augmentation.GaussianBlur: ({"size": 3}, {"size": [*NO_PAIR, 2]}),
+    augmentation.Erase: ({}, {}),
     losses_operations.Accuracy: (
         {"kernel": "binary_accuracy", "parameters": (0.5,)},
         {"kernel": [*NO_NAME, "first_largest"], "parameters": [(), (1.0, 2.0), ("1",), (np.nan,), 1.0, None]},

@@ -3,7 +3,28 @@
 from ..core.errors import module_dir, module_getattr
 from ..core.values import SymbolicTensor as KerasTensor
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from .augmentation import (
+    RandomCrop,
+    RandomFlip,
+    RandomPerspective,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+)
 from .base import Layer, deserialize, get, serialize
+from .colour_augmentation import (
+    CutMix,
+    MixUp,
+    RandomBrightness,
+    RandomColorJitter,
+    RandomContrast,
+    RandomErasing,
+    RandomGaussianBlur,
+    RandomGrayscale,
+    RandomHue,
+    RandomSaturation,
+)
 from .convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
 from .core import Dense
 from .embedding import Embedding
@@ -48,6 +69,7 @@ from .pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from .random_augment import RandAugment
 from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
 from .repetition import Repeat, Residual, SpectralNormalization
 from .reshaping import Flatten, Reshape, ZeroPadding1D, ZeroPadding2D
@@ -56,6 +78,7 @@ from .rnn import GRU, LSTM, RNN, Bidirectional, SimpleRNN, TimeDistributed
 from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from .scaling import MinMaxScaling, Normalization, Rescaling
 from .separable import SeparableConv1D, SeparableConv2D
+from .tables import CategoryEncoding, Discretization, Hashing, IntegerLookup, StringLookup
 from .transposed import Conv1DTranspose, Conv2DTranspose
 
 AvgPool1D = AveragePooling1D
@@ -90,6 +113,13 @@ __all__ = [
     "Subtract", "TimeDistributed", "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D",
     "ZeroPadding2D", "add", "average", "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply",
     "serialize", "subtract",
+]  # fmt: skip
+# random changes of pictures, and columns of tables
+__all__ += [
+    "CategoryEncoding", "CutMix", "Discretization", "Hashing", "IntegerLookup", "MixUp", "RandAugment",
+    "RandomBrightness", "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip",
+    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomPerspective", "RandomRotation", "RandomSaturation",
+    "RandomShear", "RandomTranslation", "RandomZoom", "StringLookup",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

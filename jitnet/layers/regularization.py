@@ -2,6 +2,7 @@
 
 from .. import _seed, ops
 from .._settings import Adjustable, described
+from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.base import Present, require_rank
 from ..core.operations.random import Dropout as DropoutOperation

@@ -20,6 +20,7 @@ _FIXED = {
     "groups", "index", "inner", "k", "offset", "pad_left", "pad_top", "row", "rows", "shape", "strides", "stream",
     "stride_h", "stride_w", "top", "left", "window_h", "window_w", "x_width", "y_width",
     "classes", "columns", "depth", "ignored", "last", "side", "size", "taken", "top_k", "weight_columns",
+    "fill_mode", "height", "out_height", "out_width", "padding", "width",  # of pictures that are moved
 }  # fmt: skip
 _INTEGERS = {"seed": np.uint64, "step": np.uint64, "t": np.int64}  # other numbers are float64
 NUMBER = 8  # bytes of one

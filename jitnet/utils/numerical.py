@@ -1,22 +1,10 @@
-"""Helpers under the names that Keras gives them."""
+"""Labels as rows, rows of length one."""
 
 import numpy as np
 
-from jitnet._registry import custom_object_scope, register_keras_serializable
-from jitnet._seed import set_random_seed
-from jitnet.core.errors import invalid, module_dir, module_getattr
+from jitnet.core.errors import invalid
 
-__all__ = ["clear_session", "custom_object_scope", "register_keras_serializable", "set_random_seed", "to_categorical"]
-
-
-def clear_session(free_memory=True) -> None:
-    """Start the automatic names of layers anew: dense, dense_1, ...; there is nothing else to clear.
-
-    free_memory: accepted for Keras's sake: models are freed when nothing refers to them.
-    """
-    from .layers.base import clear_names
-
-    clear_names()
+__all__ = ["normalize", "one_hot", "to_categorical"]
 
 
 def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
@@ -61,5 +49,30 @@ def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
     return out.reshape(*labels.shape, num_classes)
 
 
-__getattr__ = module_getattr(__name__, "function")
-__dir__ = module_dir(__name__)
+def one_hot(x, num_classes: int, dtype="float32") -> np.ndarray:
+    """One-hot rows (..., num_classes) of class indices (...); a row of zeros where an index is out of range.
+
+    ``to_categorical`` refuses such indices, and drops a last axis of length 1.
+    """
+    labels = np.asarray(x)
+    if labels.dtype.kind not in "iu":
+        raise invalid("`x` must hold integers.", dtype=labels.dtype)
+    return (labels[..., None] == np.arange(num_classes)).astype(dtype)
+
+
+def normalize(x, axis: int = -1, order: int = 2) -> np.ndarray:
+    """``x`` divided by its norm of this order along ``axis``; what has the norm 0 stays.
+
+    Raises ValueError for an order that is no positive integer.
+
+    Example:
+        >>> normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
+        array([[0.6, 0.8],
+               [0. , 0. ]])
+    """
+    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
+        raise invalid("`order` must be an integer from 1 up.", order=order)
+    x = np.asarray(x)
+    length = np.atleast_1d(np.linalg.norm(x, order, axis))
+    length[length == 0] = 1
+    return x / np.expand_dims(length, axis)
