@@ -1,7 +1,7 @@
 """Keras's older name for what scripts ask of it."""
 
 from .config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
-from .core.errors import module_getattr
+from .core.errors import module_dir, module_getattr
 from .core.values import SymbolicTensor
 from .utils import clear_session
 
@@ -17,3 +17,4 @@ def is_keras_tensor(x) -> bool:
 
 
 __getattr__ = module_getattr(__name__, "function")
+__dir__ = module_dir(__name__)

@@ -10,7 +10,7 @@ from jitnet import _registry, ops
 from jitnet._fixed import Fixed, noticed
 from jitnet._settings import Adjustable, described
 from jitnet.core import checks
-from jitnet.core.errors import NamesArguments, invalid, module_getattr
+from jitnet.core.errors import NamesArguments, invalid, module_dir, module_getattr
 from jitnet.core.settings import Setting
 from jitnet.core.values import Value
 
@@ -175,3 +175,4 @@ def deserialize(config: dict, custom_objects: dict | None = None):
 
 
 __getattr__ = module_getattr(__name__, "constraint")
+__dir__ = module_dir(__name__)

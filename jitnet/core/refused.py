@@ -55,11 +55,7 @@ ARGUMENTS = {
     "loss_scale_factor": "Weights and gradients are float32, so that losses need no scaling.",
     "quantization_config": _NO_QUANTISATION,
     "ragged": "Tensors are rectangular: pad them, or give an axis the length None.",
-    "renorm": "Batch renormalisation is not there: use GroupNormalization for small batches.",
-    "renorm_clipping": "Batch renormalisation is not there: use GroupNormalization for small batches.",
-    "renorm_momentum": "Batch renormalisation is not there: use GroupNormalization for small batches.",
     "sparse": "Tensors are dense: an Embedding takes the place of sparse one-hot vectors.",
-    "synchronized": "A batch is never split over machines: its statistics are always those of the whole batch.",
 }
 
 

@@ -10,7 +10,7 @@ from ..config import get_num_threads
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.random import RandomValues
-from .base import Layer, check_channels_last
+from .base import Layer
 
 NOISE_STREAM = 2**31  # added to a layer's own, for random values of pixels
 _SMALL = 1 << 14  # elements that one thread changes before another has begun (a guess)
@@ -47,7 +47,7 @@ class Augmentation(Layer):
 
     def __init__(self, *, seed=None, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        check_channels_last(type(self).__name__, data_format)
+        checks.channels_last(type(self).__name__, data_format)
         self.seed = None if seed is None else _seed.checked_seed(seed)
         self._stream = _seed.next_stream() if seed is None else 0
 

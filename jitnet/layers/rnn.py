@@ -182,7 +182,8 @@ class SimpleRNN(_OfOneCell):
         activation: a name, a function, or None for none.
         use_bias: whether to add a bias.
         kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer,
-            bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint: as in Dense.
+            bias_regularizer, activity_regularizer, kernel_constraint, recurrent_constraint, bias_constraint: as in
+            Dense.
         dropout, recurrent_dropout: fractions of the inputs and of the states that are dropped in training, the same
             ones in all steps (Gal and Ghahramani 2016).
         seed: of the dropout; an int, or None for the global seed.
@@ -194,13 +195,13 @@ class SimpleRNN(_OfOneCell):
     def __init__(
         self, units, activation="tanh", use_bias=True, kernel_initializer="glorot_uniform",
         recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
-        recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None, recurrent_constraint=None,
-        bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None, return_sequences=False,
-        return_state=False, go_backwards=False, stateful=False, unroll=False, zero_output_for_mask=False, **kwargs,
+        recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+        recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None,
+        return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False, zero_output_for_mask=False, **kwargs,
     ):  # fmt: skip
         cell = SimpleRNNCell(**_arguments(locals(), SimpleRNNCell))
         for_rnn = (return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        super().__init__(cell, *for_rnn, **kwargs)
+        super().__init__(cell, *for_rnn, activity_regularizer=activity_regularizer, **kwargs)
 
 
 class LSTM(_OfOneCell):
@@ -214,8 +215,8 @@ class LSTM(_OfOneCell):
         activation, recurrent_activation: of the new values, and of the gates.
         unit_forget_bias: whether the forget gate's bias begins with 1 (Jozefowicz et al. 2015).
         use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
-            recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint, dropout,
-            recurrent_dropout, seed: as in SimpleRNN.
+            recurrent_regularizer, bias_regularizer, activity_regularizer, kernel_constraint, recurrent_constraint,
+            bias_constraint, dropout, recurrent_dropout, seed: as in SimpleRNN.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as in RNN.
         use_cudnn: accepted for Keras's sake.
     """
@@ -226,14 +227,14 @@ class LSTM(_OfOneCell):
         self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
         kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
         unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
-        kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0,
-        seed=None, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
+        activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None,
+        dropout=0.0, recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
         use_cudnn="auto", zero_output_for_mask=False, **kwargs,
     ):  # fmt: skip
         cell = LSTMCell(**_arguments(locals(), LSTMCell))
         self.use_cudnn = checks.one_of("LSTM", "use_cudnn", use_cudnn, ("auto", True, False))
         for_rnn = (return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        super().__init__(cell, *for_rnn, **kwargs)
+        super().__init__(cell, *for_rnn, activity_regularizer=activity_regularizer, **kwargs)
 
 
 class GRU(_OfOneCell):
@@ -247,8 +248,8 @@ class GRU(_OfOneCell):
         activation, recurrent_activation: of the new values, and of the gates.
         reset_after: whether r is applied after the product with the state, as cuDNN has it, or before.
         use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
-            recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint, dropout,
-            recurrent_dropout, seed: as in SimpleRNN.
+            recurrent_regularizer, bias_regularizer, activity_regularizer, kernel_constraint, recurrent_constraint,
+            bias_constraint, dropout, recurrent_dropout, seed: as in SimpleRNN.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as in RNN.
         use_cudnn: accepted for Keras's sake.
     """
@@ -258,7 +259,8 @@ class GRU(_OfOneCell):
     def __init__(
         self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
         kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
-        kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None,
+        kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None,
+        kernel_constraint=None,
         recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None,
         return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
         reset_after=True, use_cudnn="auto", zero_output_for_mask=False, **kwargs,
@@ -266,7 +268,7 @@ class GRU(_OfOneCell):
         cell = GRUCell(**_arguments(locals(), GRUCell))
         self.use_cudnn = checks.one_of("GRU", "use_cudnn", use_cudnn, ("auto", True, False))
         for_rnn = (return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
-        super().__init__(cell, *for_rnn, **kwargs)
+        super().__init__(cell, *for_rnn, activity_regularizer=activity_regularizer, **kwargs)
 
 
 _MERGES = {

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from .. import _seed, activations, initializers, ops, regularizers
+from .. import _seed, activations, constraints, initializers, ops, regularizers
 from .._structures import flatten
 from ..core import checks
 from ..core.errors import invalid
@@ -31,6 +31,7 @@ class _Cell(Layer):
         for name in _OWN:
             setattr(self, f"{name}_initializer", initializers.get(options[f"{name}_initializer"]))
             setattr(self, f"{name}_regularizer", regularizers.get(options[f"{name}_regularizer"]))
+            setattr(self, f"{name}_constraint", constraints.get(options[f"{name}_constraint"]))
         self.dropout = checks.number(kind, "dropout", dropout, least=0, below=1)
         self.recurrent_dropout = checks.number(kind, "recurrent_dropout", recurrent_dropout, least=0, below=1)
         self.seed = None if seed is None else _seed.checked_seed(seed)
@@ -47,8 +48,9 @@ class _Cell(Layer):
 
     def _weight(self, name: str, kind: str, shape):
         return self.add_weight(
-            shape, getattr(self, f"{kind}_initializer"), regularizer=getattr(self, f"{kind}_regularizer"), name=name
-        )
+            shape, getattr(self, f"{kind}_initializer"), regularizer=getattr(self, f"{kind}_regularizer"),
+            constraint=getattr(self, f"{kind}_constraint"), name=name,
+        )  # fmt: skip
 
     def _bias_shape(self, width: int) -> tuple:
         return (width,)
@@ -103,6 +105,7 @@ class _Cell(Layer):
         for name in _OWN:
             config[f"{name}_initializer"] = initializers.serialize(getattr(self, f"{name}_initializer"))
             config[f"{name}_regularizer"] = regularizers.serialize(getattr(self, f"{name}_regularizer"))
+            config[f"{name}_constraint"] = constraints.serialize(getattr(self, f"{name}_constraint"))
         return config
 
 
