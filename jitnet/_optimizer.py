@@ -254,6 +254,8 @@ class Optimizer(Fixed, NamesArguments):
     def exclude_from_weight_decay(self, var_list=None, var_names=None) -> None:
         """Choose variables that weight decay leaves alone; a later call replaces an earlier one.
 
+        It is no part of the configuration, as in Keras: call it again for an optimizer that was loaded or made of one.
+
         var_list: variables; var_names: regular expressions, of which one is found in a variable's name, "dense/bias".
 
         Raises ValueError once a model has been trained with it.

@@ -134,6 +134,8 @@ def test_norms(size, dtype):
         clipped = values.copy()
         training.scale_by(clipped, factor)
         np.testing.assert_array_equal(clipped, values * factor)
+    kernels.decay_update(values, 0.1, 0.5)
+    np.testing.assert_allclose((values.astype(float) ** 2).sum(), wanted * 0.95**2, rtol=10 * TOLERANCE[dtype])
     values[-1] = np.nan
     kernels.clip_update(values, 0.5)
     assert np.isnan(values[-1]) and (np.abs(values[:-1]) <= 0.5).all()

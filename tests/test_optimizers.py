@@ -87,6 +87,8 @@ def test_single_elements_in_steps(make, function, numbers, float64):
     assert_weights(model, expected)
     state = {slot for slot, _ in model.optimizer.state()}
     assert state == set(model.optimizer.own_slots)
+    if make is optimizers.Nadam:  # whose product of momenta is a sum of its own
+        assert small_networks.digest(fit(make(**numbers), jit_compile=True)) == small_networks.digest(model)
 
 
 @pytest.mark.parametrize(
