@@ -3,11 +3,14 @@
 import numpy as np
 
 from . import _seed
+from ._fixed import fix, tracing
 from .builder import Computation
 from .core.locks import building
 from .core.policy import floatx
 from .core.values import ITEMSIZE, SymbolicTensor, Variable, placeholder
 from .step import Step
+
+KEPT_SHAPES = 16  # for which ``Evaluated`` keeps its steps (a guess)
 
 
 def _prepare(array):
@@ -76,6 +79,52 @@ def evaluate_function(function, *arrays, iteration=0, draw=None):
     """``function`` of symbolic tensors, computed on arrays whose first axis is the batch; schedules are read at
     ``iteration``; draw: as of ``vector_jacobian_product``."""
     return vector_jacobian_product(function, arrays, iteration=iteration, draw=draw)[0]
+
+
+class Evaluated:
+    """Evaluation on arrays again and again: a step is made once for shapes and dtypes, and run then.
+
+    The steps are made anew when an attribute of a part that they were traced from is assigned.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self._forget_steps()
+
+    def __reduce__(self):
+        return Evaluated, (self.name,)  # a copy makes steps of its own
+
+    def _forget_steps(self) -> None:
+        self._steps: dict = {}
+        self._written_from: dict = {}
+
+    def _settings_changed(self, structure: bool) -> None:
+        if structure:
+            self._forget_steps()
+
+    def __call__(self, trace, key, *arrays) -> tuple:
+        """(arrays, what else it is) of ``trace``, a function of symbolic tensors that returns (outputs, anything).
+
+        key: what else than the arrays' shapes decides what ``trace`` returns.
+        """
+        arrays = [_prepare(a) for a in arrays]
+        key = key, *((a.shape[1:], str(a.dtype)) for a in arrays)
+        if key not in self._steps:
+            if len(self._steps) >= KEPT_SHAPES:
+                self._forget_steps()
+            with building, tracing():
+                inputs = {f"x_{i}": placeholder(f"x_{i}", a.shape[1:], str(a.dtype)) for i, a in enumerate(arrays)}
+                outputs, found = trace(*inputs.values())
+                step = Step("A metric evaluated at once.", Computation(inputs, outputs), fuse=False, regions=True)
+                self._steps[key] = step
+                fix(self)
+            step.outputs, step.found = outputs, found
+        step, batch = self._steps[key], len(arrays[0])
+        shapes = [(batch, *tensor.shape[1:]) if tensor.batched else tensor.shape for tensor in step.outputs]
+        results = [np.empty(shape or (1,), x.dtype) for shape, x in zip(shapes, step.outputs, strict=True)]
+        data = dict(zip((f"x_{i}" for i in range(len(arrays))), arrays, strict=True))
+        _run(step, batch, {**data, **dict(zip(step.output_arguments, results, strict=True))}, 0)
+        return [array.reshape(shape) for array, shape in zip(results, shapes, strict=True)], step.found
 
 
 def evaluate(operation, *inputs):

@@ -10,7 +10,7 @@ from jitnet import _model_file, initializers, layers, losses, metrics, ops, opti
 from jitnet.core.operations import augmentation, random
 from jitnet.core.operations.base import REGISTRY as OPERATIONS
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
-from jitnet.core.operations.losses import Accuracy, BinaryCrossEntropyWithLogits, SparseCrossEntropy
+from jitnet.core.operations.losses import CTC, Accuracy, BinaryCrossEntropyWithLogits, CircleLoss, SparseCrossEntropy
 from jitnet.core.operations.losses import CrossEntropy as CrossEntropyOperation
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
 from jitnet.core.values import Constant
@@ -27,7 +27,7 @@ def by_epoch(step, epoch):
     return 0.1 / (1 + epoch)
 
 
-# every loss, metric, optimizer and schedule, in as many ways to compile as it takes
+# some losses and metrics, every optimizer and schedule, in as many ways to compile as it takes
 COMPILATIONS = [
     {"optimizer": optimizers.SGD(schedules.ExponentialDecay(0.1, 3, 0.5)), "loss": "mse", "metrics": ["accuracy"]},
     {"optimizer": optimizers.SGD(schedules.PiecewiseConstantDecay([3], [0.1, 0.2]), 0.9, True), "loss": "mae"},
@@ -89,6 +89,28 @@ def random_changes():
     }
 
 
+def every_loss_and_metric():
+    """A model with an output for each loss and metric."""
+    clear_names()
+    x, steps = jitnet.Input((3,), name="x"), jitnet.Input((3, 4), name="steps")
+    needed = {
+        metrics.ConfusionMatrix: (3,), metrics.MeanIoU: (3,), metrics.OneHotMeanIoU: (3,), metrics.IoU: (3, [0]),
+        metrics.OneHotIoU: (3, [1]), metrics.MeanMetricWrapper: (losses.huber,), metrics.LossMetric: ("mse",),
+        **{cls: (0.5,) for name, cls in metrics.KNOWN.items() if "At" in name},
+    }  # fmt: skip
+    unknown = (metrics.Mean, metrics.Sum)  # they have no targets, and are in no compilation
+    remaining = [cls for cls in dict.fromkeys(metrics.KNOWN.values()) if cls not in unknown]
+    outputs, used, measured = [], [], []
+    for number, cls in enumerate(dict.fromkeys(losses.KNOWN.values())):
+        source = steps if cls in (losses.CTC, losses.TripletMarginLoss) else x
+        outputs.append(layers.Activation("linear", name=f"output_{number}")(source))
+        used.append(cls())
+        measured.append([kind(*needed.get(kind, ())) for kind in remaining[number::24]])
+    model = jitnet.Model([x, steps], outputs, name="losses")
+    model.compile("sgd", used, metrics=measured, weighted_metrics=[["accuracy"]] + [None] * (len(used) - 1))
+    return model
+
+
 def operations():
     """{name: (inputs, function)}: models of nothing but operations between inputs, which may be of several kinds."""
     ones = np.ones
@@ -126,6 +148,8 @@ def operations():
         "RMSNorm": ([(3, 2)], lambda x: ops.rms_normalization(x, axis=1)),
         "GroupNorm": ([(3, 2)], lambda x: GroupNorm(2)(x, *(Constant(ones(2, "float32")) for _ in range(2)))),
         "Accuracy": ([(3,), (3,)], Accuracy("binary_accuracy", (0.5,))),
+        "CTC": ([(4, 3), ((2,), "int64")], CTC()),
+        "CircleLoss": ([(3,), ((), "int64")], CircleLoss()),
         "CrossEntropy": ([(3,), (3,)], CrossEntropyOperation()),
         "BinaryCrossEntropyWithLogits": ([(3,), (3,)], BinaryCrossEntropyWithLogits()),
         "SparseCrossEntropy": ([(3,), ((), "int64")], SparseCrossEntropy()),
@@ -180,7 +204,7 @@ def _initialised(number: int, kind: type):
 
 
 def models() -> dict:
-    """{name: model}: every layer, operation, initializer, regularizer, loss, metric, optimizer and schedule."""
+    """{name: model}: every layer, operation, initializer, regularizer, optimizer and schedule; some losses, metrics."""
     clear_names()
     found = {}
     for name, cls in list(LAYERS.items()):

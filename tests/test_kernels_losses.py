@@ -205,3 +205,95 @@ def test_metrics_of_ties_and_nan():
     assert values.tolist() == [1, 1, 1]
     metrics.sparse_top_k_categorical_accuracy(predictions, np.array([1, 0, 9]), values, 1)
     assert values.tolist() == [1, 0, 0]
+
+
+@DTYPES
+def test_counts(dtype):
+    for rows, columns in ((0, 2), (1, 1), (13, 3)):
+        p, y = probabilities((rows, columns), dtype), np.round(probabilities((rows, columns), dtype, seed=1))
+        thresholds, weights = np.array([0.3, 0.5, 0.8], dtype), probabilities(rows, dtype, seed=2)
+        above = (p[..., None] > thresholds).sum(-1) + 4 * (y != 0).astype(int)
+        expected = np.zeros((8, columns))
+        for c in range(columns):
+            np.add.at(expected[:, c], above[:, c], weights)
+        counts, by_column = np.full((2, 4), 7, dtype), np.full((2, 4, columns), 7, dtype)
+        metrics.threshold_counts(p, y, thresholds, weights, counts, True, 1, 0, 0, columns, False)
+        np.testing.assert_allclose(counts.ravel(), expected.sum(1), rtol=1e-6)
+        metrics.threshold_counts(p, y, thresholds, weights, by_column, True, 1, 0, 0, columns, True)
+        np.testing.assert_allclose(by_column.reshape(8, columns), expected, rtol=1e-6)
+        # the largest of each row alone, the last column alone, without weights
+        largest = p == p.max(axis=1, keepdims=True)
+        metrics.threshold_counts(p, y, thresholds, weights, counts, False, 1, 1, columns - 1, columns, False)
+        found = np.where(largest, above, above // 4 * 4)[:, -1]
+        np.testing.assert_array_equal(counts.ravel(), np.bincount(found, minlength=8))
+        scores, classes = probabilities((rows, 4), dtype, seed=4), np.arange(rows).astype(dtype)[:, None] % 5 - 1
+        matrix, wanted, predicted = np.full((3, 3), 7, dtype), classes.ravel().astype(int), scores.argmax(1)
+        expected = np.zeros((3, 3))
+        known = (wanted >= 0) & (wanted < 3) & (predicted < 3) & (wanted != 1)
+        np.add.at(expected, (wanted[known], predicted[known]), weights[known])
+        metrics.confusion_counts(scores, classes, weights, matrix, True, 3, 1)
+        np.testing.assert_allclose(matrix, expected, rtol=1e-6)
+        values, targets = np.full(rows, 7, dtype), probabilities((rows, 4), dtype, seed=5)
+        metrics.top_k_categorical_accuracy(scores, targets, values, 2)
+        np.testing.assert_array_equal(values, (np.argsort(-scores)[:, :2] == targets.argmax(1)[:, None]).any(1))
+
+
+def emitted(path):
+    """The labels that a path of classes means: repetitions once, blanks not."""
+    return [int(c) for i, c in enumerate(path) if c and (i == 0 or c != path[i - 1])]
+
+
+def ctc(logits, wanted):
+    """-log of the probability of all paths that mean ``wanted``, one by one."""
+    steps, classes = logits.shape
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    paths = np.array(np.meshgrid(*[range(classes)] * steps, indexing="ij")).reshape(steps, -1).T
+    return -np.log(sum(p[range(steps), path].prod() for path in paths if emitted(path) == wanted))
+
+
+def test_ctc():
+    logits = random((5, 4, 3))
+    words = np.array([[1, 2], [1, 1], [2, 0], [0, 0], [2, 1]])
+
+    def forward(x):
+        values, logs, alphas = np.full(5, 7.0), np.empty_like(x), np.empty((5, 4, 5))
+        losses.ctc_forward(x, words, values, logs, alphas)
+        return values, logs, alphas
+
+    values, logs, alphas = forward(logits)
+    expected = [ctc(x, [int(c) for c in word if c]) for x, word in zip(logits, words, strict=True)]
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    dvalues, dx, betas = random(5, seed=1), np.full_like(logits, 7), np.empty((5, 5, 3))
+    slopes = gradient(lambda x: forward(x)[0], logits, dvalues)
+    losses.ctc_backward(logs, words, values, alphas, dvalues, dx, betas, False)
+    np.testing.assert_allclose(dx, slopes, rtol=1e-6, atol=1e-8)
+    losses.ctc_backward(logs, words, values, alphas, dvalues, dx, betas, True)
+    np.testing.assert_allclose(dx, 2 * slopes, rtol=1e-6, atol=1e-8)
+
+
+def test_circle():
+    vectors = random((7, 3))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    kinds = np.array([0, 1, 0, 2, 1, 0, 3])
+
+    def forward(x, diagonal):
+        values, sums = np.full(7, 7.0), np.empty((7, 2))
+        losses.circle_forward(x, kinds, values, sums, 4.0, 0.3, diagonal)
+        return values, sums
+
+    for diagonal in (True, False):
+        values, sums = forward(vectors, diagonal)
+        far = 1 - vectors @ vectors.T
+        same = (kinds[:, None] == kinds) & ~(np.eye(7, dtype=bool) & diagonal)
+        with np.errstate(divide="ignore"):
+            near = np.log((np.exp(4 * (far + 0.3) * (far - 0.3)) * same).sum(1))
+        apart = np.log((np.exp(4 * np.maximum(1.3 - far, 0) * (0.7 - far)) * (kinds[:, None] != kinds)).sum(1))
+        np.testing.assert_allclose(values, np.log1p(np.exp(near + apart)), rtol=1e-11)
+        dvalues, dx = random(7, seed=1), np.full_like(vectors, 7)
+        losses.circle_backward(vectors, kinds, sums, dvalues, dx, 4.0, 0.3, diagonal, False)
+        if diagonal:  # a vector's distance to itself is at a kink
+            slopes = gradient(lambda x: forward(x, True)[0], vectors, dvalues)
+            np.testing.assert_allclose(dx, slopes, rtol=1e-6, atol=1e-7)
+        twice = dx.copy()
+        losses.circle_backward(vectors, kinds, sums, dvalues, twice, 4.0, 0.3, diagonal, True)
+        np.testing.assert_allclose(twice, 2 * dx, rtol=1e-12, atol=1e-12)

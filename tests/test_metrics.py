@@ -432,3 +432,27 @@ def test_errors():
     for metric in (M.Mean(), M.Sum()):
         with pytest.raises(ValueError, match=f"compile takes no {type(metric).__name__}, which has no targets"):
             model.compile("sgd", "mse", metrics=[metric])
+
+
+def test_what_is_assigned_between_batches_counts():
+    """Steps for arrays are kept: what they were traced from may be assigned."""
+
+    class Above(metrics.Metric):
+        def __init__(self, threshold):
+            super().__init__()
+            self.threshold = threshold
+            self.found = self.add_weight()
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.found.assign_add(ops.sum(ops.relu(ops.sign(y_pred - self.threshold))))
+
+        def result(self):
+            return float(self.found)
+
+    above, accuracy = Above(0.2), M.BinaryAccuracy(threshold=0.2)
+    for threshold in (0.2, 0.7):
+        above.threshold = accuracy.threshold = threshold
+        above.reset_state()
+        accuracy.reset_state()
+        assert above(BINARY, SCORES) == (threshold < SCORES).sum()
+        assert accuracy(BINARY, SCORES) == pytest.approx(((threshold < SCORES) == BINARY).mean())

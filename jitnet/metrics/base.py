@@ -13,7 +13,7 @@ from ..core.errors import NamesArguments, invalid
 from ..core.operations.base import display, elements
 from ..core.policy import floatx
 from ..core.values import Value, as_value
-from ..eager import evaluate_function
+from ..eager import Evaluated, evaluate_function
 from ..losses import checked_values, per_sample
 from ..losses.base import aligned, aligned_array
 
@@ -130,6 +130,7 @@ class Metric(Fixed, NamesArguments):
         self._variables: list[MetricVariable] = []
         self._contributions: list | None = None  # what a step that is being traced adds to the variables
         self._values: list[Value] = []  # whose mean it is in such a step
+        self._evaluated = Evaluated(self.name)
         self._total, self._count = MetricVariable(self, (), "total"), MetricVariable(self, (), "count")
         self.reset_state()
 
@@ -184,12 +185,14 @@ class Metric(Fixed, NamesArguments):
             return
 
         def values_and_mask(predictions, targets):
+            noticed(self)
             values = self.values(targets, predictions)
             mask = None if sample_weight is None else self._mask(targets, predictions, values)
-            return [values] if mask is None else [values, mask]
+            return [values] if mask is None else [values, mask], None
 
         y_true, y_pred = self._arrays(y_true, y_pred)
-        values, mask = [*evaluate_function(values_and_mask, y_pred, y_true), None][:2]
+        found, _ = self._evaluated(values_and_mask, sample_weight is None, y_pred, y_true)
+        values, mask = [*found, None][:2]
         self._take_array(values, sample_weight, mask)
 
     def _mask(self, y_true, y_pred, values):
@@ -277,19 +280,19 @@ class Metric(Fixed, NamesArguments):
         weights = [] if sample_weight is None else [np.asarray(sample_weight, given[-1].dtype)]
         if weights and weights[0].ndim == 0:
             weights = [np.full(len(given[-1]), weights[0])]
-        variables: list = []
 
         def contributions(*values):
             found = self.traced(*values)
             if found.values is not None:
-                return [found.values]
-            variables[:] = [variable for variable, _ in found.contributions]
-            return [value for _, value in found.contributions]
+                return [found.values], []
+            variables, added = zip(*found.contributions, strict=True)
+            return list(added), variables
 
-        sums = evaluate_function(contributions, *given, *weights)
+        sums, variables = self._evaluated(contributions, len(given), *given, *weights)
         if not variables:
             self._take_array(np.atleast_1d(sums[0]))
-        for variable, value in zip(variables, sums, strict=False):
+            return
+        for variable, value in zip(variables, sums, strict=True):
             variable.value = variable.value + np.asarray(value, np.float64).reshape(variable.shape)
 
     def get_config(self) -> dict:

@@ -128,15 +128,15 @@ def threshold_counts(
     for r in range(predictions.size // columns):
         row = predictions[r * columns : (r + 1) * columns]
         for c in range(first, last):
-            low, high = 0, thresholds.size
+            # how many thresholds are below: choices, which cost less than branches that nobody can foretell
+            low, size = 0, thresholds.size
             if top_k > 0 and _rank(row, c) >= top_k:
-                high = 0
-            while low < high:
-                middle = (low + high) // 2
-                if thresholds[middle] < row[c]:
-                    low = middle + 1
-                else:
-                    high = middle
+                size = 0
+            while size > 0:
+                half = size // 2
+                below = thresholds[low + half] < row[c]
+                low = low + half + 1 if below else low
+                size = size - half - 1 if below else half
             at = low + (buckets if targets[r * columns + c] != zero else 0)
             at = at * groups + (c - first if by_column else 0)
             weight = weights[r * weight_columns + (c if weight_columns > 1 else 0)] if weighted else one
