@@ -123,8 +123,9 @@ def models() -> dict:
     sums = jitnet.Model({"left": x, "right": y}, {"sum": x + y, "rest": [x * np.ones(3)]}, name="sums")
     parts = sums({"right": x, "left": x})
     found["dicts"] = jitnet.Model({"x": x, "y": y}, {"z": layers.Add()((parts["sum"], y)), "rest": parts["rest"]})
-    for model, compilation in zip(found.values(), COMPILATIONS, strict=False):
-        model.compile(**compilation)
+    compiled = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")
+    for name, compilation in zip(compiled, COMPILATIONS, strict=True):
+        found[name].compile(**compilation)
     for name, (shapes, function) in operations().items():
         found[f"{name} alone"] = _functional(shapes, function, f"alone_{name}")
     return found
