@@ -65,10 +65,8 @@ class _Dropping(_Random):
         first, *rest = self.noise_shape
         fits = len(rest) == len(sizes) and all(n in (None, 1, m) for n, m in zip(rest, sizes, strict=True))
         if not fits:
-            raise invalid(
-                f"{type(self).__name__} expects noise_shape to have None, 1 or the size for each axis of {tuple(shape)}.",
-                noise_shape=self.noise_shape,
-            )
+            expected = f"{type(self).__name__} expects noise_shape to have None, 1 or the size for each axis"
+            raise invalid(f"{expected} of {tuple(shape)}.", noise_shape=self.noise_shape)
         return tuple(m if n is None else n for n, m in zip(rest, sizes, strict=True)), first is None
 
     def get_config(self):

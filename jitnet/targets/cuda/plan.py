@@ -16,9 +16,9 @@ from ..parameters import Flat
 
 # parameters that are fixed when a step is recorded; every other number is read from the device's memory
 _FIXED = {
-    "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "count", "dilation_h", "dilation_w", "first",
-    "groups", "index", "inner", "k", "offset", "pad_left", "pad_top", "row", "rows", "shape", "strides", "stream",
-    "stride_h", "stride_w", "top", "left", "window_h", "window_w", "x_width", "y_width",
+    "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "count", "dilation_h", "dilation_w",
+    "first", "groups", "index", "inner", "k", "offset", "pad_left", "pad_top", "positions", "row", "rows", "shape",
+    "strides", "stream", "stride_h", "stride_w", "top", "left", "window_h", "window_w", "x_width", "y_width",
 }  # fmt: skip
 _INTEGERS = {"seed": np.uint64, "step": np.uint64, "t": np.int64}  # other numbers are float64
 NUMBER = 8  # bytes of one
