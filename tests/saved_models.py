@@ -67,9 +67,6 @@ COMPILATIONS = [
 COMPILED = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")  # the models of these layers
 
 
-COMPILED = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")  # models, one each
-
-
 def random_changes():
     """Operations between pictures of three channels and random numbers."""
     colours, numbers = (4, 6, 3), lambda columns: random.RandomValues("uniform", (columns,), seed=3)()

@@ -48,6 +48,12 @@ def test_noise_shape_that_does_not_fit():
             layers.Dropout(0.5, noise_shape=shape)(np.ones((2, 3), np.float32), training=True)
 
 
+def test_ranks():
+    for layer in (layers.SpatialDropout1D(0.5), layers.SpatialDropout2D(0.5)):
+        with pytest.raises(ValueError, match=r"expects an input of rank . with axes \(batch, .*Received: shape="):
+            layer(np.ones((2, 3), np.float32))
+
+
 def test_moments_of_noise():
     x = np.full((400, 50), 3, np.float32)
     y = called(layers.GaussianNoise(0.5, seed=2), x)

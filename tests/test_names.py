@@ -27,7 +27,7 @@ MODULES = (
     [
         ("jitnet", "Sequentail", "Did you mean 'Sequential'?"),
         ("jitnet", "optimisers", "Did you mean 'optimizers'?"),
-        ("jitnet.activations", "gleu", "Did you mean 'gelu'?"),
+        ("jitnet.activations", "gelo", "Did you mean 'gelu'?"),
         ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
         ("jitnet.initializers", "HeNorml", "Did you mean "),
         ("jitnet.layers", "MultiHeadAttention", PLANNED),
@@ -250,6 +250,31 @@ def test_positions_are_keras():
         models.Model: "inputs outputs name",
         models.Sequential: "layers trainable name",
     }
+    affine = "center scale beta_initializer gamma_initializer beta_regularizer gamma_regularizer"
+    dense = "use_bias kernel_initializer bias_initializer kernel_regularizer bias_regularizer"
+    expected |= {  # activations, normalisation, regularising layers
+        layers.AlphaDropout: "rate noise_shape seed",
+        layers.ELU: "alpha",
+        layers.FReLU: "kernel_size kernel_initializer kernel_regularizer momentum epsilon",
+        layers.GaussianDropout: "rate seed",
+        layers.GaussianNoise: "stddev seed",
+        layers.GroupNormalization: f"groups axis epsilon {affine}",
+        layers.InstanceNormalization: "axis epsilon",
+        layers.LayerNormalization: f"axis epsilon {affine}",
+        layers.LeakyReLU: "negative_slope",
+        layers.Maxout: f"units pieces {dense}",
+        layers.MinMaxScaling: "feature_range axis minimum maximum",
+        layers.Normalization: "axis mean variance invert",
+        layers.PReLU: "alpha_initializer alpha_regularizer shared_axes",
+        layers.RMSNormalization: "axis epsilon",
+        layers.Repeat: "layer n return_intermediates",
+        layers.Rescaling: "scale offset",
+        layers.Residual: "block shortcut",
+        layers.SpatialDropout1D: "rate seed",
+        layers.SpatialDropout2D: "rate data_format seed",
+        layers.SpectralNormalization: "layer power_iterations",
+        layers.UnitNormalization: "axis",
+    }
     for made, names in expected.items():
         parameters = inspect.signature(made).parameters.values()
         assert " ".join(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD) == names, made
@@ -265,7 +290,7 @@ def test_arguments_by_position():
         with pytest.raises(ValueError, match=r"expects trainable to be True or False\. Received: trainable='"):
             wrong()
     assert layers.Dropout(0.5, None, 3).seed == 3
-    with pytest.raises(ValueError, match=r"noise_shape must be None\. Received: noise_shape=3"):
+    with pytest.raises(ValueError, match=r"expects noise_shape to .* Received: noise_shape=3"):
         layers.Dropout(0.5, 3)
     with pytest.raises(ValueError, match=r"Unknown dtype of Input 'float16'\. Did you mean .* Received: "):
         jitnet.Input((3,), None, "float16")

@@ -383,8 +383,9 @@ def test_a_loop_is_a_chain_of_its_own():
 
 
 CHEAP = {
-    "absolute", "add", "divide", "hard_sigmoid", "hard_tanh", "maximum", "minimum", "multiply", "negative",
-    "reciprocal", "rectifier", "relu", "sign", "square", "subtract",
+    "absolute", "add", "divide", "hard_shrink", "hard_sigmoid", "hard_tanh", "maximum", "minimum", "multiply",
+    "negative", "reciprocal", "rectifier", "relu", "sign", "sparse_plus", "sparse_sigmoid", "square", "subtract",
+    "thresholded",
 }  # fmt: skip
 
 

@@ -601,7 +601,17 @@ NUMBERS = {
     "AveragePooling2D": {"pool_size": [-2, 0], "strides": [0, -1]},
     "GlobalMaxPooling2D": {"keepdims": ["x"]},
     "ZeroPadding2D": {"padding": [-1, 1.5, 2**40]},
-    "BatchNormalization": {"momentum": [7, -1, "x"], "epsilon": [-1, "x"], "axis": [1, "x", 0.5], "scale": ["x"]},
+    "BatchNormalization": {"momentum": [7, -1, "x"], "epsilon": [-1, "x"], "axis": [0, "x", 0.5, 9], "scale": ["x"]},
+    # normalisation, regularising layers
+    "LayerNormalization": {"epsilon": [-1, "x"], "axis": [0, "x", 0.5, 9], "center": ["x"]},
+    "GroupNormalization": {"groups": [0, -2, 3, "x"], "axis": [0, "x", 9]},
+    "Normalization": {"axis": [0, "x", 9], "mean": ["x", 1.0], "variance": ["x", 1.0], "invert": ["x"]},
+    "MinMaxScaling": {"minimum": ["x", None], "feature_range": [[1], [2, 1], ["x", 3]]},
+    "Rescaling": {"scale": ["x", None], "offset": ["x"]},
+    "AlphaDropout": {"rate": [1, "x"], "noise_shape": [3, [5], [None, "x"], [None, 2]]},
+    "GaussianNoise": {"stddev": [-1, "x"], "seed": [-1]},
+    "Repeat": {"n": [0, "x"], "return_intermediates": ["x"]},
+    "SpectralNormalization": {"power_iterations": [0, "x"]},
     "Dropout": {"rate": [1, -1, "x"], "seed": [-1, "x", 0.5]},
     "Dense": {
         "units": [0, -1, "x", 2**40], "first_decay_steps": [0, -1, "x"], "t_mul": [0.5, "x"], "alpha": ["x"],

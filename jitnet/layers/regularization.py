@@ -8,6 +8,7 @@ from ..core.operations.base import Present, require_rank
 from ..core.operations.random import Dropout as DropoutOperation
 from ..core.operations.random import RandomValues
 from ..core.settings import Setting
+from ..core.values import SymbolicTensor
 from .base import Layer
 
 # Klambauer et al. 2017: where SELU tends to at -inf, -scale alpha
@@ -51,21 +52,23 @@ class _Dropping(_Random):
 
     def _kept(self, x):
         """1 where elements are kept, with probability 1 - rate, else 0; of ``noise_shape``, or for every element."""
-        shape, batched = self._noise_shape_of(x)
+        shape, batched = self._noise_shape_of(x.shape)
         return 1.0 - ops.sign(ops.relu(Setting(self, "rate") - self._draw("uniform", x, shape, batched)))
 
-    def _noise_shape_of(self, x) -> tuple[tuple, bool]:
-        """The shape of what is drawn, and whether each sample has its own."""
+    def build(self, input_shape):
+        self._noise_shape_of(input_shape)  # whether it fits
+
+    def _noise_shape_of(self, shape) -> tuple[tuple, bool]:
+        """The shape of what is drawn for an input of this shape, and whether each sample has its own."""
+        sizes = tuple(shape[1:])
         if self.noise_shape is None:
-            return x.shape[1:], True
+            return sizes, True
         first, *rest = self.noise_shape
-        fits = len(rest) == x.ndim - 1 and all(n in (None, 1, m) for n, m in zip(rest, x.shape[1:], strict=True))
+        fits = len(rest) == len(sizes) and all(n in (None, 1, m) for n, m in zip(rest, sizes, strict=True))
         if not fits:
-            raise invalid(
-                f"{type(self).__name__} expects noise_shape to have None, 1 or the size for each axis of {x.shape}.",
-                noise_shape=self.noise_shape,
-            )
-        return tuple(m if n is None else n for n, m in zip(rest, x.shape[1:], strict=True)), first is None
+            expected = f"{type(self).__name__} expects noise_shape to have None, 1 or the size for each axis"
+            raise invalid(f"{expected} of {tuple(shape)}.", noise_shape=self.noise_shape)
+        return tuple(m if n is None else n for n, m in zip(rest, sizes, strict=True)), first is None
 
     def get_config(self):
         return {**super().get_config(), "rate": described(self.rate), "noise_shape": self.noise_shape}
@@ -116,8 +119,10 @@ class _SpatialDropout(_Dropping):
     def __init__(self, rate, seed, **kwargs):
         super().__init__(rate, (None, *(1,) * (self.rank - 2), None), seed, **kwargs)
 
+    def build(self, input_shape):
+        require_rank(type(self).__name__, SymbolicTensor(tuple(input_shape), self.dtype, "x"), self.rank, self.axes)
+
     def _noisy(self, inputs):
-        require_rank(type(self).__name__, inputs, self.rank, self.axes)
         return inputs * self._kept(inputs) * (1.0 / (1.0 - Setting(self, "rate")))
 
     def get_config(self):

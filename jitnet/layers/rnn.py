@@ -197,7 +197,8 @@ class SimpleRNN(_OfOneCell):
         recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
         recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
         recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None,
-        return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False, zero_output_for_mask=False, **kwargs,
+        return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
+        zero_output_for_mask=False, **kwargs,
     ):  # fmt: skip
         cell = SimpleRNNCell(**_arguments(locals(), SimpleRNNCell))
         for_rnn = (return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)

@@ -96,7 +96,10 @@ def glu(x, axis=-1):
 
 @public
 def sparsemax(x, axis=-1):
-    """The point of the probability simplex nearest to x along ``axis``, mostly zeros (Martins and Astudillo 2016)."""
+    """The point of the probability simplex nearest to x along ``axis``, mostly zeros (Martins and Astudillo 2016).
+
+    It sums up to 1, as in the paper's algorithm; what Keras 3.15 returns doesn't where several elements are not zero.
+    """
     return apply(Sparsemax(axis), x)
 
 

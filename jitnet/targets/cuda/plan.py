@@ -16,11 +16,11 @@ from ..parameters import Flat
 
 # parameters that are fixed when a step is recorded; every other number is read from the device's memory
 _FIXED = {
-    "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "count", "dilation_h", "dilation_w", "first",
-    "groups", "index", "inner", "k", "offset", "pad_left", "pad_top", "row", "rows", "shape", "strides", "stream",
-    "stride_h", "stride_w", "top", "left", "window_h", "window_w", "x_width", "y_width",
-    "classes", "columns", "depth", "ignored", "last", "side", "size", "taken", "top_k", "weight_columns",
-    "fill_mode", "height", "out_height", "out_width", "padding", "width",  # of pictures that are moved
+    "a_strides", "accumulate", "axis_size", "b_strides", "batch", "begin", "classes", "columns", "count", "depth",
+    "dilation_h", "dilation_w", "fill_mode", "first", "groups", "height", "ignored", "index", "inner", "k", "last",
+    "left", "offset", "out_height", "out_width", "pad_left", "pad_top", "padding", "positions", "row", "rows", "shape",
+    "side", "size", "stream", "stride_h", "stride_w", "strides", "taken", "top", "top_k", "weight_columns", "width",
+    "window_h", "window_w", "x_width", "y_width",
 }  # fmt: skip
 _INTEGERS = {"seed": np.uint64, "step": np.uint64, "t": np.int64}  # other numbers are float64
 NUMBER = 8  # bytes of one
