@@ -194,8 +194,9 @@ def test_perspective_takes_corners_to_corners():
 def test_flips_and_crops():
     draws = np.array([[0.2, 0.7, 0, 0], [0.7, 0.2, 0, 0], [0.2, 0.2, 0, 0], [0.9, 0.9, 0, 0]], "float32")
     for dtype in ("uint8", "float32", "float64"):
-        for channels in (1, 2, 3):
-            x = np.ascontiguousarray((PICTURES[:4, ..., :channels] * 99).astype(dtype))
+        for channels, width in ((1, 5), (2, 5), (3, 5), (3, 8)):
+            wide = np.concatenate([PICTURES, PICTURES[:, ::-1]], axis=2)[:4, :, :width, :channels]
+            x = np.ascontiguousarray((wide * 255).astype(dtype))
             y = np.empty_like(x)
             augmentation.flip(x, draws, y, True, True)
             expected = [x[0][:, ::-1], x[1][::-1], x[2][::-1, ::-1], x[3]]
@@ -205,7 +206,7 @@ def test_flips_and_crops():
             padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
             part = np.empty((4, 5, 6, channels), dtype)
             augmentation.crop(x, draws, part, 2)
-            for n, (top, left) in enumerate(np.floor(draws[:, :2] * np.float32([6, 4])).astype(int)):
+            for n, (top, left) in enumerate(np.floor(draws[:, :2] * np.float32([6, width - 1])).astype(int)):
                 np.testing.assert_array_equal(part[n], padded[n, top : top + 5, left : left + 6])
 
 
