@@ -40,6 +40,7 @@ _CIRCLE = "libdevice reduces the angles of sin and cos with it"
 _SAME_BITS = "the CPU's bits: the number is worked out in float64 there, too"
 _CONTRACT = "sums over a batch or over parameters are float64 by contract"
 FLOAT64 = {
+    "augmentation._affine_transforms": _CIRCLE,
     "elementwise._sin_forward": _CIRCLE,
     "elementwise._sin_backward": _CIRCLE,
     "elementwise._cos_forward": _CIRCLE,

@@ -186,33 +186,42 @@ def flip(x, draws, y, horizontal, vertical):
     for n in range(draws.shape[0]):
         mirrored = horizontal and draws[n, 0] < half
         turned = vertical and draws[n, 1] < half
-        picture = n * height * line
+        # slices of whole pictures: those of lines would cost more than short lines do
+        target = y[n * height * line : (n + 1) * height * line]
+        source = x[n * height * line : (n + 1) * height * line]
         if not (mirrored or turned):
-            target = y[picture : picture + height * line]
-            source = x[picture : picture + height * line]
             for i in range(target.size):
                 target[i] = source[i]
-            continue
-        for i in range(height):
-            first = picture + (height - 1 - i if turned else i) * line
-            target = y[picture + i * line : picture + (i + 1) * line]
-            source = x[first : first + line]
-            if not mirrored:
-                for j in range(line):
-                    target[j] = source[j]
-            elif channels == 1:
-                for j in range(line):
-                    target[j] = source[line - 1 - j]
-            elif channels == 3:
-                last = line - 3
-                for j in range(width):  # written out: a loop of three is slower
-                    target[3 * j] = source[last - 3 * j]
-                    target[3 * j + 1] = source[last - 3 * j + 1]
-                    target[3 * j + 2] = source[last - 3 * j + 2]
-            else:
-                for j in range(width):
-                    for c in range(channels):
-                        target[j * channels + c] = source[(width - 1 - j) * channels + c]
+        elif mirrored and channels == 3 and x.itemsize == 1 and width % 4 == 0:
+            words, changed = source.view(np.uint32), target.view(np.uint32)
+            for i in range(height):
+                last = ((height - 1 - i if turned else i) + 1) * (line // 4) - 3
+                first = i * (line // 4)
+                for j in range(0, line // 4, 3):  # four pixels are three words
+                    w0, w1, w2 = words[last - j], words[last - j + 1], words[last - j + 2]
+                    changed[first + j] = w2 >> np.uint32(8) | (w1 & np.uint32(0xFF0000)) << np.uint32(8)
+                    low = w1 >> np.uint32(24) | (w2 & np.uint32(0xFF)) << np.uint32(8)
+                    changed[first + j + 1] = low | (w0 >> np.uint32(24)) << np.uint32(16) | w1 << np.uint32(24)
+                    changed[first + j + 2] = w1 >> np.uint32(8) & np.uint32(0xFF) | w0 << np.uint32(8)
+        else:
+            for i in range(height):
+                first, from_row = i * line, (height - 1 - i if turned else i) * line
+                last = from_row + line - channels
+                if not mirrored:
+                    for j in range(line):
+                        target[first + j] = source[from_row + j]
+                elif channels == 1:
+                    for j in range(line):
+                        target[first + j] = source[last - j]
+                elif channels == 3:
+                    for j in range(width):  # written out: a loop of three is slower
+                        target[first + 3 * j] = source[last - 3 * j]
+                        target[first + 3 * j + 1] = source[last - 3 * j + 1]
+                        target[first + 3 * j + 2] = source[last - 3 * j + 2]
+                else:
+                    for j in range(width):
+                        for c in range(channels):
+                            target[first + j * channels + c] = source[last - j * channels + c]
 
 
 @kernel
