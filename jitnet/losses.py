@@ -316,4 +316,5 @@ def get(identifier):
 
 
 __getattr__ = module_getattr(__name__, "loss")
-__dir__ = module_dir(__name__, without=("per_sample", "symbolic_targets", "checked_values", "prepare_targets", "logits_of"))
+_OWN = ("per_sample", "symbolic_targets", "checked_values", "prepare_targets", "logits_of")
+__dir__ = module_dir(__name__, without=_OWN)

@@ -61,8 +61,10 @@ def test_a_token_that_is_outside_is_named():
         message = rf"The layer 'table' takes '\w+' as indices from 0 to {ROWS - 1}\. Received: index={wrong}$"
         before = found.get_weights()[0]
         for call in (
-            lambda: found.predict(x, verbose=0), lambda: found.train_on_batch(x, y), lambda: found.fit(x, y, verbose=0),
-            lambda: found.evaluate(x, y, verbose=0), lambda: found(x.astype("int32")), lambda: found.predict_on_batch(x),
+            lambda: found.predict(x, verbose=0), lambda: found.train_on_batch(x, y),
+                lambda: found.fit(x, y, verbose=0),
+            lambda: found.evaluate(x, y, verbose=0), lambda: found(x.astype("int32")),
+                lambda: found.predict_on_batch(x),
             lambda: layers.Embedding(ROWS, 2, name="table")(x),
         ):  # fmt: skip
             with pytest.raises(ValueError, match=message):

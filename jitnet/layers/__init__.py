@@ -39,12 +39,12 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 __all__ = [
-    "Activation", "Add", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
-    "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling2D", "Input", "InputLayer", "KerasTensor", "Layer", "MaxPool2D", "MaxPooling2D", "Multiply",
-    "ReLU", "Reshape", "Softmax", "ZeroPadding2D", "add", "concatenate", "deserialize", "get", "multiply", "serialize",
-    "Average", "Dot", "Embedding", "Identity", "Lambda", "Maximum", "Minimum", "Permute", "RepeatVector", "Subtract",
-    "average", "dot", "maximum", "minimum", "subtract",
+    "Activation", "Add", "Average", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate", "Conv2D",
+    "Dense", "DepthwiseConv2D", "Dot", "Dropout", "Embedding", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D",
+    "GlobalMaxPool2D", "GlobalMaxPooling2D", "Identity", "Input", "InputLayer", "KerasTensor", "Lambda", "Layer",
+    "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "Permute", "ReLU", "RepeatVector", "Reshape",
+    "Softmax", "Subtract", "ZeroPadding2D", "add", "average", "concatenate", "deserialize", "dot", "get", "maximum",
+    "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

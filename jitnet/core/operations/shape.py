@@ -68,7 +68,7 @@ class Squeeze(Reshape):
         axes = {normalize_axis("squeeze", axis, x) for axis in self.axes}
         if any(x.shape[axis] != 1 for axis in axes):
             raise ValueError(
-                f"squeeze drops axes of one element, of a tensor of shape {display(x.shape)}. Received: axis={self.axes}"
+                f"squeeze drops axes of one element, of a tensor {display(x.shape)}. Received: axis={self.axes}"
             )
         return [(tuple(size for axis, size in enumerate(x.shape) if axis not in axes), x.dtype)]
 
@@ -213,7 +213,8 @@ class Transpose(Operation):
         strides = dense_strides(sizes)
         shape, strides = tuple(sizes[a] for a in axes), tuple(strides[a] for a in axes)
         if len(axes) > 4:
-            return "strided.take", {**canonical_strides("transpose", shape, strides), "offset": 0, "size": elements(sizes)}
+            merged = canonical_strides("transpose", shape, strides)
+            return "strided.take", {**merged, "offset": 0, "size": elements(sizes)}
         missing = 4 - len(axes)
         return "shape.transpose", {"shape": (1,) * missing + shape, "strides": (0,) * missing + strides}
 
