@@ -211,7 +211,7 @@ T = layers.Input((3, 2), name="given")
         (lambda: ops.outer(T, T), "would join the batch"),
         (lambda: ops.arange(ops.shape(T)[0]), "not the size of the batch"),
         (lambda: ops.zeros((2, None)), "but for the first"),
-        (lambda: ops.slice(T, (1, 0, 0), (None, 1, 1)), "the whole of a batch"),
+        (lambda: ops.slice(T, (1, 0, 0), (None, 1, 1)), "all of a batch: it starts at 0"),
         (lambda: ops.scatter_update(T, [[0]], T), "takes arrays"),
         (lambda: ops.segment_sum(T, [0]), "without a batch axis"),
         (lambda: ops.norm(T, "nuc", (1, 2)), "'fro' only"),
