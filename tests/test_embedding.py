@@ -61,8 +61,10 @@ def test_a_token_that_is_outside_is_named():
         message = rf"The layer 'table' takes '\w+' as indices from 0 to {ROWS - 1}\. Received: index={wrong}$"
         before = found.get_weights()[0]
         for call in (
-            lambda: found.predict(x, verbose=0), lambda: found.train_on_batch(x, y), lambda: found.fit(x, y, verbose=0),
-            lambda: found.evaluate(x, y, verbose=0), lambda: found(x.astype("int32")), lambda: found.predict_on_batch(x),
+            lambda: found.predict(x, verbose=0), lambda: found.train_on_batch(x, y),
+                lambda: found.fit(x, y, verbose=0),
+            lambda: found.evaluate(x, y, verbose=0), lambda: found(x.astype("int32")),
+                lambda: found.predict_on_batch(x),
             lambda: layers.Embedding(ROWS, 2, name="table")(x),
         ):  # fmt: skip
             with pytest.raises(ValueError, match=message):
@@ -113,3 +115,30 @@ def test_indices_of_a_constant_are_checked_while_a_model_is_traced():
         ops.take(inputs, layers.Input((2,), dtype="int32"), 1)
     with pytest.raises(TypeError, match="expects integers as indices"):
         ops.take_along_axis(inputs, inputs, 1)
+
+
+class Positions(layers.Layer):
+    """Tokens and their places, as Keras's examples have it."""
+
+    def __init__(self, length, rows, size, **options):
+        super().__init__(**options)
+        self.tokens = layers.Embedding(rows, size, name="tokens")
+        self.places = layers.Embedding(length, size, name="places")
+
+    def call(self, x):
+        return self.tokens(x) + self.places(ops.arange(ops.shape(x)[-1]))
+
+
+def test_places_are_learned_too():
+    inputs = layers.Input((4,), dtype="int32")
+    layer = Positions(4, 9, 2)
+    found = jitnet.Model(inputs, ops.mean(layer(inputs)[:, 1:], axis=1))
+    found.compile(jitnet.optimizers.SGD(0.5), "mse")
+    x = np.random.default_rng(0).integers(0, 9, (5, 4))
+    table, places = (w.astype("float64") for w in found.get_weights())
+    output = (table[x] + places)[:, 1:].mean(1)
+    np.testing.assert_allclose(found.predict(x, verbose=0), output, rtol=1e-5, atol=1e-6)
+    found.train_on_batch(x, np.zeros((5, 2)))
+    d_places = np.zeros_like(places)
+    d_places[1:] = (2 * output / output.size).sum(0) / 3
+    np.testing.assert_allclose(found.get_weights()[1], places - 0.5 * d_places, rtol=1e-5, atol=1e-6)

@@ -13,7 +13,6 @@ import jitnet
 from jitnet import callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
 from jitnet.core import errors
 from jitnet.core import planned as _planned
-from jitnet.layers.base import REGISTRY
 
 PLANNED = "It is planned, but not there yet."
 MODULES = (
@@ -241,8 +240,8 @@ def test_positions_are_keras():
         layers.ZeroPadding2D: "padding data_format",
         layers.Dot: "axes normalize",
         layers.Embedding: (
-            "input_dim output_dim embeddings_initializer embeddings_regularizer embeddings_constraint mask_zero weights "
-            "lora_rank lora_alpha quantization_config"
+            "input_dim output_dim embeddings_initializer embeddings_regularizer embeddings_constraint mask_zero "
+            "weights lora_rank lora_alpha quantization_config"
         ),
         layers.Lambda: "function output_shape mask arguments",
         layers.Permute: "dims",

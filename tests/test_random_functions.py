@@ -45,7 +45,8 @@ class Noisy(layers.Layer):
         rows = ops.shape(inputs)[0]
         order = random.shuffle(inputs, 1, seed=2)
         chosen = random.categorical(inputs, 1)
-        return inputs + random.normal((rows, 3)), order, ops.cast(chosen, "float32"), random.randint((3,), 0, 9) * inputs
+        noisy = inputs + random.normal((rows, 3))
+        return noisy, order, ops.cast(chosen, "float32"), random.randint((3,), 0, 9) * inputs
 
 
 def test_symbolic_in_a_layer():

@@ -99,27 +99,22 @@ SeparableConvolution2D = SeparableConv2D
 __all__ = [
     "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average",
     "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D", "BatchNormalization", "Bidirectional",
-    "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Convolution1D",
-    "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D", "Dense",
-    "DepthwiseConv1D", "DepthwiseConv2D", "Dot", "Dropout", "Embedding", "FReLU", "Flatten", "GRUCell",
-    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAvgPool1D",
-    "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
-    "GroupNormalization", "Identity", "Input", "InputLayer", "InstanceNormalization", "KerasTensor", "LSTMCell",
-    "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D", "MaxPool2D", "MaxPooling1D", "MaxPooling2D",
-    "Maximum", "Maxout", "MinMaxScaling", "Minimum", "Multiply", "Normalization", "PReLU", "Permute",
-    "RMSNormalization", "ReLU", "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing",
-    "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
-    "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells",
-    "Subtract", "TimeDistributed", "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D",
-    "ZeroPadding2D", "add", "average", "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply",
-    "serialize", "subtract",
-]  # fmt: skip
-# random changes of pictures, and columns of tables
-__all__ += [
-    "CategoryEncoding", "CutMix", "Discretization", "Hashing", "IntegerLookup", "MixUp", "RandAugment",
-    "RandomBrightness", "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip",
-    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomPerspective", "RandomRotation", "RandomSaturation",
-    "RandomShear", "RandomTranslation", "RandomZoom", "StringLookup",
+    "CategoryEncoding", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose",
+    "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D",
+    "CutMix", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "Embedding", "FReLU",
+    "Flatten", "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
+    "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D", "GroupNormalization", "Hashing", "Identity", "Input", "InputLayer", "InstanceNormalization",
+    "IntegerLookup", "KerasTensor", "LSTMCell", "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D",
+    "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Maxout", "MinMaxScaling", "Minimum", "MixUp", "Multiply",
+    "Normalization", "PReLU", "Permute", "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
+    "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
+    "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU",
+    "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "SeparableConv1D", "SeparableConv2D",
+    "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
+    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TimeDistributed",
+    "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average",
+    "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

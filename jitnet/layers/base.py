@@ -566,7 +566,8 @@ def _computes_at_once(leaves) -> bool:
     if any(isinstance(leaf, SymbolicTensor) for leaf in leaves):
         return False
     values = any(isinstance(leaf, Value) for leaf in leaves)
-    return not values or (any(hasattr(x, "__array__") and not isinstance(x, Value) for x in leaves) and not _traced())
+    arrays = any(hasattr(x, "__array__") and not isinstance(x, Value) for x in leaves)
+    return not (arrays and _traced()) and (arrays or not values)
 
 
 def _traced() -> bool:

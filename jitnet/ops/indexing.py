@@ -179,8 +179,8 @@ def _check_start(owner: str, x, start, shape) -> None:
     whole = len(start) == len(shape) == x.ndim
     if not whole or (x.batched and (start[0] != 0 or shape[0] not in (None, -1))):
         raise invalid(
-            f"ops.{owner} takes a number for every axis of {x.shape}, and the whole of a batch: it starts at 0, and its "
-            "size is None.", start_indices=start, shape=shape,
+            f"ops.{owner} takes a number for every axis of {x.shape}, and all of a batch: it starts at 0, its size is "
+            "None.", start_indices=start, shape=shape,
         )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def slice_update(inputs, start_indices, updates):
 
 def _places(owner: str, indices):
     if isinstance(indices, Value):
-        raise invalid(f"ops.{owner} takes an array of indices: where symbolic ones write is not known.", indices=indices)
+        raise invalid(f"ops.{owner} takes an array of indices, no symbolic ones.", indices=indices)
     return tuple(np.moveaxis(_whole_numbers(indices), -1, 0))
 
 
@@ -245,8 +245,8 @@ def segment_sum(data, segment_ids, num_segments=None, sorted=False):
     ids_batched = isinstance(segment_ids, Value) and segment_ids.batched
     if num_segments is None or data.batched or ids_batched:
         raise invalid(
-            "ops.segment_sum of symbolic data needs num_segments, and data without a batch axis: the sum over the batch "
-            "has none.", num_segments=num_segments, data=data,
+            "ops.segment_sum of symbolic data needs num_segments, and data without a batch axis: the sum over the "
+            "batch has none.", num_segments=num_segments, data=data,
         )  # fmt: skip
     rows = transpose(one_hot(segment_ids, num_segments, dtype=dtype_of(data)))
     size = int(np.prod(data.shape[1:]))

@@ -373,7 +373,7 @@ def depth_to_space(x, block_size, data_format="channels_last"):
 
 @public
 def space_to_depth(x, block_size, data_format="channels_last"):
-    """Blocks of s x s pixels of x (N, H * s, W * s, C) as channels: (N, H, W, s * s * C), back from ``depth_to_space``."""
+    """Blocks of s x s pixels of x (N, H * s, W * s, C) as channels: (N, H, W, s * s * C)."""
     rows, columns, channels = _pixels("space_to_depth", x, data_format)
     size = checks.integer("ops.space_to_depth", "block_size", block_size, least=2)
     if rows % size or columns % size:

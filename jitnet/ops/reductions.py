@@ -188,7 +188,7 @@ def logsumexp(x, axis=None, keepdims=False):
 @public
 @on_arrays(lambda x, axis, weights: np.average(x, axis=axis, weights=weights))
 def average(x, axis=None, weights=None):
-    """The mean along ``axis`` as of ``mean``, weighted if there are ``weights``, of the same shape or that of the axis."""
+    """The mean along ``axis`` as of ``mean``; ``weights``: of the same shape, or of that of the axis."""
     if weights is None:
         return mean(x, axis)
     if isinstance(axis, int) and len(weights.shape) == 1 and len(x.shape) > 1:

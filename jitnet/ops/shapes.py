@@ -1,5 +1,6 @@
 """Shapes: what moves elements without changing them."""
 
+import itertools
 import operator
 
 import numpy as np
@@ -128,7 +129,7 @@ def split(x, indices_or_sections, axis=0):
         places = range(0, size + 1, size // count)
     else:
         places = [0, *checks.sizes("ops.split", "indices_or_sections", indices_or_sections), size]
-    return [Slice(axis, start, stop)(x) for start, stop in zip(places[:-1], places[1:], strict=True)]
+    return [Slice(axis, start, stop)(x) for start, stop in itertools.pairwise(places)]
 
 
 @public

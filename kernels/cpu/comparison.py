@@ -1,4 +1,4 @@
-"""Comparisons and logic with broadcasting, from the scalar functions of ``scalar/comparisons.py``, and the choice by them.
+"""Comparisons and logic with broadcasting, from the functions of ``scalar/comparisons.py``, and the choice by them.
 
 For each NAME, as for the binary operations of ``elementwise.py``, with y of bool:
 
@@ -55,7 +55,7 @@ def select_forward(condition, a, b, y):
 
 @kernel
 def select_backward(condition, dy, dx, side, accumulate):
-    """dx = dy where condition is ``side``, else 0.  dy, dx: (...); condition: as many elements, or fewer, which repeat"""
+    """dx = dy where condition is ``side``, else 0.  dy, dx: (...); condition: as many elements, or fewer that repeat"""
     kernel_attributes()
     condition = condition.reshape(-1)
     dy = dy.reshape(-1)

@@ -50,7 +50,7 @@ def cumprod_forward(x, y, axis_size, inner):
 
 @kernel
 def cumprod_backward(x, y, dy, dx, axis_size, inner, accumulate):
-    """dx[j] = y[j - 1] (dy[j] + x[j + 1] dy[j + 1] + x[j + 1] x[j + 2] dy[j + 2] + ...): exact where elements are 0, too"""
+    """dx[j] = y[j - 1] (dy[j] + x[j + 1] (dy[j + 1] + x[j + 2] (dy[j + 2] + ...))): exact where elements are 0, too"""
     kernel_attributes()
     x = x.reshape(-1)
     y = y.reshape(-1)

@@ -1,7 +1,7 @@
 """Kernels that choose elements along an axis by integers.
 
-The axis is given as ``axis_size`` and ``inner``, the product of the dimensions after it.  Indices below 0 count from the
-end, as NumPy's; for one that is outside, nothing is read or written: the result is the number ``missing``.
+The axis is given as ``axis_size`` and ``inner``, the product of the dimensions after it.  Indices below 0 count
+from the end, as NumPy's; for one that is outside, nothing is read or written: the result is the number ``missing``.
 """
 
 from .runtime.jit import kernel, kernel_attributes, scalar
@@ -86,7 +86,7 @@ def take_along_axis_forward(x, indices, y, axis_size, taken, inner, missing):
 
 @kernel
 def take_along_axis_backward(indices, dy, dx, axis_size, taken, inner, accumulate):
-    """dx[o, indices[o, j, i], i] += dy[o, j, i], in the order of o and j; arguments as of ``take_along_axis_forward``"""
+    """dx[o, indices[o, j, i], i] += dy[o, j, i], in the order of o and j; others as of ``take_along_axis_forward``"""
     kernel_attributes()
     indices = indices.reshape(-1)
     dy = dy.reshape(-1)
@@ -106,7 +106,7 @@ def take_along_axis_backward(indices, dy, dx, axis_size, taken, inner, accumulat
 
 @kernel
 def argmax(x, y, axis_size, inner):
-    """y = where the first largest element along the axis lies, or the first NaN.  x: (outer, axis_size, inner), y: (outer, inner)"""
+    """y = where the first largest lies, or the first NaN.  x: (outer, axis_size, inner), y: (outer, inner)"""
     kernel_attributes()
     x = x.reshape(-1)
     y = y.reshape(-1)
@@ -139,7 +139,7 @@ def _before(x, one, other, first, inner):
 
 @kernel
 def argsort(x, y, axis_size, inner):
-    """y = the order that sorts x along the axis, equal elements and NaNs in their order, NaNs last.  x, y: (outer, axis_size, inner)
+    """y = the order that sorts x along the axis, equal ones in their order, NaNs last.  x, y: (outer, axis_size, inner)
 
     A heap in place (Williams 1964): no memory of its own.
     """

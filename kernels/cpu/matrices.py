@@ -1,6 +1,6 @@
-"""Products of many matrices: a is (p, rows, depth), b (q, depth, columns), y (m, rows, columns), m the larger of p and q.
+"""Products of many matrices: a is (p, rows, depth), b (q, depth, columns), y (m, rows, columns).
 
-Where one of a and b has fewer matrices, these repeat, in order.
+m is the larger of p and q.  Where one of a and b has fewer matrices, these repeat, in order.
 """
 
 from .runtime.jit import kernel, kernel_attributes

@@ -1,4 +1,4 @@
-"""Comparisons and logic with broadcasting, from the scalar functions of ``scalar/comparisons.py``, and the choice by them.
+"""Comparisons and logic with broadcasting, from the functions of ``scalar/comparisons.py``, and the choice by them.
 
 Names and arguments are those of ``kernels/cpu/comparison.py``, where they are explained.
 """
@@ -37,6 +37,6 @@ def _select_backward(condition, dy, dx, side, accumulate):
 
 
 def select_backward(condition, dy, dx, side, accumulate):
-    """dx = dy where condition is ``side``, else 0.  dy, dx: (...); condition: as many elements, or fewer, which repeat"""
+    """dx = dy where condition is ``side``, else 0.  dy, dx: (...); condition: as many elements, or fewer that repeat"""
     flat = condition.reshape(-1), dy.reshape(-1), dx.reshape(-1)
     launch(_select_backward, *over(dx.size), *flat, side, accumulate)

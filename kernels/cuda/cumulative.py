@@ -67,7 +67,7 @@ def _cumprod_backward(x, y, dy, dx, lines, axis_size, inner, accumulate):
 
 
 def cumprod_backward(x, y, dy, dx, axis_size, inner, accumulate):
-    """dx[j] = y[j - 1] (dy[j] + x[j + 1] dy[j + 1] + x[j + 1] x[j + 2] dy[j + 2] + ...): exact where elements are 0, too"""
+    """dx[j] = y[j - 1] (dy[j] + x[j + 1] (dy[j + 1] + x[j + 2] (dy[j + 2] + ...))): exact where elements are 0, too"""
     lines = dx.size // max(1, axis_size)
     flat = x.reshape(-1), y.reshape(-1), dy.reshape(-1), dx.reshape(-1)
     launch(_cumprod_backward, *over(lines), *flat, lines, axis_size, inner, accumulate)

@@ -89,7 +89,7 @@ def _take_along_axis_backward(indices, dy, dx, axis_size, taken, inner, accumula
 
 
 def take_along_axis_backward(indices, dy, dx, axis_size, taken, inner, accumulate):
-    """dx[o, indices[o, j, i], i] += dy[o, j, i], in the order of o and j; arguments as of ``take_along_axis_forward``"""
+    """dx[o, indices[o, j, i], i] += dy[o, j, i], in the order of o and j; others as of ``take_along_axis_forward``"""
     flat = indices.reshape(-1), dy.reshape(-1), dx.reshape(-1)
     launch(_take_along_axis_backward, *over(dx.size), *flat, axis_size, taken, inner, accumulate)
 
@@ -109,7 +109,7 @@ def _argmax(x, y, axis_size, inner):
 
 
 def argmax(x, y, axis_size, inner):
-    """y = where the first largest element along the axis lies, or the first NaN.  x: (outer, axis_size, inner), y: (outer, inner)"""
+    """y = where the first largest lies, or the first NaN.  x: (outer, axis_size, inner), y: (outer, inner)"""
     launch(_argmax, *over(y.size), x.reshape(-1), y.reshape(-1), axis_size, inner)
 
 
@@ -160,7 +160,7 @@ def _argsort(x, y, lines, axis_size, inner):
 
 
 def argsort(x, y, axis_size, inner):
-    """y = the order that sorts x along the axis, equal elements and NaNs in their order, NaNs last.  x, y: (outer, axis_size, inner)
+    """y = the order that sorts x along the axis, equal ones in their order, NaNs last.  x, y: (outer, axis_size, inner)
 
     A heap in place (Williams 1964), by one thread for each line: no memory of its own.
     """

@@ -68,7 +68,7 @@ class Squeeze(Reshape):
         axes = {normalize_axis("squeeze", axis, x) for axis in self.axes}
         if any(x.shape[axis] != 1 for axis in axes):
             raise ValueError(
-                f"squeeze drops axes of one element, of a tensor of shape {display(x.shape)}. Received: axis={self.axes}"
+                f"squeeze drops axes of one element, of a tensor {display(x.shape)}. Received: axis={self.axes}"
             )
         return [(tuple(size for axis, size in enumerate(x.shape) if axis not in axes), x.dtype)]
 
@@ -206,25 +206,26 @@ class Transpose(Operation):
             raise ValueError(f"transpose must leave the batch axis (axis 0) first. Received: axes={self.axes}")
         return [(tuple(x.shape[a] for a in self.axes), x.dtype)]
 
-    def _kernels(self, x) -> tuple[str, dict]:
-        """Which kernels, and what they are told."""
+    def _scalars(self, x) -> dict:
         axes = [a - 1 for a in self.axes[1:]] if x.batched else list(self.axes)
         sizes = sample_shape(x)
         strides = dense_strides(sizes)
         shape, strides = tuple(sizes[a] for a in axes), tuple(strides[a] for a in axes)
         if len(axes) > 4:
-            return "strided.take", {**canonical_strides("transpose", shape, strides), "offset": 0, "size": elements(sizes)}
+            return {**canonical_strides("transpose", shape, strides), "offset": 0, "size": elements(sizes)}
         missing = 4 - len(axes)
-        return "shape.transpose", {"shape": (1,) * missing + shape, "strides": (0,) * missing + strides}
+        return {"shape": (1,) * missing + shape, "strides": (0,) * missing + strides}
 
     def forward(self, program, lowered):
-        kernels, scalars = self._kernels(lowered.application.inputs[0])
-        program.call(f"{kernels}_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
+        scalars = self._scalars(lowered.application.inputs[0])
+        opcode = "strided.take_forward" if "size" in scalars else "shape.transpose_forward"
+        program.call(opcode, x=lowered.inputs[0], y=Out(lowered.output), **scalars)
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
-        kernels, scalars = self._kernels(lowered.application.inputs[0])
-        program.call(f"{kernels}_backward", dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate)
+        scalars = self._scalars(lowered.application.inputs[0])
+        opcode = "strided.take_backward" if "size" in scalars else "shape.transpose_backward"
+        program.call(opcode, dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate)
 
 
 class Pad2D(Operation):

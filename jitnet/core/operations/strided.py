@@ -162,8 +162,8 @@ class Tile(_Strided):
 
     def _view(self, x):
         shape = sample_shape(x)
-        pairs = [((count, size), (0, s)) for count, size, s in zip(self.repeats, shape, dense_strides(shape), strict=True)]
-        return [n for sizes, _ in pairs for n in sizes], [s for _, strides in pairs for s in strides], 0
+        sizes = [size for pair in zip(self.repeats, shape, strict=True) for size in pair]
+        return sizes, [stride for dense in dense_strides(shape) for stride in (0, dense)], 0
 
 
 class Repeat(_Strided):
