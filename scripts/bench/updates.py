@@ -2,26 +2,26 @@
 
     python scripts/bench/updates.py [--parameters N] [--threads N]
 
-The bandwidth is measured in the same run, by turns with the update: NumPy's ``x += y`` over arrays of the same size,
+The bandwidth is measured in the same run, by turns with the update: a moving average over arrays of the same size,
 which reads two numbers and writes one for every element.  Adam reads four (parameter, gradient, m, v) and writes three.
-The update is shared out over the threads as a step does it.  Where PyTorch is installed, its fused Adam runs beside
+Both are shared out over the threads as a step does it.  Where PyTorch is installed, its fused Adam runs beside
 them.
 """
 
 import argparse
 import time
-from multiprocessing.pool import ThreadPool
 
 import numpy as np
 from kernels_jitnet import _launcher
 
 import jitnet
-from jitnet.kernels.cpu.optimizers import adam_update
+from jitnet.kernels.cpu.optimizers import adam_update, moving_average_update
 from jitnet.kernels.cpu.runtime import workers
 from jitnet.kernels.cpu.runtime.arrays import view
 from jitnet.kernels.cpu.runtime.jit import compile_part
 
-ROUNDS = 15
+ROUNDS = 40
+BASE = "y = a y + (1 - a) x"
 
 
 @compile_part
@@ -34,10 +34,13 @@ def _adam_chunk(chunk, chunks, parameters, gradients, m, v):
     )  # fmt: skip
 
 
-def _addition(x, y, threads):
-    """NumPy's x += y, in as many threads."""
-    pool, parts = ThreadPool(threads), [np.array_split(array, threads) for array in (x, y)]
-    return lambda: pool.starmap(lambda a, b: np.add(a, b, out=a), zip(*parts, strict=True))
+@compile_part
+def _average_chunk(chunk, chunks, parameters, averages):
+    first = parameters.size * chunk // chunks
+    size = parameters.size * (chunk + 1) // chunks - first
+    moving_average_update(
+        view(parameters, 4 * first, (size,), np.float32), view(averages, 4 * first, (size,), np.float32), 0.99
+    )
 
 
 def _torch_adam(parameters, threads):
@@ -58,29 +61,30 @@ def main() -> None:
     given = parser.parse_args()
     generator = np.random.default_rng(0)
     arrays = [generator.random(given.parameters, np.float32) for _ in range(4)]
-    adam = _launcher(_adam_chunk)
+    adam, average = _launcher(_adam_chunk), _launcher(_average_chunk)
+    others = tuple(array.copy() for array in arrays[:2])
     chunks = 8 * given.threads
     functions = {
-        "x += y": _addition(*(array.copy() for array in arrays[:2]), given.threads),
+        BASE: lambda: average(chunks, given.threads, others),
         "Adam": lambda: adam(chunks, given.threads, tuple(arrays)),
     }
     theirs = _torch_adam(arrays[0], given.threads)
     if theirs is not None:
         functions["PyTorch's fused Adam"] = theirs
-    moved = {"x += y": 3, "Adam": 7, "PyTorch's fused Adam": 7}
-    best = dict.fromkeys(functions, np.inf)
+    moved = {BASE: 3, "Adam": 7, "PyTorch's fused Adam": 7}
+    seconds = {name: [] for name in functions}
     for turn in range(ROUNDS + 2):
         for name, function in functions.items():
             with workers.running(given.threads):
                 start = time.perf_counter()
                 function()
-                seconds = time.perf_counter() - start
-            if turn >= 2:  # the first ones compile, and touch the memory
-                best[name] = min(best[name], seconds)
-    rates = {name: 4 * given.parameters * moved[name] / seconds / 1e9 for name, seconds in best.items()}
-    print(f"{given.parameters:,} parameters, {given.threads} threads, best of {ROUNDS}")
+                if turn >= 2:  # the first ones compile, and touch the memory
+                    seconds[name].append(time.perf_counter() - start)
+    rates = {name: 4e-9 * given.parameters * moved[name] / np.array(found) for name, found in seconds.items()}
+    print(f"{given.parameters:,} parameters, {given.threads} threads, {ROUNDS} rounds by turns")
     for name, rate in rates.items():
-        print(f"{name:<22}{best[name] * 1e3:8.2f} ms{rate:8.1f} GB/s{rate / rates['x += y']:7.0%} of the bandwidth")
+        share = np.median(rate / rates[BASE])
+        print(f"{name:<22}{1e3 * min(seconds[name]):8.2f} ms{rate.max():8.1f} GB/s at best, median share {share:.0%}")
 
 
 if __name__ == "__main__":
