@@ -94,7 +94,7 @@ def missing_name(module: str, kind: str, name: str, known: Iterable[str] | None 
     if name.startswith("_"):  # asked for by tools, which take no for an answer
         return AttributeError(f"module {module!r} has no attribute {name!r}")
     known = _public(sys.modules[module]) if known is None else known
-    message = f"{module} has no {name!r}. {_hint(kind, name, known)} Received: name={name!r}"
+    message = f"{module} has no {name!r}. {_hint(kind, name, known, as_given=True)} Received: name={name!r}"
     frame = sys._getframe(2)
     if frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == opcode.opmap["IMPORT_FROM"]:
         return ImportError(message, name=module)
@@ -108,13 +108,19 @@ def _public(module) -> list[str]:
     return [name for name in own if not name.startswith("_")]
 
 
-def _hint(kind: str, given: str, known: Iterable[str]) -> str:
+def _hint(kind: str, given: str, known: Iterable[str], as_given: bool = False) -> str:
+    """as_given: of a class and a function of one name, the nearest is that which begins like ``given``."""
     refused = why_refused(kind, given)
     if refused is not None:
         return refused
     # spellings that differ only in case and underscores count once
-    spellings = {plain(name): name for name in sorted(known) if not name.startswith("_")}
-    nearest = [spellings[name] for name in difflib.get_close_matches(plain(given), spellings, n=1)]
+    names = sorted(name for name in known if not name.startswith("_"))
+    spellings = {plain(name): name for name in names}
+    nearest = difflib.get_close_matches(plain(given), spellings, n=1)
+    if nearest and as_given:
+        alike = [name for name in names if name[0].isupper() == given[0].isupper()]
+        spellings |= {plain(name): name for name in alike}
+    nearest = [spellings[name] for name in nearest]
     listed = f"Known: {', '.join(sorted(spellings.values()))}."
     if is_planned(kind, given):
         return f"It is planned, but not there yet. {f'The nearest is {nearest[0]!r}.' if nearest else listed}"

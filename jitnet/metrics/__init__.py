@@ -73,7 +73,7 @@ _ALIASES = {
 }  # fmt: skip
 KNOWN = _registry.by_name(
     _CLASSES, **_ALIASES, **{name.upper(): metric for name, metric in _ALIASES.items()}, logcosh=LogCoshError,
-    log_cosh=LogCoshError, rmse=RootMeanSquaredError, auc=AUC, cosine_proximity=CosineSimilarity,
+    log_cosh=LogCoshError,
     LossMetric=LossMetric,
 )  # fmt: skip
 _FUNCTIONS = {
