@@ -30,8 +30,8 @@ if not (Path(__file__).parent / "kernels").is_dir():
     sys.meta_path.insert(0, _SourceTreeFinder)  # before the finder of another checkout that is installed
 
 _MODULES = (
-    "activations", "callbacks", "cli", "config", "datasets", "initializers", "kernels", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "random", "regularizers", "saving", "schedules", "utils",
+    "activations", "callbacks", "cli", "config", "constraints", "datasets", "initializers", "kernels", "layers",
+    "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers", "saving", "schedules", "utils",
 )  # fmt: skip
 _NAMES = {
     "activation": "activations", "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",

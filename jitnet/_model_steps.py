@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from . import _compilation, ops
-from ._fixed import fix, noticed, tracing
+from ._fixed import Fixed, fix, noticed, tracing
 from ._registry import snake_case
 from ._structures import flatten, mapped
 from .builder import Computation
@@ -20,6 +20,7 @@ from .core.values import Value, placeholder
 from .gradients import value_and_grad
 from .losses import checked_values, per_sample, symbolic_targets
 from .metrics import LossMetric, Traced
+from .regularizers import is_pair, penalty
 from .step import Step, target_of
 
 KEPT_SIZES = 8  # of inputs, for which a model of any size keeps its steps and their memory (a guess)
@@ -91,6 +92,17 @@ def _as_numbers(losses) -> list[Value]:
     return [ops.mean(value) if value.batched else value for value in losses]
 
 
+def _penalties(variables) -> list[Value]:
+    """What the regularizers of variables say."""
+    return [penalty(v.regularizer, v) for v in variables if v.regularizer is not None]
+
+
+def _demands(variables) -> list:
+    """The regularizers and constraints of variables, but for functions."""
+    found = [part for v in variables for part in (v.regularizer, v.constraint)]
+    return [part for part in found if isinstance(part, Fixed)]
+
+
 class ModelSteps:
     """The steps of a model.  Mixed into ``Trainer``."""
 
@@ -137,7 +149,7 @@ class ModelSteps:
         # a prediction does not depend on what is trained, and to find that takes longer than to predict one sample
         trainable = () if mode == "predict" else tuple(self.trainable_weights)
         update = self.optimizer.structure if mode == "train" else None  # SGD's depends on whether it has momentum
-        penalties = tuple(v.regularizer for v in trainable)
+        penalties = tuple((v.regularizer, v.constraint) for v in trainable)
         where = device(), float32_matmul_precision()
         key = (
             mode, trainable, penalties, target_shapes, fuse, regions, update, conv_algorithm(), where, weighted, few,
@@ -248,9 +260,10 @@ class ModelSteps:
                 target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
                 logs.add(name, metric.traced(target, outputs[i]))
         # of what is trained, as in Keras
-        penalised = [(variable, variable.regularizer) for variable in trainable if variable.regularizer is not None]
-        penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in penalised]
-        parts += [*used, *(metric for metric, _, _ in metrics), *(regularizer for _, regularizer in penalised)]
+        pairs = [(variable, variable.regularizer) for variable in trainable if is_pair(variable.regularizer)]
+        penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in pairs]
+        added += _penalties([v for v in trainable if not is_pair(v.regularizer)])
+        parts += [*used, *(metric for metric, _, _ in metrics), *_demands(trainable)]
         parts += [metric.loss for metric, _, _ in metrics if isinstance(metric, LossMetric)]
         fix(self, parts + [self.optimizer] if training else parts)
         computation = Computation(
@@ -310,9 +323,7 @@ class ModelSteps:
                 found = loss.call(symbolic_targets(loss, target, output), output)
                 values = checked_values("loss", loss.name, found)
                 terms.append(loss.reduced(values if sample_weight is None else values * sample_weight) * weight)
-        for variable in self.trainable_weights:
-            if variable.regularizer is not None:
-                terms.append(variable.regularizer(variable))
+        terms += _penalties(self.trainable_weights)
         if not terms:
             raise ValueError(f"The model {self.name!r} has no loss: pass one to compile, or compute one in train_step.")
         total = terms[0]
@@ -342,7 +353,7 @@ class ModelSteps:
             raise ValueError(f"A {mode}_step of your own is traced with data: call fit or train_on_batch first.")
         described = tuple((name, a.shape[1:], str(a.dtype)) for name, a in arrays.items())
         trainable = tuple(self.trainable_weights)
-        penalties = tuple(v.regularizer for v in trainable)
+        penalties = tuple((v.regularizer, v.constraint) for v in trainable)
         where = device(), float32_matmul_precision()
         key = (mode, described, str(structure), *options.values(), trainable, penalties, conv_algorithm(), where)
         steps = self._steps
@@ -373,9 +384,8 @@ class ModelSteps:
         step = Step(self._step_title(mode, inputs), computation, **options)
         losses = self._compiled["losses"]
         losses = losses.values() if isinstance(losses, dict) else losses
-        regularizers = [v.regularizer for v in self.trainable_weights if v.regularizer is not None]
         optimizers = [state.optimizer for state in step.states]
-        fix(self, [*self._parts(), *losses, *regularizers, *optimizers])
+        fix(self, [*self._parts(), *losses, *_demands(self.trainable_weights), *optimizers])
         return logs.attached_to(step)
 
     # ---- names

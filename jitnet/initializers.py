@@ -4,6 +4,7 @@ A random initializer with an integer ``seed`` returns the same values at every c
 seed (``jitnet.utils.set_random_seed``) and a new stream at every call, so that layers that share one differ.
 """
 
+import importlib
 import math
 import operator
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from jitnet import _registry, _seed
 from jitnet.core import checks
-from jitnet.core.errors import NamesArguments, invalid, module_getattr
+from jitnet.core.errors import NamesArguments, invalid, missing_name
 from jitnet.core.policy import floatx
 
 # standard deviation of a standard normal distribution truncated to [-2, 2]
@@ -320,6 +321,18 @@ class GlorotUniform(_NamedScaling):
     _arguments = (1.0, "fan_avg", "uniform")
 
 
+class Xavier(_NamedScaling):
+    """Normal with the standard deviation ``1 / sqrt(fan_in)``, as course texts have Glorot's and Bengio's rule.
+
+    ``GlorotNormal`` has the mean of inputs and outputs in the place of the inputs, and a truncated distribution.
+
+    Args:
+        seed: an integer, or None for the global seed.
+    """
+
+    _arguments = (1.0, "fan_in", "untruncated_normal")
+
+
 class HeNormal(_NamedScaling):
     """Truncated normal with variance ``2 / fan_in`` (He et al. 2015, equation 10).
 
@@ -422,6 +435,9 @@ he_uniform = HeUniform
 lecun_normal = LecunNormal
 lecun_uniform = LecunUniform
 orthogonal = Orthogonal
+xavier = Xavier
+IdentityInitializer = Identity
+OrthogonalInitializer = Orthogonal
 
 _CLASSES = [
     Zeros,
@@ -439,8 +455,12 @@ _CLASSES = [
     LecunNormal,
     LecunUniform,
     Orthogonal,
+    Xavier,
 ]
-KNOWN = _registry.by_name(_CLASSES, zero=Zeros, one=Ones, normal=RandomNormal, uniform=RandomUniform)
+KNOWN = _registry.by_name(
+    _CLASSES, zero=Zeros, one=Ones, normal=RandomNormal, uniform=RandomUniform, IdentityInitializer=Identity,
+    OrthogonalInitializer=Orthogonal,
+)  # fmt: skip
 
 
 def get(identifier):
@@ -462,4 +482,7 @@ def deserialize(config: dict, custom_objects: dict | None = None):
     return _registry.deserialize(config, KNOWN, custom_objects, "initializer")
 
 
-__getattr__ = module_getattr(__name__, "initializer")
+def __getattr__(name):
+    if name == "lsuv":  # it makes models, whose layers have initializers
+        return importlib.import_module("jitnet._lsuv").lsuv
+    raise missing_name(__name__, "initializer", name)

@@ -30,6 +30,36 @@ class Schedule(NamesArguments):
         """The value at ``step``, an integer that counts optimizer steps from 0."""
         raise NotImplementedError(f"The schedule {type(self).__name__} must define `__call__(self, step)`.")
 
+    def __mul__(self, other):
+        """A schedule of the products of both values; ``other``: a number, a schedule or a function of the step."""
+        return Product([self, other])
+
+    __rmul__ = __mul__
+
+    def plot(self, steps: int = 1000, axes=None):
+        """Draw the values of the first ``steps`` steps with matplotlib.
+
+        Args:
+            steps: how many, at least 1.
+            axes: where to draw; by default the current axes.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ImportError: there is no matplotlib.
+        """
+        steps = checks.integer(type(self).__name__, "steps", steps, least=1)
+        if axes is None:
+            try:
+                from matplotlib import pyplot
+            except ImportError as error:
+                raise ImportError("schedule.plot needs matplotlib: pip install matplotlib") from error
+            axes = pyplot.gca()
+        axes.plot(np.arange(steps), evaluate(self, np.arange(steps)), label=type(self).__name__)
+        axes.set_xlabel("step")
+        return axes
+
     def get_config(self) -> dict:
         """The arguments that make an equal schedule."""
         raise NotImplementedError(f"To be saved, the schedule {type(self).__name__} must define `get_config(self)`.")
@@ -60,6 +90,45 @@ class _Formula(Schedule):
     def get_config(self) -> dict:
         """The arguments that make an equal schedule."""
         return dict(vars(self))
+
+
+class ConstantSchedule(_Formula):
+    """The same value at every step.
+
+    Args:
+        value: a number.
+        name: a name, kept in the config.
+    """
+
+    def __init__(self, value, name="ConstantSchedule"):
+        self.value = self._number("value", value)
+        self.name = checks.text(type(self).__name__, "name", name)
+
+    def _values(self, step):
+        return np.full(step.shape, self.value)
+
+
+class StepDecay(_Formula):
+    """``initial_learning_rate * decay_rate ** floor(step / decay_steps)``.
+
+    Args:
+        initial_learning_rate: the value of the first ``decay_steps`` steps.
+        decay_steps: after how many steps the value changes, above 0.
+        decay_rate: the factor of each change.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: ``decay_steps`` is not above 0.
+    """
+
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate=0.1, name="StepDecay"):
+        self.initial_learning_rate = self._number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = checks.positive(type(self).__name__, "decay_steps", decay_steps)
+        self.decay_rate = self._number("decay_rate", decay_rate)
+        self.name = checks.text(type(self).__name__, "name", name)
+
+    def _values(self, step):
+        return self.initial_learning_rate * np.power(self.decay_rate, np.floor(step / self.decay_steps))
 
 
 class ExponentialDecay(_Formula):
@@ -278,6 +347,241 @@ class CosineDecayRestarts(_Formula):
         return (np.power(self.t_mul, period) - 1) / (self.t_mul - 1)
 
 
+class OneCycle(_Formula):
+    """Half a cosine up to the largest value, and half a cosine down to nearly nothing.
+
+    From ``max_learning_rate / start_divisor`` up in ``warmup_fraction * total_steps - 1`` steps, then down to
+    ``max_learning_rate / start_divisor / end_divisor`` at step ``total_steps - 1``, where it stays.
+
+    Source: Smith & Topin 2018, "Super-convergence", as PyTorch's OneCycleLR has it.
+
+    Args:
+        max_learning_rate: the largest value.
+        total_steps: the steps of the whole cycle, at least 2.
+        warmup_fraction: how much of it goes up, from 0 to 1.
+        start_divisor, end_divisor: above 0.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: an argument that is none of these.
+    """
+
+    def __init__(
+        self, max_learning_rate, total_steps, warmup_fraction=0.3, start_divisor=25.0, end_divisor=1e4, name="OneCycle"
+    ):
+        kind = type(self).__name__
+        self.max_learning_rate = self._number("max_learning_rate", max_learning_rate)
+        self.total_steps = checks.integer(kind, "total_steps", total_steps, least=2)
+        self.warmup_fraction = self._number("warmup_fraction", warmup_fraction, least=0, most=1)
+        self.start_divisor = checks.positive(kind, "start_divisor", start_divisor)
+        self.end_divisor = checks.positive(kind, "end_divisor", end_divisor)
+        self.name = checks.text(kind, "name", name)
+
+    def _values(self, step):
+        top, start = self.max_learning_rate, self.max_learning_rate / self.start_divisor
+        middle, last = self.warmup_fraction * self.total_steps - 1, self.total_steps - 1
+        up = _half_cosine(start, top, step / middle if middle > 0 else np.ones_like(step))
+        down = _half_cosine(top, start / self.end_divisor, (np.minimum(step, last) - middle) / (last - middle or 1))
+        return np.where(step <= middle, up, down)
+
+
+def _half_cosine(start: float, end: float, fraction):
+    """From ``start`` to ``end``."""
+    return end + (start - end) / 2 * (1 + np.cos(math.pi * fraction))
+
+
+class CyclicSchedule(_Formula):
+    """Up and down in straight lines between two values, again and again.
+
+    Cycle c = 1, 2, ... has ``2 * step_size`` steps; its height is ``max_learning_rate - base_learning_rate`` times 1
+    ("triangular"), ``2 ** (1 - c)`` ("triangular2") or ``gamma ** step`` ("exp_range").
+
+    Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.
+
+    Args:
+        base_learning_rate, max_learning_rate: the smallest and the largest value.
+        step_size: the steps from one to the other, above 0.
+        mode: "triangular", "triangular2" or "exp_range".
+        gamma: the factor of each step for "exp_range".
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: an argument that is none of these.
+    """
+
+    MODES = ("triangular", "triangular2", "exp_range")
+
+    def __init__(
+        self, base_learning_rate, max_learning_rate, step_size, mode="triangular", gamma=1.0, name="CyclicSchedule"
+    ):
+        kind = type(self).__name__
+        self.base_learning_rate = self._number("base_learning_rate", base_learning_rate)
+        self.max_learning_rate = self._number("max_learning_rate", max_learning_rate)
+        self.step_size = checks.positive(kind, "step_size", step_size)
+        self.mode = checks.one_of(kind, "mode", mode, self.MODES)
+        self.gamma = self._number("gamma", gamma, least=0)
+        self.name = checks.text(kind, "name", name)
+
+    def _values(self, step):
+        cycle = np.floor(1 + step / (2 * self.step_size))
+        height = 1 - np.abs(step / self.step_size - 2 * cycle + 1)
+        if self.mode == "triangular2":
+            height = height * np.power(2.0, 1 - cycle)
+        elif self.mode == "exp_range":
+            height = height * np.power(self.gamma, step)
+        return self.base_learning_rate + (self.max_learning_rate - self.base_learning_rate) * height
+
+
+class FunctionSchedule(_Formula):
+    """A user's function of the step and the epoch, both counted from 0.
+
+    Args:
+        function: called as ``function(step, epoch)``; it returns a number.  To be saved, it needs a name.
+        steps_per_epoch: updates in an epoch, at least 1: the epoch is ``step // steps_per_epoch``.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: what can't be called, or no such number of steps.
+    """
+
+    def __init__(self, function, steps_per_epoch, name="FunctionSchedule"):
+        kind = type(self).__name__
+        self.function = given(function)
+        if not callable(self.function):
+            raise invalid("FunctionSchedule expects a function of (step, epoch).", function=function)
+        self.steps_per_epoch = checks.integer(kind, "steps_per_epoch", steps_per_epoch, least=1)
+        self.name = checks.text(kind, "name", name)
+
+    def _values(self, step):
+        def value(number):
+            number = int(number)
+            return self.function(number, number // self.steps_per_epoch)
+
+        return _one_by_one(value, step, getattr(self.function, "__name__", "function"))
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal schedule."""
+        return {**vars(self), "function": _registry.serialize(self.function)}
+
+
+class LinearWarmup(_Formula):
+    """In a straight line from one value to another, then a schedule of its own, which counts from there.
+
+    Source: Goyal et al. 2017, section 2.2.
+
+    Args:
+        target: the value after ``warmup_steps``, or the schedule that follows: then its first value.
+        warmup_steps: at least 1.
+        start: the value at step 0.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: ``warmup_steps`` is below 1, or what is neither a number nor a schedule.
+    """
+
+    def __init__(self, target, warmup_steps, start=0.0, name="LinearWarmup"):
+        self.target = _part(self, "target", target)
+        self.warmup_steps = checks.integer(type(self).__name__, "warmup_steps", warmup_steps, least=1)
+        self.start = self._number("start", start)
+        self.name = checks.text(type(self).__name__, "name", name)
+
+    def _values(self, step):
+        top = _at(self.target, np.zeros(()))
+        up = self.start + (top - self.start) * step / self.warmup_steps
+        return np.where(step < self.warmup_steps, up, _at(self.target, np.maximum(step - self.warmup_steps, 0)))
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal schedule."""
+        return {**vars(self), "target": _described(self.target)}
+
+
+class Chained(_Formula):
+    """Several schedules, one after the other; each counts from the step at which its turn comes.
+
+    Args:
+        schedules: numbers, schedules or functions of the step.
+        steps: of all but the last, how many steps they govern, each at least 1.
+        name: a name, kept in the config.
+
+    Raises:
+        ValueError: another number of steps, or what is no schedule.
+    """
+
+    def __init__(self, schedules, steps, name="Chained"):
+        kind = type(self).__name__
+        self.schedules = [_part(self, "schedules", schedule) for schedule in schedules]
+        self.steps = list(checks.sizes(kind, "steps", steps))
+        if len(self.steps) != len(self.schedules) - 1:
+            raise invalid(f"{kind} expects `steps` of all `schedules` but the last.", steps=steps)
+        self.name = checks.text(kind, "name", name)
+
+    def _values(self, step):
+        values, start = _at(self.schedules[0], step), 0
+        for length, schedule in zip(self.steps, self.schedules[1:], strict=True):
+            start += length
+            values = np.where(step < start, values, _at(schedule, np.maximum(step - start, 0)))
+        return values
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal schedule."""
+        return {**vars(self), "schedules": [_described(schedule) for schedule in self.schedules]}
+
+
+class Product(_Formula):
+    """The product of several schedules, as of a decay and a cycle; ``schedule * other`` is one.
+
+    Args:
+        schedules: numbers, schedules or functions of the step.
+        name: a name, kept in the config.
+    """
+
+    def __init__(self, schedules, name="Product"):
+        self.schedules = [_part(self, "schedules", schedule) for schedule in schedules]
+        self.name = checks.text(type(self).__name__, "name", name)
+
+    def _values(self, step):
+        return math.prod((_at(schedule, step) for schedule in self.schedules), start=np.ones_like(step))
+
+    def get_config(self) -> dict:
+        """The arguments that make an equal schedule."""
+        return {**vars(self), "schedules": [_described(schedule) for schedule in self.schedules]}
+
+
+def _part(owner, argument: str, value):
+    """A number, a schedule or a function of the step that another schedule is made of, maybe given by its config."""
+    value = given(value)
+    return value if callable(value) else checks.number(type(owner).__name__, argument, value)
+
+
+def _described(part):
+    """A part for a config."""
+    return part if isinstance(part, float) else _registry.serialize(part)
+
+
+def _at(part, step: np.ndarray) -> np.ndarray:
+    """The values of a part at steps of any shape."""
+    if isinstance(part, float) or type(part).__call__ is _Formula.__call__:
+        return np.full(step.shape, part) if isinstance(part, float) else part._values(step)
+    return _one_by_one(lambda number: part(int(number)), step, getattr(part, "__name__", type(part).__name__))
+
+
+def _one_by_one(function: Callable, step: np.ndarray, name: str) -> np.ndarray:
+    """The values of a function of single steps.
+
+    Raises:
+        TypeError: it returns no number.
+    """
+    values = np.empty(step.shape)
+    for place, number in np.ndenumerate(step):
+        value = function(number)
+        try:
+            values[place] = value
+        except (TypeError, ValueError) as error:
+            message = f"The schedule {name} must return a number. Received: {name}({int(number)})={value!r}"
+            raise TypeError(message) from error
+    return values
+
+
 def evaluate(schedule: Callable | float, steps) -> np.ndarray:
     """The values of a hyperparameter at many steps.
 
@@ -298,20 +602,20 @@ def evaluate(schedule: Callable | float, steps) -> np.ndarray:
         raise TypeError(f"A hyperparameter must be a number or a Schedule. Received: {schedule!r}")
     if type(schedule).__call__ is _Formula.__call__:
         return schedule(steps)
-    values = np.empty(steps.shape, dtype=np.float64)
-    for index, step in enumerate(steps):
-        value = schedule(int(step))
-        try:
-            values[index] = value
-        except (TypeError, ValueError) as error:
-            name = getattr(schedule, "__name__", type(schedule).__name__)
-            raise TypeError(f"The schedule {name} must return a number. Received: {name}({step})={value!r}") from error
-    return values
+    return _at(schedule, steps)
 
 
 KNOWN = {
     schedule.__name__: schedule
     for schedule in (
+        Chained,
+        ConstantSchedule,
+        CyclicSchedule,
+        FunctionSchedule,
+        LinearWarmup,
+        OneCycle,
+        Product,
+        StepDecay,
         ExponentialDecay,
         PiecewiseConstantDecay,
         PolynomialDecay,

@@ -412,6 +412,7 @@ class Trainer(ModelSteps):
                     if validation is not None and (epoch + 1) % validation_freq == 0:
                         found = self._evaluate(*validation, validation_batch_size, hooks, validation_steps)
                         logs.update({f"val_{name}": value for name, value in found.items()})
+                    logs.update(self._scheduled(self._taken(step)))
                     hooks.on_epoch_end(epoch, logs)
                     if self.stop_training:
                         break
@@ -444,14 +445,19 @@ class Trainer(ModelSteps):
         step.run(batch_size, count * steps, values, True, steps)
         if first:
             step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
-        for row in results:
+        for number, row in enumerate(results, 1):
             logs = read_logs(step, row, size)
             self._check_loss(logs, epoch)
+            logs.update(self._scheduled(first + number * steps))
             hooks.on_epoch_begin(epoch)
             hooks.on_epoch_end(epoch, logs)
             epoch += 1
         _interrupts.check()
         return epoch
+
+    def _scheduled(self, iterations: int) -> dict:
+        """What logs of an epoch say of the optimizer's schedules."""
+        return {} if self.optimizer is None else self.optimizer.scheduled(iterations)
 
     def _check_loss(self, logs: dict, epoch: int, step: int | None = None) -> None:
         """Warn, once in a run, if the loss is NaN or infinite."""

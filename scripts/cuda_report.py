@@ -49,11 +49,19 @@ FLOAT64 = {
     "random._dropout_forward": _SAME_BITS,
     "random._dropout_backward": _SAME_BITS,
     "optimizers._adam_update": "the bias correction is 1 - beta^t, which cancels",
+    **dict.fromkeys(
+        (f"optimizers._{name}_update" for name in (
+            "adadelta", "adam_amsgrad", "adamax", "ftrl", "lion", "nadam", "rmsprop", "rmsprop_centered",
+            "rmsprop_centered_momentum", "rmsprop_momentum",
+        )),
+        "what all elements share is worked out in float64, once per block: 1 - beta and its like cancel",
+    ),
     "training._spread": _SAME_BITS,
     "training._add_numbers": _CONTRACT,
     "training._total": _CONTRACT,
     "training._weighted_total": _CONTRACT,
     "training._penalties": _CONTRACT,
+    "training._sum_of_squares": _CONTRACT,
 }
 
 _FLOAT64_ARITHMETIC = re.compile(

@@ -20,6 +20,13 @@ from jitnet.layers.base import clear_names
 WRITTEN_WITH_EVERY_FILE = ("format_version", "jitnet_version", "checksum")
 IMAGE = (4, 6, 2)
 
+
+
+@jitnet.saving.register_keras_serializable("saved_models")
+def by_epoch(step, epoch):
+    return 0.1 / (1 + epoch)
+
+
 # every loss, metric, optimizer and schedule, in as many ways to compile as it takes
 COMPILATIONS = [
     {"optimizer": optimizers.SGD(schedules.ExponentialDecay(0.1, 3, 0.5)), "loss": "mse", "metrics": ["accuracy"]},
@@ -40,6 +47,22 @@ COMPILATIONS = [
         ],
     },
     {"optimizer": "adam", "loss": losses.MeanAbsoluteError()},
+    # optimizers and schedules of the catalogue
+    {
+        "optimizer": optimizers.AdamW(schedules.StepDecay(0.1, 3), schedules.ConstantSchedule(0.1), amsgrad=True),
+        "loss": "mse",
+    },
+    {"optimizer": optimizers.RMSprop(schedules.OneCycle(0.1, 9), momentum=0.5, centered=True), "loss": "mse"},
+    {"optimizer": optimizers.Adagrad(schedules.CyclicSchedule(0.1, 0.2, 3), clipvalue=0.5), "loss": "mse"},
+    {"optimizer": optimizers.Adadelta(schedules.LinearWarmup(0.1, 3), clipnorm=0.5), "loss": "mse"},
+    {"optimizer": optimizers.Adamax(schedules.Chained([0.1, 0.2], [3]), global_clipnorm=0.5), "loss": "mse"},
+    {"optimizer": optimizers.Nadam(schedules.Product([0.1, schedules.StepDecay(0.1, 3)])), "loss": "mse"},
+    {"optimizer": optimizers.Ftrl(schedules.FunctionSchedule(by_epoch, 3)), "loss": "mse"},
+    {"optimizer": optimizers.Lion(learning_rate_multipliers={"kernel": 0.5}), "loss": "mse"},
+    {"optimizer": optimizers.Lamb(), "loss": "mse"},
+    {"optimizer": optimizers.Muon(exclude_layers=["last"]), "loss": "mse"},
+    {"optimizer": optimizers.Adafactor(), "loss": "mse"},
+    {"optimizer": optimizers.Eve(), "loss": "mse"},
 ]  # fmt: skip
 
 
@@ -99,10 +122,14 @@ def _functional(shapes, function, name):
 
 
 def _initialised(number: int, kind: type):
-    """A layer with an initializer and a regularizer: every one has its turn."""
-    given = {initializers.Constant: {"value": 0.5}}.get(kind, {})
-    penalty = [regularizers.L1, regularizers.L2, regularizers.L1L2][number % 3]
-    return layers.Dense(3, kernel_initializer=kind(**given), kernel_regularizer=penalty(), name=f"dense_{number}")
+    """A layer with an initializer, a regularizer and a constraint: every one has its turn."""
+    initializer = kind(value=0.5) if kind is initializers.Constant else kind()
+    penalties = [regularizers.L1, regularizers.L2, regularizers.L1L2, regularizers.OrthogonalRegularizer]
+    demands = [jitnet.constraints.KNOWN[name] for name in ("MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm")]
+    return layers.Dense(
+        3, kernel_initializer=initializer, kernel_regularizer=penalties[number % 4](),
+        kernel_constraint=demands[number % 4](), name=f"dense_{number}",
+    )  # fmt: skip
 
 
 def models() -> dict:

@@ -215,7 +215,7 @@ KERAS = {
     metrics.SparseCategoricalAccuracy: "name dtype",
     metrics.SparseTopKCategoricalAccuracy: "k name dtype from_sorted_ids",
     optimizers.SGD: "learning_rate momentum nesterov",
-    optimizers.Adam: "learning_rate beta_1 beta_2 epsilon",
+    optimizers.Adam: "learning_rate beta_1 beta_2 epsilon amsgrad",
     optimizers.schedules.ExponentialDecay: "initial_learning_rate decay_steps decay_rate staircase name",
     optimizers.schedules.PiecewiseConstantDecay: "boundaries values name",
     optimizers.schedules.PolynomialDecay: "initial_learning_rate decay_steps end_learning_rate power cycle name",
@@ -284,8 +284,8 @@ def test_arguments_that_only_keras_knows():
         (lambda: metrics.CategoricalAccuracy(3), "name=3"),
     ):
         rejects(call, part)
-    # Keras has weight_decay and amsgrad there
-    for call in (lambda: optimizers.SGD(0.1, 0.9, True, 1e-4), lambda: optimizers.Adam(0.1, 0.9, 0.99, 1e-7, True)):
+    # Keras has weight_decay there
+    for call in (lambda: optimizers.SGD(0.1, 0.9, True, 1e-4), lambda: optimizers.Adam(0.1, 0.9, 0.99, 1e-7, True, 1)):
         with pytest.raises(TypeError, match="positional arguments"):
             call()
     seen = []

@@ -20,6 +20,7 @@ DIFFERENT = {
     "losses.binary_cross_entropy_forward": ("float32", "float64"),
     "losses.mean_absolute_error_forward": ("float64",),
     "losses.softmax_cross_entropy_forward": ("float64",),
+    "optimizers.nadam_update": ("float64",),
 }
 LAST_PLACE = {"float32": 2.4e-7, "float64": 4.4e-16}  # two of them, of the largest element
 

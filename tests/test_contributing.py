@@ -29,14 +29,14 @@ def train(optimizer, **options):
     return model, before, history
 
 
-model, before, history = train("lion", loss="log_cosh")
+model, before, history = train("signum", loss="log_cosh")
 for old, new in zip(before, model.get_weights(), strict=True):
     np.testing.assert_allclose(np.abs(new - old), 0.001, rtol=1e-3)
 p = 1 / (1 + np.exp(-(x @ before[0] + before[1])))
 np.testing.assert_allclose(history["loss"], np.log(np.cosh(p - y)).mean(), rtol=1e-5)
 np.testing.assert_allclose(history["log_cosh"], history["loss"], rtol=1e-5)
 np.testing.assert_allclose(history["precision"], y[p > 0.5].mean(), rtol=1e-6)
-assert "lion_update(" in model.step_source()
+assert "signum_update(" in model.step_source()
 model, before, _ = train(jitnet.optimizers.NormalizedSGD(), loss="log_cosh")
 for old, new in zip(before, model.get_weights(), strict=True):
     np.testing.assert_allclose(np.linalg.norm(new - old), 0.1, rtol=1e-4)
@@ -74,12 +74,12 @@ def test_optimizer_loss_and_metric(tmp_path):
     copy = tmp_path / "jitnet"
     kernels = tmp_path / "kernels" if (tmp_path / "kernels").exists() else copy / "kernels"
 
-    function, entry, lion, in_operations = blocks("An optimizer")
+    function, entry, signum, in_operations = blocks("An optimizer")
     insert(kernels / "scalar" / "optimizers.py", "UPDATES = {", function)
     extend(kernels / "scalar" / "optimizers.py", "UPDATES = {\n", entry)
-    insert(copy / "optimizers.py", "_KNOWN", f"{lion}\n\n{in_operations}")
-    extend(copy / "optimizers.py", "_KNOWN = _registry.by_name([SGD, Adam", ", Lion")
-    extend(copy / "optimizers.py", "__all__ = [", '"Lion", "NormalizedSGD", ')
+    insert(copy / "optimizers.py", "_KNOWN", f"{signum}\n\n{in_operations}")
+    extend(copy / "optimizers.py", "_KNOWN = _registry.by_name(\n    [", "Signum, ")
+    extend(copy / "optimizers.py", "__all__ = [", '"Signum", "NormalizedSGD", ')
     extend(copy / "optimizers.py", "from . import ", "ops, ")
     (loss,) = blocks("A loss")
     insert(copy / "losses.py", "_CLASSES = [", loss)

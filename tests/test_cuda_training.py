@@ -42,6 +42,11 @@ def test_updates(name, dtype):
     update = getattr(optimizers, name)
     size = {1: 37, 6: 40}  # one by one, and four at a time
     values = {"learning_rate": 0.01, "momentum": 0.9, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "factor": 0.5}
+    values |= {"rho": 0.9, "weight_decay": 0.1, "clipvalue": 0.3, "beta": 0.2}
+    if name == "ftrl":
+        values |= {"learning_rate": 1.0, "learning_rate_power": -0.5 if dtype == np.float32 else -0.7}
+    values |= dict.fromkeys(("l1_regularization_strength", "l2_regularization_strength"), 0.1)
+    values |= {"l2_shrinkage_regularization_strength": 0.05}
     for step in (1, 6):
         arrays = [np.abs(draw(size[step], dtype=dtype, seed=seed)) for seed, _ in enumerate(optimizers.arrays(update))]
         values |= {"t": step, "nesterov": float(step == 6)}
@@ -68,6 +73,8 @@ def test_totals(size):
     assert_twins("training", "total", values, out, unwritten=("out",), **tolerance)
     assert_twins("training", "weighted_total", values, weights, out, unwritten=("out",), **tolerance)
     assert_twins("training", "l1_l2_penalty", values, 0.1, 0.01, results, 1, 2.0, **tolerance)
+    assert_twins("training", "sum_of_squares", values, out, False, unwritten=("out",), **tolerance)
+    assert_twins("training", "sum_of_squares", values, np.ones(1), True, **tolerance)
 
 
 def test_results():
@@ -94,4 +101,7 @@ def test_gradients_of_sums(accumulate):
 def test_scaling_and_penalties():
     parameter = np.array([1.5, -2.0, 0.0, 0.25, np.nan], DTYPE)
     assert_twins("training", "scale", draw(13, dtype=DTYPE), 0.3, **SAME)
+    assert_twins("training", "scale_by", draw(13, dtype=DTYPE), np.array([0.3], DTYPE), **SAME)
+    for squares in (0.0, 4.0):
+        assert_twins("training", "limit_norm", np.array([squares]), empty(1), 0.5, unwritten=("factor",), **SAME)
     assert_twins("training", "l1_l2_gradient", parameter, np.ones_like(parameter), 0.1, 0.01)

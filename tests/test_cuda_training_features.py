@@ -88,9 +88,32 @@ def batches_of_many_sizes():
     return model, {"losses": [*found, model.test_on_batch(X, np.ones((6, 3), np.float32))]}
 
 
+def options_of_optimizers():
+    """Norms, decay, rates of layers, slots that begin with a value; constraints, and penalties in operations."""
+    found = {}
+    for name, optimizer in {
+        "adagrad": optimizers.Adagrad(0.1, global_clipnorm=0.2, weight_decay=0.1, gradient_accumulation_steps=2),
+        "rmsprop": optimizers.RMSprop(0.1, clipnorm=0.2, learning_rate_multipliers={"first": 0.5}),
+    }.items():
+        first = layers.Dense(5, "tanh", kernel_constraint="max_norm", activity_regularizer="l2", name="first")
+        last = layers.Dense(2, kernel_regularizer="orthogonal_regularizer", name="last")
+        model = jitnet.Sequential([jitnet.Input((4,)), first, last])
+        model.compile(optimizer, "mse")
+        found[name] = model.fit(X, R, batch_size=3, epochs=2, verbose=0).history["loss"]
+    return model, found
+
+
+def eve():
+    """Slots that are numbers, and the loss in the update."""
+    model = jitnet.Sequential([jitnet.Input((4,)), layers.Dense(2)])
+    model.compile(optimizers.Eve(0.1), "mse")
+    return model, model.fit(X, R, batch_size=3, epochs=3, verbose=0).history
+
+
 @pytest.mark.parametrize(
     "train",
     [
+        options_of_optimizers, eve,
         several_outputs, weighted_samples, double_precision, train_step_of_ones_own, images_of_any_size,
         rates_by_epoch, little_memory, batches_of_many_sizes,
     ],

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from jitnet import initializers, utils
+import jitnet
+from jitnet import initializers, layers, utils
 from jitnet.core import policy
 
 ALL = sorted(set(initializers.KNOWN.values()), key=lambda cls: cls.__name__)
@@ -97,6 +98,7 @@ STATISTICS = [
     (initializers.GlorotUniform(seed=1), 0.0, math.sqrt(2 / 2550), math.sqrt(6 / 2550)),
     (initializers.HeNormal(seed=1), 0.0, math.sqrt(2 / 150), 2 / TRUNCATED * math.sqrt(2 / 150)),
     (initializers.HeUniform(seed=1), 0.0, math.sqrt(2 / 150), math.sqrt(6 / 150)),
+    (initializers.Xavier(seed=1), 0.0, math.sqrt(1 / 150), None),
     (initializers.LecunNormal(seed=1), 0.0, math.sqrt(1 / 150), 2 / TRUNCATED * math.sqrt(1 / 150)),
     (initializers.LecunUniform(seed=1), 0.0, math.sqrt(1 / 150), math.sqrt(3 / 150)),
 ]
@@ -191,6 +193,96 @@ def test_get_others():
     assert initializers.get(None) is None
     for name, cls in initializers.KNOWN.items():
         assert name in ("uniform", "normal", "zero", "one") or getattr(initializers, name) is cls
+
+
+ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805
+ACTIVATIONS = {
+    "linear": (lambda z: z, lambda z, y: np.ones_like(z)),
+    "relu": (lambda z: np.maximum(z, 0), lambda z, y: (z > 0).astype(z.dtype)),
+    "selu": (lambda z: SCALE * np.where(z > 0, z, ALPHA * np.expm1(np.minimum(z, 0))),
+             lambda z, y: np.where(z > 0, SCALE, y + SCALE * ALPHA)),
+}  # fmt: skip
+
+
+def mean_squares(initializer, activation, networks, width=256, samples=16, depth=50):
+    """Of signals and of gradients behind each of so many layers, as multiples of the first: means over networks."""
+    function, slope = ACTIVATIONS[activation]
+    found = np.zeros((2, networks, depth))
+    for network in range(networks):
+        random = np.random.default_rng(network)
+        y, gradient = random.standard_normal((2, samples, width)).astype("float32")
+        first, start, passed = (y**2).mean(), (gradient**2).mean(), []
+        for layer in range(depth):
+            kernel = initializer(seed=depth * network + layer)((width, width))
+            z = y @ kernel
+            y = function(z)
+            passed.append((kernel, slope(z, y)))
+            found[0, network, layer] = (y**2).mean() / first
+        for layer, (kernel, derivative) in enumerate(reversed(passed)):
+            gradient = (gradient * derivative) @ kernel.T
+            found[1, network, layer] = (gradient**2).mean() / start
+    return found.mean(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "activation", "networks"),
+    [
+        (initializers.GlorotNormal, "linear", 4), (initializers.GlorotUniform, "linear", 4),
+        (initializers.Xavier, "linear", 4), (initializers.Orthogonal, "linear", 1),
+        (initializers.HeNormal, "relu", 16), (initializers.HeUniform, "relu", 16),
+        (initializers.LecunNormal, "selu", 2), (initializers.LecunUniform, "selu", 2),
+    ],
+)  # fmt: skip
+def test_variance_through_fifty_layers(initializer, activation, networks):
+    """Signals and gradients keep their mean square, within a factor of 2, where the initializer fits the activation.
+
+    It wanders with the draws of each layer, the more the fewer units there are: of several networks, the mean counts.
+    """
+    signals, gradients = mean_squares(initializer, activation, networks)
+    assert signals.min() > 0.5 and signals.max() < 2
+    if activation == "selu":
+        # its variance is a fixed point, but slopes have a mean square of 1.0715, by the integral of the density
+        gradients = gradients / 1.0715 ** np.arange(1, 51)
+    assert gradients.min() > 0.5 and gradients.max() < 2
+
+
+def test_the_wrong_initializer_does_not_keep_it():
+    """What the test above would see: Glorot's loses half of the mean square in every layer of ReLU."""
+    signals, _ = mean_squares(initializers.GlorotNormal, "relu", 1, depth=10)
+    assert signals[-1] < 0.01
+
+
+def test_lsuv():
+    x = np.random.default_rng(1).standard_normal((40, 6, 6, 2)).astype("float32") * 3 + 1
+    utils.set_random_seed(0)
+    image = jitnet.Input((6, 6, 2))
+    first = layers.Conv2D(8, 3, activation="relu", name="convolution")
+    hidden = layers.Flatten()(first(image))
+    second = layers.Dense(30, "tanh", use_bias=False, name="hidden")
+    model = jitnet.Model(image, layers.Dense(4, "softmax", name="last")(second(hidden)))
+    found = initializers.lsuv(model, x, seed=3)
+    assert list(found) == ["convolution", "hidden", "last"]
+    # before their activations, all have a variance of 1; kernels are multiples of orthogonal ones
+    weights = {v.name: v.numpy() for v in model.weights}
+    patches = np.stack([x[:, i : i + 3, j : j + 3] for i in range(4) for j in range(4)], axis=1)
+    z = patches.reshape(40, 16, -1) @ weights["convolution/kernel"].reshape(-1, 8)
+    np.testing.assert_allclose(z.var(), 1, atol=0.01)
+    y = np.tanh(np.maximum(z, 0).reshape(40, -1) @ weights["hidden/kernel"])
+    np.testing.assert_allclose((y @ weights["last/kernel"]).var(), 1, atol=0.01)
+    np.testing.assert_allclose(found["last"], (y @ weights["last/kernel"]).var(), rtol=1e-4)
+    kernel = weights["hidden/kernel"]
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(30) * (kernel[:, 0] ** 2).sum(), atol=1e-5)
+    # the same seed gives the same kernels; another gain multiplies the last one
+    again = initializers.lsuv(model, x, seed=3, gain=2.0)
+    assert again["last"] == pytest.approx(4, rel=0.02)
+    initializers.lsuv(model, x, seed=3)
+    np.testing.assert_array_equal(model.get_layer("hidden").kernel.numpy(), kernel)
+    with pytest.raises(ValueError, match=r"The layer 'convolution' makes the same of all"):
+        initializers.lsuv(model, np.zeros_like(x))
+    with pytest.raises(ValueError, match=r"lsuv expects a built model with layers that have kernels. Received: model="):
+        initializers.lsuv(jitnet.Sequential([jitnet.Input((2,)), layers.Flatten()]), x)
+    with pytest.raises(ValueError, match=r"lsuv expects gain to be above 0. Received: gain=0"):
+        initializers.lsuv(model, x, gain=0)
 
 
 def test_errors():

@@ -96,8 +96,8 @@ def test_source_tree_is_whole_when_it_shadows_an_installation():
 
 def test_imports_leave_numba_alone(tmp_path):
     modules = [
-        "activations", "callbacks", "datasets", "initializers", "layers", "losses", "metrics", "models", "ops",
-        "optimizers", "optimizers.schedules", "regularizers", "saving", "utils",
+        "activations", "callbacks", "constraints", "datasets", "initializers", "layers", "losses", "metrics", "models",
+        "ops", "optimizers", "optimizers.schedules", "regularizers", "saving", "utils",
     ]  # fmt: skip
     code = "import jitnet as keras, sys\n" + "".join(
         f"keras.{name}\nassert 'numba' not in sys.modules, 'numba came with {name}'\n" for name in modules

@@ -2,11 +2,13 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 
-from jitnet import schedules
+import jitnet
+from jitnet import layers, optimizers, saving, schedules
 
 STEPS = [0, 1, 2, 3, 5, 7, 10, 11, 13, 20, 29, 30, 31, 70, 71, 1000]
 
@@ -64,7 +66,65 @@ def restarts(multiplier, height):
     return value
 
 
+def one_cycle(step):
+    # 40 steps, of which 0.3 * 40 - 1 = 11 go up
+    if step <= 11:
+        return 0.04 + (1 - 0.04) * (1 - math.cos(math.pi * step / 11)) / 2
+    return 4e-6 + (1 - 4e-6) * (1 + math.cos(math.pi * (min(step, 39) - 11) / 28)) / 2
+
+
+def cyclic(height):
+    def value(step):
+        cycle, within = step // 8, step % 8
+        return 0.1 + 0.4 * (within / 4 if within <= 4 else 2 - within / 4) * height(cycle, step)
+
+    return value
+
+
+def warmup(step):
+    return 0.1 + (1.0 - 0.1) * step / 5 if step < 5 else 1.0
+
+
+def warmup_and_decay(step):
+    return step / 5 * 0.1 if step < 5 else exponential(step - 5)
+
+
+def chained(step):
+    return 0.3 if step < 3 else exponential(step - 3) if step < 13 else halved(step - 13)
+
+
+def product(step):
+    return 2.0 * exponential(step) * halved(step)
+
+
+def halved(step):
+    """A function of the step alone."""
+    return 1 / (2 + step)
+
+
+def of_epochs(step, epoch):
+    return 1 / (1 + epoch) + step / 1000
+
+
+@saving.register_keras_serializable("Schedules")
+def registered(step, epoch):
+    return of_epochs(step, epoch)
+
+
+saving.register_keras_serializable("Schedules")(halved)
+DECAY = schedules.ExponentialDecay(0.1, 10, 0.5)
 CASES = [
+    (schedules.ConstantSchedule(0.25), lambda step: 0.25),
+    (schedules.StepDecay(0.1, 10, 0.5), exponential_staircase),
+    (schedules.OneCycle(1.0, 40), one_cycle),
+    (schedules.CyclicSchedule(0.1, 0.5, 4), cyclic(lambda cycle, step: 1)),
+    (schedules.CyclicSchedule(0.1, 0.5, 4, "triangular2"), cyclic(lambda cycle, step: 0.5**cycle)),
+    (schedules.CyclicSchedule(0.1, 0.5, 4, "exp_range", 0.9), cyclic(lambda cycle, step: 0.9**step)),
+    (schedules.FunctionSchedule(registered, 7), lambda step: of_epochs(step, step // 7)),
+    (schedules.LinearWarmup(1.0, 5, 0.1), warmup),
+    (schedules.LinearWarmup(DECAY, 5), warmup_and_decay),
+    (schedules.Chained([0.3, DECAY, halved], [3, 10]), chained),
+    (2.0 * (DECAY * halved), product),
     (schedules.ExponentialDecay(0.1, 10, 0.5), exponential),
     (schedules.ExponentialDecay(0.1, 10, 0.5, staircase=True), exponential_staircase),
     (schedules.PiecewiseConstantDecay([3, 10], [1.0, 0.5, 0.1]), piecewise),
@@ -79,7 +139,7 @@ CASES = [
     (schedules.CosineDecayRestarts(0.5, 10, alpha=0.2), restarts(2, 1)),
     (schedules.CosineDecayRestarts(0.5, 10, t_mul=3, m_mul=0.9, alpha=0.2), restarts(3, 0.9)),
 ]
-NAMES = [f"{type(schedule).__name__}-{reference.__name__}" for schedule, reference in CASES]
+NAMES = [f"{type(schedule).__name__}-{reference.__name__}-{i}" for i, (schedule, reference) in enumerate(CASES)]
 
 
 @pytest.mark.parametrize("schedule, reference", CASES, ids=NAMES)
@@ -96,6 +156,60 @@ def test_values(schedule, reference):
 
 def test_every_class_has_a_case():
     assert {type(schedule) for schedule, _ in CASES} == set(schedules.KNOWN.values())
+
+
+def test_cycles_against_pytorch():
+    torch = pytest.importorskip("torch")
+    kinds = torch.optim.lr_scheduler
+    for make, arguments, ours in [
+        (kinds.OneCycleLR, {"max_lr": 0.7, "total_steps": 50}, schedules.OneCycle(0.7, 50)),
+        (kinds.CyclicLR, {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 7, "mode": "triangular2"},
+         schedules.CyclicSchedule(0.1, 0.5, 7, "triangular2")),
+        (kinds.CyclicLR, {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 7, "mode": "exp_range", "gamma": 0.99},
+         schedules.CyclicSchedule(0.1, 0.5, 7, "exp_range", 0.99)),
+    ]:  # fmt: skip
+        sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
+        theirs = make(sgd, **arguments)
+        for step in range(49):
+            np.testing.assert_allclose(ours(step), theirs.get_last_lr()[0], rtol=1e-12)
+            sgd.step()
+            theirs.step()
+
+
+def test_history_and_other_hyperparameters():
+    """What schedules govern is in the history, for whichever hyperparameter, also where epochs run in one call."""
+    x = np.ones((8, 2), "float32")
+    momentum = schedules.Chained([0.0, 0.5], [3])
+    found = []
+    for jit_compile in (False, True):
+        model = jitnet.Sequential([jitnet.Input((2,)), layers.Dense(1, name="dense")], name="scheduled")
+        rate = schedules.ExponentialDecay(0.1, 4, 0.5)
+        optimizer = optimizers.SGD(rate, momentum, weight_decay=lambda step: step / 100)
+        model.compile(optimizer, "mse", jit_compile=jit_compile)
+        history = model.fit(x, x[:, :1], batch_size=2, epochs=3, verbose=0).history
+        found.append({name: values for name, values in history.items() if name != "loss"})
+    assert found[0] == found[1]
+    np.testing.assert_allclose(found[0]["learning_rate"], [0.05, 0.025, 0.0125])
+    assert found[0]["momentum"] == [0.5, 0.5, 0.5] and found[0]["weight_decay"] == [0.04, 0.08, 0.12]
+    # of plain numbers, nothing is said
+    model.compile("sgd", "mse", jit_compile=False)
+    assert list(model.fit(x, x[:, :1], verbose=0).history) == ["loss"]
+
+
+def test_plot(monkeypatch):
+    class Axes:
+        def plot(self, x, y, label):
+            self.drawn = x, y, label
+
+        def set_xlabel(self, text):
+            self.text = text
+
+    axes = DECAY.plot(20, Axes())
+    np.testing.assert_array_equal(axes.drawn[1], DECAY(np.arange(20)))
+    assert axes.drawn[2] == "ExponentialDecay" and axes.text == "step"
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"schedule.plot needs matplotlib: pip install matplotlib"):
+        DECAY.plot()
 
 
 @pytest.mark.parametrize("multiplier", [2, 3, 5, 10, 1.5])
@@ -167,6 +281,18 @@ def test_errors():
         schedules.CosineDecayRestarts(0.1, 10, t_mul=0.5)
     with pytest.raises(ValueError, match=r"to be a finite number, not negative\. Received: warmup_steps=-1$"):
         schedules.CosineDecay(0.1, 10, warmup_steps=-1)
+    for make, received in [
+        (lambda: schedules.Chained([0.1, 0.2], []), r"steps=\[\]"),
+        (lambda: schedules.Chained([0.1, "fast"], [3]), r"schedules='fast'"),
+        (lambda: schedules.LinearWarmup(0.1, 0), r"warmup_steps=0"),
+        (lambda: schedules.OneCycle(0.1, 1), r"total_steps=1"),
+        (lambda: schedules.CyclicSchedule(0.1, 0.2, 3, "sine"), r"mode_of_CyclicSchedule='sine'"),
+        (lambda: schedules.FunctionSchedule(0.1, 3), r"function=0\.1"),
+    ]:
+        with pytest.raises(ValueError, match=f"Received: .*{received}$"):
+            make()
+    with pytest.raises(TypeError, match=r"<lambda> must return a number\. Received: <lambda>\(0\)='x'"):
+        schedules.evaluate(schedules.FunctionSchedule(lambda step, epoch: "x", 3), [0])
     with pytest.raises(ValueError, match=r"one longer than .* Received: boundaries=\[3\], values=\[1\.0\]$"):
         schedules.PiecewiseConstantDecay([3], [1.0])
     with pytest.raises(ValueError, match=r"strictly increasing\. Received: boundaries=\[3, 3\]$"):

@@ -149,7 +149,7 @@ class Variable(_Operators, Value):
     all parameters in one pass.  A copy, also a pickled one, has memory of its own.
     """
 
-    def __init__(self, value, name="variable", trainable=True, regularizer=None):
+    def __init__(self, value, name="variable", trainable=True, regularizer=None, constraint=None):
         self._live_in(np.array(value, order="C"))
         self.shape = self._value.shape
         self.dtype = str(self._value.dtype)
@@ -157,6 +157,7 @@ class Variable(_Operators, Value):
         self.trainable = trainable
         self.requested_trainable = trainable  # what ``trainable`` returns to when its layer is no longer frozen
         self.regularizer = regularizer
+        self.constraint = constraint  # what an update is followed by
         self.storage = None  # the flat array that ``value`` is a view of
         self.storage_offset = 0  # in elements
         self.changes = None  # of that array

@@ -17,6 +17,7 @@ from .normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from .penalties import ActivityRegularization
 from .pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
 from .regularization import (
     AlphaDropout,
@@ -36,13 +37,13 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 __all__ = [
-    "ELU", "Activation", "Add", "AlphaDropout", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Concatenate",
-    "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "FReLU", "Flatten", "GaussianDropout", "GaussianNoise",
-    "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling2D", "GroupNormalization", "Input",
-    "InputLayer", "InstanceNormalization", "KerasTensor", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool2D",
-    "MaxPooling2D", "Maxout", "MinMaxScaling", "Multiply", "Normalization", "PReLU", "RMSNormalization", "ReLU",
-    "Repeat", "Rescaling", "Reshape", "Residual", "Softmax", "SpatialDropout1D", "SpatialDropout2D",
-    "SpectralNormalization", "UnitNormalization", "ZeroPadding2D", "add", "concatenate", "deserialize", "get",
-    "multiply", "serialize",
+    "ELU", "Activation", "ActivityRegularization", "Add", "AlphaDropout", "AveragePooling2D", "AvgPool2D",
+    "BatchNormalization", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "FReLU", "Flatten",
+    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
+    "GlobalMaxPooling2D", "GroupNormalization", "Input", "InputLayer", "InstanceNormalization", "KerasTensor", "Layer",
+    "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "Maxout", "MinMaxScaling", "Multiply",
+    "Normalization", "PReLU", "RMSNormalization", "ReLU", "Repeat", "Rescaling", "Reshape", "Residual", "Softmax",
+    "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization", "UnitNormalization", "ZeroPadding2D", "add",
+    "concatenate", "deserialize", "get", "multiply", "serialize",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")

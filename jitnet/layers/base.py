@@ -10,12 +10,13 @@ import numpy as np
 
 from jitnet.kernels.locks import across_forks
 
-from .. import _registry, initializers, regularizers
+from .. import _registry, constraints, initializers, regularizers
 from .._fixed import Fixed, noticed
 from .._structures import flatten, mapped, packed
 from ..config import check_policy
 from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
+from ..core.operations.batch import BatchSize
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
 
@@ -92,11 +93,15 @@ class Layer(Fixed, NamesArguments):
         dtype: "float32", "float64" or "mixed_bfloat16" (see ``jitnet.config.set_dtype_policy``); by default
             ``jitnet.config.dtype_policy()`` when the layer is built.
         input_shape: for the first layer of a ``Sequential``: the shape without the batch axis.
+        activity_regularizer: a name, an object or None: its penalty of each of the layer's outputs, divided by the
+            batch, is added to the loss.
     """
 
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
 
-    def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
+    def __init__(
+        self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, **unknown
+    ):
         if unknown:
             raise unknown_arguments(type(self).__name__, unknown, _constructor_arguments(type(self)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
@@ -115,6 +120,7 @@ class Layer(Fixed, NamesArguments):
         self.built = False
         kind = type(self).__name__
         self.input_spec_shape = None if input_shape is None else checks.input_shape(kind, "input_shape", input_shape)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self._weights: list[Variable] = []
         self._first_node: Node | None = None
 
@@ -145,6 +151,8 @@ class Layer(Fixed, NamesArguments):
         config = {"name": self.name, "trainable": self.trainable}
         if self._policy is not None or self._built_policy == policy.MIXED:
             config["dtype"] = self.dtype_policy
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return config
 
     @classmethod
@@ -169,18 +177,20 @@ class Layer(Fixed, NamesArguments):
         return self._policy or self._built_policy or policy.policy()
 
     def add_weight(
-        self, shape=(), initializer="glorot_uniform", dtype=None, trainable=True, regularizer=None, name="weight"
-    ) -> Variable:
+        self, shape=(), initializer="glorot_uniform", dtype=None, trainable=True, regularizer=None, constraint=None,
+        name="weight",
+    ) -> Variable:  # fmt: skip
         """Create a weight.
 
-        shape: its shape; initializer: a name or an object of ``jitnet.initializers``; regularizer: likewise of
-        ``jitnet.regularizers``; trainable=False: a state that the optimizer leaves alone.
+        shape: its shape; initializer: a name or an object of ``jitnet.initializers``; regularizer, constraint: likewise
+        of ``jitnet.regularizers`` and ``jitnet.constraints``; trainable=False: a state that the optimizer leaves alone.
         """
         initializer = initializers.get(initializer)
         lengths.check_known(f"The layer {self.name!r}", f"its weight {name!r}", shape)
         limits.count_weight(f"{self.name}/{name}", tuple(shape))
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
-        variable = Variable(value, f"{self.name}/{name}", trainable, regularizers.get(regularizer))
+        demands = regularizers.get(regularizer), constraints.get(constraint)
+        variable = Variable(value, f"{self.name}/{name}", trainable, *demands)
         variable.trainable = trainable and self.trainable
         self._weights.append(variable)
         return variable
@@ -315,12 +325,24 @@ class Layer(Fixed, NamesArguments):
             return Reshape(output.shape[output.batched :])(output) if any(output is x for x in given) else output
 
         results = mapped(result, returned)
+        if self.activity_regularizer is not None:
+            self._add_activity(flatten(results))
         node = Node(self, arguments, keywords, flatten(results), training)
         if self._first_node is None:
             self._first_node = node
         for output in node.outputs:
             output.history = node
         return results
+
+    def _add_activity(self, outputs) -> None:
+        """Add the penalties of outputs to the loss, each divided by the batch."""
+        if isinstance(self.activity_regularizer, Fixed):
+            noticed(self.activity_regularizer)
+        for output in outputs:
+            found = regularizers.penalty(self.activity_regularizer, output)
+            if output.batched:
+                found = found / BatchSize()(output)
+            self.add_loss(found)
 
     def _described(self) -> str:
         return f"Layer {self.name!r} ({type(self).__name__})"

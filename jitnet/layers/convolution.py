@@ -1,6 +1,6 @@
 """Conv2D and DepthwiseConv2D."""
 
-from .. import activations, initializers, ops, regularizers
+from .. import activations, constraints, initializers, ops, regularizers
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.base import require_rank
@@ -19,7 +19,8 @@ class Conv2D(Layer):
         padding: "valid", or "same" (ceil(old / stride) outputs; the odd element of padding is at the bottom and right).
         data_format: None or "channels_last".
         groups: channels and filters are split into so many independent groups.
-        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in Dense.
+        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: as in Dense.
     """
 
     example = {
@@ -30,9 +31,10 @@ class Conv2D(Layer):
     def __init__(
         self, filters, kernel_size, strides=(1, 1), padding="valid", data_format=None, dilation_rate=(1, 1), groups=1,
         activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
-        kernel_regularizer=None, bias_regularizer=None, **kwargs,
+        kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+        bias_constraint=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         check_channels_last("Conv2D", data_format)
         self.filters = checks.integer("Conv2D", "filters", filters, least=1)
         self.kernel_size = checks.pair("Conv2D", "kernel_size", kernel_size)
@@ -48,6 +50,8 @@ class Conv2D(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.bias = None
 
     def build(self, input_shape):
@@ -60,12 +64,14 @@ class Conv2D(Layer):
             )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = self.add_weight(
-            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
-        )
+            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
+            name="kernel",
+        )  # fmt: skip
         if self.use_bias:
             self.bias = self.add_weight(
-                (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
-            )
+                (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint, name="bias",
+            )  # fmt: skip
 
     def call(self, inputs):
         require_rank("Conv2D", inputs, 4, "(batch, height, width, channels)")
@@ -89,6 +95,8 @@ class Conv2D(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }
 
 
@@ -102,8 +110,8 @@ class DepthwiseConv2D(Layer):
         kernel_size, strides, dilation_rate: an int, or a pair for height and width.
         padding, data_format: as in Conv2D.
         depth_multiplier: filters per channel.
-        activation, use_bias, bias_initializer, bias_regularizer: as in Dense; depthwise_initializer,
-            depthwise_regularizer: of the kernel.
+        activation, use_bias, bias_initializer, bias_regularizer, activity_regularizer, bias_constraint: as in Dense;
+            depthwise_initializer, depthwise_regularizer, depthwise_constraint: of the kernel.
     """
 
     example = {
@@ -114,9 +122,10 @@ class DepthwiseConv2D(Layer):
     def __init__(
         self, kernel_size, strides=(1, 1), padding="valid", depth_multiplier=1, data_format=None, dilation_rate=(1, 1),
         activation=None, use_bias=True, depthwise_initializer="glorot_uniform", bias_initializer="zeros",
-        depthwise_regularizer=None, bias_regularizer=None, **kwargs,
+        depthwise_regularizer=None, bias_regularizer=None, activity_regularizer=None, depthwise_constraint=None,
+        bias_constraint=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         check_channels_last("DepthwiseConv2D", data_format)
         self.kernel_size = checks.pair("DepthwiseConv2D", "kernel_size", kernel_size)
         self.strides = checks.pair("DepthwiseConv2D", "strides", strides)
@@ -129,6 +138,8 @@ class DepthwiseConv2D(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.bias = None
 
     def build(self, input_shape):
@@ -139,12 +150,14 @@ class DepthwiseConv2D(Layer):
         channels = input_shape[-1]
         self.kernel = self.add_weight(
             (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer, regularizer=self.depthwise_regularizer, name="kernel",
+            self.depthwise_initializer, regularizer=self.depthwise_regularizer, constraint=self.depthwise_constraint,
+            name="kernel",
         )  # fmt: skip
         if self.use_bias:
             self.bias = self.add_weight(
                 (channels * self.depth_multiplier,),
-                self.bias_initializer, regularizer=self.bias_regularizer, name="bias",
+                self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint,
+                name="bias",
             )  # fmt: skip
 
     def call(self, inputs):
@@ -168,4 +181,6 @@ class DepthwiseConv2D(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "depthwise_regularizer": regularizers.serialize(self.depthwise_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "depthwise_constraint": constraints.serialize(self.depthwise_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import initializers, ops, regularizers
+from .. import constraints, initializers, ops, regularizers
 from .._settings import Adjustable, described
 from ..core import checks
 from ..core.errors import invalid
@@ -25,7 +25,7 @@ class BatchNormalization(Layer):
         epsilon: added to the variance.  Both may be schedules.
         center, scale: whether to learn beta and gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: names or objects.
-        beta_regularizer, gamma_regularizer: names, objects or None.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: names, objects or None.
         renorm, renorm_clipping, renorm_momentum: batch renormalisation is not there: False, None, and any number.
         synchronized: a model trains on one device, so that there is nothing to synchronise: True or False.
     """
@@ -37,8 +37,8 @@ class BatchNormalization(Layer):
     def __init__(
         self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
         gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones",
-        beta_regularizer=None, gamma_regularizer=None, *, renorm=False, renorm_clipping=None, renorm_momentum=0.99,
-        synchronized=False, **kwargs,
+        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, renorm=False,
+        renorm_clipping=None, renorm_momentum=0.99, synchronized=False, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         kind = "BatchNormalization"
@@ -52,7 +52,10 @@ class BatchNormalization(Layer):
         self.renorm, self.renorm_clipping = False, None
         self.renorm_momentum = checks.number(kind, "renorm_momentum", renorm_momentum)
         self.synchronized = checks.boolean(kind, "synchronized", synchronized)
-        _take_affine(self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer)
+        _take_affine(
+            self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint,
+        )  # fmt: skip
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
@@ -92,7 +95,8 @@ class LayerNormalization(Layer):
         axis: one or several, not the batch; the last ones need no copy.
         epsilon: added to the variance; may be a schedule.
         center, scale: whether to learn beta and gamma.
-        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer: names or objects.
+        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint:
+            names or objects.
     """
 
     example = {"arguments": {"axis": (1, 2)}, "input_shape": (3, 2)}
@@ -100,7 +104,7 @@ class LayerNormalization(Layer):
 
     def __init__(
         self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
-        beta_regularizer=None, gamma_regularizer=None, **kwargs,
+        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, **kwargs,
     ):  # fmt: skip
         kind = type(self).__name__
         if kwargs.pop("rms_scaling", False):
@@ -111,7 +115,10 @@ class LayerNormalization(Layer):
         super().__init__(**kwargs)
         self.axis = _axes(kind, axis)
         self.epsilon = epsilon
-        _take_affine(self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer)
+        _take_affine(
+            self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint,
+        )  # fmt: skip
 
     def build(self, input_shape):
         _add_affine(self, _sizes(self, input_shape))
@@ -161,8 +168,8 @@ class GroupNormalization(Layer):
     Arguments:
         groups: how many, a divisor of the channels; -1: as many as channels.
         axis: that of the channels.
-        epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer: as in
-            LayerNormalization.
+        epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint: as in LayerNormalization.
     """
 
     example = {"arguments": {"groups": 2}, "input_shape": (3, 2, 4)}
@@ -170,7 +177,8 @@ class GroupNormalization(Layer):
 
     def __init__(
         self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
-        gamma_initializer="ones", beta_regularizer=None, gamma_regularizer=None, **kwargs,
+        gamma_initializer="ones", beta_regularizer=None, gamma_regularizer=None, beta_constraint=None,
+        gamma_constraint=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         kind = type(self).__name__
@@ -179,7 +187,10 @@ class GroupNormalization(Layer):
             raise invalid(f"{kind} expects a positive number of groups, or -1 for one per channel.", groups=groups)
         self.axis = checks.integer(kind, "axis", axis)
         self.epsilon = epsilon
-        _take_affine(self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer)
+        _take_affine(
+            self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint,
+        )  # fmt: skip
 
     def build(self, input_shape):
         (channels,) = _sizes(self, input_shape)
@@ -209,8 +220,8 @@ class InstanceNormalization(GroupNormalization):
     """GroupNormalization with a group for each channel (Ulyanov et al. 2016).
 
     Arguments:
-        axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer: as in
-            GroupNormalization.
+        axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint: as in GroupNormalization.
     """
 
     example = {"arguments": {"epsilon": 1e-5}, "input_shape": (3, 2, 4)}
@@ -275,7 +286,10 @@ def _sizes(layer, input_shape) -> tuple:
     return tuple(input_shape[axis] for axis in axes)
 
 
-def _take_affine(layer, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer):
+def _take_affine(
+    layer, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
+    gamma_constraint,
+) -> None:  # fmt: skip
     """The arguments of what is learned after a normalisation."""
     kind = type(layer).__name__
     layer.center = checks.boolean(kind, "center", center)
@@ -284,16 +298,16 @@ def _take_affine(layer, center, scale, beta_initializer, gamma_initializer, beta
     layer.gamma_initializer = initializers.get(gamma_initializer)
     layer.beta_regularizer = regularizers.get(beta_regularizer)
     layer.gamma_regularizer = regularizers.get(gamma_regularizer)
+    layer.beta_constraint = constraints.get(beta_constraint)
+    layer.gamma_constraint = constraints.get(gamma_constraint)
     layer.gamma = layer.beta = None
 
 
 def _add_affine(layer, shape) -> None:
-    if layer.scale:
-        layer.gamma = layer.add_weight(
-            shape, layer.gamma_initializer, regularizer=layer.gamma_regularizer, name="gamma"
-        )
-    if layer.center:
-        layer.beta = layer.add_weight(shape, layer.beta_initializer, regularizer=layer.beta_regularizer, name="beta")
+    for name, wanted in (("gamma", layer.scale), ("beta", layer.center)):
+        if wanted:
+            own = {kind: getattr(layer, f"{name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
+            setattr(layer, name, layer.add_weight(shape, name=name, **own))
 
 
 def _affine_config(layer) -> dict:
@@ -301,4 +315,5 @@ def _affine_config(layer) -> dict:
     for key in ("beta", "gamma"):
         config[f"{key}_initializer"] = initializers.serialize(getattr(layer, f"{key}_initializer"))
         config[f"{key}_regularizer"] = regularizers.serialize(getattr(layer, f"{key}_regularizer"))
+        config[f"{key}_constraint"] = constraints.serialize(getattr(layer, f"{key}_constraint"))
     return config

@@ -38,7 +38,7 @@ class Flat:
     def takes(self, call: Call) -> bool:
         """Whether a call does the same with every element of a variable's gradient, slots and parameters."""
         if call.phase == "update":
-            kinds = {buffer.kind for buffer in call.buffers}
+            kinds = {buffer.kind for buffer in call.buffers if not _is_number(buffer)}
             return call.attributes.get("elementwise", False) and kinds <= {"variable", "gradient", "slot"}
         if call.phase != "gradients":
             return False
@@ -81,6 +81,8 @@ class Flat:
         together = first if first == last else f"{first}_to_{last}"
 
         def flat(buffer: Buffer) -> Buffer:
+            if _is_number(buffer):
+                return buffer
             name, argument, start = {
                 "variable": (f"{together}_block", *storage),
                 "gradient": (f"d_{together}_block", "gradients", offset),
@@ -108,6 +110,16 @@ class Flat:
         return axis, found
 
 
+def _is_number(buffer: Buffer) -> bool:
+    """Whether a buffer holds one number for all elements, such as the factor of a norm."""
+    return buffer.kind == "whole" and buffer.size == 1
+
+
 def _meaning(call: Call) -> tuple:
     """What a call does, but for the variable that it does it to."""
-    return call.opcode, *(a for a in call.arguments.values() if not isinstance(a, Buffer | Out))
+    arguments = call.arguments.values()
+    return call.opcode, *(a for a in arguments if not isinstance(a, Buffer | Out) or _is_same_for_all(a))
+
+
+def _is_same_for_all(argument: Buffer | Out) -> bool:
+    return isinstance(argument, Buffer) and _is_number(argument)

@@ -180,7 +180,8 @@ class Memory:
         if root.kind == "constant":
             return root.source.array
         if root.kind == "slot":
-            return self.slots.setdefault((root.name, root.source), np.zeros(root.shape, root.dtype))
+            slot = self.slots.setdefault((root.name, root.source), np.zeros(root.shape, root.dtype))
+            return slot.reshape(-1)[: root.size].reshape(root.shape)
         table, key = (self.gradients, root.source) if root.kind == "gradient" else (self._temporaries, root)
         if key not in table:
             size = root.size * (self.batch if root.batched else 1)

@@ -1,5 +1,7 @@
 """What a training step needs around its layers: sums over chunks in a fixed order, and running results."""
 
+import math
+
 from .runtime.jit import kernel, kernel_attributes
 
 
@@ -163,3 +165,43 @@ def repeat(row, rows, scale, accumulate):
         target = rows[i]
         for j in range(target.size):
             target[j] = target[j] + factor * row[j] if accumulate else factor * row[j]
+
+
+@kernel
+def sum_of_squares(values, out, accumulate):
+    """out[0] = sum of values^2 in float64, always in the same order, added to out if accumulate.  out: (1,) float64"""
+    kernel_attributes()
+    flat = values.reshape(-1)
+    # eight sums, so that none waits for the one before it
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    whole = flat.size // 8 * 8
+    for i in range(0, whole, 8):
+        s0 += flat[i] * flat[i]
+        s1 += flat[i + 1] * flat[i + 1]
+        s2 += flat[i + 2] * flat[i + 2]
+        s3 += flat[i + 3] * flat[i + 3]
+        s4 += flat[i + 4] * flat[i + 4]
+        s5 += flat[i + 5] * flat[i + 5]
+        s6 += flat[i + 6] * flat[i + 6]
+        s7 += flat[i + 7] * flat[i + 7]
+    for i in range(whole, flat.size):
+        s0 += flat[i] * flat[i]
+    total = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
+    out[0] = out[0] + total if accumulate else total
+
+
+@kernel
+def limit_norm(squares, factor, limit):
+    """factor[0] = what values are multiplied by whose squares sum up to squares[0], so that their norm is in limit."""
+    kernel_attributes()
+    norm = math.sqrt(squares[0])
+    factor[0] = limit / norm if norm > limit else 1.0
+
+
+@kernel
+def scale_by(values, factor):
+    """values *= factor[0].  values: (n,), factor: (1,)"""
+    kernel_attributes()
+    times = factor[0]
+    for i in range(values.size):
+        values[i] *= times

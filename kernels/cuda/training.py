@@ -1,5 +1,7 @@
 """What a training step needs around its layers: sums over chunks in a fixed order, and running results."""
 
+import math
+
 import numpy as np
 
 from ..scalar import real
@@ -232,3 +234,53 @@ def _repeat(row, rows, scale, accumulate):
 def repeat(row, rows, scale, accumulate):
     """rows[i] = scale * row: the gradient of a sum or a mean of rows.  row: (n,), rows: (m, n)"""
     launch(_repeat, *over_rows(*rows.shape), row, rows, scale, accumulate)
+
+
+@kernel
+def _sum_of_squares(values, sums):
+    result = np.float64(0)
+    for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+        result += np.float64(values[i]) * np.float64(values[i])
+    result = block_sum64(result)
+    if cuda.threadIdx.x == 0:
+        sums[cuda.blockIdx.x] = result
+
+
+@kernel
+def _add_squares(sums, out, accumulate):
+    result = np.float64(0)
+    for i in range(cuda.threadIdx.x, sums.size, cuda.blockDim.x):
+        result += sums[i]
+    result = block_sum64(result)
+    if cuda.threadIdx.x == 0:
+        out[0] = out[0] + result if accumulate else result
+
+
+def sum_of_squares(values, out, accumulate):
+    """out[0] = sum of values^2 in float64, always in the same order, added to out if accumulate.  out: (1,) float64"""
+    blocks = _blocks_for(values.size)
+    sums = workspace(blocks, np.float64)
+    launch(_sum_of_squares, blocks, min(THREADS, whole_warps(values.size)), values.reshape(-1), sums)
+    launch(_add_squares, 1, whole_warps(blocks), sums, out, accumulate)
+
+
+@kernel
+def _limit_norm(squares, factor, limit):
+    norm = math.sqrt(squares[0])
+    factor[0] = limit[0] / norm if norm > limit[0] else np.float64(1)
+
+
+def limit_norm(squares, factor, limit):
+    """factor[0] = what values are multiplied by whose squares sum up to squares[0], so that their norm is in limit."""
+    launch(_limit_norm, 1, 1, squares, factor, limit)
+
+
+@kernel
+def _scale_by(values, factor):
+    for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+        values[i] *= factor[0]
+
+
+def scale_by(values, factor):
+    """values *= factor[0].  values: (n,), factor: (1,)"""
+    launch(_scale_by, *over(values.size), values.reshape(-1), factor)

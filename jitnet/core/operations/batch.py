@@ -40,6 +40,18 @@ class BatchSum(Operation):
         )  # fmt: skip
 
 
+class BatchSize(Operation, registered=False):
+    """The number of samples in a tensor with a batch axis, as a number () of its dtype."""
+
+    differentiable = False
+
+    def infer(self, x):
+        return [((), x.dtype)]
+
+    def forward(self, program, lowered):
+        program.call("shape.fill", y=Out(lowered.output), value=1.0 * Scalar("batch"))
+
+
 class SampleSum(Operation):
     """The sum of the samples, (None, ...) to (...), or with ``mean`` their mean."""
 

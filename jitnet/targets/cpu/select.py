@@ -34,22 +34,23 @@ from . import thresholds
 
 
 class Scratch:
-    """One scratch buffer per chunk and dtype, shared by all calls."""
+    """One scratch buffer per chunk and dtype, shared by all calls along the batch; and one per dtype for the others."""
 
     def __init__(self, program: Program):
-        self.buffers: dict[str, Buffer] = {}
+        self.buffers: dict[tuple, Buffer] = {}
         self.program = program
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[tuple, int] = {}
 
-    def get(self, dtype: str, elements: int) -> Out:
-        if dtype not in self.buffers:
-            self.buffers[dtype] = self.program.temporary("workspace", (1,), dtype, "partial")
-        self.sizes[dtype] = max(self.sizes.get(dtype, 16), elements)
-        return Out(self.buffers[dtype])
+    def get(self, dtype: str, elements: int, kind: str = "partial") -> Out:
+        key = dtype, kind
+        if key not in self.buffers:
+            self.buffers[key] = self.program.temporary("workspace", (1,), dtype, kind)
+        self.sizes[key] = max(self.sizes.get(key, 16), elements)
+        return Out(self.buffers[key])
 
     def finish(self) -> None:
-        for dtype, buffer in self.buffers.items():
-            buffer.shape = (self.sizes[dtype],)
+        for key, buffer in self.buffers.items():
+            buffer.shape = (self.sizes[key],)
 
 
 def is_specialised(call: Call) -> bool:
@@ -75,6 +76,8 @@ def specialise(program: Program, scratch: Scratch, algorithm: str, few: bool = F
             call.phase = "prepare"
             selection.first.append(call)  # weights, too
             replaced[call] = []
+        elif call.opcode == "dense.dense_forward" and call.phase == "update" and not call.batched:
+            replaced[call] = [_whole_product(call, selection)]
         elif call.opcode in _SELECTORS and call.batched and is_specialised(call) and not _changes(call):
             selection.before = before[call] = []
             replaced[call] = [_SELECTORS[call.opcode](call, selection)]
@@ -337,6 +340,14 @@ def _dense_forward(call: Call, selection: _Selection) -> Call:
         chosen = matrix_multiply_kernel(_rows(selection, x), depth, columns, x.dtype, epilogue)
     workspace = selection.scratch.get(x.dtype, chosen.workspace_elements)
     return _new(call, chosen, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
+
+
+def _whole_product(call: Call, selection: _Selection) -> Call:
+    """The product of two matrices without a batch, in an optimizer's update."""
+    x, kernel = call["x"], call["kernel"]
+    chosen = matrix_multiply_kernel(*x.shape, kernel.shape[1], x.dtype, "store")
+    workspace = selection.scratch.get(x.dtype, chosen.workspace_elements, "whole")
+    return _new(call, chosen, x=x, kernel=kernel, y=call.outputs[0], workspace=workspace)
 
 
 def _dense_backward_data(call: Call, selection: _Selection) -> Call:
