@@ -150,8 +150,10 @@ def models() -> dict:
     sums = jitnet.Model({"left": x, "right": y}, {"sum": x + y, "rest": [x * np.ones(3)]}, name="sums")
     parts = sums({"right": x, "left": x})
     found["dicts"] = jitnet.Model({"x": x, "y": y}, {"z": layers.Add()((parts["sum"], y)), "rest": parts["rest"]})
-    compiled = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")
-    for name, compilation in zip(compiled, COMPILATIONS, strict=True):
+    # tests name what the first ones are compiled with
+    first = ("Activation", "ReLU", "Softmax", "Conv2D", "DepthwiseConv2D", "Dense", "Add")
+    order = [*first, *(name for name in found if name not in first)]
+    for name, compilation in zip(order, COMPILATIONS, strict=False):
         found[name].compile(**compilation)
     for name, (shapes, function) in operations().items():
         found[f"{name} alone"] = _functional(shapes, function, f"alone_{name}")
