@@ -160,7 +160,7 @@ def test_positions_are_keras():
         layers.ActivityRegularization: "l1 l2",
         layers.BatchNormalization: "axis momentum epsilon center scale beta_initializer gamma_initializer "
         "moving_mean_initializer moving_variance_initializer beta_regularizer gamma_regularizer "
-        "beta_constraint gamma_constraint",
+        "beta_constraint gamma_constraint renorm renorm_clipping renorm_momentum synchronized",
         layers.Concatenate: "axis",
         layers.Conv2D: "filters kernel_size strides padding data_format dilation_rate groups activation use_bias "
         "kernel_initializer bias_initializer kernel_regularizer bias_regularizer activity_regularizer "
@@ -249,7 +249,7 @@ def test_positions_are_keras():
         models.Model: "inputs outputs name",
         models.Sequential: "layers trainable name",
     }
-    affine = "center scale beta_initializer gamma_initializer beta_regularizer gamma_regularizer"
+    affine = "center scale beta_initializer gamma_initializer beta_regularizer gamma_regularizer beta_constraint"
     dense = "use_bias kernel_initializer bias_initializer kernel_regularizer bias_regularizer"
     expected |= {  # activations, normalisation, regularising layers
         layers.AlphaDropout: "rate noise_shape seed",
@@ -257,14 +257,14 @@ def test_positions_are_keras():
         layers.FReLU: "kernel_size kernel_initializer kernel_regularizer momentum epsilon",
         layers.GaussianDropout: "rate seed",
         layers.GaussianNoise: "stddev seed",
-        layers.GroupNormalization: f"groups axis epsilon {affine}",
+        layers.GroupNormalization: f"groups axis epsilon {affine} gamma_constraint",
         layers.InstanceNormalization: "axis epsilon",
-        layers.LayerNormalization: f"axis epsilon {affine}",
+        layers.LayerNormalization: f"axis epsilon {affine} gamma_constraint",
         layers.LeakyReLU: "negative_slope",
         layers.Maxout: f"units pieces {dense}",
         layers.MinMaxScaling: "feature_range axis minimum maximum",
         layers.Normalization: "axis mean variance invert",
-        layers.PReLU: "alpha_initializer alpha_regularizer shared_axes",
+        layers.PReLU: "alpha_initializer alpha_regularizer alpha_constraint shared_axes",
         layers.RMSNormalization: "axis epsilon",
         layers.Repeat: "layer n return_intermediates",
         layers.Rescaling: "scale offset",

@@ -2,7 +2,7 @@
 
 import math
 
-from .. import activations, initializers, ops, regularizers
+from .. import activations, constraints, initializers, ops, regularizers
 from .._settings import Adjustable, described
 from ..core import checks
 from ..core.errors import invalid
@@ -120,16 +120,19 @@ class PReLU(Layer):
 
     Arguments:
         alpha_initializer: a name or an object.
-        alpha_regularizer: a name, an object or None.
+        alpha_regularizer, alpha_constraint: names, objects or None.
         shared_axes: an axis from 1 on, or several, along which there is one alpha: (1, 2) for one per channel.
     """
 
     example = {"arguments": {"alpha_initializer": "ones", "shared_axes": 1}, "input_shape": (3, 2)}
 
-    def __init__(self, alpha_initializer="zeros", alpha_regularizer=None, shared_axes=None, **kwargs):
+    def __init__(
+        self, alpha_initializer="zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
         several = shared_axes is None or isinstance(shared_axes, list | tuple)
         shared = checks.sizes("PReLU", "shared_axes", (shared_axes or ()) if several else (shared_axes,))
         self.shared_axes = list(shared) if shared else None
@@ -141,8 +144,9 @@ class PReLU(Layer):
                 raise invalid(f"PReLU expects axes from 1 to {len(shape)}.", shared_axes=self.shared_axes)
             shape[axis - 1] = 1
         self.alpha = self.add_weight(
-            tuple(shape), self.alpha_initializer, regularizer=self.alpha_regularizer, name="alpha"
-        )
+            tuple(shape), self.alpha_initializer, regularizer=self.alpha_regularizer, constraint=self.alpha_constraint,
+            name="alpha",
+        )  # fmt: skip
 
     def call(self, inputs):
         return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
@@ -152,6 +156,7 @@ class PReLU(Layer):
             **super().get_config(),
             "alpha_initializer": initializers.serialize(self.alpha_initializer),
             "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
+            "alpha_constraint": constraints.serialize(self.alpha_constraint),
             "shared_axes": self.shared_axes,
         }
 

@@ -37,7 +37,7 @@ class BatchNormalization(Layer):
     def __init__(
         self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
         gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones",
-        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, *, renorm=False,
+        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, renorm=False,
         renorm_clipping=None, renorm_momentum=0.99, synchronized=False, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
@@ -53,8 +53,8 @@ class BatchNormalization(Layer):
         self.renorm_momentum = checks.number(kind, "renorm_momentum", renorm_momentum)
         self.synchronized = checks.boolean(kind, "synchronized", synchronized)
         _take_affine(
-            self, center, scale, (beta_initializer, beta_regularizer, beta_constraint),
-            (gamma_initializer, gamma_regularizer, gamma_constraint),
+            self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint,
         )  # fmt: skip
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
@@ -116,8 +116,8 @@ class LayerNormalization(Layer):
         self.axis = _axes(kind, axis)
         self.epsilon = epsilon
         _take_affine(
-            self, center, scale, (beta_initializer, beta_regularizer, beta_constraint),
-            (gamma_initializer, gamma_regularizer, gamma_constraint),
+            self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint,
         )  # fmt: skip
 
     def build(self, input_shape):
@@ -169,8 +169,7 @@ class GroupNormalization(Layer):
         groups: how many, a divisor of the channels; -1: as many as channels.
         axis: that of the channels.
         epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
-            beta_constraint, gamma_constraint: as in
-            LayerNormalization.
+            beta_constraint, gamma_constraint: as in LayerNormalization.
     """
 
     example = {"arguments": {"groups": 2}, "input_shape": (3, 2, 4)}
@@ -189,8 +188,8 @@ class GroupNormalization(Layer):
         self.axis = checks.integer(kind, "axis", axis)
         self.epsilon = epsilon
         _take_affine(
-            self, center, scale, (beta_initializer, beta_regularizer, beta_constraint),
-            (gamma_initializer, gamma_regularizer, gamma_constraint),
+            self, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint,
         )  # fmt: skip
 
     def build(self, input_shape):
@@ -222,8 +221,7 @@ class InstanceNormalization(GroupNormalization):
 
     Arguments:
         axis, epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
-            beta_constraint, gamma_constraint: as in
-            GroupNormalization.
+            beta_constraint, gamma_constraint: as in GroupNormalization.
     """
 
     example = {"arguments": {"epsilon": 1e-5}, "input_shape": (3, 2, 4)}
@@ -288,26 +286,28 @@ def _sizes(layer, input_shape) -> tuple:
     return tuple(input_shape[axis] for axis in axes)
 
 
-def _take_affine(layer, center, scale, of_beta, of_gamma):
-    """The arguments of what is learned after a normalisation: of each, its initializer, regularizer and constraint."""
+def _take_affine(
+    layer, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
+    gamma_constraint,
+) -> None:  # fmt: skip
+    """The arguments of what is learned after a normalisation."""
     kind = type(layer).__name__
     layer.center = checks.boolean(kind, "center", center)
     layer.scale = checks.boolean(kind, "scale", scale)
-    for name, (initializer, regularizer, constraint) in (("beta", of_beta), ("gamma", of_gamma)):
-        setattr(layer, f"{name}_initializer", initializers.get(initializer))
-        setattr(layer, f"{name}_regularizer", regularizers.get(regularizer))
-        setattr(layer, f"{name}_constraint", constraints.get(constraint))
+    layer.beta_initializer = initializers.get(beta_initializer)
+    layer.gamma_initializer = initializers.get(gamma_initializer)
+    layer.beta_regularizer = regularizers.get(beta_regularizer)
+    layer.gamma_regularizer = regularizers.get(gamma_regularizer)
+    layer.beta_constraint = constraints.get(beta_constraint)
+    layer.gamma_constraint = constraints.get(gamma_constraint)
     layer.gamma = layer.beta = None
 
 
 def _add_affine(layer, shape) -> None:
     for name, wanted in (("gamma", layer.scale), ("beta", layer.center)):
         if wanted:
-            found = layer.add_weight(
-                shape, getattr(layer, f"{name}_initializer"), regularizer=getattr(layer, f"{name}_regularizer"),
-                constraint=getattr(layer, f"{name}_constraint"), name=name,
-            )  # fmt: skip
-            setattr(layer, name, found)
+            own = {kind: getattr(layer, f"{name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
+            setattr(layer, name, layer.add_weight(shape, name=name, **own))
 
 
 def _affine_config(layer) -> dict:
