@@ -138,7 +138,7 @@ def test_py_dataset():
     first, second = shuffled.calls[1:7], shuffled.calls[9:15]
     assert sorted(first) == sorted(second) == list(range(6)) and first != second
     assert model.predict(Batches(), verbose=0).shape == (21, 3)
-    assert len(list(Batches(workers=2))) == 6
+    assert len(list(Batches(workers=2))) == 6 and utils.Sequence is utils.PyDataset
 
 
 def test_several_inputs_and_outputs():

@@ -15,9 +15,12 @@ from .py_dataset import PyDataset
 from .sequences import pad_sequences, timeseries_dataset_from_array
 from .session import clear_session
 
+Sequence = PyDataset  # its older name in Keras
+
 __all__ = [
     "Progbar",
     "PyDataset",
+    "Sequence",
     "array_to_img",
     "clear_session",
     "custom_object_scope",
