@@ -142,3 +142,18 @@ def test_places_are_learned_too():
     d_places = np.zeros_like(places)
     d_places[1:] = (2 * output / output.size).sum(0) / 3
     np.testing.assert_allclose(found.get_weights()[1], places - 0.5 * d_places, rtol=1e-5, atol=1e-6)
+
+
+def test_lengths_that_are_not_known():
+    tokens, rows = layers.Input((None,), dtype="int32"), layers.Input((None, 3))
+    table = layers.Embedding(9, 3)(tokens)
+    pairs = ops.einsum("bij,bkj->bik", rows, rows)
+    model = jitnet.Model([tokens, rows], [ops.max(table[:, ::2] * 2.0, 1), ops.flip(rows, 1)[:, -1], pairs])
+    generator = np.random.default_rng(0)
+    weights = model.get_weights()[0]
+    for length in (3, 6):
+        x, y = generator.integers(0, 9, (2, length)), generator.normal(size=(2, length, 3)).astype("float32")
+        first, second, third = model.predict([x, y], verbose=0)
+        np.testing.assert_allclose(first, weights[x][:, ::2].max(1) * 2, rtol=1e-6)
+        np.testing.assert_array_equal(second, y[:, 0])
+        np.testing.assert_allclose(third, y @ y.mT, rtol=1e-5, atol=1e-6)

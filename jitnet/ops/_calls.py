@@ -35,13 +35,13 @@ def on_arrays(function):
     """
 
     def decorate(symbolic):
-        signature = inspect.signature(symbolic)
+        signature = functools.cache(lambda: inspect.signature(symbolic))  # not while jitnet is imported
 
         @functools.wraps(symbolic)
         def either(*arguments, **keywords):
             if is_symbolic(*arguments, *keywords.values()):
                 return symbolic(*arguments, **keywords)
-            bound = signature.bind(*arguments, **keywords)
+            bound = signature().bind(*arguments, **keywords)
             bound.apply_defaults()
             with np.errstate(all="ignore"):  # as in a step, log(0) is -inf without a word
                 return in_floatx(function(*bound.args, **bound.kwargs), bound.args)

@@ -242,6 +242,8 @@ def _product(one, x, two, y, rest: set, result):
     product = MatrixProduct()(a, b)
     letters = [*first, *shared, *left, *right]
     shape = [sizes[letter] for letter in letters]
+    if len(shape) == product.ndim:
+        return letters, product
     return letters, reshape(product, tuple(-1 if size is None else size for size in shape))
 
 
@@ -262,6 +264,8 @@ def _rows_by_matrix(x, y, summed: int, sizes, right):
 
 def _matrices(value, rows: int, columns: int):
     """The last ``rows`` and ``columns`` axes as those of matrices."""
+    if rows == columns == 1:
+        return value
     before = value.shape[: value.ndim - rows - columns]
     kept = tuple(-1 if size is None else size for size in before)
     down = int(np.prod(value.shape[len(before) : len(before) + rows]))
