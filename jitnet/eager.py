@@ -22,7 +22,7 @@ def _prepare(array):
     return np.ascontiguousarray(array)
 
 
-def _run(step: Step, batch: int, arrays: dict, iteration: int, draw: int | None) -> None:
+def _run(step: Step, batch: int, arrays: dict, iteration: int = 0, draw: int | None = None) -> None:
     seed, t = (_seed.global_seed(), _seed.next_draws()) if step.random and draw is None else (0, draw or 0)
     own = {"seed": seed, "t": t, "results": np.zeros(step.results)}
     step.run(batch, 1, {**arrays, **own}, compiled=False, iteration=iteration)
@@ -123,7 +123,7 @@ class Evaluated:
         shapes = [(batch, *tensor.shape[1:]) if tensor.batched else tensor.shape for tensor in step.outputs]
         results = [np.empty(shape or (1,), x.dtype) for shape, x in zip(shapes, step.outputs, strict=True)]
         data = dict(zip((f"x_{i}" for i in range(len(arrays))), arrays, strict=True))
-        _run(step, batch, {**data, **dict(zip(step.output_arguments, results, strict=True))}, 0)
+        _run(step, batch, {**data, **dict(zip(step.output_arguments, results, strict=True))})
         return [array.reshape(shape) for array, shape in zip(results, shapes, strict=True)], step.found
 
 

@@ -184,6 +184,14 @@ def layer_normalization(random):
     return arguments, [sizes(random, rank, 2, 7)]
 
 
+def recurrent(*flags):
+    def draw(random):
+        arguments = {name: flag(random) for name in ("return_sequences", "go_backwards", "use_bias", *flags)}
+        return {"units": int(random.integers(1, 6)), **arguments}, [sizes(random, 2, 1, 6)]
+
+    return draw
+
+
 LAYERS = {
     "Activation": of_any_shape(activation=ACTIVATIONS[1:]),
     "Add": merging,
@@ -218,9 +226,11 @@ LAYERS = {
     "GlobalMaxPooling1D": global_pooling(1),
     "GlobalMaxPooling2D": global_pooling(2),
     "GroupNormalization": group_normalization,
+    "GRU": recurrent("reset_after"),
     "Identity": of_any_shape(),
     "LayerNormalization": layer_normalization,
     "LeakyReLU": of_any_shape(negative_slope=(0.3, 0.0, 0.01)),
+    "LSTM": recurrent(),
     "Maximum": merging,
     "MaxPooling1D": pooling(1),
     "MaxPooling2D": pooling(2),
@@ -237,6 +247,7 @@ LAYERS = {
     ),
     "SeparableConv1D": separable_convolution(1),
     "SeparableConv2D": separable_convolution(2),
+    "SimpleRNN": recurrent(),
     "Softmax": lambda random: ({"axis": pick(random, -1, 1)}, [sizes(random, int(random.integers(1, 4)), 1, 6)]),
     "SpatialDropout1D": lambda random: ({"rate": 0.3}, [sizes(random, 2, 1, 5)]),
     "SpatialDropout2D": lambda random: ({"rate": 0.3}, [sizes(random, 3, 1, 5)]),
