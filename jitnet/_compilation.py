@@ -218,7 +218,13 @@ def distinct(names: list[str]) -> list[str]:
 
 
 def as_metric_target(metric, loss, target, output):
-    """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows."""
+    """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows.
+
+    A user's metric that updates its own state knows what it does with them.
+    """
+    own = not type(metric).__module__.startswith("jitnet.")
+    if own and type(metric).update_state is not metrics.Metric.update_state:
+        return target
     if metric.sparse and not loss.sparse:
         raise ValueError(
             f"The metric {metric.name!r} expects integer labels, but the loss {loss.name!r} takes one target per "

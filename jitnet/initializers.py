@@ -250,13 +250,22 @@ class VarianceScaling(_Random):
         mode: ``"fan_in"``, ``"fan_out"`` or ``"fan_avg"``.
         distribution: ``"truncated_normal"`` (also ``"normal"``), ``"untruncated_normal"`` or ``"uniform"``.
         seed: an integer, or None for the global seed.
+        input_axes, output_axes: the axes whose sizes make the numbers of inputs and of outputs; None: as ``fans`` says.
 
     Raises:
         ValueError: an argument that is none of these.
     """
 
-    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
+    def __init__(
+        self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None, input_axes=None, output_axes=None
+    ):  # fmt: skip
         super().__init__(seed)
+        self.input_axes, self.output_axes = (
+            None if axes is None else checks.sizes(type(self).__name__, name, axes, least=-(1 << 31))
+            for name, axes in (("input_axes", input_axes), ("output_axes", output_axes))
+        )
+        if (input_axes is None) != (output_axes is None):
+            raise invalid("Give input_axes and output_axes, or none.", input_axes=input_axes, output_axes=output_axes)
         scale = checks.positive(type(self).__name__, "scale", scale)
         if mode not in ("fan_in", "fan_out", "fan_avg"):
             raise invalid("`mode` must be 'fan_in', 'fan_out' or 'fan_avg'.", mode=mode)
@@ -272,7 +281,7 @@ class VarianceScaling(_Random):
         self.distribution = distribution
 
     def _fill(self, out):
-        fan_in, fan_out = fans(out.shape)
+        fan_in, fan_out = self._fans(out.shape)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, n)
         if self.distribution == "uniform":
@@ -285,20 +294,35 @@ class VarianceScaling(_Random):
 
     def get_config(self) -> dict:
         """The arguments that make an equal initializer."""
-        return {"scale": self.scale, "mode": self.mode, "distribution": self.distribution, "seed": self.seed}
+        own = {"scale": self.scale, "mode": self.mode, "distribution": self.distribution, "seed": self.seed}
+        return {**own, **self._axes_config()}
+
+    def _axes_config(self) -> dict:
+        axes = {"input_axes": self.input_axes, "output_axes": self.output_axes}
+        return {} if self.input_axes is None else axes
+
+    def _fans(self, shape) -> tuple[int, int]:
+        if self.input_axes is None:
+            return fans(shape)
+        if any(not -len(shape) <= axis < len(shape) for axis in (*self.input_axes, *self.output_axes)):
+            raise invalid(
+                f"{type(self).__name__} expects axes of a weight of shape {tuple(shape)}.",
+                input_axes=self.input_axes, output_axes=self.output_axes,
+            )  # fmt: skip
+        return tuple(math.prod(shape[axis] for axis in axes) for axes in (self.input_axes, self.output_axes))
 
 
 class _NamedScaling(VarianceScaling):
-    """A ``VarianceScaling`` with a name of its own and only a seed to choose."""
+    """A ``VarianceScaling`` with a name of its own: its seed and axes are to choose."""
 
     _arguments: tuple[float, str, str]
 
-    def __init__(self, seed=None):
-        super().__init__(*self._arguments, seed=seed)
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        super().__init__(*self._arguments, seed, input_axes, output_axes)
 
     def get_config(self) -> dict:
         """The arguments that make an equal initializer."""
-        return {"seed": self.seed}
+        return {"seed": self.seed, **self._axes_config()}
 
 
 class GlorotNormal(_NamedScaling):

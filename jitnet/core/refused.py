@@ -50,6 +50,7 @@ NAMES = {
 
 ARGUMENTS = {
     "autocast": "A layer's inputs are cast to its dtype where they differ in kind: there is nothing to switch off.",
+    "input_tensor": "Give tensor.",
     "lora_alpha": "Low-rank adaptation is for weights of others.",
     "lora_rank": "Low-rank adaptation is for weights of others.",
     "loss_scale_factor": "Weights and gradients are float32, so that losses need no scaling.",

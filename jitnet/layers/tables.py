@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from .. import ops
 from .._fingerprints import farmhash64, siphash64
 from ..core import checks
 from ..core.errors import invalid
 from ..core.policy import floatx
+from ..core.values import Value
 from .base import Layer
 
 _MODES = ("int", "one_hot", "multi_hot", "count")
@@ -18,8 +20,6 @@ class _OfColumns(Layer):
     """
 
     def __call__(self, inputs, *arguments, **keywords):
-        from ..core.values import Value
-
         keywords.pop("training", None)
         if isinstance(inputs, Value):
             raise invalid(
@@ -80,7 +80,8 @@ def encoded(indices, mode: str, depth: int, dtype, weights=None) -> np.ndarray:
 class CategoryEncoding(_OfColumns):
     """Rows for integers: which of ``num_tokens`` categories a sample has, or how often.
 
-    Input integers (..., samples' length), output (..., num_tokens); for "one_hot" a row for each integer.
+    Input integers (..., samples' length), output (..., num_tokens); for "one_hot" a row for each integer.  Unlike its
+    kin it may stand in a model, too: there integers outside of the categories have a row of zeros.
 
     Arguments:
         num_tokens: the number of categories; integers are from 0 to one below it.
@@ -96,8 +97,24 @@ class CategoryEncoding(_OfColumns):
         self.num_tokens = checks.integer(kind, "num_tokens", num_tokens, least=1)
         self.output_mode = _check_mode(kind, output_mode, sparse, _MODES[1:])
 
+    def __call__(self, inputs, *arguments, **keywords):
+        of_model = isinstance(inputs, Value)
+        return (Layer if of_model else _OfColumns).__call__(self, inputs, *arguments, **keywords)
+
+    def _in_a_model(self, inputs, count_weights):
+        if count_weights is not None:
+            raise invalid("In a model, CategoryEncoding counts without weights.", count_weights=count_weights)
+        rows = ops.one_hot(inputs, self.num_tokens, dtype=self.dtype)
+        if self.output_mode == "one_hot":
+            return ops.squeeze(rows, -2) if inputs.ndim > 1 and inputs.shape[-1] == 1 else rows
+        if inputs.ndim == 1:
+            return rows
+        return ops.max(rows, axis=-2) if self.output_mode == "multi_hot" else ops.sum(rows, axis=-2)
+
     def call(self, inputs, count_weights=None):
         """``count_weights``: of the integers, in mode "count"."""
+        if isinstance(inputs, Value):
+            return self._in_a_model(inputs, count_weights)
         given = np.asarray(inputs)
         if given.dtype.kind not in "iub" and not (given.dtype.kind == "f" and (given == np.floor(given)).all()):
             raise invalid("CategoryEncoding takes integers.", dtype=given.dtype)

@@ -75,9 +75,9 @@ def serialize(loss) -> dict | str:
     return _registry.serialize(loss.function if isinstance(loss, FunctionLoss) else loss)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(name, custom_objects=None):
     """The loss that ``serialize`` described."""
-    return get(_registry.deserialize(config, KNOWN, custom_objects, kind="loss"))
+    return get(_registry.deserialize(name, KNOWN, custom_objects, kind="loss"))
 
 
 def get(identifier):

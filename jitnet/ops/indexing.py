@@ -221,8 +221,11 @@ def scatter(indices, values, shape):
 
 
 @public
-def scatter_update(inputs, indices, updates):
-    """``inputs`` with ``updates`` (n, ...) at ``indices`` (n, axes): arrays only."""
+def scatter_update(inputs, indices, updates, reduction=None):
+    """``inputs`` with ``updates`` (n, ...) at ``indices`` (n, axes): arrays only; reduction: None, the last one counts.
+    """
+    if reduction is not None:
+        raise invalid("ops.scatter_update overwrites: add up with ops.scatter.", reduction=reduction)
     places = _places("scatter_update", indices)
     if isinstance(inputs, Value) or isinstance(updates, Value):
         raise invalid("ops.scatter_update takes arrays; of symbolic tensors there is ops.slice_update.", inputs=inputs)

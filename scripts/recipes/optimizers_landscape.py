@@ -44,7 +44,7 @@ class Ball(jitnet.Model):
     def train_step(self, data):
         variables = self.trainable_variables
         height, gradients = jitnet.value_and_grad(lambda: ops.sum(self.surface(self.x, self.y)), variables=variables)()
-        self.optimizer.apply(gradients, variables)
+        self.optimizer.apply(gradients, variables, loss=height)
         return {"height": height}
 
 

@@ -2,8 +2,8 @@
 
     python scripts/recipes/overfitting.py
 
-A network that is too large for a hundred and fifty digits learns them by heart; each method closes a part of the gap
-between training and test.
+A network that is too large for a hundred and fifty digits learns them by heart. Weight decay, dropout and early stopping
+close a part of the gap between the losses; turned digits are worth more than any of them in accuracy.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from jitnet import callbacks, layers, optimizers, regularizers
 def network(decay=0.0, dropout=0.0, augment=False):
     parts = [layers.Input((64,))]
     if augment:
-        parts += [layers.Reshape((8, 8, 1)), layers.RandomTranslation(0.1, 0.1, fill_mode="constant")]
+        parts += [layers.Reshape((8, 8, 1)), layers.RandomRotation(0.04, fill_mode="constant")]
         parts += [layers.Flatten()]
     for _ in range(3):
         regularizer = regularizers.L2(decay) if decay else None
