@@ -18,6 +18,7 @@ from torch_reference import (
 
 from jitnet import ops
 from jitnet.core.operations import augmentation, counts, losses, random
+from jitnet.core.operations.batch import BatchSize
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
@@ -818,6 +819,9 @@ add(
     torch=lambda t, x, y: torch_ctc(t, x, y + 1),
 )
 add(
+    "batches", "batch size", lambda x: x / BatchSize()(x), normal(3), torch=lambda t, x: x / len(x)
+)  # fmt: skip
+add(
     "batches",
     "circle loss",
     losses.CircleLoss(3.0, 0.2),
@@ -995,7 +999,7 @@ add(
     ),
     normal(4, 5, 2),
 )
-add("augmentation", "flip", lambda x: augmentation.Flip()(x, drawn(4, x)) * x, normal(4, 5, 3))
+add("augmentation", "flip", lambda x: augmentation.FlipPictures()(x, drawn(4, x)) * x, normal(4, 5, 3))
 add("augmentation", "crop", lambda x: augmentation.Crop((5, 4), 1)(x, drawn(4, x)) * 2.0, normal(4, 5, 3))
 
 

@@ -236,7 +236,7 @@ def test_literals_say_their_type(module):
         typed = set()
         for node in ast.walk(function):
             if isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("np.") in (
-                *("real", "float32", "float64", "int32", "uint64"),
+                *("real", "float32", "float64", "int32", "uint64", "range"),
             ):
                 typed.update(map(id, ast.walk(node)))
             assert ast.unparse(node) != "type", f"{function.name}: type"

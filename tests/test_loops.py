@@ -118,6 +118,7 @@ class Recurrence:
             return SimpleNamespace(
                 program=self.program([*reserved, "x", "dy"]), variables=self.weights, results=1, places=[], states=[],
                 output_arguments=["predictions"], gradient_arguments=[], settings={}, constants=[], random=False,
+                limits={},
                 updates=SimpleNamespace(states=[]), lowering=SimpleNamespace(first_gradients={}),
             )  # fmt: skip
 

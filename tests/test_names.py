@@ -79,8 +79,8 @@ def test_tools_that_ask_for_anything(module):
 
 
 def test_what_is_planned_and_what_is_nearest():
-    error = errors.unknown_name("layer", "lstm", ["Lists", "Dense"])
-    assert str(error) == f"Unknown layer 'lstm'. {PLANNED} The nearest is 'Lists'. Received: layer='lstm'"
+    error = errors.unknown_name("layer", "masking", ["Taking", "Dense"])
+    assert str(error) == f"Unknown layer 'masking'. {PLANNED} The nearest is 'Taking'. Received: layer='masking'"
 
 
 def test_nothing_is_planned_that_there_is():
@@ -92,7 +92,7 @@ def test_nothing_is_planned_that_there_is():
 
 
 @pytest.mark.parametrize(
-    "get, kind, name", [(layers.get, "layer", "layer_normalization")]
+    "get, kind, name", [(layers.get, "layer", "multi_head_attention")]
 )
 def test_planned_names_in_strings(get, kind, name):
     message = rf"^Unknown {kind} '{name}'\. {PLANNED} .*Received: {kind}='{name}'$"

@@ -467,7 +467,7 @@ ARGUMENTS = {
         {"size": 3},
         {"size": NO_PAIR, "fill_mode": NO_NAME, "interpolation": NO_NAME, "fill_value": [*NO_NUMBER, np.inf]},
     ),
-    augmentation.Flip: ({}, {"horizontal": NO_BOOLEAN, "vertical": NO_BOOLEAN}),
+    augmentation.FlipPictures: ({}, {"horizontal": NO_BOOLEAN, "vertical": NO_BOOLEAN}),
     augmentation.Crop: ({"size": 3}, {"size": NO_PAIR, "padding": [*NO_INTEGER, -1]}),
     augmentation.AdjustColour: (
         {"kinds": ("grey",)}, {"kinds": [None, 3, "grey", ("gray",), (3,), (PAYLOADS[0],)], "limited": NO_BOOLEAN},

@@ -34,7 +34,7 @@ class RandomFlip(Augmentation):
         return self.mode != "vertical", self.mode != "horizontal"
 
     def changed(self, inputs, draws):
-        return operations.Flip(*self._directions())(inputs, draws)
+        return operations.FlipPictures(*self._directions())(inputs, draws)
 
     def change(self, x, draws, y, step, first):
         from ..kernels.cpu.augmentation import flip

@@ -153,6 +153,7 @@ class _OfOneCell(RNN):
     ):
         for_rnn = (return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
         super().__init__(cell, *for_rnn, **kwargs)
+        cell.name = f"{self.name}_cell"
         self.units = cell.units
 
     def get_config(self):
@@ -299,7 +300,8 @@ class Bidirectional(Layer):
         super().__init__(**kwargs)
         self.merge_mode = checks.one_of("Bidirectional", "merge_mode", merge_mode, _MERGES)
         config = layer.get_config()
-        self.forward_layer = type(layer).from_config({**config, "name": f"forward_{layer.name}"})
+        first = layer.name if layer.name.startswith("forward_") else f"forward_{layer.name}"
+        self.forward_layer = type(layer).from_config({**config, "name": first})
         if backward_layer is None:
             other = {**config, "name": f"backward_{layer.name}", "go_backwards": not layer.go_backwards}
             backward_layer = type(layer).from_config(other)
@@ -341,9 +343,7 @@ class Bidirectional(Layer):
     @classmethod
     def from_config(cls, config):
         layers = {name: deserialize(config[name]) for name in ("layer", "backward_layer")}
-        made = cls(**{**config, **layers})
-        made.forward_layer.name = layers["layer"].name
-        return made
+        return cls(**{**config, **layers})
 
 
 class TimeDistributed(Layer):

@@ -81,8 +81,8 @@ def nadam_scalars(learning_rate, beta_1, beta_2, epsilon, t):
     of_one = real(0.96)
     of_all = of_one**t
     power, power_of_all, half, logarithm = of_one, of_all, real(0.5), real(0)
-    for k in range(1, 49):
-        logarithm -= half / real(k) * power * (real(1) - power_of_all) / (real(1) - power)
+    for k in range(48):
+        logarithm -= half / (real(k) + real(1)) * power * (real(1) - power_of_all) / (real(1) - power)
         power, power_of_all, half = power * of_one, power_of_all * of_all, half * real(0.5)
     product = beta_1**t * math.exp(logarithm)
     momentum = beta_1 * (real(1) - real(0.5) * of_all)

@@ -121,7 +121,7 @@ class Resample(Operation):
         )  # fmt: skip
 
 
-class Flip(Operation):
+class FlipPictures(Operation):
     """Pictures mirrored where numbers (N, 4) are below a half."""
 
     def __init__(self, horizontal=True, vertical=True):
