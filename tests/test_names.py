@@ -274,6 +274,26 @@ def test_positions_are_keras():
         layers.SpectralNormalization: "layer power_iterations",
         layers.UnitNormalization: "axis",
     }
+    kernels = (
+        "use_bias kernel_initializer recurrent_initializer bias_initializer {}kernel_regularizer recurrent_regularizer "
+        "bias_regularizer {}kernel_constraint recurrent_constraint bias_constraint dropout recurrent_dropout"
+    )
+    of_layer, of_cell = kernels.format("{}", "activity_regularizer "), kernels.format("{}", "")
+    forget = "unit_forget_bias "
+    sequences = "return_sequences return_state go_backwards stateful unroll"
+    expected |= {
+        layers.Bidirectional: "layer merge_mode weights backward_layer",
+        layers.GRU: f"units activation recurrent_activation {of_layer.format('')} seed {sequences} reset_after "
+        "use_cudnn",
+        layers.GRUCell: f"units activation recurrent_activation {of_cell.format('')} reset_after seed",
+        layers.LSTM: f"units activation recurrent_activation {of_layer.format(forget)} seed {sequences} use_cudnn",
+        layers.LSTMCell: f"units activation recurrent_activation {of_cell.format(forget)} seed",
+        layers.RNN: f"cell {sequences} zero_output_for_mask",
+        layers.SimpleRNN: f"units activation {of_layer.format('')} {sequences} seed",
+        layers.SimpleRNNCell: f"units activation {of_cell.format('')} seed",
+        layers.StackedRNNCells: "cells",
+        layers.TimeDistributed: "layer",
+    }
     for made, names in expected.items():
         parameters = inspect.signature(made).parameters.values()
         assert " ".join(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD) == names, made

@@ -34,7 +34,7 @@ class RNN(Layer):
         zero_output_for_mask: the output of masked steps is 0 instead of that of the step before.
     """
 
-    example = {"arguments": {"cell": SimpleRNNCell(3), "return_sequences": True}, "input_shape": (4, 2)}
+    example = {"arguments": {"cell": SimpleRNNCell(3, "softsign"), "return_sequences": True}, "input_shape": (4, 2)}
 
     def __init__(
         self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
@@ -197,9 +197,9 @@ class SimpleRNN(_OfOneCell):
         self, units, activation="tanh", use_bias=True, kernel_initializer="glorot_uniform",
         recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
         recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
-        recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None,
-        return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
-        zero_output_for_mask=False, **kwargs,
+        recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, return_sequences=False,
+        return_state=False, go_backwards=False, stateful=False, unroll=False, seed=None, *, zero_output_for_mask=False,
+        **kwargs,
     ):  # fmt: skip
         cell = SimpleRNNCell(**_arguments(locals(), SimpleRNNCell))
         for_rnn = (return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask)
@@ -232,7 +232,7 @@ class LSTM(_OfOneCell):
         activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None,
         dropout=0.0, recurrent_dropout=0.0, seed=None,
         return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
-        use_cudnn="auto", zero_output_for_mask=False, **kwargs,
+        use_cudnn="auto", *, zero_output_for_mask=False, **kwargs,
     ):  # fmt: skip
         cell = LSTMCell(**_arguments(locals(), LSTMCell))
         self.use_cudnn = checks.one_of("LSTM", "use_cudnn", use_cudnn, ("auto", True, False))
@@ -266,7 +266,7 @@ class GRU(_OfOneCell):
         kernel_constraint=None,
         recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None,
         return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
-        reset_after=True, use_cudnn="auto", zero_output_for_mask=False, **kwargs,
+        reset_after=True, use_cudnn="auto", *, zero_output_for_mask=False, **kwargs,
     ):  # fmt: skip
         cell = GRUCell(**_arguments(locals(), GRUCell))
         self.use_cudnn = checks.one_of("GRU", "use_cudnn", use_cudnn, ("auto", True, False))

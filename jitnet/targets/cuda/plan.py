@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...core.liveness import place
-from ...core.program import Block, Buffer, Call, Loop, Out, Program, Scalar
+from ...core.program import Block, Buffer, Call, Loop, Out, Program, Scalar, calls_of
 from ...core.storage import Layout, aligned
 from ...core.values import ITEMSIZE
 from ..base import Signature
@@ -107,7 +107,7 @@ class Layouts:
 
     def _launched(self, block: Block) -> tuple:
         if isinstance(block, Loop):
-            raise NotImplementedError("CUDA has no loops yet. Run this model with device='cpu'.")
+            return block, block.calls
         calls = [call for call in block.calls if call.opcode != "training.count_step"]  # which the host does
         # an update is one launch for all neighbouring variables
         parts = itertools.groupby(calls, key=lambda call: call.phase == "update" and self._flat.takes(call))
@@ -124,8 +124,8 @@ class Layouts:
             for root in call.writes:
                 offsets[root] = kept
                 kept += aligned(max(1, root.nbytes))
-        items = [call for _, calls in self.blocks for call in calls]
-        roots = dict.fromkeys(buffer.root for call in items for buffer in call.buffers)
+        items = [item for block, calls in self.blocks for item in ([block] if isinstance(block, Loop) else calls)]
+        roots = dict.fromkeys(buffer.root for call in calls_of(items) for buffer in call.buffers)
         temporary = [r for r in roots if r.kind in ("batch", "partial", "whole") and r not in offsets]
 
         def nbytes(root):
@@ -161,35 +161,51 @@ class Memory:
         self._placement = placement
         self._batch, self._arena, self._numbers, self._given = batch, arena, numbers, given
 
-    def launch(self, call: Call) -> tuple:
-        """(function, arguments, named arguments, whether its products may be of bfloat16) of a call."""
-        given = {name: self._argument(call, name) for name in call.arguments}
+    def launches(self, block: Block, calls: list[Call]) -> list[tuple]:
+        """What is launched for a block, a loop turn after turn."""
+        return [self.launch(call, names) for names in block.turns() for call in calls]
+
+    def launch(self, call: Call, names: dict | None = None) -> tuple:
+        """(function, arguments, named arguments, whether its products may be of bfloat16) of a call.
+
+        names: the index of the loop that it is in.
+        """
+        names = {"batch": self._batch, "begin": 0, "chunk": 0, "chunks": 1, **(names or {})}
+        given = {name: self._argument(call, name, names) for name in call.arguments}
         named = {name: given.pop(name) for name in EPILOGUES if call.epilogue and name in given}
         return function_of(call), tuple(given.values()), named, call.attributes.get("bfloat16", False)
 
-    def _argument(self, call: Call, name: str):
+    def _argument(self, call: Call, name: str, names: dict):
         argument = call.arguments[name]
         if isinstance(argument, Buffer | Out):
             buffer = argument.buffer if isinstance(argument, Out) else argument
-            return self._array(buffer, call.batched)
+            return self._array(buffer, call.batched, names)
         if is_number(name, argument):
             dtype = _INTEGERS.get(name, np.float64)
             place_of = self._layouts.numbers.place(argument, dtype)
             return self._backend.view(self._numbers, place_of * NUMBER, (1,), dtype)
         if isinstance(argument, Scalar):
-            return int(argument.value({"batch": self._batch, "begin": 0, "chunk": 0, "chunks": 1}))
+            return int(argument.value(names))
         return argument
 
-    def _array(self, buffer: Buffer, batched: bool):
+    def _array(self, buffer: Buffer, batched: bool, names: dict):
         root = buffer.root
         leading = (self._batch * buffer.rows,) if buffer.batched else ()
         shape = (*leading, *buffer.shape) or (1,)  # kernels take arrays of an axis
-        array = self._flat(root)
+        array = self._flat(root) if buffer.step is None else self._step(buffer, names)
         if root.kind == "partial" and not batched:
             shape = (1, *buffer.shape)
         if root.kind == "argument" and buffer.shape and buffer.shape[0] == 0:  # a data set of any length
             return array
         return array.reshape(shape)
+
+    def _step(self, buffer: Buffer, names: dict):
+        """All elements of one step of a sequence, of which temporaries alone have steps."""
+        root = buffer.root
+        step = buffer.step.value(names) if isinstance(buffer.step, Scalar) else buffer.step
+        size = root.size // root.steps * (self._batch if root.batched else 1)
+        offset = self._placement.offsets[root] + step * size * ITEMSIZE[root.dtype]
+        return self._view(self._arena, offset, size, root.dtype)
 
     def _flat(self, root: Buffer):
         """All elements of a root; of a data set the array itself."""

@@ -188,7 +188,7 @@ class Recorded:
         own = {**given, "order": self.order}
         memory = Memory(backend, runner.layouts, signature, batch, arena, placement, numbers, own)
         self._prepares = [memory.launch(call) for call in runner.layouts.prepares]
-        self._launches = [[memory.launch(call) for call in calls] for _, calls in runner.layouts.blocks]
+        self._launches = [memory.launches(block, calls) for block, calls in runner.layouts.blocks]
         self._graphs: dict[tuple, object] = {}
 
     def prepare(self, values: np.ndarray) -> None:
