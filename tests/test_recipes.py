@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "scripts" / "recipes"
-RECIPES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "recipe")
+# the others train on MNIST for minutes
+RECIPES = sorted(path.stem for path in FOLDER.glob("*.py") if "\nfrom recipe import" in path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -87,7 +87,7 @@ class AveragePooling1D(_Mean, _Pooling):
     rank = 1
     example = {"arguments": {"pool_size": 2, "strides": 3}, "input_shape": (7, 3)}
 
-    def __init__(self, pool_size, strides=None, padding="valid", data_format=None, name=None, **kwargs):
+    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, name=None, **kwargs):
         super().__init__(name=name, **kwargs)
         self._set(pool_size, strides, padding, data_format)
 
@@ -101,7 +101,7 @@ class AveragePooling2D(_Mean, _Pooling):
     rank = 2
     example = {"arguments": {"pool_size": 2, "strides": 3}, "input_shape": (5, 7, 3)}
 
-    def __init__(self, pool_size, strides=None, padding="valid", data_format=None, name=None, **kwargs):
+    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
         super().__init__(name=name, **kwargs)
         self._set(pool_size, strides, padding, data_format)
 

@@ -11,8 +11,11 @@ from recipe import arguments, figure, save
 import jitnet
 from jitnet import activations, ops
 
-OF_ROWS = {"glu", "log_softmax", "softmax", "sparsemax"}  # not of single elements
-ARITHMETIC = {"absolute", "cos", "exp", "exponential", "log", "negative", "reciprocal", "sign", "sin", "sqrt", "square"}
+OTHERS = {"glu", "log_softmax", "softmax", "sparsemax", "threshold"}  # of rows, or with arguments of their own
+ARITHMETIC = {
+    "absolute", "arctan", "cos", "erf", "exp", "exponential", "expm1", "floor", "log", "log1p", "nearest_whole",
+    "negative", "reciprocal", "sign", "sin", "sqrt", "square",
+}  # fmt: skip
 
 
 def curves(points: int):
@@ -21,7 +24,7 @@ def curves(points: int):
     found, seen = {}, set()
     for name in sorted(activations.KNOWN):
         function = activations.KNOWN[name]
-        if name in OF_ROWS | ARITHMETIC or function in seen:
+        if name in OTHERS | ARITHMETIC or function in seen:
             continue
         seen.add(function)
         value = np.asarray(function(x)) if name != "linear" else x
