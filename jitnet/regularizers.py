@@ -192,4 +192,4 @@ def deserialize(config: dict, custom_objects: dict | None = None) -> Regularizer
 
 
 __getattr__ = module_getattr(__name__, "regularizer")
-__dir__ = module_dir(__name__)
+__dir__ = module_dir(__name__, without=("is_pair", "penalty"))

@@ -187,7 +187,8 @@ def rounded(error: float | None) -> str:
     if error == 0:
         return "0"
     exponent = math.floor(math.log10(error))
-    return f"{math.ceil(error / 10.0**exponent)}e{exponent}"
+    digit = math.ceil(error / 10.0**exponent)
+    return f"{digit}e{exponent}" if digit < 10 else f"1e{exponent + 1}"
 
 
 def first_table(keras, measure: bool) -> list[str]:

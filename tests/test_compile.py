@@ -243,9 +243,9 @@ KERAS = {
     jitnet.initializers.RandomNormal: "mean stddev seed",
     jitnet.initializers.RandomUniform: "minval maxval seed",
     jitnet.initializers.TruncatedNormal: "mean stddev seed",
-    jitnet.initializers.VarianceScaling: "scale mode distribution seed",
-    jitnet.initializers.GlorotUniform: "seed",
-    jitnet.initializers.HeNormal: "seed",
+    jitnet.initializers.VarianceScaling: "scale mode distribution seed input_axes output_axes",
+    jitnet.initializers.GlorotUniform: "seed input_axes output_axes",
+    jitnet.initializers.HeNormal: "seed input_axes output_axes",
     jitnet.initializers.Orthogonal: "gain seed",
     jitnet.Model.compile: (
         "optimizer loss loss_weights metrics weighted_metrics run_eagerly steps_per_execution jit_compile "

@@ -157,7 +157,8 @@ def test_activation_against_pytorch(name):
 
 
 def test_every_activation_has_its_limits_written_down():
-    assert set(LIMITS) == set(activations.NAMES)
+    own = {name for name in activations.NAMES if not re.search(r"_[0-9a-f]{12}$", name)}  # other tests add theirs
+    assert set(LIMITS) == own
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "scripts" / "recipes"
 # the others train on MNIST for minutes
-RECIPES = sorted(path.stem for path in FOLDER.glob("*.py") if "\nfrom recipe import" in path.read_text(encoding="utf-8"))
+DRAWING = [path for path in FOLDER.glob("*.py") if "\nfrom recipe import" in path.read_text(encoding="utf-8")]
+RECIPES = sorted(path.stem for path in DRAWING)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -307,3 +307,9 @@ def test_errors():
         schedules.Schedule()(0)
     with pytest.raises(NotImplementedError, match="Schedule must define `get_config"):
         schedules.serialize(schedules.Schedule())
+
+
+def test_a_product_is_a_schedule():
+    product = schedules.ConstantSchedule(2.0) * schedules.StepDecay(3.0, 10)
+    assert type(product) is schedules.Product
+    assert product(0) == 6.0

@@ -80,8 +80,18 @@ def test_category_encoding():
         layers.CategoryEncoding()
     with pytest.raises(ValueError, match="sparse must be False"):
         layers.CategoryEncoding(3, sparse=True)
-    with pytest.raises(ValueError, match="works on arrays, before a model"):
-        count(placeholder("x", (3,)))
+    with pytest.raises(ValueError, match="counts without weights"):
+        count(placeholder("x", (3,)), count_weights=np.ones(3))
+
+
+@pytest.mark.parametrize("mode", ["multi_hot", "count", "one_hot"])
+def test_categories_in_a_model(mode):
+    layer, indices = layers.CategoryEncoding(4, mode), np.array([[0, 1, 1], [0, 0, 3], [1, 2, 3]])
+    model = jitnet.Sequential([jitnet.Input((3,), dtype="int64"), layer])
+    np.testing.assert_array_equal(model.predict(indices, verbose=0), layer(indices))
+    column = indices[:, :1]
+    model = jitnet.Sequential([jitnet.Input((1,), dtype="int64"), layer])
+    np.testing.assert_array_equal(model.predict(column, verbose=0), layer(column))
 
 
 def test_discretization():

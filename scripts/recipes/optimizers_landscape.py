@@ -30,6 +30,10 @@ METHODS = {  # with the rate that suits each, for both surfaces alike
     "Lion": lambda: optimizers.Lion(0.1),
     "Eve": lambda: optimizers.Eve(0.2),
 }
+COLOURS = (
+    "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:gray", "tab:olive",
+    "tab:cyan", "black", "gold",
+)  # fmt: skip
 
 
 class Ball(jitnet.Model):
@@ -68,6 +72,7 @@ def main():
     for axis, (name, (surface, start)) in zip(axes, SURFACES.items(), strict=True):
         half = (1.5, 2.0) if name == "saddle" else (8.0, 3.0)
         x, y = np.meshgrid(np.linspace(-half[0], half[0], 200), np.linspace(-half[1], half[1], 200))
+        axis.set_prop_cycle(color=COLOURS)
         axis.contour(x, y, surface(x, y), 25, colors="0.8", linewidths=0.7)
         for method, make in METHODS.items():
             places = path(surface, start, make(), given.steps)
