@@ -11,11 +11,14 @@ from jitnet.kernels.cuda.elementwise import relu_forward
 from jitnet.kernels.scalar import activations, arithmetic
 from jitnet.kernels.scalar.broadcasting import canonical
 
+# not those that other tests add
+NAMES = [name for name in activations.NAMES if activations.defined_by(name) is None]
+
 DTYPE = np.float32
 EXTREMES = np.array([0.0, -0.0, 300, -300, np.inf, -np.inf, np.nan, 1e-40, 2.5], DTYPE)
 
 
-@pytest.mark.parametrize("name", activations.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_activations(name):
     parameters = [PARAMETERS[parameter] for parameter in activations.parameters(name)]
     x = np.concatenate([2 * draw(32, dtype=DTYPE), EXTREMES])

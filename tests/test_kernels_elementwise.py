@@ -17,6 +17,9 @@ from jitnet.kernels.cpu.runtime.jit import compile_uncached, scalar
 from jitnet.kernels.scalar import activations, arithmetic, losses, optimizers, philox, real
 from jitnet.kernels.scalar.broadcasting import canonical
 
+# not those that other tests add
+NAMES = [name for name in activations.NAMES if activations.defined_by(name) is None]
+
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-12}
 PARAMETERS = {"alpha": 0.7, "negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5, "default_value": -0.3, "b": 1.7}
 POSITIVE_ONLY = ("log", "sqrt", "log1p")
@@ -115,7 +118,7 @@ def torch_function(torch, name):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", activations.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_activation_forward_is_the_definition(name, dtype):
     x = samples(name, dtype)
     expected = getattr(naive, name)(x.astype(float), *parameters_of(name))
@@ -125,7 +128,7 @@ def test_activation_forward_is_the_definition(name, dtype):
     np.testing.assert_allclose(in_place, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] / 10)
 
 
-@pytest.mark.parametrize("name", activations.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_activation_backward_is_the_slope(name):
     x = samples(name)
     y = forward(name, x)
@@ -157,12 +160,11 @@ def test_activation_against_pytorch(name):
 
 
 def test_every_activation_has_its_limits_written_down():
-    own = {name for name in activations.NAMES if not re.search(r"_[0-9a-f]{12}$", name)}  # other tests add theirs
-    assert set(LIMITS) == own
+    assert set(LIMITS) == set(NAMES)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", activations.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_activation_extremes(name, dtype):
     tiny = np.finfo(dtype).smallest_subnormal
     x = np.array([-np.inf, np.inf, np.nan, -300, 300, tiny, -tiny, -0.0], dtype)
@@ -218,7 +220,7 @@ def test_signatures_are_read_from_the_scalar_functions():
     assert arguments(elementwise.elu_backward) == ["x", "y", "dy", "dx", "alpha", "accumulate"]
     assert arguments(elementwise.gelu_backward) == ["x", "dy", "dx", "accumulate"]
     # x and y come first in that order, and a derivative takes all of its function's parameters
-    for name in activations.NAMES:
+    for name in NAMES:
         expected = activations.derivative_arguments(name) + activations.parameters(name)
         assert tuple(inspect.signature(getattr(activations, f"{name}_derivative")).parameters) == expected
 
@@ -260,7 +262,7 @@ def test_literals_have_the_type_of_the_arguments():
     assert [str(signature.return_type) for signature in compiled.nopython_signatures] == ["float32", "float64"]
 
 
-@pytest.mark.parametrize("name", activations.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_scalar_functions_run_from_python(name):
     x = samples(name, np.float32, size=7)
     expected = getattr(naive, name)(x.astype(float), *parameters_of(name))
@@ -286,7 +288,7 @@ def llvm_of(kernel, arrays, scalars):
     return next(iter(dispatcher.inspect_llvm().values()))
 
 
-@pytest.mark.parametrize("name", activations.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_float32_stays_float32_and_vectorises(name):
     scalars = parameters_of(name)
     reads = len(activations.derivative_arguments(name))
