@@ -9,7 +9,7 @@ from operation_cases import suite
 from jitnet import ops
 from jitnet.core.operations import counts, effects, losses, normalization, strided
 from jitnet.core.operations.augmentation import WithoutGradient
-from jitnet.core.operations.base import Operation
+from jitnet.core.operations.base import REGISTRY, Operation
 from jitnet.core.operations.convolution import Pool2D, Windowed
 from jitnet.core.operations.resize import Resize2D
 from jitnet.core.trace import topological_order
@@ -49,6 +49,12 @@ def subclasses(cls):
     for subclass in cls.__subclasses__():
         yield subclass
         yield from subclasses(subclass)
+
+
+def test_no_two_operations_have_one_name():
+    with pytest.raises(TypeError, match=r"^jitnet and jitnet\.core\.operations\.strided both have .* Flip\.$"):
+        type("Flip", (Operation,), {"__module__": "jitnet"})
+    assert REGISTRY["Flip"] is strided.Flip
 
 
 def test_every_operation_has_a_case():

@@ -37,6 +37,9 @@ class Operation:
     def __init_subclass__(cls, registered: bool = True, **kwargs):
         super().__init_subclass__(**kwargs)
         if registered and cls.__module__.partition(".")[0] == "jitnet":
+            other = REGISTRY.get(cls.__name__, cls)
+            if other.__module__ != cls.__module__:  # a saved model would get the wrong one
+                raise TypeError(f"{cls.__module__} and {other.__module__} both have an operation {cls.__name__}.")
             REGISTRY[cls.__name__] = cls
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()

@@ -135,27 +135,11 @@ class Scan(Operation, registered=False):
             program.temporary(f"d_{value.name}", shape_of(value), value.dtype, "batch") for value in body.carried
         ]
         for value, d_carry in zip(outputs[:count], d_carries, strict=True):
-            found = outer.of(value)
-            if found is None:
-                program.call("shape.fill", y=Out(d_carry), value=0.0)
-            else:
-                program.call("shape.copy_forward", x=found, y=Out(d_carry))
+            _copy_or_clear(program, outer.of(value), d_carry)
         d_stacks = [outer.of(value) for value in outputs[count:]]
         # what every turn adds to is zero before the first
-        summed = {}
-        for index, value in enumerate(body.captured, count + len(body.steps)):
-            if lowered.needs(index):
-                target = lowered.gradient(index)
-                summed[value] = target.buffer
-                if not target.accumulate:
-                    _clear(program, target.buffer)
-        d_sequences = {}
-        for index, value in enumerate(body.steps, count):
-            if lowered.needs(index):
-                target = lowered.gradient(index)
-                d_sequences[value] = target.buffer
-                if not target.accumulate:
-                    _clear(program, target.buffer)
+        summed = _targets(program, lowered, body.captured, count + len(body.steps))
+        d_sequences = _targets(program, lowered, body.steps, count)
         wanted = [*summed, *(v for v in body.carried if v.dtype.startswith("float")), *d_sequences]
         with program.loop("time", turns, backwards=not self.reverse) as time:
             inner = _TurnGradients(turn, dependents(body.applications, wanted), summed)
@@ -171,11 +155,7 @@ class Scan(Operation, registered=False):
                     inner.take(value, "shape.copy_backward", d_carry)
             inner.differentiate()
             for value, d_carry in zip(body.carried, d_carries, strict=True):
-                found = inner.of(value) if value in inner.wanted else None
-                if found is None:
-                    program.call("shape.fill", y=Out(d_carry), value=0.0)
-                else:
-                    program.call("shape.copy_forward", x=found, y=Out(d_carry))
+                _copy_or_clear(program, inner.of(value) if value in inner.wanted else None, d_carry)
             for value, d_sequence in d_sequences.items():
                 found = inner.of(value)
                 if found is not None:
@@ -213,11 +193,28 @@ def _gather(program, d_source: Buffer, target: Out) -> None:
     program.call("dense.bias_add_backward", dy=dy, dbias=Out(flat, target.accumulate), accumulate=target.accumulate)
 
 
-def _clear(program, buffer: Buffer) -> None:
-    if buffer.kind == "partial":
-        program.clear(buffer)
+def _copy_or_clear(program, found: Buffer | None, target: Buffer) -> None:
+    """Let a batched gradient be ``found``, or zero where there is none."""
+    if found is None:
+        program.call("shape.fill", y=Out(target), value=0.0)
     else:
-        program.call("shape.fill", y=Out(buffer), value=0.0)
+        program.call("shape.copy_forward", x=found, y=Out(target))
+
+
+def _targets(program, lowered, values: list, first: int) -> dict:
+    """{value: the gradient that every turn adds to} of the inputs from ``first`` on that want one."""
+    found = {}
+    for index, value in enumerate(values, first):
+        if lowered.needs(index):
+            target = lowered.gradient(index)
+            found[value] = target.buffer
+            if target.accumulate:
+                continue
+            if target.buffer.kind == "partial":
+                program.clear(target.buffer)
+            else:
+                program.call("shape.fill", y=Out(target.buffer), value=0.0)
+    return found
 
 
 def _check_and_number(calls: list, time: Scalar) -> None:
