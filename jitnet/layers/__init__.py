@@ -69,6 +69,13 @@ from .pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from .positions import (
+    PositionEmbedding,
+    ReversibleEmbedding,
+    RotaryEmbedding,
+    SinePositionEncoding,
+    TokenAndPositionEmbedding,
+)
 from .random_augment import RandAugment
 from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
 from .repetition import Repeat, Residual, SpectralNormalization
@@ -79,6 +86,7 @@ from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from .scaling import MinMaxScaling, Normalization, Rescaling
 from .separable import SeparableConv1D, SeparableConv2D
 from .tables import CategoryEncoding, Discretization, Hashing, IntegerLookup, StringLookup
+from .transformer import TransformerDecoder, TransformerEncoder
 from .transposed import Conv1DTranspose, Conv2DTranspose
 
 AvgPool1D = AveragePooling1D
@@ -107,12 +115,19 @@ __all__ = [
     "GlobalMaxPooling2D", "GroupNormalization", "Hashing", "Identity", "Input", "InputLayer", "InstanceNormalization",
     "IntegerLookup", "KerasTensor", "LSTMCell", "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D",
     "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Maxout", "MinMaxScaling", "Minimum", "MixUp", "Multiply",
-    "Normalization", "PReLU", "Permute", "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
+    "Normalization", "PReLU", "Permute",
+    "PositionEmbedding",
+    "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
     "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
     "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU",
-    "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "SeparableConv1D", "SeparableConv2D",
-    "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
+    "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing",
+    "ReversibleEmbedding", "RotaryEmbedding",
+    "SeparableConv1D", "SeparableConv2D",
+    "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell",
+    "SinePositionEncoding",
+    "Softmax", "SpatialDropout1D",
     "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TimeDistributed",
+    "TokenAndPositionEmbedding", "TransformerDecoder", "TransformerEncoder",
     "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average",
     "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
