@@ -271,4 +271,8 @@ def cached_attention(layer, x, cache, position, donated: bool = False):
 
 def _as_position(index):
     """A number as integers (batch,)."""
-    return index if isinstance(index, Value) else Filled((), float(checks.integer("A cache", "index", index, 0)), "int64")()
+    return (
+        index
+        if isinstance(index, Value)
+        else Filled((), float(checks.integer("A cache", "index", index, 0)), "int64")()
+    )

@@ -22,9 +22,9 @@ def generate(
     """The prompts and what the model goes on with: a list of arrays int64, or one array for one prompt.
 
     The model maps tokens (batch, steps), integers, to logits (batch, steps, vocabulary), those of step t being of the
-    token after it; they must not depend on tokens behind t.  Where all its layers are known to work step by step (causal
-    attention, recurrent layers, positions, and layers that do the same with each step), each new token costs one
-    step: keys, values and states are kept.  Otherwise the whole sequence is computed again for each new token.
+    token after it; they must not depend on tokens behind t.  Where all its layers are known to work step by step
+    (causal attention, recurrent layers, positions, and layers that do the same with each step), each new token costs
+    one step: keys, values and states are kept.  Otherwise the whole sequence is computed again for each new token.
 
     model: with tokens as its input, or as the last of its inputs.
     prompts: one prompt, a sequence of integers, or a list of such, also of unequal lengths; no prompt is empty.
@@ -269,7 +269,11 @@ def _other_inputs(model, inputs, count: int) -> list[np.ndarray]:
     found = []
     for tensor, name, array in zip(tensors, names, given, strict=False):
         array = np.asarray(array)
-        if len(array.shape) != tensor.ndim or not lengths.fits(array.shape[1:], tensor.shape[1:]) or len(array) != count:
+        if (
+            len(array.shape) != tensor.ndim
+            or not lengths.fits(array.shape[1:], tensor.shape[1:])
+            or len(array) != count
+        ):
             raise invalid(
                 f"generate expects the input {name!r} of shape {(count, *lengths.shown(tensor.shape[1:]))}.",
                 shape=array.shape,

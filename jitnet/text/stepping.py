@@ -24,6 +24,7 @@ from ..core.operations.elementwise import Binary, Cast, Unary
 from ..core.operations.shape import StopGradient
 from ..core.values import SymbolicTensor, placeholder
 from ..layers.base import Layer
+from ..layers.transformer import cached_attention
 from ..models import Model
 from ..step import Step, target_of
 
@@ -138,12 +139,12 @@ class _Tracer:
             )  # fmt: skip
         masks = query_mask, value_mask, key_mask, attention_mask
         same = query is value and key in (None, query)
-        heads, key_heads, size, width = layer._sizes
+        key_heads, size, width = layer._sizes[1:]
         plain = size == width and query.ndim == 3 and layer.sliding_window is None and not layer.use_gate
         if not (same and plain and use_causal_mask) or return_attention_scores or any(m is not None for m in masks):
             raise NotStepwise(f"the attention of {layer.name!r} is not causal self-attention without further masks")
         state = self._state((2, self._length, key_heads, size), query.dtype)
-        y, new = layers.transformer.cached_attention(layer, query, state.old, self._position, self._in_place)
+        y, new = cached_attention(layer, query, state.old, self._position, self._in_place)
         state.new = None if self._in_place else new
         return y
 
@@ -222,7 +223,9 @@ class _Traced:
         known = {f"known_{i + 1}": x for i, x in enumerate(self.first)}
         given = {"tokens": tokens, "position": position, **{s.old.name: s.old for s in self.states}, **known}
         self.others = [x.name for x in others]
-        self.step = Step(f'Generation by "{model.name}", {steps} tokens.', Computation(given, outputs), target=target_of(device()))
+        self.step = Step(
+            f'Generation by "{model.name}", {steps} tokens.', Computation(given, outputs), target=target_of(device())
+        )
 
 
 def _apart(tracer: _Tracer, others: list, outputs: list):
@@ -243,7 +246,9 @@ def _apart(tracer: _Tracer, others: list, outputs: list):
     needed = list(needed)
     if not needed:
         return None, []
-    before = Step("What a generation needs once.", Computation({x.name: x for x in others}, needed), target=target_of(device()))
+    before = Step(
+        "What a generation needs once.", Computation({x.name: x for x in others}, needed), target=target_of(device())
+    )
     for value in needed:
         value.producer = None
     return before, needed

@@ -1,7 +1,7 @@
 """Attention of new steps to those of a cache: what a decoder does when a sequence grows step by step.
 
-cache: (N, 2, L, K, S), keys and then values of L steps and K heads of the size S; position: (N,), how many steps of each
-sample's sequence are in it.
+cache: (N, 2, L, K, S), keys and then values of L steps and K heads of the size S; position: (N,), how many steps of
+each sample's sequence are in it.
 """
 
 import numpy as np

@@ -34,7 +34,9 @@ def cache_store(key, value, position, cache):
 
 
 @kernel
-def _cached_attention_forward(query, cache, position, probabilities, y, scale, steps, heads, size, length, width, shared):
+def _cached_attention_forward(
+    query, cache, position, probabilities, y, scale, steps, heads, size, length, width, shared
+):
     h = cuda.blockIdx.x % heads
     t = cuda.blockIdx.x // heads % steps
     n = cuda.blockIdx.x // heads // steps
