@@ -25,7 +25,7 @@ from ..core.operations.shape import StopGradient
 from ..core.values import SymbolicTensor, placeholder
 from ..layers.base import Layer
 from ..layers.transformer import cached_attention
-from ..models import Model
+from ..models import Model, Sequential
 from ..step import Step, target_of
 
 CHUNK = 32  # steps of a prompt that are read at once
@@ -108,12 +108,14 @@ class _Tracer:
         for kinds, handler in self._handlers():
             if isinstance(layer, kinds):
                 return handler
-        axis = getattr(layer, "axis", None)
-        known = isinstance(layer, _EACH_STEP + _MERGES + _CONTAINERS)
-        known = known or (isinstance(layer, _ALONG_FEATURES) and axis in (-1, [-1], 2, [2]))
-        if known or self._trusted or getattr(type(layer), "stepwise", False):
+        if _is_known(layer) or self._is_trusted(layer):
             return type(layer).call
         raise NotStepwise(f"it is not known to do the same with each step what the layer {layer.name!r} does")
+
+    def _is_trusted(self, layer) -> bool:
+        """Whether a layer or a model of the user's own is said to go step by step."""
+        own = type(layer).__module__.partition(".")[0] != "jitnet"
+        return own and (self._trusted or getattr(type(layer), "stepwise", False))
 
     def _handlers(self) -> list:
         from ..layers.attention import _Heads
@@ -179,8 +181,7 @@ class _Tracer:
     def _model(self, model, inputs, training=None):
         """A model, whose inputs may have another length than the steps that it is called on."""
         if not model._connected:
-            known = type(model).__module__.partition(".")[0] == "jitnet"
-            if not (known or self._trusted or getattr(type(model), "stepwise", False)):
+            if not (type(model) is Sequential or self._is_trusted(model)):
                 raise NotStepwise(f"what the call of {type(model).__name__} does is not known")
             return model.call(inputs, **({"training": False} if model._accepts_training() else {}))
         given = model._matched_inputs(inputs, "inputs")
@@ -200,6 +201,16 @@ class _Tracer:
                 plain = isinstance(node.layer, Matmul) and node.inputs[1] not in dependent
                 if not plain:
                     raise NotStepwise(f"an operation {node.layer.name!r} stands between its layers")
+
+
+def _is_known(layer) -> bool:
+    """Whether a layer does the same with each step."""
+    if isinstance(layer, _ALONG_FEATURES):
+        return layer.axis in (-1, [-1], 2, [2])
+    if isinstance(layer, layers.EinsumDense):
+        steps = layer._input[1:2]
+        return layer._left or (steps not in layer._kernel and layer._output[1:2] == steps)
+    return isinstance(layer, _EACH_STEP + _MERGES + _CONTAINERS)
 
 
 class _Traced:
