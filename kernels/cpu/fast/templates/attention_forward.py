@@ -7,7 +7,7 @@ import numpy as np
 from jitnet.kernels.cpu.random import words_of
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.attention import pack_tile, product_tile, softmax_tile
+from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, product_tile, softmax_tile
 from jitnet.kernels.cpu.tiles.copies import transpose_tile
 
 DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
@@ -20,7 +20,7 @@ CAUSAL, MASKED, BIASED, DROPPED, SHARED = False, False, False, False, False
 WORKSPACE = 0  # elements of a share's part of the workspace
 
 PITCH, VALUE_PITCH, COLUMNS = SIZE_VECTORS * LANES, WIDTH_VECTORS * LANES, VECTORS * LANES
-LOG2E, LOWEST = 1.4426950408889634, -1e30
+LOG2E = math.log2(math.e)
 CHANGED = MASKED or BIASED  # whether something happens to scores before they are exponents
 _constants = dict(dtype=DTYPE, lanes=LANES)
 _pack = dict(hardware_masks=HARDWARE_MASKS, **_constants)
