@@ -1,7 +1,8 @@
 """Dense layers with many weights: each core keeps to its own rows of them, in the product and in the update."""
 
-from ...core.program import Call, Out, Program, Scalar
+from ...core.program import Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
+from ...core.values import ITEMSIZE
 from ...kernels.cpu.fast.matrix_multiply import (
     MatrixMultiply,
     MatrixMultiplyTransposed,
@@ -27,6 +28,8 @@ def compute_in_update(program: Program) -> None:
         x, dy, partial = call["x"], call["dy"], call["dkernel"].root
         if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
             continue
+        if _is_worth_a_copy(program, x):
+            continue
         total = users[partial][1]
         written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
         if any(places[c] > places[call] for c in written) or "partial" in (x.kind, dy.kind):
@@ -41,6 +44,16 @@ def compute_in_update(program: Program) -> None:
         replaced[call] = []
         replaced[total] = [call.replaced_by(call.opcode, product, phase="gradients", kernel=call.kernel, axis=axis)]
     replace(program, replaced)
+
+
+def _is_worth_a_copy(program: Program, x: Buffer) -> bool:
+    """Whether a chunk computes enough of a gradient, from samples of many rows, to write a copy of its own.
+
+    The products of the whole batch would be computed when its activations have left the cache.
+    """
+    rows = x.rows * (thresholds.ROWS_PER_HEAVY_CHUNK if x.rows > 1 else 1)
+    operations_per_byte = 2 * rows / ITEMSIZE[x.dtype]
+    return program.any_size or operations_per_byte >= thresholds.WORK_PER_COPIED_BYTE
 
 
 def split_products_of_few(program: Program) -> None:
