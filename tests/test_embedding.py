@@ -54,6 +54,61 @@ def test_the_same_bits_in_every_way():
         np.testing.assert_array_equal(other, results[0])
 
 
+# optimizers, and the kernel by which the gradient is summed: by itself where all rows may change
+UPDATES = {
+    "sgd": (lambda: jitnet.optimizers.SGD(0.5), "add_rows_sgd"),
+    "adagrad": (lambda: jitnet.optimizers.Adagrad(0.5), "add_rows_adagrad"),
+    "momentum": (lambda: jitnet.optimizers.SGD(0.5, 0.9), "add_rows"),
+    "adam": (lambda: jitnet.optimizers.Adam(0.1), "add_rows"),
+    "decay": (lambda: jitnet.optimizers.SGD(0.5, weight_decay=0.1), "add_rows"),
+    "clipvalue": (lambda: jitnet.optimizers.SGD(0.5, clipvalue=1e-3), "add_rows"),
+    "clipnorm": (lambda: jitnet.optimizers.Adagrad(0.5, clipnorm=1e-2), "add_rows"),
+    "global_clipnorm": (lambda: jitnet.optimizers.SGD(0.5, global_clipnorm=1e-2), "add_rows"),
+    "average": (lambda: jitnet.optimizers.SGD(0.5, use_ema=True), "add_rows"),
+    "accumulation": (lambda: jitnet.optimizers.SGD(0.5, gradient_accumulation_steps=2), "add_rows"),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_the_update_touches_used_rows_where_others_would_not_change(name):
+    make, kernel = UPDATES[name]
+    results = []
+    for rows in (ROWS, 2000):  # of the smaller table the gradient is summed chunk by chunk
+        found = model(rows)
+        found.compile(make(), "mse")
+        calls = {line.split("(")[0].strip() for line in found.step_source("train").splitlines() if "    add_rows" in line}
+        assert calls == ({kernel} if rows == ROWS else set())
+        table = np.random.default_rng(5).normal(size=(ROWS, COLUMNS)).astype("float32")[:rows]
+        found.set_weights([table])
+        x, y = tokens(32, 2000)
+        found.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
+        results.append(found.get_weights()[0])
+        unused = np.setdiff1d(np.arange(rows), x)
+        if name != "decay":
+            np.testing.assert_array_equal(results[-1][unused], table[unused])
+        else:
+            np.testing.assert_allclose(results[-1][unused], table[unused] * (1 - 0.05) ** 6, rtol=1e-5)
+        assert (results[-1][x] != table[x]).any(axis=-1).all()
+    np.testing.assert_allclose(results[0][:2000], results[1], rtol=1e-5, atol=1e-6)
+
+
+def test_tied_weights_are_updated_by_both_gradients():
+    jitnet.utils.set_random_seed(1)
+    inputs = layers.Input((4,), dtype="int32")
+    table = layers.ReversibleEmbedding(ROWS, COLUMNS, name="table")
+    found = jitnet.Model(inputs, table(ops.mean(table(inputs), 1), reverse=True))
+    found.compile(jitnet.optimizers.SGD(0.5), "mse")
+    x = tokens(6)[0]
+    before = found.get_weights()[0].astype("float64")
+    means = before[x].mean(1)
+    output = means @ before.T
+    found.train_on_batch(x, np.zeros((6, ROWS)))
+    d_output = 2 * output / output.size
+    gradient = d_output.T @ means
+    np.add.at(gradient, x, np.repeat((d_output @ before)[:, None] / 4, 4, 1))
+    np.testing.assert_allclose(found.get_weights()[0], before - 0.5 * gradient, rtol=1e-5, atol=1e-8)
+
+
 def test_a_token_that_is_outside_is_named():
     found, (x, y) = model(), tokens(5)
     for wrong in (ROWS, -1):

@@ -18,6 +18,11 @@ class Embedding(Layer):
     Input (batch, ...) of integers from 0 to input_dim - 1, output (batch, ..., output_dim); weights: embeddings
     (input_dim, output_dim).  Floats are cut off at the point.
 
+    The gradient of a large table is summed over the rows that a batch used.  With SGD without momentum and with Adagrad
+    the update, too, touches no other rows: they would not change.  It does where all rows may: with weight decay,
+    clipping, moving averages, accumulated gradients, a regularizer or a constraint, and with optimizers whose
+    averages of gradients go on without one, as Adam's moments, RMSprop's mean square and momentum.
+
     A number of the data that is outside raises a ValueError that names it, before a step runs; one that was computed
     in the model gives NaN, and below 0 it counts from the end.
 
