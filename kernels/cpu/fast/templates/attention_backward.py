@@ -7,8 +7,7 @@ import numpy as np
 from jitnet.kernels.cpu.random import words_of
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, power_tile, product_tile
-from jitnet.kernels.cpu.tiles.copies import transpose_tile
+from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, power_tile, product_tile, turn_tile
 
 DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 SIZE, WIDTH = 64, 64  # elements of a head's query and key, and of its value
@@ -24,10 +23,10 @@ LOG2E = math.log2(math.e)
 CHANGED = MASKED or BIASED  # whether something happens to scores before they are exponents
 _constants = dict(dtype=DTYPE, lanes=LANES)
 _pack = dict(hardware_masks=HARDWARE_MASKS, **_constants)
-pack_query = pack_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, **_pack)
-pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=False, **_pack)
-pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, scaled=False, **_pack)
-turn = transpose_tile(dtype=DTYPE, lanes=min(LANES, 8))
+turn_query = turn_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, packed=True, **_pack)
+turn_gradient = turn_tile(size=WIDTH, vectors=WIDTH_VECTORS, scaled=False, packed=True, **_pack)
+pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, **_pack)
+pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, **_pack)
 _product = dict(rows=MR, **_constants)
 _scores = dict(vectors=VECTORS, contiguous=True, add=False, **_product)
 score = product_tile(finish="store", **_scores)
@@ -98,8 +97,8 @@ def attention_backward(
             for j in range(0, keys, KEYS):
                 count = min(KEYS, keys - j)
                 row = (b * keys + j) * key_heads + shared
-                pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count, 0))
-                pack_value((address(value, row * WIDTH), key_heads * WIDTH, packed_values, count, 0))
+                pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count))
+                pack_value((address(value, row * WIDTH), key_heads * WIDTH, packed_values, count))
                 dkeys[:] = 0
                 for row in range(count):
                     dvalues[row * VALUE_PITCH : (row + 1) * VALUE_PITCH] = unseen
@@ -107,14 +106,16 @@ def attention_backward(
                 for h in range(shared * of_group, (shared + 1) * of_group):
                     for q in range(earliest, queries, QUERIES):
                         of_block = min(QUERIES, queries - q)
-                        rows = (of_block + 7) // 8 * 8
-                        row = (b * queries + q) * heads + h
-                        source = address(query, row * SIZE)
-                        at = address(workspace, numbers_at + 2 * QUERIES)
-                        pack_query((source, heads * SIZE, packed_queries, of_block, at))
-                        turn((packed_queries, turned, rows, PITCH, PITCH, QUERIES))
-                        pack_value((address(dy, row * WIDTH), heads * WIDTH, packed_gradients, of_block, 0))
-                        turn((packed_gradients, columns, rows, VALUE_PITCH, VALUE_PITCH, QUERIES))
+                        for i in range(0, of_block, LANES):
+                            row, rest = (b * queries + q + i) * heads + h, of_block - i
+                            turn_query((
+                                address(query, row * SIZE), heads * SIZE, turned + i * 4, QUERIES, rest,
+                                address(workspace, numbers_at + 2 * QUERIES), packed_queries + i * PITCH * 4,
+                            ))  # fmt: skip
+                            turn_gradient((
+                                address(dy, row * WIDTH), heads * WIDTH, columns + i * 4, QUERIES, rest, 0,
+                                packed_gradients + i * VALUE_PITCH * 4,
+                            ))  # fmt: skip
                         for i in range(of_block):
                             line, own = y[b, q + i, h], gradients[i * VALUE_PITCH : i * VALUE_PITCH + WIDTH]
                             product = np.float32(0)
