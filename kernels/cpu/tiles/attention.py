@@ -63,7 +63,8 @@ def product_tile(*, dtype, lanes, rows, vectors, contiguous, add, finish, causal
     elements.  ``contiguous`` says that ``a_step`` is 1.  Rows from ``valid_rows`` on repeat the last valid one.
     With ``add`` sums go on from C.
 
-    finish: store; exp2: 2^(sum - column[j]), with ``causal`` zero where j < i + diagonal; gradient: C (sum - column[j]).
+    finish: store; exp2: 2^(sum - column[j]), with ``causal`` zero where j < i + diagonal; gradient: C times
+    (sum - column[j]).
     """
 
     def emit(e, a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, column, diagonal):
@@ -236,3 +237,32 @@ def turn_tile(*, dtype, lanes, hardware_masks, size, vectors, scaled, packed):
 
     constants = dict(size=size, vectors=vectors, scaled=scaled, packed=packed)
     return _tile("attention_turn", dtype, lanes, 7, emit, constants, hardware_masks)
+
+
+def unpack_tile(*, dtype, lanes, hardware_masks, size, vectors, per_row, add):
+    """Rows of ``size`` elements from ``vectors`` vectors each, times a factor or, ``per_row``, one for each.
+
+    Arguments: source, target, target_row, rows, factor: addresses, the distance in elements.  With ``add`` they are
+    added to what is there.
+    """
+
+    def emit(e, source, target, target_row, rows, factor):
+        builder = e.builder
+        whole, rest = divmod(size, e.lanes)
+        masks = [None] * whole + ([e.constant_mask(rest)] if rest else [])
+
+        def row(carried):
+            source_now, target_now, factor_now = carried
+            scale = e.broadcast(factor_now)
+            for v, mask in enumerate(masks):
+                value = builder.fmul(e.load(source_now, v * e.lanes), scale)
+                if add:
+                    value = builder.fadd(value, e.load(target_now, v * e.lanes, mask))
+                e.store(value, target_now, v * e.lanes, mask)
+            after = e.advance(factor_now, 1 if per_row else 0)
+            return [e.advance(source_now, vectors * e.lanes), e.advance(target_now, target_row), after]
+
+        e.loop(rows, [e.pointer(source), e.pointer(target), e.pointer(factor)], row)
+
+    constants = dict(size=size, vectors=vectors, per_row=per_row, add=add)
+    return _tile("attention_unpack", dtype, lanes, 5, emit, constants, hardware_masks)

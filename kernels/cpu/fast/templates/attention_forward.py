@@ -7,7 +7,7 @@ import numpy as np
 from jitnet.kernels.cpu.random import words_of
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, product_tile, softmax_tile, turn_tile
+from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, product_tile, softmax_tile, turn_tile, unpack_tile
 
 DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 SIZE, WIDTH = 64, 64  # elements of a head's query and key, and of its value
@@ -26,6 +26,7 @@ _pack = dict(hardware_masks=HARDWARE_MASKS, **_constants)
 turn_query = turn_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, packed=False, **_pack)
 pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, **_pack)
 pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, **_pack)
+unpack = unpack_tile(size=WIDTH, vectors=WIDTH_VECTORS, per_row=True, add=False, **_pack)
 score = product_tile(rows=MR, vectors=VECTORS, contiguous=True, add=False, finish="store", **_constants)
 _results = dict(rows=MR, vectors=WIDTH_TILE, contiguous=False, finish="store", **_constants)
 result, first_result = product_tile(add=True, **_results), product_tile(add=False, **_results)
@@ -160,19 +161,17 @@ def attention_forward(
             for i in range(stop - start):
                 factor[i] = largest[i] / np.float32(LOG2E) + math.log(total[i])
                 total[i] = np.float32(1) / total[i]
-            for i in range(stop - start):
-                target = y[b, start + i, h]
-                line, part = results[i * VALUE_PITCH : i * VALUE_PITCH + WIDTH], total[i]
-                for d in range(WIDTH):
-                    target[d] = line[d] * part
-                log_sums[b, h, start + i] = factor[i]
+            target = address(y, ((b * queries + start) * heads + h) * WIDTH)
+            at = address(workspace, numbers_at + UNIT)
+            unpack((address(workspace, results_at), target, heads * WIDTH, stop - start, at))
+            log_sums[b, h, start:stop] = factor[: stop - start]
             if CHANGED:
                 for i in range(stop - start):
                     if largest[i] <= np.float32(LOWEST):  # it sees no key
                         log_sums[b, h, start + i] = np.inf
-                        target = y[b, start + i, h]
-                        target[:] = 0
+                        line = y[b, start + i, h]
+                        line[:] = 0
                         for j in range(keys if mean else 0):
                             seen = value[b, j, shared]
                             for d in range(WIDTH):
-                                target[d] += seen[d] / np.float32(keys)
+                                line[d] += seen[d] / np.float32(keys)
