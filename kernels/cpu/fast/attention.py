@@ -94,8 +94,7 @@ class AttentionKernel(TemplateKernel):
         )
         dropped = (_KEYS + 4) * _QUERIES if self.dropped else 0
         if self.template.endswith("forward"):
-            of_queries = (_QUERIES + self.unit) * size + self.unit * width
-            return of_queries + _KEYS * (size + width + _QUERIES) + 3 * self.unit + 16 + dropped
+            return self.unit * (size + width) + _KEYS * (size + width + _QUERIES) + 3 * self.unit + 16 + dropped
         found = 2 * _KEYS * (size + width) + 3 * _QUERIES * size + 2 * _QUERIES * width + _KEYS * _QUERIES
         return found + 2 * _QUERIES + 16 + width + (dropped + _KEYS * _QUERIES if self.dropped else 0)
 

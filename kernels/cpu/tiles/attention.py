@@ -30,7 +30,8 @@ def _exp2(e, x):
     """2^x for x <= 127, 0 below 2^-126; float32."""
     builder = e.builder
     integers = ir.VectorType(_INDEX, e.lanes)
-    least = _constant(e, _LEAST)
+    scales = e.lanes == 16  # AVX-512 has an instruction for a product with a power of 2, also one that is no number
+    least = _constant(e, 2 * _LEAST if scales else _LEAST)
     below = builder.fcmp_ordered("<", x, least)  # of NaN it is not true
     x = builder.select(below, least, x)
     # what an addition of 1.5 * 2^23 would do, too, where no flag of fast arithmetic lets LLVM take it off again
@@ -39,6 +40,10 @@ def _exp2(e, x):
     value = _constant(e, _POWERS[0])
     for power in _POWERS[1:]:
         value = e.multiply_add(value, rest, _constant(e, power))
+    if scales:
+        word = ir.IntType(16)
+        scale = e._external("llvm.x86.avx512.mask.scalef.ps.512", e.vector, [e.vector] * 3 + [word, _INDEX])
+        return builder.call(scale, [value, whole, e.zero, word(-1), _INDEX(4)])
     exponent = builder.shl(builder.fptosi(whole, integers), ir.Constant(integers, [_INDEX(23)] * e.lanes))
     value = builder.bitcast(builder.add(builder.bitcast(value, integers), exponent), e.vector)
     return builder.select(below, e.zero, value)
@@ -58,7 +63,8 @@ def product_tile(*, dtype, lanes, rows, vectors, contiguous, add, finish, causal
     elements.  ``contiguous`` says that ``a_step`` is 1.  Rows from ``valid_rows`` on repeat the last valid one.
     With ``add`` sums go on from C.
 
-    finish: store; exp2: 2^(sum - column[j]), with ``causal`` zero where j < i + diagonal; gradient: C (sum - column[j]).
+    finish: store; exp2: 2^(sum - column[j]), with ``causal`` zero where j < i + diagonal; gradient: C times
+    (sum - column[j]).
     """
 
     def emit(e, a, a_row, a_step, b, b_row, c, c_row, depth, valid_rows, column, diagonal):
@@ -179,26 +185,84 @@ def power_tile(*, dtype, lanes, vectors):
     return _tile("attention_power", dtype, lanes, 4, emit, dict(vectors=vectors))
 
 
-def pack_tile(*, dtype, lanes, hardware_masks, size, vectors, scaled):
-    """Rows of ``size`` elements side by side, each as ``vectors`` vectors that end in zeros; ``scaled``: times a factor.
+def pack_tile(*, dtype, lanes, hardware_masks, size, vectors):
+    """Rows of ``size`` elements side by side, each as ``vectors`` vectors that end in zeros.
 
-    Arguments: source, source_row, target, rows, factor: addresses, the distance in elements.
+    Arguments: source, source_row, target, rows: addresses, the distance in elements.
     """
 
-    def emit(e, source, source_row, target, rows, factor):
+    def emit(e, source, source_row, target, rows):
         whole, rest = divmod(size, e.lanes)
         masks = [None] * whole + ([e.constant_mask(rest)] if rest else [])
-        scale = e.broadcast(e.pointer(factor)) if scaled else None
 
         def row(carried):
             source_now, target_now = carried
             values = [e.load(source_now, v * e.lanes, mask) for v, mask in enumerate(masks)]
-            values = [e.builder.fmul(value, scale) for value in values] if scaled else values
             for v, value in enumerate(values + [e.zero] * (vectors - len(values))):
                 e.store(value, target_now, v * e.lanes)
             return [e.advance(source_now, source_row), e.advance(target_now, vectors * e.lanes)]
 
         e.loop(rows, [e.pointer(source), e.pointer(target)], row)
 
-    constants = dict(size=size, vectors=vectors, scaled=scaled)
-    return _tile("attention_pack", dtype, lanes, 5, emit, constants, hardware_masks)
+    constants = dict(size=size, vectors=vectors)
+    return _tile("attention_pack", dtype, lanes, 4, emit, constants, hardware_masks)
+
+
+def turn_tile(*, dtype, lanes, hardware_masks, size, vectors, scaled, packed):
+    """As many rows of ``size`` elements as a vector has lanes, as columns; with ``packed`` side by side, too.
+
+    Rows from ``rows`` on repeat the last one.  Arguments: source, source_row, target, target_row, rows, factor, packs:
+    addresses, and distances in elements.
+    """
+
+    def emit(e, source, source_row, target, target_row, rows, factor, packs):
+        builder = e.builder
+        last = builder.sub(rows, _INT(1))
+        index = [e.minimum(_INT(i), last) for i in range(lanes)]
+        rows_from = [e.advance(e.pointer(source), builder.mul(i, source_row)) for i in index]
+        scale = e.broadcast(e.pointer(factor)) if scaled else None
+        whole, rest = divmod(size, lanes)
+        for v in range(vectors):
+            mask = e.constant_mask(rest) if v == whole and rest else None
+            exists = v < whole or mask is not None
+            values = [e.load(row, v * lanes, mask) if exists else e.zero for row in rows_from]
+            if scaled and exists:
+                values = [builder.fmul(value, scale) for value in values]
+            if packed:
+                for i, value in enumerate(values):
+                    e.store(value, e.pointer(packs), (i * vectors + v) * lanes)
+            for j, value in enumerate(e.transposed(values)):
+                if v * lanes + j < size:
+                    e.store(value, e.advance(e.pointer(target), builder.mul(_INT(v * lanes + j), target_row)))
+
+    constants = dict(size=size, vectors=vectors, scaled=scaled, packed=packed)
+    return _tile("attention_turn", dtype, lanes, 7, emit, constants, hardware_masks)
+
+
+def unpack_tile(*, dtype, lanes, hardware_masks, size, vectors, per_row, add):
+    """Rows of ``size`` elements from ``vectors`` vectors each, times a factor or, ``per_row``, one for each.
+
+    Arguments: source, target, target_row, rows, factor: addresses, the distance in elements.  With ``add`` they are
+    added to what is there.
+    """
+
+    def emit(e, source, target, target_row, rows, factor):
+        builder = e.builder
+        whole, rest = divmod(size, e.lanes)
+        masks = [None] * whole + ([e.constant_mask(rest)] if rest else [])
+
+        def row(carried):
+            source_now, target_now, factor_now = carried
+            scale = e.broadcast(factor_now)
+            for v, mask in enumerate(masks):
+                value = builder.fmul(e.load(source_now, v * e.lanes), scale)
+                if add:
+                    value = builder.fadd(value, e.load(target_now, v * e.lanes, mask))
+                e.store(value, target_now, v * e.lanes, mask)
+            after = e.advance(factor_now, 1 if per_row else 0)
+            return [e.advance(source_now, vectors * e.lanes), e.advance(target_now, target_row), after]
+
+        e.loop(rows, [e.pointer(source), e.pointer(target), e.pointer(factor)], row)
+
+    constants = dict(size=size, vectors=vectors, per_row=per_row, add=add)
+    return _tile("attention_unpack", dtype, lanes, 5, emit, constants, hardware_masks)

@@ -7,8 +7,7 @@ import numpy as np
 from jitnet.kernels.cpu.random import words_of
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, power_tile, product_tile
-from jitnet.kernels.cpu.tiles.copies import transpose_tile
+from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, power_tile, product_tile, turn_tile, unpack_tile
 
 DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 SIZE, WIDTH = 64, 64  # elements of a head's query and key, and of its value
@@ -24,10 +23,13 @@ LOG2E = math.log2(math.e)
 CHANGED = MASKED or BIASED  # whether something happens to scores before they are exponents
 _constants = dict(dtype=DTYPE, lanes=LANES)
 _pack = dict(hardware_masks=HARDWARE_MASKS, **_constants)
-pack_query = pack_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, **_pack)
-pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=False, **_pack)
-pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, scaled=False, **_pack)
-turn = transpose_tile(dtype=DTYPE, lanes=min(LANES, 8))
+turn_query = turn_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, packed=True, **_pack)
+turn_gradient = turn_tile(size=WIDTH, vectors=WIDTH_VECTORS, scaled=False, packed=True, **_pack)
+pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, **_pack)
+pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, **_pack)
+_of_size = dict(size=SIZE, vectors=SIZE_VECTORS, per_row=False, **_pack)
+unpack, unpack_more = unpack_tile(add=False, **_of_size), unpack_tile(add=True, **_of_size)
+unpack_value = unpack_tile(size=WIDTH, vectors=WIDTH_VECTORS, per_row=False, add=False, **_pack)
 _product = dict(rows=MR, **_constants)
 _scores = dict(vectors=VECTORS, contiguous=True, add=False, **_product)
 score = product_tile(finish="store", **_scores)
@@ -74,16 +76,20 @@ def attention_backward(
     dkeys = workspace[dkeys_at : dkeys_at + KEYS * PITCH]
     dvalues = workspace[dvalues_at : dvalues_at + KEYS * VALUE_PITCH]
     gradients = workspace[gradients_at : gradients_at + QUERIES * VALUE_PITCH]
-    dqueries = workspace[dqueries_at : dqueries_at + QUERIES * PITCH]
     scores = workspace[scores_at : scores_at + KEYS * QUERIES]
     sums = workspace[numbers_at : numbers_at + QUERIES]
     delta = workspace[numbers_at + QUERIES : numbers_at + 2 * QUERIES]
     unseen = workspace[unseen_at : unseen_at + VALUE_PITCH]
+    # of queries, before they are multiplied by keys; of the gradients of queries, of keys and of values
     workspace[numbers_at + 2 * QUERIES] = np.float32(scale * LOG2E)
+    workspace[numbers_at + 2 * QUERIES + 1] = np.float32(scale)
+    workspace[numbers_at + 2 * QUERIES + 2] = np.float32(1 / LOG2E)
+    workspace[numbers_at + 2 * QUERIES + 3] = np.float32(1)
+    factors = address(workspace, numbers_at + 2 * QUERIES)
     packed_keys, packed_values = address(workspace, place), address(workspace, values_at)
     packed_queries, turned = address(workspace, queries_at), address(workspace, turned_at)
     packed_gradients, columns = address(workspace, gradients_at), address(workspace, columns_at)
-    block, scale32 = address(workspace, scores_at), np.float32(scale)
+    block = address(workspace, scores_at)
     for b in range(n):
         for shared in range(begin, end):
             # of queries that see no key and got the mean of all values
@@ -98,8 +104,8 @@ def attention_backward(
             for j in range(0, keys, KEYS):
                 count = min(KEYS, keys - j)
                 row = (b * keys + j) * key_heads + shared
-                pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count, 0))
-                pack_value((address(value, row * WIDTH), key_heads * WIDTH, packed_values, count, 0))
+                pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count))
+                pack_value((address(value, row * WIDTH), key_heads * WIDTH, packed_values, count))
                 dkeys[:] = 0
                 for row in range(count):
                     dvalues[row * VALUE_PITCH : (row + 1) * VALUE_PITCH] = unseen
@@ -107,14 +113,16 @@ def attention_backward(
                 for h in range(shared * of_group, (shared + 1) * of_group):
                     for q in range(earliest, queries, QUERIES):
                         of_block = min(QUERIES, queries - q)
-                        rows = (of_block + 7) // 8 * 8
-                        row = (b * queries + q) * heads + h
-                        source = address(query, row * SIZE)
-                        at = address(workspace, numbers_at + 2 * QUERIES)
-                        pack_query((source, heads * SIZE, packed_queries, of_block, at))
-                        turn((packed_queries, turned, rows, PITCH, PITCH, QUERIES))
-                        pack_value((address(dy, row * WIDTH), heads * WIDTH, packed_gradients, of_block, 0))
-                        turn((packed_gradients, columns, rows, VALUE_PITCH, VALUE_PITCH, QUERIES))
+                        for i in range(0, of_block, LANES):
+                            row, rest = (b * queries + q + i) * heads + h, of_block - i
+                            turn_query((
+                                address(query, row * SIZE), heads * SIZE, turned + i * 4, QUERIES, rest,
+                                factors, packed_queries + i * PITCH * 4,
+                            ))  # fmt: skip
+                            turn_gradient((
+                                address(dy, row * WIDTH), heads * WIDTH, columns + i * 4, QUERIES, rest, 0,
+                                packed_gradients + i * VALUE_PITCH * 4,
+                            ))  # fmt: skip
                         for i in range(of_block):
                             line, own = y[b, q + i, h], gradients[i * VALUE_PITCH : i * VALUE_PITCH + WIDTH]
                             product = np.float32(0)
@@ -224,18 +232,14 @@ def attention_backward(
                                     address(workspace, dqueries_at + row * PITCH + column), PITCH, count,
                                     of_block - row, 0, 0,
                                 ))  # fmt: skip
-                        for i in range(of_block):
-                            target, line = dquery[b, q + i, h], dqueries[i * PITCH : i * PITCH + SIZE]
-                            if j == 0:
-                                for d in range(SIZE):
-                                    target[d] = line[d] * scale32
-                            else:
-                                for d in range(SIZE):
-                                    target[d] += line[d] * scale32
-                for row in range(count):
-                    target, line = dkey[b, j + row, shared], dkeys[row * PITCH : row * PITCH + SIZE]
-                    for d in range(SIZE):
-                        target[d] = line[d] * np.float32(1 / LOG2E)
-                    target, line = dvalue[b, j + row, shared], dvalues[row * VALUE_PITCH : row * VALUE_PITCH + WIDTH]
-                    for d in range(WIDTH):
-                        target[d] = line[d]
+                        target = address(dquery, ((b * queries + q) * heads + h) * SIZE)
+                        arguments = address(workspace, dqueries_at), target, heads * SIZE, of_block, factors + 4
+                        if j == 0:
+                            unpack(arguments)
+                        else:
+                            unpack_more(arguments)
+                row = (b * keys + j) * key_heads + shared
+                target = address(dkey, row * SIZE)
+                unpack((address(workspace, dkeys_at), target, key_heads * SIZE, count, factors + 8))
+                target = address(dvalue, row * WIDTH)
+                unpack_value((address(workspace, dvalues_at), target, key_heads * WIDTH, count, factors + 12))

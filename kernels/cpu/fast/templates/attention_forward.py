@@ -7,8 +7,7 @@ import numpy as np
 from jitnet.kernels.cpu.random import words_of
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, product_tile, softmax_tile
-from jitnet.kernels.cpu.tiles.copies import transpose_tile
+from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, product_tile, softmax_tile, turn_tile, unpack_tile
 
 DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 SIZE, WIDTH = 64, 64  # elements of a head's query and key, and of its value
@@ -24,12 +23,13 @@ LOG2E = math.log2(math.e)
 CHANGED = MASKED or BIASED  # whether something happens to scores before they are exponents
 _constants = dict(dtype=DTYPE, lanes=LANES)
 _pack = dict(hardware_masks=HARDWARE_MASKS, **_constants)
-pack_query = pack_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, **_pack)
-pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=False, **_pack)
-pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, scaled=False, **_pack)
-turn = transpose_tile(dtype=DTYPE, lanes=min(LANES, 8))
+turn_query = turn_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, packed=False, **_pack)
+pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, **_pack)
+pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, **_pack)
+unpack = unpack_tile(size=WIDTH, vectors=WIDTH_VECTORS, per_row=True, add=False, **_pack)
 score = product_tile(rows=MR, vectors=VECTORS, contiguous=True, add=False, finish="store", **_constants)
-result = product_tile(rows=MR, vectors=WIDTH_TILE, contiguous=False, add=True, finish="store", **_constants)
+_results = dict(rows=MR, vectors=WIDTH_TILE, contiguous=False, finish="store", **_constants)
+result, first_result = product_tile(add=True, **_results), product_tile(add=False, **_results)
 softmax = softmax_tile(vectors=SOFTMAX, causal=False, **_constants)
 softmax_causal = softmax_tile(vectors=SOFTMAX, causal=True, **_constants)
 
@@ -50,9 +50,8 @@ def attention_forward(
     begin, end, place = 0, heads * of_head, 0
     if SHARED:
         begin, end, place = first, last, share * WORKSPACE
-    # workspace: queries of a block and as columns, results, keys and values of a block, scores, numbers for each query
-    turned_at = place + QUERIES * PITCH
-    results_at = turned_at + UNIT * PITCH
+    # workspace: queries as columns, results, keys and values of a block, scores, numbers for each query
+    results_at = place + UNIT * PITCH
     keys_at = results_at + UNIT * VALUE_PITCH
     values_at = keys_at + KEYS * PITCH
     scores_at = values_at + KEYS * VALUE_PITCH
@@ -64,7 +63,7 @@ def attention_forward(
     total = workspace[numbers_at + UNIT : numbers_at + 2 * UNIT]
     factor = workspace[numbers_at + 2 * UNIT : numbers_at + 3 * UNIT]
     workspace[numbers_at + 3 * UNIT] = np.float32(scale * LOG2E)
-    packed, turned, packed_keys = address(workspace, place), address(workspace, turned_at), address(workspace, keys_at)
+    turned, packed_keys = address(workspace, place), address(workspace, keys_at)
     packed_values, block = address(workspace, values_at), address(workspace, scores_at)
     for b in range(n):
         for unit in range(begin, end):
@@ -72,17 +71,16 @@ def attention_forward(
             shared = h * key_heads // heads
             stop = min(start + UNIT, queries)
             for q in range(start, stop, QUERIES):
-                count = min(QUERIES, queries - q)
-                source = address(query, ((b * queries + q) * heads + h) * SIZE)
-                pack_query((source, heads * SIZE, packed, count, address(workspace, numbers_at + 3 * UNIT)))
-                rows = (count + 7) // 8 * 8
-                turn((packed, turned + (q - start) * PITCH * 4, rows, PITCH, PITCH, QUERIES))
-            results[:] = 0
+                for i in range(q, min(q + QUERIES, stop), LANES):
+                    source = address(query, ((b * queries + i) * heads + h) * SIZE)
+                    target = turned + ((q - start) * PITCH + i - q) * 4
+                    at = address(workspace, numbers_at + 3 * UNIT)
+                    turn_query((source, heads * SIZE, target, QUERIES, stop - i, at, 0))
             for j in range(0, min(keys, stop) if CAUSAL else keys, KEYS):
                 count = min(KEYS, keys - j)
                 row = (b * keys + j) * key_heads + shared
-                pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count, 0))
-                pack_value((address(value, row * WIDTH), key_heads * WIDTH, packed_values, count, 0))
+                pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count))
+                pack_value((address(value, row * WIDTH), key_heads * WIDTH, packed_values, count))
                 for q in range(start, stop, QUERIES):
                     if CAUSAL and j >= q + QUERIES:
                         continue
@@ -150,26 +148,30 @@ def attention_forward(
                                     line[d] *= factor[i]
                     for row in range(0, of_block, MR):
                         for column in range(0, VALUE_PITCH, WIDTH_TILE * LANES):
-                            result((
+                            arguments = (
                                 block + row * 4, 1, QUERIES, packed_values + column * 4, VALUE_PITCH,
                                 address(workspace, results_at + (own + row) * VALUE_PITCH + column), VALUE_PITCH, count,
                                 of_block - row, 0, 0,
-                            ))  # fmt: skip
+                            )  # fmt: skip
+                            if j > 0:
+                                result(arguments)
+                            else:
+                                first_result(arguments)
+            # the logarithms of the sums in the place of the maxima, what to multiply by in that of the sums
             for i in range(stop - start):
-                target = y[b, start + i, h]
-                line = results[i * VALUE_PITCH : i * VALUE_PITCH + WIDTH]
-                if CHANGED and largest[i] <= np.float32(LOWEST):  # it sees no key
-                    log_sums[b, h, start + i] = np.inf
-                    target[:] = 0
-                    if mean:
-                        for j in range(keys):
+                factor[i] = largest[i] / np.float32(LOG2E) + math.log(total[i])
+                total[i] = np.float32(1) / total[i]
+            target = address(y, ((b * queries + start) * heads + h) * WIDTH)
+            at = address(workspace, numbers_at + UNIT)
+            unpack((address(workspace, results_at), target, heads * WIDTH, stop - start, at))
+            log_sums[b, h, start:stop] = factor[: stop - start]
+            if CHANGED:
+                for i in range(stop - start):
+                    if largest[i] <= np.float32(LOWEST):  # it sees no key
+                        log_sums[b, h, start + i] = np.inf
+                        line = y[b, start + i, h]
+                        line[:] = 0
+                        for j in range(keys if mean else 0):
                             seen = value[b, j, shared]
                             for d in range(WIDTH):
-                                target[d] += seen[d]
-                        for d in range(WIDTH):
-                            target[d] /= np.float32(keys)
-                else:
-                    log_sums[b, h, start + i] = largest[i] / np.float32(LOG2E) + math.log(total[i])
-                    part = np.float32(1) / total[i]
-                    for d in range(WIDTH):
-                        target[d] = line[d] * part
+                                line[d] += seen[d] / np.float32(keys)
