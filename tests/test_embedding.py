@@ -76,7 +76,8 @@ def test_the_update_touches_used_rows_where_others_would_not_change(name):
     for rows in (ROWS, 2000):  # of the smaller table the gradient is summed chunk by chunk
         found = model(rows)
         found.compile(make(), "mse")
-        calls = {line.split("(")[0].strip() for line in found.step_source("train").splitlines() if "    add_rows" in line}
+        lines = found.step_source("train").splitlines()
+        calls = {line.split("(")[0].strip() for line in lines if "    add_rows" in line}
         assert calls == ({kernel} if rows == ROWS else set())
         table = np.random.default_rng(5).normal(size=(ROWS, COLUMNS)).astype("float32")[:rows]
         found.set_weights([table])

@@ -286,6 +286,39 @@ def classifier(dropout=0.0):
     return model
 
 
+def test_sums_are_part_of_the_products_before_them():
+    x = Input((STEPS, FEATURES))
+    model = Model(x, layers.TransformerEncoder(HIDDEN, HEADS, normalize_first=True)(x))
+    redrawn(model)
+    source = model.step_source("predict")
+    assert source.count("_bias_add(") == 2 and "add_forward(" not in source
+    data = random(3, STEPS, FEATURES)
+    found = model.predict_on_batch(data)
+    step = model._step("predict", fuse=False)
+    arrays = {"x": data, "seed": 0, "t": 0, "results": np.zeros(step.results), "predictions": np.empty_like(found)}
+    step.run(3, 1, arrays, compiled=False)
+    np.testing.assert_allclose(found, arrays["predictions"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 48, None])
+def test_weight_gradients_of_sequences_are_summed_chunk_by_chunk(length):
+    """And the whole batch's at once where a sample has few rows: both give the gradients written out."""
+    jitnet.utils.set_random_seed(1)
+    x = Input((length, 96))
+    model = Model(x, layers.Dense(90)(x))
+    model.compile(jitnet.optimizers.SGD(1.0), "mse")
+    data, targets = random(33, length or 5, 96), random(33, length or 5, 90)
+    kernel, bias = (w.astype(float) for w in model.get_weights())
+    model.fit(data, targets, batch_size=33, epochs=1, verbose=0)
+    gradient = 2 * (data @ kernel + bias - targets) / targets.size
+    expected = kernel - np.einsum("bti,btj->ij", data, gradient)
+    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-4, atol=1e-5)
+    kernels = [
+        call for call in model._step("train").program.calls if "transposed" in type(call.kernel).__name__.lower()
+    ]
+    assert [call.axis is None for call in kernels if call.phase != "prepare"] == [length != 1]
+
+
 def test_training_saving_and_other_lengths(tmp_path):
     jitnet.utils.set_random_seed(1)
     model = classifier(dropout=0.1)

@@ -348,7 +348,10 @@ def _dense_forward(call: Call, selection: _Selection) -> Call:
     else:
         chosen = matrix_multiply_kernel(_rows(selection, x), depth, columns, x.dtype, epilogue)
     workspace = selection.scratch.get(x.dtype, chosen.workspace_elements)
-    return _new(call, chosen, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
+    new = _new(call, chosen, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
+    if "residual" in call.arguments and call["residual"].root is not x.root:
+        new.in_place = "residual", "y"  # each element is read before it is written
+    return new
 
 
 def _whole_product(call: Call, selection: _Selection) -> Call:

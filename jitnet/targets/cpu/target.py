@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from ...core.program import Call, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
-from ...core.rewrites.epilogues import fuse_epilogues
+from ...core.rewrites.epilogues import FORWARD, fuse_epilogues
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
 from ..base import Signature, Target
@@ -43,7 +43,7 @@ class CPU(Target):
         if call.opcode == "conv.conv2d_backward_data" and epilogue == "bias" and call.attributes.get("bfloat16"):
             return False  # of transposed convolutions
         if epilogue == "bias_add":
-            return call.opcode == "conv.conv2d_forward" and not call.attributes.get("bfloat16")
+            return call.opcode in FORWARD and not call.attributes.get("bfloat16")
         return is_specialised(call)
 
     def rewrite(self, program: Program) -> None:
