@@ -143,7 +143,8 @@ class Model(Trainer, Layer):
         found = flatten(outputs)
         check_batched(f"The model {self.name!r} must return tensors with a batch axis.", found)
         self._input_structure, self._output_structure, self._graph_outputs = tensors, as_lists(outputs), found
-        self._fixed_batch_size = next(filter(None, (getattr(x, "states_batch_size", None) for x in self._all_layers())), None)
+        kept = [getattr(layer, "states_batch_size", None) for layer in self._all_layers()]
+        self._fixed_batch_size = max((size for size in kept if size is not None), default=None)
         self._graph_inputs = flatten(tensors)
 
     def reset_states(self) -> None:

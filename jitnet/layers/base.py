@@ -379,7 +379,7 @@ class Layer(Fixed, NamesArguments):
                 found = flatten(self.compute_mask(first, previous))
             for output, mask in zip(outputs, found, strict=False):
                 if not isinstance(mask, Value | None):
-                    raise TypeError(f"{self._described()}: compute_mask must return tensors or None. Received: {mask!r}")
+                    raise TypeError(f"{self._described()}: compute_mask returns tensors or None. Received: {mask!r}")
                 output.mask = mask if output.mask is None else output.mask
         elif all(output.mask is None for output in outputs) and any(mask is not None for mask in flatten(previous)):
             warnings.warn(
@@ -478,8 +478,12 @@ class Layer(Fixed, NamesArguments):
             raise AttributeError(f"The layer {self.name!r} has not been applied to a tensor yet.")
         return self._first_node
 
+    def _takes(self, argument: str) -> bool:
+        """Whether ``call`` has an argument of this name."""
+        return argument in _signature(self.call).parameters
+
     def _accepts_training(self) -> bool:
-        return "training" in _signature(self.call).parameters
+        return self._takes("training")
 
     def _mode(self, training) -> bool | None:
         """``training`` as given, else of whoever calls this layer, else by default of ``call``."""

@@ -15,6 +15,7 @@ from ..core.values import SymbolicTensor, Variable
 from .base import Layer, check_mask, deserialize, serialize
 from .core import Dense
 from .input import InputLayer
+from .normalization import BatchNormalization
 from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, _Cell
 
 _SEQUENCE = "(batch, steps, features)"
@@ -161,7 +162,7 @@ class RNN(Layer):
             return
         if batch is None:
             raise invalid(
-                f"{type(self).__name__} with stateful=True needs batches of a known size: Input(shape, batch_size=...).",
+                f"{type(self).__name__} with stateful=True needs a known batch size: Input(shape, batch_size=...).",
                 batch_size=batch,
             )
         zeros = mapped(lambda size: np.zeros((batch, size), self.dtype), list(sizes))
@@ -344,10 +345,14 @@ _MERGES = {
     "concat": lambda a, b: ops.concatenate([a, b], axis=-1), "sum": ops.add, "mul": ops.multiply,
     "ave": lambda a, b: 0.5 * (a + b), None: lambda a, b: [a, b],
 }  # fmt: skip
+_NAMES = tuple(name for name in _MERGES if name)
 
 
 class Bidirectional(Layer):
     """A recurrent layer from the first step on, and one from the last (Schuster and Paliwal 1997).
+
+    Called with ``initial_state``, the states of both, the forward layer's first.  With ``return_sequences`` the outputs
+    of masked steps are 0, whatever ``zero_output_for_mask`` of the layers says.
 
     Arguments:
         layer: a recurrent layer.
@@ -356,7 +361,6 @@ class Bidirectional(Layer):
         backward_layer: the other one, with go_backwards; None: one like ``layer``.
     """
 
-    supports_masking = True
     example = {"arguments": {"layer": LSTM(2, return_sequences=True)}, "input_shape": (4, 3)}
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
@@ -365,41 +369,71 @@ class Bidirectional(Layer):
         if weights is not None:
             raise invalid("Bidirectional takes no weights: call set_weights when it is built.", weights=weights)
         super().__init__(**kwargs)
-        self.merge_mode = checks.one_of("Bidirectional", "merge_mode", merge_mode, _MERGES)
+        self.merge_mode = checks.optional(checks.one_of)("Bidirectional", "merge_mode", merge_mode, known=_NAMES)
         config = layer.get_config()
-        first = layer.name if layer.name.startswith("forward_") else f"forward_{layer.name}"
-        self.forward_layer = type(layer).from_config({**config, "name": first})
+        first = {**config, "name": f"forward_{layer.name.removeprefix('forward_')}"}
+        self.forward_layer = type(layer).from_config(first)
         if backward_layer is None:
-            other = {**config, "name": f"backward_{layer.name}", "go_backwards": not layer.go_backwards}
+            name = f"backward_{layer.name.removeprefix('backward_')}"
+            other = {**config, "name": name, "go_backwards": not layer.go_backwards}
             backward_layer = type(layer).from_config(other)
         if not isinstance(backward_layer, RNN) or backward_layer.go_backwards == layer.go_backwards:
             raise invalid(
                 "Bidirectional expects a backward_layer that goes the other way.", backward_layer=backward_layer
             )
-        if (backward_layer.return_sequences, backward_layer.return_state) != (
-            layer.return_sequences,
-            layer.return_state,
-        ):
-            raise invalid(
-                "Bidirectional expects layers that return the same: return_sequences, return_state.",
-                backward_layer=backward_layer,
-            )
+        for name in ("return_sequences", "return_state", "stateful"):
+            if getattr(backward_layer, name) != getattr(layer, name):
+                raise invalid(
+                    f"Bidirectional expects layers of the same {name}: that of layer is {getattr(layer, name)}.",
+                    backward_layer=getattr(backward_layer, name),
+                )
         self.backward_layer = backward_layer
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
-        self.forward_layer._keeps_order = self.backward_layer._keeps_order = True
+        self.stateful = layer.stateful
+        for part in (self.forward_layer, self.backward_layer):
+            part._keeps_order, part.zero_output_for_mask = True, part.return_sequences
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
+        layers = self.forward_layer, self.backward_layer
         given = [None, None]
         if initial_state is not None:
-            half = len(initial_state) // 2
-            given = [initial_state[:half], initial_state[half:]]
+            first, second = (len(flatten(layer.state_size)) for layer in layers)
+            states = flatten(initial_state)
+            if len(states) != first + second:
+                raise invalid(
+                    f"Bidirectional has {first + second} states, those of both layers.", initial_state=len(states)
+                )
+            given = [states[:first], states[first:]]
         parts = [
             flatten([layer(sequences, initial_state=state, mask=mask, training=training)])
-            for layer, state in zip((self.forward_layer, self.backward_layer), given, strict=True)
+            for layer, state in zip(layers, given, strict=True)
         ]
-        merged = _MERGES[self.merge_mode](parts[0][0], parts[1][0])
+        outputs = [part[0] for part in parts]
+        if self.return_sequences and self.forward_layer.go_backwards:
+            outputs = [ops.flip(output, axis=1) for output in outputs]
+        merged = _MERGES[self.merge_mode](*outputs)
         states = [*parts[0][1:], *parts[1][1:]]
         return flatten([merged]) + states if states else merged
+
+    def compute_mask(self, inputs, mask):
+        """That of the input, of the outputs of all steps; the states have none."""
+        own = flatten(mask)[0] if self.return_sequences else None
+        return [own, own] if self.merge_mode is None else own
+
+    @property
+    def states(self):
+        """The states that both layers keep, if they do."""
+        parts = [layer.states for layer in (self.forward_layer, self.backward_layer)]
+        return None if None in parts else [state for part in parts for state in part]
+
+    def reset_state(self) -> None:
+        """Set the states that ``stateful=True`` keeps to 0."""
+        if not self.stateful:
+            raise AttributeError(f"{self._described()} keeps no states: stateful is False.")
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+    reset_states = reset_state
 
     def get_config(self):
         return {
@@ -416,11 +450,12 @@ class Bidirectional(Layer):
 class TimeDistributed(Layer):
     """A layer applied to every step of a sequence by itself, with the same weights.
 
-    Input (batch, steps, ...), output (batch, steps, ...).
+    Input (batch, steps, ...), output (batch, steps, ...).  A mask (batch, steps, ...) is passed on; a layer that takes
+    one gets each step's.
 
     Arguments:
-        layer: what is applied to (batch, ...); neither a recurrent layer, nor one that needs the whole batch, as
-            BatchNormalization does.
+        layer: what is applied to (batch, ...).  One with a loop of its own, or one that needs the whole batch, as
+            BatchNormalization does, is applied once for each step; any other in a loop.
     """
 
     supports_masking = True
@@ -432,14 +467,26 @@ class TimeDistributed(Layer):
             raise invalid("TimeDistributed expects a layer.", layer=layer)
         self.layer = layer
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, mask=None):
         if len(inputs.shape) < 3:
             raise ValueError(f"TimeDistributed expects an input (batch, steps, ...). Received: shape={inputs.shape}")
+        if mask is not None and mask.shape[:2] != inputs.shape[:2]:
+            raise invalid(
+                f"TimeDistributed expects a mask that begins with {display(inputs.shape[:2])}.",
+                mask=display(mask.shape),
+            )
+        xs = {"x": inputs}
+        if mask is not None and self.layer._takes("mask"):
+            xs["mask"] = mask
 
-        def turn(carry, step):
-            return carry, self.layer(step, training=training)
+        def applied(step):
+            given = {"mask": step["mask"]} if "mask" in step else {}
+            return self.layer(step["x"], training=training, **given)
 
-        return ops.scan(turn, np.zeros(1), inputs)[1]
+        if not _whole(self.layer):
+            return ops.scan(lambda carry, step: (carry, applied(step)), np.zeros(1), xs)[1]
+        steps = [applied({name: x[:, time] for name, x in xs.items()}) for time in range(inputs.shape[1])]
+        return packed(steps[0], [ops.stack(outputs, axis=1) for outputs in zip(*map(flatten, steps), strict=True)])
 
     def get_config(self):
         return {**super().get_config(), "layer": serialize(self.layer)}
@@ -447,3 +494,8 @@ class TimeDistributed(Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "layer": deserialize(config["layer"])})
+
+
+def _whole(layer) -> bool:
+    """Whether a layer, or one in it, can't be in a loop over time."""
+    return isinstance(layer, RNN | TimeDistributed | BatchNormalization) or any(map(_whole, layer.sublayers()))

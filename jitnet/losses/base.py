@@ -141,8 +141,7 @@ def mask_of(predictions, values):
     mask = ops.cast(ops.not_equal(mask, 0), values.dtype)
     if mask.shape[1:] != values.shape[1 : mask.ndim]:
         raise invalid(
-            f"The predictions have a mask of shape {display(mask.shape)}, whose axes a loss or metric has in its values. "
-            "A layer before them that supports no masks, such as Flatten, would end it.",
+            f"The predictions have a mask of shape {display(mask.shape)}: a loss or a metric has values for its axes.",
             values=display(values.shape),
         )
     return aligned(mask, values)
