@@ -253,7 +253,12 @@ def test_bad_arguments(small):
     y = layers.TokenAndPositionEmbedding(VOCABULARY, 6, 6)(x)
     limited = Model(x, layers.Dense(VOCABULARY)(layers.TransformerDecoder(7, 2)(y)))
     last = Sequential([tokens(), layers.Embedding(VOCABULARY, 6), layers.LSTM(5), layers.Dense(VOCABULARY)])
+    kept = Sequential([
+        Input(batch_shape=(1, 1), dtype="int32"), layers.Embedding(VOCABULARY, 6),
+        layers.LSTM(5, return_sequences=True, stateful=True), layers.Dense(VOCABULARY),
+    ])  # fmt: skip
     cases = [
+        (lambda: text.generate(kept, [1], 3), "keeps states by itself"),
         (lambda: text.generate(limited, [1, 2], 6), "has 6 positions.*Received: tokens=8"),
         (lambda: text.generate(limited, [1, 2], 6, cache=False), "sequences of 6 tokens.*Received: tokens=8"),
         (lambda: text.generate(small, [VOCABULARY], 3), f"from 0 to {VOCABULARY - 1}. Received: index={VOCABULARY}"),

@@ -272,6 +272,28 @@ def test_bad_calls():
             call()
 
 
+def test_masks_of_embeddings_reach_the_blocks():
+    tokens = np.array([[3, 1, 2, 0, 0], [1, 2, 3, 4, 5]])
+    inputs = [Input((None,), dtype="int32") for _ in range(2)]
+    embedding = layers.TokenAndPositionEmbedding(7, 9, FEATURES, mask_zero=True)
+    encoder, decoder = layers.TransformerEncoder(HIDDEN, HEADS), layers.TransformerDecoder(HIDDEN, HEADS)
+    memory = encoder(embedding(inputs[0]))
+    output = decoder(embedding(inputs[1]), memory)
+    assert memory.mask is not None and output.mask is not None
+    model = Model(inputs, output)
+    redrawn(model)
+    found = model.predict_on_batch([tokens, tokens])
+    short = model.predict_on_batch([tokens[:1, :3], tokens[:1, :3]])
+    np.testing.assert_allclose(found[:1, :3], short, rtol=1e-5, atol=1e-5)
+    unmasked = layers.TokenAndPositionEmbedding(7, 9, FEATURES)
+    unmasked(tokens)
+    unmasked.set_weights(embedding.get_weights())
+    given = tokens != 0
+    expected = encoder(unmasked(tokens), padding_mask=given)
+    expected = decoder(unmasked(tokens), expected, decoder_padding_mask=given, encoder_padding_mask=given)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 # ---- in models
 
 

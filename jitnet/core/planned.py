@@ -1,6 +1,6 @@
 """What of Keras's API is planned and not there yet, for messages: names by kind."""
 
-LAYERS = ("Masking", "TextVectorization")
+LAYERS = ("TextVectorization",)
 CALLBACKS = ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")
 FUNCTIONS = ()
 

@@ -37,6 +37,7 @@ class _Heads(Layer):
     options: initializers, regularizers and constraints of kernels and biases, by their names in Keras.
     """
 
+    supports_masking = True
     def __init__(self, sizes, dropout, use_bias, sliding_window, flash_attention, use_gate, seed, options, **kwargs):
         super().__init__(**kwargs)
         kind = type(self).__name__

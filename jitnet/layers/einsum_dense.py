@@ -29,6 +29,7 @@ class EinsumDense(Layer):
         lora_rank, lora_alpha, gptq_unpacked_column_size, quantization_config: None.
     """
 
+    supports_masking = True
     example = {
         "arguments": {"equation": "abc,cde->abde", "output_shape": (None, 2, 3), "bias_axes": "de"},
         "input_shape": (4, 5),

@@ -68,6 +68,7 @@ class SinePositionEncoding(Layer):
         max_wavelength: the longest wave, divided by 2 pi.
     """
 
+    supports_masking = True
     example = {"arguments": {"max_wavelength": 50.0}, "input_shape": (4, 5)}
 
     def __init__(self, max_wavelength=10000, **kwargs):
@@ -104,6 +105,7 @@ class PositionEmbedding(Layer):
         initializer: a name or an object.
     """
 
+    supports_masking = True
     example = {"arguments": {"sequence_length": 6}, "input_shape": (4, 3)}
 
     def __init__(self, sequence_length, initializer="glorot_uniform", **kwargs):
@@ -153,6 +155,7 @@ class RotaryEmbedding(Layer):
         feature_axis: of the features, an even number of them.
     """
 
+    supports_masking = True
     example = {"arguments": {"max_wavelength": 20.0, "scaling_factor": 2.0}, "input_shape": (3, 2, 4)}
 
     def __init__(self, max_wavelength=10000, scaling_factor=1.0, sequence_axis=1, feature_axis=-1, **kwargs):
@@ -260,6 +263,9 @@ class ReversibleEmbedding(Embedding):
             logits = ops.tanh(logits / self.logit_soft_cap) * self.logit_soft_cap
         return logits
 
+    def compute_mask(self, inputs, mask=None):
+        return super().compute_mask(inputs, mask) if is_integer(inputs) else mask
+
     def get_config(self):
         names = ("tie_weights", "reverse_dtype", "logit_soft_cap")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
@@ -303,6 +309,7 @@ class TokenAndPositionEmbedding(Layer):
         self.embedding_dim = self.token_embedding.output_dim
         self.tie_weights, self.mask_zero = self.token_embedding.tie_weights, self.token_embedding.mask_zero
         self.embeddings_initializer = self.token_embedding.embeddings_initializer
+        self.supports_masking = self.mask_zero
 
     def build(self, input_shape):
         self.token_embedding.build(input_shape)
@@ -313,6 +320,9 @@ class TokenAndPositionEmbedding(Layer):
         if tokens.ndim != 3:
             raise invalid("TokenAndPositionEmbedding expects an input (batch, steps).", shape=inputs.shape)
         return tokens + self.position_embedding.rows(tokens.shape[1], start_index, positions)
+
+    def compute_mask(self, inputs, mask=None):
+        return self.token_embedding.compute_mask(inputs, mask)
 
     def get_config(self):
         names = ("vocabulary_size", "sequence_length", "embedding_dim", "tie_weights", "mask_zero")

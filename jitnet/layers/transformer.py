@@ -20,6 +20,8 @@ from .regularization import Dropout
 class _Block(Layer):
     """What both blocks share: attention and a network of two layers for each step, each with a way around it."""
 
+    supports_masking = True
+
     def __init__(
         self, intermediate_dim, num_heads, dropout=0.0, activation="relu", layer_norm_epsilon=1e-5,
         kernel_initializer="glorot_uniform", bias_initializer="zeros", normalize_first=False, **kwargs,
@@ -140,9 +142,11 @@ class TransformerEncoder(_Block):
     def call(self, inputs, padding_mask=None, attention_mask=None, training=None, return_attention_scores=False):
         """The block's output, and if wished the probabilities (batch, heads, steps, steps).
 
-        padding_mask: (batch, steps), attention_mask: (batch, steps, steps), both true where attention may look.
+        padding_mask: (batch, steps), attention_mask: (batch, steps, steps), both true where attention may look; without
+        the former, the mask that the input has counts.
         """
         steps = inputs.shape[1]
+        padding_mask = inputs.mask if padding_mask is None else padding_mask
         mask = self._mask("", padding_mask, attention_mask, steps, steps)
 
         def attend(x):
@@ -194,6 +198,7 @@ class TransformerDecoder(_Block):
         (batch, keys), decoder_attention_mask: (batch, steps, steps), encoder_attention_mask: (batch, steps, keys), true
         where attention may look.  cross_attention_cache: (batch, 2, keys, num_heads, features // num_heads); without an
         update index it has the keys and values of the encoder's output already, with index 0 they are put there.
+        Without padding masks, the masks count that both sequences have.
         """
         kind, x = type(self).__name__, decoder_sequence
         given = encoder_sequence is not None or cross_attention_cache is not None
@@ -206,6 +211,10 @@ class TransformerDecoder(_Block):
                 self_attention_cache_update_index=self_attention_cache_update_index,
             )
         steps = x.shape[1]
+        if decoder_padding_mask is None and self_attention_cache is None:
+            decoder_padding_mask = x.mask
+        if encoder_padding_mask is None and encoder_sequence is not None:
+            encoder_padding_mask = encoder_sequence.mask
         masks = decoder_padding_mask, decoder_attention_mask
         if self_attention_cache is not None and (not use_causal_mask or any(mask is not None for mask in masks)):
             raise invalid(

@@ -46,6 +46,8 @@ def generate(
     owner = "generate"
     if not isinstance(model, Model):
         raise TypeError(f"generate expects a model that maps tokens to logits. Received: {model!r}")
+    if any(getattr(layer, "stateful", False) for layer in model._all_layers()):
+        raise invalid("generate keeps states by itself: no layer of its model is stateful.", model=model.name)
     checks.one_of(owner, "method", method, _METHODS)
     new = checks.integer(owner, "max_new_tokens", max_new_tokens, least=1)
     beams = checks.integer(owner, "num_beams", num_beams, least=1) if method == "beam" else 1

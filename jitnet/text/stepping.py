@@ -178,7 +178,7 @@ class _Tracer:
         self.longest = min(self.longest, getattr(layer, "sequence_length", self.longest) - start_index)
         return layer.call(inputs, start_index=self._position + start_index)
 
-    def _model(self, model, inputs, training=None):
+    def _model(self, model, inputs, training=None, mask=None):
         """A model, whose inputs may have another length than the steps that it is called on."""
         if not model._connected:
             if not (type(model) is Sequential or self._is_trusted(model)):
@@ -309,7 +309,7 @@ class Stepper:
                 f"The model {self._model().name!r} has {found.longest} positions: prompt and new tokens are more.",
                 tokens=tokens.shape[1],
             )
-        found.step.check_indices({"tokens": tokens})
+        found.step.check_data({"tokens": tokens})
 
     @contextlib.contextmanager
     def running(self, rows: int, others: list, length: int):
