@@ -58,7 +58,7 @@ FAST = [
 
 
 def of_kernel(case, first=0, parts=1):
-    """What ``reference`` returns, of the kernels of blocks; parts: calls that share the work, 1 for one that does all."""
+    """What ``reference`` returns, of the kernels of blocks; parts: calls that share the work."""
     named = dict(
         query=case.query, key=case.key, value=case.value, mask=case.mask, bias=case.bias, scale=case.scale,
         mask_strides=case.mask_strides, bias_strides=case.bias_strides, mean=case.mean, sample=first,
