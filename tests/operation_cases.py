@@ -18,6 +18,7 @@ from torch_reference import (
 
 from jitnet import ops
 from jitnet.core.operations import augmentation, counts, losses, random
+from jitnet.core.operations.attention import DotProductAttention
 from jitnet.core.operations.batch import BatchSize
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.effects import Assigned, AssignedRows, Rows
@@ -1025,3 +1026,56 @@ def coloured(x, w):
 
 
 add("augmentation", "colours, blur and erasing", coloured, Draw((4, 5, 3), "positive", False), normal(4, 5, 3))
+
+# ---- attention
+
+
+def torch_attention(t, query, key, value, mask=None, bias=None, scale=None, causal=False):
+    """Of (batch, steps, heads, size); heads of queries may share those of keys and values."""
+    shared = query.shape[2] // key.shape[2]
+    key, value = (x.repeat_interleave(shared, 2) for x in (key, value))
+    scores = t.einsum("bqhd,bkhd->bhqk", query, key) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    scores = scores if bias is None else scores + t.tensor(bias, dtype=scores.dtype)
+    seen = t.ones(scores.shape[2:], dtype=t.bool)
+    seen = seen.tril() if causal else seen
+    seen = seen if mask is None else seen & (mask != 0)
+    return t.einsum("bhqk,bkhd->bqhd", t.where(seen, scores, -1e9).softmax(-1), value)
+
+
+HEADS = normal(5, 4, 3), normal(7, 2, 3), normal(7, 2, 6)
+OF_PAIRS = np.random.default_rng(0).standard_normal((4, 5, 7))
+add("attention", "attention", ops.dot_product_attention, HEADS, torch=torch_attention)
+add(
+    "attention",
+    "attention, causal, to itself",
+    lambda x: ops.dot_product_attention(x, x, x, scale=0.3, is_causal=True),
+    normal(6, 2, 5),
+    torch=lambda t, x: torch_attention(t, x, x, x, scale=0.3, causal=True),
+)
+add(
+    "attention",
+    "attention, bias",
+    lambda *x: ops.dot_product_attention(*x, bias=OF_PAIRS),
+    HEADS,
+    torch=lambda t, *x: torch_attention(t, *x, bias=OF_PAIRS),
+)
+add(
+    "attention",
+    "attention, padding, causal",
+    lambda *x: ops.dot_product_attention(*x[:3], mask=x[3], is_causal=True),
+    (*HEADS, labels(2, 1, 1, 7)),
+    torch=lambda t, *x: torch_attention(t, *x, causal=True),
+)
+add(
+    "attention",
+    "attention, a mask for each head, used twice",
+    lambda q, k, v, m: ops.dot_product_attention(q, k, v, mask=m) + ops.dot_product_attention(q, v, k, mask=m),
+    (normal(5, 2, 3), normal(4, 2, 3), normal(4, 2, 3), labels(2, 2, 5, 4)),
+    torch=lambda t, q, k, v, m: torch_attention(t, q, k, v, m) + torch_attention(t, q, v, k, m),
+)
+add(
+    "attention",
+    "attention, dropout",
+    lambda *x: DotProductAttention(0.5, True, False, 0.4, seed=3)(*x),
+    (normal(5, 2, 3), normal(5, 2, 3), normal(5, 2, 2)),
+)

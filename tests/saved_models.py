@@ -136,6 +136,7 @@ def operations():
         "Matmul": ([(3,)], lambda x: ops.matmul(x, ones((3, 2)))),
         "BiasAdd": ([(3,)], lambda x: ops.bias_add(x, ones(3))),
         "Dropout": ([(3,)], random.Dropout(0.5, seed=2)),
+        "DotProductAttention": ([(3, 2, 2)], lambda x: ops.dot_product_attention(x, x, x, is_causal=True)),
         **random_changes(),
         "RandomValues": ([(3,)], lambda x: x + random.RandomValues("uniform", (3,), seed=3)()),
         "BatchSum": ([(3,)], lambda x: x - ops.mean(x)),

@@ -16,6 +16,7 @@ from saved_models import changed, fields, read, write
 import jitnet
 from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet.core.operations import (
+    attention,
     augmentation,
     base,
     batch,
@@ -509,7 +510,15 @@ ARGUMENTS = {
         {"padding": [((-1, 0),), ((1,),), "ab", None, 3, ((1.5, 0),), (("a", 0),), {0: 1}], "value": NO_NUMBER},
     ),
     **dict.fromkeys([comparison.Select, matrices.MatrixProduct, shape.StopGradient], ({}, {})),
-    **dict.fromkeys([dense.Matmul, dense.BiasAdd], ({}, {})),
+    dense.BiasAdd: ({}, {}),
+    dense.Matmul: ({}, {"summed": [*NO_INTEGER, 0, -1, 33]}),
+    attention.DotProductAttention: (
+        {"scale": 0.5},
+        {
+            "scale": [*NO_NUMBER, np.inf], "causal": NO_BOOLEAN, "mean": NO_BOOLEAN, "rate": [*NO_NUMBER, -0.1, 1.0],
+            "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER],
+        },
+    ),
     **dict.fromkeys([convolution.GlobalAveragePool2D, convolution.GlobalMaxPool2D], ({}, {})),
     **{cls: ({}, {}) for cls in base.REGISTRY.values() if issubclass(cls, losses_operations.RowLoss)},
 }  # fmt: skip

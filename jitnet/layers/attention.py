@@ -96,12 +96,12 @@ class _Heads(Layer):
                 raise invalid(
                     f"{type(self).__name__} expects query, value and key of the same number of axes, "
                     "(batch, steps, features).",
-                    **{name: display(shape)},
+                    **{name: shape},
                 )
         if value_shape[1:-1] != key_shape[1:-1]:
             raise invalid(
                 f"{type(self).__name__} expects as many steps of the value as of the key.",
-                value=display(value_shape), key=display(key_shape),
+                value=value_shape, key=key_shape,
             )  # fmt: skip
 
     def call(
@@ -160,7 +160,7 @@ class _Heads(Layer):
             return None
         if mask.ndim < 2 or math.prod(mask.shape[1:]) != steps:
             raise invalid(
-                f"{type(self).__name__} expects {name} of shape (batch, {steps}).", **{name: display(mask.shape)}
+                f"{type(self).__name__} expects {name} of shape (batch, {steps}).", **{name: mask.shape}
             )
         shape = [1, 1, 1]
         shape[axis - 1] = steps
@@ -179,7 +179,7 @@ class _Heads(Layer):
             raise invalid(
                 f"{type(self).__name__} expects attention_mask of shape (batch, queries, keys) = "
                 f"{display((wanted[0], *wanted[2:]))}, or for each head {display(wanted)}.",
-                attention_mask=display(mask.shape),
+                attention_mask=mask.shape,
             )
         return ops.expand_dims(mask, 1) if mask.ndim == 3 else mask
 
@@ -271,7 +271,7 @@ class MultiHeadAttention(_Heads):
         if any(query_shape[axis] != key_shape[axis] for axis in others):
             raise invalid(
                 "MultiHeadAttention expects query and key to agree in the axes that attention does not run over.",
-                query=display(query_shape), key=display(key_shape), attention_axes=axes,
+                query=query_shape, key=key_shape, attention_axes=axes,
             )  # fmt: skip
 
     def _axes(self, rank: int) -> tuple[tuple, tuple]:
@@ -330,7 +330,7 @@ class MultiHeadAttention(_Heads):
             raise invalid(
                 "MultiHeadAttention over several axes expects attention_mask to have those of the query, then those of "
                 f"the key, {display((None, *sizes[0], *sizes[1]))}.",
-                attention_mask=display(mask.shape),
+                attention_mask=mask.shape,
             )
         pairs = (1, math.prod(sizes[0]), math.prod(sizes[1]))
         return ops.reshape(mask, (-1, *pairs))

@@ -53,7 +53,7 @@ class Attention(Layer):
         if not isinstance(shapes, list | tuple) or not 2 <= len(shapes) <= 3 or not isinstance(shapes[0], list | tuple):
             raise invalid(f"{kind} is called on a list [query, value] or [query, value, key].", inputs=shapes)
         query, value, key = shapes[0], shapes[1], shapes[-1]
-        named = {"query": display(query), "value": display(value), "key": display(key)}
+        named = {"query": query, "value": value, "key": key}
         if any(len(shape) != 3 for shape in shapes):
             raise invalid(f"{kind} expects query, value and key (batch, steps, features).", **named)
         if query[2] != key[2] or value[1] != key[1]:
@@ -105,7 +105,7 @@ class Attention(Layer):
         for name, part, x in zip(("query", "value"), found, (query, value), strict=True):
             if part is not None and (part.ndim != 2 or part.shape[1] != x.shape[1]):
                 raise invalid(
-                    f"{kind} expects a mask of the {name} of shape (batch, {x.shape[1]}).", mask=display(part.shape)
+                    f"{kind} expects a mask of the {name} of shape (batch, {x.shape[1]}).", mask=part.shape
                 )
         return found
 

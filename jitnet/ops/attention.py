@@ -112,21 +112,21 @@ def checked(query, key, value, bias, mask) -> list:
     names = ("(batch, queries, heads, size)", "(batch, keys, key heads, size)", "(batch, keys, key heads, width)")
     for name, shape, axes in zip(("query", "key", "value"), shapes, names, strict=True):
         if len(shape) != 4:
-            raise invalid(f"Attention expects a {name} {axes}.", shape=display(shape))
+            raise invalid(f"Attention expects a {name} {axes}.", shape=shape)
     if shapes[0][3] != shapes[1][3]:
         raise invalid(
             "Attention expects query and key of one size, the last axis.",
-            query=display(shapes[0]), key=display(shapes[1]),
+            query=shapes[0], key=shapes[1],
         )  # fmt: skip
     if shapes[1][1:3] != shapes[2][1:3]:
         raise invalid(
             "Attention expects a value of as many steps and heads as the key.",
-            key=display(shapes[1]), value=display(shapes[2]),
+            key=shapes[1], value=shapes[2],
         )  # fmt: skip
     if shapes[0][2] % shapes[1][2]:
         raise invalid(
             "Attention expects a query of as many heads as the key, or a multiple.",
-            query=display(shapes[0]), key=display(shapes[1]),
+            query=shapes[0], key=shapes[1],
         )  # fmt: skip
     wanted = (shapes[0][0], shapes[0][2], shapes[0][1], shapes[1][1])
     return [query, key, value, _spread("bias", bias, wanted, query.dtype), _spread("mask", mask, wanted, None)]
@@ -149,7 +149,7 @@ def _spread(name: str, x, wanted: tuple, dtype):
     if not fits or (padded[0] is not None and padded[0] != 1) or (x.batched and len(shape) < 4):
         axes = "(batch, heads, queries, keys)"
         raise invalid(f"Attention expects a {name} of the shape {axes} = {display(wanted)}, or 1 for an axis.",
-                      **{name: display(shape)})  # fmt: skip
+                      **{name: shape})  # fmt: skip
     if len(shape) == 4:
         return x
     if isinstance(x, Constant):

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from .random import words_of
+from .random import _words_of
 from .runtime.jit import kernel, kernel_attributes, scalar
 
 
@@ -24,7 +24,7 @@ def _place(strides, b, h, i, j):
 @scalar
 def _is_kept(number, threshold, seed, stream, step):
     """Whether element ``number`` of the probabilities is not dropped."""
-    return words_of(seed, stream, step, number // 4, 0)[number % 4] >= threshold
+    return _words_of(seed, stream, step, number // 4, 0)[number % 4] >= threshold
 
 
 @scalar

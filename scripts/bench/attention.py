@@ -4,9 +4,9 @@
     python scripts/bench/attention.py --memory [--steps 16384]
 
 Both run by turns in one process; the minimum of all rounds counts.  PyTorch has the better of two layouts: heads as
-they come out of a projection, (batch, steps, heads, size), and copied by head, (batch, heads, steps, size), of which the
-copying is not counted; jitnet takes them as they come.  --memory: how much memory each way takes more than its inputs,
-each in a process of its own; "scores kept" is jitnet with flash_attention=False.
+they come out of a projection, (batch, steps, heads, size), and copied by head, (batch, heads, steps, size), of which
+the copying is not counted; jitnet takes them as they come.  --memory: how much memory each way takes more than its
+inputs, each in a process of its own; "scores kept" is jitnet with flash_attention=False.
 """
 
 import argparse
@@ -86,8 +86,8 @@ def measure(shape, causal, gradients, rounds, threads) -> None:
     theirs = min(best["as projected"], best["by head"])
     what = ("forward and backward" if gradients else "forward") + (", causal" if causal else "")
     print(
-        f"{steps:6} steps, {what:29} {1e3 * best['jitnet']:9.2f} ms {work / best['jitnet'] / 1e9:6.1f} GFLOP/s   PyTorch "
-        f"{1e3 * theirs:9.2f} ms   {theirs / best['jitnet']:5.2f} times as fast",
+        f"{steps:6} steps, {what:29} {1e3 * best['jitnet']:9.2f} ms {work / best['jitnet'] / 1e9:6.1f} GFLOP/s   "
+        f"PyTorch {1e3 * theirs:9.2f} ms   {theirs / best['jitnet']:5.2f} times as fast",
         flush=True,
     )
 
@@ -163,7 +163,20 @@ def main() -> None:
 
 def _in_a_process(way: str, shape, gradients: bool) -> str:
     batch, steps, heads, size = map(str, shape)
-    command = [sys.executable, __file__, "--way", way, "--batch", batch, "--steps", steps, "--heads", heads, "--size", size]
+    command = [
+        sys.executable,
+        __file__,
+        "--way",
+        way,
+        "--batch",
+        batch,
+        "--steps",
+        steps,
+        "--heads",
+        heads,
+        "--size",
+        size,
+    ]
     done = subprocess.run(
         command + ["--gradients"] * gradients, capture_output=True, text=True, timeout=3600, check=False
     )

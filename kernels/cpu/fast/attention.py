@@ -121,6 +121,4 @@ def attention_kernel(
     template, size, width, causal=False, masked=False, biased=False, dropped=False, shared=False, target=None
 ) -> AttentionKernel:
     """Attention forward or backward (``template``) with heads of ``size`` elements, and ``width`` of values."""
-    return AttentionKernel(
-        template, size, width, causal, masked, biased, dropped, shared, target or vector_target()
-    )
+    return AttentionKernel(template, size, width, causal, masked, biased, dropped, shared, target or vector_target())

@@ -110,9 +110,7 @@ def product_tile(*, dtype, lanes, rows, vectors, contiguous, add, finish, causal
         for value, (i, v) in zip(sums, places, strict=True):
             e.store(value, pointers[i], v * e.lanes)
 
-    constants = dict(
-        rows=rows, vectors=vectors, contiguous=contiguous, add=add, finish=finish, causal=causal
-    )
+    constants = dict(rows=rows, vectors=vectors, contiguous=contiguous, add=add, finish=finish, causal=causal)
     return _tile("attention_product", dtype, lanes, 11, emit, constants)
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from jitnet.kernels.cpu.random import words_of
+from jitnet.kernels.cpu.random import _words_of
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
 from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, product_tile, softmax_tile, turn_tile, unpack_tile
@@ -131,7 +131,7 @@ def attention_forward(
                         for part in range((count + 6) // 4):
                             line = drawn[4 * part * QUERIES : 4 * (part + 1) * QUERIES]
                             for i in range(QUERIES):
-                                w0, w1, w2, w3 = words_of(seed, stream, step, (number + i * keys) // 4 + part, 0)
+                                w0, w1, w2, w3 = _words_of(seed, stream, step, (number + i * keys) // 4 + part, 0)
                                 line[i] = kept if w0 >= threshold else np.float32(0)
                                 line[i + QUERIES] = kept if w1 >= threshold else np.float32(0)
                                 line[i + 2 * QUERIES] = kept if w2 >= threshold else np.float32(0)
