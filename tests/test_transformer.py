@@ -6,6 +6,8 @@ import pytest
 import jitnet
 from jitnet import Input, Model, layers, ops
 from jitnet.eager import vector_jacobian_product
+from jitnet.kernels.cpu.fast.matrix_multiply import MatrixMultiplyTransposed
+from jitnet.targets.cpu import thresholds
 
 STEPS, KEYS, FEATURES, HEADS, HIDDEN = 5, 4, 6, 2, 7
 
@@ -322,9 +324,12 @@ def test_sums_are_part_of_the_products_before_them():
     np.testing.assert_allclose(found, arrays["predictions"], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("copied", [True, False])
 @pytest.mark.parametrize("length", [1, 48, None])
-def test_weight_gradients_of_sequences_are_summed_chunk_by_chunk(length):
-    """And the whole batch's at once where a sample has few rows: both give the gradients written out."""
+def test_weight_gradients_of_sequences(length, copied, monkeypatch):
+    """They are summed chunk by chunk if that takes little memory, else, and of single rows, over the whole batch."""
+    if not copied:
+        monkeypatch.setattr(thresholds, "COPIED_PRODUCTS", 0)
     jitnet.utils.set_random_seed(1)
     x = Input((length, 96))
     model = Model(x, layers.Dense(90)(x))
@@ -335,10 +340,9 @@ def test_weight_gradients_of_sequences_are_summed_chunk_by_chunk(length):
     gradient = 2 * (data @ kernel + bias - targets) / targets.size
     expected = kernel - np.einsum("bti,btj->ij", data, gradient)
     np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-4, atol=1e-5)
-    kernels = [
-        call for call in model._step("train").program.calls if "transposed" in type(call.kernel).__name__.lower()
-    ]
-    assert [call.axis is None for call in kernels if call.phase != "prepare"] == [length != 1]
+    (call,) = [c for c in model._step("train").program.calls if isinstance(c.kernel, MatrixMultiplyTransposed)]
+    by_chunk = copied and length != 1
+    assert (call.axis is None, call.kernel.packed) == (by_chunk, not by_chunk and length != 1)
 
 
 def test_training_saving_and_other_lengths(tmp_path):

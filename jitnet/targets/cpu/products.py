@@ -1,5 +1,7 @@
 """Dense layers with many weights: each core keeps to its own rows of them, in the product and in the update."""
 
+import dataclasses
+
 from ...core.program import Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
 from ...core.values import ITEMSIZE
@@ -22,14 +24,18 @@ def compute_in_update(program: Program) -> None:
     users, loops = program.users(), program.loops()
     places = {call: index for index, call in enumerate(program.calls)}
     replaced: dict[Call, list[Call]] = {}
-    for call in program.calls:
-        if not isinstance(call.kernel, MatrixMultiplyTransposed) or call.kernel.epilogue != "store" or call in loops:
+    products = [c for c in program.calls if isinstance(c.kernel, MatrixMultiplyTransposed) and c not in loops]
+    copied = sum(call["dkernel"].nbytes for call in products)
+    for call in products:
+        x, dy, partial, chosen = call["x"], call["dy"], call["dkernel"].root, call.kernel
+        if chosen.epilogue != "store" or partial.source is None or len(users[partial]) != 2:
             continue
-        x, dy, partial = call["x"], call["dy"], call["dkernel"].root
-        if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
+        if partial.size < thresholds.SMALL_KERNEL:
             continue
-        if _is_worth_a_copy(program, x):
+        if copied <= thresholds.COPIED_PRODUCTS and _is_worth_a_copy(program, x):
             continue
+        if (program.any_size or x.rows > 1) and not chosen.narrow:  # of many rows, which each part reads once
+            chosen = dataclasses.replace(chosen, packed=True)
         total = users[partial][1]
         written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
         if any(places[c] > places[call] for c in written) or "partial" in (x.kind, dy.kind):
@@ -39,10 +45,10 @@ def compute_in_update(program: Program) -> None:
         for root in (x.root, dy.root):
             root.in_one_piece = root.kind == "batch"
         gradient = Out(total.outputs[0].buffer.like(call["dkernel"]), total.outputs[0].accumulate)
-        axis = Rows(gradient.buffer.shape[0], call.kernel.tile_rows)
+        axis = Rows(gradient.buffer.shape[0], chosen.tile_rows)
         product = {"x": x, "dy": dy, "dkernel": gradient, **_PART}
         replaced[call] = []
-        replaced[total] = [call.replaced_by(call.opcode, product, phase="gradients", kernel=call.kernel, axis=axis)]
+        replaced[total] = [call.replaced_by(chosen.name, product, phase="gradients", kernel=chosen, axis=axis)]
     replace(program, replaced)
 
 
