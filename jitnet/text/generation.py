@@ -38,8 +38,9 @@ def generate(
         None: the global seed, and other tokens in each call.
     inputs: the model's other inputs, one array or a list or dict of them, with a sample for each prompt.  What depends
         on them alone, as an encoder's output, is computed once.
-    cache: True: the model does work step by step, whatever layers or operations of the user's own are in it (causal
-        attention in it is the library's); False: the whole sequence is computed again for each token; None: as above.
+    cache: True: the model does work step by step: what layers, models and operations of the user's own in it do with
+        one step depends on others only by the library's layers; False: the whole sequence is computed again for each
+        token; None: as above, where a class of the user's own is known by its attribute ``stepwise = True``.
 
     Raises ValueError for arguments that don't fit, and TypeError for a model that maps tokens to something else.
     """

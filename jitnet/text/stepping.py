@@ -29,6 +29,7 @@ from ..models import Model, Sequential
 from ..step import Step, target_of
 
 CHUNK = 32  # steps of a prompt that are read at once
+KEPT_SHAPES = 16  # numbers of tokens at once and lengths, for which a model keeps its steps (a guess)
 _CACHE = 64  # a cache has room for a multiple of so many steps
 
 # layers that do the same with each step, whatever their arguments
@@ -292,6 +293,8 @@ class Stepper:
             self._choices = choices()
         length = -(-length // _CACHE) * _CACHE
         if (steps, length) not in self._traced:
+            if len(self._traced) >= KEPT_SHAPES:
+                self._forget_steps()
             model = self._model()
             with building, tracing():
                 if (steps, length) not in self._traced:
