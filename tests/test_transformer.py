@@ -1,5 +1,6 @@
 """Positions and blocks of the Transformer against their equations and PyTorch; the decoder's caches."""
 
+import keras_cases
 import numpy as np
 import pytest
 
@@ -109,6 +110,22 @@ def test_embeddings_that_go_back():
     assert [w.shape for w in apart.weights] == [(5, 3), (3, 5)]
     expected = vectors @ apart.reverse_embeddings.numpy()
     np.testing.assert_allclose(apart(vectors, reverse=True), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_embeddings_that_go_back_are_keras():
+    keras = keras_cases.load_keras()
+    if keras is None:
+        pytest.skip("needs Keras with its torch backend")
+    tokens, vectors = np.array([[1, 2, 0]]), random(2, 4, 3)
+    for options in ({}, {"tie_weights": False, "logit_soft_cap": 0.5}):
+        ours, theirs = layers.ReversibleEmbedding(5, 3, **options), keras.layers.ReversibleEmbedding(5, 3, **options)
+        ours(tokens), theirs(tokens)
+        redrawn(ours)
+        assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
+        theirs.set_weights(ours.get_weights())
+        for x, reverse in ((tokens, False), (vectors, True)):
+            expected = keras.ops.convert_to_numpy(theirs(x, reverse=reverse))
+            np.testing.assert_allclose(ours(x, reverse=reverse), expected, rtol=1e-5, atol=1e-6)
 
 
 # ---- blocks against PyTorch
