@@ -112,6 +112,7 @@ def test_embeddings_that_go_back():
     np.testing.assert_allclose(apart(vectors, reverse=True), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore:::keras")
 def test_embeddings_that_go_back_are_keras():
     keras = keras_cases.load_keras()
     if keras is None:
