@@ -16,6 +16,12 @@ def test_layers(name):
         assert cases.compare_layer(keras, name, index) < 1e-5, (name, index)
 
 
+@pytest.mark.parametrize("name", cases.ATTENTION)
+def test_attention(name):
+    for index in range(25):
+        assert cases.compare_attention(keras, name, index) < 1e-5, (name, index)
+
+
 @pytest.mark.parametrize("name", cases.LOSSES)
 def test_losses(name):
     for index in range(8):
