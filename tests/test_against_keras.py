@@ -24,6 +24,12 @@ def test_sequence_models(begin):
         assert sequences.compare(keras, index) < 1e-5, index
 
 
+@pytest.mark.parametrize("name", cases.ATTENTION)
+def test_attention(name):
+    for index in range(25):
+        assert cases.compare_attention(keras, name, index) < 1e-5, (name, index)
+
+
 @pytest.mark.parametrize("name", cases.LOSSES)
 def test_losses(name):
     for index in range(8):

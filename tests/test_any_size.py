@@ -73,6 +73,15 @@ def sequences(shape=(None, 6), seed=1):
     return compiled(Sequential([Input(shape), layers.Dense(20, "tanh"), layers.Dense(4)]))
 
 
+def attending(shape=(None, 6), seed=1):
+    """Attention of steps to those before them, and to those near them."""
+    jitnet.utils.set_random_seed(seed)
+    x = inputs = Input(shape)
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 5, dropout=0.1)(x, x, use_causal_mask=True)])
+    x = layers.GroupQueryAttention(3, 4, 2, sliding_window=3)(x, x)
+    return compiled(Model(inputs, layers.Dense(4)(x)))
+
+
 def compiled(model):
     model.compile("adam", SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     return model
@@ -114,12 +123,13 @@ def test_other_sizes_of_what_changes_them_compile_nothing(make, sizes, made):
     assert made == []
 
 
-def test_sequences_of_other_lengths_compile_nothing(made):
-    model = sequences()
+@pytest.mark.parametrize("make", [sequences, attending])
+def test_sequences_of_other_lengths_compile_nothing(make, made):
+    model = make()
     run(model, (5, 6), (5,))
     assert made
     made.clear()
-    for length in (1, 9, 300):
+    for length in (9, 1, 300):
         assert run(model, (length, 6), (length,))[2].shape == (10, length, 4)
     assert made == []
 
@@ -128,7 +138,7 @@ def test_sequences_of_other_lengths_compile_nothing(made):
     ("make", "size", "targets"),
     [
         (images, (17, 31, 3), ()), (images, (24, 20, 3), ()), (sequences, (7, 6), (7,)), (resized, (7, 9, 3), ()),
-        (signals, (19, 5), ()),
+        (signals, (19, 5), ()), (attending, (7, 6), (7,)),
     ],
 )
 def test_the_same_as_with_known_sizes(make, size, targets):

@@ -5,7 +5,6 @@ import numpy as np
 from .. import _seed, ops
 from ..core import checks
 from ..core.errors import invalid
-from ..core.operations.base import display
 from ..core.operations.random import Dropout
 from ..core.values import Constant
 from ..ops.attention import attention

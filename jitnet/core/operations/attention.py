@@ -15,7 +15,7 @@ class DotProductAttention(Operation):
 
     Inputs: query (None, queries, heads, size), key (None, keys, key heads, size), value (None, keys, key heads, width),
     where heads is a multiple of key heads; mask, of bool, and bias, which has no gradient: of four axes that are those
-    of (None, heads, queries, keys) or 1.
+    of (None, heads, queries, keys) or 1; what is not given is a constant (1,).
 
     causal: whether query i sees keys 0 to i only; mean: what becomes of a query that sees no key, the mean of all
     values or zeros; rate, seed, stream: of the dropout.
@@ -36,8 +36,8 @@ class DotProductAttention(Operation):
     def prepare(self, inputs):
         query, key, value, *others = inputs
         mask, bias = [*others, None, None][:2]
-        mask = Constant(np.ones((1, 1, 1, 1), bool)) if mask is None else mask
-        query, key, value, bias = converted(self, (query, key, value, np.zeros((1, 1, 1, 1)) if bias is None else bias))
+        mask = Constant(np.ones(1, bool)) if mask is None else mask
+        query, key, value, bias = converted(self, (query, key, value, np.zeros(1) if bias is None else bias))
         return query, key, value, mask, bias
 
     def infer(self, query, key, value, mask, bias):
@@ -58,8 +58,10 @@ class DotProductAttention(Operation):
         if mask.dtype != "bool":
             raise invalid("dot_product_attention expects a mask of bool.", dtype=mask.dtype)
         wanted = (None, shapes[0][2], shapes[0][1], shapes[1][1])
-        for x in (mask, bias):
+        for x, nothing in ((mask, True), (bias, 0)):
             pairs = zip(x.shape[1:], wanted[1:], strict=False)
+            if x.shape == (1,) and isinstance(x, Constant) and x.array[0] == nothing:
+                continue
             if x.ndim != 4 or x.shape[0] not in (None, 1) or any(a not in (1, b) for a, b in pairs):
                 raise ValueError(
                     f"dot_product_attention expects a mask and a bias of shape {display(wanted)}, or 1 for an axis. "
@@ -72,10 +74,11 @@ class DotProductAttention(Operation):
         seed = 0
         if self.random:
             seed = Scalar("seed") if self.seed is None else self.seed
-        strides = {f"{name}_strides": _strides(x) for name, x in zip(("mask", "bias"), lowered.application.inputs[3:])}  # noqa: B905
+        mask, bias = lowered.application.inputs[3:]
         heads, steps = query.shape[2], query.shape[1] * key.shape[1]
         return {
-            **strides, "scale": self.scale, "causal": self.causal, "mean": self.mean, "rate": self.rate, "seed": seed,
+            "mask_strides": _strides(mask), "bias_strides": _strides(bias),
+            "scale": self.scale, "causal": self.causal, "mean": self.mean, "rate": self.rate, "seed": seed,
             "stream": self.stream, "step": Scalar("t") if self.random else 0,
             "first": Scalar("begin") if self.random else 0,
             "work": 2 * heads * steps * (query.shape[3] + lowered.output.shape[-1]) // (2 if self.causal else 1),
@@ -116,6 +119,8 @@ class DotProductAttention(Operation):
 
 def _strides(x) -> tuple:
     """Of elements, 0 where a mask or a bias repeats."""
+    if x.ndim == 1:
+        return (0, 0, 0, 0)
     sizes = [1, *x.shape[1:]]
     found = [0] * 4
     distance = 1

@@ -430,7 +430,7 @@ def _attention(call: Call, selection: _Selection) -> Call:
         return call
     heavy = call.work >= thresholds.ATTENTION_WORK and not selection.program.any_size
     shared = heavy and call not in selection.loops
-    flags = {"masked": not _is_neutral(call["mask"], 1), "biased": not _is_neutral(call["bias"], 0)}
+    flags = {"masked": call["mask"].shape != (1,), "biased": call["bias"].shape != (1,)}
     flags |= {"causal": call["causal"], "dropped": call["rate"] != 0, "shared": shared}
     chosen = attention_kernel(direction, size, width, **flags)
     given = {**call.arguments, "sample": call["first"], "share": Scalar("chunk")}
@@ -443,11 +443,6 @@ def _attention(call: Call, selection: _Selection) -> Call:
         for buffer in call.buffers:
             buffer.root.in_one_piece = buffer.root.kind == "batch"
     return call.replaced_by(chosen.name, {name: given[name] for name in chosen.parameters}, kernel=chosen, axis=axis)
-
-
-def _is_neutral(buffer: Buffer, number) -> bool:
-    """Whether a mask or a bias is a constant that changes nothing."""
-    return buffer.kind == "constant" and bool((buffer.source.array == number).all())
 
 
 _SELECTORS = {
