@@ -10,6 +10,7 @@ from .._structures import flatten, mapped, packed
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.base import require_rank
+from . import _recurrent
 from .base import Layer, deserialize, serialize
 from .core import Dense
 from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, _Cell
@@ -80,6 +81,8 @@ class RNN(Layer):
                     mask=mask.shape,
                 )
             xs["mask"] = ops.reshape(ops.cast(mask, sequences.dtype), (-1, mask.shape[1], 1))
+        if isinstance(self, _OfOneCell) and _recurrent.has_kernel(self.cell, sequences, initial_state, training):
+            return self._by_kernel(sequences, initial_state, xs.get("mask"), training)
         if remembered:
             carry["output"] = np.zeros(_output_size(self.cell))
 
@@ -113,6 +116,15 @@ class RNN(Layer):
         elif self.go_backwards and not self._keeps_order:
             outputs = ops.flip(outputs, axis=1)
         return [outputs, *last["states"]] if self.return_state else outputs
+
+    def _by_kernel(self, sequences, initial_state, mask, training):
+        outputs, last, states = _recurrent.run(
+            self.cell, sequences, initial_state, mask, self.go_backwards, training
+        )
+        if self.return_sequences:
+            last = outputs if mask is None or not self.zero_output_for_mask else mask * outputs
+            last = ops.flip(last, axis=1) if self.go_backwards and not self._keeps_order else last
+        return [last, *states] if self.return_state else last
 
     def _initial(self, sizes, given):
         if given is None:
