@@ -1,0 +1,350 @@
+"""Tiles of recurrent layers: a product with the states, and what the gates do, while it is in registers or in the cache.
+
+The products of a tile's rows are left on the stack, and each row that exists then passes through the gates: a tile at
+the end of the rows costs no code of its own.
+"""
+
+from llvmlite import ir
+
+from jitnet.kernels.cpu.tiles.simd import _INDEX, _INT, _tile
+
+_MOST = 88.0  # exp of more is no float32
+
+
+class _Cell:
+    """Arithmetic of gates, on an ``Emitter``."""
+
+    def __init__(self, e):
+        self.e, self.builder = e, e.builder
+        self.one = self.constant(1.0)
+
+    def constant(self, value):
+        return ir.Constant(self.e.vector, [self.e.element(value)] * self.e.lanes)
+
+    def integers(self, value):
+        return ir.Constant(ir.VectorType(_INDEX, self.e.lanes), [_INDEX(value)] * self.e.lanes)
+
+    def polynomial(self, x, first, *coefficients):
+        """By Horner's rule, the highest power first."""
+        value = self.constant(first)
+        for coefficient in coefficients:
+            value = self.e.multiply_add(value, x, self.constant(coefficient))
+        return value
+
+    def negative(self, x):
+        return self.builder.fsub(self.constant(-0.0), x)
+
+    def product(self, *factors):
+        value = factors[0]
+        for factor in factors[1:]:
+            value = self.builder.fmul(value, factor)
+        return value
+
+    def rest(self, x):
+        """1 - x"""
+        return self.builder.fsub(self.one, x)
+
+    def rest_of_square(self, x):
+        """1 - x^2"""
+        return self.e.multiply_add(self.negative(x), x, self.one)
+
+    def _lane_by_lane(self, name, x):
+        function = self.e._external(name, self.e.element, [self.e.element])
+        for lane in range(self.e.lanes):
+            value = self.builder.call(function, [self.builder.extract_element(x, _INDEX(lane))])
+            x = self.builder.insert_element(x, value, _INDEX(lane))
+        return x
+
+    def exp(self, x):
+        """As in ``runtime.vector_math``, between exp(-88) and exp(88); NaN of NaN."""
+        e, builder = self.e, self.builder
+        if e.itemsize == 8:
+            return self._lane_by_lane("llvm.exp.f64", x)
+        least, most = self.constant(-_MOST), self.constant(_MOST)
+        x = builder.select(builder.fcmp_ordered("<", x, least), least, x)
+        x = builder.select(builder.fcmp_ordered(">", x, most), most, x)
+        nearest = e._external(f"llvm.rint.{e._suffix}", e.vector, [e.vector])
+        power = builder.call(nearest, [builder.fmul(x, self.constant(1.44269504088896341))])
+        rest = e.multiply_add(power, self.constant(-0.693359375), x)
+        rest = e.multiply_add(power, self.constant(2.12194440e-4), rest)
+        value = self.polynomial(
+            rest, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1
+        )
+        value = builder.fadd(e.multiply_add(value, builder.fmul(rest, rest), rest), self.one)
+        whole = ir.VectorType(_INDEX, e.lanes)
+        bits = builder.shl(builder.fptosi(power, whole), self.integers(23))
+        scale = builder.bitcast(builder.add(bits, self.integers(0x3F800000)), e.vector)
+        return builder.fmul(value, scale)
+
+    def sigmoid(self, x):
+        return self.builder.fdiv(self.one, self.builder.fadd(self.one, self.exp(self.negative(x))))
+
+    def tanh(self, x):
+        """As in ``runtime.vector_math``."""
+        e, builder = self.e, self.builder
+        if e.itemsize == 8:
+            return self._lane_by_lane("tanh", x)
+        whole = ir.VectorType(_INDEX, e.lanes)
+        sign = builder.and_(builder.bitcast(x, whole), self.integers(-(2**31)))
+        a = builder.bitcast(builder.and_(builder.bitcast(x, whole), self.integers(0x7FFFFFFF)), e.vector)
+        most = self.constant(9.3)
+        a = builder.select(builder.fcmp_ordered(">", a, most), most, a)
+        square = builder.fmul(a, a)
+        near = self.polynomial(
+            square, -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1
+        )
+        near = e.multiply_add(builder.fmul(near, square), a, a)
+        top = builder.fmul(a, self.polynomial(square, 5.218157821218483e-5, 1.4659494161605835e-2, 0.5))
+        below = self.polynomial(square, 1.0196470157097792e-6, 1.1588349007070065e-3, 0.11265219748020172, 1.0)
+        rest = builder.fsub(below, top)
+        quotient = builder.fdiv(builder.fmul(rest, rest), e.multiply_add(below, below, builder.fmul(top, top)))
+        value = builder.select(builder.fcmp_ordered("<", a, self.constant(0.625)), near, self.rest(quotient))
+        return builder.bitcast(builder.or_(builder.bitcast(value, whole), sign), e.vector)
+
+    # ---- a step forward: from the products and from z to the new state
+
+    def lstm(self, sums, z, _, c):
+        """(gates, tanh of the new c), new h, new c"""
+        i, f, g, o = (self.builder.fadd(a, b) for a, b in zip(sums, z, strict=True))
+        i, f, g, o = self.sigmoid(i), self.sigmoid(f), self.tanh(g), self.sigmoid(o)
+        c = self.e.multiply_add(f, c, self.product(i, g))
+        shown = self.tanh(c)
+        return [i, f, g, o], shown, self.product(o, shown), c
+
+    def gru(self, sums, z, h, _):
+        """gates, the candidate's part of h, new h, nothing"""
+        u, r = (self.sigmoid(self.builder.fadd(sums[g], z[g])) for g in (0, 1))
+        new = self.tanh(self.e.multiply_add(r, sums[2], z[2]))
+        return [u, r, new], sums[2], self.e.multiply_add(u, self.builder.fsub(h, new), new), None
+
+    def simple_rnn(self, sums, z, *_):
+        value = self.tanh(self.builder.fadd(sums[0], z[0]))
+        return [value], None, value, None
+
+    def simple_rnn_relu(self, sums, z, *_):
+        value = self.e.relu(self.builder.fadd(sums[0], z[0]))
+        return [value], None, value, None
+
+    # ---- a step back: from the gradient of the new state
+
+    def lstm_gradient(self, d, dc, gates, shown, c):
+        """Gradients of z and of the products, what goes on to the state before, and to its c."""
+        i, f, g, o = gates
+        total = self.e.multiply_add(self.product(d, o), self.rest_of_square(shown), dc)
+        dz = [
+            self.product(total, g, i, self.rest(i)),
+            self.product(total, c, f, self.rest(f)),
+            self.product(total, i, self.rest_of_square(g)),
+            self.product(d, shown, o, self.rest(o)),
+        ]
+        return dz, dz, self.e.zero, self.product(total, f)
+
+    def gru_gradient(self, d, _, gates, candidate, h):
+        u, r, new = gates
+        d_new = self.product(d, self.rest(u), self.rest_of_square(new))
+        du = self.product(d, self.builder.fsub(h, new), u, self.rest(u))
+        dr = self.product(d_new, candidate, r, self.rest(r))
+        return [du, dr, d_new], [du, dr, self.product(d_new, r)], self.product(d, u), None
+
+    def simple_rnn_gradient(self, d, _, gates, *others):
+        dz = [self.product(d, self.rest_of_square(gates[0]))]
+        return dz, dz, self.e.zero, None
+
+    def simple_rnn_relu_gradient(self, d, _, gates, *others):
+        dz = [self.e.where_positive(gates[0], d)]
+        return dz, dz, self.e.zero, None
+
+
+GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "simple_rnn_relu": 1}
+
+
+def _products(e, a_rows, b, depth, vectors, sums):
+    """sums[i][v] += the sum over k of A[i, k] B[k, v], with B in one piece: vectors side by side."""
+    builder, rows, unroll = e.builder, len(a_rows), 2
+
+    def multiply(count):
+        def body(carried):
+            offset, b_now, *sums = carried
+            for _ in range(count):
+                b_values = [e.load(b_now, v * e.lanes) for v in range(vectors)]
+                for i in range(rows):
+                    a_value = e.broadcast(a_rows[i], offset)
+                    for v in range(vectors):
+                        at = i * vectors + v
+                        sums[at] = e.multiply_add(a_value, b_values[v], sums[at])
+                offset = builder.add(offset, _INT(1))
+                b_now = e.advance(b_now, vectors * e.lanes)
+            return [offset, b_now, *sums]
+
+        return body
+
+    carried = e.loop(builder.sdiv(depth, _INT(unroll)), [_INT(0), b, *sums], multiply(unroll))
+    return e.loop(builder.srem(depth, _INT(unroll)), carried, multiply(1))[2:]
+
+
+def _row_after_row(e, sums, valid_rows, body):
+    """``body(i, the sums of row i)`` for the rows that exist."""
+    vectors, builder = len(sums[0]), e.builder
+    kept = builder.alloca(e.vector, size=_INT(len(sums) * vectors))
+    kept.align = e.lanes * e.itemsize
+    for at, value in enumerate(value for row in sums for value in row):
+        e.store(value, kept, at * e.lanes)
+
+    def row(carried):
+        (i,) = carried
+        first = e.advance(kept, builder.mul(i, _INT(vectors * e.lanes)))
+        body(i, [e.load(first, v * e.lanes) for v in range(vectors)])
+        return [builder.add(i, _INT(1))]
+
+    e.loop(e.minimum(valid_rows, _INT(len(sums))), [_INT(0)], row)
+
+
+def _not_masked(e, mask, i, mask_row):
+    """Whether row i's step counts, as a condition of one bit."""
+    value = e.builder.load(e.advance(e.pointer(mask), e.builder.mul(i, mask_row)), typ=e.element, align=e.itemsize)
+    return e.builder.fcmp_unordered("!=", value, e.element(0.0))
+
+
+def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, keep, sequences):
+    """One step of ``rows`` samples and one vector of units.
+
+    Arguments: h, h_row, weights, depth, z, z_row, unit, h_next, c, c_row, of_steps, steps_row, and the addresses
+    gates, before, cells, extra, y, bias, mask, and mask_row, valid_rows, valid_units.
+
+    h: the states of all units, and h_next, c: of these; unit: the units between the gates of z and of ``gates``; z_row
+    is from one sample to the next there, steps_row in before, cells, extra and y.  ``extra`` takes LSTM's tanh(c) and
+    GRU's candidates.  Without ``whole``, units from ``valid_units`` on are left alone; with ``masked``, rows whose mask
+    is 0 keep their states; with ``keep`` is written what the backward pass reads; with ``sequences`` y.
+    """
+    gates_count = GATES[cell]
+
+    def emit(
+        e, h, h_row, weights, depth, z, z_row, units, h_now, h_next, c, c_row, steps_row, gates, before, cells, extra,
+        y, bias, mask, mask_row, valid_rows, valid_units,
+    ):  # fmt: skip
+        builder, arithmetic = e.builder, _Cell(e)
+        lanes_mask = None if whole else e.lane_mask(valid_units)
+        last = builder.sub(valid_rows, _INT(1))
+        index = [_INT(0)] + [e.minimum(_INT(i), last) for i in range(1, rows)]
+        a_rows = [e.advance(e.pointer(h), builder.mul(i, h_row)) for i in index]
+        first = [e.zero] * gates_count
+        places = [builder.mul(units, _INT(g)) for g in range(gates_count)]
+        if cell == "gru":
+            first = [e.load(e.pointer(bias), place, lanes_mask) for place in places]
+        sums = _products(e, a_rows, e.pointer(weights), depth, gates_count, first * rows)
+        sums = [sums[i * gates_count : (i + 1) * gates_count] for i in range(rows)]
+
+        def row(i, values):
+            at_state, at_step = builder.mul(i, h_row), builder.mul(i, steps_row)
+            at_z, at_c = builder.mul(i, z_row), builder.mul(i, c_row)
+
+            def load(address, offset):
+                return e.load(e.pointer(address), offset, lanes_mask)
+
+            def store(value, address, offset):
+                e.store(value, e.pointer(address), offset, lanes_mask)
+
+            from_z = [load(z, builder.add(at_z, place)) for place in places]
+            h_old = load(h_now, at_state) if keep or masked or cell == "gru" else None
+            c_old = load(c, at_c) if cell == "lstm" else None
+            now, other, h_new, c_new = getattr(arithmetic, cell)(values, from_z, h_old, c_old)
+            if masked:
+                counts = _not_masked(e, mask, i, mask_row)
+                h_new = builder.select(counts, h_new, h_old)
+                c_new = builder.select(counts, c_new, c_old) if cell == "lstm" else None
+                now = [builder.select(counts, value, e.zero) for value in now]
+                other = None if other is None else builder.select(counts, other, e.zero)
+            store(h_new, h_next, at_state)
+            if cell == "lstm":
+                store(c_new, c, at_c)
+            if sequences:
+                store(h_new, y, at_step)
+            if keep:
+                for value, place in zip(now, places, strict=True):
+                    store(value, gates, builder.add(at_z, place))
+                store(h_old, before, at_step)
+                if cell == "lstm":
+                    store(c_old, cells, at_step)
+                if other is not None:
+                    store(other, extra, at_step)
+
+        _row_after_row(e, sums, valid_rows, row)
+
+    constants = dict(cell=cell, rows=rows, whole=whole, masked=masked, keep=keep, sequences=sequences)
+    return _tile("recurrent", dtype, lanes, 22, emit, constants, hardware_masks)
+
+
+def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors, whole, masked, sequences):
+    """One step back of ``rows`` samples and ``vectors`` vectors of units.
+
+    Arguments: d_next, z_row, weights, depth, dh, dc, c_row, units, steps_row, and the addresses dy, gates, earlier,
+    extra, dz, dk, mask, and mask_row, valid_rows, valid_units.
+
+    d_next: the gradients of the products of the step after this one; depth: how many, or 0 in the last step; dh: what
+    else is added to the gradient of the state, which is replaced by what goes on to the step before; earlier: LSTM's c
+    before this step, or h.  The others as in ``recurrent_tile``.
+    """
+    gates_count = GATES[cell]
+
+    def emit(
+        e, d_next, z_row, weights, depth, dh, dc, c_row, units, steps_row, dy, gates, earlier, extra, dz, dk, mask,
+        mask_row, valid_rows, valid_units,
+    ):  # fmt: skip
+        builder, arithmetic = e.builder, _Cell(e)
+        masks = [None if whole else e.lane_mask(builder.sub(valid_units, _INT(v * e.lanes))) for v in range(vectors)]
+        last = builder.sub(valid_rows, _INT(1))
+        index = [_INT(0)] + [e.minimum(_INT(i), last) for i in range(1, rows)]
+        a_rows = [e.advance(e.pointer(d_next), builder.mul(i, z_row)) for i in index]
+        sums = _products(e, a_rows, e.pointer(weights), depth, vectors, [e.zero] * (rows * vectors))
+        sums = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
+        places = [builder.mul(units, _INT(g)) for g in range(gates_count)]
+
+        def row(i, values):
+            at_state, at_step, at_z = builder.mul(i, c_row), builder.mul(i, steps_row), builder.mul(i, z_row)
+
+            def one_vector(v):
+                lanes_mask, shift = masks[v], v * e.lanes
+
+                def load(address, offset):
+                    return e.load(e.pointer(address), builder.add(offset, _INT(shift)), lanes_mask)
+
+                def store(value, address, offset):
+                    e.store(value, e.pointer(address), builder.add(offset, _INT(shift)), lanes_mask)
+
+                d = builder.fadd(values[v], load(dh, at_state))
+                if sequences:
+                    d = builder.fadd(d, load(dy, at_step))
+                now = [load(gates, builder.add(at_z, place)) for place in places]
+                dc_old = load(dc, at_state) if cell == "lstm" else None
+                other = load(extra, at_step) if cell in ("lstm", "gru") else None
+                old = load(earlier, at_step) if cell in ("lstm", "gru") else None
+                of_z, of_product, dh_new, dc_new = getattr(arithmetic, f"{cell}_gradient")(d, dc_old, now, other, old)
+                if masked:
+                    counts = _not_masked(e, mask, i, mask_row)
+                    of_z = [builder.select(counts, value, e.zero) for value in of_z]
+                    of_product = [builder.select(counts, value, e.zero) for value in of_product]
+                    dh_new = builder.select(counts, dh_new, d)
+                    dc_new = builder.select(counts, dc_new, dc_old) if cell == "lstm" else None
+                for value, place in zip(of_z, places, strict=True):
+                    store(value, dz, builder.add(at_z, place))
+                if cell == "gru":
+                    for value, place in zip(of_product, places, strict=True):
+                        store(value, dk, builder.add(at_z, place))
+                store(dh_new, dh, at_state)
+                if cell == "lstm":
+                    store(dc_new, dc, at_state)
+
+            one_vector(0)
+            for v in range(1, vectors):
+                if whole or not e.hardware_masks:
+                    with builder.if_then(builder.icmp_signed(">", valid_units, _INT(v * e.lanes))):
+                        one_vector(v)
+                else:
+                    one_vector(v)
+
+        _row_after_row(e, sums, valid_rows, row)
+
+    constants = dict(
+        cell=cell, rows=rows, vectors=vectors, whole=whole, masked=masked, sequences=sequences
+    )  # fmt: skip
+    return _tile("recurrent_gradient", dtype, lanes, 19, emit, constants, hardware_masks)
