@@ -50,5 +50,5 @@ def _replaced(call: Call, chosen, given: dict, order: tuple) -> Call:
     named = {_NAMES.get(name, name): argument for name, argument in given.items()}
     arguments = {name: named[name] for name in order if name in named and name not in chosen.unused}
     both = call.in_place is not None and set(call.in_place) <= arguments.keys()
-    return call.replaced_by(chosen.name, arguments, kernel=chosen, in_place=call.in_place if both else None)
+    return call.replaced_by(chosen.name, arguments, kernel=chosen, in_place=call.in_place if both else None, attributes={"recurrent": True})
 

@@ -239,6 +239,7 @@ class Schedule:
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
         read = {root for c in calls if c.batched for root in c.reads if root.kind in ("variable", "whole")}
         self._bytes_of_weights = sum(root.nbytes for root in read)  # that every chunk reads
+        self._in_steps = any(call.attributes.get("recurrent") for call in calls)  # weights are read again in every one
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
 
     def _sections(self, calls: list[Call | Loop]) -> list[Section]:
@@ -278,6 +279,8 @@ class Schedule:
             found = max(found, min(batch // thresholds.ROWS_PER_HEAVY_CHUNK, thresholds.ENOUGH_CHUNKS))
             if self.work_per_sample > thresholds.WORK_OF_A_CHUNK:
                 found = max(found, min(batch // least, thresholds.FEW_CHUNKS))
+        if self._in_steps:
+            found = min(found, batch // thresholds.ROWS_PER_RECURRENT_CHUNK)
         return max(1, min(found, thresholds.MAXIMUM_CHUNKS))
 
     def blocks(self) -> int:

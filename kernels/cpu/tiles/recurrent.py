@@ -6,7 +6,7 @@ the end of the rows costs no code of its own.
 
 from llvmlite import ir
 
-from jitnet.kernels.cpu.tiles.simd import _INDEX, _INT, _tile
+from jitnet.kernels.cpu.tiles.simd import _INDEX, _INT, _POINTER, _tile
 
 _MOST = 88.0  # exp of more is no float32
 
@@ -199,6 +199,12 @@ def _row_after_row(e, sums, valid_rows, body):
     e.loop(e.minimum(valid_rows, _INT(len(sums))), [_INT(0)], row)
 
 
+def _prefetch(e, pointer):
+    """Begin to read what will be written, too."""
+    function = e._external("llvm.prefetch.p0", ir.VoidType(), [_POINTER, _INDEX, _INDEX, _INDEX])
+    e.builder.call(function, [pointer, _INDEX(1), _INDEX(3), _INDEX(1)])
+
+
 def _not_masked(e, mask, i, mask_row):
     """Whether row i's step counts, as a condition of one bit."""
     value = e.builder.load(e.advance(e.pointer(mask), e.builder.mul(i, mask_row)), typ=e.element, align=e.itemsize)
@@ -220,7 +226,7 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, k
 
     def emit(
         e, h, h_row, weights, depth, z, z_row, units, h_now, h_next, c, c_row, steps_row, gates, before, cells, extra,
-        y, bias, mask, mask_row, valid_rows, valid_units,
+        y, bias, mask, mask_row, valid_rows, valid_units, ahead,
     ):  # fmt: skip
         builder, arithmetic = e.builder, _Cell(e)
         lanes_mask = None if whole else e.lane_mask(valid_units)
@@ -229,6 +235,7 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, k
         a_rows = [e.advance(e.pointer(h), builder.mul(i, h_row)) for i in index]
         first = [e.zero] * gates_count
         places = [builder.mul(units, _INT(g)) for g in range(gates_count)]
+        width = builder.mul(units, _INT(gates_count))
         if cell == "gru":
             first = [e.load(e.pointer(bias), place, lanes_mask) for place in places]
         sums = _products(e, a_rows, e.pointer(weights), depth, gates_count, first * rows)
@@ -244,6 +251,9 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, k
             def store(value, address, offset):
                 e.store(value, e.pointer(address), offset, lanes_mask)
 
+            # rows lie so far apart that the processor itself foresees nothing
+            for place in places:
+                _prefetch(e, e.advance(e.pointer(z), builder.add(builder.add(at_z, place), builder.mul(ahead, width))))
             from_z = [load(z, builder.add(at_z, place)) for place in places]
             h_old = load(h_now, at_state) if keep or masked or cell == "gru" else None
             c_old = load(c, at_c) if cell == "lstm" else None
@@ -271,7 +281,7 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, k
         _row_after_row(e, sums, valid_rows, row)
 
     constants = dict(cell=cell, rows=rows, whole=whole, masked=masked, keep=keep, sequences=sequences)
-    return _tile("recurrent", dtype, lanes, 22, emit, constants, hardware_masks)
+    return _tile("recurrent", dtype, lanes, 23, emit, constants, hardware_masks)
 
 
 def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors, whole, masked, sequences):
@@ -288,7 +298,7 @@ def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors
 
     def emit(
         e, d_next, z_row, weights, depth, dh, dc, c_row, units, steps_row, dy, gates, earlier, extra, dz, dk, mask,
-        mask_row, valid_rows, valid_units,
+        mask_row, valid_rows, valid_units, ahead,
     ):  # fmt: skip
         builder, arithmetic = e.builder, _Cell(e)
         masks = [None if whole else e.lane_mask(builder.sub(valid_units, _INT(v * e.lanes))) for v in range(vectors)]
@@ -298,6 +308,7 @@ def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors
         sums = _products(e, a_rows, e.pointer(weights), depth, vectors, [e.zero] * (rows * vectors))
         sums = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
         places = [builder.mul(units, _INT(g)) for g in range(gates_count)]
+        width = builder.mul(units, _INT(gates_count))
 
         def row(i, values):
             at_state, at_step, at_z = builder.mul(i, c_row), builder.mul(i, steps_row), builder.mul(i, z_row)
@@ -311,6 +322,12 @@ def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors
                 def store(value, address, offset):
                     e.store(value, e.pointer(address), builder.add(offset, _INT(shift)), lanes_mask)
 
+                for place in places:
+                    at = builder.add(builder.add(at_z, place), builder.add(builder.mul(ahead, width), _INT(shift)))
+                    _prefetch(e, e.advance(e.pointer(gates), at))
+                at = builder.add(at_step, builder.add(builder.mul(ahead, units), _INT(shift)))
+                for address in (earlier, extra) if cell in ("lstm", "gru") else ():
+                    _prefetch(e, e.advance(e.pointer(address), at))
                 d = builder.fadd(values[v], load(dh, at_state))
                 if sequences:
                     d = builder.fadd(d, load(dy, at_step))
@@ -347,4 +364,4 @@ def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors
     constants = dict(
         cell=cell, rows=rows, vectors=vectors, whole=whole, masked=masked, sequences=sequences
     )  # fmt: skip
-    return _tile("recurrent_gradient", dtype, lanes, 19, emit, constants, hardware_masks)
+    return _tile("recurrent_gradient", dtype, lanes, 20, emit, constants, hardware_masks)

@@ -56,7 +56,7 @@ def recurrent_backward(
                     address(dy, at_step) if SEQUENCES else 0, address(gates, at_z),
                     address(earlier, at_step) if LSTM or GRU else 0, address(extra, at_step) if LSTM or GRU else 0,
                     address(dz, at_z), address(dk, at_z) if GRU else 0,
-                    address(mask, row * steps + t) if MASKED else 0, steps, rows - row, units - unit,
+                    address(mask, row * steps + t) if MASKED else 0, steps, rows - row, units - unit, 1 if reverse else -1,
                 )  # fmt: skip
                 if rows - row > 1:
                     tile(arguments)
