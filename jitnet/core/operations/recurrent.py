@@ -38,7 +38,7 @@ class _Recurrent(Operation, registered=False):
         except ValueError:
             raise ValueError(f"{self.name} takes other inputs. Received: {len(inputs)}") from None
         z, kernel = given["z"], given["recurrent_kernel"]
-        if z.ndim != 3 or not z.batched or None in z.shape[1:]:
+        if z.ndim != 3 or not z.batched or 0 in z.shape:
             raise ValueError(
                 f"{self.name} expects an input (batch, steps, {self.gates} x units). Received: "
                 f"shape={display(z.shape)}"
@@ -66,7 +66,8 @@ class _Recurrent(Operation, registered=False):
         return 2 * lowered.output.size * lowered.inputs[1].shape[1]
 
     def _zeros(self, program, lowered) -> Buffer:
-        zeros = program.temporary(f"{lowered.output.name}_zeros", lowered.output.shape[1:], lowered.output.dtype, "batch")
+        output = lowered.output
+        zeros = program.temporary(f"{output.name}_zeros", output.shape[1:], output.dtype, "batch")
         program.call("shape.fill", y=Out(zeros), value=0.0)
         return zeros
 
@@ -101,7 +102,8 @@ class _Recurrent(Operation, registered=False):
             target = lowered.gradient(index) if index is not None and lowered.needs(index) else None
             if target is None or target.accumulate:
                 shape = given["z"].shape if source == "z" else lowered.output.shape[1:]
-                outs[name] = Out(program.temporary(f"{lowered.output.name}_{name}", shape, lowered.output.dtype, "batch"))
+                name_of_buffer = f"{lowered.output.name}_{name}"
+                outs[name] = Out(program.temporary(name_of_buffer, shape, lowered.output.dtype, "batch"))
                 sums += [] if target is None else [(outs[name].buffer, target)]
             else:
                 outs[name] = target
