@@ -31,8 +31,9 @@ def compute_in_update(program: Program) -> None:
         written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
         if any(places[c] > places[call] for c in written) or "partial" in (x.kind, dy.kind):
             continue
-        if x.rows * thresholds.ROWS_PER_HEAVY_CHUNK >= call["dkernel"].shape[0]:
-            continue  # a chunk of sequences has more of dy than of the gradient, and both while they are in the cache
+        steps = thresholds.TYPICAL_STEPS if program.any_size and len(x.root.shape) > 1 else x.rows
+        if steps * thresholds.ROWS_PER_HEAVY_CHUNK >= call["dkernel"].shape[0]:
+            continue  # a chunk of sequences has more rows than the gradient, and computes it while they are in the cache
         if x.step is not None or dy.step is not None:  # of which every chunk has its own, between others
             continue
         for root in (x.root, dy.root):

@@ -44,3 +44,4 @@ PARTS = 4  # of a product that is split along the rows of its weights: partial s
 TYPICAL_IMAGE = 32  # height and width, likewise, where they are not known beforehand
 PARTS_OF_FEW = 16  # the same, in a prediction of few samples
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
+TYPICAL_STEPS = 64  # of a sequence, likewise
