@@ -358,7 +358,7 @@ def torch_steps(t, cell, z, kernel, bias=None, states=None, mask=None, reverse=F
         else:
             new = [getattr(t, cell)(x[0] + k[0])]
         counts = 1.0 if mask is None else mask[:, step, None]
-        states = [counts * n + (1 - counts) * s for n, s in zip(new, states)]
+        states = [counts * n + (1 - counts) * s for n, s in zip(new, states, strict=True)]
         found[step] = states[0]
     return t.cat([*(found[step] for step in range(z.shape[1])), *states], -1)
 

@@ -32,8 +32,9 @@ class Operands:
         self.given = given = {
             "z": values(rows, steps, width, seed=2), "recurrent_kernel": values(units, width, seed=3) * 0.5,
             "recurrent_bias": values(width, seed=4), "h_first": values(rows, units, seed=5),
-            "c_first": values(rows, units, seed=6), "mask": mask.astype(dtype), "dy": values(rows, steps, units, seed=7),
-            "dh_last": values(rows, units, seed=8), "dc_last": values(rows, units, seed=9), "reverse": reverse,
+            "c_first": values(rows, units, seed=6), "mask": mask.astype(dtype),
+            "dy": values(rows, steps, units, seed=7), "dh_last": values(rows, units, seed=8),
+            "dc_last": values(rows, units, seed=9), "reverse": reverse,
             "masked": masked, "sequences": sequences, "relu": cell.endswith("relu"),
         }  # fmt: skip
         given = {k: v.astype("float64") if isinstance(v, np.ndarray) else v for k, v in given.items()}

@@ -118,9 +118,7 @@ class RNN(Layer):
         return [outputs, *last["states"]] if self.return_state else outputs
 
     def _by_kernel(self, sequences, initial_state, mask, training):
-        outputs, last, states = _recurrent.run(
-            self.cell, sequences, initial_state, mask, self.go_backwards, training
-        )
+        outputs, last, states = _recurrent.run(self.cell, sequences, initial_state, mask, self.go_backwards, training)
         if self.return_sequences:
             last = outputs if mask is None or not self.zero_output_for_mask else mask * outputs
             last = ops.flip(last, axis=1) if self.go_backwards and not self._keeps_order else last

@@ -40,8 +40,7 @@ class _Recurrent(Operation, registered=False):
         z, kernel = given["z"], given["recurrent_kernel"]
         if z.ndim != 3 or not z.batched or 0 in z.shape:
             raise ValueError(
-                f"{self.name} expects an input (batch, steps, {self.gates} x units). Received: "
-                f"shape={display(z.shape)}"
+                f"{self.name} expects an input (batch, steps, {self.gates} x units). Received: shape={display(z.shape)}"
             )
         steps, width = z.shape[1:]
         units = width // self.gates

@@ -33,7 +33,7 @@ def compute_in_update(program: Program) -> None:
             continue
         steps = thresholds.TYPICAL_STEPS if program.any_size and len(x.root.shape) > 1 else x.rows
         if steps * thresholds.ROWS_PER_HEAVY_CHUNK >= call["dkernel"].shape[0]:
-            continue  # a chunk of sequences has more rows than the gradient, and computes it while they are in the cache
+            continue  # a chunk of sequences has more rows than the gradient, and uses them while they are in the cache
         if x.step is not None or dy.step is not None:  # of which every chunk has its own, between others
             continue
         for root in (x.root, dy.root):

@@ -31,9 +31,7 @@ def backward(call: Call, selection) -> Call:
     """Likewise; the gradients of the first states may be what nobody reads."""
     dh, kernel = call["dh_first"], call["recurrent_kernel"]
     states = selection.is_read(call, dh)
-    chosen = recurrent_backward_kernel(
-        _cell(call), dh.shape[0], dh.dtype, call["masked"], call["sequences"], states
-    )
+    chosen = recurrent_backward_kernel(_cell(call), dh.shape[0], dh.dtype, call["masked"], call["sequences"], states)
     weights = selection.transposed_panels(call, kernel, chosen.weights.panel)
     given = {**call.arguments, "recurrent_kernel": weights}
     earlier = {"lstm": "cells", "gru": "before"}.get(chosen.cell)
@@ -50,5 +48,5 @@ def _replaced(call: Call, chosen, given: dict, order: tuple) -> Call:
     named = {_NAMES.get(name, name): argument for name, argument in given.items()}
     arguments = {name: named[name] for name in order if name in named and name not in chosen.unused}
     both = call.in_place is not None and set(call.in_place) <= arguments.keys()
-    return call.replaced_by(chosen.name, arguments, kernel=chosen, in_place=call.in_place if both else None, attributes={"recurrent": True})
-
+    changes = {"in_place": call.in_place if both else None, "attributes": {"recurrent": True}}
+    return call.replaced_by(chosen.name, arguments, kernel=chosen, **changes)

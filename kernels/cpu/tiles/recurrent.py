@@ -1,4 +1,4 @@
-"""Tiles of recurrent layers: a product with the states, and what the gates do, while it is in registers or in the cache.
+"""Tiles of recurrent layers: a product with the states, and what the gates do with it, while it is in the cache.
 
 The products of a tile's rows are left on the stack, and each row that exists then passes through the gates: a tile at
 the end of the rows costs no code of its own.

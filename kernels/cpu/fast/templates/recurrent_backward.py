@@ -23,9 +23,7 @@ product = matrix_tile(rows=ROWS, masked=True, epilogue="accumulate", unroll=1, c
 
 
 @kernel
-def recurrent_backward(
-    dy, dh_last, dc_last, weights, gates, earlier, extra, mask, dz, dk, dh_first, dc_first, reverse
-):
+def recurrent_backward(dy, dh_last, dc_last, weights, gates, earlier, extra, mask, dz, dk, dh_first, dc_first, reverse):
     """What ``kernels/cpu/recurrent.py`` says, with weights as ``transpose_to_panels`` leaves them.
 
     gates, dz, dk: (n, steps, GATES * units); dy, earlier, LSTM's ``cells`` or GRU's ``before``, and extra, LSTM's
@@ -56,7 +54,8 @@ def recurrent_backward(
                     address(dy, at_step) if SEQUENCES else 0, address(gates, at_z),
                     address(earlier, at_step) if LSTM or GRU else 0, address(extra, at_step) if LSTM or GRU else 0,
                     address(dz, at_z), address(dk, at_z) if GRU else 0,
-                    address(mask, row * steps + t) if MASKED else 0, steps, rows - row, units - unit, 1 if reverse else -1,
+                    address(mask, row * steps + t) if MASKED else 0, steps, rows - row, units - unit,
+                    1 if reverse else -1,
                 )  # fmt: skip
                 if rows - row > 1:
                     tile(arguments)

@@ -57,7 +57,8 @@ def recurrent_forward(
                     address(cells, at_step) if KEEP and LSTM else 0,
                     address(extra, at_step) if KEEP and (LSTM or GRU) else 0,
                     address(y, at_step) if SEQUENCES else 0, address(bias, unit) if GRU else 0,
-                    address(mask, row * steps + t) if MASKED else 0, steps, rows - row, units - unit, -1 if reverse else 1,
+                    address(mask, row * steps + t) if MASKED else 0, steps, rows - row, units - unit,
+                    -1 if reverse else 1,
                 )  # fmt: skip
                 if rows - row > 1:
                     tile(arguments)
