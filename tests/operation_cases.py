@@ -20,6 +20,7 @@ from jitnet import ops
 from jitnet.core.operations import augmentation, counts, losses, random
 from jitnet.core.operations.batch import BatchSize
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
+from jitnet.core.operations.effects import Assigned, AssignedRows, Rows
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
 from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, SimpleRNNSteps
@@ -976,6 +977,18 @@ add(
     normal(2, 3),
     torch=lambda t, x: x.flatten(1),
 )
+
+
+KEPT = Draw((300, 3), "normal", False)  # more rows than batches have
+add("batch", "rows of a variable", lambda x, w: x * Rows()(w), normal(3), KEPT, torch=lambda t, x, w: x * w[: len(x)])
+add(
+    "batch", "rows that are kept", lambda x, w: AssignedRows(2)(x, x * 2.0, x - 1.0, w)[1] * x, normal(3), KEPT,
+    torch=lambda t, x, w: 2 * x * x,
+)  # fmt: skip
+add(
+    "batch", "a variable that is overwritten", lambda x, w: Assigned()(x * 3.0, ops.mean(x, axis=0), w), normal(3),
+    Draw((3,), "normal", False), torch=lambda t, x, w: 3 * x,
+)  # fmt: skip
 
 
 # ---- users' own

@@ -261,6 +261,7 @@ def test_positions_are_keras():
         layers.InstanceNormalization: "axis epsilon",
         layers.LayerNormalization: f"axis epsilon {affine} gamma_constraint",
         layers.LeakyReLU: "negative_slope",
+        layers.Masking: "mask_value",
         layers.Maxout: f"units pieces {dense}",
         layers.MinMaxScaling: "feature_range axis minimum maximum",
         layers.Normalization: "axis mean variance invert",

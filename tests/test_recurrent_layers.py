@@ -16,6 +16,10 @@ CASES = {
         16, 2, 3, 2, {"states": True, "counts": 0.6, "go_backwards": True, "zero_output_for_mask": True},
     ),
     "masked, last": (6, 5, 3, 5, {"counts": 0.5, "go_backwards": True, "return_sequences": False}),
+    "masked, last, states": (
+        3, 2, 5, 6, {"counts": 0.5, "states": True, "go_backwards": True, "return_sequences": False},
+    ),
+    "masked, last, zero": (3, 2, 4, 7, {"counts": 0.5, "zero_output_for_mask": True, "return_sequences": False}),
 }  # fmt: skip
 
 

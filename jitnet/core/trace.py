@@ -31,6 +31,7 @@ class Application:
 _training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
 _effects: ContextVar[list | None] = ContextVar("effects", default=None)  # applications without outputs
 _added_losses: ContextVar[list | None] = ContextVar("added_losses", default=None)
+_batch_size: ContextVar[int | None] = ContextVar("batch_size", default=None)  # None: any
 _scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
 
 
@@ -42,6 +43,21 @@ def training_mode(training: bool | None):
         yield
     finally:
         _training.reset(token)
+
+
+@contextmanager
+def batch_of(size: int | None):
+    """Trace for data of so many samples; None: of any number."""
+    token = _batch_size.set(size)
+    try:
+        yield
+    finally:
+        _batch_size.reset(token)
+
+
+def batch_size() -> int | None:
+    """How many samples the data have that are traced for; None: that may vary."""
+    return _batch_size.get()
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from .embedding import Embedding
 from .functions import Identity, Lambda
 from .input import Input, InputLayer
 from .learned_activations import FReLU, Maxout
+from .masking import Masking
 from .merging import (
     Add,
     Average,
@@ -105,16 +106,17 @@ __all__ = [
     "Flatten", "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
     "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPooling1D",
     "GlobalMaxPooling2D", "GroupNormalization", "Hashing", "Identity", "Input", "InputLayer", "InstanceNormalization",
-    "IntegerLookup", "KerasTensor", "LSTMCell", "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D",
-    "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Maxout", "MinMaxScaling", "Minimum", "MixUp", "Multiply",
-    "Normalization", "PReLU", "Permute", "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
-    "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
-    "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU",
-    "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "SeparableConv1D", "SeparableConv2D",
-    "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
-    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TimeDistributed",
-    "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average",
-    "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
+    "IntegerLookup", "KerasTensor", "LSTMCell", "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "Masking",
+    "MaxPool1D", "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Maxout", "MinMaxScaling", "Minimum", "MixUp",
+    "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "RandAugment", "RandomBrightness",
+    "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
+    "RandomGrayscale", "RandomHue", "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear",
+    "RandomTranslation", "RandomZoom", "ReLU", "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing",
+    "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
+    "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells",
+    "StringLookup", "Subtract", "TimeDistributed", "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D",
+    "ZeroPadding2D", "add", "average", "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply",
+    "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

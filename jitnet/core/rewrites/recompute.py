@@ -131,7 +131,8 @@ class _Forward:
                 if place not in needed:
                     needed.add(place)
                     inputs = [root for root in self.calls[place].reads if root.kind == "batch" and root not in kept]
-                    written = {root: self.writers[root][0] for root in inputs}
+                    # what other blocks write, loops over time say, is there
+                    written = {root: self.writers[root][0] for root in inputs if root in self.writers}
                     pending += [root for root, at in written.items() if first <= at and self._repeatable[at]]
             if roots:
                 repeats.append((sorted(needed), roots))
