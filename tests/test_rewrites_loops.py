@@ -12,6 +12,7 @@ from programs import Sketch, opcodes, run
 from jitnet.core.program import Buffer, Out
 from jitnet.core.rewrites.copies import remove_copies
 from jitnet.core.rewrites.epilogues import fuse_epilogues
+from jitnet.core.rewrites.loops import simplify_loops
 from jitnet.core.rewrites.pointwise import fuse_pointwise
 
 SIZE, STEPS, TURNS = 6, 5, 3
@@ -92,6 +93,7 @@ class RandomProgram(Sketch):
 
 
 def everything(program):
+    simplify_loops(program)
     fuse_epilogues(program, lambda call, epilogue: True)
     remove_copies(program)
     fuse_pointwise(program)
@@ -99,7 +101,7 @@ def everything(program):
 
 REWRITES = {
     "epilogues": lambda program: fuse_epilogues(program, lambda call, epilogue: True),
-    "copies": remove_copies, "pointwise": fuse_pointwise, "all": everything,
+    "copies": remove_copies, "pointwise": fuse_pointwise, "loops": simplify_loops, "all": everything,
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from ...core.program import Call, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
 from ...core.rewrites.epilogues import fuse_epilogues
+from ...core.rewrites.loops import simplify_loops
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
 from ..base import Signature, Target
@@ -51,6 +52,7 @@ class CPU(Target):
             fuse_batch_norm(program)
             remove_copies(program)
             return
+        simplify_loops(program)
         scratch = Scratch(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)

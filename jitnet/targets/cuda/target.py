@@ -6,6 +6,7 @@ from ...core.program import Call, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
 from ...core.rewrites.epilogues import fuse_epilogues
+from ...core.rewrites.loops import simplify_loops
 from ...core.rewrites.pointwise import OPCODE as CHAIN
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
@@ -36,6 +37,7 @@ class CUDA(Target):
         return True
 
     def rewrite(self, program: Program) -> None:
+        simplify_loops(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)
         fuse_batch_norm(program)
