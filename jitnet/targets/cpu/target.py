@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from ...core.program import Call, Program
+from ...core.program import Call, Loop, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
 from ...core.rewrites.epilogues import fuse_epilogues
@@ -52,7 +52,9 @@ class CPU(Target):
             fuse_batch_norm(program)
             remove_copies(program)
             return
-        simplify_loops(program)
+        if any(isinstance(block, Loop) for block in program.blocks):
+            remove_copies(program)  # before what is copied gets a place for every turn
+            simplify_loops(program)
         scratch = Scratch(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...core.program import Call, Program
+from ...core.program import Call, Loop, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
 from ...core.rewrites.epilogues import fuse_epilogues
@@ -37,7 +37,9 @@ class CUDA(Target):
         return True
 
     def rewrite(self, program: Program) -> None:
-        simplify_loops(program)
+        if any(isinstance(block, Loop) for block in program.blocks):
+            remove_copies(program)  # before what is copied gets a place for every turn
+            simplify_loops(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)
         fuse_batch_norm(program)
