@@ -137,9 +137,9 @@ class Binary(Operation):
             return None
         for index, vector in enumerate(inputs):
             other = inputs[1 - index]
-            if other.batched and other.shape == output.shape and not vector.batched:
-                if len(vector.shape) == 1 and vector.shape == output.shape[-1:]:
-                    return index
+            is_vector = not vector.batched and len(vector.shape) == 1 and vector.shape == output.shape[-1:]
+            if is_vector and other.batched and other.shape == output.shape:
+                return index
         return None
 
     def forward(self, program, lowered):

@@ -21,7 +21,7 @@ from .source import RESERVED, StepSource, StepWriter
 SPECIALISED = find_spec("jitnet.kernels.cpu.fast") is not None
 if SPECIALISED:
     from .pooled import fuse_pool_backward, fuse_pool_forward
-    from .products import compute_in_update, split_products, split_products_of_few
+    from .products import add_products, compute_in_update, split_products, split_products_of_few
     from .select import Scratch, is_specialised, specialise
     from .tables import sum_rows_in_update
     from .weight_gradients import share_large_gradients
@@ -62,6 +62,7 @@ class CPU(Target):
         fuse_pool_forward(program, scratch)
         fuse_pool_backward(program, scratch, self.algorithm)
         remove_copies(program)
+        add_products(program)
         fuse_pointwise(program)
         few = self.few and can_split(program)
         specialise(program, scratch, self.algorithm, few)

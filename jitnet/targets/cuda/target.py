@@ -67,7 +67,7 @@ class CUDA(Target):
 def _chain(chain):
     from ...kernels.cuda._pointwise import pointwise
 
-    return pointwise(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
+    return pointwise(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements, chain.rows)
 
 
 class Launches(Source):
