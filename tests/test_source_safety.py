@@ -72,7 +72,7 @@ STATEMENTS = (
 )  # fmt: skip
 EXPRESSIONS = (
     ast.Call, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Tuple, ast.Subscript, ast.Slice, ast.BinOp, ast.Add,
-    ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.UnaryOp, ast.USub,
+    ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.UnaryOp, ast.USub,
 )  # fmt: skip
 MODULES = r"numpy|jitnet\.kernels\.cpu\.((fast|runtime)\.)?[a-z_0-9]+|k_[0-9a-f]{24}"
 

@@ -72,6 +72,13 @@ class Up:
 
 
 @dataclass(frozen=True)
+class OwnCell:
+    """A minimal gated unit (Zhou et al. 2016) over a sequence, as a user would write it; the last state comes out."""
+
+    units: int
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Height, width and channels in one axis, in that order."""
 
@@ -179,6 +186,7 @@ NETWORKS = {
                 Mean(), Dense(10),
             ),
         ),
+        Network("own-cell", (64, 64), (OwnCell(128), Dense(10))),
         Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
@@ -189,7 +197,7 @@ def walk(network: Network, make, x):
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
     relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y).
+    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y), own_cell(name, x, units).
     """
     kept = []
 
@@ -216,6 +224,8 @@ def walk(network: Network, make, x):
             case Dense(units, activation):
                 x = make.dense(name, x, units)
                 x = getattr(make, activation)(x) if activation else x
+            case OwnCell(units):
+                x = make.own_cell(name, x, units)
             case Pool(size, stride, padding):
                 x = make.pool(x, size, stride, padding)
             case Down():
@@ -236,6 +246,7 @@ class _Shapes:
     def __init__(self):
         self.weights = {}  # name -> (shape, inputs per unit)
         self.products = 0  # multiply-adds of one sample, forward
+        self.of_states = 0  # those of them that multiply states, whose gradients are needed in a first layer, too
 
     def conv(self, name, x, filters, size, padding, stride, bias):
         sizes = tuple((n + 2 * padding - size) // stride + 1 for n in x[:-1])
@@ -271,6 +282,16 @@ class _Shapes:
         self.weights[f"{name}.kernel"] = (x[0], units), x[0]
         self.weights[f"{name}.bias"] = (units,), 0
         self.products += x[0] * units
+        return (units,)
+
+    def own_cell(self, name, x, units):
+        steps, inputs = x
+        for gate in ("forget_", ""):
+            self.weights[f"{name}.{gate}kernel"] = (inputs, units), inputs
+            self.weights[f"{name}.{gate}recurrent"] = (units, units), units
+            self.weights[f"{name}.{gate}bias"] = (units,), 0
+        self.products += steps * (inputs + units) * 2 * units
+        self.of_states += steps * units * 2 * units
         return (units,)
 
     def relu(self, x):
@@ -337,7 +358,7 @@ def operations_per_sample(network: Network, training: bool) -> float:
     first = Network("first", network.input_shape, network.layers[:1])
     shapes = _Shapes()
     walk(first, shapes, network.input_shape)
-    return 2.0 * (3 * products - shapes.products)
+    return 2.0 * (3 * products - (shapes.products - shapes.of_states))
 
 
 def data(network: Network, samples: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -63,6 +63,17 @@ class _Operations:
     def dense(self, name, x, units):
         return x @ self.weights[f"{name}.kernel"] + self.weights[f"{name}.bias"]
 
+    def own_cell(self, name, x, units):
+        kinds = [f"{name}.{gate}{kind}" for gate in ("forget_", "") for kind in ("kernel", "recurrent", "bias")]
+        forget_kernel, forget_recurrent, forget_bias, kernel, recurrent, bias = (self.weights[k] for k in kinds)
+
+        def turn(h, step):
+            f = jax.nn.sigmoid(step @ forget_kernel + h @ forget_recurrent + forget_bias)
+            new = jnp.tanh(step @ kernel + (f * h) @ recurrent + bias)
+            return (1 - f) * h + f * new, None
+
+        return lax.scan(turn, jnp.zeros((len(x), units)), x.swapaxes(0, 1))[0]
+
     def shortcut(self, x, filters, stride):
         before = (filters - x.shape[3]) // 2
         return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (before, filters - x.shape[3] - before)))

@@ -70,6 +70,27 @@ class Shortcut(layers.Layer):
         return ops.reshape(x, (-1, height, width, self.filters))
 
 
+class MinimalGatedUnit(layers.Layer):
+    """A cell as a user writes it."""
+
+    def __init__(self, units, **arguments):
+        super().__init__(**arguments)
+        self.state_size = units
+
+    def build(self, input_shape):
+        for gate in ("forget_", ""):
+            for kind, rows in (("kernel", input_shape[-1]), ("recurrent", self.state_size)):
+                setattr(self, gate + kind, self.add_weight((rows, self.state_size), name=gate + kind))
+            setattr(self, f"{gate}bias", self.add_weight((self.state_size,), "zeros", name=f"{gate}bias"))
+
+    def call(self, x, states):
+        (h,) = states
+        f = ops.sigmoid(x @ self.forget_kernel + h @ self.forget_recurrent + self.forget_bias)
+        new = ops.tanh(x @ self.kernel + (f * h) @ self.recurrent + self.bias)
+        h = (1 - f) * h + f * new
+        return h, [h]
+
+
 class _Layers:
     def conv(self, name, x, filters, size, padding, stride, bias):
         if padding and stride > 1:
@@ -103,6 +124,9 @@ class _Layers:
 
     def dense(self, name, x, units):
         return layers.Dense(units, name=f"{name}_dense")(x)
+
+    def own_cell(self, name, x, units):
+        return layers.RNN(MinimalGatedUnit(units, name=f"{name}_cell"))(x)
 
     def shortcut(self, x, filters, stride):
         return Shortcut(filters, stride)(x)

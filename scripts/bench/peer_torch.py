@@ -93,6 +93,18 @@ class Network(torch.nn.Module):
     def dense(self, name, x, units):
         return functional.linear(x, getattr(self, f"{name}_kernel"), getattr(self, f"{name}_bias"))
 
+    def own_cell(self, name, x, units):
+        kernels = [getattr(self, f"{name}_{gate}kernel") for gate in ("forget_", "")]
+        recurrent = [getattr(self, f"{name}_{gate}recurrent") for gate in ("forget_", "")]
+        biases = [getattr(self, f"{name}_{gate}bias") for gate in ("forget_", "")]
+        x = (x.squeeze(2) if x.ndim == 4 else x).transpose(1, 2)  # channels come first, as of images
+        h = x.new_zeros(len(x), units)
+        for step in x.unbind(1):
+            f = torch.sigmoid(functional.linear(step, kernels[0], biases[0]) + functional.linear(h, recurrent[0]))
+            new = torch.tanh(functional.linear(step, kernels[1], biases[1]) + functional.linear(f * h, recurrent[1]))
+            h = (1 - f) * h + f * new
+        return h
+
     def shortcut(self, x, filters, stride):
         before = (filters - x.shape[1]) // 2
         return functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, before, filters - x.shape[1] - before))

@@ -165,6 +165,11 @@ _WORKLOADS = [
         {"torch": 1.5}, (), "signals", 32, 20, "adam",
     ),
     Workload(
+        "own-cell-train", "train", "A user's minimal gated unit, 64 steps of 64, 128 units, SGD momentum, batch 32",
+        ("torch", "jax", "jax-scan"), {"torch": 5, "jax": 1.5, "jax-scan": 1.5}, ("torch-compiled",), "own-cell", 32,
+        10,
+    ),
+    Workload(
         "vgg-bfloat16", "train", "VGG-like in mixed_bfloat16, against jitnet in float32", ("jitnet-float32",),
         {"jitnet-float32": 1.6}, (), "vgg", 64, 10, policy="mixed_bfloat16",
     ),

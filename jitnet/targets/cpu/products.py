@@ -46,6 +46,42 @@ def compute_in_update(program: Program) -> None:
     replace(program, replaced)
 
 
+def add_products(program: Program) -> None:
+    """A sum of two products: the second is added to the first where that lies."""
+    users = program.users()
+    for block in program.blocks:
+        places = {call: index for index, call in enumerate(block.calls)}
+        removed = set()
+        for call in block.calls:
+            if call.opcode != "elementwise.add_forward" or call["a_strides"] != call["b_strides"]:
+                continue
+            products = [_only_product(users, places, call, name) for name in ("a", "b")]
+            if None in products:
+                continue
+            first, second = sorted(products, key=places.get)
+            target, between = call["y"], block.calls[places[first] : places[call]]
+            touched = [b for c in between for b in c.buffers] + [call["a"], call["b"]]
+            if second.epilogue is not None or first is second or any(b.overlaps(target) for b in touched):
+                continue
+            for product, accumulate in ((first, False), (second, True)):
+                out = Out(target.like(product["y"]), accumulate)
+                product.arguments = {**product.arguments, "y": out}
+            second.attributes = {**second.attributes, "epilogue": "accumulate"}
+            removed.add(call)
+            users[target.root] = sorted({first, second, *users[target.root]} - {call}, key=lambda c: places.get(c, -1))
+        block.calls[:] = [call for call in block.calls if call not in removed]
+
+
+def _only_product(users: dict, places: dict, add: Call, name: str) -> Call | None:
+    """The product that ``add`` alone reads as ``name``, of the same block."""
+    buffer, touching = add[name], users[add[name].root]
+    if buffer.root.kind != "batch" or buffer.step is not None or len(touching) != 2 or touching[1] is not add:
+        return None
+    product = touching[0]
+    known = product in places and product.opcode == "dense.dense_forward" and product.epilogue in (None, "bias")
+    return product if known and buffer.root in product.writes and not product.outputs[0].accumulate else None
+
+
 def split_products_of_few(program: Program) -> None:
     """Forward products with large dense weights in parts along the rows of these: a sample gives all cores work.
 

@@ -93,7 +93,7 @@ def _changes(call: Call) -> bool:
 
 
 def _pointwise(chain) -> PointwiseKernel:
-    return PointwiseKernel(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
+    return PointwiseKernel(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements, chain.rows)
 
 
 class _Selection:
