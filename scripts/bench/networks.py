@@ -79,6 +79,19 @@ class OwnCell:
 
 
 @dataclass(frozen=True)
+class Recurrent:
+    """LSTM or GRU over a sequence (kind: "lstm", "gru"); the states of all steps come out, or the last one."""
+
+    kind: str
+    units: int
+    sequences: bool = False
+
+    @staticmethod
+    def gates(kind: str) -> int:
+        return {"lstm": 4, "gru": 3}[kind]
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Height, width and channels in one axis, in that order."""
 
@@ -187,6 +200,10 @@ NETWORKS = {
             ),
         ),
         Network("own-cell", (64, 64), (OwnCell(128), Dense(10))),
+        Network("lstm", (64, 64), (Recurrent("lstm", 128), Dense(10))),
+        Network("gru", (64, 64), (Recurrent("gru", 128), Dense(10))),
+        Network("lstm-deep", (128, 64), (Recurrent("lstm", 256, True), Recurrent("lstm", 256), Dense(10))),
+        Network("lstm-step", (1, 64), (Recurrent("lstm", 128), Dense(10))),
         Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
@@ -197,7 +214,8 @@ def walk(network: Network, make, x):
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
     relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y), own_cell(name, x, units).
+    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y), own_cell(name, x, units),
+    recurrent(name, x, kind, units, sequences).
     """
     kept = []
 
@@ -224,6 +242,8 @@ def walk(network: Network, make, x):
             case Dense(units, activation):
                 x = make.dense(name, x, units)
                 x = getattr(make, activation)(x) if activation else x
+            case Recurrent(kind, units, sequences):
+                x = make.recurrent(name, x, kind, units, sequences)
             case OwnCell(units):
                 x = make.own_cell(name, x, units)
             case Pool(size, stride, padding):
@@ -283,6 +303,16 @@ class _Shapes:
         self.weights[f"{name}.bias"] = (units,), 0
         self.products += x[0] * units
         return (units,)
+
+    def recurrent(self, name, x, kind, units, sequences):
+        steps, inputs = x
+        width = Recurrent.gates(kind) * units
+        self.weights[f"{name}.kernel"] = (inputs, width), 2 * inputs
+        self.weights[f"{name}.recurrent_kernel"] = (units, width), 2 * units
+        self.weights[f"{name}.bias"] = (2, width) if kind == "gru" else (width,), 0
+        self.products += steps * (inputs + units) * width
+        self.of_states += steps * units * width
+        return (steps, units) if sequences else (units,)
 
     def own_cell(self, name, x, units):
         steps, inputs = x

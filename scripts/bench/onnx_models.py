@@ -71,6 +71,20 @@ class _Graph:
         names = [self._constant(f"{name}.kernel", kernel), self._constant(f"{name}.bias", self.weights[f"{name}.bias"])]
         return self._node("Gemm", [x[0], *names]), (units,)
 
+    def recurrent(self, name, x, kind, units, sequences):
+        """Of the kind lstm, without sequences: ONNX has the gates in the order i, o, f, c."""
+        kernels = []
+        for key in ("kernel", "recurrent_kernel", "bias"):
+            i, f, c, o = np.split(self.weights[f"{name}.{key}"], 4, axis=-1)
+            kernels.append(np.concatenate([i, o, f, c], axis=-1).T[None])
+        kernels[2] = np.concatenate([kernels[2], 0 * kernels[2]], axis=-1)
+        names = [self._constant(f"{name}.{key}", value) for key, value in zip("wrb", kernels, strict=True)]
+        first = self._node("Transpose", [x[0]], perm=[1, 0, 2])
+        output = f"LSTM{len(self.nodes)}"
+        self.nodes.append(helper.make_node("LSTM", [first, *names], ["", output], hidden_size=units))
+        axes = self._constant(f"{name}.axes", np.array([0], np.int64))
+        return self._node("Squeeze", [output, axes]), (units,)
+
     def shortcut(self, x, filters, stride):
         channels, height, width = x[1]
         number = len(self.nodes)

@@ -63,6 +63,28 @@ class _Operations:
     def dense(self, name, x, units):
         return x @ self.weights[f"{name}.kernel"] + self.weights[f"{name}.bias"]
 
+    def recurrent(self, name, x, kind, units, sequences):
+        kernel, recurrent, bias = (self.weights[f"{name}.{k}"] for k in ("kernel", "recurrent_kernel", "bias"))
+        z = (x @ kernel + (bias if kind == "lstm" else bias[0])).swapaxes(0, 1)  # of all steps at once
+
+        def lstm(states, z):
+            h, c = states
+            i, f, g, o = jnp.split(z + h @ recurrent, 4, -1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h if sequences else None
+
+        def gru(states, z):
+            (h,) = states
+            k = h @ recurrent + bias[1]
+            u, r = (jax.nn.sigmoid(z[:, g] + k[:, g]) for g in (slice(0, units), slice(units, 2 * units)))
+            h = u * h + (1 - u) * jnp.tanh(z[:, 2 * units :] + r * k[:, 2 * units :])
+            return (h,), h if sequences else None
+
+        first = (jnp.zeros((len(x), units)),) * (2 if kind == "lstm" else 1)
+        last, found = lax.scan(lstm if kind == "lstm" else gru, first, z)
+        return found.swapaxes(0, 1) if sequences else last[0]
+
     def own_cell(self, name, x, units):
         kinds = [f"{name}.{gate}{kind}" for gate in ("forget_", "") for kind in ("kernel", "recurrent", "bias")]
         forget_kernel, forget_recurrent, forget_bias, kernel, recurrent, bias = (self.weights[k] for k in kinds)

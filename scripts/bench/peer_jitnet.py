@@ -125,6 +125,9 @@ class _Layers:
     def dense(self, name, x, units):
         return layers.Dense(units, name=f"{name}_dense")(x)
 
+    def recurrent(self, name, x, kind, units, sequences):
+        return getattr(layers, kind.upper())(units, return_sequences=sequences, name=name)(x)
+
     def own_cell(self, name, x, units):
         return layers.RNN(MinimalGatedUnit(units, name=f"{name}_cell"))(x)
 

@@ -23,6 +23,12 @@ def _parameter(name, array):
     return tensor.t().contiguous() if array.ndim == 2 else tensor.clone()
 
 
+def _reset_first(parameter):
+    """GRU's weights with the columns of r before those of z, as PyTorch has them."""
+    u, r, new = parameter.chunk(3)
+    return torch.cat([r, u, new])
+
+
 class Network(torch.nn.Module):
     """A network of the benchmark; images come as (N, H, W, C), which is what channels_last is in memory.
 
@@ -92,6 +98,19 @@ class Network(torch.nn.Module):
 
     def dense(self, name, x, units):
         return functional.linear(x, getattr(self, f"{name}_kernel"), getattr(self, f"{name}_bias"))
+
+    def recurrent(self, name, x, kind, units, sequences):
+        x = (x.squeeze(2) if x.ndim == 4 else x).transpose(1, 2)  # channels come first, as of images
+        parameters = [getattr(self, f"{name}_{k}") for k in ("kernel", "recurrent_kernel", "bias")]
+        kernel, recurrent, bias = parameters if kind == "lstm" else map(_reset_first, parameters)
+        # PyTorch has two biases; of the LSTM's the benchmark has one
+        biases = (bias, torch.zeros_like(bias)) if kind == "lstm" else bias.unbind(1)
+        h = x.new_zeros(1, len(x), units)
+        weights, options = [kernel, recurrent, *biases], (True, 1, 0.0, self.training, False, True)
+        outputs, last = (
+            torch.lstm(x, (h, h), weights, *options)[:2] if kind == "lstm" else torch.gru(x, h, weights, *options)
+        )
+        return outputs.transpose(1, 2) if sequences else last.squeeze(0)
 
     def own_cell(self, name, x, units):
         kernels = [getattr(self, f"{name}_{gate}kernel") for gate in ("forget_", "")]

@@ -165,6 +165,22 @@ _WORKLOADS = [
         {"torch": 1.5}, (), "signals", 32, 20, "adam",
     ),
     Workload(
+        "lstm-train", "train", "LSTM, 64 steps of 64, 128 units, Adam, batch 32", ("torch", "jax"),
+        {"torch": 1.7, "jax": 4}, ("torch-compiled", "jax-scan"), "lstm", 32, 20, "adam",
+    ),
+    Workload(
+        "gru-train", "train", "GRU, 64 steps of 64, 128 units, Adam, batch 32", ("torch", "jax"),
+        {"torch": 5}, ("torch-compiled", "jax-scan"), "gru", 32, 20, "adam",
+    ),
+    Workload(
+        "lstm-deep-train", "train", "LSTM 2 x 256, 128 steps of 64, Adam, batch 64", ("torch", "jax"),
+        {"torch": 1.9}, ("torch-compiled",), "lstm-deep", 64, 4, "adam",
+    ),
+    Workload(
+        "lstm-stream", "stream", "LSTM, 128 units, one step of one sequence", ("onnxruntime", "torch", "jax"),
+        {"onnxruntime": 3, "torch": 20}, (), "lstm-step",
+    ),
+    Workload(
         "own-cell-train", "train", "A user's minimal gated unit, 64 steps of 64, 128 units, SGD momentum, batch 32",
         ("torch", "jax", "jax-scan"), {"torch": 5, "jax": 1.5, "jax-scan": 1.5}, ("torch-compiled",), "own-cell", 32,
         10,
