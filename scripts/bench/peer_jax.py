@@ -16,6 +16,7 @@ class _Operations:
 
     def __init__(self, weights, training):
         self.weights, self.training, self.states = weights, training, {}
+        self.first = self.last = None  # states of a recurrent layer, where they are kept
 
     def conv(self, name, x, filters, size, padding, stride, bias):
         y = lax.conv_general_dilated(
@@ -82,7 +83,9 @@ class _Operations:
             return (h,), h if sequences else None
 
         first = (jnp.zeros((len(x), units)),) * (2 if kind == "lstm" else 1)
+        first = self.first or first
         last, found = lax.scan(lstm if kind == "lstm" else gru, first, z)
+        self.last = last
         return found.swapaxes(0, 1) if sequences else last[0]
 
     def own_cell(self, name, x, units):
@@ -193,5 +196,40 @@ class Inference(Case):
         return count
 
 
+class Stream(Case):
+    form = "jit"
+
+    def __init__(self, workload):
+        self.x = workload.data()[0]
+        self.units = workload.model.layers[0].units
+
+        def predict(weights, states, x):
+            operations = _Operations(weights, False)
+            operations.first = states
+            return walk(workload.model, operations, x), operations.last
+
+        function = partial(jax.jit, donate_argnums=(1,))(predict)
+        self.function = partial(function, {name: jnp.asarray(array) for name, array in workload.weights().items()})
+        self.reset()
+
+    def reset(self):
+        self.states = tuple(jnp.zeros((1, self.units)) for _ in range(2))
+
+    def step(self):
+        y, self.states = self.function(self.states, self.x)
+        return np.asarray(y)
+
+    def check(self, steps):
+        self.reset()
+        return np.concatenate([self.step() for _ in range(steps)]).ravel()
+
+    def run(self, count):
+        for _ in range(count):
+            self.step()
+        return count
+
+
 def prepare(workload, threads, variant):
+    if workload.kind == "stream":
+        return Stream(workload)
     return Training(workload, variant) if workload.kind not in ("infer", "one_sample") else Inference(workload)

@@ -232,6 +232,30 @@ class Inference(Case):
         return count
 
 
+class Stream(Case):
+    """Predictions for one step of a sequence after the other: the layer keeps its states."""
+
+    def __init__(self, workload):
+        self.x = workload.data()[0]
+        recurrent, dense = workload.model.layers
+        own = getattr(layers, recurrent.kind.upper())(recurrent.units, stateful=True, name="layer0")
+        inputs = jitnet.Input(workload.model.input_shape, batch_size=1)
+        self.model = jitnet.Sequential([inputs, own, layers.Dense(dense.units, name="layer1_dense")])
+        variables = self.model.trainable_weights
+        for variable, value in zip(variables, _in_order(variables, workload.weights()), strict=True):
+            variable.assign(value)
+        self.form = "predict_on_batch, stateful"
+
+    def check(self, steps):
+        self.model.layers[0].reset_states()
+        return np.concatenate([self.model.predict_on_batch(self.x) for _ in range(steps)]).ravel()
+
+    def run(self, count):
+        for _ in range(count):
+            self.model.predict_on_batch(self.x)
+        return count
+
+
 class Pointwise(Case):
     """A function and its gradient, as a step of their own."""
 
@@ -264,6 +288,8 @@ def prepare(workload, threads, variant):
         return Pointwise(workload)
     if workload.kind in ("train", "memory", "gradients", "cold"):
         return Training(workload, ordinary=variant == "ordinary")
+    if workload.kind == "stream":
+        return Stream(workload)
     if workload.kind in ("infer", "one_sample"):
         return Inference(workload)
     import kernels_jitnet

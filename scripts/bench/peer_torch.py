@@ -236,6 +236,41 @@ class Inference(Case):
         return count
 
 
+class Stream(Case):
+    """One step of a sequence after the other, by PyTorch's module."""
+
+    def __init__(self, workload):
+        network = Network(workload)
+        units = workload.model.layers[0].units
+        self.x = torch.from_numpy(workload.data()[0])
+        self.recurrent = torch.nn.LSTM(self.x.shape[2], units, batch_first=True)
+        self.dense = torch.nn.Linear(units, workload.model.classes)
+        with torch.no_grad():
+            for name, value in (
+                ("weight_ih_l0", network.layer0_kernel), ("weight_hh_l0", network.layer0_recurrent_kernel),
+                ("bias_ih_l0", network.layer0_bias), ("bias_hh_l0", 0 * network.layer0_bias),
+            ):
+                getattr(self.recurrent, name).copy_(value)
+            self.dense.weight.copy_(network.layer1_kernel)
+            self.dense.bias.copy_(network.layer1_bias)
+        self.states, self.form = None, "eager"
+
+    def step(self):
+        outputs, self.states = self.recurrent(self.x, self.states)
+        return self.dense(outputs[:, -1]).numpy()
+
+    def check(self, steps):
+        self.states = None
+        with torch.inference_mode():
+            return np.concatenate([self.step() for _ in range(steps)]).ravel()
+
+    def run(self, count):
+        with torch.inference_mode():
+            for _ in range(count):
+                self.step()
+        return count
+
+
 def _seconds(function, least=0.1):
     """Seconds per call, roughly: the fastest of some calls after a few others."""
     for _ in range(3):
@@ -342,6 +377,8 @@ def prepare(workload, threads, variant):
     compiled = variant == "compiled"
     if workload.kind in ("train", "memory", "gradients", "cold"):
         return Training(workload, variant)
+    if workload.kind == "stream":
+        return Stream(workload)
     if workload.kind in ("infer", "one_sample"):
         return Inference(workload, compiled)
     if workload.kind == "pointwise":

@@ -11,7 +11,8 @@ from networks import NETWORKS, Network, data, initial_weights, operations_per_sa
 class Workload:
     """One row of the table.
 
-    kind: train, infer, one_sample, convolution, matrix, pointwise, cold, memory or gradients.
+    kind: train, infer, one_sample, stream (one step of a sequence after the other, whose states are kept),
+        convolution, matrix, pointwise, cold, memory or gradients.
     targets: {peer: ratio to reach}, peer's time / jitnet's; "best" stands for the fastest of the peers.
     peers: those to run against; slow ones (``slow_peers``) only with --full.
     """
@@ -52,7 +53,7 @@ class Workload:
     @property
     def operations(self) -> float:
         """Floating-point operations of the products in a step; 0: not counted."""
-        if self.kind in ("train", "infer", "one_sample"):
+        if self.kind in ("train", "infer", "one_sample", "stream"):
             return self.batch * operations_per_sample(self.model, self.kind == "train")
         if self.kind == "convolution":
             images, channels, height, width, filters, size, stride, padding = self.shape
