@@ -8,8 +8,6 @@ from llvmlite import ir
 
 from jitnet.kernels.cpu.tiles.simd import _INDEX, _INT, _POINTER, _tile
 
-_MOST = 88.0  # exp of more is no float32
-
 
 class _Cell:
     """Arithmetic of gates, on an ``Emitter``."""
@@ -55,51 +53,45 @@ class _Cell:
             x = self.builder.insert_element(x, value, _INDEX(lane))
         return x
 
-    def exp(self, x):
-        """As in ``runtime.vector_math``, between exp(-88) and exp(88); NaN of NaN."""
-        e, builder = self.e, self.builder
-        if e.itemsize == 8:
-            return self._lane_by_lane("llvm.exp.f64", x)
-        least, most = self.constant(-_MOST), self.constant(_MOST)
+    def _within(self, x, most):
+        """x from -most to most; NaN of NaN."""
+        builder, least, most = self.builder, self.constant(-most), self.constant(most)
         x = builder.select(builder.fcmp_ordered("<", x, least), least, x)
-        x = builder.select(builder.fcmp_ordered(">", x, most), most, x)
+        return builder.select(builder.fcmp_ordered(">", x, most), most, x)
+
+    def _power_of_two(self, x):
+        """2^x for x from -126 to 126 (the polynomial of Cephes, S. L. Moshier 1989, single precision)."""
+        e, builder = self.e, self.builder
         nearest = e._external(f"llvm.rint.{e._suffix}", e.vector, [e.vector])
-        power = builder.call(nearest, [builder.fmul(x, self.constant(1.44269504088896341))])
-        rest = e.multiply_add(power, self.constant(-0.693359375), x)
-        rest = e.multiply_add(power, self.constant(2.12194440e-4), rest)
+        whole = builder.call(nearest, [x])
         value = self.polynomial(
-            rest, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1
-        )
-        value = builder.fadd(e.multiply_add(value, builder.fmul(rest, rest), rest), self.one)
-        whole = ir.VectorType(_INDEX, e.lanes)
-        bits = builder.shl(builder.fptosi(power, whole), self.integers(23))
-        scale = builder.bitcast(builder.add(bits, self.integers(0x3F800000)), e.vector)
-        return builder.fmul(value, scale)
+            builder.fsub(x, whole), 1.535336188319500e-4, 1.339887440266574e-3, 9.618437357674640e-3,
+            5.550332471162809e-2, 2.402264791363012e-1, 6.931472028550421e-1, 1.0,
+        )  # fmt: skip
+        integers = ir.VectorType(_INDEX, e.lanes)
+        exponent = builder.shl(builder.fptosi(whole, integers), self.integers(23))
+        return builder.bitcast(builder.add(builder.bitcast(value, integers), exponent), e.vector)
 
     def sigmoid(self, x):
-        return self.builder.fdiv(self.one, self.builder.fadd(self.one, self.exp(self.negative(x))))
+        builder = self.builder
+        if self.e.itemsize == 8:
+            power = self._lane_by_lane("llvm.exp.f64", self.negative(x))
+        else:
+            power = self._power_of_two(self._within(builder.fmul(x, self.constant(-1.44269504088896341)), 126.0))
+        return builder.fdiv(self.one, builder.fadd(self.one, power))
 
     def tanh(self, x):
-        """As in ``runtime.vector_math``."""
+        """2 t / (1 + t^2), t = tanh(x / 2) = a / b, with a and b as in ``runtime.vector_math``."""
         e, builder = self.e, self.builder
         if e.itemsize == 8:
             return self._lane_by_lane("tanh", x)
-        whole = ir.VectorType(_INDEX, e.lanes)
-        sign = builder.and_(builder.bitcast(x, whole), self.integers(-(2**31)))
-        a = builder.bitcast(builder.and_(builder.bitcast(x, whole), self.integers(0x7FFFFFFF)), e.vector)
-        most = self.constant(9.3)
-        a = builder.select(builder.fcmp_ordered(">", a, most), most, a)
-        square = builder.fmul(a, a)
-        near = self.polynomial(
-            square, -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1
-        )
-        near = e.multiply_add(builder.fmul(near, square), a, a)
-        top = builder.fmul(a, self.polynomial(square, 5.218157821218483e-5, 1.4659494161605835e-2, 0.5))
-        below = self.polynomial(square, 1.0196470157097792e-6, 1.1588349007070065e-3, 0.11265219748020172, 1.0)
-        rest = builder.fsub(below, top)
-        quotient = builder.fdiv(builder.fmul(rest, rest), e.multiply_add(below, below, builder.fmul(top, top)))
-        value = builder.select(builder.fcmp_ordered("<", a, self.constant(0.625)), near, self.rest(quotient))
-        return builder.bitcast(builder.or_(builder.bitcast(value, whole), sign), e.vector)
+        x = self._within(x, 9.3)
+        square = builder.fmul(x, x)
+        a = builder.fmul(x, self.polynomial(square, 5.218157821218483e-5, 1.4659494161605835e-2, 0.5))
+        b = self.polynomial(square, 1.0196470157097792e-6, 1.1588349007070065e-3, 0.11265219748020172, 1.0)
+        product = builder.fmul(a, b)
+        below = e.multiply_add(b, b, builder.fmul(a, a))
+        return self._within(builder.fdiv(builder.fadd(product, product), below), 1.0)  # rounding may exceed it
 
     # ---- a step forward: from the products and from z to the new state
 
