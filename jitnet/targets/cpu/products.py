@@ -1,7 +1,10 @@
 """Dense layers with many weights: each core keeps to its own rows of them, in the product and in the update."""
 
-from ...core.program import Call, Out, Program, Scalar
+import dataclasses
+
+from ...core.program import Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
+from ...core.values import ITEMSIZE
 from ...kernels.cpu.fast.matrix_multiply import (
     MatrixMultiply,
     MatrixMultiplyTransposed,
@@ -21,29 +24,42 @@ def compute_in_update(program: Program) -> None:
     users, loops = program.users(), program.loops()
     places = {call: index for index, call in enumerate(program.calls)}
     replaced: dict[Call, list[Call]] = {}
-    for call in program.calls:
-        if not isinstance(call.kernel, MatrixMultiplyTransposed) or call.kernel.epilogue != "store" or call in loops:
+    products = [c for c in program.calls if isinstance(c.kernel, MatrixMultiplyTransposed) and c not in loops]
+    copied = sum(call["dkernel"].nbytes for call in products)
+    for call in products:
+        x, dy, partial, chosen = call["x"], call["dy"], call["dkernel"].root, call.kernel
+        if chosen.epilogue != "store" or partial.source is None or len(users[partial]) != 2:
             continue
-        x, dy, partial = call["x"], call["dy"], call["dkernel"].root
-        if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
+        if partial.size < thresholds.SMALL_KERNEL:
             continue
+        if copied <= thresholds.COPIED_PRODUCTS and _is_worth_a_copy(program, x):
+            continue
+        if (program.any_size or x.rows > 1) and not chosen.narrow:  # of many rows, which each part reads once
+            chosen = dataclasses.replace(chosen, packed=True)
         total = users[partial][1]
         written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
         if any(places[c] > places[call] for c in written) or "partial" in (x.kind, dy.kind):
             continue
-        steps = thresholds.TYPICAL_STEPS if program.any_size and len(x.root.shape) > 1 else x.rows
-        if steps * thresholds.ROWS_PER_HEAVY_CHUNK >= call["dkernel"].shape[0]:
-            continue  # a chunk of sequences has more rows than the gradient, and uses them while they are in the cache
         if x.step is not None or dy.step is not None:  # of which every chunk has its own, between others
             continue
         for root in (x.root, dy.root):
             root.in_one_piece = root.kind == "batch"
-        gradient = total.outputs[0]
-        axis = Rows(gradient.buffer.shape[0], call.kernel.tile_rows)
+        gradient = Out(total.outputs[0].buffer.like(call["dkernel"]), total.outputs[0].accumulate)
+        axis = Rows(gradient.buffer.shape[0], chosen.tile_rows)
         product = {"x": x, "dy": dy, "dkernel": gradient, **_PART}
         replaced[call] = []
-        replaced[total] = [call.replaced_by(call.opcode, product, phase="gradients", kernel=call.kernel, axis=axis)]
+        replaced[total] = [call.replaced_by(chosen.name, product, phase="gradients", kernel=chosen, axis=axis)]
     replace(program, replaced)
+
+
+def _is_worth_a_copy(program: Program, x: Buffer) -> bool:
+    """Whether a chunk computes enough of a gradient, from samples of many rows, to write a copy of its own.
+
+    The products of the whole batch would be computed when its activations have left the cache.
+    """
+    rows = x.rows * (thresholds.ROWS_PER_HEAVY_CHUNK if x.rows > 1 else 1)
+    operations_per_byte = 2 * rows / ITEMSIZE[x.dtype]
+    return program.any_size or operations_per_byte >= thresholds.WORK_PER_COPIED_BYTE
 
 
 def add_products(program: Program) -> None:

@@ -40,9 +40,10 @@ PARAMETERS_PER_BLOCK = 4096  # 16 KiB each of parameters, gradients and slots: t
 # Dense layers.  Measured on 784-128-10 and on 1024 to 2048 wide layers with 2 threads.
 SPLIT_KERNEL = 1 << 16  # elements of the weights from which a core should keep to its own part of them
 PANEL_KERNEL = 1 << 16  # elements of the weights from which their transposed copy is made in panels
+# bytes of all dense weights of whose gradients chunks may have copies (a guess: they are to stay in a cache)
+COPIED_PRODUCTS = 1 << 24
 SMALL_KERNEL = 8192  # elements of the weights below which a gradient per chunk costs less than one that cores share
 PARTS = 4  # of a product that is split along the rows of its weights: partial sums are written and read so many times
 TYPICAL_IMAGE = 32  # height and width, likewise, where they are not known beforehand
 PARTS_OF_FEW = 16  # the same, in a prediction of few samples
 TYPICAL_ROWS = 16  # samples of a chunk, where a choice of kernel depends on it
-TYPICAL_STEPS = 64  # of a sequence, likewise
