@@ -260,7 +260,7 @@ def shorten_sequences(program: Program) -> None:
             length = 2 if length and _is_passed_on(inside[0], touching, root) else 0
         elif length > 1:
             length = 0
-        if 0 < length < root.steps or length == 1:
+        if length:  # of a sequence of two steps, too: programs that differ in the number of turns alone are alike
             shorter[root] = _shortened(root, length), length
     if shorter:
         for call in program.calls:
