@@ -372,10 +372,12 @@ class Program:
 
     taken: names that buffers must not have, kept as ``reserved``.
     any_size: whether programs that differ in sizes alone are to call the same kernels.
+    has_early_products: whether its loops have products that may come before them, see ``rewrites.loops``.
     """
 
     def __init__(self, taken=(), any_size: bool = False):
         self.any_size = any_size
+        self.has_early_products = False
         self.blocks: list[Block] = [Block()]
         self.reserved = tuple(taken)
         self.layer, self.phase = "", "input"  # of the calls that are being added

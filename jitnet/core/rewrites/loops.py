@@ -5,6 +5,10 @@ and instead of a call in every turn there is one after the loop, over all turns.
 recurrent network is then one large product.  What such a call reads must have a place for every turn: values that the
 forward pass keeps have one, and gradients get one for products alone, whose operands are small beside what they add to.
 
+*Products before the loop.*  What a turn computes of its step of a sequence and of weights alone, up to a product and
+from there on, needs no turn before it: it is done for all turns at once.  That pays for few samples, where each turn
+would read the weights anew; for many it would only take memory.
+
 *Steps.*  A sequence of which a turn only sees the step that it has written itself becomes the memory of one turn; one
 of which a turn sees what the turn before it left, of two.  That is most of what a prediction computes, and of a
 training what the backward pass does not read.
@@ -17,10 +21,17 @@ from ..program import Block, Buffer, Call, Loop, Out, Program, Scalar, shifted
 PRODUCTS = ("dense.dense_backward_filter",)
 
 
-def simplify_loops(program: Program) -> None:
-    """Move sums out of loops, and let sequences be as short as they can be."""
+def simplify_loops(program: Program, few: bool = False) -> None:
+    """Move sums out of loops, and let sequences be as short as they can be.
+
+    few: for few samples: products that may come before a loop do.  Otherwise the program notes that there are some.
+    """
     for loop in [block for block in program.blocks if isinstance(block, Loop)]:
         _sum_after(program, loop)
+        early = _early(program, loop)
+        if early and few:
+            _compute_before(program, loop, early)
+        program.has_early_products |= bool(early)
     program.blocks[:] = [block for block in program.blocks if block.calls or not isinstance(block, Loop)]
     shorten_sequences(program)
 
@@ -163,6 +174,70 @@ class _Places:
         return True
 
 
+# ---- products before the loop
+
+
+def _early(program: Program, loop: Loop) -> list[Call]:
+    """The products of a loop that need no turn but their own, what they read of it, and what depends on them alone."""
+    written = {root for call in loop.calls for root in call.writes}
+    by: dict[Buffer, Call] = {}  # what the early calls write: the only one that does
+    sources: dict[Call, set[Call]] = {}  # of the early calls: themselves, and those that they need
+    for call in loop.calls:
+        read = [argument for argument in call.arguments.values() if isinstance(argument, Buffer)]
+        if not _is_of_one_turn(call, loop) or not all(_is_known(b, call, loop, written, by) for b in read):
+            continue
+        if any(sum(root in other.writes for other in loop.calls) > 1 for root in call.writes):
+            continue
+        by.update(dict.fromkeys(call.writes, call))
+        sources[call] = {call}.union(*(sources[by[b.root]] for b in read if b.root in by))
+    products = {call for call in sources if call.opcode == "dense.dense_forward"}
+    found = {c for call, needed in sources.items() if not products.isdisjoint(needed) for c in needed}
+    return [call for call in loop.calls if call in found]
+
+
+def _is_of_one_turn(call: Call, loop: Loop) -> bool:
+    """Whether a call takes each sample by itself, and writes the turn's step of sequences."""
+    numbers = {name for a in call.arguments.values() if isinstance(a, Scalar) for name in a.names()}
+    if not call.batched or "function" in call.attributes or "begin" in numbers:
+        return False
+    if loop.index in numbers and call.opcode != "shape.slice_forward":
+        return False
+    own = (out.buffer.root.steps == loop.count and out.buffer.step == Scalar(loop.index) for out in call.outputs)
+    return all(own) and not any(out.accumulate for out in call.outputs)
+
+
+def _is_known(buffer: Buffer, call: Call, loop: Loop, written: set, by: dict) -> bool:
+    """Whether what an early call reads is there before the loop, or comes of another one."""
+    if buffer.root in by:
+        return buffer.step == Scalar(loop.index)
+    if buffer.root in written or (buffer.step is not None and not buffer.batched):
+        return False
+    if not buffer.batched:
+        return True
+    if buffer.root.steps is None:  # a part of it, say
+        return call.opcode == "shape.slice_forward"
+    return buffer.step is not None and shifted(buffer.step)[0] == Scalar(loop.index)
+
+
+def _compute_before(program: Program, loop: Loop, early: list[Call]) -> None:
+    """Slices in a loop of their own, then all else for all turns at once."""
+    slices = Loop(loop.index, loop.count, loop.backwards, loop.condition)
+    together = Block(loop.condition)
+    for call in early:
+        if call.opcode == "shape.slice_forward":
+            slices.calls.append(call)
+            continue
+        for name, argument in call.arguments.items():
+            if isinstance(argument, Out):
+                call.arguments = {**call.arguments, name: Out(_of_all_turns(loop, argument.buffer))}
+            else:
+                call.arguments = {**call.arguments, name: _of_all_turns(loop, argument)}
+        together.calls.append(call)
+    loop.calls[:] = [call for call in loop.calls if call not in early]
+    place = program.blocks.index(loop)
+    program.blocks[place:place] = [slices, together]
+
+
 # ---- steps
 
 
@@ -185,7 +260,7 @@ def shorten_sequences(program: Program) -> None:
             length = 2 if length and _is_passed_on(inside[0], touching, root) else 0
         elif length > 1:
             length = 0
-        if 0 < length < root.steps or length == 1:
+        if length:  # of a sequence of two steps, too: programs that differ in the number of turns alone are alike
             shorter[root] = _shortened(root, length), length
     if shorter:
         for call in program.calls:

@@ -220,7 +220,7 @@ class StepWriter:
         samples = "n" if isinstance(axis, Batch) else "batch"
         if not isinstance(buffer.step, Scalar):
             size = buffer.step_bytes * buffer.step
-            return (size, samples) if buffer.batched else size
+            return f"{size} * {samples}" if buffer.batched else size  # 0, too: other lengths have the same form
         step = f"({self.scalar(buffer.step)})" if buffer.step.operands else self.scalar(buffer.step)
         return " * ".join([f"{buffer.step_bytes}", *([samples] if buffer.batched else []), step])
 

@@ -54,7 +54,7 @@ class CPU(Target):
             return
         if any(isinstance(block, Loop) for block in program.blocks):
             remove_copies(program)  # before what is copied gets a place for every turn
-            simplify_loops(program)
+            simplify_loops(program, self.few)
         scratch = Scratch(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)
