@@ -63,7 +63,7 @@ def draw(random) -> dict:
 
 
 def built(library, choice: dict):
-    """The model of a library, and whether its output has a mask or is per step."""
+    """The model of a library."""
     layers, steps = library.layers, choice["steps"]
     if choice["source"] == "Embedding":
         x = first = library.Input((steps,), dtype="int32")
@@ -83,7 +83,7 @@ def built(library, choice: dict):
         options["initial_state"] = [inputs[-1]] * (2 if kind == "LSTM" else 1)
     x = layer(x, **options)
     x = BETWEEN[choice["between"]](layers, x)
-    per_step, (kind, arguments) = choice["head"] in ("labels", "numbers"), choice["second"]
+    kind, arguments = choice["second"]
     last = choice["head"] in ("last", "states")
     keeps_state = choice["head"] == "states" and choice["wrapped"] is None and kind != "Stacked"
     layer = made(library, kind, arguments, return_sequences=not last, return_state=keeps_state)
@@ -105,16 +105,15 @@ def built(library, choice: dict):
     loss = "sparse_categorical_crossentropy" if choice["head"] == "labels" else "mse"
     metrics = {"labels": ["accuracy"]}.get(choice["head"], ["mae"])
     model.compile(library.optimizers.SGD(0.1), loss, metrics=metrics, weighted_metrics=metrics)
-    return model, per_step
+    return model
 
 
-def data_of(random, choice: dict, model, per_step: bool) -> tuple:
+def data_of(random, choice: dict, model) -> tuple:
+    """Inputs, targets and weights of samples, or None."""
     steps, arrays = choice["steps"], []
-    counts = random.integers(2, size=(BATCH, steps)) if flag(random) else (
-        np.arange(steps) < random.integers(0, steps + 1, size=(BATCH, 1))
-    ).astype("int32")
-    counts[0] = choice["head"] != "average" and counts[0]  # a mean of no steps is no number
-    if choice["head"] == "average":
+    ends = np.arange(steps) < random.integers(0, steps + 1, size=(BATCH, 1))
+    counts = random.integers(2, size=(BATCH, steps)) if flag(random) else ends.astype("int32")
+    if choice["head"] == "average":  # a mean of no steps is no number
         counts[:, 0] = 1
     for tensor in model.inputs:
         if "int" in str(tensor.dtype):
@@ -138,13 +137,13 @@ def compare(keras, index: int) -> float:
     """The largest difference of predictions, losses and metrics of three steps, and weights after them."""
     random = generator("sequences", index)
     choice = draw(random)
-    (ours, per_step), (theirs, _) = built(jitnet, choice), built(keras, choice)
+    ours, theirs = built(jitnet, choice), built(keras, choice)
     weights = [0.4 * random.standard_normal(w.shape).astype(np.float32) for w in theirs.get_weights()]
     weights = [np.abs(w) if w.ndim == 1 else w for w in weights]  # those of variances must be positive
     assert [w.shape for w in ours.get_weights()] == [w.shape for w in weights]
     ours.set_weights(weights)
     theirs.set_weights(weights)
-    x, y, sample_weight = data_of(random, choice, theirs, per_step)
+    x, y, sample_weight = data_of(random, choice, theirs)
     found = [difference(ours.predict_on_batch(x), theirs.predict_on_batch(x))]
     for _ in range(3):
         logs = [m.train_on_batch(x, y, sample_weight=sample_weight, return_dict=True) for m in (ours, theirs)]

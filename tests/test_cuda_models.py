@@ -352,3 +352,28 @@ def test_arrays_of_the_device_that_cannot_be_used(emulated):
     ):
         with pytest.raises(ValueError, match=expected):
             model.fit(*given, verbose=0, device="cuda")
+
+
+def keeping(**options):
+    """Recurrent layers that keep their states, behind a mask."""
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    steps = layers.GRU(2, stateful=True, return_sequences=True)
+    parts = [jitnet.Input((3, 2), batch_size=4), layers.Masking(), steps, layers.Dense(1)]
+    model = jitnet.Sequential(parts)
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+def test_masks_and_states_are_the_cpus():
+    x, y = draw(8, 3, 2), draw(8, 3, 1)
+    x[::3, 1:] = 0
+    found = []
+    for device in ("cpu", "cuda:0"):
+        jitnet.set_device(device)
+        model = keeping()
+        logs = [model.predict(x, verbose=0), *model.fit(x, y, epochs=2, shuffle=False, verbose=0).history.values()]
+        logs += [model.evaluate(x, y, verbose=0), *(state.numpy() for state in model.layers[1].states)]
+        found.append([*logs, *model.get_weights()])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)

@@ -79,8 +79,9 @@ def test_tools_that_ask_for_anything(module):
 
 
 def test_what_is_planned_and_what_is_nearest():
-    error = errors.unknown_name("layer", "masking", ["Taking", "Dense"])
-    assert str(error) == f"Unknown layer 'masking'. {PLANNED} The nearest is 'Taking'. Received: layer='masking'"
+    error = errors.unknown_name("callback", "tensorboard", ["Board", "History"])
+    assert str(error).startswith(f"Unknown callback 'tensorboard'. {PLANNED}")
+    assert str(error).endswith("Received: callback='tensorboard'")
 
 
 def test_nothing_is_planned_that_there_is():

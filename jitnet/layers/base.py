@@ -362,26 +362,25 @@ class Layer(Fixed, NamesArguments):
         tensors = [k for k, part in bound.arguments.items() if any(isinstance(x, Value) for x in flatten(part))]
         names = {f"{k}_mask": k for k in tensors} if len(tensors) > 1 else dict.fromkeys(["mask"], *tensors)
         wanted = {name: k for name, k in names.items() if name in known and bound.arguments.get(name) is None}
-        if not wanted:
-            return bound
         found = {name: mapped(_mask_of, bound.arguments[k]) for name, k in wanted.items()}
+        found = {name: masks for name, masks in found.items() if any(mask is not None for mask in flatten(masks))}
         return inspect.BoundArguments(bound.signature, {**bound.arguments, **found})
 
     def _pass_masks(self, bound: inspect.BoundArguments, outputs: list) -> None:
         """Give the outputs of ``call`` their masks; bound: its arguments."""
         first = next(iter(bound.arguments.values()), None)
         given = bound.arguments.get("mask")
-        previous = mapped(_mask_of, first) if given is None else given
+        own = mapped(_mask_of, first)
         if self.supports_masking:
             if all(output.mask is not None for output in outputs):
                 return
             with trace.scope(self.name, self.dtype_policy):
-                found = flatten(self.compute_mask(first, previous))
+                found = flatten(self.compute_mask(first, own if given is None else given))
             for output, mask in zip(outputs, found, strict=False):
                 if not isinstance(mask, Value | None):
                     raise TypeError(f"{self._described()}: compute_mask returns tensors or None. Received: {mask!r}")
                 output.mask = mask if output.mask is None else output.mask
-        elif all(output.mask is None for output in outputs) and any(mask is not None for mask in flatten(previous)):
+        elif all(output.mask is None for output in outputs) and any(mask is not None for mask in flatten(own)):
             warnings.warn(
                 f"{self._described()} supports no masks: what comes after it takes all steps into account. Its input "
                 "has a mask; supports_masking = True passes it on.",

@@ -28,6 +28,10 @@ class RNN(Layer):
     Input (batch, steps, ...); output (batch, units), or (batch, steps, units) with return_sequences; with return_state
     a list of it and the last states.
 
+    Called with ``initial_state``, a tensor or a list of them (batch, size), and ``mask`` (batch, steps): where it is 0
+    states stay as they are, and the output is that of the step before.  The input's own mask is taken without being
+    given, but, as in Keras, not beside an initial_state.
+
     Arguments:
         cell: a layer with ``state_size``, a size or a list of sizes, and ``call(inputs, states)``, which returns an
             output and the new states; or a list of such cells.
