@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import Input, Model, Sequential, layers
+from jitnet import Input, Model, Sequential, layers, ops
 from jitnet.kernels.compiler import machine
 from jitnet.losses import SparseCategoricalCrossentropy
 
@@ -131,6 +131,34 @@ def test_sequences_of_other_lengths_compile_nothing(make, made):
     made.clear()
     for length in (9, 1, 300):
         assert run(model, (length, 6), (length,))[2].shape == (10, length, 4)
+    assert made == []
+
+
+class Leaky(layers.Layer):
+    """A cell of a user's own."""
+
+    state_size = 6
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((input_shape[-1], 6), name="kernel")
+        self.recurrent = self.add_weight((6, 6), name="recurrent")
+
+    def call(self, inputs, states):
+        h = 0.5 * states[0] + ops.tanh(inputs @ self.kernel + states[0] @ self.recurrent)
+        return h, [h]
+
+
+def test_other_numbers_of_turns_compile_nothing(made):
+    """Of a loop whose sums come after it, and whose sequences are short where they can be: also for few samples."""
+    parts = [layers.RNN(Leaky(), return_sequences=True), layers.RNN(Leaky(), go_backwards=True), layers.Dense(4)]
+    model = compiled(Sequential([Input((None, 5)), *parts]))
+    run(model, (4, 5))
+    model.predict(np.ones((2, 4, 5), np.float32), verbose=0)
+    assert made
+    made.clear()
+    for length in (7, 1, 2, 9, 300):
+        assert run(model, (length, 5))[2].shape == (10, 4)
+        model.predict(np.ones((2, length, 5), np.float32), verbose=0)
     assert made == []
 
 

@@ -43,7 +43,7 @@ def record(workload, peer, ratio, unit="s", operations=0.0):
     [
         ("mlp-tiny", 1282), ("mlp-mnist", 101_770), ("lenet5", 61_706), ("resnet20", 269_722), ("vgg", 2_360_138),
         ("mlp-large", 12_609_546), ("vgg16", 14_719_818), ("resnet18", 11_173_962), ("resnet18-160", 11_181_642),
-        ("mobilenet", 543_050), ("unet", 466_562), ("signals", 66_442), ("encoder", 801_600),
+        ("mobilenet", 543_050), ("unet", 466_562), ("signals", 66_442), ("encoder", 801_600), ("own-cell", 50_698),
     ],
 )
 def test_parameters(name, parameters):
@@ -56,7 +56,10 @@ def test_parameters(name, parameters):
 
 @pytest.mark.parametrize(
     "name",
-    ["mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg", "resnet18-160", "mobilenet", "unet", "signals", "encoder"],
+    [
+        "mlp-tiny", "mlp-mnist", "lenet5", "resnet20", "vgg", "resnet18-160", "mobilenet", "unet", "signals", "encoder",
+        "own-cell",
+    ],
 )
 def test_jitnet_has_the_same_weights(name):
     networks, workloads = bench("networks"), bench("workloads")

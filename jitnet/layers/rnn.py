@@ -12,6 +12,7 @@ from ..core.errors import invalid
 from ..core.operations.base import display, require_rank
 from ..core.operations.effects import AssignedRows, Rows
 from ..core.values import SymbolicTensor, Variable
+from . import _recurrent
 from .base import Layer, check_mask, deserialize, serialize
 from .core import Dense
 from .input import InputLayer
@@ -79,21 +80,36 @@ class RNN(Layer):
         sizes = self.cell.state_size
         sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
         states = self._initial(sizes, initial_state, sequences)
+        counts = None if mask is None else self._counts(mask, sequences)
         from_zero = initial_state is None and not self.stateful
+        if isinstance(self, _OfOneCell) and _recurrent.has_kernel(self.cell, sequences, states, from_zero, training):
+            outputs, last = _recurrent.run(self, sequences, None if from_zero else states, counts, training)
+        else:
+            outputs, last = self._by_loop(sequences, states, counts, from_zero, training)
+        if self.return_sequences and self.go_backwards and not self._keeps_order:
+            outputs = ops.flip(outputs, axis=1)
+        returned = [outputs, *flatten(last)]
+        if self.stateful:
+            returned = AssignedRows(len(returned))(*returned, *returned[1:], *flatten(self.states))
+        outputs, *states = returned
+        return [outputs, *packed(last, states)] if self.return_state else outputs
+
+    def _by_loop(self, sequences, states, counts, from_zero: bool, training):
+        """The outputs, of all steps or of the last one, and the last states."""
         # of jitnet's cells the output is the first state, also in a masked step, if both begin alike
-        is_state = isinstance(self.cell, _Cell) and (mask is None or (from_zero and not self.zero_output_for_mask))
-        remembers = mask is not None and not self.zero_output_for_mask  # what masked steps show
+        is_state = isinstance(self.cell, _Cell) and (counts is None or (from_zero and not self.zero_output_for_mask))
+        remembers = counts is not None and not self.zero_output_for_mask  # what masked steps show
         remembered = not is_state and (remembers or not self.return_sequences)
         xs, carry = {"x": sequences}, {"states": states}
-        if mask is not None:
-            xs["counts"] = self._counts(mask, sequences)
+        if counts is not None:
+            xs["counts"] = counts
         if remembered:
             carry["output"] = np.zeros(_output_size(self.cell))
 
         def turn(carry, step):
             output, new = self.cell(step["x"], carry["states"], training=training)
             new = flatten([new])
-            if mask is not None:
+            if counts is not None:
                 old = flatten(carry["states"])
                 new = [ops.where(step["counts"], n, o) for n, o in zip(new, old, strict=True)]
                 before = carry["output"] if remembered and not self.zero_output_for_mask else 0.0
@@ -112,13 +128,7 @@ class RNN(Layer):
             last, outputs = ops.scan(turn, carry, xs, reverse=self.go_backwards)
         if not self.return_sequences:
             outputs = last["output"] if remembered else flatten(last["states"])[0]
-        elif self.go_backwards and not self._keeps_order:
-            outputs = ops.flip(outputs, axis=1)
-        returned = [outputs, *flatten(last["states"])]
-        if self.stateful:
-            returned = AssignedRows(len(returned))(*returned, *returned[1:], *flatten(self.states))
-        outputs, *states = returned
-        return [outputs, *packed(last["states"], states)] if self.return_state else outputs
+        return outputs, last["states"]
 
     def compute_mask(self, inputs, mask):
         """That of the input, of the outputs of all steps; the states have none."""

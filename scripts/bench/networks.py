@@ -72,6 +72,26 @@ class Up:
 
 
 @dataclass(frozen=True)
+class OwnCell:
+    """A minimal gated unit (Zhou et al. 2016) over a sequence, as a user would write it; the last state comes out."""
+
+    units: int
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """LSTM or GRU over a sequence (kind: "lstm", "gru"); the states of all steps come out, or the last one."""
+
+    kind: str
+    units: int
+    sequences: bool = False
+
+    @staticmethod
+    def gates(kind: str) -> int:
+        return {"lstm": 4, "gru": 3}[kind]
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Height, width and channels in one axis, in that order."""
 
@@ -206,6 +226,11 @@ NETWORKS = {
             ),
         ),
         Network("encoder", (64, 128), (*[Encoder(4, 512)] * 4, LayerNorm(), Dense(64))),
+        Network("own-cell", (64, 64), (OwnCell(128), Dense(10))),
+        Network("lstm", (64, 64), (Recurrent("lstm", 128), Dense(10))),
+        Network("gru", (64, 64), (Recurrent("gru", 128), Dense(10))),
+        Network("lstm-deep", (128, 64), (Recurrent("lstm", 256, True), Recurrent("lstm", 256), Dense(10))),
+        Network("lstm-step", (1, 64), (Recurrent("lstm", 128), Dense(10))),
         Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
@@ -216,8 +241,8 @@ def walk(network: Network, make, x):
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
     relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y),
-    encoder(name, x, heads, hidden), layer_norm(name, x).
+    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y), own_cell(name, x, units),
+    recurrent(name, x, kind, units, sequences), encoder(name, x, heads, hidden), layer_norm(name, x).
     """
     kept = []
 
@@ -244,6 +269,10 @@ def walk(network: Network, make, x):
             case Dense(units, activation):
                 x = make.dense(name, x, units)
                 x = getattr(make, activation)(x) if activation else x
+            case Recurrent(kind, units, sequences):
+                x = make.recurrent(name, x, kind, units, sequences)
+            case OwnCell(units):
+                x = make.own_cell(name, x, units)
             case Pool(size, stride, padding):
                 x = make.pool(x, size, stride, padding)
             case Down():
@@ -268,6 +297,7 @@ class _Shapes:
     def __init__(self):
         self.weights = {}  # name -> (shape, inputs per unit)
         self.products = 0  # multiply-adds of one sample, forward
+        self.of_states = 0  # those of them that multiply states, whose gradients are needed in a first layer, too
 
     def conv(self, name, x, filters, size, padding, stride, bias):
         sizes = tuple((n + 2 * padding - size) // stride + 1 for n in x[:-1])
@@ -319,6 +349,26 @@ class _Shapes:
                 self.dense(part, inner, hidden if part.endswith("_inner") else x[-1])
         self.products += 2 * x[0] * math.prod(x)  # scores, and their products with the values
         return x
+
+    def recurrent(self, name, x, kind, units, sequences):
+        steps, inputs = x
+        width = Recurrent.gates(kind) * units
+        self.weights[f"{name}.kernel"] = (inputs, width), 2 * inputs
+        self.weights[f"{name}.recurrent_kernel"] = (units, width), 2 * units
+        self.weights[f"{name}.bias"] = (2, width) if kind == "gru" else (width,), 0
+        self.products += steps * (inputs + units) * width
+        self.of_states += steps * units * width
+        return (steps, units) if sequences else (units,)
+
+    def own_cell(self, name, x, units):
+        steps, inputs = x
+        for gate in ("forget_", ""):
+            self.weights[f"{name}.{gate}kernel"] = (inputs, units), inputs
+            self.weights[f"{name}.{gate}recurrent"] = (units, units), units
+            self.weights[f"{name}.{gate}bias"] = (units,), 0
+        self.products += steps * (inputs + units) * 2 * units
+        self.of_states += steps * units * 2 * units
+        return (units,)
 
     def relu(self, x):
         return x
@@ -386,7 +436,7 @@ def operations_per_sample(network: Network, training: bool) -> float:
     walk(first, shapes, network.input_shape)
     if network.is_transformer:  # query, key and value alone
         shapes.products = 3 * math.prod(network.input_shape) * network.input_shape[-1]
-    return 2.0 * (3 * products - shapes.products)
+    return 2.0 * (3 * products - (shapes.products - shapes.of_states))
 
 
 def data(network: Network, samples: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -70,6 +70,27 @@ class Shortcut(layers.Layer):
         return ops.reshape(x, (-1, height, width, self.filters))
 
 
+class MinimalGatedUnit(layers.Layer):
+    """A cell as a user writes it."""
+
+    def __init__(self, units, **arguments):
+        super().__init__(**arguments)
+        self.state_size = units
+
+    def build(self, input_shape):
+        for gate in ("forget_", ""):
+            for kind, rows in (("kernel", input_shape[-1]), ("recurrent", self.state_size)):
+                setattr(self, gate + kind, self.add_weight((rows, self.state_size), name=gate + kind))
+            setattr(self, f"{gate}bias", self.add_weight((self.state_size,), "zeros", name=f"{gate}bias"))
+
+    def call(self, x, states):
+        (h,) = states
+        f = ops.sigmoid(x @ self.forget_kernel + h @ self.forget_recurrent + self.forget_bias)
+        new = ops.tanh(x @ self.kernel + (f * h) @ self.recurrent + self.bias)
+        h = (1 - f) * h + f * new
+        return h, [h]
+
+
 class _Layers:
     def conv(self, name, x, filters, size, padding, stride, bias):
         if padding and stride > 1:
@@ -103,6 +124,12 @@ class _Layers:
 
     def dense(self, name, x, units):
         return layers.Dense(units, name=f"{name}_dense")(x)
+
+    def recurrent(self, name, x, kind, units, sequences):
+        return getattr(layers, kind.upper())(units, return_sequences=sequences, name=name)(x)
+
+    def own_cell(self, name, x, units):
+        return layers.RNN(MinimalGatedUnit(units, name=f"{name}_cell"))(x)
 
     def shortcut(self, x, filters, stride):
         return Shortcut(filters, stride)(x)
@@ -256,6 +283,30 @@ class Generation(Case):
         return count
 
 
+class Stream(Case):
+    """Predictions for one step of a sequence after the other: the layer keeps its states."""
+
+    def __init__(self, workload):
+        self.x = workload.data()[0]
+        recurrent, dense = workload.model.layers
+        own = getattr(layers, recurrent.kind.upper())(recurrent.units, stateful=True, name="layer0")
+        inputs = jitnet.Input(workload.model.input_shape, batch_size=1)
+        self.model = jitnet.Sequential([inputs, own, layers.Dense(dense.units, name="layer1_dense")])
+        variables = self.model.trainable_weights
+        for variable, value in zip(variables, _in_order(self.model, variables, workload.weights()), strict=True):
+            variable.assign(value)
+        self.form = "predict_on_batch, stateful"
+
+    def check(self, steps):
+        self.model.layers[0].reset_states()
+        return np.concatenate([self.model.predict_on_batch(self.x) for _ in range(steps)]).ravel()
+
+    def run(self, count):
+        for _ in range(count):
+            self.model.predict_on_batch(self.x)
+        return count
+
+
 class Pointwise(Case):
     """A function and its gradient, as a step of their own."""
 
@@ -290,6 +341,8 @@ def prepare(workload, threads, variant):
         return Generation(workload)
     if workload.kind in ("train", "memory", "gradients", "cold"):
         return Training(workload, ordinary=variant == "ordinary")
+    if workload.kind == "stream":
+        return Stream(workload)
     if workload.kind in ("infer", "one_sample"):
         return Inference(workload)
     import kernels_jitnet

@@ -36,6 +36,12 @@ def _joined(weights: dict) -> dict:
     return found
 
 
+def _reset_first(parameter):
+    """GRU's weights with the columns of r before those of z, as PyTorch has them."""
+    u, r, new = parameter.chunk(3)
+    return torch.cat([r, u, new])
+
+
 class Network(torch.nn.Module):
     """A network of the benchmark; images come as (N, H, W, C), which is what channels_last is in memory.
 
@@ -118,6 +124,31 @@ class Network(torch.nn.Module):
         x = x + self.dense(f"{name}_output", y, features)
         y = functional.gelu(self.dense(f"{name}_inner", self.layer_norm(f"{name}_dense_norm", x), hidden))
         return x + self.dense(f"{name}_outer", y, features)
+
+    def recurrent(self, name, x, kind, units, sequences):
+        x = (x.squeeze(2) if x.ndim == 4 else x).transpose(1, 2)  # channels come first, as of images
+        parameters = [getattr(self, f"{name}_{k}") for k in ("kernel", "recurrent_kernel", "bias")]
+        kernel, recurrent, bias = parameters if kind == "lstm" else map(_reset_first, parameters)
+        # PyTorch has two biases; of the LSTM's the benchmark has one
+        biases = (bias, torch.zeros_like(bias)) if kind == "lstm" else bias.unbind(1)
+        h = x.new_zeros(1, len(x), units)
+        weights, options = [kernel, recurrent, *biases], (True, 1, 0.0, self.training, False, True)
+        outputs, last = (
+            torch.lstm(x, (h, h), weights, *options)[:2] if kind == "lstm" else torch.gru(x, h, weights, *options)
+        )
+        return outputs.transpose(1, 2) if sequences else last.squeeze(0)
+
+    def own_cell(self, name, x, units):
+        kernels = [getattr(self, f"{name}_{gate}kernel") for gate in ("forget_", "")]
+        recurrent = [getattr(self, f"{name}_{gate}recurrent") for gate in ("forget_", "")]
+        biases = [getattr(self, f"{name}_{gate}bias") for gate in ("forget_", "")]
+        x = (x.squeeze(2) if x.ndim == 4 else x).transpose(1, 2)  # channels come first, as of images
+        h = x.new_zeros(len(x), units)
+        for step in x.unbind(1):
+            f = torch.sigmoid(functional.linear(step, kernels[0], biases[0]) + functional.linear(h, recurrent[0]))
+            new = torch.tanh(functional.linear(step, kernels[1], biases[1]) + functional.linear(f * h, recurrent[1]))
+            h = (1 - f) * h + f * new
+        return h
 
     def shortcut(self, x, filters, stride):
         before = (filters - x.shape[1]) // 2
@@ -234,6 +265,41 @@ class Inference(Case):
         with torch.inference_mode():
             for _ in range(count):
                 self.function(self.x).numpy()
+        return count
+
+
+class Stream(Case):
+    """One step of a sequence after the other, by PyTorch's module."""
+
+    def __init__(self, workload):
+        network = Network(workload)
+        units = workload.model.layers[0].units
+        self.x = torch.from_numpy(workload.data()[0])
+        self.recurrent = torch.nn.LSTM(self.x.shape[2], units, batch_first=True)
+        self.dense = torch.nn.Linear(units, workload.model.classes)
+        with torch.no_grad():
+            for name, value in (
+                ("weight_ih_l0", network.layer0_kernel), ("weight_hh_l0", network.layer0_recurrent_kernel),
+                ("bias_ih_l0", network.layer0_bias), ("bias_hh_l0", 0 * network.layer0_bias),
+            ):
+                getattr(self.recurrent, name).copy_(value)
+            self.dense.weight.copy_(network.layer1_kernel)
+            self.dense.bias.copy_(network.layer1_bias)
+        self.states, self.form = None, "eager"
+
+    def step(self):
+        outputs, self.states = self.recurrent(self.x, self.states)
+        return self.dense(outputs[:, -1]).numpy()
+
+    def check(self, steps):
+        self.states = None
+        with torch.inference_mode():
+            return np.concatenate([self.step() for _ in range(steps)]).ravel()
+
+    def run(self, count):
+        with torch.inference_mode():
+            for _ in range(count):
+                self.step()
         return count
 
 
@@ -428,6 +494,8 @@ def prepare(workload, threads, variant):
     compiled = variant == "compiled"
     if workload.kind in ("train", "memory", "gradients", "cold"):
         return Training(workload, variant)
+    if workload.kind == "stream":
+        return Stream(workload)
     if workload.kind in ("infer", "one_sample"):
         return Inference(workload, compiled)
     if workload.kind == "pointwise":

@@ -11,7 +11,8 @@ from networks import NETWORKS, Network, data, initial_weights, operations_per_sa
 class Workload:
     """One row of the table.
 
-    kind: train, infer, one_sample, convolution, matrix, pointwise, generate, cold, memory or gradients.
+    kind: train, infer, one_sample, stream (one step of a sequence after the other, whose states are kept), generate,
+        convolution, matrix, pointwise, cold, memory or gradients.
     targets: {peer: ratio to reach}, peer's time / jitnet's; "best" stands for the fastest of the peers.
     peers: those to run against; slow ones (``slow_peers``) only with --full.
     """
@@ -54,7 +55,7 @@ class Workload:
     @property
     def operations(self) -> float:
         """Floating-point operations of the products in a step; 0: not counted."""
-        if self.kind in ("train", "infer", "one_sample"):
+        if self.kind in ("train", "infer", "one_sample", "stream"):
             return self.batch * operations_per_sample(self.model, self.kind == "train")
         if self.kind == "convolution":
             images, channels, height, width, filters, size, stride, padding = self.shape
@@ -177,6 +178,27 @@ _WORKLOADS = [
     Workload(
         "generation", "generate", "256 tokens by a decoder of 4 x 128, 4 heads, 512 hidden, batch 1, cached keys",
         ("torch", "torch-compiled"), {"best": 3}, (), "", shape=(96, 128, 4, 512, 4, 256),
+    ),
+    Workload(
+        "lstm-train", "train", "LSTM, 64 steps of 64, 128 units, Adam, batch 32", ("torch", "jax"),
+        {"torch": 1.7, "jax": 4}, ("torch-compiled", "jax-scan"), "lstm", 32, 20, "adam",
+    ),
+    Workload(
+        "gru-train", "train", "GRU, 64 steps of 64, 128 units, Adam, batch 32", ("torch", "jax"),
+        {"torch": 5}, ("torch-compiled", "jax-scan"), "gru", 32, 20, "adam",
+    ),
+    Workload(
+        "lstm-deep-train", "train", "LSTM 2 x 256, 128 steps of 64, Adam, batch 64", ("torch", "jax"),
+        {"torch": 1.9}, ("torch-compiled",), "lstm-deep", 64, 4, "adam",
+    ),
+    Workload(
+        "lstm-stream", "stream", "LSTM, 128 units, one step of one sequence", ("onnxruntime", "torch", "jax"),
+        {"onnxruntime": 3, "torch": 20}, (), "lstm-step",
+    ),
+    Workload(
+        "own-cell-train", "train", "A user's minimal gated unit, 64 steps of 64, 128 units, SGD momentum, batch 32",
+        ("torch", "jax", "jax-scan"), {"torch": 5, "jax": 1.5, "jax-scan": 1.5}, ("torch-compiled",), "own-cell", 32,
+        10,
     ),
     Workload(
         "vgg-bfloat16", "train", "VGG-like in mixed_bfloat16, against jitnet in float32", ("jitnet-float32",),

@@ -27,7 +27,7 @@ def recompute(program: Program) -> None:
 def _recompute_in(program: Program, block: Block) -> None:
     outside = {b.root for other in program.blocks if other is not block for c in other.calls for b in c.buffers}
     start = _Forward(block.calls, outside)
-    if start.turn is None:
+    if start.turn is None or start.turn < 2:  # what comes after a backward loop has no forward pass of its own
         return
     best = block.calls
     for segments in range(1, MOST_SEGMENTS + 1):

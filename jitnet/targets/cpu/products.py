@@ -62,6 +62,59 @@ def _is_worth_a_copy(program: Program, x: Buffer) -> bool:
     return program.any_size or operations_per_byte >= thresholds.WORK_PER_COPIED_BYTE
 
 
+def add_products(program: Program) -> None:
+    """A sum of two products: the second is added to the first where that lies."""
+    users, blocks = program.users(), {call: block for block in program.blocks for call in block.calls}
+    places = {call: index for index, call in enumerate(program.calls)}
+    moved: dict[Buffer, Buffer] = {}  # {what was a sum: where it is now}
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if call.opcode != "elementwise.add_forward" or call["a_strides"] != call["b_strides"]:
+            continue
+        products = [_only_product(users, call, name) for name in ("a", "b")]
+        if None in products or products[0] is products[1]:
+            continue
+        first, second = sorted(products, key=places.get)
+        one, target = call["a" if first is products[0] else "b"], call["y"]
+        between = program.calls[places[first] : places[call]]
+        if second.epilogue is not None or blocks[second] is not blocks[call]:
+            continue
+        if blocks[first] is blocks[call]:
+            touched = [b for c in between for b in c.buffers] + [call["a"], call["b"]]
+            if any(b.overlaps(target) for b in touched):
+                continue
+            first.arguments = {**first.arguments, "y": Out(target.like(first["y"]))}
+        else:  # a product of all turns, before the loop
+            new = users[target.root][0] is call and target.step is None and target.root.kind == "batch"
+            if not new or any(blocks[c] is not blocks[call] for c in users[target.root]):
+                continue
+            moved[target.root] = target = one
+        second.arguments = {**second.arguments, "y": Out(target.like(second["y"]), True)}
+        second.attributes = {**second.attributes, "epilogue": "accumulate"}
+        replaced[call] = []
+    replace(program, replaced)
+    for call in program.calls if moved else ():
+        call.arguments = {name: _moved(moved, argument) for name, argument in call.arguments.items()}
+
+
+def _only_product(users: dict, add: Call, name: str) -> Call | None:
+    """The product that ``add`` alone reads as ``name``."""
+    buffer, touching = add[name], users[add[name].root]
+    if buffer.root.kind != "batch" or len(touching) != 2 or touching[1] is not add:
+        return None
+    product = touching[0]
+    known = product.opcode == "dense.dense_forward" and product.epilogue in (None, "bias")
+    return product if known and buffer.root in product.writes and not product.outputs[0].accumulate else None
+
+
+def _moved(moved: dict, argument):
+    if isinstance(argument, Out):
+        return Out(_moved(moved, argument.buffer), argument.accumulate)
+    if not isinstance(argument, Buffer) or argument.root not in moved:
+        return argument
+    return moved[argument.root].like(argument)
+
+
 def split_products_of_few(program: Program) -> None:
     """Forward products with large dense weights in parts along the rows of these: a sample gives all cores work.
 

@@ -32,7 +32,7 @@ from ...kernels.cpu.fast.winograd import (
     winograd_outputs,
 )
 from ..axes import Shares
-from . import thresholds
+from . import recurrent, thresholds
 
 
 class Scratch:
@@ -95,7 +95,7 @@ def _changes(call: Call) -> bool:
 
 
 def _pointwise(chain) -> PointwiseKernel:
-    return PointwiseKernel(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
+    return PointwiseKernel(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements, chain.rows)
 
 
 class _Selection:
@@ -111,6 +111,7 @@ class _Selection:
         self.first: list[Call] = []
         self.before: list[Call] = []
         self._copies: dict = {}
+        self._users = program.users()
         self._places = {call: place for place, call in enumerate(program.calls)}
         self.loops = program.loops()
         self._writes: dict[Buffer, list[int]] = {}  # of weights, where
@@ -176,6 +177,16 @@ class _Selection:
         chosen = panels_kernel(panel, kernel.dtype)
         elements = chosen.elements(*kernel.shape)
         return self._copy(call, kernel, chosen, f"{kernel.root.name}_transposed", elements, True)
+
+    def recurrent_weights(self, call: Call, kernel: Buffer, chosen) -> Buffer:
+        """Recurrent weights with the gates side by side, likewise."""
+        writer = chosen.weights
+        elements = writer.elements(kernel.shape[0])
+        return self._copy(call, kernel, writer, f"{kernel.root.name}_packed", elements, True)
+
+    def is_read(self, call: Call, buffer: Buffer) -> bool:
+        """Whether anything but ``call`` sees what it writes into a buffer."""
+        return buffer.root.kind != "batch" or any(user is not call for user in self._users[buffer.root])
 
     def _copy(self, call: Call, kernel: Buffer, chosen, name: str, elements: int, in_parts: bool, **numbers) -> Buffer:
         """What the kernel that was chosen makes of weights, once per step; ``in_parts``: every chunk does a part."""
@@ -460,4 +471,10 @@ _SELECTORS = {
     "depthwise.depthwise_conv2d_backward_filter": _depthwise,
     "pool.max_pool2d_forward": _max_pool2d_forward,
     "pool.max_pool2d_backward": _max_pool2d_backward,
+    "recurrent.gru_backward": recurrent.backward,
+    "recurrent.gru_forward": recurrent.forward,
+    "recurrent.lstm_backward": recurrent.backward,
+    "recurrent.lstm_forward": recurrent.forward,
+    "recurrent.simple_rnn_backward": recurrent.backward,
+    "recurrent.simple_rnn_forward": recurrent.forward,
 }

@@ -5,8 +5,10 @@
 ROWS_PER_CHUNK = 16
 HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
 ROWS_PER_HEAVY_CHUNK = 4
+ROWS_PER_CHUNK_OF_LOOPS = 8  # where a turn multiplies no more rows than a chunk has samples: a tile has 8 (AVX-512)
 WORK_PER_BYTE = 50  # of weights that every chunk reads, from memory for the most part: no less should it compute
 WORK_PER_COPIED_BYTE = 40  # of gradients that every chunk writes; measured on MLPs with 16 to 256 units a layer
+ROWS_PER_RECURRENT_CHUNK = 8  # no fewer samples share a reading of recurrent weights, in every step
 ENOUGH_CHUNKS = 8  # but so many there are, to be shared by as many threads
 WORK_OF_A_CHUNK = 1e9  # a single sample of so many operations is worth a chunk,
 FEW_CHUNKS = 4  # where there are few samples

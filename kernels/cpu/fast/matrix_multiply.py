@@ -16,7 +16,7 @@ _KC = 256  # steps of a sum in one part: a panel of B and some rows of A stay in
 _MC = 128  # rows of the result, whose part of x is packed at a time
 _MOST_ROWS = 256  # of A that are packed at a time
 _ROW_GAP = 16  # elements between the packed rows of A, so that they do not compete for the same cache lines
-_GEMV_EPILOGUES = ("store", "bias", "bias_relu", "bias_add", "bias_add_relu")  # of forward passes
+_GEMV_EPILOGUES = ("store", "bias", "bias_relu", "bias_add", "bias_add_relu", "accumulate")
 _GEMV_VECTORS = 8  # chains of additions that hide one another's latency (a guess: 4 cycles, two additions per cycle)
 
 
