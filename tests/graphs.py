@@ -14,7 +14,7 @@ from jitnet.step import Step
 from jitnet.targets.reference import Reference
 
 TOLERANCE = 1e-6  # of gradients, relative to their size
-ROUNDING = 2.0**-52  # of an output, relative to its size; sums of many are random walks
+ROUNDING = 2.0**-50  # of an output after a few operations, relative to its size; sums of many are random walks
 STEP = 1e-6  # of the central differences: small enough to stay on one side of a kink
 
 

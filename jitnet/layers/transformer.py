@@ -133,7 +133,10 @@ class TransformerEncoder(_Block):
         normalize_first: whether what attention and layers are given is normalised, or the sums after them.
     """
 
-    example = {"arguments": {"intermediate_dim": 5, "num_heads": 2, "activation": "gelu"}, "input_shape": (3, 4)}
+    example = {
+        "arguments": {"intermediate_dim": 5, "num_heads": 2, "activation": "gelu", "normalize_first": True},
+        "input_shape": (3, 4),
+    }
 
     def build(self, input_shape):
         self._build_attention("self_attention", input_shape, input_shape)
