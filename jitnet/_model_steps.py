@@ -337,7 +337,7 @@ class ModelSteps:
                 noticed(loss)
                 target = symbolic_targets(loss, target, output)
                 values = checked(loss, loss.call(target, output))
-                terms.append(loss.reduced(values, sample_weight, loss._mask(target, output, values)) * weight)
+                terms.append(loss.reduced(values, sample_weight, loss.counting(target, output, values)) * weight)
         terms += _penalties(self.trainable_weights)
         if not terms:
             raise ValueError(f"The model {self.name!r} has no loss: pass one to compile, or compute one in train_step.")

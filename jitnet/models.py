@@ -23,7 +23,7 @@ from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
 from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
-from .layers.base import REGISTRY, Layer, unique_layer_name
+from .layers.base import REGISTRY, Layer, unique_layer_name, with_mask
 from .layers.input import InputLayer
 from .training import Trainer
 
@@ -143,7 +143,23 @@ class Model(Trainer, Layer):
         found = flatten(outputs)
         check_batched(f"The model {self.name!r} must return tensors with a batch axis.", found)
         self._input_structure, self._output_structure, self._graph_outputs = tensors, as_lists(outputs), found
+        kept = [getattr(layer, "states_batch_size", None) for layer in self._all_layers()]
+        self._fixed_batch_size = max((size for size in kept if size is not None), default=None)
         self._graph_inputs = flatten(tensors)
+
+    def reset_states(self) -> None:
+        """Set the states of all layers in it with ``stateful=True`` to 0."""
+        for layer in self._all_layers():
+            if getattr(layer, "stateful", False):
+                layer.reset_state()
+
+    def _all_layers(self) -> list[Layer]:
+        """The layers, and those in them."""
+        found, pending = [], self.sublayers()
+        while pending:
+            found.append(pending.pop(0))
+            pending = found[-1].sublayers() + pending
+        return found
 
     def _matched_inputs(self, given, place: str) -> list:
         """The parts of a structure of tensors or arrays that are this model's inputs, in their order."""
@@ -172,11 +188,17 @@ class Model(Trainer, Layer):
         structure = packed(self._input_structure, [array.astype(x.dtype) for array, x in pairs])
         return {**super()._of_input_dtypes(arguments), first: structure}
 
-    def call(self, inputs, training=None):
-        """Apply the graph of layers to new inputs; ``training`` is for layers that were not told when it was made."""
+    def call(self, inputs, training=None, mask=None):
+        """Apply the graph of layers to new inputs; ``training`` is for layers that were not told when it was made.
+
+        mask: those of the inputs, in their order, if they have others than their own.
+        """
         values = {}
         given = self._matched_inputs(inputs, "inputs")
-        for name, expected, x in zip(self.input_names, self._graph_inputs, given, strict=True):
+        masks = [getattr(x, "mask", None) for x in given] if mask is None else flatten(mask)
+        if len(masks) != len(given):
+            raise ValueError(f"The model {self.name!r} has {len(given)} inputs. Received: {len(masks)} masks")
+        for name, expected, x, own in zip(self.input_names, self._graph_inputs, given, masks, strict=True):
             if not isinstance(x, Value):
                 raise TypeError(f"The input {name!r} of the model {self.name!r} is a tensor. Received: {x!r}")
             if not x.batched or not lengths.fits(x.shape[1:], expected.shape[1:]):
@@ -190,10 +212,14 @@ class Model(Trainer, Layer):
                 raise ValueError(
                     f"{self.name} expects an input of dtype {expected.dtype}. Received: dtype={x.dtype}"
                 )
-            values[expected] = x
+            values[expected] = x if x.mask is own else with_mask(x, own)
 
         self._apply_nodes(values, training)
         return packed(self._output_structure, [values[x] for x in self._graph_outputs])
+
+    def _pass_masks(self, bound, outputs):
+        if not self._connected:  # else its layers have done it
+            super()._pass_masks(bound, outputs)
 
     def _apply_nodes(self, values: dict, training=None, layers=None) -> None:
         """Add to ``values``, {tensor of this model: its new counterpart}, all that depend on the inputs.
@@ -250,8 +276,10 @@ class Model(Trainer, Layer):
         inputs = [placeholder(x.name, shape, x.dtype) for x, shape in zip(tensors, shapes, strict=True)]
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
-            outputs = self.call(packed(self._input_structure, inputs), **arguments)
-        return inputs, flatten(outputs)
+            given = packed(self._input_structure, inputs)
+            outputs = flatten(self.call(given, **arguments))
+            self._pass_masks(self._bind((given,), {})[0], outputs)
+        return inputs, outputs
 
     # ---- weights on disk, configuration
 
@@ -481,10 +509,11 @@ class Sequential(Model):
     def _build_from_tensors(self, tensors):
         self.build(flatten(tensors)[0].shape)
 
-    def __call__(self, inputs, training=None):
+    def __call__(self, inputs, training=None, mask=None):
         if self._graph_inputs is None and self._sequence and isinstance(inputs, Value):
             self.build(inputs.shape)
-        return super().__call__(inputs, training=training)
+        masks = {} if mask is None else {"mask": mask}
+        return super().__call__(inputs, training=training, **masks)
 
     def saved_arguments(self):
         if type(self).from_config.__func__ is not Sequential.from_config.__func__:

@@ -1,5 +1,7 @@
 """Steps: a computation made a program, handed to a target, and run."""
 
+import contextlib
+
 import numpy as np
 
 from . import _interrupts, schedules
@@ -114,6 +116,20 @@ class Step:
 
     # ---- running
 
+    @contextlib.contextmanager
+    def repeated(self, batch: int, arrays: dict):
+        """Within the block, the function that is given runs the step on what is in ``arrays`` at that time.
+
+        For steps without an optimizer that draw no random numbers; data that become indices are not checked.
+        """
+        values = {**arrays, "seed": 0, "t": 0, "results": np.zeros(self.results)}
+        values["hyperparameters"] = self.hyperparameter_table(0, 1)[0]
+        for changes in () if self.runner.own_memory else self._changes:
+            changes.settle()
+        changed = {name: arrays[name] for name in self.inputs} if self.runner.own_memory else {}
+        with self.runner.running(batch, False, values, {}) as run:
+            yield lambda: run.once(**changed)
+
     @property
     def checks_indices(self) -> bool:
         """Whether data are indices, and looked at before a run."""
@@ -134,8 +150,7 @@ class Step:
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         iteration: without an optimizer, the step at which schedules are read.
         """
-        for name, limits in self._limits.items():
-            check_indices(name, arrays[name], *limits)
+        self.check_data(arrays)
         slots, slot_changes = self._states_of_optimizers()
         arrays = {**slots, **arrays}
         if not self.runner.own_memory:
@@ -151,6 +166,12 @@ class Step:
         finally:
             for changes in (*self._changed, *slot_changes.values()):
                 changes.note()
+
+    def check_data(self, arrays: dict) -> None:
+        """Raise ValueError for numbers that become indices and are outside of what there is; names may be missing."""
+        for name, limits in self._limits.items():
+            if name in arrays:
+                check_indices(name, arrays[name], *limits)
 
     def _states_of_optimizers(self) -> tuple[dict, dict]:
         """Slots and counts of steps by their arguments' names, and the slots' changes.
@@ -226,9 +247,10 @@ def check_indices(name: str, array: np.ndarray, least: int, largest: int, layer:
     low, high = array.min(), array.max()
     if not (low > least - 1 and high < largest + 1):  # floats are cut off; NaN is none
         where = f"The layer {layer!r}" if layer else "An operation"
-        wrong = high if low > least - 1 else low
-        wrong = wrong.item() if hasattr(wrong, "item") else wrong
-        raise invalid(f"{where} takes {name!r} as indices from {least} to {largest}.", index=wrong)
+        place = tuple(int(i) for i in np.argwhere(~((array > least - 1) & (array < largest + 1)))[0])
+        raise invalid(
+            f"{where} takes {name!r} as indices from {least} to {largest}.", index=array[place].item(), place=place
+        )
     if seen is not None:
         seen[key] = array  # kept, so that no other array gets its id
 

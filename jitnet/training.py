@@ -566,6 +566,8 @@ class Trainer(ModelSteps):
         samples = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)
+        if batch_size < samples:
+            step.check_data(inputs)  # all at once, for the right place in a message
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)

@@ -292,6 +292,162 @@ def compare_layer(keras, name: str, index: int) -> float:
     return difference(ours(given), keras.ops.convert_to_numpy(theirs(given)))
 
 
+# ---- attention: name -> function of a generator that returns constructor arguments, shapes of what the call takes
+# (a list: in one argument), and its keywords; masks are drawn where the keyword's value is their shape
+
+
+def heads(random, arguments):
+    query, keys, features = sizes(random, 2, 1, 6), int(random.integers(1, 6)), sizes(random, 2, 1, 5)
+    grouped = "num_key_value_heads" in arguments
+    shapes = [query, (keys, query[1] if grouped else features[0]), (keys, features[1])]
+    keywords = {name: True for name in ("use_causal_mask", "return_attention_scores") if flag(random)}
+    if flag(random):
+        keywords["attention_mask"] = (query[0], keys)
+    given = {
+        "use_bias": flag(random), "use_gate": flag(random), "sliding_window": pick(random, None, None, 2),
+        "dropout": pick(random, 0.0, 0.0, 0.3),
+    }  # fmt: skip
+    return {**arguments, **given}, shapes[: int(random.integers(2, 4))], keywords
+
+
+def multi_head(random):
+    arguments = {
+        "num_heads": int(random.integers(1, 4)), "key_dim": int(random.integers(1, 5)),
+        "value_dim": pick(random, None, 3), "output_shape": pick(random, None, None, 2, (2, 3)),
+    }  # fmt: skip
+    return heads(random, arguments)
+
+
+def several_axes(random):
+    a, b, c, d = sizes(random, 4, 1, 4)
+    axes, key = pick(random, (None, (c, d)), (None, (c, d)), (1, (c, b)), (2, (a, d)), ((1, 2), (c, d)))
+    arguments = {"num_heads": 2, "key_dim": 3, "attention_axes": axes, "use_bias": flag(random)}
+    return arguments, [(a, b, 3), (*key, 4)], {"return_attention_scores": flag(random)}
+
+
+def group_query(random):
+    groups = int(random.integers(1, 3))
+    arguments = {
+        "head_dim": int(random.integers(1, 5)), "num_key_value_heads": groups,
+        "num_query_heads": groups * int(random.integers(1, 4)),
+    }  # fmt: skip
+    return heads(random, arguments)
+
+
+def unprojected(*modes):
+    def draw(random):
+        query, keys, width = sizes(random, 2, 1, 6), int(random.integers(1, 6)), int(random.integers(1, 5))
+        arguments = {"use_scale": flag(random), **({"score_mode": pick(random, *modes)} if modes else {})}
+        shapes = [query, (keys, query[1])]
+        if flag(random):
+            shapes = [query, (keys, width), (keys, query[1])]
+        keywords = {name: True for name in ("use_causal_mask", "return_attention_scores") if flag(random)}
+        if flag(random):
+            keywords["mask"] = [(query[0],), (keys,)]
+        return arguments, [shapes], keywords
+
+    return draw
+
+
+def einsum_dense(random):
+    a, b = sizes(random, 2, 1, 5)
+    equation, shape, output, bias = pick(
+        random, ("abc,cde->abde", (a, b), (None, 2, 3), "de"), ("...x,xy->...y", (a, 2, b), 3, "y"),
+        ("ab...,bc->ac...", (a, 4), 3, "c"), ("abc,bd->adc", (a, b), (7, b), "d"),
+        ("abcd,cde->abe", (2, a, b), (2, 4), None), ("abc,bcd->abd", (a, b), (a, 3), "bd"),
+    )  # fmt: skip
+    arguments = {"equation": equation, "output_shape": output, "bias_axes": pick(random, None, bias)}
+    return {**arguments, "activation": pick(random, None, "tanh")}, [shape], {}
+
+
+ATTENTION = {
+    "AdditiveAttention": unprojected(),
+    "Attention": unprojected("dot", "concat"),
+    "EinsumDense": einsum_dense,
+    "GroupQueryAttention": group_query,
+    "MultiHeadAttention": multi_head,
+    "MultiHeadAttention, several axes": several_axes,
+}
+
+
+def compare_attention(keras, name: str, index: int) -> float:
+    """The difference of the results and of all gradients of a layer of both, with the same weights and masks."""
+    import torch
+
+    random = generator(name, index)
+    arguments, shapes, keywords = ATTENTION[name](random)
+    batch, several = int(random.integers(1, 4)), isinstance(shapes[0], list)
+    shapes = shapes[0] if several else shapes
+    arrays = [random.standard_normal((batch, *shape)).astype(np.float32) for shape in shapes]
+    masks = {}
+    for key, value in keywords.items():
+        if isinstance(value, list):
+            masks[key] = [random.random((batch, *shape)) < 0.7 for shape in value]
+        elif isinstance(value, tuple):
+            masks[key] = random.random((batch, *value)) < 0.7
+    flags = {key: value for key, value in keywords.items() if key not in masks}
+    kind = name.partition(",")[0]
+    ours, theirs = getattr(jitnet.layers, kind)(**arguments), getattr(keras.layers, kind)(**arguments)
+    tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
+    theirs_given = [tensors] if several else tensors
+    as_torch = {k: [torch.tensor(m) for m in v] if isinstance(v, list) else torch.tensor(v) for k, v in masks.items()}
+
+    def call():
+        found = theirs(*theirs_given, **as_torch, **flags)
+        return found if isinstance(found, tuple | list) else [found]
+
+    call()
+    ours(*([arrays] if several else arrays), **masks, **flags)
+    weights = [random.standard_normal(w.shape).astype(np.float32) for w in theirs.get_weights()]
+    assert [w.shape for w in ours.get_weights()] == [w.shape for w in weights]
+    ours.set_weights(weights)
+    theirs.set_weights(weights)
+    outputs = call()
+    gradients = [random.standard_normal(y.shape).astype(np.float32) for y in outputs]
+    every = [*tensors, *(w.value for w in theirs.trainable_weights)]
+    wanted = torch.autograd.grad(
+        sum((y * torch.tensor(g)).sum() for y, g in zip(outputs, gradients, strict=True)), every, allow_unused=True
+    )
+    drawn = jitnet._structures.flatten(list(masks.values()))
+
+    def of_arrays(index):
+        def function(*given):
+            rest = list(given[len(arrays) :])
+            own = {k: [rest.pop(0) for _ in v] if isinstance(v, list) else rest.pop(0) for k, v in masks.items()}
+            inputs = given[: len(arrays)]
+            found = ours(*([list(inputs)] if several else inputs), **own, **flags)
+            return found[index] if isinstance(found, tuple | list) else found
+
+        return function
+
+    largest, totals = 0.0, None
+    for number, (y, gradient) in enumerate(zip(outputs, gradients, strict=True)):
+        found, by_inputs, by_weights = jitnet.eager.vector_jacobian_product(
+            of_arrays(number), [*arrays, *drawn], gradient, ours.trainable_weights
+        )
+        largest = max(largest, difference(found, y.detach().numpy()))
+        found = [*by_inputs, *by_weights]
+        totals = found if totals is None else [a + b for a, b in zip(totals, found, strict=True)]
+    if _all_see_something(arguments, shapes, masks, flags):  # else Keras's gradients depend on its backend
+        scale = max(1.0, *(float(right.abs().max()) for right in wanted if right is not None))
+        for total, right in zip(totals, wanted, strict=True):
+            right = np.zeros_like(total) if right is None else right.numpy()
+            largest = max(largest, difference(total / scale, right / scale))
+    return largest
+
+
+def _all_see_something(arguments, shapes, masks, flags) -> bool:
+    """Whether every query sees a key."""
+    queries, keys = shapes[0][0], shapes[-1][0]
+    seen = np.tri(queries, keys, dtype=bool) if "use_causal_mask" in flags else np.ones((queries, keys), bool)
+    if arguments.get("sliding_window"):
+        near = np.abs(np.arange(queries)[:, None] - np.arange(keys)) < arguments["sliding_window"]
+        seen = seen & near
+    if "mask" in masks:
+        seen = seen & masks["mask"][1][:, None]
+    return bool((seen & masks.get("attention_mask", True)).any(-1).all())
+
+
 # ---- losses and metrics: name -> function of a generator that returns constructor arguments, targets and predictions
 
 

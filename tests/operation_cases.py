@@ -18,10 +18,13 @@ from torch_reference import (
 
 from jitnet import ops
 from jitnet.core.operations import augmentation, counts, losses, random
+from jitnet.core.operations.attention import DotProductAttention
 from jitnet.core.operations.batch import BatchSize
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
+from jitnet.core.operations.effects import Assigned, AssignedRows, Rows
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
+from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, SimpleRNNSteps
 from jitnet.core.settings import Setting
 from jitnet.kernels.cpu.runtime.dispatchers import (
     numba,  # with jitnet's settings, which must come before the first import
@@ -330,6 +333,67 @@ for reverse in (False, True):
     add(
         "loops", f"scan reverse={reverse}", lambda x, w, u, r=reverse: recurrent(x, w, u, r), normal(3, 2),
         (Draw((2, 3)), Draw((3, 3))), torch=lambda t, x, w, u, r=reverse: torch_recurrent(t, x, w, u, r),
+    )  # fmt: skip
+
+
+def all_of(outputs):
+    """All outputs of a recurrent operation, as one row of a sample each."""
+    steps, units = outputs[0].shape[1:]
+    return ops.concatenate([ops.reshape(outputs[0], (-1, steps * units)), *outputs[1:]], axis=-1)
+
+
+def torch_steps(t, cell, z, kernel, bias=None, states=None, mask=None, reverse=False):
+    """LSTM, GRU or SimpleRNN as jitnet's operations have them."""
+    units = kernel.shape[0]
+    states = states or [t.zeros(len(z), units, dtype=z.dtype) for _ in range(2 if cell == "lstm" else 1)]
+    found = {}
+    for step in reversed(range(z.shape[1])) if reverse else range(z.shape[1]):
+        x, k = z[:, step].split(units, -1), (states[0] @ kernel).split(units, -1)
+        if cell == "lstm":
+            i, f, o = (t.sigmoid(x[g] + k[g]) for g in (0, 1, 3))
+            c = f * states[1] + i * t.tanh(x[2] + k[2])
+            new = [o * t.tanh(c), c]
+        elif cell == "gru":
+            b = bias.split(units)
+            u, r = (t.sigmoid(x[g] + k[g] + b[g]) for g in (0, 1))
+            new = [u * states[0] + (1 - u) * t.tanh(x[2] + r * (k[2] + b[2]))]
+        else:
+            new = [getattr(t, cell)(x[0] + k[0])]
+        counts = 1.0 if mask is None else mask[:, step, None]
+        states = [counts * n + (1 - counts) * s for n, s in zip(new, states, strict=True)]
+        found[step] = states[0]
+    return t.cat([*(found[step] for step in range(z.shape[1])), *states], -1)
+
+
+add(
+    "loops", "lstm", lambda z, u: all_of(LSTMSteps()(z, u)), normal(3, 8), Draw((2, 8)),
+    torch=lambda t, z, u: torch_steps(t, "lstm", z, u),
+)  # fmt: skip
+add(
+    "loops", "lstm with states and a mask",
+    lambda z, h, c, m, u: all_of(LSTMSteps(True, True, True)(z, u, h, c, ops.reshape(m, (-1, 3)))),
+    (normal(3, 8), normal(2), normal(2), Draw((3, 1), "one hot", False)), Draw((2, 8)),
+    torch=lambda t, z, h, c, m, u: torch_steps(t, "lstm", z, u, None, [h, c], m[..., 0], True),
+)  # fmt: skip
+add(
+    "loops", "lstm of one step, of which the last state alone counts",
+    lambda z, h, c, u: LSTMSteps(True)(z, u, h, c)[2] * h, (normal(1, 12), normal(3), normal(3)), Draw((3, 12)),
+    torch=lambda t, z, h, c, u: torch_steps(t, "lstm", z, u, None, [h, c])[:, 6:] * h,
+)  # fmt: skip
+add(
+    "loops", "gru", lambda z, h, u, b: all_of(GRUSteps(True)(z, u, b, h)), (normal(3, 6), normal(2)),
+    (Draw((2, 6)), Draw((6,))), torch=lambda t, z, h, u, b: torch_steps(t, "gru", z, u, b, [h]),
+)  # fmt: skip
+add(
+    "loops", "gru with a mask, backwards",
+    lambda z, m, u, b: all_of(GRUSteps(False, True, True)(z, u, b, ops.max(m, 2))),
+    (normal(3, 6), Draw((3, 2), "one hot", False)), (Draw((2, 6)), Draw((6,))),
+    torch=lambda t, z, m, u, b: torch_steps(t, "gru", z, u, b, None, m.amax(-1), True),
+)  # fmt: skip
+for relu in (False, True):
+    add(
+        "loops", f"simple_rnn relu={relu}", lambda z, u, r=relu: all_of(SimpleRNNSteps(relu=r)(z, u)), normal(3, 5),
+        Draw((5, 5)), torch=lambda t, z, u, r=relu: torch_steps(t, "relu" if r else "tanh", z, u),
     )  # fmt: skip
 
 # ---- normalisation of each sample by itself
@@ -916,6 +980,18 @@ add(
 )
 
 
+KEPT = Draw((300, 3), "normal", False)  # more rows than batches have
+add("batch", "rows of a variable", lambda x, w: x * Rows()(w), normal(3), KEPT, torch=lambda t, x, w: x * w[: len(x)])
+add(
+    "batch", "rows that are kept", lambda x, w: AssignedRows(2)(x, x * 2.0, x - 1.0, w)[1] * x, normal(3), KEPT,
+    torch=lambda t, x, w: 2 * x * x,
+)  # fmt: skip
+add(
+    "batch", "a variable that is overwritten", lambda x, w: Assigned()(x * 3.0, ops.mean(x, axis=0), w), normal(3),
+    Draw((3,), "normal", False), torch=lambda t, x, w: 3 * x,
+)  # fmt: skip
+
+
 # ---- users' own
 
 
@@ -1012,3 +1088,56 @@ def coloured(x, w):
 
 
 add("augmentation", "colours, blur and erasing", coloured, Draw((4, 5, 3), "positive", False), normal(4, 5, 3))
+
+# ---- attention
+
+
+def torch_attention(t, query, key, value, mask=None, bias=None, scale=None, causal=False):
+    """Of (batch, steps, heads, size); heads of queries may share those of keys and values."""
+    shared = query.shape[2] // key.shape[2]
+    key, value = (x.repeat_interleave(shared, 2) for x in (key, value))
+    scores = t.einsum("bqhd,bkhd->bhqk", query, key) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    scores = scores if bias is None else scores + t.tensor(bias, dtype=scores.dtype)
+    seen = t.ones(scores.shape[2:], dtype=t.bool)
+    seen = seen.tril() if causal else seen
+    seen = seen if mask is None else seen & (mask != 0)
+    return t.einsum("bhqk,bkhd->bqhd", t.where(seen, scores, -1e9).softmax(-1), value)
+
+
+HEADS = normal(5, 4, 3), normal(7, 2, 3), normal(7, 2, 6)
+OF_PAIRS = np.random.default_rng(0).standard_normal((4, 5, 7))
+add("attention", "attention", ops.dot_product_attention, HEADS, torch=torch_attention)
+add(
+    "attention",
+    "attention, causal, to itself",
+    lambda x: ops.dot_product_attention(x, x, x, scale=0.3, is_causal=True),
+    normal(6, 2, 5),
+    torch=lambda t, x: torch_attention(t, x, x, x, scale=0.3, causal=True),
+)
+add(
+    "attention",
+    "attention, bias",
+    lambda *x: ops.dot_product_attention(*x, bias=OF_PAIRS),
+    HEADS,
+    torch=lambda t, *x: torch_attention(t, *x, bias=OF_PAIRS),
+)
+add(
+    "attention",
+    "attention, padding, causal",
+    lambda *x: ops.dot_product_attention(*x[:3], mask=x[3], is_causal=True),
+    (*HEADS, labels(2, 1, 1, 7)),
+    torch=lambda t, *x: torch_attention(t, *x, causal=True),
+)
+add(
+    "attention",
+    "attention, a mask for each head, used twice",
+    lambda q, k, v, m: ops.dot_product_attention(q, k, v, mask=m) + ops.dot_product_attention(q, v, k, mask=m),
+    (normal(5, 2, 3), normal(4, 2, 3), normal(4, 2, 3), labels(2, 2, 5, 4)),
+    torch=lambda t, q, k, v, m: torch_attention(t, q, k, v, m) + torch_attention(t, q, v, k, m),
+)
+add(
+    "attention",
+    "attention, dropout",
+    lambda *x: DotProductAttention(0.5, True, False, 0.4, seed=3)(*x),
+    (normal(5, 2, 3), normal(5, 2, 3), normal(5, 2, 2)),
+)

@@ -124,20 +124,21 @@ class Interpreter(Reference):
         if "chain" not in call.attributes:
             return super().kernel(call)
         chain = call.attributes["chain"]
-        assert tuple(call.arguments) == (*chain.arrays, *chain.singles, *chain.scalars)
+        assert tuple(call.arguments) == (*chain.arrays, *chain.singles, *chain.rows, *chain.scalars)
         return functools.partial(_run_chain, chain)
 
 
 def _run_chain(chain, *arguments) -> None:
-    scope = dict(zip((*chain.arrays, *chain.singles, *chain.scalars), arguments, strict=True))
+    scope = dict(zip((*chain.arrays, *chain.singles, *chain.rows, *chain.scalars), arguments, strict=True))
     scope |= {name: scope[name].reshape(-1) for name in chain.arrays}
     scope |= {name: scope[name].reshape(-1)[0] for name in chain.singles}
+    scope |= {name: scope[name].reshape(-1) for name in chain.rows}
     for name in chain.functions:
         scope[name] = getattr(activations, name, None) or getattr(arithmetic, name)
     body = compile("\n".join(chain.statements), "a chain", "exec")
     (size,) = {scope[name].size for name in chain.arrays}
     for i in range(size):
-        exec(body, scope, {"i": i})
+        exec(body, scope, {"i": i, "j": i % scope[chain.rows[0]].size if chain.rows else 0})
 
 
 def run(program: Program, **scalars) -> dict[str, np.ndarray]:

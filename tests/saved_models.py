@@ -13,6 +13,7 @@ from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPoo
 from jitnet.core.operations.losses import CTC, Accuracy, BinaryCrossEntropyWithLogits, CircleLoss, SparseCrossEntropy
 from jitnet.core.operations.losses import CrossEntropy as CrossEntropyOperation
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
+from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, SimpleRNNSteps
 from jitnet.core.values import Constant
 from jitnet.layers.base import REGISTRY as LAYERS
 from jitnet.layers.base import clear_names
@@ -136,6 +137,10 @@ def operations():
         "Matmul": ([(3,)], lambda x: ops.matmul(x, ones((3, 2)))),
         "BiasAdd": ([(3,)], lambda x: ops.bias_add(x, ones(3))),
         "Dropout": ([(3,)], random.Dropout(0.5, seed=2)),
+        "DotProductAttention": ([(3, 2, 2)], lambda x: ops.dot_product_attention(x, x, x, is_causal=True)),
+        "LSTMSteps": ([(3, 8)], lambda x: LSTMSteps(reverse=True)(x, ones((2, 8)))[0]),
+        "GRUSteps": ([(3, 6), (2,)], lambda x, h: GRUSteps(initial=True)(x, ones((2, 6)), ones(6), h)[1]),
+        "SimpleRNNSteps": ([(3, 2), (3,)], lambda x, m: SimpleRNNSteps(masked=True)(x, ones((2, 2)), m)[0]),
         **random_changes(),
         "RandomValues": ([(3,)], lambda x: x + random.RandomValues("uniform", (3,), seed=3)()),
         "BatchSum": ([(3,)], lambda x: x - ops.mean(x)),
@@ -209,7 +214,7 @@ def models() -> dict:
             shape = cls.example["input_shape"]
             layer = cls(**cls.example["arguments"])
             several = isinstance(shape, list)
-            call = (lambda *x, layer=layer: layer(list(x))) if several else layer
+            call = (lambda *x, layer=layer: layer(list(x))) if several and "apart" not in cls.example else layer
             found[name] = _functional(shape if several else [shape], call, f"of_{name}")
     for number, kind in enumerate(dict.fromkeys(initializers.KNOWN.values())):
         dense = _initialised(number, kind)

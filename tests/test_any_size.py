@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import Input, Model, Sequential, layers
+from jitnet import Input, Model, Sequential, layers, ops
 from jitnet.kernels.compiler import machine
 from jitnet.losses import SparseCategoricalCrossentropy
 
@@ -73,6 +73,15 @@ def sequences(shape=(None, 6), seed=1):
     return compiled(Sequential([Input(shape), layers.Dense(20, "tanh"), layers.Dense(4)]))
 
 
+def attending(shape=(None, 6), seed=1):
+    """Attention of steps to those before them, and to those near them."""
+    jitnet.utils.set_random_seed(seed)
+    x = inputs = Input(shape)
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 5, dropout=0.1)(x, x, use_causal_mask=True)])
+    x = layers.GroupQueryAttention(3, 4, 2, sliding_window=3)(x, x)
+    return compiled(Model(inputs, layers.Dense(4)(x)))
+
+
 def compiled(model):
     model.compile("adam", SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     return model
@@ -114,13 +123,42 @@ def test_other_sizes_of_what_changes_them_compile_nothing(make, sizes, made):
     assert made == []
 
 
-def test_sequences_of_other_lengths_compile_nothing(made):
-    model = sequences()
+@pytest.mark.parametrize("make", [sequences, attending])
+def test_sequences_of_other_lengths_compile_nothing(make, made):
+    model = make()
     run(model, (5, 6), (5,))
     assert made
     made.clear()
-    for length in (1, 9, 300):
+    for length in (9, 1, 300):
         assert run(model, (length, 6), (length,))[2].shape == (10, length, 4)
+    assert made == []
+
+
+class Leaky(layers.Layer):
+    """A cell of a user's own."""
+
+    state_size = 6
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((input_shape[-1], 6), name="kernel")
+        self.recurrent = self.add_weight((6, 6), name="recurrent")
+
+    def call(self, inputs, states):
+        h = 0.5 * states[0] + ops.tanh(inputs @ self.kernel + states[0] @ self.recurrent)
+        return h, [h]
+
+
+def test_other_numbers_of_turns_compile_nothing(made):
+    """Of a loop whose sums come after it, and whose sequences are short where they can be: also for few samples."""
+    parts = [layers.RNN(Leaky(), return_sequences=True), layers.RNN(Leaky(), go_backwards=True), layers.Dense(4)]
+    model = compiled(Sequential([Input((None, 5)), *parts]))
+    run(model, (4, 5))
+    model.predict(np.ones((2, 4, 5), np.float32), verbose=0)
+    assert made
+    made.clear()
+    for length in (7, 1, 2, 9, 300):
+        assert run(model, (length, 5))[2].shape == (10, 4)
+        model.predict(np.ones((2, length, 5), np.float32), verbose=0)
     assert made == []
 
 
@@ -128,7 +166,7 @@ def test_sequences_of_other_lengths_compile_nothing(made):
     ("make", "size", "targets"),
     [
         (images, (17, 31, 3), ()), (images, (24, 20, 3), ()), (sequences, (7, 6), (7,)), (resized, (7, 9, 3), ()),
-        (signals, (19, 5), ()),
+        (signals, (19, 5), ()), (attending, (7, 6), (7,)),
     ],
 )
 def test_the_same_as_with_known_sizes(make, size, targets):

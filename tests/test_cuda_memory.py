@@ -130,6 +130,22 @@ def test_a_chain_of_pointwise_functions(size):
         np.testing.assert_allclose([backend.to_host(array) for array in results], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("columns", [37, 40])
+def test_a_chain_with_vectors_for_every_row(columns):
+    statements = ("v1 = add(multiply(x[i], scale[j]), shift[j])", "out[i] = v1 * one")
+    plan = ("add", "multiply"), ("x", "out"), ("one",), (), statements, ("scale", "shift")
+    x, (scale, shift), one = draw(3, columns, dtype=DTYPE), draw(2, columns, dtype=DTYPE), np.full(1, 3, DTYPE)
+    expected = empty(3, columns)
+    PointwiseKernel(*plan).kernel()(x, expected, one, scale, shift)
+    for seed in SEEDS:
+        backend = emulator(seed)
+        result = backend.empty((3, columns), DTYPE)
+        x_there, *others = (backend.to_device(array) for array in (x, one, scale, shift))
+        with using(backend):
+            pointwise(*plan)(x_there, result, *others)
+        np.testing.assert_allclose(backend.to_host(result), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("functions", "arrays", "statement"),
     [(("eval",), ("x",), "x[i] = eval(x[i])"), ((), ("x",), "x[i] = x.size"), ((), ("x y",), "x[i] = x[i]")],

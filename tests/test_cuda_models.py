@@ -352,3 +352,44 @@ def test_arrays_of_the_device_that_cannot_be_used(emulated):
     ):
         with pytest.raises(ValueError, match=expected):
             model.fit(*given, verbose=0, device="cuda")
+
+
+def keeping(**options):
+    """Recurrent layers that keep their states, behind a mask."""
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    steps = layers.GRU(2, stateful=True, return_sequences=True)
+    parts = [jitnet.Input((3, 2), batch_size=4), layers.Masking(), steps, layers.Dense(1)]
+    model = jitnet.Sequential(parts)
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+def test_masks_and_states_are_the_cpus():
+    x, y = draw(8, 3, 2), draw(8, 3, 1)
+    x[::3, 1:] = 0
+    found = []
+    for device in ("cpu", "cuda:0"):
+        jitnet.set_device(device)
+        model = keeping()
+        logs = [model.predict(x, verbose=0), *model.fit(x, y, epochs=2, shuffle=False, verbose=0).history.values()]
+        logs += [model.evaluate(x, y, verbose=0), *(state.numpy() for state in model.layers[1].states)]
+        found.append([*logs, *model.get_weights()])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_generation():
+    """States come back from the device and go there again: nothing is written in place."""
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    tokens = jitnet.Input((None,), dtype="int32")
+    x = layers.TokenAndPositionEmbedding(5, 8, 4)(tokens)
+    x = layers.GRU(3, return_sequences=True)(layers.TransformerDecoder(3, 2)(x))
+    model = jitnet.Model(tokens, layers.Dense(5)(x))
+    generator = np.random.default_rng(0)
+    model.set_weights([generator.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()])
+    expected = jitnet.text.generate(model, [[1, 2], [3]], 3)
+    jitnet.set_device("cuda:0")
+    for ours, theirs in zip(jitnet.text.generate(model, [[1, 2], [3]], 3, cache=True), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -110,9 +110,35 @@ def eve():
     return model, model.fit(X, R, batch_size=3, epochs=3, verbose=0).history
 
 
+class Gated(layers.Layer):
+    """A cell of a user's own, whose biases are vectors for every row."""
+
+    state_size = 32
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((input_shape[-1], 32), name="kernel")
+        self.recurrent = self.add_weight((32, 32), name="recurrent")
+        self.bias = self.add_weight((32,), "ones", name="bias")
+
+    def call(self, inputs, states):
+        gate = ops.sigmoid(inputs @ self.kernel + states[0] @ self.recurrent + self.bias)
+        h = gate * states[0] + (1 - gate) * ops.tanh(self.bias * states[0] + gate)
+        return h, [h]
+
+
+def a_cell_of_ones_own():
+    """Loops, sums after them, and a prediction whose sequences are short."""
+    model = jitnet.Sequential([jitnet.Input((3, 2)), layers.RNN(Gated(), name="gated"), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(1).standard_normal((5, 3, 2)).astype(np.float32)
+    history = model.fit(x, R[:5], batch_size=3, epochs=2, verbose=0).history
+    return model, history | {"predictions": model.predict(x, verbose=0)}
+
+
 @pytest.mark.parametrize(
     "train",
     [
+        a_cell_of_ones_own,
         options_of_optimizers, eve,
         several_outputs, weighted_samples, double_precision, train_step_of_ones_own, images_of_any_size,
         rates_by_epoch, little_memory, batches_of_many_sizes,

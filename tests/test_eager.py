@@ -51,6 +51,10 @@ def calls(n) -> dict:
         "normalize": [(lambda f: f(x), x.shape), (lambda f: f(x, 1, 1), x.shape)],
         "sparsemax": [(lambda f: f(x), x.shape), (lambda f: f(x, 1), x.shape)],
         "threshold": [(lambda f: f(x, 0.5, 0.0), x.shape)],
+        "dot_product_attention": [
+            (lambda f: f(zeros(n, 5, 4, 3), zeros(n, 2, 2, 3), zeros(n, 2, 2, n)), (n, 5, 4, n)),
+            (lambda f: f(*[zeros(n, 5, n, 3)] * 3, mask=zeros(5, 5), is_causal=True), (n, 5, n, 3)),
+        ],
         "matmul": [(lambda f: f(zeros(n, n), zeros(n, n)), (n, n)), (lambda f: f(x, zeros(n, 5)), (n, 5, 5))],
         "bias_add": [(lambda f: f(zeros(n, n), zeros(n)), (n, n)), (lambda f: f(x, zeros(n)), x.shape)],
         "conv": [

@@ -54,11 +54,68 @@ def test_the_same_bits_in_every_way():
         np.testing.assert_array_equal(other, results[0])
 
 
+# optimizers, and the kernel by which the gradient is summed: by itself where all rows may change
+UPDATES = {
+    "sgd": (lambda: jitnet.optimizers.SGD(0.5), "add_rows_sgd"),
+    "adagrad": (lambda: jitnet.optimizers.Adagrad(0.5), "add_rows_adagrad"),
+    "momentum": (lambda: jitnet.optimizers.SGD(0.5, 0.9), "add_rows"),
+    "adam": (lambda: jitnet.optimizers.Adam(0.1), "add_rows"),
+    "decay": (lambda: jitnet.optimizers.SGD(0.5, weight_decay=0.1), "add_rows"),
+    "clipvalue": (lambda: jitnet.optimizers.SGD(0.5, clipvalue=1e-3), "add_rows"),
+    "clipnorm": (lambda: jitnet.optimizers.Adagrad(0.5, clipnorm=1e-2), "add_rows"),
+    "global_clipnorm": (lambda: jitnet.optimizers.SGD(0.5, global_clipnorm=1e-2), "add_rows"),
+    "average": (lambda: jitnet.optimizers.SGD(0.5, use_ema=True), "add_rows"),
+    "accumulation": (lambda: jitnet.optimizers.SGD(0.5, gradient_accumulation_steps=2), "add_rows"),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_the_update_touches_used_rows_where_others_would_not_change(name):
+    make, kernel = UPDATES[name]
+    results = []
+    for rows in (ROWS, 2000):  # of the smaller table the gradient is summed chunk by chunk
+        found = model(rows)
+        found.compile(make(), "mse")
+        lines = found.step_source("train").splitlines()
+        calls = {line.split("(")[0].strip() for line in lines if "    add_rows" in line}
+        assert calls == ({kernel} if rows == ROWS else set())
+        table = np.random.default_rng(5).normal(size=(ROWS, COLUMNS)).astype("float32")[:rows]
+        found.set_weights([table])
+        x, y = tokens(32, 2000)
+        found.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
+        results.append(found.get_weights()[0])
+        unused = np.setdiff1d(np.arange(rows), x)
+        if name != "decay":
+            np.testing.assert_array_equal(results[-1][unused], table[unused])
+        else:
+            np.testing.assert_allclose(results[-1][unused], table[unused] * (1 - 0.05) ** 6, rtol=1e-5)
+        assert (results[-1][x] != table[x]).any(axis=-1).all()
+    np.testing.assert_allclose(results[0][:2000], results[1], rtol=1e-5, atol=1e-6)
+
+
+def test_tied_weights_are_updated_by_both_gradients():
+    jitnet.utils.set_random_seed(1)
+    inputs = layers.Input((4,), dtype="int32")
+    table = layers.ReversibleEmbedding(ROWS, COLUMNS, name="table")
+    found = jitnet.Model(inputs, table(ops.mean(table(inputs), 1), reverse=True))
+    found.compile(jitnet.optimizers.SGD(0.5), "mse")
+    x = tokens(6)[0]
+    before = found.get_weights()[0].astype("float64")
+    means = before[x].mean(1)
+    output = means @ before.T
+    found.train_on_batch(x, np.zeros((6, ROWS)))
+    d_output = 2 * output / output.size
+    gradient = d_output.T @ means
+    np.add.at(gradient, x, np.repeat((d_output @ before)[:, None] / 4, 4, 1))
+    np.testing.assert_allclose(found.get_weights()[0], before - 0.5 * gradient, rtol=1e-5, atol=1e-8)
+
+
 def test_a_token_that_is_outside_is_named():
     found, (x, y) = model(), tokens(5)
     for wrong in (ROWS, -1):
         x[3, 2] = wrong
-        message = rf"The layer 'table' takes '\w+' as indices from 0 to {ROWS - 1}\. Received: index={wrong}$"
+        expected = rf"The layer 'table' takes '\w+' as indices from 0 to {ROWS - 1}\. "
+        message = rf"{expected}Received: index={wrong}, place=\(3, 2\)$"
         before = found.get_weights()[0]
         for call in (
             lambda: found.predict(x, verbose=0), lambda: found.train_on_batch(x, y),
@@ -83,7 +140,7 @@ def test_floats_are_cut_off_and_computed_tokens_give_nan():
     x = np.array([[0.0, 1.9, 2.0]], "float32")
     table = layers.Embedding(3, 2, weights=[np.arange(6.0).reshape(3, 2)])
     np.testing.assert_array_equal(table(x), [[[0, 1], [2, 3], [4, 5]]])
-    with pytest.raises(ValueError, match=r"indices from 0 to 2\. Received: index=3\.0$"):
+    with pytest.raises(ValueError, match=r"indices from 0 to 2\. Received: index=3\.0, place=\(0, 2\)$"):
         table(x + 1)
     inputs = layers.Input((3,))
     computed = jitnet.Model(inputs, table(ops.cast(inputs * 2.0, "int32")))
@@ -96,7 +153,7 @@ def test_floats_are_cut_off_and_computed_tokens_give_nan():
     [
         ({"input_dim": 0}, "input_dim to be a positive integer"),
         ({"output_dim": 1.5}, "output_dim to be a positive integer"),
-        ({"mask_zero": True}, r"no masks yet.*Received: mask_zero=True"),
+        ({"mask_zero": "x"}, r"mask_zero to be True or False.*Received: mask_zero='x'"),
         ({"lora_rank": 3}, "lora_rank"),
     ],
 )

@@ -1,10 +1,11 @@
 """Kernels of comparison.py, strided.py, indexed.py, cumulative.py and matrices.py beside NumPy, on odd shapes."""
 
+import naive.optimizers as naive_optimizers
 import numpy as np
 import pytest
 
 from jitnet.kernels.cpu import comparison, cumulative, indexed, matrices, strided
-from jitnet.kernels.cpu.fast.embedding import add_rows, order_rows
+from jitnet.kernels.cpu.fast.embedding import add_rows, add_rows_adagrad, add_rows_sgd, order_rows
 from jitnet.kernels.scalar import comparisons
 from jitnet.kernels.scalar.broadcasting import canonical
 
@@ -203,3 +204,20 @@ def test_rows_of_a_table(first, last, generator):
     add_rows(order, starts, dy, dx, first, last)
     np.testing.assert_array_equal(dx[first:last], expected[first:last])
     assert (np.delete(dx, np.s_[first:last], 0) == 7).all()
+    # with an update of those rows alone that something was sent to: 0, 2, 5, 6
+    used = [row for row in range(first, last) if row in (0, 2, 5, 6)]
+    parameter, squares = generator.random((2, 7, 3)).astype("float32")
+    for name in ("sgd", "adagrad"):
+        dx, found = np.full((7, 3), 7, "float32"), [parameter.copy(), squares.copy()]
+        slots = {"squares": squares[used]}
+        if name == "sgd":
+            add_rows_sgd(order, starts, dy, dx, found[0], 0.5, first, last)
+            new = naive_optimizers.sgd(parameter[used], expected[used], {}, 1, 0.5)
+        else:
+            add_rows_adagrad(order, starts, dy, dx, *found, 0.5, 1e-3, first, last)
+            new = naive_optimizers.adagrad(parameter[used], expected[used], slots, 1, 0.5, 1e-3, None)
+        np.testing.assert_array_equal(dx[used], expected[used])
+        np.testing.assert_allclose(found[0][used], new, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(found[1][used], slots["squares"], rtol=1e-6)
+        for array, before in ((dx, np.full((7, 3), 7)), (found[0], parameter), (found[1], squares)):
+            np.testing.assert_array_equal(np.delete(array, used, 0), np.delete(before, used, 0))

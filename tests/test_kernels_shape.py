@@ -35,6 +35,9 @@ def test_fill_and_copy(dtype):
     kernels.copy_forward(x, y)
     np.testing.assert_array_equal(y, x.reshape(6, 4))
     check_backward(lambda x: x.reshape(6, 4), kernels.copy_backward, x, random((6, 4), dtype, seed=1))
+    part = np.empty((2, 3), dtype)
+    kernels.part_forward(x, part, 5)
+    np.testing.assert_array_equal(part, x.reshape(-1)[5:11].reshape(2, 3))
 
 
 @pytest.mark.parametrize("sample", [(), (1,), (3,), (37,), (5, 7, 2)])

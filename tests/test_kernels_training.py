@@ -86,6 +86,16 @@ def test_a_chain_of_pointwise_functions(size):
     assert_close(second, x * expected, 1e-6)
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_chain_with_vectors_for_every_row(rows):
+    statements = ("v1 = add(multiply(x[i], scale[j]), shift[j])", "out[i] = v1 * one")
+    plan = PointwiseKernel(("add", "multiply"), ("x", "out"), ("one",), (), statements, ("scale", "shift"))
+    x, (scale, shift), one = draw(rows, 33, dtype=DTYPE), draw(2, 33, dtype=DTYPE, seed=1), np.full(1, 3, DTYPE)
+    out = np.full_like(x, np.nan)
+    plan.kernel()(x, out, one, scale, shift)
+    assert_close(out, 3.0 * (x.astype(float) * scale + shift), 1e-6)
+
+
 @pytest.mark.parametrize("chunks", [1, 5])
 def test_sums_over_the_batch_as_one_number(chunks):
     totals, out = draw(chunks, 1, dtype=np.float64), np.full(1, np.nan, DTYPE)

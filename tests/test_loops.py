@@ -244,10 +244,10 @@ def test_the_source_has_a_loop_of_any_number_of_turns():
     (before,) = re.findall(r"def forward_backward_chunk.*?    for time", source, re.DOTALL)
     # what depends on the turn is viewed in it, anything else before; and what can be is one kernel
     assert re.findall(r"(\w+) = view", inside) == ["xs_at_time", "h_at_time", "h_at_time_plus_1"]
-    assert {"w", "u", "b", "old", "predictions_2"} <= set(re.findall(r"(\w+) = view", before))
+    assert {"w", "u", "b", "total", "predictions_2"} <= set(re.findall(r"(\w+) = view", before))
     calls = re.findall(r"^ +(\w+)\(", inside, re.MULTILINE)
     assert [re.sub(r"_narrow\d+", "", name) for name in calls] == [
-        "slice_forward", "matrix_multiply_bias", "matrix_multiply", "pointwise_add_tanh", "concatenate_forward",
+        "slice_forward", "matrix_multiply_bias", "matrix_multiply_accumulate", "tanh_forward", "concatenate_forward",
     ]  # fmt: skip
     for options in ({}, {"fuse": False}, {"regions": False}):
         few, many = (Recurrence(steps).step(**options) for steps in (5, 500))

@@ -29,12 +29,11 @@ MODULES = (
         ("jitnet.activations", "gelo", "Did you mean 'gelu'?"),
         ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
         ("jitnet.initializers", "HeNorml", "Did you mean "),
-        ("jitnet.layers", "MultiHeadAttention", PLANNED),
+        ("jitnet.layers", "TextVectorization", PLANNED),
         ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
         ("jitnet.losses", "Hubber", "Did you mean 'Huber'?"),
         ("jitnet.metrics", "BinaryAcuracy", "Did you mean 'BinaryAccuracy'?"),
         ("jitnet.models", "clone_modle", "Did you mean 'clone_model'?"),
-        ("jitnet.ops", "dot_product_attention", PLANNED),
         ("jitnet.ops", "rleu", "Did you mean 'relu'?"),
         ("jitnet.optimizers", "RMSprob", "Did you mean 'RMSprop'?"),
         ("jitnet.optimizers.schedules", "CosineDecai", "Did you mean 'CosineDecay'?"),
@@ -79,8 +78,9 @@ def test_tools_that_ask_for_anything(module):
 
 
 def test_what_is_planned_and_what_is_nearest():
-    error = errors.unknown_name("layer", "masking", ["Taking", "Dense"])
-    assert str(error) == f"Unknown layer 'masking'. {PLANNED} The nearest is 'Taking'. Received: layer='masking'"
+    error = errors.unknown_name("callback", "tensorboard", ["Board", "History"])
+    assert str(error).startswith(f"Unknown callback 'tensorboard'. {PLANNED}")
+    assert str(error).endswith("Received: callback='tensorboard'")
 
 
 def test_nothing_is_planned_that_there_is():
@@ -92,7 +92,7 @@ def test_nothing_is_planned_that_there_is():
 
 
 @pytest.mark.parametrize(
-    "get, kind, name", [(layers.get, "layer", "multi_head_attention")]
+    "get, kind, name", [(layers.get, "layer", "text_vectorization")]
 )
 def test_planned_names_in_strings(get, kind, name):
     message = rf"^Unknown {kind} '{name}'\. {PLANNED} .*Received: {kind}='{name}'$"
@@ -261,6 +261,7 @@ def test_positions_are_keras():
         layers.InstanceNormalization: "axis epsilon",
         layers.LayerNormalization: f"axis epsilon {affine} gamma_constraint",
         layers.LeakyReLU: "negative_slope",
+        layers.Masking: "mask_value",
         layers.Maxout: f"units pieces {dense}",
         layers.MinMaxScaling: "feature_range axis minimum maximum",
         layers.Normalization: "axis mean variance invert",
@@ -281,6 +282,21 @@ def test_positions_are_keras():
     of_layer, of_cell = kernels.format("{}", "activity_regularizer "), kernels.format("{}", "")
     forget = "unit_forget_bias "
     sequences = "return_sequences return_state go_backwards stateful unroll"
+    heads = "dropout use_bias {}sliding_window flash_attention kernel_initializer bias_initializer kernel_regularizer "
+    heads += "bias_regularizer activity_regularizer kernel_constraint bias_constraint use_gate seed"
+    expected |= {  # attention
+        layers.AdditiveAttention: "use_scale dropout",
+        layers.Attention: "use_scale score_mode dropout seed",
+        layers.EinsumDense: (
+            "equation output_shape activation bias_axes kernel_initializer bias_initializer kernel_regularizer "
+            "bias_regularizer kernel_constraint bias_constraint lora_rank lora_alpha gptq_unpacked_column_size "
+            "quantization_config"
+        ),
+        layers.GroupQueryAttention: f"head_dim num_query_heads num_key_value_heads {heads.format('')}",
+        layers.MultiHeadAttention: (
+            f"num_heads key_dim value_dim {heads.format('output_shape attention_axes ')}"
+        ),
+    }
     expected |= {
         layers.Bidirectional: "layer merge_mode weights backward_layer",
         layers.GRU: f"units activation recurrent_activation {of_layer.format('')} seed {sequences} reset_after "
@@ -293,6 +309,18 @@ def test_positions_are_keras():
         layers.SimpleRNNCell: f"units activation {of_cell.format('')} seed",
         layers.StackedRNNCells: "cells",
         layers.TimeDistributed: "layer",
+    }
+    block = "intermediate_dim num_heads dropout activation layer_norm_epsilon kernel_initializer bias_initializer"
+    expected |= {  # KerasHub's, but for ReversibleEmbedding
+        layers.PositionEmbedding: "sequence_length initializer",
+        layers.ReversibleEmbedding: "input_dim output_dim tie_weights embeddings_initializer embeddings_regularizer "
+        "embeddings_constraint mask_zero reverse_dtype logit_soft_cap",
+        layers.RotaryEmbedding: "max_wavelength scaling_factor sequence_axis feature_axis",
+        layers.SinePositionEncoding: "max_wavelength",
+        layers.TokenAndPositionEmbedding: "vocabulary_size sequence_length embedding_dim tie_weights "
+        "embeddings_initializer mask_zero",
+        layers.TransformerDecoder: f"{block} normalize_first",
+        layers.TransformerEncoder: f"{block} normalize_first",
     }
     for made, names in expected.items():
         parameters = inspect.signature(made).parameters.values()

@@ -239,3 +239,24 @@ def test_weights_that_change_while_others_predict():
     assert (model.predict_on_batch(X) == fresh(model)).all()
     made = model._step("predict").runner.weights._made
     assert not made.users
+
+
+def test_recurrent_weights_stay_prepared_while_states_are_kept(prepared):
+    """States are variables that every prediction writes: not what the recurrent weights are made of."""
+    jitnet.utils.set_random_seed(3)
+    parts = [jitnet.Input((1, 3), batch_size=2), layers.LSTM(5, stateful=True, name="kept")]
+    model = jitnet.Sequential(parts)
+    whole = jitnet.Sequential([jitnet.Input((3, 3)), layers.LSTM(5, return_sequences=True)])
+    x = np.random.default_rng(0).standard_normal((2, 3, 3)).astype("float32")
+    for factor in (1, -2):
+        weights = [w.numpy() * factor for w in model.trainable_weights]
+        for variable, value in zip(model.trainable_weights, weights, strict=True):
+            variable.assign(value)
+        whole.set_weights(weights)
+        expected = whole.predict(x, verbose=0)
+        model.layers[-1].reset_states()
+        prepared.clear()
+        for step in range(3):
+            found = model.predict_on_batch(np.ascontiguousarray(x[:, step : step + 1]))
+            np.testing.assert_allclose(found, expected[:, step], rtol=0, atol=1e-6)
+        assert len(prepared) == 1

@@ -17,8 +17,11 @@ LIMITS = {
     "imbalanced_classes": (0.3, 3.0),
     "own_metric": (0.25, 1.5),
     "own_train_step": (0.8, 1.1),
+    "sequence_tagging": (0.4, None),
+    "stateful_characters": (0.25, 1.6),
     "super_resolution": (0.025, 1.2),
     "tabular": (0.38, 1.1),
+    "text_classification": (0.45, 1.6),
     "timeseries_classification": (0.3, None),
     "unet": (0.3, 1.5),
 }

@@ -55,6 +55,35 @@ def test_two_calls_read_what_is_given_once():
     assert call.work == 20  # as much as both
 
 
+def test_a_vector_for_every_row():
+    """A bias, and a factor for each column; a shorter vector, or one for each row, is no part of a chain."""
+
+    def make(program):
+        x, scaled, total = program.given("x", 2, 40), program.batch("scaled", 2, 40), program.batch("total", 2, 40)
+        shape, a, b = canonical((40,), False, (2, 40), True)
+        program.call(
+            "elementwise.multiply_forward", a=program.weight("factor", 40), b=x, y=Out(scaled), shape=shape,
+            a_strides=a, b_strides=b,
+        )  # fmt: skip
+        program.bias(scaled, program.weight("bias", 40), total)
+        unary(program, "tanh", total, program.given("y", 2, 40))
+
+    fused = check(make, fuse_pointwise, ["chain"], CLOSE)
+    assert fused.calls[0].attributes["chain"].rows == ("r1", "r2")
+
+    def make_short(program):
+        x, scaled, total = program.given("x", 40, 2), program.batch("scaled", 40, 2), program.batch("total", 40, 2)
+        shape, a, b = canonical((40, 1), False, (40, 2), True)
+        program.call(
+            "elementwise.multiply_forward", a=program.weight("factor", 40, 1), b=x, y=Out(scaled), shape=shape,
+            a_strides=a, b_strides=b,
+        )  # fmt: skip
+        program.bias(scaled, program.weight("bias", 2), total)
+        unary(program, "tanh", total, program.given("y", 40, 2))
+
+    unchanged(make_short, fuse_pointwise)
+
+
 def test_numbers_and_single_elements():
     def make(program):
         x, slope, hidden = program.given("x", *SHAPE), program.weight("slope", 1), program.batch("hidden", *SHAPE)

@@ -133,8 +133,11 @@ def test_epilogues():
         "bias": product + bias,
         "bias_relu": np.maximum(product + bias, 0),
         "relu_mask": np.where(activation > 0, product, 0),
+        "bias_add": product + bias + activation,
+        "bias_add_relu": np.maximum(product + bias + activation, 0),
     }
     extra = {"store": [], "bias": [bias], "bias_relu": [bias], "relu_mask": [activation]}
+    extra |= {epilogue: [bias, activation] for epilogue in ("bias_add", "bias_add_relu")}
     for epilogue, reference in expected.items():
         plan = matrix_multiply_kernel(1, 1, 100, epilogue=epilogue)
         y, intact = guarded(np.full((13, 37), np.nan, np.float32))
@@ -142,6 +145,14 @@ def test_epilogues():
         assert_close(y, reference, 1e-5)
         assert intact()
         assert epilogue == "store" or plan.name.endswith(epilogue)
+        if "add" in epilogue:  # one row at a time, in the residual's memory, and packed
+            packed = matrix_multiply_kernel(2048, 2048, 2048, epilogue=epilogue)
+            scratch = np.full(packed.workspace_elements, np.nan, np.float32)
+            for chosen, workspace, rows in ((plan, NO_WORKSPACE, 1), (plan, NO_WORKSPACE, 13), (packed, scratch, 13)):
+                for row in range(0, 13, rows):
+                    y = activation[row : row + rows].copy()
+                    chosen.kernel()(x[row : row + rows], w, bias, y, y, workspace)
+                    assert_close(y, reference[row : row + rows], 1e-5)
     dw = np.full((5, 37), np.nan, np.float32)
     matrix_multiply_transposed_kernel(13, 5, 37).kernel()(x, activation, dw, 0, 5)
     assert_close(dw, naive.dense_backward_filter(x, activation), 1e-5)

@@ -16,6 +16,7 @@ from saved_models import changed, fields, read, write
 import jitnet
 from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet.core.operations import (
+    attention,
     augmentation,
     base,
     batch,
@@ -28,6 +29,7 @@ from jitnet.core.operations import (
     matrices,
     normalization,
     random,
+    recurrent,
     reduction,
     resize,
     shape,
@@ -71,7 +73,7 @@ STATEMENTS = (
 )  # fmt: skip
 EXPRESSIONS = (
     ast.Call, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Tuple, ast.Subscript, ast.Slice, ast.BinOp, ast.Add,
-    ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.UnaryOp, ast.USub,
+    ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.UnaryOp, ast.USub,
 )  # fmt: skip
 MODULES = r"numpy|jitnet\.kernels\.cpu\.((fast|runtime)\.)?[a-z_0-9]+|k_[0-9a-f]{24}"
 
@@ -418,6 +420,9 @@ ARGUMENTS = {
     ),
     shape.Transpose: ({"axes": (0, 1)}, {"axes": [(0, -1), (0, 1.5), (0, "1"), "01", None, 1]}),
     shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING], "value": NO_NUMBER}),
+    recurrent.LSTMSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
+    recurrent.GRUSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
+    recurrent.SimpleRNNSteps: ({}, dict.fromkeys(("initial", "masked", "reverse", "relu"), NO_BOOLEAN)),
     softmax.Softmax: ({}, {"axis": NO_INTEGER}),
     softmax.LogSoftmax: ({}, {"axis": NO_INTEGER}),
     softmax.Sparsemax: ({}, {"axis": NO_INTEGER}),
@@ -509,7 +514,15 @@ ARGUMENTS = {
         {"padding": [((-1, 0),), ((1,),), "ab", None, 3, ((1.5, 0),), (("a", 0),), {0: 1}], "value": NO_NUMBER},
     ),
     **dict.fromkeys([comparison.Select, matrices.MatrixProduct, shape.StopGradient], ({}, {})),
-    **dict.fromkeys([dense.Matmul, dense.BiasAdd], ({}, {})),
+    dense.BiasAdd: ({}, {}),
+    dense.Matmul: ({}, {"summed": [*NO_INTEGER, 0, -1, 33]}),
+    attention.DotProductAttention: (
+        {"scale": 0.5},
+        {
+            "scale": [*NO_NUMBER, np.inf], "causal": NO_BOOLEAN, "mean": NO_BOOLEAN, "rate": [*NO_NUMBER, -0.1, 1.0],
+            "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER],
+        },
+    ),
     **dict.fromkeys([convolution.GlobalAveragePool2D, convolution.GlobalMaxPool2D], ({}, {})),
     **{cls: ({}, {}) for cls in base.REGISTRY.values() if issubclass(cls, losses_operations.RowLoss)},
 }  # fmt: skip
@@ -570,6 +583,16 @@ WRONG_SHAPES = {
     "bias": (lambda: ops.bias_add(row(3), np.ones(2)), "bias of shape .3,"),
     "bias of no channels": (lambda: ops.bias_add(row(), np.ones(2)), "bias of shape"),
     "bias with a batch": (lambda: ops.bias_add(row(), row()), "bias of shape"),
+    "recurrent input": (lambda: recurrent.LSTMSteps()(row(8), np.ones((2, 8))), "batch, steps, 4 x units"),
+    "recurrent kernel": (
+        lambda: recurrent.GRUSteps()(ops.reshape(row(12), (-1, 2, 6)), np.ones((2, 8)), np.ones(6)),
+        "recurrent_kernel .2, 6..*shape=.2, 8",
+    ),
+    "recurrent states": (
+        lambda: recurrent.LSTMSteps(True)(ops.reshape(row(16), (-1, 2, 8)), np.ones((2, 8)), row(2), row(3)),
+        "c_first .None, 2..*shape=.None, 3",
+    ),
+    "recurrent inputs": (lambda: recurrent.SimpleRNNSteps()(row(3)), "other inputs"),
     "no tensors": (lambda: shape.Concatenate()(), "at least one tensor"),
     "labels that are no integers": (lambda: losses_operations.SparseCrossEntropy()(row(3), row()), "dtype int64"),
 }  # fmt: skip
@@ -628,7 +651,8 @@ NUMBERS = {
     "ResizeBilinear alone": {"height": [0, -1, "x"], "width": [0]},
     "Reshape": {"target_shape": [-2, "x", 2**40]},
     "Concatenate": {"axis": [0, 5, "x", 1.5]},
-    "Embedding": {"input_dim": [0, -1, "x", 2**40], "output_dim": [0, "x"], "mask_zero": [True, "x"]},
+    "Embedding": {"input_dim": [0, -1, "x", 2**40], "output_dim": [0, "x"], "mask_zero": ["x"]},
+    "Masking": {"mask_value": ["x", None]},
     "Permute": {"dims": [0, -1, 7, "x", 1.5]},
     "RepeatVector": {"n": [0, -1, "x", 2**40]},
     "Dot": {"axes": [0, 5, "x", 1.5], "normalize": ["x"]},

@@ -37,7 +37,7 @@ class Buffer:
     in_one_piece: of a root of kind batch: the parts of its chunks lie one after the other, as one array of the batch.
     steps: of a sequence in time: so many parts, one after the other, each with all the chunk's samples; they are its
         leading rows, or the first axis where there is no batch axis.
-    step: of a view of one of them: which.
+    step: of a view of one of them, or of neighbouring ones: which, or which is the first.
     part: of a view of some of a sample's leading rows: how many for each row of what a target's section runs along.
     column: of a view from a column on, which a part of such a section begins with: bytes from a column to the next.
     """
@@ -88,18 +88,42 @@ class Buffer:
         if self.steps is None:
             raise invalid("Only a buffer with steps has a view of one.", buffer=self.name)
         shape, rows = (self.shape, self.rows // self.steps) if self.batched else (self.shape[1:], self.rows)
-        turn, shift = _shifted(step)
+        turn, shift = shifted(step)
         words = [str(shift)] if turn is None else [turn.operator]
         words += ["plus" if shift > 0 else "minus", str(abs(shift))] if turn is not None and shift else []
         name = "_".join([self.name, "at", *words])
         return replace(self, name=name, shape=shape, rows=rows, steps=None, step=step)
 
+    def turns(self, first: int, count: int) -> "Buffer":
+        """Instead of the one step that it views in a turn: those of ``count`` turns, from step ``first`` on."""
+        root = self.root
+        every = first == 0 and count == root.steps
+        name = f"{root.name}_turns" if every else f"{root.name}_turns_from_{first}"
+        return replace(self, name=name, rows=self.rows * count, step=None if every else first)
+
+    @property
+    def step_bytes(self) -> int:
+        """Bytes of a step of its root, for each sample if it is batched."""
+        return self.root.nbytes // self.root.steps
+
+    @property
+    def viewed_steps(self) -> int:
+        """How many steps it views, of a view of some."""
+        return self.nbytes // self.step_bytes
+
     def overlaps(self, other: "Buffer") -> bool:
         """Whether both may be the same memory: of one root, and not surely of different steps."""
         if self.root is not other.root or None in (self.step, other.step):
             return self.root is other.root
-        (one, shift), (two, other_shift) = map(_shifted, (self.step, other.step))
-        return one != two or shift == other_shift
+        if max(self.viewed_steps, other.viewed_steps) > 1:
+            return True
+        (one, shift), (two, other_shift) = map(shifted, (self.step, other.step))
+        if one == two:
+            return shift == other_shift
+        if _are_remainders(one, two):
+            (one, shift), (two, other_shift) = (shifted(turn.operands[0]) for turn in (one, two))
+            return one != two or (shift - other_shift) % self.step.operands[1] == 0
+        return True
 
 
 @dataclass(frozen=True)
@@ -110,13 +134,19 @@ class Out:
     accumulate: bool = False
 
 
-def _shifted(step) -> tuple:
+def shifted(step) -> tuple:
     """A step as a sum: (what depends on the turn, number)."""
     if not isinstance(step, Scalar):
         return None, step
     if step.operator in ("+", "-") and not isinstance(step.operands[1], Scalar):
         return step.operands[0], step.operands[1] if step.operator == "+" else -step.operands[1]
     return step, 0
+
+
+def _are_remainders(*numbers) -> bool:
+    """Whether all are remainders of a division by the same number."""
+    found = all(isinstance(number, Scalar) and number.operator == "%" for number in numbers)
+    return found and len({number.operands[1] for number in numbers}) == 1
 
 
 _ARITHMETIC = {
@@ -342,10 +372,12 @@ class Program:
 
     taken: names that buffers must not have, kept as ``reserved``.
     any_size: whether programs that differ in sizes alone are to call the same kernels.
+    has_early_products: whether its loops have products that may come before them, see ``rewrites.loops``.
     """
 
     def __init__(self, taken=(), any_size: bool = False):
         self.any_size = any_size
+        self.has_early_products = False
         self.blocks: list[Block] = [Block()]
         self.reserved = tuple(taken)
         self.layer, self.phase = "", "input"  # of the calls that are being added
@@ -455,6 +487,6 @@ def _check_steps(call: Call, block: Block) -> None:
                 if not step.names() <= names.keys():
                     raise invalid("Which step a call views, only the index of its own loop says.", step=step.names())
                 step = step.value(names)
-            if not 0 <= step < buffer.root.steps:
+            if not 0 <= step <= buffer.root.steps - buffer.viewed_steps:
                 last = buffer.root.steps - 1
                 raise invalid(f"{call.opcode} views a step of {buffer.root.name}, from 0 to {last}.", step=step)

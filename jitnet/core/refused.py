@@ -30,9 +30,10 @@ NAMES = {
                  "RemoteMonitor": "Send what you like in a LambdaCallback."},
     "function": {
         **dict.fromkeys(
-            ("associative_scan", "cond", "custom_gradient", "fori_loop", "map", "switch", "vectorized_map",
-             "while_loop"), _NO_CONTROL,
+            ("cond", "custom_gradient", "map", "switch", "vectorized_map"), _NO_CONTROL,
         ),
+        "fori_loop": "With a number of turns that is known it is ops.scan(f, init, length=turns).",
+        "while_loop": "The number of turns of a loop is known before it begins: see ops.scan.",
         **dict.fromkeys(
             ("angle", "conj", "conjugate", "fft", "fft2", "ifft2", "imag", "irfft", "istft", "real", "rfft", "stft",
              "isreal", "polar", "view_as_complex", "view_as_real"), _NO_COMPLEX,

@@ -21,6 +21,7 @@ class Value:
     shape: tuple
     dtype: str
     name: str
+    mask: "Value | None" = None  # (batch, steps, ...), bool: which of its steps count; None: all
 
     @property
     def batched(self) -> bool:
@@ -120,7 +121,7 @@ class SymbolicTensor(_Operators, Value):
     def __getstate__(self) -> dict:
         # a copy is linked again by the model that it belongs to: chains of producers may be longer than the stack
         is_input = self.history is not None and self.history.inputs == []
-        return {**vars(self), "producer": None, "history": self.history if is_input else None}
+        return {**vars(self), "producer": None, "mask": None, "history": self.history if is_input else None}
 
     def __repr__(self):
         return f"<SymbolicTensor {self.name}, shape={self.shape}, dtype={self.dtype}>"

@@ -6,7 +6,7 @@ from .. import activations, constraints, initializers, ops, regularizers
 from .._settings import Adjustable, described
 from ..core import checks
 from ..core.errors import invalid
-from ..core.operations.base import elements, normalize_axis
+from ..core.operations.base import display, elements, normalize_axis
 from ..core.settings import Setting
 from ..core.values import as_value
 from .base import Layer
@@ -19,6 +19,7 @@ class Activation(Layer):
         activation: "relu", "sigmoid", "tanh", "softmax", ... or a function of jitnet.ops.
     """
 
+    supports_masking = True
     example = {"arguments": {"activation": "sigmoid"}, "input_shape": (3, 2)}
 
     def __init__(self, activation, **kwargs):
@@ -41,6 +42,7 @@ class ReLU(Layer):
         threshold: where the function leaves negative_slope * (x - threshold).
     """
 
+    supports_masking = True
     example = {"arguments": {"negative_slope": 0.25, "max_value": 1.0}, "input_shape": (4, 3)}
     max_value = Adjustable(checks.optional(checks.number), least=0, finite=False)
     negative_slope = Adjustable(least=0)
@@ -78,6 +80,7 @@ class LeakyReLU(Layer):
         negative_slope: not negative; or a schedule of it.
     """
 
+    supports_masking = True
     example = {"arguments": {"negative_slope": 0.25}, "input_shape": (4, 3)}
     negative_slope = Adjustable(least=0)
 
@@ -99,6 +102,7 @@ class ELU(Layer):
         alpha: a number, or a schedule of it.
     """
 
+    supports_masking = True
     example = {"arguments": {"alpha": 0.5}, "input_shape": (4, 3)}
     alpha = Adjustable()
 
@@ -124,6 +128,7 @@ class PReLU(Layer):
         shared_axes: an axis from 1 on, or several, along which there is one alpha: (1, 2) for one per channel.
     """
 
+    supports_masking = True
     example = {"arguments": {"alpha_initializer": "ones", "shared_axes": 1}, "input_shape": (3, 2)}
 
     def __init__(
@@ -164,12 +169,14 @@ class PReLU(Layer):
 class Softmax(Layer):
     """exp(x) / sum(exp(x)) along an axis, or over several.
 
-    Called with a mask, which broadcasts to its input, it leaves out what is False there (or up to 0.5): that becomes 0.
+    With a mask that broadcasts to its input, given or the input's, it leaves out what is False there (or up to 0.5):
+    that becomes 0.
 
     Arguments:
         axis: an int or several, not the batch axis.
     """
 
+    supports_masking = True
     example = {"arguments": {"axis": (1, 3)}, "input_shape": (4, 3, 2)}
 
     def __init__(self, axis=-1, **kwargs):
@@ -184,6 +191,11 @@ class Softmax(Layer):
         if mask is None:
             return self._over_axes(inputs)
         mask = as_value(mask, inputs.dtype)
+        if mask.batched and mask.ndim != inputs.ndim:
+            raise invalid(
+                f"Softmax expects a mask that broadcasts to its inputs {display(inputs.shape)}, of as many axes.",
+                mask=display(mask.shape),
+            )
         kept = ops.sign(ops.relu(ops.cast(mask, inputs.dtype) - 0.5))
         # what is left out is as low as in Keras, even where it is inf
         return self._over_axes(ops.minimum(inputs, kept * 3e38 - 1e9)) * kept

@@ -4,6 +4,7 @@ import functools
 import inspect
 import re
 import threading
+import warnings
 from collections import defaultdict
 
 import numpy as np
@@ -16,6 +17,7 @@ from .._structures import flatten, mapped, packed
 from ..config import check_policy
 from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
+from ..core.operations.base import display
 from ..core.operations.batch import BatchSize
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
@@ -97,6 +99,8 @@ class Layer(Fixed, NamesArguments):
             batch, is added to the loss.
     """
 
+    # whether outputs get a mask, by ``compute_mask``; True also for a class that has that method
+    supports_masking = False
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
 
     def __init__(
@@ -131,6 +135,8 @@ class Layer(Fixed, NamesArguments):
             REGISTRY[cls.__name__] = cls
         if "build" in cls.__dict__:
             cls.build = _marks_built(cls.build)
+        if "compute_mask" in cls.__dict__ and "supports_masking" not in cls.__dict__:
+            cls.supports_masking = True
 
     # ---- to be overridden
 
@@ -145,6 +151,14 @@ class Layer(Fixed, NamesArguments):
     def call(self, inputs):
         """The layer's output, a symbolic tensor, from symbolic inputs."""
         raise TypeError(f"{type(self).__name__} lacks a call method")
+
+    def compute_mask(self, inputs, previous_mask):
+        """Which steps of the output count, (batch, steps, ...), or None: all; of several outputs a list.
+
+        inputs: the first argument of ``call``; previous_mask: its masks, in its structure, or what was given as
+            ``mask``.  By default that is the output's, too.
+        """
+        return previous_mask
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
@@ -294,23 +308,28 @@ class Layer(Fixed, NamesArguments):
             of each is the batch.
         training: whether the layer, and everything in it that is not told otherwise, behaves as in training; None: as
             the layer or model that calls it does.
+        mask: for a ``call`` that takes it: the mask of the only argument of tensors, unless it is given; beside others,
+            ``query_mask`` is that of ``query``.  Arrays have none.
 
         Raises TypeError for arguments that ``call`` doesn't take.
         """
         bound, training = self._bind(arguments, keywords)
         given = flatten([*bound.arguments.values()])
         if _computes_at_once(given):
-            return self._call_on_arrays(bound, training)
+            sizes = {len(leaf) for leaf in given if isinstance(leaf, np.ndarray) and leaf.ndim}
+            with trace.batch_of(sizes.pop() if len(sizes) == 1 else None):
+                return self._call_on_arrays(bound, training)
         if not all(isinstance(leaf, Value) for leaf in given):
             bound.arguments = {name: mapped(self._as_argument, part) for name, part in bound.arguments.items()}
         arguments, keywords = bound.args, bound.kwargs
         noticed(self)
+        masked = self._with_masks(bound)
         mode = self._mode(training)
         told = {"training": mode} if self._accepts_training() else {}
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
             try:
                 self._build_once(bound)
-                returned = self.call(*arguments, **keywords, **told)
+                returned = trace.call_of(self)(*masked.args, **masked.kwargs, **told)
             except ValueError as error:
                 if str(error).startswith("Layer "):
                     raise
@@ -321,10 +340,13 @@ class Layer(Fixed, NamesArguments):
                 raise TypeError(
                     f"{self._described()}: call must return symbolic tensors made with jitnet.ops. Received: {output!r}"
                 )
+            if not any(output is x for x in given):
+                return output
             # a layer that passes its input on gives it a new name, so that it shows in the model
-            return Reshape(output.shape[output.batched :])(output) if any(output is x for x in given) else output
+            return with_mask(output, output.mask)
 
         results = mapped(result, returned)
+        self._pass_masks(masked, flatten(results))
         if self.activity_regularizer is not None:
             self._add_activity(flatten(results))
         node = Node(self, arguments, keywords, flatten(results), training)
@@ -333,6 +355,37 @@ class Layer(Fixed, NamesArguments):
         for output in node.outputs:
             output.history = node
         return results
+
+    def _with_masks(self, bound: inspect.BoundArguments) -> inspect.BoundArguments:
+        """The arguments of ``call``, with the masks that tensors have for those that it takes and was not given."""
+        known = _signature(self.call).parameters
+        tensors = [k for k, part in bound.arguments.items() if any(isinstance(x, Value) for x in flatten(part))]
+        names = {f"{k}_mask": k for k in tensors} if len(tensors) > 1 else dict.fromkeys(["mask"], *tensors)
+        wanted = {name: k for name, k in names.items() if name in known and bound.arguments.get(name) is None}
+        found = {name: mapped(_mask_of, bound.arguments[k]) for name, k in wanted.items()}
+        found = {name: masks for name, masks in found.items() if any(mask is not None for mask in flatten(masks))}
+        return inspect.BoundArguments(bound.signature, {**bound.arguments, **found})
+
+    def _pass_masks(self, bound: inspect.BoundArguments, outputs: list) -> None:
+        """Give the outputs of ``call`` their masks; bound: its arguments."""
+        first = next(iter(bound.arguments.values()), None)
+        given = bound.arguments.get("mask")
+        own = mapped(_mask_of, first)
+        if self.supports_masking:
+            if all(output.mask is not None for output in outputs):
+                return
+            with trace.scope(self.name, self.dtype_policy):
+                found = flatten(self.compute_mask(first, own if given is None else given))
+            for output, mask in zip(outputs, found, strict=False):
+                if not isinstance(mask, Value | None):
+                    raise TypeError(f"{self._described()}: compute_mask returns tensors or None. Received: {mask!r}")
+                output.mask = mask if output.mask is None else output.mask
+        elif all(output.mask is None for output in outputs) and any(mask is not None for mask in flatten(own)):
+            warnings.warn(
+                f"{self._described()} supports no masks: what comes after it takes all steps into account. Its input "
+                "has a mask; supports_masking = True passes it on.",
+                stacklevel=3,
+            )
 
     def _add_activity(self, outputs) -> None:
         """Add the penalties of outputs to the loss, each divided by the batch."""
@@ -424,8 +477,12 @@ class Layer(Fixed, NamesArguments):
             raise AttributeError(f"The layer {self.name!r} has not been applied to a tensor yet.")
         return self._first_node
 
+    def _takes(self, argument: str) -> bool:
+        """Whether ``call`` has an argument of this name."""
+        return argument in _signature(self.call).parameters
+
     def _accepts_training(self) -> bool:
-        return "training" in _signature(self.call).parameters
+        return self._takes("training")
 
     def _mode(self, training) -> bool | None:
         """``training`` as given, else of whoever calls this layer, else by default of ``call``."""
@@ -514,6 +571,27 @@ class Layer(Fixed, NamesArguments):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _mask_of(value):
+    return value.mask if isinstance(value, Value) else None
+
+
+def check_mask(layer: Layer, mask, inputs) -> None:
+    """Raise ValueError for a mask that is not (batch, steps), of the first axes of the inputs (batch, steps, ...)."""
+    expected = inputs.shape[:2]
+    if mask.shape != expected:
+        raise invalid(
+            f"{type(layer).__name__} expects a mask (batch, steps) of shape {display(expected)}.",
+            mask=display(mask.shape),
+        )
+
+
+def with_mask(tensor: SymbolicTensor, mask) -> SymbolicTensor:
+    """The tensor under another name, with a mask of its own."""
+    renamed = Reshape(tensor.shape[tensor.batched :])(tensor)
+    renamed.mask = mask
+    return renamed
 
 
 def _signature(method) -> inspect.Signature:

@@ -18,6 +18,7 @@ class Dense(Layer):
             kernel_constraint, bias_constraint: names or objects.
     """
 
+    supports_masking = True
     example = {"arguments": {"units": 3, "activation": "tanh"}, "input_shape": (5,)}
 
     def __init__(

@@ -18,6 +18,11 @@ class Embedding(Layer):
     Input (batch, ...) of integers from 0 to input_dim - 1, output (batch, ..., output_dim); weights: embeddings
     (input_dim, output_dim).  Floats are cut off at the point.
 
+    The gradient of a large table is summed over the rows that a batch used.  With SGD without momentum and with Adagrad
+    the update, too, touches no other rows: they would not change.  It does where all rows may: with weight decay,
+    clipping, moving averages, accumulated gradients, a regularizer or a constraint, and with optimizers whose
+    averages of gradients go on without one, as Adam's moments, RMSprop's mean square and momentum.
+
     A number of the data that is outside raises a ValueError that names it, before a step runs; one that was computed
     in the model gives NaN, and below 0 it counts from the end.
 
@@ -25,7 +30,7 @@ class Embedding(Layer):
         input_dim: how many integers there are.
         output_dim: the size of a vector.
         embeddings_initializer, embeddings_regularizer: names or objects.
-        mask_zero: False; masks are not there yet.
+        mask_zero: whether the integer 0 stands for no more data: the output's mask says where others are.
         weights: None, or a list of the array of the vectors that the layer starts from.
         embeddings_constraint, lora_rank, lora_alpha, quantization_config: None.
 
@@ -54,8 +59,7 @@ class Embedding(Layer):
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.mask_zero = checks.boolean("Embedding", "mask_zero", mask_zero)
-        if self.mask_zero:
-            raise invalid("Embedding makes no masks yet: mask_zero is False.", mask_zero=mask_zero)
+        self.supports_masking = self.mask_zero
         self._given = weights
 
     def build(self, input_shape=None):
@@ -70,6 +74,9 @@ class Embedding(Layer):
     def call(self, inputs):
         indices = inputs if is_integer(inputs) else ops.cast(inputs, "int64")
         return Take(0, negative=False)(self.embeddings, indices)
+
+    def compute_mask(self, inputs, mask=None):
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def get_config(self):
         return {

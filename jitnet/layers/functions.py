@@ -11,6 +11,7 @@ from .base import Layer
 class Identity(Layer):
     """The input as it is: (batch, ...) to the same."""
 
+    supports_masking = True
     example = {"arguments": {}, "input_shape": (3, 2)}
 
     def call(self, inputs):
@@ -27,7 +28,8 @@ class Lambda(Layer):
             A model with a lambda can't be saved: a file holds names.  A function of ``jitnet.ops`` is saved by its
             name, and so is one that is decorated with ``@jitnet.saving.register_keras_serializable()``.
         output_shape: None, or the shape of a sample of the output, which is then checked.
-        mask: None; masks are not there yet.
+        mask: None, or a function (inputs, mask) that returns the output's mask.  The input's mask is passed on to a
+            ``function`` that takes it.
         arguments: a dict of further arguments of the function.
     """
 
@@ -40,26 +42,31 @@ class Lambda(Layer):
         if self.function is None or inspect.isclass(self.function):
             raise invalid("Lambda expects a function.", function=function)
         self.output_shape = None if output_shape is None else checks.sizes("Lambda", "output_shape", output_shape)
-        if mask is not None:
-            raise invalid("Lambda knows no masks yet: mask is None.", mask=mask)
+        self.mask = _registry.get(mask, known, kind="function")
+        self.supports_masking = mask is not None
         if arguments is not None and not isinstance(arguments, dict):
             raise invalid("Lambda expects arguments to be a dict or None.", arguments=arguments)
         self.arguments = dict(arguments or {})
         parameters = inspect.signature(self.function).parameters
         self._takes_training = "training" in parameters and "training" not in self.arguments
+        self._takes_mask = "mask" in parameters and "mask" not in self.arguments
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, mask=None, training=False):
         told = {"training": training} if self._takes_training else {}
+        told |= {"mask": mask} if self._takes_mask else {}
         output = self.function(inputs, **self.arguments, **told)
         if self.output_shape is not None and tuple(output.shape[1:]) != self.output_shape:
             raise invalid(f"The function's output has the shape {output.shape}.", output_shape=self.output_shape)
         return output
+
+    def compute_mask(self, inputs, mask=None):
+        return None if self.mask is None else self.mask(inputs, mask)
 
     def get_config(self):
         return {
             **super().get_config(),
             "function": _registry.serialize(self.function),
             "output_shape": self.output_shape,
-            "mask": None,
+            "mask": _registry.serialize(self.mask),
             "arguments": self.arguments,
         }

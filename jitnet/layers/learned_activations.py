@@ -20,6 +20,7 @@ class Maxout(Layer):
         use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer: as in Dense.
     """
 
+    supports_masking = True
     example = {"arguments": {"units": 3, "pieces": 2}, "input_shape": (5,)}
 
     def __init__(

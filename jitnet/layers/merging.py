@@ -1,5 +1,7 @@
 """Layers of several inputs."""
 
+import functools
+
 from .. import ops
 from ..core import checks
 from ..core.operations.base import normalize_axis
@@ -7,6 +9,13 @@ from .base import Layer
 
 
 class _Merge(Layer):
+    """Where all inputs have a mask, a step of the output counts if it does in one of them."""
+
+    def compute_mask(self, inputs, mask=None):
+        if mask is None or any(m is None for m in mask):
+            return None
+        return functools.reduce(ops.logical_or, mask)
+
     def build(self, input_shape):
         if not isinstance(input_shape, list | tuple) or not input_shape or not isinstance(input_shape[0], tuple):
             raise ValueError(f"{type(self).__name__} expects a list of tensors. Received: shape={input_shape}")
@@ -27,15 +36,20 @@ class Add(_Merge):
 
 
 class Multiply(_Merge):
-    """The product of a list of tensors, with broadcasting."""
+    """The product of a list of tensors, with broadcasting.
+
+    What an input's mask leaves out counts as 1; where all leave it out, the product is 0.
+    """
 
     example = {"arguments": {}, "input_shape": [(3, 2), (1, 2)]}
 
     def call(self, inputs):
-        y = inputs[0]
-        for x in inputs[1:]:
-            y = ops.multiply(y, x)
-        return y
+        masks = [_along(x) for x in inputs]
+        parts = [x if m is None else ops.where(m, x, 1.0) for x, m in zip(inputs, masks, strict=True)]
+        y = functools.reduce(ops.multiply, parts)
+        if any(m is None for m in masks):
+            return y
+        return ops.where(functools.reduce(ops.logical_or, masks), y, 0.0)
 
 
 class Subtract(_Merge):
@@ -64,28 +78,39 @@ class Average(_Merge):
         return ops.multiply(y, 1.0 / len(inputs))
 
 
+def _along(x):
+    """The mask of a tensor with an axis more, to broadcast along its last one; None if it has none."""
+    return None if x.mask is None else ops.expand_dims(x.mask, -1)
+
+
+def _chosen(function, inputs):
+    """``function`` of one input after the other; what a mask leaves out gives way to what the others have there."""
+    y, so_far = inputs[0], _along(inputs[0])
+    for x in inputs[1:]:
+        mask = _along(x)
+        x = x if mask is None else ops.where(mask, x, y)
+        y = y if so_far is None else ops.where(so_far, y, x)
+        so_far = None if mask is None or so_far is None else ops.logical_or(so_far, mask)
+        y = function(y, x)
+    return y
+
+
 class Maximum(_Merge):
-    """The largest of a list of tensors, element by element, with broadcasting."""
+    """The largest of a list of tensors, element by element, with broadcasting; masks leave elements out."""
 
     example = {"arguments": {}, "input_shape": [(3, 2), (3, 2)]}
 
     def call(self, inputs):
-        y = inputs[0]
-        for x in inputs[1:]:
-            y = ops.maximum(y, x)
-        return y
+        return _chosen(ops.maximum, inputs)
 
 
 class Minimum(_Merge):
-    """The smallest of a list of tensors, element by element, with broadcasting."""
+    """The smallest of a list of tensors, element by element, with broadcasting; masks leave elements out."""
 
     example = {"arguments": {}, "input_shape": [(3, 2), (3, 2)]}
 
     def call(self, inputs):
-        y = inputs[0]
-        for x in inputs[1:]:
-            y = ops.minimum(y, x)
-        return y
+        return _chosen(ops.minimum, inputs)
 
 
 class Dot(_Merge):
@@ -127,6 +152,9 @@ class Dot(_Merge):
         y = ops.einsum(f"{left},{right}->{''.join(result)}", *inputs)
         return ops.expand_dims(y, 1) if y.ndim == 1 else y
 
+    def compute_mask(self, inputs, mask=None):
+        return None
+
     def get_config(self):
         return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
 
@@ -151,6 +179,16 @@ class Concatenate(_Merge):
 
     def call(self, inputs):
         return ops.concatenate(inputs, self.axis)
+
+    def compute_mask(self, inputs, mask=None):
+        """Of steps after steps, theirs one after the other; of features beside features, as of a sum."""
+        if mask is None or all(m is None for m in mask):
+            return None
+        axis = normalize_axis("Concatenate", self.axis, inputs[0])
+        if axis == inputs[0].ndim - 1:
+            return super().compute_mask(inputs, mask)
+        all_count = [ops.ones_like(ops.any(x, axis=-1)) if m is None else m for x, m in zip(inputs, mask, strict=True)]
+        return ops.concatenate(all_count, axis)
 
     def get_config(self):
         return {**super().get_config(), "axis": self.axis}

@@ -6,7 +6,8 @@ from .. import constraints, initializers, ops, regularizers
 from .._settings import Adjustable, described
 from ..core import checks
 from ..core.errors import invalid
-from ..core.operations.base import normalize_axis
+from ..core.operations.base import display, normalize_axis
+from ..core.operations.effects import Assigned
 from ..core.operations.normalization import BatchNorm, GroupNorm
 from ..core.settings import Setting
 from ..core.values import Constant, SymbolicTensor
@@ -18,6 +19,8 @@ class BatchNormalization(Layer):
 
     In training the batch's statistics are used, and moving ones updated; in inference, and always while
     ``trainable`` is False, the moving ones.  Weights: gamma, beta, moving_mean, moving_variance, each (channels,).
+    Where the input has a mask (batch, ...), of all its axes but the last, or is given one, the statistics are those of
+    what counts.
 
     Arguments:
         axis: that of the channels; the last one needs no copy.
@@ -30,6 +33,7 @@ class BatchNormalization(Layer):
         synchronized: a model trains on one device, so that there is nothing to synchronise: True or False.
     """
 
+    supports_masking = True
     example = {"arguments": {}, "input_shape": (3, 2, 4)}
     momentum = Adjustable(least=0, most=1)
     epsilon = Adjustable(least=0)
@@ -67,15 +71,36 @@ class BatchNormalization(Layer):
             shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, mask=None):
+        if mask is not None and mask.ndim != inputs.ndim - 1:
+            raise invalid(
+                f"BatchNormalization expects a mask of shape {display(inputs.shape[:-1])}.", mask=display(mask.shape)
+            )
         x = _channels_last(self, inputs)
         channels = (x.shape[-1],)
         gamma = self.gamma if self.scale else Constant(initializers.Ones()(channels, x.dtype))
         beta = self.beta if self.center else Constant(initializers.Zeros()(channels, x.dtype))
         momentum, epsilon = Setting(self, "momentum"), Setting(self, "epsilon")
+        if mask is not None and training and self.trainable:
+            return _channels_back(self, self._of_what_counts(x, mask, gamma, beta, momentum, epsilon), inputs)
         operation = BatchNorm(momentum, epsilon, training and self.trainable)
         y = operation(x, gamma, beta, self.moving_mean, self.moving_variance)
         return _channels_back(self, y, inputs)
+
+    def _of_what_counts(self, x, mask, gamma, beta, momentum, epsilon):
+        """Normalised by the statistics of what a mask leaves, which the moving ones follow."""
+        counts = ops.cast(ops.not_equal(ops.expand_dims(mask, -1), 0), x.dtype)
+
+        def total(values):
+            return ops.sum(ops.sum(values, axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else values, axis=0)
+
+        count = total(counts) + 1e-7  # Keras's
+        mean = total(x * counts) / count
+        variance = total(ops.square(x - mean) * counts) / count
+        y = (x - mean) * ops.rsqrt(variance + epsilon) * gamma + beta
+        pairs = (self.moving_mean, mean), (self.moving_variance, variance)
+        moved = [old * momentum + ops.stop_gradient(new) * (1.0 - momentum) for old, new in pairs]
+        return Assigned()(y, *moved, self.moving_mean, self.moving_variance)
 
     def get_config(self):
         config = {**super().get_config(), **_affine_config(self)}
@@ -99,6 +124,7 @@ class LayerNormalization(Layer):
             names or objects.
     """
 
+    supports_masking = True
     example = {"arguments": {"axis": (1, 2)}, "input_shape": (3, 2)}
     epsilon = Adjustable(least=0)
 
@@ -172,6 +198,7 @@ class GroupNormalization(Layer):
             beta_constraint, gamma_constraint: as in LayerNormalization.
     """
 
+    supports_masking = True
     example = {"arguments": {"groups": 2}, "input_shape": (3, 2, 4)}
     epsilon = Adjustable(least=0)
 
@@ -244,6 +271,7 @@ class UnitNormalization(Layer):
         axis: one or several, not the batch.
     """
 
+    supports_masking = True
     example = {"arguments": {"axis": (1, 2)}, "input_shape": (3, 2)}
 
     def __init__(self, axis=-1, **kwargs):

@@ -14,6 +14,7 @@ class ActivityRegularization(Layer):
         l1, l2: factors, at least 0, or schedules of them; assigned later at ``activity_regularizer``.
     """
 
+    supports_masking = True
     example = {"arguments": {"l1": 0.1, "l2": 0.2}, "input_shape": (3, 2)}
 
     def __init__(self, l1=0.0, l2=0.0, **kwargs):

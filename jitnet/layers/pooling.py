@@ -5,7 +5,7 @@ from ..core import checks
 from ..core.operations.base import require_rank
 from ..core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from ..core.operations.shape import Reshape
-from .base import Layer
+from .base import Layer, check_mask
 from .convolution import AXES
 
 
@@ -128,6 +128,8 @@ class _GlobalPooling(Layer):
 class GlobalAveragePooling1D(_GlobalPooling):
     """The mean over the length of (batch, length, channels): (batch, channels).
 
+    Where the input has a mask (batch, length), or is given one, the mean is that of the steps that count: NaN of none.
+
     Arguments:
         data_format: None or "channels_last".
         keepdims: whether the output is (batch, 1, channels).
@@ -136,6 +138,18 @@ class GlobalAveragePooling1D(_GlobalPooling):
     rank = 1
     operation = GlobalAveragePool2D
     example = {"arguments": {"keepdims": True}, "input_shape": (5, 2)}
+
+    def call(self, inputs, mask=None):
+        if mask is None:
+            return super().call(inputs)
+        require_rank(type(self).__name__, inputs, 3, AXES[1])
+        check_mask(self, mask, inputs)
+        counts = ops.not_equal(ops.expand_dims(mask, 2), 0)
+        total = ops.sum(ops.where(counts, inputs, 0.0), axis=1, keepdims=self.keepdims)
+        return total / ops.sum(ops.cast(counts, inputs.dtype), axis=1, keepdims=self.keepdims)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
 
 
 class GlobalAveragePooling2D(_GlobalPooling):

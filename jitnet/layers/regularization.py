@@ -40,6 +40,7 @@ class _Dropping(_Random):
     """One with a ``rate``, and a ``noise_shape`` in which elements are dropped together."""
 
     rate = Adjustable(least=0, below=1)
+    supports_masking = True
 
     def __init__(self, rate, noise_shape, seed, **kwargs):
         super().__init__(seed, **kwargs)
@@ -169,6 +170,7 @@ class GaussianNoise(_Random):
         seed: an int, or None for the global seed.
     """
 
+    supports_masking = True
     example = {"arguments": {"stddev": 0.5, "seed": 3}, "input_shape": (7,)}
     stddev = Adjustable(least=0)
 
@@ -196,6 +198,7 @@ class GaussianDropout(_Random):
         rate, seed: as in Dropout.
     """
 
+    supports_masking = True
     example = {"arguments": {"rate": 0.25, "seed": 3}, "input_shape": (7,)}
     rate = Adjustable(least=0, below=1)
 

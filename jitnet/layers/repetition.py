@@ -38,6 +38,7 @@ class Residual(_Around):
         shortcut: None for x itself, which then has the shape of the block's output; or a layer or a model.
     """
 
+    supports_masking = True
     example = {"arguments": {"block": {"class_name": "Dense", "config": {"units": 4}}}, "input_shape": (4,)}
     _inner = ("block", "shortcut")
 

@@ -7,11 +7,16 @@ import numpy as np
 
 from .. import ops
 from .._structures import flatten, mapped, packed
-from ..core import checks
+from ..core import checks, trace
 from ..core.errors import invalid
-from ..core.operations.base import require_rank
-from .base import Layer, deserialize, serialize
+from ..core.operations.base import display, require_rank
+from ..core.operations.effects import AssignedRows, Rows
+from ..core.values import SymbolicTensor, Variable
+from . import _recurrent
+from .base import Layer, check_mask, deserialize, serialize
 from .core import Dense
+from .input import InputLayer
+from .normalization import BatchNormalization
 from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, _Cell
 
 _SEQUENCE = "(batch, steps, features)"
@@ -23,13 +28,18 @@ class RNN(Layer):
     Input (batch, steps, ...); output (batch, units), or (batch, steps, units) with return_sequences; with return_state
     a list of it and the last states.
 
+    Called with ``initial_state``, a tensor or a list of them (batch, size), and ``mask`` (batch, steps): where it is 0
+    states stay as they are, and the output is that of the step before.  The input's own mask is taken without being
+    given, but, as in Keras, not beside an initial_state.
+
     Arguments:
         cell: a layer with ``state_size``, a size or a list of sizes, and ``call(inputs, states)``, which returns an
             output and the new states; or a list of such cells.
         return_sequences: whether the outputs of all steps are returned.
         return_state: whether the last states are returned, too.
         go_backwards: from the last step to the first; the outputs are then in that order.
-        stateful: accepted for Keras's sake; must be False: pass the states on as ``initial_state``.
+        stateful: whether the states after a batch are those that the next one starts from, sample by sample, until
+            ``reset_states()``; the batch size must be known, as of ``Input(shape, batch_size=4)``.
         unroll: accepted for Keras's sake: the loop is one in either case.
         zero_output_for_mask: the output of masked steps is 0 instead of that of the step before.
     """
@@ -48,8 +58,8 @@ class RNN(Layer):
         self.return_sequences = checks.boolean(kind, "return_sequences", return_sequences)
         self.return_state = checks.boolean(kind, "return_state", return_state)
         self.go_backwards = checks.boolean(kind, "go_backwards", go_backwards)
-        if stateful:
-            raise invalid(f"{kind} keeps no state between calls: pass initial_state.", stateful=stateful)
+        self.stateful = checks.boolean(kind, "stateful", stateful)
+        self.states = None  # variables (batch, size), in the structure of ``state_size``
         self.unroll = checks.boolean(kind, "unroll", unroll)
         self.zero_output_for_mask = checks.boolean(kind, "zero_output_for_mask", zero_output_for_mask)
         self._keeps_order = False  # whether the outputs of go_backwards stay in the order of the inputs
@@ -69,37 +79,45 @@ class RNN(Layer):
             require_rank(type(self).__name__, sequences, 3, _SEQUENCE)
         sizes = self.cell.state_size
         sizes = sizes if isinstance(sizes, list | tuple) else [sizes]
-        states = self._initial(sizes, initial_state)
-        # of jitnet's cells the output is the first state
-        remembered = mask is not None or not (self.return_sequences or isinstance(self.cell, _Cell))
+        states = self._initial(sizes, initial_state, sequences)
+        counts = None if mask is None else self._counts(mask, sequences)
+        from_zero = initial_state is None and not self.stateful
+        if isinstance(self, _OfOneCell) and _recurrent.has_kernel(self.cell, sequences, states, from_zero, training):
+            outputs, last = _recurrent.run(self, sequences, None if from_zero else states, counts, training)
+        else:
+            outputs, last = self._by_loop(sequences, states, counts, from_zero, training)
+        if self.return_sequences and self.go_backwards and not self._keeps_order:
+            outputs = ops.flip(outputs, axis=1)
+        returned = [outputs, *flatten(last)]
+        if self.stateful:
+            returned = AssignedRows(len(returned))(*returned, *returned[1:], *flatten(self.states))
+        outputs, *states = returned
+        return [outputs, *packed(last, states)] if self.return_state else outputs
+
+    def _by_loop(self, sequences, states, counts, from_zero: bool, training):
+        """The outputs, of all steps or of the last one, and the last states."""
+        # of jitnet's cells the output is the first state, also in a masked step, if both begin alike
+        is_state = isinstance(self.cell, _Cell) and (counts is None or (from_zero and not self.zero_output_for_mask))
+        remembers = counts is not None and not self.zero_output_for_mask  # what masked steps show
+        remembered = not is_state and (remembers or not self.return_sequences)
         xs, carry = {"x": sequences}, {"states": states}
-        if mask is not None:
-            if mask.ndim != 2 or mask.shape[1] != sequences.shape[1]:
-                raise invalid(
-                    f"A mask of {type(self).__name__} is (batch, steps), of {sequences.shape[1]} steps.",
-                    mask=mask.shape,
-                )
-            xs["mask"] = ops.reshape(ops.cast(mask, sequences.dtype), (-1, mask.shape[1], 1))
+        if counts is not None:
+            xs["counts"] = counts
         if remembered:
             carry["output"] = np.zeros(_output_size(self.cell))
 
         def turn(carry, step):
             output, new = self.cell(step["x"], carry["states"], training=training)
-            new = list(new) if isinstance(new, list | tuple) else [new]
-            if mask is not None:
-                kept = 1.0 - step["mask"]
+            new = flatten([new])
+            if counts is not None:
                 old = flatten(carry["states"])
-                mixed = [step["mask"] * n + kept * o for n, o in zip(flatten(new), old, strict=True)]
-                new = packed(new, mixed)
-                before = 0.0 if self.zero_output_for_mask else kept * carry["output"]
-                shown = step["mask"] * output + before
-                output = step["mask"] * output + kept * carry["output"]
-            else:
-                shown = output
-            carry = {"states": packed(carry["states"], flatten(new))}
+                new = [ops.where(step["counts"], n, o) for n, o in zip(new, old, strict=True)]
+                before = carry["output"] if remembered and not self.zero_output_for_mask else 0.0
+                output = new[0] if is_state else ops.where(step["counts"], output, before)
+            carry = {"states": packed(carry["states"], new)}
             if remembered:
                 carry["output"] = output
-            return carry, shown if self.return_sequences else None
+            return carry, output if self.return_sequences else None
 
         first = ops.slice_axis(sequences, 1, 0, 1)
         with contextlib.ExitStack() as stack:
@@ -110,28 +128,91 @@ class RNN(Layer):
             last, outputs = ops.scan(turn, carry, xs, reverse=self.go_backwards)
         if not self.return_sequences:
             outputs = last["output"] if remembered else flatten(last["states"])[0]
-        elif self.go_backwards and not self._keeps_order:
-            outputs = ops.flip(outputs, axis=1)
-        return [outputs, *last["states"]] if self.return_state else outputs
+        return outputs, last["states"]
 
-    def _initial(self, sizes, given):
+    def compute_mask(self, inputs, mask):
+        """That of the input, of the outputs of all steps; the states have none."""
+        own = flatten(mask)[0] if self.return_sequences else None
+        return [own, *(None for _ in flatten(self.state_size))] if self.return_state else own
+
+    def _counts(self, mask, sequences):
+        """A mask as (batch, steps, 1)."""
+        if mask.ndim != 3 or mask.shape[2] != 1:
+            check_mask(self, mask, sequences)
+        return ops.reshape(ops.not_equal(mask, 0), (-1, sequences.shape[1], 1))
+
+    def _initial(self, sizes, given, sequences):
+        """The states before the first step."""
+        if self.stateful:
+            self._make_states(sizes, sequences)
         if given is None:
+            if self.stateful:
+                return mapped(lambda state: Rows()(state), self.states)
             return mapped(lambda size: np.zeros(size), list(sizes))
-        leaves = flatten(given)
-        if len(leaves) != len(flatten(sizes)):
-            raise invalid(f"{type(self).__name__} has {len(flatten(sizes))} states.", initial_state=len(leaves))
+        leaves, wanted = flatten(given), flatten(sizes)
+        if len(leaves) != len(wanted):
+            raise invalid(f"{type(self).__name__} has {len(wanted)} states.", initial_state=len(leaves))
+        for number, (leaf, size) in enumerate(zip(leaves, wanted, strict=True)):
+            shape = tuple(np.shape(leaf) if not hasattr(leaf, "shape") else leaf.shape)
+            sizes_of_state = tuple(size) if isinstance(size, list | tuple) else (size,)
+            if shape not in ((None, *sizes_of_state), sizes_of_state):
+                raise invalid(
+                    f"{type(self).__name__} expects an initial state {number + 1} of shape "
+                    f"{display((None, *sizes_of_state))}.",
+                    initial_state=display(shape),
+                )
         return packed(list(sizes), leaves)
+
+    def _make_states(self, sizes, sequences) -> None:
+        """The variables that a stateful layer keeps its states in, for batches of the size that is known first."""
+        batch = _batch_size(sequences)
+        if self.states is not None:
+            if batch not in (None, self.states_batch_size):
+                raise invalid(
+                    f"{type(self).__name__} keeps the states of {self.states_batch_size} samples: with stateful=True "
+                    "every batch has this size.",
+                    batch_size=batch,
+                )
+            return
+        if batch is None:
+            raise invalid(
+                f"{type(self).__name__} with stateful=True needs a known batch size: Input(shape, batch_size=...).",
+                batch_size=batch,
+            )
+        zeros = mapped(lambda size: np.zeros((batch, size), self.dtype), list(sizes))
+        self.states = mapped(lambda value: Variable(value, f"{self.name}/rnn_state", trainable=False), zeros)
+
+    @property
+    def states_batch_size(self) -> int | None:
+        """How many samples' states a stateful layer keeps; None before it is called first, and of others."""
+        return None if self.states is None else flatten(self.states)[0].shape[0]
+
+    def reset_state(self) -> None:
+        """Set the states that ``stateful=True`` keeps to 0."""
+        for state in flatten(self.states or []):
+            state.assign(np.zeros(state.shape))
+
+    reset_states = reset_state
 
     def get_config(self):
         return {**super().get_config(), "cell": serialize(self.cell), **self._own_config()}
 
     def _own_config(self) -> dict:
-        names = ("return_sequences", "return_state", "go_backwards", "unroll", "zero_output_for_mask")
-        return {name: getattr(self, name) for name in names} | {"stateful": False}
+        names = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "cell": deserialize(config["cell"])})
+
+
+def _batch_size(sequences) -> int | None:
+    """The size of the batches that a symbolic tensor is computed for; None: any."""
+    if trace.batch_size() is not None:
+        return trace.batch_size()
+    read = [x for application in trace.topological_order([sequences]) for x in application.inputs]
+    nodes = [x.history for x in [sequences, *read] if isinstance(x, SymbolicTensor) and x.history is not None]
+    return next((node.layer.batch_size for node in nodes if isinstance(node.layer, InputLayer)), None)
 
 
 def _output_size(cell) -> int:
@@ -278,10 +359,14 @@ _MERGES = {
     "concat": lambda a, b: ops.concatenate([a, b], axis=-1), "sum": ops.add, "mul": ops.multiply,
     "ave": lambda a, b: 0.5 * (a + b), None: lambda a, b: [a, b],
 }  # fmt: skip
+_NAMES = tuple(name for name in _MERGES if name)
 
 
 class Bidirectional(Layer):
     """A recurrent layer from the first step on, and one from the last (Schuster and Paliwal 1997).
+
+    Called with ``initial_state``, the states of both, the forward layer's first.  With ``return_sequences`` the outputs
+    of masked steps are 0, whatever ``zero_output_for_mask`` of the layers says.
 
     Arguments:
         layer: a recurrent layer.
@@ -298,41 +383,71 @@ class Bidirectional(Layer):
         if weights is not None:
             raise invalid("Bidirectional takes no weights: call set_weights when it is built.", weights=weights)
         super().__init__(**kwargs)
-        self.merge_mode = checks.one_of("Bidirectional", "merge_mode", merge_mode, _MERGES)
+        self.merge_mode = checks.optional(checks.one_of)("Bidirectional", "merge_mode", merge_mode, known=_NAMES)
         config = layer.get_config()
-        first = layer.name if layer.name.startswith("forward_") else f"forward_{layer.name}"
-        self.forward_layer = type(layer).from_config({**config, "name": first})
+        first = {**config, "name": f"forward_{layer.name.removeprefix('forward_')}"}
+        self.forward_layer = type(layer).from_config(first)
         if backward_layer is None:
-            other = {**config, "name": f"backward_{layer.name}", "go_backwards": not layer.go_backwards}
+            name = f"backward_{layer.name.removeprefix('backward_')}"
+            other = {**config, "name": name, "go_backwards": not layer.go_backwards}
             backward_layer = type(layer).from_config(other)
         if not isinstance(backward_layer, RNN) or backward_layer.go_backwards == layer.go_backwards:
             raise invalid(
                 "Bidirectional expects a backward_layer that goes the other way.", backward_layer=backward_layer
             )
-        if (backward_layer.return_sequences, backward_layer.return_state) != (
-            layer.return_sequences,
-            layer.return_state,
-        ):
-            raise invalid(
-                "Bidirectional expects layers that return the same: return_sequences, return_state.",
-                backward_layer=backward_layer,
-            )
+        for name in ("return_sequences", "return_state", "stateful"):
+            if getattr(backward_layer, name) != getattr(layer, name):
+                raise invalid(
+                    f"Bidirectional expects layers of the same {name}: that of layer is {getattr(layer, name)}.",
+                    backward_layer=getattr(backward_layer, name),
+                )
         self.backward_layer = backward_layer
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
-        self.forward_layer._keeps_order = self.backward_layer._keeps_order = True
+        self.stateful = layer.stateful
+        for part in (self.forward_layer, self.backward_layer):
+            part._keeps_order, part.zero_output_for_mask = True, part.return_sequences
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
+        layers = self.forward_layer, self.backward_layer
         given = [None, None]
         if initial_state is not None:
-            half = len(initial_state) // 2
-            given = [initial_state[:half], initial_state[half:]]
+            first, second = (len(flatten(layer.state_size)) for layer in layers)
+            states = flatten(initial_state)
+            if len(states) != first + second:
+                raise invalid(
+                    f"Bidirectional has {first + second} states, those of both layers.", initial_state=len(states)
+                )
+            given = [states[:first], states[first:]]
         parts = [
             flatten([layer(sequences, initial_state=state, mask=mask, training=training)])
-            for layer, state in zip((self.forward_layer, self.backward_layer), given, strict=True)
+            for layer, state in zip(layers, given, strict=True)
         ]
-        merged = _MERGES[self.merge_mode](parts[0][0], parts[1][0])
+        outputs = [part[0] for part in parts]
+        if self.return_sequences and self.forward_layer.go_backwards:
+            outputs = [ops.flip(output, axis=1) for output in outputs]
+        merged = _MERGES[self.merge_mode](*outputs)
         states = [*parts[0][1:], *parts[1][1:]]
         return flatten([merged]) + states if states else merged
+
+    def compute_mask(self, inputs, mask):
+        """That of the input, of the outputs of all steps; the states have none."""
+        own = flatten(mask)[0] if self.return_sequences else None
+        return [own, own] if self.merge_mode is None else own
+
+    @property
+    def states(self):
+        """The states that both layers keep, if they do."""
+        parts = [layer.states for layer in (self.forward_layer, self.backward_layer)]
+        return None if None in parts else [state for part in parts for state in part]
+
+    def reset_state(self) -> None:
+        """Set the states that ``stateful=True`` keeps to 0."""
+        if not self.stateful:
+            raise AttributeError(f"{self._described()} keeps no states: stateful is False.")
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+    reset_states = reset_state
 
     def get_config(self):
         return {
@@ -349,13 +464,15 @@ class Bidirectional(Layer):
 class TimeDistributed(Layer):
     """A layer applied to every step of a sequence by itself, with the same weights.
 
-    Input (batch, steps, ...), output (batch, steps, ...).
+    Input (batch, steps, ...), output (batch, steps, ...).  A mask (batch, steps, ...) is passed on; a layer that takes
+    one gets each step's.
 
     Arguments:
-        layer: what is applied to (batch, ...); neither a recurrent layer, nor one that needs the whole batch, as
-            BatchNormalization does.
+        layer: what is applied to (batch, ...).  One with a loop of its own, or one that needs the whole batch, as
+            BatchNormalization does, is applied once for each step; any other in a loop.
     """
 
+    supports_masking = True
     example = {"arguments": {"layer": Dense(2)}, "input_shape": (3, 4)}
 
     def __init__(self, layer, **kwargs):
@@ -364,14 +481,26 @@ class TimeDistributed(Layer):
             raise invalid("TimeDistributed expects a layer.", layer=layer)
         self.layer = layer
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, mask=None):
         if len(inputs.shape) < 3:
             raise ValueError(f"TimeDistributed expects an input (batch, steps, ...). Received: shape={inputs.shape}")
+        if mask is not None and mask.shape[:2] != inputs.shape[:2]:
+            raise invalid(
+                f"TimeDistributed expects a mask that begins with {display(inputs.shape[:2])}.",
+                mask=display(mask.shape),
+            )
+        xs = {"x": inputs}
+        if mask is not None and self.layer._takes("mask"):
+            xs["mask"] = mask
 
-        def turn(carry, step):
-            return carry, self.layer(step, training=training)
+        def applied(step):
+            given = {"mask": step["mask"]} if "mask" in step else {}
+            return self.layer(step["x"], training=training, **given)
 
-        return ops.scan(turn, np.zeros(1), inputs)[1]
+        if not _whole(self.layer):
+            return ops.scan(lambda carry, step: (carry, applied(step)), np.zeros(1), xs)[1]
+        steps = [applied({name: x[:, time] for name, x in xs.items()}) for time in range(inputs.shape[1])]
+        return packed(steps[0], [ops.stack(outputs, axis=1) for outputs in zip(*map(flatten, steps), strict=True)])
 
     def get_config(self):
         return {**super().get_config(), "layer": serialize(self.layer)}
@@ -379,3 +508,8 @@ class TimeDistributed(Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "layer": deserialize(config["layer"])})
+
+
+def _whole(layer) -> bool:
+    """Whether a layer, or one in it, can't be in a loop over time."""
+    return isinstance(layer, RNN | TimeDistributed | BatchNormalization) or any(map(_whole, layer.sublayers()))

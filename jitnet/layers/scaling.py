@@ -18,6 +18,8 @@ _BLOCK = 2**20  # elements that are looked at together
 class _Scaling(Layer):
     """One whose numbers are of data: those of every place along ``axis``, over all other axes."""
 
+    supports_masking = True
+
     def _take_axis(self, axis) -> None:
         kind = type(self).__name__
         several = isinstance(axis, list | tuple)
@@ -249,6 +251,7 @@ class Rescaling(Layer):
             pixels to [0, 1], 1 / 127.5 and -1 to [-1, 1].
     """
 
+    supports_masking = True
     example = {"arguments": {"scale": 0.5, "offset": [-1.0, 1.0]}, "input_shape": (3, 2)}
 
     def __init__(self, scale, offset=0.0, **kwargs):

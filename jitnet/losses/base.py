@@ -50,6 +50,12 @@ class Loss(Fixed, NamesArguments):
         """1 for the values that count, 0 for others, of the shape of ``values``; None: all do."""
         return None
 
+    def counting(self, y_true, y_pred, values):
+        """``_mask``, and the one that the predictions have: of the first axes of ``values``, or None."""
+        own = self._mask(y_true, y_pred, values)
+        given = mask_of(y_pred, values)
+        return own if given is None else given if own is None else own * given
+
     def _target_shape(self, prediction_shape: tuple) -> tuple | None:
         """The shape of the targets of a sample, for predictions (batch, ...); None: any."""
         return tuple(prediction_shape[1:-1] if self.sparse else prediction_shape[1:])
@@ -67,14 +73,14 @@ class Loss(Fixed, NamesArguments):
             noticed(self)
             y_true = symbolic_targets(self, y_true, y_pred)
             values = self.call(y_true, y_pred)
-            return self.reduced(values, sample_weight, self._mask(y_true, y_pred, values))
+            return self.reduced(values, sample_weight, self.counting(y_true, y_pred, values))
         values, mask = values_of_arrays(self, y_true, y_pred)
         return self._reduced_array(values, sample_weight, mask)
 
     def reduced(self, values, weights=None, mask=None):
         """The loss of a batch, of symbolic values (batch, ...): a single number; the values without a reduction.
 
-        weights: (batch, ...), the first axes of the values; mask: of the values' shape, 1 where they count, else 0.
+        weights, mask: (batch, ...), the first axes of the values; a mask is 1 where they count, else 0.
         """
         if weights is not None and values.batched:
             weights = aligned(weights, values)
@@ -87,10 +93,9 @@ class Loss(Fixed, NamesArguments):
         if self.reduction == "sum":
             return ops.sum(values)
         if self.reduction == "mean_with_sample_weight" and weights is not None:
-            everywhere = weights if weights.shape == values.shape else weights + 0.0 * values
-            return _divided(ops.sum(values), ops.sum(everywhere))
+            return _divided(ops.sum(values), ops.sum(_everywhere(weights, values)))
         if mask is not None:
-            return _divided(ops.sum(values), ops.sum(mask))
+            return _divided(ops.sum(values), ops.sum(_everywhere(mask, values)))
         return ops.mean(per_sample(values))
 
     def _reduced_array(self, values, sample_weight, mask):
@@ -126,6 +131,25 @@ class FunctionLoss(Loss):
 
     def call(self, y_true, y_pred):
         return self.function(y_true, y_pred)
+
+
+def mask_of(predictions, values):
+    """The mask of symbolic predictions as numbers, with the axes of their loss's values (batch, ...); None: none."""
+    mask = getattr(predictions, "mask", None)
+    if mask is None or not values.batched:
+        return None
+    mask = ops.cast(ops.not_equal(mask, 0), values.dtype)
+    if mask.shape[1:] != values.shape[1 : mask.ndim]:
+        raise invalid(
+            f"The predictions have a mask of shape {display(mask.shape)}: a loss or a metric has values for its axes.",
+            values=display(values.shape),
+        )
+    return aligned(mask, values)
+
+
+def _everywhere(weights, values):
+    """Weights of the shape of the values."""
+    return weights if weights.shape == values.shape else weights + 0.0 * values
 
 
 def _divided(total, count):
@@ -174,7 +198,7 @@ def step_values(loss, target, prediction, own_weight, weight) -> tuple:
     own_weight: (batch, ...), weights of this output's samples, or None; weight: (batch,), those of all outputs.
     """
     values = checked(loss, loss.call(target, prediction))
-    mask = loss._mask(target, prediction, values)
+    mask = loss.counting(target, prediction, values)
     if own_weight is not None and values.batched:
         own_weight = aligned(own_weight, values)
     if values.batched and mask is None and loss.reduction in ("sum_over_batch_size", "sum"):

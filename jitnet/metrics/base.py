@@ -15,7 +15,7 @@ from ..core.policy import floatx
 from ..core.values import Value, as_value
 from ..eager import Evaluated, evaluate_function
 from ..losses import checked_values, per_sample
-from ..losses.base import aligned, aligned_array
+from ..losses.base import aligned, aligned_array, mask_of
 
 
 class MetricVariable:
@@ -180,6 +180,10 @@ class Metric(Fixed, NamesArguments):
         if isinstance(y_pred, Value):
             y_true = losses.symbolic_targets(self, y_true, y_pred)
             values = checked_values(self.name, self.values(y_true, y_pred))
+            given = mask_of(y_pred, values)
+            if given is not None:
+                weights = as_value(1.0 if sample_weight is None else sample_weight, values.dtype)
+                sample_weight = given * aligned(weights, values)
             mask = None if sample_weight is None else self._mask(y_true, y_pred, values)
             self._take(values, sample_weight, mask)
             return

@@ -169,7 +169,7 @@ class Memory:
         array = self._root(buffer.root)
         if buffer.step is not None:
             step = buffer.step.value(names) if isinstance(buffer.step, Scalar) else buffer.step
-            array = array.reshape(buffer.root.steps, -1)[step]
+            array = array.reshape(buffer.root.steps, -1)[step : step + buffer.viewed_steps]
         return array.reshape((*leading, *buffer.shape) or (1,))  # kernels take arrays of an axis
 
     def _root(self, root: Buffer) -> np.ndarray:

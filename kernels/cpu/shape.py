@@ -47,6 +47,16 @@ def _copy_rows(source, target, source_offset, target_offset, source_width, targe
 
 
 @kernel
+def part_forward(x, y, offset):
+    """y = what follows in x from the element ``offset`` on.  x, y: any shapes"""
+    kernel_attributes()
+    x = x.reshape(-1)
+    y = y.reshape(-1)
+    for i in range(y.size):
+        y[i] = x[offset + i]
+
+
+@kernel
 def concatenate_forward(x, y, offset, x_width, y_width):
     """Each row of x becomes part of a row of y, from ``offset``.  x: (rows, x_width), y: (rows, y_width)"""
     kernel_attributes()

@@ -38,9 +38,12 @@ class Loop:
     prologue: lines before the loop; statements: of element i of arrays, each ``name = expression``.
     conditions: {array: parameter} of those that are only read where the parameter is true.
     functions: {name: function} of those that are called.
+    rows: parameters of which statements read element j, that of a row as long as the first of them.
     """
 
-    def __init__(self, module: str, name: str, arrays, parameters, prologue, statements, functions, conditions=()):
+    def __init__(
+        self, module: str, name: str, arrays, parameters, prologue, statements, functions, conditions=(), rows=()
+    ):  # fmt: skip
         conditions = dict(conditions)
         words = {
             "name": name,
@@ -50,8 +53,10 @@ class Loop:
         }
         inner = "\n        "
         scope = _SCOPE | functions | {"__name__": module}
-        self._one_by_one = _made(_ONE_BY_ONE.format(statements=inner.join(statements), **words), name, scope)
-        statements = inner.join(_by_quads(statements, conditions))
+        column = [f"j = i % {rows[0]}.size"] if rows else []
+        one_by_one = inner.join([*column, *statements])
+        self._one_by_one = _made(_ONE_BY_ONE.format(statements=one_by_one, **words), name, scope)
+        statements = inner.join(_by_quads(statements, conditions, rows))
         self._by_quads = _made(_BY_QUADS.format(statements=statements, **words), f"{name}_quads", scope)
 
     def __call__(self, arrays, *others) -> None:
@@ -70,7 +75,7 @@ def _made(source: str, name: str, scope: dict) -> Kernel:
     return Kernel(scope[name])
 
 
-def _by_quads(statements, conditions: dict) -> list[str]:
+def _by_quads(statements, conditions: dict, rows=()) -> list[str]:
     """The statements for elements i to i + 3: what is read is loaded before, what is written is stored after."""
     read, written = [], []
     for statement in statements:
@@ -84,5 +89,6 @@ def _by_quads(statements, conditions: dict) -> list[str]:
             load += f" if {conditions[name]} else (real(0), real(0), real(0), real(0))"
         lines.append(f"{name}_0, {name}_1, {name}_2, {name}_3 = {load}")
     for k in range(4):
+        lines += [f"j = (i + {k}) % {rows[0]}.size"] if rows else []
         lines += [_ELEMENT.sub(rf"\1_{k}", statement) for statement in statements]
     return lines + [f"store_quad({name}, i, ({name}_0, {name}_1, {name}_2, {name}_3))" for name in written]

@@ -34,6 +34,17 @@ def copy_backward(dy, dx, accumulate):
 
 
 @kernel
+def _part(source, target, offset):
+    for i in range(cuda.grid(1), target.size, cuda.gridsize(1)):
+        target[i] = source[offset + i]
+
+
+def part_forward(x, y, offset):
+    """y = what follows in x from the element ``offset`` on.  x, y: any shapes"""
+    launch(_part, *over(y.size), x.reshape(-1), y.reshape(-1), offset)
+
+
+@kernel
 def _copy_rows(source, target, rows, source_offset, target_offset, source_width, target_width, width, accumulate):
     """Copy ``width`` elements from an offset of each source row to an offset of each target row."""
     first_column, first_row = cuda.grid(2)

@@ -15,9 +15,10 @@ def _is_function(name: str) -> bool:
 def check(functions, arguments, statements) -> None:
     """Raise ValueError unless ``statements`` can become part of a source as they are.
 
-    They call ``functions`` of elements ``name[i]`` of arguments, of arguments, and of values ``v1``, ``v2``...
+    They call ``functions`` of elements ``name[i]`` of arguments, ``name[j]`` of those for every row, of arguments, and
+    of values ``v1``, ``v2``...
     """
-    known = {*arguments, "i"}
+    known = {*arguments, "i", "j"}
     unknown = {name for name in functions if not _is_function(name)}
     for statement in statements:
         words = set(re.findall(r"\w+", statement)) - known

@@ -72,6 +72,26 @@ class Up:
 
 
 @dataclass(frozen=True)
+class OwnCell:
+    """A minimal gated unit (Zhou et al. 2016) over a sequence, as a user would write it; the last state comes out."""
+
+    units: int
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """LSTM or GRU over a sequence (kind: "lstm", "gru"); the states of all steps come out, or the last one."""
+
+    kind: str
+    units: int
+    sequences: bool = False
+
+    @staticmethod
+    def gates(kind: str) -> int:
+        return {"lstm": 4, "gru": 3}[kind]
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Height, width and channels in one axis, in that order."""
 
@@ -79,6 +99,27 @@ class Flatten:
 @dataclass(frozen=True)
 class Mean:
     """Mean over height and width, or over the length."""
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Normalisation of each step of a sequence."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A block of a Transformer, normalised before attention and before its two dense layers, with GELU between them."""
+
+    heads: int
+    hidden: int
+
+    @staticmethod
+    def names(name: str) -> dict[str, tuple]:
+        """The parts of a block by name, each with the kinds of its weights, in jitnet's order."""
+        dense, norm = ("kernel", "bias"), ("gamma", "beta")
+        parts = {part: dense for part in ("query", "key", "value", "output")}
+        parts |= {"attention_norm": norm, "dense_norm": norm, "inner": dense, "outer": dense}
+        return {f"{name}_{part}": kinds for part, kinds in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -93,9 +134,13 @@ class Network:
         return last.filters if isinstance(last, Conv) else last.units
 
     @property
+    def is_transformer(self) -> bool:
+        return isinstance(self.layers[0], Encoder)
+
+    @property
     def labelled(self) -> tuple:
-        """The shape of a sample's labels: every pixel has one where the last layer is a convolution."""
-        return self.input_shape[:-1] if isinstance(self.layers[-1], Conv) else ()
+        """The shape of a sample's labels: every pixel has one where the last layer is a convolution, or every step."""
+        return self.input_shape[:-1] if isinstance(self.layers[-1], Conv) or self.is_transformer else ()
 
 
 _STAGES = tuple(Block(filters, 2 if filters > 16 and first else 1) for filters in (16, 32, 64) for first in (1, 0, 0))
@@ -123,6 +168,7 @@ _MOBILENET = (
     ),
     Mean(), Dense(10),
 )  # fmt: skip
+
 
 def _twice(filters: int) -> tuple:
     return (Conv(filters, 3, padding=1),) * 2
@@ -179,6 +225,12 @@ NETWORKS = {
                 Mean(), Dense(10),
             ),
         ),
+        Network("encoder", (64, 128), (*[Encoder(4, 512)] * 4, LayerNorm(), Dense(64))),
+        Network("own-cell", (64, 64), (OwnCell(128), Dense(10))),
+        Network("lstm", (64, 64), (Recurrent("lstm", 128), Dense(10))),
+        Network("gru", (64, 64), (Recurrent("gru", 128), Dense(10))),
+        Network("lstm-deep", (128, 64), (Recurrent("lstm", 256, True), Recurrent("lstm", 256), Dense(10))),
+        Network("lstm-step", (1, 64), (Recurrent("lstm", 128), Dense(10))),
         Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
@@ -189,7 +241,8 @@ def walk(network: Network, make, x):
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
     relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y).
+    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y), own_cell(name, x, units),
+    recurrent(name, x, kind, units, sequences), encoder(name, x, heads, hidden), layer_norm(name, x).
     """
     kept = []
 
@@ -216,6 +269,10 @@ def walk(network: Network, make, x):
             case Dense(units, activation):
                 x = make.dense(name, x, units)
                 x = getattr(make, activation)(x) if activation else x
+            case Recurrent(kind, units, sequences):
+                x = make.recurrent(name, x, kind, units, sequences)
+            case OwnCell(units):
+                x = make.own_cell(name, x, units)
             case Pool(size, stride, padding):
                 x = make.pool(x, size, stride, padding)
             case Down():
@@ -223,6 +280,10 @@ def walk(network: Network, make, x):
                 x = make.pool(x, 2, 2, 0)
             case Up(filters):
                 x = make.concatenate(make.transposed(name, x, filters), kept.pop())
+            case Encoder(heads, hidden):
+                x = make.encoder(name, x, heads, hidden)
+            case LayerNorm():
+                x = make.layer_norm(name, x)
             case Flatten():
                 x = make.flatten(x)
             case Mean():
@@ -236,6 +297,7 @@ class _Shapes:
     def __init__(self):
         self.weights = {}  # name -> (shape, inputs per unit)
         self.products = 0  # multiply-adds of one sample, forward
+        self.of_states = 0  # those of them that multiply states, whose gradients are needed in a first layer, too
 
     def conv(self, name, x, filters, size, padding, stride, bias):
         sizes = tuple((n + 2 * padding - size) // stride + 1 for n in x[:-1])
@@ -268,9 +330,44 @@ class _Shapes:
         return x
 
     def dense(self, name, x, units):
-        self.weights[f"{name}.kernel"] = (x[0], units), x[0]
+        self.weights[f"{name}.kernel"] = (x[-1], units), x[-1]
         self.weights[f"{name}.bias"] = (units,), 0
-        self.products += x[0] * units
+        self.products += math.prod(x) * units
+        return *x[:-1], units
+
+    def layer_norm(self, name, x):
+        for weight in ("gamma", "beta"):
+            self.weights[f"{name}.{weight}"] = x[-1:], 0
+        return x
+
+    def encoder(self, name, x, heads, hidden):
+        for part, kinds in Encoder.names(name).items():
+            if kinds[0] == "gamma":
+                self.layer_norm(part, x)
+            else:
+                inner = (*x[:-1], hidden) if part.endswith("_outer") else x
+                self.dense(part, inner, hidden if part.endswith("_inner") else x[-1])
+        self.products += 2 * x[0] * math.prod(x)  # scores, and their products with the values
+        return x
+
+    def recurrent(self, name, x, kind, units, sequences):
+        steps, inputs = x
+        width = Recurrent.gates(kind) * units
+        self.weights[f"{name}.kernel"] = (inputs, width), 2 * inputs
+        self.weights[f"{name}.recurrent_kernel"] = (units, width), 2 * units
+        self.weights[f"{name}.bias"] = (2, width) if kind == "gru" else (width,), 0
+        self.products += steps * (inputs + units) * width
+        self.of_states += steps * units * width
+        return (steps, units) if sequences else (units,)
+
+    def own_cell(self, name, x, units):
+        steps, inputs = x
+        for gate in ("forget_", ""):
+            self.weights[f"{name}.{gate}kernel"] = (inputs, units), inputs
+            self.weights[f"{name}.{gate}recurrent"] = (units, units), units
+            self.weights[f"{name}.{gate}bias"] = (units,), 0
+        self.products += steps * (inputs + units) * 2 * units
+        self.of_states += steps * units * 2 * units
         return (units,)
 
     def relu(self, x):
@@ -337,7 +434,9 @@ def operations_per_sample(network: Network, training: bool) -> float:
     first = Network("first", network.input_shape, network.layers[:1])
     shapes = _Shapes()
     walk(first, shapes, network.input_shape)
-    return 2.0 * (3 * products - shapes.products)
+    if network.is_transformer:  # query, key and value alone
+        shapes.products = 3 * math.prod(network.input_shape) * network.input_shape[-1]
+    return 2.0 * (3 * products - (shapes.products - shapes.of_states))
 
 
 def data(network: Network, samples: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ class _Operations:
 
     def __init__(self, weights, training):
         self.weights, self.training, self.states = weights, training, {}
+        self.first = self.last = None  # states of a recurrent layer, where they are kept
 
     def conv(self, name, x, filters, size, padding, stride, bias):
         y = lax.conv_general_dilated(
@@ -62,6 +63,41 @@ class _Operations:
 
     def dense(self, name, x, units):
         return x @ self.weights[f"{name}.kernel"] + self.weights[f"{name}.bias"]
+
+    def recurrent(self, name, x, kind, units, sequences):
+        kernel, recurrent, bias = (self.weights[f"{name}.{k}"] for k in ("kernel", "recurrent_kernel", "bias"))
+        z = (x @ kernel + (bias if kind == "lstm" else bias[0])).swapaxes(0, 1)  # of all steps at once
+
+        def lstm(states, z):
+            h, c = states
+            i, f, g, o = jnp.split(z + h @ recurrent, 4, -1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h if sequences else None
+
+        def gru(states, z):
+            (h,) = states
+            k = h @ recurrent + bias[1]
+            u, r = (jax.nn.sigmoid(z[:, g] + k[:, g]) for g in (slice(0, units), slice(units, 2 * units)))
+            h = u * h + (1 - u) * jnp.tanh(z[:, 2 * units :] + r * k[:, 2 * units :])
+            return (h,), h if sequences else None
+
+        first = (jnp.zeros((len(x), units)),) * (2 if kind == "lstm" else 1)
+        first = self.first or first
+        last, found = lax.scan(lstm if kind == "lstm" else gru, first, z)
+        self.last = last
+        return found.swapaxes(0, 1) if sequences else last[0]
+
+    def own_cell(self, name, x, units):
+        kinds = [f"{name}.{gate}{kind}" for gate in ("forget_", "") for kind in ("kernel", "recurrent", "bias")]
+        forget_kernel, forget_recurrent, forget_bias, kernel, recurrent, bias = (self.weights[k] for k in kinds)
+
+        def turn(h, step):
+            f = jax.nn.sigmoid(step @ forget_kernel + h @ forget_recurrent + forget_bias)
+            new = jnp.tanh(step @ kernel + (f * h) @ recurrent + bias)
+            return (1 - f) * h + f * new, None
+
+        return lax.scan(turn, jnp.zeros((len(x), units)), x.swapaxes(0, 1))[0]
 
     def shortcut(self, x, filters, stride):
         before = (filters - x.shape[3]) // 2
@@ -160,5 +196,40 @@ class Inference(Case):
         return count
 
 
+class Stream(Case):
+    form = "jit"
+
+    def __init__(self, workload):
+        self.x = workload.data()[0]
+        self.units = workload.model.layers[0].units
+
+        def predict(weights, states, x):
+            operations = _Operations(weights, False)
+            operations.first = states
+            return walk(workload.model, operations, x), operations.last
+
+        function = partial(jax.jit, donate_argnums=(1,))(predict)
+        self.function = partial(function, {name: jnp.asarray(array) for name, array in workload.weights().items()})
+        self.reset()
+
+    def reset(self):
+        self.states = tuple(jnp.zeros((1, self.units)) for _ in range(2))
+
+    def step(self):
+        y, self.states = self.function(self.states, self.x)
+        return np.asarray(y)
+
+    def check(self, steps):
+        self.reset()
+        return np.concatenate([self.step() for _ in range(steps)]).ravel()
+
+    def run(self, count):
+        for _ in range(count):
+            self.step()
+        return count
+
+
 def prepare(workload, threads, variant):
+    if workload.kind == "stream":
+        return Stream(workload)
     return Training(workload, variant) if workload.kind not in ("infer", "one_sample") else Inference(workload)

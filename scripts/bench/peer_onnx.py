@@ -1,5 +1,6 @@
 """ONNX Runtime: inference with all graph optimisations on."""
 
+import numpy as np
 import onnx_models
 import onnxruntime
 
@@ -17,5 +18,24 @@ class Inference(onnx_models.Inference):
         return self.session.run(None, {"x": self.x})[0]
 
 
+class Stream(Inference):
+    """One step of a sequence after the other."""
+
+    def __init__(self, workload, threads):
+        self.zeros = np.zeros((1, 1, workload.model.layers[0].units), np.float32)
+        self.h = self.c = self.zeros
+        super().__init__(workload, threads)
+
+    def predict(self):
+        outputs, self.h, self.c = self.session.run(None, {"x": self.x, "h": self.h, "c": self.c})
+        return outputs
+
+    def check(self, steps):
+        self.h = self.c = self.zeros
+        return np.concatenate([self.predict() for _ in range(steps)]).ravel()
+
+
 def prepare(workload, threads, variant):
+    if workload.kind == "stream":
+        return Stream(workload, threads)
     return Inference(workload, threads)

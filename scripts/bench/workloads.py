@@ -11,7 +11,8 @@ from networks import NETWORKS, Network, data, initial_weights, operations_per_sa
 class Workload:
     """One row of the table.
 
-    kind: train, infer, one_sample, convolution, matrix, pointwise, cold, memory or gradients.
+    kind: train, infer, one_sample, stream (one step of a sequence after the other, whose states are kept), generate,
+        convolution, matrix, pointwise, cold, memory or gradients.
     targets: {peer: ratio to reach}, peer's time / jitnet's; "best" stands for the fastest of the peers.
     peers: those to run against; slow ones (``slow_peers``) only with --full.
     """
@@ -28,7 +29,9 @@ class Workload:
     optimizer: str = "sgd"
     learning_rate: float = 1e-3
     input_scale: float = 1.0
-    shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x
+    # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x; of a generation:
+    # (vocabulary, features, heads, hidden, layers, new tokens)
+    shape: tuple = ()
     sweep: str = ""  # which pass of a convolution, which operand of a product is transposed
     policy: str = "float32"  # jitnet's dtype policy
     predicts: bool = False  # whether a fresh process predicts instead of training
@@ -52,7 +55,7 @@ class Workload:
     @property
     def operations(self) -> float:
         """Floating-point operations of the products in a step; 0: not counted."""
-        if self.kind in ("train", "infer", "one_sample"):
+        if self.kind in ("train", "infer", "one_sample", "stream"):
             return self.batch * operations_per_sample(self.model, self.kind == "train")
         if self.kind == "convolution":
             images, channels, height, width, filters, size, stride, padding = self.shape
@@ -65,8 +68,8 @@ class Workload:
 
 TORCH = ("torch", "torch-default-malloc")
 INFERENCE = ("onnxruntime", "openvino", "torch")
-MOMENTUM, ADAM_EPSILON = 0.9, 1e-7
-NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5
+MOMENTUM, ADAM_EPSILON, WEIGHT_DECAY = 0.9, 1e-7, 0.004
+NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5  # the latter of layer normalisation, too
 
 CONVOLUTIONS = (
     (64, 3, 32, 32, 16, 3, 1, 1), (64, 16, 32, 32, 16, 3, 1, 1), (64, 32, 16, 16, 32, 3, 1, 1),
@@ -163,6 +166,39 @@ _WORKLOADS = [
     Workload(
         "signals-train", "train", "1-D convolutions, 128 steps of 64 channels, Adam, batch 32", TORCH,
         {"torch": 1.5}, (), "signals", 32, 20, "adam",
+    ),
+    Workload(
+        "encoder-train", "train", "Transformer encoder, 4 x 128, 4 heads, 512 hidden, 64 steps, AdamW, batch 32",
+        (*TORCH, "torch-compiled"), {"best": 2.2}, (), "encoder", 32, 10, "adamw",
+    ),
+    Workload(
+        "encoder-predict", "infer", "The same encoder, inference, batch 32", INFERENCE,
+        {"best": 1.5}, (), "encoder", 32,
+    ),
+    Workload(
+        "generation", "generate", "256 tokens by a decoder of 4 x 128, 4 heads, 512 hidden, batch 1, cached keys",
+        ("torch", "torch-compiled"), {"best": 3}, (), "", shape=(96, 128, 4, 512, 4, 256),
+    ),
+    Workload(
+        "lstm-train", "train", "LSTM, 64 steps of 64, 128 units, Adam, batch 32", ("torch", "jax"),
+        {"torch": 1.7, "jax": 4}, ("torch-compiled", "jax-scan"), "lstm", 32, 20, "adam",
+    ),
+    Workload(
+        "gru-train", "train", "GRU, 64 steps of 64, 128 units, Adam, batch 32", ("torch", "jax"),
+        {"torch": 5}, ("torch-compiled", "jax-scan"), "gru", 32, 20, "adam",
+    ),
+    Workload(
+        "lstm-deep-train", "train", "LSTM 2 x 256, 128 steps of 64, Adam, batch 64", ("torch", "jax"),
+        {"torch": 1.9}, ("torch-compiled",), "lstm-deep", 64, 4, "adam",
+    ),
+    Workload(
+        "lstm-stream", "stream", "LSTM, 128 units, one step of one sequence", ("onnxruntime", "torch", "jax"),
+        {"onnxruntime": 3, "torch": 20}, (), "lstm-step",
+    ),
+    Workload(
+        "own-cell-train", "train", "A user's minimal gated unit, 64 steps of 64, 128 units, SGD momentum, batch 32",
+        ("torch", "jax", "jax-scan"), {"torch": 5, "jax": 1.5, "jax-scan": 1.5}, ("torch-compiled",), "own-cell", 32,
+        10,
     ),
     Workload(
         "vgg-bfloat16", "train", "VGG-like in mixed_bfloat16, against jitnet in float32", ("jitnet-float32",),

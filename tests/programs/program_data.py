@@ -47,3 +47,25 @@ def rare(count, seed=0):
     fault = random.random(count) < 0.02
     x = random.standard_normal((count, 12)) + 1.5 * fault[:, None] * (np.arange(12) < 4)
     return x.astype("float32"), fault.astype("float32")
+
+
+def reviews(count, seed=0):
+    """Lists of word numbers from 2 on, and whether more of them praise (2 to 4) than blame (5 to 7)."""
+    random = np.random.default_rng(seed)
+    texts = [random.integers(2, 20, random.integers(2, 7)).tolist() for _ in range(count)]
+    scores = [sum((w < 5) - (5 <= w < 8) for w in words) + random.normal(0, 0.1) for words in texts]
+    return texts, (np.array(scores) > 0).astype("float32")
+
+
+def tagged(count, seed=0):
+    """Lists of word numbers from 1 to 11, and of tags from 0 to 2, of a word and the one after it."""
+    random = np.random.default_rng(seed)
+    texts = [random.integers(1, 12, random.integers(2, 7)) for _ in range(count)]
+    return texts, [(words % 3 + np.append(words[1:] % 2, 0)) % 3 for words in texts]
+
+
+def rhymes(count, seed=0):
+    """A text of so many characters, of words that come in a fixed order but for chance."""
+    random = np.random.default_rng(seed)
+    words = ["red", "blue", "green"]
+    return "".join(words[(n + (random.random() < 0.1)) % 3] + " " for n in range(count // 4))[:count]

@@ -5,7 +5,7 @@ They are part of the graph that a ``train_step`` traces, in the order in which i
 
 from ..autodiff import Gradients, dependents
 from ..errors import invalid
-from ..program import Out
+from ..program import Out, Scalar
 from ..trace import effects_so_far, topological_order
 from ..values import SymbolicTensor, Value, Variable
 from .base import Operation, display
@@ -111,6 +111,68 @@ class Replaced(Operation, registered=False):
 
     def backward(self, program, lowered):
         lowered.pass_gradient(len(lowered.inputs) // 2)
+
+
+class Assigned(Operation, registered=False):
+    """Overwrites variables when the graph runs, and changes nothing else: inputs (x, *values, *variables), output x."""
+
+    def infer(self, x, *inputs):
+        return [(x.shape, x.dtype)]
+
+    def forward(self, program, lowered):
+        count = (len(lowered.inputs) - 1) // 2
+        for value, variable in zip(lowered.inputs[1 : count + 1], lowered.inputs[count + 1 :], strict=True):
+            program.call("shape.copy_forward", x=value, y=Out(variable))
+        lowered.alias_output()
+
+    def backward(self, program, lowered):
+        lowered.pass_gradient(0)
+
+
+class Rows(Operation, registered=False):
+    """A variable (batch, ...) as a tensor with a batch axis: each sample gets the row of its place in the batch."""
+
+    differentiable = False
+    whole_inputs = (0,)
+
+    def infer(self, variable):
+        return [((None, *variable.shape[1:]), variable.dtype)]
+
+    def forward(self, program, lowered):
+        offset = Scalar("begin") * lowered.output.size
+        program.call("shape.part_forward", x=lowered.inputs[0], y=Out(lowered.output), offset=offset)
+
+
+class AssignedRows(Operation, registered=False):
+    """Overwrites the rows of variables when the graph runs, and changes nothing else.
+
+    Inputs (*outputs, *values (None, ...), *variables (batch, ...)), as many values as variables; outputs as they are.
+    """
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def prepare(self, inputs):
+        return inputs
+
+    def infer(self, *inputs):
+        return [(x.shape, x.dtype) for x in inputs[: self.count]]
+
+    def forward(self, program, lowered):
+        inputs = lowered.inputs[self.count :]
+        for value, variable in zip(inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :], strict=True):
+            widths = {"x_width": value.size, "y_width": value.size}
+            offset = Scalar("begin") * value.size
+            program.call("shape.concatenate_forward", x=value, y=Out(variable), offset=offset, **widths)
+        for x, y in zip(lowered.inputs[: self.count], lowered.application.outputs, strict=True):
+            lowered.lowering.alias(y, x)
+
+    def backward(self, program, lowered):
+        gradients = lowered.lowering.gradients
+        for x, y in zip(lowered.application.inputs, lowered.application.outputs, strict=False):
+            d_output = gradients.of(y)
+            if d_output is not None and x in gradients.wanted:
+                gradients.pass_on(x, True, d_output)
 
 
 class Update(_Effect, registered=False):

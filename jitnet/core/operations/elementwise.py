@@ -130,9 +130,27 @@ class Binary(Operation):
         shape, a_strides, b_strides = self._canonical(*lowered.application.inputs)
         return {"shape": shape, "a_strides": a_strides, "b_strides": b_strides}
 
+    def _bias(self, lowered) -> int | None:
+        """Which operand is a vector that is added to every row of the other, as a bias; None if neither is."""
+        inputs, output = lowered.application.inputs, lowered.application.outputs[0]
+        if self.function != "add" or not output.dtype.startswith("float"):
+            return None
+        for index, vector in enumerate(inputs):
+            other = inputs[1 - index]
+            is_vector = not vector.batched and len(vector.shape) == 1 and vector.shape == output.shape[-1:]
+            if is_vector and other.batched and other.shape == output.shape:
+                return index
+        return None
+
     def forward(self, program, lowered):
         a, b = lowered.inputs
         y = lowered.output
+        bias = self._bias(lowered)
+        if bias is not None:
+            x = lowered.inputs[1 - bias]
+            in_place = ("x", "y") if x.kind == y.kind else None
+            program.call("dense.bias_add_forward", x=x, bias=lowered.inputs[bias], y=Out(y), in_place=in_place)
+            return
         in_place = ("a", "y") if a.kind == y.kind and a.size == y.size else None
         program.call(
             f"elementwise.{self.function}_forward", a=a, b=b, y=Out(y), **self._scalars(lowered), in_place=in_place
@@ -140,7 +158,15 @@ class Binary(Operation):
 
     def backward(self, program, lowered):
         a, b = lowered.inputs
-        scalars = self._scalars(lowered)
+        scalars, bias = self._scalars(lowered), self._bias(lowered)
+        if bias is not None:
+            if lowered.needs(bias):
+                d_bias = lowered.gradient(bias)
+                arguments = {"dy": lowered.d_output, "dbias": d_bias, "accumulate": d_bias.accumulate}
+                program.call("dense.bias_add_backward", **arguments)
+            if lowered.needs(1 - bias):
+                lowered.pass_gradient(1 - bias)
+            return
         sides = [(1, b, "b"), (0, a, "a")]
         for index, operand, side in sides:
             if not lowered.needs(index):

@@ -12,6 +12,7 @@ from ..program import Block, Buffer, Call, Out, Program
 
 OPCODE = "pointwise.chain"
 MOST_CALLS = 24  # of one chain, for the sake of compilation
+SHORTEST_ROW = 32  # elements of a vector that is used for every row: the inner loop then is one of vectors
 
 
 def fuse_pointwise(program: Program) -> None:
@@ -26,7 +27,8 @@ class Chain:
     """What is done with every element i, in statements over arrays of one size, single numbers and scalars.
 
     functions: names of the scalar functions that the statements call, in order.
-    arrays, singles, scalars: the parameters, in order: arrays of one size, arrays of one element, numbers.
+    arrays, singles, rows, scalars: the parameters, in order: arrays of one size, arrays of one element, vectors of one
+        size, each element j of which is for element j of every row of the arrays, numbers.
     """
 
     functions: tuple[str, ...]
@@ -34,6 +36,7 @@ class Chain:
     singles: tuple[str, ...]
     scalars: tuple[str, ...]
     statements: tuple[str, ...]
+    rows: tuple[str, ...] = ()
 
 
 def _fused(block: Block, following: list[Call]) -> list[Call]:
@@ -67,7 +70,7 @@ class _Pointwise:
 
     @classmethod
     def of(cls, call: Call) -> "_Pointwise | None":
-        """None if the call is not pointwise, or repeats an operand along an axis."""
+        """None if the call is not pointwise, or repeats an operand along an axis, other than a vector for every row."""
         found = cls._parsed(call) if call.batched else None
         return found if found and found._fits() else None
 
@@ -76,6 +79,8 @@ class _Pointwise:
         family, _, kernel = call.opcode.partition(".")
         if family == "shape" and kernel in ("copy_forward", "copy_backward"):
             return cls(call, None, [call["x" if kernel == "copy_forward" else "dy"]])
+        if call.opcode == "dense.bias_add_forward":
+            return cls(call, "add", [call["x"], call["bias"]])
         if family != "elementwise":
             return None
         name, _, side = kernel.rpartition("_backward")
@@ -102,8 +107,21 @@ class _Pointwise:
             out.dtype.startswith("float")
             and out.batched
             and all(b.dtype == out.dtype for b in (*self.arrays, *self.operands))
-            and all(b.size == (out.size if b.batched else 1) for b in (*self.arrays, *self.operands))
+            and all(b.size == out.size if b.batched else b.size == 1 or b in self.rows for b in self.operands)
+            and all(b.size == out.size for b in self.arrays)
+            and len({b.size for b in self.rows}) <= 1
         )
+
+    @property
+    def rows(self) -> list[Buffer]:
+        """Vectors of which every row of the output uses the same elements."""
+        found = []
+        for name, buffer in zip(("a", "b"), self.operands, strict=False):
+            if buffer.batched or len(buffer.shape) != 1 or buffer.size < SHORTEST_ROW:
+                continue
+            if self.call.opcode == "dense.bias_add_forward" or _is_row(self.call, f"{name}_strides", buffer):
+                found.append(buffer)
+        return found
 
     def continues(self, chain: list["_Pointwise"]) -> bool:
         """Whether the call may follow those of ``chain`` in one loop."""
@@ -114,6 +132,7 @@ class _Pointwise:
             (out.size, out.dtype) == (self.out.buffer.size, self.out.buffer.dtype)
             and bool(together)
             and all(b.step == other.step or not b.overlaps(other) for b, other in together)
+            and len({b.size for other in (*chain, self) for b in other.rows}) <= 1
             and len(chain) < MOST_CALLS
         )
 
@@ -124,6 +143,14 @@ class _Pointwise:
         if self.function is None or self.gradient or self.function == "power":
             return False
         return {"real", "abs"}.issuperset(getattr(module, self.function).__code__.co_names)
+
+
+def _is_row(call: Call, strides: str, buffer: Buffer) -> bool:
+    """Whether a binary call repeats a vector for every row of its result."""
+    *outer, columns = call["shape"]
+    before, *others, last = call[strides]
+    repeated = before == 0 and all(size == 1 or stride == 0 for size, stride in zip(outer, others, strict=True))
+    return repeated and last == 1 and columns == buffer.size
 
 
 class _Usage:
@@ -175,6 +202,7 @@ def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
     """The call of a kernel that does what ``chain`` does; None if nothing is left to do."""
     arrays: dict[tuple, tuple[str, Buffer]] = {}  # {(root, step): (name in the kernel, buffer)}
     singles: dict[tuple, tuple[str, Buffer]] = {}
+    rows: dict[tuple, tuple[str, Buffer]] = {}
     scalars: list = []
     values: dict[tuple, str] = {}  # what an array's element is at present, by root and step
     statements: list[str] = []
@@ -191,8 +219,10 @@ def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
         return f"v{len(statements)}"
 
     def value(buffer):
-        if not buffer.batched:
+        if not buffer.batched and buffer.size == 1:
             return argument(singles, "c", buffer)
+        if not buffer.batched:
+            return f"{argument(rows, 'r', buffer)}[j]"
         if memory(buffer) not in values:
             again = usage.recomputed.get(buffer.root)
             values[memory(buffer)] = compute(again) if again else let(f"{argument(arrays, 'x', buffer)}[i]")
@@ -227,8 +257,9 @@ def _merged(chain: list[_Pointwise], number: int, usage: _Usage) -> Call | None:
         name: Out(outputs[place], place in read) if place in outputs else buffer
         for place, (name, buffer) in arrays.items()
     }
-    given |= dict(singles.values()) | dict(zip(parameters, scalars, strict=True))
+    given |= dict(singles.values()) | dict(rows.values()) | dict(zip(parameters, scalars, strict=True))
     work = sum(item.call.work for item in chain)
     merged = chain[0].call.replaced_by(OPCODE, given, work=work)
-    merged.attributes["chain"] = Chain(tuple(functions), *names, parameters, tuple(statements))
+    of_rows = tuple(name for name, _ in rows.values())
+    merged.attributes["chain"] = Chain(tuple(functions), *names, parameters, tuple(statements), of_rows)
     return merged

@@ -27,7 +27,7 @@ def recompute(program: Program) -> None:
 def _recompute_in(program: Program, block: Block) -> None:
     outside = {b.root for other in program.blocks if other is not block for c in other.calls for b in c.buffers}
     start = _Forward(block.calls, outside)
-    if start.turn is None:
+    if start.turn is None or start.turn < 2:  # what comes after a backward loop has no forward pass of its own
         return
     best = block.calls
     for segments in range(1, MOST_SEGMENTS + 1):
@@ -131,7 +131,8 @@ class _Forward:
                 if place not in needed:
                     needed.add(place)
                     inputs = [root for root in self.calls[place].reads if root.kind == "batch" and root not in kept]
-                    written = {root: self.writers[root][0] for root in inputs}
+                    # what other blocks write, loops over time say, is there
+                    written = {root: self.writers[root][0] for root in inputs if root in self.writers}
                     pending += [root for root, at in written.items() if first <= at and self._repeatable[at]]
             if roots:
                 repeats.append((sorted(needed), roots))

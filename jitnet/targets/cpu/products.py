@@ -1,7 +1,10 @@
 """Dense layers with many weights: each core keeps to its own rows of them, in the product and in the update."""
 
-from ...core.program import Call, Out, Program, Scalar
+import dataclasses
+
+from ...core.program import Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
+from ...core.values import ITEMSIZE
 from ...kernels.cpu.fast.matrix_multiply import (
     MatrixMultiply,
     MatrixMultiplyTransposed,
@@ -21,12 +24,18 @@ def compute_in_update(program: Program) -> None:
     users, loops = program.users(), program.loops()
     places = {call: index for index, call in enumerate(program.calls)}
     replaced: dict[Call, list[Call]] = {}
-    for call in program.calls:
-        if not isinstance(call.kernel, MatrixMultiplyTransposed) or call.kernel.epilogue != "store" or call in loops:
+    products = [c for c in program.calls if isinstance(c.kernel, MatrixMultiplyTransposed) and c not in loops]
+    copied = sum(call["dkernel"].nbytes for call in products)
+    for call in products:
+        x, dy, partial, chosen = call["x"], call["dy"], call["dkernel"].root, call.kernel
+        if chosen.epilogue != "store" or partial.source is None or len(users[partial]) != 2:
             continue
-        x, dy, partial = call["x"], call["dy"], call["dkernel"].root
-        if partial.source is None or partial.size < thresholds.SMALL_KERNEL or len(users[partial]) != 2:
+        if partial.size < thresholds.SMALL_KERNEL:
             continue
+        if copied <= thresholds.COPIED_PRODUCTS and _is_worth_a_copy(program, x):
+            continue
+        if (program.any_size or x.rows > 1) and not chosen.narrow:  # of many rows, which each part reads once
+            chosen = dataclasses.replace(chosen, packed=True)
         total = users[partial][1]
         written = [c for root in (x.root, dy.root) for c in users[root] if root in c.writes]
         if any(places[c] > places[call] for c in written) or "partial" in (x.kind, dy.kind):
@@ -35,12 +44,75 @@ def compute_in_update(program: Program) -> None:
             continue
         for root in (x.root, dy.root):
             root.in_one_piece = root.kind == "batch"
-        gradient = total.outputs[0]
-        axis = Rows(gradient.buffer.shape[0], call.kernel.tile_rows)
+        gradient = Out(total.outputs[0].buffer.like(call["dkernel"]), total.outputs[0].accumulate)
+        axis = Rows(gradient.buffer.shape[0], chosen.tile_rows)
         product = {"x": x, "dy": dy, "dkernel": gradient, **_PART}
         replaced[call] = []
-        replaced[total] = [call.replaced_by(call.opcode, product, phase="gradients", kernel=call.kernel, axis=axis)]
+        replaced[total] = [call.replaced_by(chosen.name, product, phase="gradients", kernel=chosen, axis=axis)]
     replace(program, replaced)
+
+
+def _is_worth_a_copy(program: Program, x: Buffer) -> bool:
+    """Whether a chunk computes enough of a gradient, from samples of many rows, to write a copy of its own.
+
+    The products of the whole batch would be computed when its activations have left the cache.
+    """
+    rows = x.rows * (thresholds.ROWS_PER_HEAVY_CHUNK if x.rows > 1 else 1)
+    operations_per_byte = 2 * rows / ITEMSIZE[x.dtype]
+    return program.any_size or operations_per_byte >= thresholds.WORK_PER_COPIED_BYTE
+
+
+def add_products(program: Program) -> None:
+    """A sum of two products: the second is added to the first where that lies."""
+    users, blocks = program.users(), {call: block for block in program.blocks for call in block.calls}
+    places = {call: index for index, call in enumerate(program.calls)}
+    moved: dict[Buffer, Buffer] = {}  # {what was a sum: where it is now}
+    replaced: dict[Call, list[Call]] = {}
+    for call in program.calls:
+        if call.opcode != "elementwise.add_forward" or call["a_strides"] != call["b_strides"]:
+            continue
+        products = [_only_product(users, call, name) for name in ("a", "b")]
+        if None in products or products[0] is products[1]:
+            continue
+        first, second = sorted(products, key=places.get)
+        one, target = call["a" if first is products[0] else "b"], call["y"]
+        between = program.calls[places[first] : places[call]]
+        if second.epilogue is not None or blocks[second] is not blocks[call]:
+            continue
+        if blocks[first] is blocks[call]:
+            touched = [b for c in between for b in c.buffers] + [call["a"], call["b"]]
+            if any(b.overlaps(target) for b in touched):
+                continue
+            first.arguments = {**first.arguments, "y": Out(target.like(first["y"]))}
+        else:  # a product of all turns, before the loop
+            new = users[target.root][0] is call and target.step is None and target.root.kind == "batch"
+            if not new or any(blocks[c] is not blocks[call] for c in users[target.root]):
+                continue
+            moved[target.root] = target = one
+        second.arguments = {**second.arguments, "y": Out(target.like(second["y"]), True)}
+        second.attributes = {**second.attributes, "epilogue": "accumulate"}
+        replaced[call] = []
+    replace(program, replaced)
+    for call in program.calls if moved else ():
+        call.arguments = {name: _moved(moved, argument) for name, argument in call.arguments.items()}
+
+
+def _only_product(users: dict, add: Call, name: str) -> Call | None:
+    """The product that ``add`` alone reads as ``name``."""
+    buffer, touching = add[name], users[add[name].root]
+    if buffer.root.kind != "batch" or len(touching) != 2 or touching[1] is not add:
+        return None
+    product = touching[0]
+    known = product.opcode == "dense.dense_forward" and product.epilogue in (None, "bias")
+    return product if known and buffer.root in product.writes and not product.outputs[0].accumulate else None
+
+
+def _moved(moved: dict, argument):
+    if isinstance(argument, Out):
+        return Out(_moved(moved, argument.buffer), argument.accumulate)
+    if not isinstance(argument, Buffer) or argument.root not in moved:
+        return argument
+    return moved[argument.root].like(argument)
 
 
 def split_products_of_few(program: Program) -> None:

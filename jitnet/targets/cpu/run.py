@@ -248,10 +248,14 @@ class StepRunner(Runner):
 
     @functools.cached_property
     def _can_be_few(self) -> bool:
-        return self.schedule.work_per_sample >= thresholds.HEAVY_WORK and can_split(self.schedule.program)
+        program = self.schedule.program
+        pays = program.has_early_products or can_split(program)
+        return self.schedule.work_per_sample >= thresholds.HEAVY_WORK and pays
 
     def suits_few(self, batch: int) -> bool:
-        return batch < thresholds.FEW_IMAGES and self._can_be_few
+        early = self.schedule.program.has_early_products
+        most = thresholds.ROWS_PER_CHUNK_OF_LOOPS if early else thresholds.FEW_IMAGES
+        return batch < most and self._can_be_few
 
     def quick_call(self, result: np.ndarray, arrays: dict) -> "QuickCall | None":
         return QuickCall(self, result, arrays) if len(result) else None

@@ -236,9 +236,11 @@ class Schedule:
         self.prepared, self.temporary = written & read, written - read  # of what ``prepare`` writes
         self.memory = plan_memory(self.sections, bool(regions), self.preparing, few)
         calls = program.calls
+        self._loops = any(isinstance(item, Loop) and item.batched for s in self.sections for item in s.items)
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
         read = {root for c in calls if c.batched for root in c.reads if root.kind in ("variable", "whole")}
         self._bytes_of_weights = sum(root.nbytes for root in read)  # that every chunk reads
+        self._in_steps = any(call.attributes.get("recurrent") for call in calls)  # weights are read again in every one
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
 
     def _sections(self, calls: list[Call | Loop]) -> list[Section]:
@@ -274,10 +276,13 @@ class Schedule:
         if self.work_per_sample > thresholds.HEAVY_WORK:
             # samples whose arithmetic takes as long as reading the weights
             least = max(1, round(thresholds.WORK_PER_BYTE * self._bytes_of_weights / self.work_per_sample))
-            found = batch // max(thresholds.ROWS_PER_HEAVY_CHUNK, least)
-            found = max(found, min(batch // thresholds.ROWS_PER_HEAVY_CHUNK, thresholds.ENOUGH_CHUNKS))
+            rows = thresholds.ROWS_PER_CHUNK_OF_LOOPS if self._loops else thresholds.ROWS_PER_HEAVY_CHUNK
+            found = batch // max(rows, least)
+            found = max(found, min(batch // rows, thresholds.ENOUGH_CHUNKS))
             if self.work_per_sample > thresholds.WORK_OF_A_CHUNK:
                 found = max(found, min(batch // least, thresholds.FEW_CHUNKS))
+        if self._in_steps:
+            found = min(found, batch // thresholds.ROWS_PER_RECURRENT_CHUNK)
         return max(1, min(found, thresholds.MAXIMUM_CHUNKS))
 
     def blocks(self) -> int:

@@ -3,6 +3,7 @@
 from ...core.program import Batch, Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
 from ...core.rewrites.pointwise import OPCODE as CHAIN
+from ...kernels.cpu.fast.attention import attention_kernel, attention_supports
 from ...kernels.cpu.fast.bfloat16 import (
     conv2d_backward_filter_bfloat16_kernel,
     conv2d_bfloat16_kernel,
@@ -30,7 +31,8 @@ from ...kernels.cpu.fast.winograd import (
     winograd_forward_kernel,
     winograd_outputs,
 )
-from . import thresholds
+from ..axes import Shares
+from . import recurrent, thresholds
 
 
 class Scratch:
@@ -93,7 +95,7 @@ def _changes(call: Call) -> bool:
 
 
 def _pointwise(chain) -> PointwiseKernel:
-    return PointwiseKernel(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
+    return PointwiseKernel(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements, chain.rows)
 
 
 class _Selection:
@@ -109,7 +111,9 @@ class _Selection:
         self.first: list[Call] = []
         self.before: list[Call] = []
         self._copies: dict = {}
+        self._users = program.users()
         self._places = {call: place for place, call in enumerate(program.calls)}
+        self.loops = program.loops()
         self._writes: dict[Buffer, list[int]] = {}  # of weights, where
         for call, place in self._places.items():
             for root in call.writes:
@@ -117,6 +121,12 @@ class _Selection:
                     self._writes.setdefault(root, []).append(place)
         self._after: dict[int, list[Call]] = {}  # {place of a write: copies of what it wrote}
         self._write_of: dict[Buffer, int] = {}  # {copy: the place of that write}
+
+    def workspace_of_shares(self, dtype: str, elements: int) -> Out:
+        """Scratch memory for calls of which each does a share; so many elements for each."""
+        found = self.scratch.get(dtype, 0, "whole")
+        self.scratch.get(dtype, thresholds.SHARES * elements, "whole")
+        return found
 
     def later(self) -> dict[Call, list[Call]]:
         """Copies of weights that the program changes: {the first call along the batch after a change: copies}."""
@@ -167,6 +177,16 @@ class _Selection:
         chosen = panels_kernel(panel, kernel.dtype)
         elements = chosen.elements(*kernel.shape)
         return self._copy(call, kernel, chosen, f"{kernel.root.name}_transposed", elements, True)
+
+    def recurrent_weights(self, call: Call, kernel: Buffer, chosen) -> Buffer:
+        """Recurrent weights with the gates side by side, likewise."""
+        writer = chosen.weights
+        elements = writer.elements(kernel.shape[0])
+        return self._copy(call, kernel, writer, f"{kernel.root.name}_packed", elements, True)
+
+    def is_read(self, call: Call, buffer: Buffer) -> bool:
+        """Whether anything but ``call`` sees what it writes into a buffer."""
+        return buffer.root.kind != "batch" or any(user is not call for user in self._users[buffer.root])
 
     def _copy(self, call: Call, kernel: Buffer, chosen, name: str, elements: int, in_parts: bool, **numbers) -> Buffer:
         """What the kernel that was chosen makes of weights, once per step; ``in_parts``: every chunk does a part."""
@@ -339,7 +359,10 @@ def _dense_forward(call: Call, selection: _Selection) -> Call:
     else:
         chosen = matrix_multiply_kernel(_rows(selection, x), depth, columns, x.dtype, epilogue)
     workspace = selection.scratch.get(x.dtype, chosen.workspace_elements)
-    return _new(call, chosen, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
+    new = _new(call, chosen, x=x, kernel=kernel, **_epilogue_arguments(call), y=out, workspace=workspace)
+    if "residual" in call.arguments and call["residual"].root is not x.root:
+        new.in_place = "residual", "y"  # each element is read before it is written
+    return new
 
 
 def _whole_product(call: Call, selection: _Selection) -> Call:
@@ -411,7 +434,31 @@ def _depthwise(call: Call, selection: _Selection) -> Call:
     return call.replaced_by(f"fast.{call.opcode}", call.arguments) if one_filter else call
 
 
+def _attention(call: Call, selection: _Selection) -> Call:
+    query, key, value, direction = call["query"], call["key"], call["value"], call.opcode.rpartition(".")[2]
+    size, width = query.shape[-1], value.shape[-1]
+    if not attention_supports(query.dtype, size, width):
+        return call
+    heavy = call.work >= thresholds.ATTENTION_WORK and not selection.program.any_size
+    shared = heavy and call not in selection.loops
+    flags = {"masked": call["mask"].shape != (1,), "biased": call["bias"].shape != (1,)}
+    flags |= {"causal": call["causal"], "dropped": call["rate"] != 0, "shared": shared}
+    chosen = attention_kernel(direction, size, width, **flags)
+    given = {**call.arguments, "sample": call["first"], "share": Scalar("chunk")}
+    axis, elements = None, chosen.workspace_elements
+    given["workspace"] = selection.scratch.get(query.dtype, elements)
+    if shared:
+        axis = Shares(chosen.pieces(query.shape[0], query.shape[1], key.shape[1]))
+        given |= {"first": Scalar("first"), "last": Scalar("last"), "sample": 0}
+        given["workspace"] = selection.workspace_of_shares(query.dtype, elements)
+        for buffer in call.buffers:
+            buffer.root.in_one_piece = buffer.root.kind == "batch"
+    return call.replaced_by(chosen.name, {name: given[name] for name in chosen.parameters}, kernel=chosen, axis=axis)
+
+
 _SELECTORS = {
+    "attention.attention_forward": _attention,
+    "attention.attention_backward": _attention,
     "conv.conv2d_forward": _conv2d_forward,
     "conv.conv2d_backward_data": _conv2d_backward_data,
     "conv.conv2d_backward_filter": _conv2d_backward_filter,
@@ -424,4 +471,10 @@ _SELECTORS = {
     "depthwise.depthwise_conv2d_backward_filter": _depthwise,
     "pool.max_pool2d_forward": _max_pool2d_forward,
     "pool.max_pool2d_backward": _max_pool2d_backward,
+    "recurrent.gru_backward": recurrent.backward,
+    "recurrent.gru_forward": recurrent.forward,
+    "recurrent.lstm_backward": recurrent.backward,
+    "recurrent.lstm_forward": recurrent.forward,
+    "recurrent.simple_rnn_backward": recurrent.backward,
+    "recurrent.simple_rnn_forward": recurrent.forward,
 }

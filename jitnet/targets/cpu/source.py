@@ -219,10 +219,10 @@ class StepWriter:
         """Bytes from the first step to that of a view, as a term of ``_sum``."""
         samples = "n" if isinstance(axis, Batch) else "batch"
         if not isinstance(buffer.step, Scalar):
-            size = buffer.nbytes * buffer.step
-            return (size, samples) if buffer.batched else size
+            size = buffer.step_bytes * buffer.step
+            return f"{size} * {samples}" if buffer.batched else size  # 0, too: other lengths have the same form
         step = f"({self.scalar(buffer.step)})" if buffer.step.operands else self.scalar(buffer.step)
-        return " * ".join([f"{buffer.nbytes}", *([samples] if buffer.batched else []), step])
+        return " * ".join([f"{buffer.step_bytes}", *([samples] if buffer.batched else []), step])
 
     def _after_whole(self) -> tuple:
         """Where the part of the arena starts that depends on the number of chunks, as terms of ``_sum``."""

@@ -1,9 +1,11 @@
 """Gradients of tables of which a step reads some rows, as of an Embedding."""
 
-from ...core.program import Call, Out, Program, Scalar
+from ...core.program import Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
 from ..axes import Rows
 from . import thresholds
+
+_OF_USED_ROWS = ("optimizers.sgd_update", "optimizers.adagrad_update")  # those that ``fast.embedding`` has
 
 
 def sum_rows_in_update(program: Program) -> None:
@@ -38,7 +40,34 @@ def sum_rows_in_update(program: Program) -> None:
         found = {"indices": indices, "order": Out(order), "starts": Out(starts), **part}
         sums = {"order": order, "starts": starts, "dy": dy, "dx": total.outputs[0], **part}
         replaced[call] = [call.replaced_by("fast.embedding.order_rows", found, work=1, axis=Rows(1, 1))]
-        replaced[total] = [
-            call.replaced_by("fast.embedding.add_rows", sums, phase="gradients", axis=Rows(table[0], 1))
-        ]
+        update = _of_used_rows(program, users, total)
+        rows = {"phase": "gradients", "axis": Rows(table[0], 1)}
+        if update is None:
+            replaced[total] = [call.replaced_by("fast.embedding.add_rows", sums, **rows)]
+            continue
+        arrays = {name: _shaped(a, table) for name, a in update.arguments.items() if name != "gradient"}
+        given = {name: sums[name] for name in ("order", "starts", "dy", "dx")} | arrays | part
+        replaced[total], name = [], update.opcode.removeprefix("optimizers.").removesuffix("_update")
+        replaced[update] = [call.replaced_by(f"fast.embedding.add_rows_{name}", given, **rows)]
     replace(program, replaced)
+
+
+def _of_used_rows(program: Program, users: dict, total: Call) -> Call | None:
+    """The update by a gradient that changes nothing where this is 0, if nothing else reads or changes the gradient."""
+    gradient = total.outputs[0].buffer
+    touching = users[gradient.root]
+    if gradient.kind != "gradient" or total.outputs[0].accumulate or len(touching) != 2:
+        return None
+    update, blocks = touching[1], [block for block in program.blocks if touching[1] in block.calls]
+    if update.opcode not in _OF_USED_ROWS or total not in blocks[0].calls or blocks[0].condition is not None:
+        return None
+    # a decay or a moving average would need all rows
+    parameter = update["parameter"].root
+    changes = [c for c in users[parameter] if parameter in c.writes]
+    return update if changes == [update] and users[parameter][-1] is update else None
+
+
+def _shaped(argument, shape: tuple):
+    if isinstance(argument, Out):
+        return Out(_shaped(argument.buffer, shape), argument.accumulate)
+    return argument.viewed(shape) if isinstance(argument, Buffer) else argument

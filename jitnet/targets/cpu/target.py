@@ -2,10 +2,11 @@
 
 from importlib.util import find_spec
 
-from ...core.program import Call, Program
+from ...core.program import Call, Loop, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
-from ...core.rewrites.epilogues import fuse_epilogues
+from ...core.rewrites.epilogues import FORWARD, fuse_epilogues
+from ...core.rewrites.loops import simplify_loops
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
 from ..base import Signature, Target
@@ -20,7 +21,7 @@ from .source import RESERVED, StepSource, StepWriter
 SPECIALISED = find_spec("jitnet.kernels.cpu.fast") is not None
 if SPECIALISED:
     from .pooled import fuse_pool_backward, fuse_pool_forward
-    from .products import compute_in_update, split_products, split_products_of_few
+    from .products import add_products, compute_in_update, split_products, split_products_of_few
     from .select import Scratch, is_specialised, specialise
     from .tables import sum_rows_in_update
     from .weight_gradients import share_large_gradients
@@ -43,7 +44,7 @@ class CPU(Target):
         if call.opcode == "conv.conv2d_backward_data" and epilogue == "bias" and call.attributes.get("bfloat16"):
             return False  # of transposed convolutions
         if epilogue == "bias_add":
-            return call.opcode == "conv.conv2d_forward" and not call.attributes.get("bfloat16")
+            return call.opcode in FORWARD and not call.attributes.get("bfloat16")
         return is_specialised(call)
 
     def rewrite(self, program: Program) -> None:
@@ -51,6 +52,9 @@ class CPU(Target):
             fuse_batch_norm(program)
             remove_copies(program)
             return
+        if any(isinstance(block, Loop) for block in program.blocks):
+            remove_copies(program)  # before what is copied gets a place for every turn
+            simplify_loops(program, self.few)
         scratch = Scratch(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)
@@ -58,6 +62,7 @@ class CPU(Target):
         fuse_pool_forward(program, scratch)
         fuse_pool_backward(program, scratch, self.algorithm)
         remove_copies(program)
+        add_products(program)
         fuse_pointwise(program)
         few = self.few and can_split(program)
         specialise(program, scratch, self.algorithm, few)

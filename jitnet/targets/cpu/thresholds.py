@@ -5,8 +5,10 @@
 ROWS_PER_CHUNK = 16
 HEAVY_WORK = 4e6  # operations per sample above which a chunk holds fewer samples
 ROWS_PER_HEAVY_CHUNK = 4
+ROWS_PER_CHUNK_OF_LOOPS = 8  # where a turn multiplies no more rows than a chunk has samples: a tile has 8 (AVX-512)
 WORK_PER_BYTE = 50  # of weights that every chunk reads, from memory for the most part: no less should it compute
 WORK_PER_COPIED_BYTE = 40  # of gradients that every chunk writes; measured on MLPs with 16 to 256 units a layer
+ROWS_PER_RECURRENT_CHUNK = 8  # no fewer samples share a reading of recurrent weights, in every step
 ENOUGH_CHUNKS = 8  # but so many there are, to be shared by as many threads
 WORK_OF_A_CHUNK = 1e9  # a single sample of so many operations is worth a chunk,
 FEW_CHUNKS = 4  # where there are few samples
@@ -31,6 +33,9 @@ PARALLEL_BYTES = 1 << 17  # of prepared weights, at some 5 bytes per ns: as much
 SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains; of each thread there
 MOST_WASTE = 1.5  # what all threads take together, waiting included, against one
 
+# Attention: operations of a sample from which its heads and queries are shared out (a guess)
+ATTENTION_WORK = 2e8
+
 # The optimizer's update.
 UPDATE_WORK = 20  # per parameter, memory traffic included
 PARAMETERS_PER_BLOCK = 4096  # 16 KiB each of parameters, gradients and slots: the first-level cache
@@ -38,6 +43,8 @@ PARAMETERS_PER_BLOCK = 4096  # 16 KiB each of parameters, gradients and slots: t
 # Dense layers.  Measured on 784-128-10 and on 1024 to 2048 wide layers with 2 threads.
 SPLIT_KERNEL = 1 << 16  # elements of the weights from which a core should keep to its own part of them
 PANEL_KERNEL = 1 << 16  # elements of the weights from which their transposed copy is made in panels
+# bytes of all dense weights of whose gradients chunks may have copies (a guess: they are to stay in a cache)
+COPIED_PRODUCTS = 1 << 24
 SMALL_KERNEL = 8192  # elements of the weights below which a gradient per chunk costs less than one that cores share
 PARTS = 4  # of a product that is split along the rows of its weights: partial sums are written and read so many times
 TYPICAL_IMAGE = 32  # height and width, likewise, where they are not known beforehand

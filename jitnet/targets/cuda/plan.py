@@ -200,12 +200,12 @@ class Memory:
         return array.reshape(shape)
 
     def _step(self, buffer: Buffer, names: dict):
-        """All elements of one step of a sequence, of which temporaries alone have steps."""
+        """All elements of the steps that a view has of a sequence, of which temporaries alone have steps."""
         root = buffer.root
         step = buffer.step.value(names) if isinstance(buffer.step, Scalar) else buffer.step
         size = root.size // root.steps * (self._batch if root.batched else 1)
         offset = self._placement.offsets[root] + step * size * ITEMSIZE[root.dtype]
-        return self._view(self._arena, offset, size, root.dtype)
+        return self._view(self._arena, offset, size * buffer.viewed_steps, root.dtype)
 
     def _flat(self, root: Buffer):
         """All elements of a root; of a data set the array itself."""

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from ...core.program import Call, Program
+from ...core.program import Call, Loop, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
 from ...core.rewrites.epilogues import fuse_epilogues
+from ...core.rewrites.loops import simplify_loops
 from ...core.rewrites.pointwise import OPCODE as CHAIN
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
@@ -36,6 +37,9 @@ class CUDA(Target):
         return True
 
     def rewrite(self, program: Program) -> None:
+        if any(isinstance(block, Loop) for block in program.blocks):
+            remove_copies(program)  # before what is copied gets a place for every turn
+            simplify_loops(program)
         fold_batch_norm(program, self.fuses)
         fuse_epilogues(program, self.fuses)
         fuse_batch_norm(program)
@@ -63,7 +67,7 @@ class CUDA(Target):
 def _chain(chain):
     from ...kernels.cuda._pointwise import pointwise
 
-    return pointwise(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements)
+    return pointwise(chain.functions, chain.arrays, chain.singles, chain.scalars, chain.statements, chain.rows)
 
 
 class Launches(Source):

@@ -1,7 +1,8 @@
 """Gradients of large tables: each core keeps to its own rows, and no chunk of the batch has a table of its own."""
 
+from jitnet.kernels.cpu.optimizers import adagrad_update, sgd_update
 from jitnet.kernels.cpu.runtime.arrays import prefetch
-from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
+from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes, scalar
 
 _AHEAD = 8  # rows of dy that are fetched before they are needed: they lie anywhere
 
@@ -35,6 +36,24 @@ def order_rows(indices, order, starts, first, last):
                 order[starts[place]] = j
 
 
+@scalar
+def _sum(order, dy, target, begin, end, after):
+    """target = the sum of the rows of dy, which is flat, at order[begin:end]; those up to ``after`` come next."""
+    columns = target.size
+    line = 64 // dy.itemsize
+    target[:] = 0
+    for place in range(begin, end):
+        following = place + _AHEAD
+        if following < after:
+            ahead = order[following] * columns
+            for i in range(ahead, ahead + columns, line):
+                prefetch(dy, i)
+        first = order[place] * columns
+        source = dy[first : first + columns]
+        for i in range(columns):
+            target[i] += source[i]
+
+
 @kernel
 def add_rows(order, starts, dy, dx, first, last):
     """dx[first:last] = the sums of the rows of dy that were sent there, in their order; other rows are not touched.
@@ -44,18 +63,32 @@ def add_rows(order, starts, dy, dx, first, last):
     kernel_attributes()
     order = order.reshape(-1)
     dy = dy.reshape(-1)
-    columns = dx.shape[1]
-    line = 64 // dy.itemsize
     for row in range(first, last):
-        target = dx[row]
-        target[:] = 0
-        for place in range(starts[row], starts[row + 1]):
-            following = place + _AHEAD
-            if following < starts[last]:
-                ahead = order[following] * columns
-                for i in range(ahead, ahead + columns, line):
-                    prefetch(dy, i)
-            begin = order[place] * columns
-            source = dy[begin : begin + columns]
-            for i in range(columns):
-                target[i] += source[i]
+        _sum(order, dy, dx[row], starts[row], starts[row + 1], starts[last])
+
+
+@kernel
+def add_rows_sgd(order, starts, dy, dx, parameter, learning_rate, first, last):
+    """``add_rows`` and ``sgd_update`` of the rows [first, last) to which something was sent; others are not touched.
+
+    parameter: (rows, columns)
+    """
+    kernel_attributes()
+    order = order.reshape(-1)
+    dy = dy.reshape(-1)
+    for row in range(first, last):
+        if starts[row] < starts[row + 1]:
+            _sum(order, dy, dx[row], starts[row], starts[row + 1], starts[last])
+            sgd_update(parameter[row], dx[row], learning_rate)
+
+
+@kernel
+def add_rows_adagrad(order, starts, dy, dx, parameter, squares, learning_rate, epsilon, first, last):
+    """The same with ``adagrad_update``.  parameter, squares: (rows, columns)"""
+    kernel_attributes()
+    order = order.reshape(-1)
+    dy = dy.reshape(-1)
+    for row in range(first, last):
+        if starts[row] < starts[row + 1]:
+            _sum(order, dy, dx[row], starts[row], starts[row + 1], starts[last])
+            adagrad_update(parameter[row], dx[row], squares[row], learning_rate, epsilon)

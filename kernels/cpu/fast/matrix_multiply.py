@@ -16,7 +16,7 @@ _KC = 256  # steps of a sum in one part: a panel of B and some rows of A stay in
 _MC = 128  # rows of the result, whose part of x is packed at a time
 _MOST_ROWS = 256  # of A that are packed at a time
 _ROW_GAP = 16  # elements between the packed rows of A, so that they do not compete for the same cache lines
-_GEMV_EPILOGUES = ("store", "bias", "bias_relu")  # of forward passes
+_GEMV_EPILOGUES = ("store", "bias", "bias_relu", "bias_add", "bias_add_relu", "accumulate")
 _GEMV_VECTORS = 8  # chains of additions that hide one another's latency (a guess: 4 cycles, two additions per cycle)
 
 
@@ -54,7 +54,7 @@ class _MatrixKernel(TemplateKernel):
 
 @dataclass(frozen=True)
 class MatrixMultiply(_MatrixKernel):
-    """``kernel(a, b[, bias or activation], c, workspace)``: c (M, N) = epilogue(a (M, K) @ b (K, N)).
+    """``kernel(a, b[, bias[, residual] or activation], c, workspace)``: c (M, N) = epilogue(a (M, K) @ b (K, N)).
 
     With ``panels`` b lies in memory as ``transpose.panels_kernel`` leaves it, so many columns side by side.
     """
@@ -133,7 +133,9 @@ def _narrow(columns: int, dtype: str, target: VectorTarget) -> int:
 
 
 def matrix_multiply_kernel(rows, depth, columns, dtype="float32", epilogue="store", target=None) -> MatrixMultiply:
-    """Product of (rows, depth) and (depth, columns); epilogue: store, accumulate, bias, bias_relu or relu_mask.
+    """Product of (rows, depth) and (depth, columns).
+
+    epilogue: store, accumulate, bias, bias_relu, bias_add, bias_add_relu or relu_mask.
 
     Dense forward is ``kernel(x, w, bias, y, workspace)``, dense backward to the input
     ``kernel(dy, transposed w, dx, workspace)``.  The sizes say no more than whether packing pays: the kernel takes

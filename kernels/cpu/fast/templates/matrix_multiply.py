@@ -15,7 +15,7 @@ L2_BYTES = 524288
 ITEMSIZE = 4 if DTYPE == "float32" else 8
 NR = LANES * VECTORS
 GEMV_COLUMNS = LANES * GEMV_VECTORS
-BIASED, MASKED = EPILOGUE.startswith("bias"), EPILOGUE == "relu_mask"
+BIASED, ADDS, MASKED = EPILOGUE.startswith("bias"), EPILOGUE.startswith("bias_add"), EPILOGUE == "relu_mask"
 _constants = dict(dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, epilogue=EPILOGUE, contiguous=True)
 whole = matrix_tile(rows=MR, vectors=VECTORS, masked=NARROW, unroll=2, **_constants)
 edge = matrix_tile(rows=MR, vectors=VECTORS, masked=True, unroll=2 if NARROW else 1, **_constants)
@@ -23,16 +23,20 @@ gemv = matrix_tile(rows=1, vectors=GEMV_VECTORS, masked=True, unroll=2, **_const
 
 
 @kernel
-def matrix_multiply(a, b, bias, activation, c, workspace):
+def matrix_multiply(a, b, bias, residual, activation, c, workspace):
     """c = epilogue(a @ b).  a: (M, K), b: (K, N), or (ceil(N / NR), K, NR) in panels, c: (M, N); workspace: not used
 
-    bias: (N,), activation: (M, N): c is 0 where it is not positive
+    bias: (N,), residual: (M, N), added, may be c's memory; activation: (M, N): c is 0 where it is not positive
     """
     kernel_attributes()
     height, width, depth = c.shape[0], c.shape[1], a.shape[1]
     a_row, c_row = a.strides[0] // ITEMSIZE, c.strides[0] // ITEMSIZE
     b_row = NR if PANELS else b.strides[0] // ITEMSIZE
-    activation_row = activation.strides[0] // ITEMSIZE if MASKED else 0
+    auxiliary_row = 0
+    if ADDS:
+        auxiliary_row = residual.strides[0] // ITEMSIZE
+    if MASKED:
+        auxiliary_row = activation.strides[0] // ITEMSIZE
     if GEMV and height < MR // 2:
         # predictions for one sample, say, are bound by reading b
         for row in range(height):
@@ -40,7 +44,8 @@ def matrix_multiply(a, b, bias, activation, c, workspace):
                 gemv((
                     address(a, row * a_row), a_row, 1, address(b, column), b_row,
                     address(c, row * c_row + column), c_row, depth, 1, width - column, 0, 1,
-                    address(bias, column) if BIASED else 0, 0, 0,
+                    address(bias, column) if BIASED else 0,
+                    address(residual, row * auxiliary_row + column) if ADDS else 0, 0,
                 ))  # fmt: skip
         return
     # so many rows of a stay in the second-level cache while all columns of b go by
@@ -48,11 +53,15 @@ def matrix_multiply(a, b, bias, activation, c, workspace):
     for first in range(0, height, mc):
         for column in range(0, width, NR):
             for row in range(first, min(first + mc, height), MR):
+                auxiliary = 0
+                if ADDS:
+                    auxiliary = address(residual, row * auxiliary_row + column)
+                if MASKED:
+                    auxiliary = address(activation, row * auxiliary_row + column)
                 arguments = (
                     address(a, row * a_row), a_row, 1, address(b, column * depth if PANELS else column), b_row,
                     address(c, row * c_row + column), c_row, depth, height - row, width - column, 0, 1,
-                    address(bias, column) if BIASED else 0,
-                    address(activation, row * activation_row + column) if MASKED else 0, activation_row,
+                    address(bias, column) if BIASED else 0, auxiliary, auxiliary_row,
                 )  # fmt: skip
                 if width - column >= NR:
                     whole(arguments)

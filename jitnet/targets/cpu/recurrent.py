@@ -1,0 +1,52 @@
+"""Which kernels run recurrent layers: by what the program reads of what the reference writes."""
+
+from ...core.program import Call, Out
+from ...kernels.cpu.fast.recurrent import recurrent_backward_kernel, recurrent_forward_kernel
+
+_NAMES = {"activated": "extra", "candidates": "extra", "recurrent_bias": "bias", "recurrent_kernel": "weights"}
+
+
+def _cell(call: Call) -> str:
+    name = call.opcode.removeprefix("recurrent.").removesuffix("_forward").removesuffix("_backward")
+    return f"{name}_relu" if call.arguments.get("relu") else name
+
+
+def forward(call: Call, selection) -> Call:
+    """The call of a specialised kernel, which leaves out what nobody reads."""
+    y, kernel = call["y"], call["recurrent_kernel"]
+    keep = any(selection.is_read(call, call[name]) for name in ("gates", "before"))
+    sequences = selection.is_read(call, y)
+    chosen = recurrent_forward_kernel(_cell(call), y.shape[1], y.dtype, call["masked"], keep, sequences)
+    states = selection.program.temporary(f"{y.name}_states", (2 * y.shape[1],), y.dtype, "batch")
+    weights = selection.recurrent_weights(call, kernel, chosen)
+    given = {**call.arguments, "recurrent_kernel": weights, "states": Out(states)}
+    order = (
+        "z", "weights", "bias", "h_first", "c_first", "mask", "gates", "before", "cells", "extra", "y", "h_last",
+        "c_last", "states", "reverse",
+    )  # fmt: skip
+    return _replaced(call, chosen, given, order)
+
+
+def backward(call: Call, selection) -> Call:
+    """Likewise; the gradients of the first states may be what nobody reads."""
+    dh, kernel = call["dh_first"], call["recurrent_kernel"]
+    states = selection.is_read(call, dh)
+    chosen = recurrent_backward_kernel(_cell(call), dh.shape[0], dh.dtype, call["masked"], call["sequences"], states)
+    weights = selection.transposed_panels(call, kernel, chosen.weights.panel)
+    given = {**call.arguments, "recurrent_kernel": weights}
+    earlier = {"lstm": "cells", "gru": "before"}.get(chosen.cell)
+    if earlier:
+        given["earlier"] = given.pop(earlier)
+    order = (
+        "dy", "dh_last", "dc_last", "weights", "gates", "earlier", "extra", "mask", "dz", "dk", "dh_first",
+        "dc_first", "reverse",
+    )  # fmt: skip
+    return _replaced(call, chosen, given, order)
+
+
+def _replaced(call: Call, chosen, given: dict, order: tuple) -> Call:
+    named = {_NAMES.get(name, name): argument for name, argument in given.items()}
+    arguments = {name: named[name] for name in order if name in named and name not in chosen.unused}
+    both = call.in_place is not None and set(call.in_place) <= arguments.keys()
+    changes = {"in_place": call.in_place if both else None, "attributes": {"recurrent": True}}
+    return call.replaced_by(chosen.name, arguments, kernel=chosen, **changes)
