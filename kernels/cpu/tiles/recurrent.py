@@ -147,9 +147,6 @@ class _Cell:
         return dz, dz, self.e.zero, None
 
 
-GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "simple_rnn_relu": 1}
-
-
 def _products(e, a_rows, b, depth, vectors, sums):
     """sums[i][v] += the sum over k of A[i, k] B[k, v], with B in one piece: vectors side by side."""
     builder, rows, unroll = e.builder, len(a_rows), 2
@@ -203,18 +200,17 @@ def _not_masked(e, mask, i, mask_row):
     return e.builder.fcmp_unordered("!=", value, e.element(0.0))
 
 
-def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, keep, sequences):
+def recurrent_tile(*, dtype, lanes, hardware_masks, cell, gates_of_cell, rows, whole, masked, keep, sequences):
     """One step of ``rows`` samples and one vector of units.
 
-    Arguments: h, h_row, weights, depth, z, z_row, unit, h_next, c, c_row, of_steps, steps_row, and the addresses
-    gates, before, cells, extra, y, bias, mask, and mask_row, valid_rows, valid_units.
+    Arguments: addresses h, weights, z, h_now, h_next, c, gates, before, cells, extra, y, bias, mask; depth, units: the
+    number of all units; the distances from a sample to the next, h_row in states, z_row in z and gates, c_row in c,
+    steps_row in before, cells, extra and y, mask_row; valid_rows, valid_units; ahead: 1 or -1, to the next step.
 
-    h: the states of all units, and h_next, c: of these; unit: the units between the gates of z and of ``gates``; z_row
-    is from one sample to the next there, steps_row in before, cells, extra and y.  ``extra`` takes LSTM's tanh(c) and
-    GRU's candidates.  Without ``whole``, units from ``valid_units`` on are left alone; with ``masked``, rows whose mask
+    h: the states of all units, h_now and h_next: of these, before and after.  ``extra`` takes LSTM's tanh(c) and GRU's
+    candidates.  Without ``whole``, units from ``valid_units`` on are left alone; with ``masked``, rows whose mask
     is 0 keep their states; with ``keep`` is written what the backward pass reads; with ``sequences`` y.
     """
-    gates_count = GATES[cell]
 
     def emit(
         e, h, h_row, weights, depth, z, z_row, units, h_now, h_next, c, c_row, steps_row, gates, before, cells, extra,
@@ -225,13 +221,13 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, k
         last = builder.sub(valid_rows, _INT(1))
         index = [_INT(0)] + [e.minimum(_INT(i), last) for i in range(1, rows)]
         a_rows = [e.advance(e.pointer(h), builder.mul(i, h_row)) for i in index]
-        first = [e.zero] * gates_count
-        places = [builder.mul(units, _INT(g)) for g in range(gates_count)]
-        width = builder.mul(units, _INT(gates_count))
+        first = [e.zero] * gates_of_cell
+        places = [builder.mul(units, _INT(g)) for g in range(gates_of_cell)]
+        width = builder.mul(units, _INT(gates_of_cell))
         if cell == "gru":
             first = [e.load(e.pointer(bias), place, lanes_mask) for place in places]
-        sums = _products(e, a_rows, e.pointer(weights), depth, gates_count, first * rows)
-        sums = [sums[i * gates_count : (i + 1) * gates_count] for i in range(rows)]
+        sums = _products(e, a_rows, e.pointer(weights), depth, gates_of_cell, first * rows)
+        sums = [sums[i * gates_of_cell : (i + 1) * gates_of_cell] for i in range(rows)]
 
         def row(i, values):
             at_state, at_step = builder.mul(i, h_row), builder.mul(i, steps_row)
@@ -272,21 +268,24 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, rows, whole, masked, k
 
         _row_after_row(e, sums, valid_rows, row)
 
-    constants = dict(cell=cell, rows=rows, whole=whole, masked=masked, keep=keep, sequences=sequences)
+    constants = dict(
+        cell=cell, gates=gates_of_cell, rows=rows, whole=whole, masked=masked, keep=keep, sequences=sequences
+    )  # fmt: skip
     return _tile("recurrent", dtype, lanes, 23, emit, constants, hardware_masks)
 
 
-def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors, whole, masked, sequences):
+def recurrent_gradient_tile(
+    *, dtype, lanes, hardware_masks, cell, gates_of_cell, rows, vectors, whole, masked, sequences
+):  # fmt: skip
     """One step back of ``rows`` samples and ``vectors`` vectors of units.
 
-    Arguments: d_next, z_row, weights, depth, dh, dc, c_row, units, steps_row, and the addresses dy, gates, earlier,
-    extra, dz, dk, mask, and mask_row, valid_rows, valid_units.
+    Arguments: addresses d_next, weights, dh, dc, dy, gates, earlier, extra, dz, dk, mask; and numbers as of
+    ``recurrent_tile``.
 
     d_next: the gradients of the products of the step after this one; depth: how many, or 0 in the last step; dh: what
     else is added to the gradient of the state, which is replaced by what goes on to the step before; earlier: LSTM's c
     before this step, or h.  The others as in ``recurrent_tile``.
     """
-    gates_count = GATES[cell]
 
     def emit(
         e, d_next, z_row, weights, depth, dh, dc, c_row, units, steps_row, dy, gates, earlier, extra, dz, dk, mask,
@@ -299,8 +298,8 @@ def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors
         a_rows = [e.advance(e.pointer(d_next), builder.mul(i, z_row)) for i in index]
         sums = _products(e, a_rows, e.pointer(weights), depth, vectors, [e.zero] * (rows * vectors))
         sums = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
-        places = [builder.mul(units, _INT(g)) for g in range(gates_count)]
-        width = builder.mul(units, _INT(gates_count))
+        places = [builder.mul(units, _INT(g)) for g in range(gates_of_cell)]
+        width = builder.mul(units, _INT(gates_of_cell))
 
         def row(i, values):
             at_state, at_step, at_z = builder.mul(i, c_row), builder.mul(i, steps_row), builder.mul(i, z_row)
@@ -354,6 +353,6 @@ def recurrent_gradient_tile(*, dtype, lanes, hardware_masks, cell, rows, vectors
         _row_after_row(e, sums, valid_rows, row)
 
     constants = dict(
-        cell=cell, rows=rows, vectors=vectors, whole=whole, masked=masked, sequences=sequences
+        cell=cell, gates=gates_of_cell, rows=rows, vectors=vectors, whole=whole, masked=masked, sequences=sequences
     )  # fmt: skip
     return _tile("recurrent_gradient", dtype, lanes, 20, emit, constants, hardware_masks)

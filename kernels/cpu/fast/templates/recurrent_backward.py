@@ -16,7 +16,7 @@ STATES = True  # the gradients of the first states are wanted
 LSTM, GRU = CELL == "lstm", CELL == "gru"
 COLUMNS = LANES * VECTORS
 _constants = dict(dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, vectors=VECTORS)
-_of_cell = dict(cell=CELL, whole=WHOLE, masked=MASKED, sequences=SEQUENCES)
+_of_cell = dict(cell=CELL, gates_of_cell=GATES, whole=WHOLE, masked=MASKED, sequences=SEQUENCES)
 tile = recurrent_gradient_tile(rows=ROWS, **_constants, **_of_cell)
 single = recurrent_gradient_tile(rows=1, **_constants, **_of_cell)
 product = matrix_tile(rows=ROWS, masked=True, epilogue="accumulate", unroll=1, contiguous=True, **_constants)

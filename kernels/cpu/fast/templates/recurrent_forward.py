@@ -14,8 +14,8 @@ SEQUENCES = True  # the states of all steps are wanted
 
 LSTM, GRU = CELL == "lstm", CELL == "gru"
 _constants = dict(
-    dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, cell=CELL, whole=WHOLE, masked=MASKED, keep=KEEP,
-    sequences=SEQUENCES,
+    dtype=DTYPE, lanes=LANES, hardware_masks=HARDWARE_MASKS, cell=CELL, gates_of_cell=GATES, whole=WHOLE,
+    masked=MASKED, keep=KEEP, sequences=SEQUENCES,
 )  # fmt: skip
 tile = recurrent_tile(rows=ROWS, **_constants)
 single = recurrent_tile(rows=1, **_constants)
