@@ -7,6 +7,7 @@ from .builder import Builder, Computation
 from .config import choices, conv_algorithm, float32_matmul_precision
 from .core.errors import invalid
 from .core.locks import building
+from .core.operations.effects import least_rows
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
 from .targets.base import Signature, Target, unchanged_data
@@ -42,6 +43,7 @@ class Step:
         target = target or target_of("cpu")
         built = Builder(computation, fuse, target.reserved)
         self.random = built.random
+        self._rows = least_rows(item.application for item in built.lowering.lowered)
         self._limits = built.limits
         self.variables = built.variables
         self.results, self.places = built.results, built.places
@@ -135,6 +137,8 @@ class Step:
         iteration: without an optimizer, the step at which schedules are read.
         """
         self.check_data(arrays)
+        if self._rows is not None and batch > self._rows:
+            raise invalid(f"A layer keeps the states of {self._rows} samples.", batch_size=batch)
         slots, slot_changes = self._states_of_optimizers()
         arrays = {**slots, **arrays}
         if not self.runner.own_memory:

@@ -156,6 +156,15 @@ def test_what_is_refused():
     layer(x)
     with pytest.raises(ValueError, match=r"keeps the states of 3 samples: .*Received: batch_size=2$"):
         layer(x[:2])
+    # a model that learns its batch size from the first data, and one of a layer that has its states already
+    built, inputs = jitnet.Sequential([layers.LSTM(2, stateful=True)]), jitnet.Input((6, 2))
+    built(x)
+    for model in (built, jitnet.Model(inputs, layer(inputs))):
+        with pytest.raises(ValueError, match=r"batches of 3 samples"):
+            model.predict(sequences(6), batch_size=6, verbose=0)
+        with pytest.raises(ValueError, match=r"batches of 3 samples"):
+            model.jitted_predict(6)
+        assert model.predict(sequences(6), batch_size=3, verbose=0).shape == (6, 2)
     model = model_of(layers.LSTM(4, stateful=True))
     with pytest.raises(ValueError, match=r"batches of 3 samples: .*samples=4"):
         model.predict(sequences(4, 3), verbose=0)
