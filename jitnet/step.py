@@ -116,6 +116,12 @@ class Step:
 
     # ---- running
 
+    def check_indices(self, arrays: dict) -> None:
+        """Raise ValueError for data that become indices and are outside of what there is; names may be missing."""
+        for name, limits in self._limits.items():
+            if name in arrays:
+                check_indices(name, arrays[name], *limits)
+
     @property
     def checks_indices(self) -> bool:
         """Whether data are indices, and looked at before a run."""
@@ -136,7 +142,7 @@ class Step:
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         iteration: without an optimizer, the step at which schedules are read.
         """
-        self.check_data(arrays)
+        self.check_indices(arrays)
         if self._rows is not None and batch > self._rows:
             raise invalid(f"A layer keeps the states of {self._rows} samples.", batch_size=batch)
         slots, slot_changes = self._states_of_optimizers()
@@ -154,11 +160,6 @@ class Step:
         finally:
             for changes in (*self._changed, *slot_changes.values()):
                 changes.note()
-
-    def check_data(self, arrays: dict) -> None:
-        """Raise ValueError for numbers that become indices and are outside of what there is."""
-        for name, limits in self._limits.items():
-            check_indices(name, arrays[name], *limits)
 
     def _states_of_optimizers(self) -> tuple[dict, dict]:
         """Slots and counts of steps by their arguments' names, and the slots' changes.

@@ -356,7 +356,7 @@ def test_layers_in_time_distributed(name):
             "LSTM": lambda layers: layers.LSTM(2), "BatchNormalization": lambda layers: layers.BatchNormalization(),
             "Conv1D": lambda layers: layers.Conv1D(2, 2),
             "GlobalAveragePooling1D": lambda layers: layers.GlobalAveragePooling1D(),
-            "Sequential": lambda layers: library.Sequential([layers.Flatten(), layers.Dense(3, "tanh")]),
+            "Sequential": lambda layers, models=library: models.Sequential([layers.Flatten(), layers.Dense(3, "tanh")]),
         }[name](library.layers)  # fmt: skip
         parts = [library.Input((STEPS, 3, 2)), library.layers.TimeDistributed(inner), library.layers.Flatten()]
         if name in ("LSTM", "GlobalAveragePooling1D"):
