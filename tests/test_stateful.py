@@ -150,7 +150,7 @@ def test_keras_keeps_the_same_states(index):
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match=r"stateful=True needs a known batch size: Input\(shape, batch_size=\.\.\.\), or"):
+    with pytest.raises(ValueError, match=r"stateful=True needs a known batch size: Input\(shape, batch_size="):
         jitnet.Sequential([jitnet.Input((3, 2)), layers.LSTM(2, stateful=True)])
     layer, x = layers.LSTM(2, stateful=True), sequences()
     layer(x)
