@@ -482,6 +482,7 @@ class ModelSteps:
         """
         batch_size = checks.integer(type(self).__name__, "batch_size", batch_size, 1)
         self._require_sizes("jitted_predict")
+        self._check_batches(batch_size, batch_size)
         step = self._step("predict")
         if step.random:
             raise ValueError(f"The model {self.name!r} draws random numbers in predictions, with seeds from Python.")

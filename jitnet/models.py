@@ -69,12 +69,12 @@ class Model(Trainer, Layer):
         sizes = [batch_size_of(x) for x in graph_inputs]
         if len(set(sizes) - {None}) > 1:
             raise invalid("Model expects inputs of one batch size.", batch_size=sizes)
-        self._fixed_batch_size = max((size for size in sizes if size is not None), default=None)
         self._nodes, self._ordered_layers = nodes_between(graph_inputs, self._graph_outputs)
         for node in self._nodes:
             if isinstance(node.layer, Operation):
                 _check_lengths(node.layer)
         self._connected = self.built = True
+        self._fixed_batch_size = max((size for size in sizes if size is not None), default=self._samples_kept())
         self._graph_inputs = graph_inputs  # last: with it the model is ready for other threads
 
     @property
@@ -143,8 +143,7 @@ class Model(Trainer, Layer):
         found = flatten(outputs)
         check_batched(f"The model {self.name!r} must return tensors with a batch axis.", found)
         self._input_structure, self._output_structure, self._graph_outputs = tensors, as_lists(outputs), found
-        kept = [getattr(layer, "states_batch_size", None) for layer in self._all_layers()]
-        self._fixed_batch_size = max((size for size in kept if size is not None), default=None)
+        self._fixed_batch_size = self._samples_kept()
         self._graph_inputs = flatten(tensors)
 
     def reset_states(self) -> None:
@@ -152,6 +151,11 @@ class Model(Trainer, Layer):
         for layer in self._all_layers():
             if getattr(layer, "stateful", False):
                 layer.reset_state()
+
+    def _samples_kept(self) -> int | None:
+        """Of how many samples layers in it keep states; None if none does."""
+        kept = [getattr(layer, "states_batch_size", None) for layer in self._all_layers()]
+        return max((size for size in kept if size is not None), default=None)
 
     def _all_layers(self) -> list[Layer]:
         """The layers, and those in them."""

@@ -9,6 +9,7 @@ from .builder import Builder, Computation
 from .config import choices, conv_algorithm, float32_matmul_precision
 from .core.errors import invalid
 from .core.locks import building
+from .core.operations.effects import least_rows
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
 from .targets.base import Signature, Target, unchanged_data
@@ -44,6 +45,7 @@ class Step:
         target = target or target_of("cpu")
         built = Builder(computation, fuse, target.reserved)
         self.random = built.random
+        self._rows = least_rows(item.application for item in built.lowering.lowered)
         self._limits = built.limits
         self.variables = built.variables
         self.results, self.places = built.results, built.places
@@ -130,6 +132,12 @@ class Step:
         with self.runner.running(batch, False, values, {}) as run:
             yield lambda: run.once(**changed)
 
+    def check_indices(self, arrays: dict) -> None:
+        """Raise ValueError for data that become indices and are outside of what there is; names may be missing."""
+        for name, limits in self._limits.items():
+            if name in arrays:
+                check_indices(name, arrays[name], *limits)
+
     @property
     def checks_indices(self) -> bool:
         """Whether data are indices, and looked at before a run."""
@@ -150,7 +158,9 @@ class Step:
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         iteration: without an optimizer, the step at which schedules are read.
         """
-        self.check_data(arrays)
+        self.check_indices(arrays)
+        if self._rows is not None and batch > self._rows:
+            raise invalid(f"A layer keeps the states of {self._rows} samples.", batch_size=batch)
         slots, slot_changes = self._states_of_optimizers()
         arrays = {**slots, **arrays}
         if not self.runner.own_memory:
@@ -166,12 +176,6 @@ class Step:
         finally:
             for changes in (*self._changed, *slot_changes.values()):
                 changes.note()
-
-    def check_data(self, arrays: dict) -> None:
-        """Raise ValueError for numbers that become indices and are outside of what there is; names may be missing."""
-        for name, limits in self._limits.items():
-            if name in arrays:
-                check_indices(name, arrays[name], *limits)
 
     def _states_of_optimizers(self) -> tuple[dict, dict]:
         """Slots and counts of steps by their arguments' names, and the slots' changes.

@@ -567,7 +567,7 @@ class Trainer(ModelSteps):
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)
         if batch_size < samples:
-            step.check_data(inputs)  # all at once, for the right place in a message
+            step.check_indices(inputs)  # all at once, for the right place in a message
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)

@@ -322,3 +322,51 @@ def test_words_that_are_none_are_named():
     for batch_size in (1, 32):
         with pytest.raises(ValueError, match=r"'words' takes 'x' as indices from 0 to 4.*index=7, place=\(1, 2\)$"):
             model.predict(np.array([[1, 2, 3, 0], [1, 2, 7, 0]]), batch_size, verbose=0)
+
+
+@needs_keras
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+@pytest.mark.parametrize("name", ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"])
+def test_merging_what_has_masks_with_what_has_none(name):
+    rows = np.random.default_rng(1).standard_normal((2, 4, STEPS, FEATURES)).astype("float32")
+    rows[0] *= COUNTS[..., None]
+    rows[1, :, 1] = 0
+    for masked in ((True, False), (False, True), (True, True)):
+        found = []
+        for library in (jitnet, keras):
+            first, second = (library.Input((STEPS, FEATURES)) for _ in range(2))
+            parts = [library.layers.Masking()(x) if m else x for x, m in zip((first, second), masked, strict=True)]
+            merged = getattr(library.layers, name)(**({"axis": 1} if name == "Concatenate" else {}))(parts)
+            pooled = library.layers.GlobalAveragePooling1D()(merged)
+            model = library.Model([first, second], [merged, pooled])
+            found.append(model.predict_on_batch(list(rows)))
+        for ours, theirs in zip(*found, strict=True):
+            assert cases.difference(ours, theirs) < 1e-6
+
+
+@needs_keras
+@pytest.mark.filterwarnings("ignore")  # Keras's own
+@pytest.mark.parametrize("name", ["LSTM", "BatchNormalization", "Conv1D", "GlobalAveragePooling1D", "Sequential"])
+def test_layers_in_time_distributed(name):
+    x = np.random.default_rng(2).standard_normal((4, STEPS, 3, 2)).astype("float32")
+    x[1, 2:, 1:] = 0
+    found, weights = [], None
+    for library in (jitnet, keras):
+        inner = {
+            "LSTM": lambda layers: layers.LSTM(2), "BatchNormalization": lambda layers: layers.BatchNormalization(),
+            "Conv1D": lambda layers: layers.Conv1D(2, 2),
+            "GlobalAveragePooling1D": lambda layers: layers.GlobalAveragePooling1D(),
+            "Sequential": lambda layers, models=library: models.Sequential([layers.Flatten(), layers.Dense(3, "tanh")]),
+        }[name](library.layers)  # fmt: skip
+        parts = [library.Input((STEPS, 3, 2)), library.layers.TimeDistributed(inner), library.layers.Flatten()]
+        if name in ("LSTM", "GlobalAveragePooling1D"):
+            parts.insert(1, library.layers.Masking())
+        model = library.Sequential([*parts, library.layers.Dense(1)])
+        weights = weights or [np.abs(w) + 0.1 for w in model.get_weights()]
+        model.set_weights(weights)
+        model.compile(library.optimizers.SGD(0.1), "mse")
+        results = [model.predict_on_batch(x)]
+        results += [[float(model.train_on_batch(x, np.ones((4, 1))))] for _ in range(2)]
+        found.append(results + model.get_weights())
+    for ours, theirs in zip(*found, strict=True):
+        assert cases.difference(ours, theirs) < 1e-5

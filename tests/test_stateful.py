@@ -150,12 +150,21 @@ def test_keras_keeps_the_same_states(index):
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match=r"stateful=True needs a known batch size: Input\(shape, batch_size=\.\.\.\)"):
+    with pytest.raises(ValueError, match=r"stateful=True needs a known batch size: Input\(shape, batch_size="):
         jitnet.Sequential([jitnet.Input((3, 2)), layers.LSTM(2, stateful=True)])
     layer, x = layers.LSTM(2, stateful=True), sequences()
     layer(x)
     with pytest.raises(ValueError, match=r"keeps the states of 3 samples: .*Received: batch_size=2$"):
         layer(x[:2])
+    # a model that learns its batch size from the first data, and one of a layer that has its states already
+    built, inputs = jitnet.Sequential([layers.LSTM(2, stateful=True)]), jitnet.Input((6, 2))
+    built(x)
+    for model in (built, jitnet.Model(inputs, layer(inputs))):
+        with pytest.raises(ValueError, match=r"batches of 3 samples"):
+            model.predict(sequences(6), batch_size=6, verbose=0)
+        with pytest.raises(ValueError, match=r"batches of 3 samples"):
+            model.jitted_predict(6)
+        assert model.predict(sequences(6), batch_size=3, verbose=0).shape == (6, 2)
     model = model_of(layers.LSTM(4, stateful=True))
     with pytest.raises(ValueError, match=r"batches of 3 samples: .*samples=4"):
         model.predict(sequences(4, 3), verbose=0)

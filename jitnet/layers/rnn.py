@@ -176,7 +176,8 @@ class RNN(Layer):
             return
         if batch is None:
             raise invalid(
-                f"{type(self).__name__} with stateful=True needs a known batch size: Input(shape, batch_size=...).",
+                f"{type(self).__name__} with stateful=True needs a known batch size: Input(shape, batch_size=...), or "
+                "a first call on an array.",
                 batch_size=batch,
             )
         zeros = mapped(lambda size: np.zeros((batch, size), self.dtype), list(sizes))

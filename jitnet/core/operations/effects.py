@@ -175,6 +175,12 @@ class AssignedRows(Operation, registered=False):
                 gradients.pass_on(x, True, d_output)
 
 
+def least_rows(applications) -> int | None:
+    """How many rows variables have at least of which each sample has one; None where there are none."""
+    found = [a for a in applications if isinstance(a.operation, Rows | AssignedRows)]
+    return min((x.shape[0] for a in found for x in a.inputs if isinstance(x, Variable)), default=None)
+
+
 class Update(_Effect, registered=False):
     """An optimizer's update: inputs (*variables, *gradients), or with the loss after them; no output."""
 
