@@ -237,6 +237,8 @@ class Schedule:
         self.memory = plan_memory(self.sections, bool(regions), self.preparing, few)
         calls = program.calls
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
+        shared = [call for call in calls if isinstance(call.axis, Shares) and call.phase != "gradients"]
+        self.shared_work_per_sample = sum(call.work for call in shared)
         read = {root for c in calls if c.batched for root in c.reads if root.kind in ("variable", "whole")}
         self._bytes_of_weights = sum(root.nbytes for root in read)  # that every chunk reads
         self.update_work_per_sample = sum(c.work for c in calls if c.axis is not None and c.phase == "gradients")
