@@ -7,6 +7,7 @@ from naive.differences import gradient
 
 from jitnet.kernels.cpu import attention
 from jitnet.kernels.cpu.fast.attention import attention_kernel, attention_supports
+from jitnet.kernels.cpu.runtime import vectors
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-11}
 every_case = pytest.mark.parametrize("arguments", CASES, ids=lambda case: " ".join(map(str, case)))
@@ -57,7 +58,7 @@ FAST = [
 ]
 
 
-def of_kernel(case, first=0, parts=1):
+def of_kernel(case, first=0, parts=1, target=None):
     """What ``reference`` returns, of the kernels of blocks; parts: calls that share the work."""
     named = dict(
         query=case.query, key=case.key, value=case.value, mask=case.mask, bias=case.bias, scale=case.scale,
@@ -71,7 +72,7 @@ def of_kernel(case, first=0, parts=1):
         shared=parts > 1,
     )  # fmt: skip
     for template in ("attention_forward", "attention_backward"):
-        chosen = attention_kernel(template, case.query.shape[3], case.value.shape[3], **flags)
+        chosen = attention_kernel(template, case.query.shape[3], case.value.shape[3], **flags, target=target)
         pieces = chosen.pieces(case.query.shape[1], case.query.shape[2], case.key.shape[2])
         workspace = np.full(parts * chosen.workspace_elements, np.nan, np.float32)
         for share in reversed(range(parts)):
@@ -92,6 +93,16 @@ def test_blocks(arguments):
         np.testing.assert_allclose(ours, right, rtol=2e-5, atol=2e-6 * max(1, np.nanmax(np.abs(right[right < 1e9]))))
     for ours, shared in zip(found, of_kernel(case, parts=3), strict=True):
         np.testing.assert_array_equal(ours, shared)  # whoever does what
+
+
+@pytest.mark.parametrize("name", ["avx2", "neon"])
+def test_other_vectors(name):
+    target = vectors._TARGETS[name]
+    for arguments in FAST[2], FAST[7]:
+        exact = reference(Case(*arguments, dtype=np.float64))
+        found = of_kernel(Case(*arguments, dtype=np.float32), target=target)
+        for ours, right in zip(found, exact, strict=True):
+            np.testing.assert_allclose(ours, right, rtol=2e-5, atol=1e-5)
 
 
 def test_a_sample_is_the_same_in_any_chunk():

@@ -312,7 +312,7 @@ class Stepper:
                 f"The model {self._model().name!r} has {found.longest} positions: prompt and new tokens are more.",
                 tokens=tokens.shape[1],
             )
-        found.step.check_data({"tokens": tokens})
+        found.step.check_indices({"tokens": tokens})
 
     @contextlib.contextmanager
     def running(self, rows: int, others: list, length: int):

@@ -274,10 +274,14 @@ class StepRunner(Runner):
         key = batch, compiled, most
         if key not in self._threads:
             least = max(1, thresholds.SINGLE_CHUNK_WORK if compiled else thresholds.PARALLEL_WORK / 2)
-            works, parts = self._works(batch), (self.schedule.chunks(batch), self.schedule.blocks())
+            works, shared = self._works(batch), self.schedule.shared_work_per_sample * batch
+            of_parts = [  # (work, in so many parts)
+                (works[0] - shared, self.schedule.chunks(batch)), (shared, thresholds.SHARES),
+                (works[1], self.schedule.blocks()),
+            ]  # fmt: skip
             times = {1: sum(works)}  # by the number of threads
             for threads in range(2, min(most, int(sum(works) / least)) + 1):
-                time = sum(-(-count // threads) / count * work for work, count in zip(works, parts, strict=True))
+                time = sum(-(-count // threads) / count * work for work, count in of_parts)
                 if threads * time <= thresholds.MOST_WASTE * sum(works):
                     times[threads] = time
             chosen = min(times, key=times.get)

@@ -238,6 +238,8 @@ class Schedule:
         calls = program.calls
         self._loops = any(isinstance(item, Loop) and item.batched for s in self.sections for item in s.items)
         self.work_per_sample = sum(c.work for c in calls if _along_the_batch(c) and c.phase != "gradients")
+        shared = [call for call in calls if isinstance(call.axis, Shares) and call.phase != "gradients"]
+        self.shared_work_per_sample = sum(call.work for call in shared)
         read = {root for c in calls if c.batched for root in c.reads if root.kind in ("variable", "whole")}
         self._bytes_of_weights = sum(root.nbytes for root in read)  # that every chunk reads
         self._in_steps = any(call.attributes.get("recurrent") for call in calls)  # weights are read again in every one

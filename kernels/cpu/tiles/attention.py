@@ -264,3 +264,33 @@ def unpack_tile(*, dtype, lanes, hardware_masks, size, vectors, per_row, add):
 
     constants = dict(size=size, vectors=vectors, per_row=per_row, add=add)
     return _tile("attention_unpack", dtype, lanes, 5, emit, constants, hardware_masks)
+
+
+def dot_tile(*, dtype, lanes, hardware_masks, size, vectors):
+    """The sums of products of as many rows as a vector has lanes; those from ``rows`` on repeat the last one.
+
+    Arguments: packed (rows of ``vectors`` vectors that end in zeros), other, other_row, out, rows: addresses, and the
+    distance in elements.
+    """
+
+    def emit(e, packed, other, other_row, out, rows):
+        builder = e.builder
+        whole, rest = divmod(size, lanes)
+        masks = [None] * whole + ([e.constant_mask(rest)] if rest else [])
+        last = builder.sub(rows, _INT(1))
+        products = []
+        for i in range(lanes):
+            row = e.minimum(_INT(i), last)
+            one = e.advance(e.pointer(packed), builder.mul(row, _INT(vectors * lanes)))
+            two = e.advance(e.pointer(other), builder.mul(row, other_row))
+            total = e.zero
+            for v, mask in enumerate(masks):
+                total = e.multiply_add(e.load(one, v * lanes), e.load(two, v * lanes, mask), total)
+            products.append(total)
+        columns = e.transposed(products)
+        while len(columns) > 1:
+            columns = [builder.fadd(a, b) for a, b in zip(columns[::2], columns[1::2], strict=True)]
+        e.store(columns[0], e.pointer(out))
+
+    constants = dict(size=size, vectors=vectors)
+    return _tile("attention_dot", dtype, lanes, 5, emit, constants, hardware_masks)

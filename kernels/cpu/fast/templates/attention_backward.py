@@ -7,7 +7,15 @@ import numpy as np
 from jitnet.kernels.cpu.random import _words_of
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.attention import LOWEST, pack_tile, power_tile, product_tile, turn_tile, unpack_tile
+from jitnet.kernels.cpu.tiles.attention import (
+    LOWEST,
+    dot_tile,
+    pack_tile,
+    power_tile,
+    product_tile,
+    turn_tile,
+    unpack_tile,
+)
 
 DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 SIZE, WIDTH = 64, 64  # elements of a head's query and key, and of its value
@@ -27,6 +35,7 @@ turn_query = turn_tile(size=SIZE, vectors=SIZE_VECTORS, scaled=True, packed=True
 turn_gradient = turn_tile(size=WIDTH, vectors=WIDTH_VECTORS, scaled=False, packed=True, **_pack)
 pack_key = pack_tile(size=SIZE, vectors=SIZE_VECTORS, **_pack)
 pack_value = pack_tile(size=WIDTH, vectors=WIDTH_VECTORS, **_pack)
+dot = dot_tile(size=WIDTH, vectors=WIDTH_VECTORS, **_pack)
 _of_size = dict(size=SIZE, vectors=SIZE_VECTORS, per_row=False, **_pack)
 unpack, unpack_more = unpack_tile(add=False, **_of_size), unpack_tile(add=True, **_of_size)
 unpack_value = unpack_tile(size=WIDTH, vectors=WIDTH_VECTORS, per_row=False, add=False, **_pack)
@@ -75,7 +84,6 @@ def attention_backward(
     kept_at = others_at + KEYS * QUERIES
     dkeys = workspace[dkeys_at : dkeys_at + KEYS * PITCH]
     dvalues = workspace[dvalues_at : dvalues_at + KEYS * VALUE_PITCH]
-    gradients = workspace[gradients_at : gradients_at + QUERIES * VALUE_PITCH]
     scores = workspace[scores_at : scores_at + KEYS * QUERIES]
     sums = workspace[numbers_at : numbers_at + QUERIES]
     delta = workspace[numbers_at + QUERIES : numbers_at + 2 * QUERIES]
@@ -123,12 +131,11 @@ def attention_backward(
                                 address(dy, row * WIDTH), heads * WIDTH, columns + i * 4, QUERIES, rest, 0,
                                 packed_gradients + i * VALUE_PITCH * 4,
                             ))  # fmt: skip
+                            dot((
+                                packed_gradients + i * VALUE_PITCH * 4, address(y, row * WIDTH), heads * WIDTH,
+                                address(workspace, numbers_at + QUERIES + i), rest,
+                            ))  # fmt: skip
                         for i in range(of_block):
-                            line, own = y[b, q + i, h], gradients[i * VALUE_PITCH : i * VALUE_PITCH + WIDTH]
-                            product = np.float32(0)
-                            for d in range(WIDTH):
-                                product += line[d] * own[d]
-                            delta[i] = product
                             sums[i] = log_sums[b, h, q + i] * np.float32(LOG2E)
                         hidden = CAUSAL and j + count > q
                         for row in range(0, count, MR):
