@@ -168,9 +168,22 @@ class Trainer(ModelSteps):
             with building:
                 self._build_from_arrays(arrays)
 
+    def _leading(self) -> list:
+        """The layers that work on arrays, before the step."""
+        return []
+
+    def _before_the_step(self, x):
+        """What the leading layers make of data."""
+        for layer in self._leading():
+            x = layer(x)
+        return x
+
+    def _samples_of(self, x) -> int:
+        return len(x) if self._leading() else data.samples_of(x)
+
     def _prepare_inputs(self, x, what="x") -> dict:
         """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
-        arrays = data.as_structure(x, what)
+        arrays = data.as_structure(self._before_the_step(x), what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
@@ -211,7 +224,7 @@ class Trainer(ModelSteps):
 
     def _prepare_custom(self, x, y, sample_weight):
         """The same for a step of the user's own, which knows what the arrays are."""
-        parts, structure, samples = {"x": x, "y": y, "sample_weight": sample_weight}, [], None
+        parts, structure, samples = {"x": self._before_the_step(x), "y": y, "sample_weight": sample_weight}, [], None
         found: dict = {}
         for what, part in parts.items():
             if part is None:
@@ -436,9 +449,7 @@ class Trainer(ModelSteps):
             raise invalid('verbose is "auto", 0, 1 or 2.', verbose=verbose)
         if isinstance(callbacks, CallbackList):
             return callbacks
-        return CallbackList(
-            callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments
-        )
+        return CallbackList(callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments)
 
     def _run_epochs(self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks) -> int:
         """Run as many epochs in one call as PROGRESS_SECONDS hold, at most to the last but one; the next epoch."""
@@ -592,8 +603,8 @@ class Trainer(ModelSteps):
         quick = self._quick
         if quick is not None and quick.takes(x):
             return quick.call(x)
-        step, result = self._predict(x, data.samples_of(x), 0)
-        self._quick = QuickPrediction.of(step, result)
+        step, result = self._predict(x, self._samples_of(x), 0)
+        self._quick = None if self._leading() else QuickPrediction.of(step, result)
         return result
 
     @placed
@@ -611,4 +622,4 @@ class Trainer(ModelSteps):
     @placed
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
-        return self.evaluate(x, y, data.samples_of(x), 0, sample_weight, return_dict=return_dict)
+        return self.evaluate(x, y, self._samples_of(x), 0, sample_weight, return_dict=return_dict)

@@ -1,6 +1,6 @@
 """What of Keras's API is planned and not there yet, for messages: names by kind."""
 
-LAYERS = ("AdditiveAttention", "Attention", "GroupQueryAttention", "Masking", "MultiHeadAttention", "TextVectorization")
+LAYERS = ("AdditiveAttention", "Attention", "GroupQueryAttention", "Masking", "MultiHeadAttention")
 CALLBACKS = ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")
 FUNCTIONS = ("dot_product_attention",)
 

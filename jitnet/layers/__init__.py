@@ -13,6 +13,7 @@ from .augmentation import (
     RandomZoom,
 )
 from .base import Layer, deserialize, get, serialize
+from .byte_pairs import BytePairTokenizer
 from .colour_augmentation import (
     CutMix,
     MixUp,
@@ -79,6 +80,7 @@ from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from .scaling import MinMaxScaling, Normalization, Rescaling
 from .separable import SeparableConv1D, SeparableConv2D
 from .tables import CategoryEncoding, Discretization, Hashing, IntegerLookup, StringLookup
+from .text import TextVectorization
 from .transposed import Conv1DTranspose, Conv2DTranspose
 
 AvgPool1D = AveragePooling1D
@@ -99,6 +101,7 @@ SeparableConvolution2D = SeparableConv2D
 __all__ = [
     "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average",
     "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D", "BatchNormalization", "Bidirectional",
+    "BytePairTokenizer",
     "CategoryEncoding", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose",
     "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D",
     "CutMix", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "Embedding", "FReLU",
@@ -112,7 +115,8 @@ __all__ = [
     "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU",
     "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "SeparableConv1D", "SeparableConv2D",
     "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
-    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TimeDistributed",
+    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract",
+    "TextVectorization", "TimeDistributed",
     "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average",
     "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip

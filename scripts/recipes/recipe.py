@@ -1,6 +1,7 @@
-"""What the recipes share: their command line, the bundled digits, and the writing of one picture."""
+"""What the recipes share: their command line, the bundled digits, files of data, and the writing of one picture."""
 
 import argparse
+import os
 from pathlib import Path
 
 import jitnet
@@ -30,6 +31,24 @@ def digits(train: int | None = None):
     (x, y), (x_test, y_test) = jitnet.datasets.digits.load_data()
     x, x_test = (images.reshape(-1, 64).astype("float32") / 16 for images in (x, x_test))
     return (x[:train], y[:train]), (x_test, y_test)
+
+
+SOURCES = {
+    "text/addition.txt": "github.com/oreilly-japan/deep-learning-from-scratch-2, dataset/addition.txt",
+    "text/dates.txt": "github.com/oreilly-japan/deep-learning-from-scratch-2, dataset/date.txt",
+    "text/tinyshakespeare.txt": "github.com/karpathy/char-rnn, data/tinyshakespeare/input.txt",
+    "tagging/en_ewt_train.tsv.gz": "universaldependencies.org, UD_English-EWT: a line for each word, word and tag "
+    "with a tab between them, an empty line after each sentence",
+}
+
+
+def data_file(name: str) -> Path:
+    """The path of a file in $JITNET_DATA_DIR."""
+    path = Path(os.environ.get("JITNET_DATA_DIR", ".")).expanduser() / name
+    if not path.is_file():
+        source = SOURCES.get(name, "the same source as the files beside it")
+        raise SystemExit(f"No file {path}. It comes from {source}; JITNET_DATA_DIR names the folder.")
+    return path
 
 
 def figure(rows: int, columns: int, width: float = 9.0, height: float = 3.6):
