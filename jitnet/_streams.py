@@ -195,4 +195,5 @@ def predict(model, stream: Stream, hooks, steps):
     if not found:
         raise ValueError(f"x gives no batches. Received: x={type(stream.source).__name__}")
     hooks.on_predict_end()
-    return packed(model._output_structure, [np.concatenate(parts) for parts in zip(*found, strict=True)])
+    joined = stream.source.joined if stream.is_dataset else np.concatenate
+    return packed(model._output_structure, [joined(list(parts)) for parts in zip(*found, strict=True)])

@@ -208,16 +208,22 @@ class Trainer(ModelSteps):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
         weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
-        shared = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
+        one_step = [len(output.shape) > 2 and output.shape[1] == 1 for output in outputs]
+        shared = weights[0] if len(weights) == 1 else None
+        shared = data.prepare_weights(shared, samples, dtype, of_one_step=one_step[0])
         if shared.ndim > 1:  # of positions: every output's own
             weights, shared = weights * len(outputs), data.prepare_weights(None, samples, dtype)
             for i, weight in enumerate(weights, start=1):
-                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype)
+                found[f"sample_weight_{i}"] = data.prepare_weights(
+                    weight, samples, outputs[i - 1].dtype, of_one_step=one_step[i - 1]
+                )
         found["sample_weight"] = shared
         if len(weights) > 1 and "sample_weight_1" not in found:
             for i, (name, weight) in enumerate(zip(names, weights, strict=True), start=1):
                 what = f"sample_weight of {name!r}"
-                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype, what)
+                found[f"sample_weight_{i}"] = data.prepare_weights(
+                    weight, samples, outputs[i - 1].dtype, what, one_step[i - 1]
+                )
         if class_weight is not None:
             self._weigh_classes(found, class_weight)
         return found, samples, tuple(t.shape[1:] for t in targets)
