@@ -450,6 +450,7 @@ def test_batches_of_several_sequences_and_of_targets_of_steps():
     assert inputs["a"].shape == (2, 2) and inputs["b"].shape == (2, 4, 2) and targets.shape == (2, 4, 2)
     assert inputs["b"].dtype == np.float32 and weights.tolist() == [[0, 0, 2, 2], [3, 3, 3, 3]]
     assert inputs["a"][0].tolist() == [0, *x[1]] and last[2].tolist() == [[1, 1]]
+    assert len(utils.SequenceBatches((x, other), **options)[0]) == 1  # ([x, other],)
     pair = utils.SequenceBatches((x, other), np.arange(3), maxlen=2, value=7, **options)[0]
     assert [part.shape for part in pair[0]] == [(2, 2), (2, 2, 2)] and pair[0][0][0].tolist() == [7, *x[1]]
 

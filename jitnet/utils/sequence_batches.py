@@ -21,7 +21,8 @@ class SequenceBatches(PyDataset):
     Arguments:
         x: a list of sequences (steps, ...), or for several inputs a tuple or dict of such lists.
         y: None; an array or a list of a target for each sequence; or a list of sequences of targets, one for each step:
-            then the padding's have the weight 0, and batches are (x, y, sample_weight).
+            then the padding's have the weight 0, and batches are (x, y, sample_weight).  Without targets batches are x,
+            or ([x, ...],) for a tuple of inputs.
         sample_weight: None, or a weight for each sequence.
         batch_size: sequences in a batch; the last one may be smaller.
         shuffle: whether each epoch has other batches in another order, by ``seed``: of ``pool`` times batch_size
@@ -108,7 +109,7 @@ class SequenceBatches(PyDataset):
             x = parts[0] if self._single else parts
         weights = None if self._weights is None else self._weights[chosen]
         if self._y is None:
-            return x
+            return (x,) if isinstance(x, list) else x
         if not self._of_steps:
             y = np.asarray([self._y[i] for i in chosen])
             return (x, y) if weights is None else (x, y, weights)
