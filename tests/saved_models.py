@@ -209,7 +209,7 @@ def models() -> dict:
             shape = cls.example["input_shape"]
             layer = cls(**cls.example["arguments"])
             several = isinstance(shape, list)
-            call = (lambda *x, layer=layer: layer(list(x))) if several else layer
+            call = (lambda *x, layer=layer: layer(list(x))) if several and "apart" not in cls.example else layer
             found[name] = _functional(shape if several else [shape], call, f"of_{name}")
     for number, kind in enumerate(dict.fromkeys(initializers.KNOWN.values())):
         dense = _initialised(number, kind)

@@ -1,8 +1,8 @@
 """What of Keras's API is planned and not there yet, for messages: names by kind."""
 
-LAYERS = ("AdditiveAttention", "Attention", "GroupQueryAttention", "Masking", "MultiHeadAttention")
+LAYERS = ("Masking",)
 CALLBACKS = ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")
-FUNCTIONS = ("dot_product_attention",)
+FUNCTIONS = ()
 
 NAMES = {"layer": LAYERS, "callback": CALLBACKS, "function": FUNCTIONS}
 

@@ -9,6 +9,7 @@ from ..core.operations.custom import CustomOperation
 from ..core.operations.effects import Assign
 from ..core.values import Variable, operators  # noqa: F401 - Variable, with its operators
 from . import (
+    attention,
     comparisons,
     creation,
     elementwise,
@@ -22,6 +23,7 @@ from . import (
     shapes,
     tensors,
 )
+from .attention import *  # noqa: F403
 from .comparisons import *  # noqa: F403
 from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
@@ -36,7 +38,8 @@ from .tensors import *  # noqa: F403
 
 __all__ = ["CustomOperation", "image"]
 for _module in (
-    comparisons, creation, elementwise, indexing, loops, nn, normalization, products, reductions, shapes, tensors,
+    attention, comparisons, creation, elementwise, indexing, loops, nn, normalization, products, reductions, shapes,
+    tensors,
 ):  # fmt: skip
     __all__ += _module.__all__
 

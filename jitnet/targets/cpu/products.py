@@ -35,7 +35,7 @@ def compute_in_update(program: Program) -> None:
             continue
         for root in (x.root, dy.root):
             root.in_one_piece = root.kind == "batch"
-        gradient = total.outputs[0]
+        gradient = Out(total.outputs[0].buffer.like(call["dkernel"]), total.outputs[0].accumulate)
         axis = Rows(gradient.buffer.shape[0], call.kernel.tile_rows)
         product = {"x": x, "dy": dy, "dkernel": gradient, **_PART}
         replaced[call] = []
