@@ -1,6 +1,7 @@
 """Every recipe runs in its quick form, draws its picture and prints its line."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,21 @@ DRAWING = [path for path in FOLDER.glob("*.py") if "\nfrom recipe import" in pat
 RECIPES = sorted(path.stem for path in DRAWING)
 
 
+# of the recipes that take files: $JITNET_DATA_DIR, or a folder beside the repository
+DATA = Path(os.environ.get("JITNET_DATA_DIR") or ROOT.parent / "shared" / "datasets")
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_quick_form(name, tmp_path):
     pytest.importorskip("matplotlib")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    if "pmdarima" in source:
+        pytest.importorskip("pmdarima")
+    for folder in re.findall(r'data_file\(f?"(\w+)/', source):
+        if not (DATA / folder).is_dir():
+            pytest.skip(f"no data in {DATA / folder}")
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "Agg", "JITNET_DATA_DIR": str(DATA)}
     command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "--quick", "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

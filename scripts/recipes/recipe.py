@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+import numpy as np
+
 import jitnet
 
 
@@ -49,6 +51,26 @@ def data_file(name: str) -> Path:
         source = SOURCES.get(name, "the same source as the files beside it")
         raise SystemExit(f"No file {path}. It comes from {source}; JITNET_DATA_DIR names the folder.")
     return path
+
+
+def numbers_of_characters(lines: list):
+    """Lines of one length as numbers of their characters (lines, characters), and the characters."""
+    layer = jitnet.layers.TextVectorization(standardize=None, split="character")
+    layer.adapt(lines)
+    return layer(lines), layer.get_vocabulary()
+
+
+def exact_answers(model, questions, answers):
+    """Which answers (N, letters) a model of [questions, answers] writes exactly: (N,) of True and False.
+
+    It starts from their first letter, and takes the likeliest one each time.
+    """
+    written = np.zeros_like(answers)
+    written[:, 0] = answers[:, 0]
+    for i in range(answers.shape[1] - 1):
+        letters = model.predict([questions, written[:, :-1]], batch_size=500, verbose=0)[:, i]
+        written[:, i + 1] = letters.argmax(axis=-1)
+    return (written == answers).all(axis=1)
 
 
 def figure(rows: int, columns: int, width: float = 9.0, height: float = 3.6):
