@@ -1,5 +1,7 @@
 """Steps: a computation made a program, handed to a target, and run."""
 
+import contextlib
+
 import numpy as np
 
 from . import _interrupts, schedules
@@ -114,6 +116,26 @@ class Step:
 
     # ---- running
 
+    def check_indices(self, arrays: dict) -> None:
+        """Raise ValueError for data that become indices and are outside of what there is; names may be missing."""
+        for name, limits in self._limits.items():
+            if name in arrays:
+                check_indices(name, arrays[name], *limits)
+
+    @contextlib.contextmanager
+    def repeated(self, batch: int, arrays: dict):
+        """Within the block, the function that is given runs the step on what is in ``arrays`` at that time.
+
+        For steps without an optimizer that draw no random numbers; data that become indices are not checked.
+        """
+        values = {**arrays, "seed": 0, "t": 0, "results": np.zeros(self.results)}
+        values["hyperparameters"] = self.hyperparameter_table(0, 1)[0]
+        for changes in () if self.runner.own_memory else self._changes:
+            changes.settle()
+        changed = {name: arrays[name] for name in self.inputs} if self.runner.own_memory else {}
+        with self.runner.running(batch, False, values, {}) as run:
+            yield lambda: run.once(**changed)
+
     @property
     def checks_indices(self) -> bool:
         """Whether data are indices, and looked at before a run."""
@@ -134,8 +156,7 @@ class Step:
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
         iteration: without an optimizer, the step at which schedules are read.
         """
-        for name, limits in self._limits.items():
-            check_indices(name, arrays[name], *limits)
+        self.check_indices(arrays)
         slots, slot_changes = self._states_of_optimizers()
         arrays = {**slots, **arrays}
         if not self.runner.own_memory:

@@ -297,6 +297,18 @@ def test_positions_are_keras():
         layers.StackedRNNCells: "cells",
         layers.TimeDistributed: "layer",
     }
+    block = "intermediate_dim num_heads dropout activation layer_norm_epsilon kernel_initializer bias_initializer"
+    expected |= {  # KerasHub's, but for ReversibleEmbedding
+        layers.PositionEmbedding: "sequence_length initializer",
+        layers.ReversibleEmbedding: "input_dim output_dim tie_weights embeddings_initializer embeddings_regularizer "
+        "embeddings_constraint mask_zero reverse_dtype logit_soft_cap",
+        layers.RotaryEmbedding: "max_wavelength scaling_factor sequence_axis feature_axis",
+        layers.SinePositionEncoding: "max_wavelength",
+        layers.TokenAndPositionEmbedding: "vocabulary_size sequence_length embedding_dim tie_weights "
+        "embeddings_initializer mask_zero",
+        layers.TransformerDecoder: f"{block} normalize_first",
+        layers.TransformerEncoder: f"{block} normalize_first",
+    }
     for made, names in expected.items():
         parameters = inspect.signature(made).parameters.values()
         assert " ".join(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD) == names, made

@@ -31,6 +31,7 @@ class Application:
 _training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
 _effects: ContextVar[list | None] = ContextVar("effects", default=None)  # applications without outputs
 _added_losses: ContextVar[list | None] = ContextVar("added_losses", default=None)
+_callers: ContextVar = ContextVar("callers", default=None)  # what layers are called by
 _scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
 
 
@@ -96,6 +97,22 @@ def scope(name: str, policy: str = "float32"):
         yield
     finally:
         _scopes.reset(token)
+
+
+@contextmanager
+def calling_by(caller):
+    """Inside, what a layer does is ``caller(layer)`` instead of ``layer.call``."""
+    token = _callers.set(caller)
+    try:
+        yield
+    finally:
+        _callers.reset(token)
+
+
+def call_of(layer):
+    """What is called for a layer: its ``call``, as a rule."""
+    caller = _callers.get()
+    return layer.call if caller is None else caller(layer)
 
 
 def is_training() -> bool | None:

@@ -73,6 +73,13 @@ from .pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from .positions import (
+    PositionEmbedding,
+    ReversibleEmbedding,
+    RotaryEmbedding,
+    SinePositionEncoding,
+    TokenAndPositionEmbedding,
+)
 from .random_augment import RandAugment
 from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
 from .repetition import Repeat, Residual, SpectralNormalization
@@ -84,6 +91,7 @@ from .scaling import MinMaxScaling, Normalization, Rescaling
 from .separable import SeparableConv1D, SeparableConv2D
 from .tables import CategoryEncoding, Discretization, Hashing, IntegerLookup, StringLookup
 from .text import TextVectorization
+from .transformer import TransformerDecoder, TransformerEncoder
 from .transposed import Conv1DTranspose, Conv2DTranspose
 
 AvgPool1D = AveragePooling1D
@@ -114,15 +122,16 @@ __all__ = [
     "Hashing", "Identity", "Input", "InputLayer", "InstanceNormalization", "IntegerLookup", "KerasTensor", "LSTMCell",
     "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D", "MaxPool2D", "MaxPooling1D", "MaxPooling2D",
     "Maximum", "Maxout", "MinMaxScaling", "Minimum", "MixUp", "MultiHeadAttention", "Multiply", "Normalization",
-    "PReLU", "Permute", "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter", "RandomContrast",
-    "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
+    "PReLU", "Permute", "PositionEmbedding", "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
+    "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
     "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU",
-    "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "SeparableConv1D", "SeparableConv2D",
-    "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
-    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract",
-    "TextVectorization", "TimeDistributed",
-    "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average",
-    "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
+    "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "ReversibleEmbedding", "RotaryEmbedding",
+    "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
+    "SimpleRNNCell", "SinePositionEncoding", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization",
+    "StackedRNNCells", "StringLookup", "Subtract", "TextVectorization",
+    "TimeDistributed", "TokenAndPositionEmbedding", "TransformerDecoder",
+    "TransformerEncoder", "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add",
+    "average", "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

@@ -311,7 +311,7 @@ class Layer(Fixed, NamesArguments):
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
             try:
                 self._build_once(bound)
-                returned = self.call(*arguments, **keywords, **told)
+                returned = trace.call_of(self)(*arguments, **keywords, **told)
             except ValueError as error:
                 if str(error).startswith("Layer "):
                     raise

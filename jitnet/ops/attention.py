@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core import checks
 from ..core.errors import invalid
+from ..core.operations.attention import DotProductAttention
 from ..core.operations.base import display
 from ..core.operations.random import Dropout
 from ..core.values import Constant, Value, as_value
@@ -95,6 +96,11 @@ def attention(
     """
     query, key, value, bias, mask = checked(query, key, value, bias, mask)
     scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
+    # a bias that is learned has a gradient, and what has no batch axis is the same for all samples
+    plain = isinstance(bias, Constant | None) and all(x.batched and min(x.shape[1:]) > 0 for x in (query, key, value))
+    if one_pass and plain:
+        rest = dropout if dropout is not None else (0.0,)
+        return DotProductAttention(scale, causal, mean, *rest)(query, key, value, mask, bias), None
     return _composed(query, key, value, bias, mask, scale, causal, dropout, mean)
 
 

@@ -31,7 +31,7 @@ def _first_element(out, first):
 
 
 @_inlined
-def _words_of(seed, stream, step, block, half):
+def words_of(seed, stream, step, block, half):
     return _random_block(np.uint64(seed), np.uint64(stream), np.uint64(step), np.uint64(block), np.uint64(half))
 
 
@@ -39,7 +39,7 @@ def _words_of(seed, stream, step, block, half):
 def _uniform_block(out, seed, stream, step, block):
     """Four uniform numbers in [0, 1) of out's type, from 24 bits each, or 53 for float64."""
     real = out.dtype.type
-    words = _words_of(seed, stream, step, block, 0)
+    words = words_of(seed, stream, step, block, 0)
     if out.itemsize == 4:
         return (
             real(_unit_float32(words[0])),
@@ -47,7 +47,7 @@ def _uniform_block(out, seed, stream, step, block):
             real(_unit_float32(words[2])),
             real(_unit_float32(words[3])),
         )
-    more = _words_of(seed, stream, step, block, 1)
+    more = words_of(seed, stream, step, block, 1)
     return (
         real(_unit_float64(words[0], more[0])),
         real(_unit_float64(words[1], more[1])),
@@ -120,10 +120,10 @@ def random_permutation(out, seed, stream, step):
     kernel_attributes()
     whole = out.size - out.size % 4
     for first in range(0, whole, 4):
-        words = _words_of(seed, stream, step, first // 4, 0)
+        words = words_of(seed, stream, step, first // 4, 0)
         for k in range(4):
             out[first + k] = words[k]
-    _store_block(out, whole, _words_of(seed, stream, step, whole // 4, 0))
+    _store_block(out, whole, words_of(seed, stream, step, whole // 4, 0))
     for i in range(out.size):
         # the word of an element waits in its place
         j = (out[i] * (i + 1)) >> 32
@@ -151,13 +151,13 @@ def dropout_forward(x, y, mask, rate, seed, stream, step, first):
     whole = mask[head : head + 4 * blocks].view(np.uint32)
     first_whole = (start + head) // 4
     for b in range(blocks):
-        w0, w1, w2, w3 = _words_of(seed, stream, step, first_whole + b, 0)
+        w0, w1, w2, w3 = words_of(seed, stream, step, first_whole + b, 0)
         # four bytes of mask as one word, first element lowest
         low = np.uint32(w0 >= threshold) | np.uint32(w1 >= threshold) << np.uint32(8)
         high = np.uint32(w2 >= threshold) | np.uint32(w3 >= threshold) << np.uint32(8)
         whole[b] = low | high << np.uint32(16)
     for block in (start // 4, (start + mask.size) // 4):
-        w0, w1, w2, w3 = _words_of(seed, stream, step, block, 0)
+        w0, w1, w2, w3 = words_of(seed, stream, step, block, 0)
         _store_block(mask, 4 * block - start, (w0 >= threshold, w1 >= threshold, w2 >= threshold, w3 >= threshold))
 
     zero = y.dtype.type(0)

@@ -82,6 +82,27 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class LayerNorm:
+    """Normalisation of each step of a sequence."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A block of a Transformer, normalised before attention and before its two dense layers, with GELU between them."""
+
+    heads: int
+    hidden: int
+
+    @staticmethod
+    def names(name: str) -> dict[str, tuple]:
+        """The parts of a block by name, each with the kinds of its weights, in jitnet's order."""
+        dense, norm = ("kernel", "bias"), ("gamma", "beta")
+        parts = {part: dense for part in ("query", "key", "value", "output")}
+        parts |= {"attention_norm": norm, "dense_norm": norm, "inner": dense, "outer": dense}
+        return {f"{name}_{part}": kinds for part, kinds in parts.items()}
+
+
+@dataclass(frozen=True)
 class Network:
     name: str
     input_shape: tuple
@@ -93,9 +114,13 @@ class Network:
         return last.filters if isinstance(last, Conv) else last.units
 
     @property
+    def is_transformer(self) -> bool:
+        return isinstance(self.layers[0], Encoder)
+
+    @property
     def labelled(self) -> tuple:
-        """The shape of a sample's labels: every pixel has one where the last layer is a convolution."""
-        return self.input_shape[:-1] if isinstance(self.layers[-1], Conv) else ()
+        """The shape of a sample's labels: every pixel has one where the last layer is a convolution, or every step."""
+        return self.input_shape[:-1] if isinstance(self.layers[-1], Conv) or self.is_transformer else ()
 
 
 _STAGES = tuple(Block(filters, 2 if filters > 16 and first else 1) for filters in (16, 32, 64) for first in (1, 0, 0))
@@ -123,6 +148,7 @@ _MOBILENET = (
     ),
     Mean(), Dense(10),
 )  # fmt: skip
+
 
 def _twice(filters: int) -> tuple:
     return (Conv(filters, 3, padding=1),) * 2
@@ -179,6 +205,7 @@ NETWORKS = {
                 Mean(), Dense(10),
             ),
         ),
+        Network("encoder", (64, 128), (*[Encoder(4, 512)] * 4, LayerNorm(), Dense(64))),
         Network("deep", (32,), (*(Dense(32, "relu") for _ in range(300)), Dense(10))),
     )
 }  # fmt: skip
@@ -189,7 +216,8 @@ def walk(network: Network, make, x):
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
     relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y).
+    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y),
+    encoder(name, x, heads, hidden), layer_norm(name, x).
     """
     kept = []
 
@@ -223,6 +251,10 @@ def walk(network: Network, make, x):
                 x = make.pool(x, 2, 2, 0)
             case Up(filters):
                 x = make.concatenate(make.transposed(name, x, filters), kept.pop())
+            case Encoder(heads, hidden):
+                x = make.encoder(name, x, heads, hidden)
+            case LayerNorm():
+                x = make.layer_norm(name, x)
             case Flatten():
                 x = make.flatten(x)
             case Mean():
@@ -268,10 +300,25 @@ class _Shapes:
         return x
 
     def dense(self, name, x, units):
-        self.weights[f"{name}.kernel"] = (x[0], units), x[0]
+        self.weights[f"{name}.kernel"] = (x[-1], units), x[-1]
         self.weights[f"{name}.bias"] = (units,), 0
-        self.products += x[0] * units
-        return (units,)
+        self.products += math.prod(x) * units
+        return *x[:-1], units
+
+    def layer_norm(self, name, x):
+        for weight in ("gamma", "beta"):
+            self.weights[f"{name}.{weight}"] = x[-1:], 0
+        return x
+
+    def encoder(self, name, x, heads, hidden):
+        for part, kinds in Encoder.names(name).items():
+            if kinds[0] == "gamma":
+                self.layer_norm(part, x)
+            else:
+                inner = (*x[:-1], hidden) if part.endswith("_outer") else x
+                self.dense(part, inner, hidden if part.endswith("_inner") else x[-1])
+        self.products += 2 * x[0] * math.prod(x)  # scores, and their products with the values
+        return x
 
     def relu(self, x):
         return x
@@ -337,6 +384,8 @@ def operations_per_sample(network: Network, training: bool) -> float:
     first = Network("first", network.input_shape, network.layers[:1])
     shapes = _Shapes()
     walk(first, shapes, network.input_shape)
+    if network.is_transformer:  # query, key and value alone
+        shapes.products = 3 * math.prod(network.input_shape) * network.input_shape[-1]
     return 2.0 * (3 * products - shapes.products)
 
 

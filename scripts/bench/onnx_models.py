@@ -63,12 +63,45 @@ class _Graph:
     def mean(self, x):
         return self._node("Flatten", [self._node("GlobalAveragePool", [x[0]])]), x[1][:1]
 
+    def layer_norm(self, name, x):
+        names = [self._constant(f"{name}.{k}", self.weights[f"{name}.{k}"]) for k in ("gamma", "beta")]
+        return self._node("LayerNormalization", [x[0], *names], axis=-1, epsilon=NORM_EPSILON), x[1]
+
+    def encoder(self, name, x, heads, hidden):
+        steps, features = x[1]
+        size = features // heads
+        apart = self._constant(f"{name}.apart", np.array([0, steps, heads, size], np.int64))
+        together = self._constant(f"{name}.together", np.array([0, steps, features], np.int64))
+        y = self.layer_norm(f"{name}_attention_norm", x)
+        query, key, value = (
+            self._node("Reshape", [self.dense(f"{name}_{part}", y, features)[0], apart])
+            for part in ("query", "key", "value")
+        )
+        query, value = (self._node("Transpose", [part], perm=[0, 2, 1, 3]) for part in (query, value))
+        scores = self._node("MatMul", [query, self._node("Transpose", [key], perm=[0, 2, 3, 1])])
+        scale = self._constant(f"{name}.scale", np.array(size**-0.5, np.float32))
+        weights = self._node("Softmax", [self._node("Mul", [scores, scale])], axis=-1)
+        y = self._node("Transpose", [self._node("MatMul", [weights, value])], perm=[0, 2, 1, 3])
+        y = self.dense(f"{name}_output", (self._node("Reshape", [y, together]), x[1]), features)
+        x = self.add(x, y)
+        y = self.dense(f"{name}_inner", self.layer_norm(f"{name}_dense_norm", x), hidden)
+        half, root, one = (
+            self._constant(f"{name}.{key}", np.array(number, np.float32))
+            for key, number in (("half", 0.5), ("root", 2**0.5), ("one", 1))
+        )
+        # the form that both peers know as GELU
+        error = self._node("Add", [self._node("Erf", [self._node("Div", [y[0], root])]), one])
+        y = self._node("Mul", [self._node("Mul", [y[0], error]), half]), y[1]
+        return self.add(x, self.dense(f"{name}_outer", y, features))
+
     def dense(self, name, x, units):
         kernel = self.weights[f"{name}.kernel"]
         if self.flattened:
             kernel = kernel.reshape(*self.flattened, units).transpose(2, 0, 1, 3).reshape(-1, units)
             self.flattened = None
         names = [self._constant(f"{name}.kernel", kernel), self._constant(f"{name}.bias", self.weights[f"{name}.bias"])]
+        if len(x[1]) > 1:
+            return self._node("Add", [self._node("MatMul", [x[0], names[0]]), names[1]]), (*x[1][:-1], units)
         return self._node("Gemm", [x[0], *names]), (units,)
 
     def shortcut(self, x, filters, stride):
@@ -98,7 +131,11 @@ def model_bytes(workload) -> bytes:
     shape = (shape[2], *shape[:2]) if len(shape) == 3 else shape
     output, _ = walk(workload.model, graph, ("x", shape))
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, (workload.batch, *shape))]
-    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, (workload.batch, workload.model.classes))]
+    outputs = [
+        helper.make_tensor_value_info(
+            output, TensorProto.FLOAT, (workload.batch, *workload.model.labelled, workload.model.classes)
+        )
+    ]
     made = helper.make_graph(graph.nodes, "benchmark", inputs, outputs, graph.initializers)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     return model.SerializeToString()

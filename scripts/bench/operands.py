@@ -27,3 +27,17 @@ def matrix_operands(shape):
     """a (M, K) and b (K, N) for (M, K, N)."""
     generator = np.random.default_rng(3)
     return generator.standard_normal(shape[:2], np.float32), generator.standard_normal(shape[1:], np.float32)
+
+
+def decoder_weights(shape) -> list[np.ndarray]:
+    """The weights of a decoder, in jitnet's order: embeddings, blocks, normalisation, dense layer.
+
+    shape: (vocabulary, features, heads, hidden, blocks, positions)
+    """
+    vocabulary, features, _, hidden, blocks, positions = shape
+    square, vector = (features, features), (features,)
+    block = [*[square, vector] * 4, *[vector] * 4, (features, hidden), (hidden,), (hidden, features), vector]
+    shapes = [(vocabulary, features), (positions, features), *block * blocks, vector, vector]
+    shapes += [(features, vocabulary), (vocabulary,)]
+    generator = np.random.default_rng(6)
+    return [generator.standard_normal(s, np.float32) * np.float32(s[0] ** -0.5 if len(s) > 1 else 0.3) for s in shapes]

@@ -3,12 +3,12 @@
 import time
 
 import numpy as np
-from networks import is_state, walk
+from networks import Encoder, is_state, walk
 from peers import Case
-from workloads import MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
+from workloads import MOMENTUM, NORM_EPSILON, NORM_MOMENTUM, WEIGHT_DECAY
 
 import jitnet
-from jitnet import layers, losses, ops, optimizers
+from jitnet import layers, losses, ops, optimizers, text
 from jitnet.builder import Computation
 from jitnet.core.values import placeholder
 from jitnet.step import Step
@@ -116,18 +116,35 @@ class _Layers:
     def concatenate(self, x, y):
         return layers.Concatenate()([x, y])
 
+    def layer_norm(self, name, x):
+        return layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"{name}_norm")(x)
+
+    def encoder(self, name, x, heads, hidden):
+        return layers.TransformerEncoder(
+            hidden, heads, activation="gelu", layer_norm_epsilon=NORM_EPSILON, normalize_first=True, name=name
+        )(x)
+
 
 def _model(workload):
     inputs = jitnet.Input(workload.model.input_shape)
     model = jitnet.Model(inputs, walk(workload.model, _Layers(), inputs), name="benchmark")
-    model.set_weights(_in_order(model.weights, workload.weights()))
+    found = _in_order(model, model.weights, workload.weights())
+    model.set_weights([array.reshape(v.shape) for array, v in zip(found, model.weights, strict=True)])
     return model
 
 
-def _in_order(variables, by_name):
+def _in_order(model, variables, by_name):
     """What the benchmark has by name, in the order of a model's variables: branches may come in another order."""
+    blocks = [layer for layer in model.layers if isinstance(layer, layers.TransformerEncoder)]
+    parts = {}
+    for block in blocks:
+        names = [f"{part}.{kind}" for part, kinds in Encoder.names(block.name).items() for kind in kinds]
+        parts |= dict(zip(block.weights, names, strict=True))
     found = []
     for variable in variables:
+        if variable in parts:
+            found.append(by_name[parts[variable]])
+            continue
         layer, kind = variable.name.split("/")
         name, _, role = layer.rpartition("_")
         found.append(by_name[f"{name}.{'depthwise' if role == 'depthwise' else kind.removeprefix('moving_')}"])
@@ -144,7 +161,10 @@ class Training(Case):
 
     def _compile(self, jit_compile):
         rate = self.workload.learning_rate
-        optimizer = optimizers.SGD(rate, MOMENTUM) if self.workload.optimizer == "sgd" else optimizers.Adam(rate)
+        optimizer = {
+            "sgd": lambda: optimizers.SGD(rate, MOMENTUM), "adam": lambda: optimizers.Adam(rate),
+            "adamw": lambda: optimizers.AdamW(rate, WEIGHT_DECAY),
+        }[self.workload.optimizer]()  # fmt: skip
         loss = losses.SparseCategoricalCrossentropy(from_logits=True)
         self.model.compile(optimizer, loss, jit_compile=jit_compile)
         self.form = f"jit_compile={jit_compile}"
@@ -182,7 +202,9 @@ class Training(Case):
         self.model.train_on_batch(self.x[part], self.y[part])
         names = {name: name for name in self.workload.weights() if not is_state(name)}
         trained = self.model.trainable_weights
-        return {name: -v.numpy() / scale for name, v in zip(_in_order(trained, names), trained, strict=True)}
+        return {
+            name: -v.numpy() / scale for name, v in zip(_in_order(self.model, trained, names), trained, strict=True)
+        }
 
     def run(self, count):
         epochs = max(1, round(count / self.workload.steps))
@@ -202,6 +224,35 @@ class Inference(Case):
     def run(self, count):
         for _ in range(count):
             self.model.predict_on_batch(self.x)
+        return count
+
+
+class Generation(Case):
+    """A decoder that generates one sequence."""
+
+    form = "text.generate"
+
+    def __init__(self, workload):
+        from operands import decoder_weights
+
+        vocabulary, features, heads, hidden, blocks, self.new = workload.shape
+        tokens = jitnet.Input((None,), dtype="int32")
+        x = layers.TokenAndPositionEmbedding(vocabulary, self.new, features)(tokens)
+        for _ in range(blocks):
+            x = layers.TransformerDecoder(
+                hidden, heads, activation="gelu", layer_norm_epsilon=NORM_EPSILON, normalize_first=True
+            )(x)
+        x = layers.LayerNormalization(epsilon=NORM_EPSILON)(x)
+        self.model = jitnet.Model(tokens, layers.Dense(vocabulary)(x))
+        arrays = zip(decoder_weights(workload.shape), self.model.weights, strict=True)
+        self.model.set_weights([array.reshape(v.shape) for array, v in arrays])
+
+    def check(self, steps):
+        return text.generate(self.model, [1], self.new).astype(float)
+
+    def run(self, count):
+        for _ in range(count):
+            text.generate(self.model, [1], self.new)
         return count
 
 
@@ -235,6 +286,8 @@ def prepare(workload, threads, variant):
     jitnet.set_dtype_policy("float32" if variant == "float32" else workload.policy)
     if workload.kind == "pointwise":
         return Pointwise(workload)
+    if workload.kind == "generate":
+        return Generation(workload)
     if workload.kind in ("train", "memory", "gradients", "cold"):
         return Training(workload, ordinary=variant == "ordinary")
     if workload.kind in ("infer", "one_sample"):

@@ -7,7 +7,7 @@ import torch
 from networks import is_state, walk
 from peers import Case
 from torch.nn import functional
-from workloads import ADAM_EPSILON, MOMENTUM, NORM_EPSILON, NORM_MOMENTUM
+from workloads import ADAM_EPSILON, MOMENTUM, NORM_EPSILON, NORM_MOMENTUM, WEIGHT_DECAY
 
 _LAYOUT = {1: (0,), 2: (1, 0), 3: (2, 1, 0), 4: (2, 3, 1, 0)}  # of weights: from PyTorch's to jitnet's
 
@@ -23,6 +23,19 @@ def _parameter(name, array):
     return tensor.t().contiguous() if array.ndim == 2 else tensor.clone()
 
 
+def _joined(weights: dict) -> dict:
+    """The weights with those of queries, keys and values in one, as torch.nn.MultiheadAttention has them."""
+    found = {}
+    for name, array in weights.items():
+        block, part = name.rpartition("_")[::2]
+        if part in ("query.kernel", "query.bias"):
+            parts = [weights[f"{block}_{part.replace('query', other)}"] for other in ("query", "key", "value")]
+            found[f"{block}_{part.replace('query', 'joined')}"] = np.concatenate(parts, axis=-1)
+        elif not part.startswith(("key.", "value.")):
+            found[name] = array
+    return found
+
+
 class Network(torch.nn.Module):
     """A network of the benchmark; images come as (N, H, W, C), which is what channels_last is in memory.
 
@@ -34,7 +47,7 @@ class Network(torch.nn.Module):
     def __init__(self, workload):
         super().__init__()
         self.network = workload.model
-        for name, array in workload.weights().items():
+        for name, array in _joined(workload.weights()).items():
             tensor = _parameter(name, array)
             attribute = name.replace(".", "_")
             if is_state(name):
@@ -45,7 +58,7 @@ class Network(torch.nn.Module):
     def forward(self, x):
         if x.ndim == 3 and self.as_images:
             x = x.unsqueeze(1)
-        order = {3: (0, 2, 1), 4: (0, 3, 1, 2)}.get(x.ndim)
+        order = None if self.network.is_transformer else {3: (0, 2, 1), 4: (0, 3, 1, 2)}.get(x.ndim)
         return walk(self.network, self, x.permute(order) if order else x)
 
     def conv(self, name, x, filters, size, padding, stride, bias):
@@ -93,6 +106,19 @@ class Network(torch.nn.Module):
     def dense(self, name, x, units):
         return functional.linear(x, getattr(self, f"{name}_kernel"), getattr(self, f"{name}_bias"))
 
+    def layer_norm(self, name, x):
+        gamma, beta = getattr(self, f"{name}_gamma"), getattr(self, f"{name}_beta")
+        return functional.layer_norm(x, gamma.shape, gamma, beta, NORM_EPSILON)
+
+    def encoder(self, name, x, heads, hidden):
+        batch, steps, features = x.shape
+        y = self.dense(f"{name}_joined", self.layer_norm(f"{name}_attention_norm", x), 3 * features)
+        query, key, value = y.view(batch, steps, 3, heads, features // heads).permute(2, 0, 3, 1, 4)
+        y = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(batch, steps, features)
+        x = x + self.dense(f"{name}_output", y, features)
+        y = functional.gelu(self.dense(f"{name}_inner", self.layer_norm(f"{name}_dense_norm", x), hidden))
+        return x + self.dense(f"{name}_outer", y, features)
+
     def shortcut(self, x, filters, stride):
         before = (filters - x.shape[1]) // 2
         return functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, before, filters - x.shape[1] - before))
@@ -113,16 +139,22 @@ class Training(Case):
         parameters, rate = self.network.parameters(), workload.learning_rate
         if workload.optimizer == "sgd":
             self.optimizer = torch.optim.SGD(parameters, rate, MOMENTUM, fused=True)
+        elif workload.optimizer == "adamw":
+            decay = {"eps": ADAM_EPSILON, "weight_decay": WEIGHT_DECAY}
+            self.optimizer = torch.optim.AdamW(parameters, rate, **decay, fused=True)
         else:
             self.optimizer = torch.optim.Adam(parameters, rate, eps=ADAM_EPSILON, fused=True)
         self.loss = torch.compile(self._loss) if compiled else self._loss
         self.form = "compiled" if compiled else "eager"
 
     def _loss(self, x, y):
-        return functional.cross_entropy(self.network(x), y)
+        logits = self.network(x)
+        if self.network.network.is_transformer:
+            return functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+        return functional.cross_entropy(logits, y)
 
     def tune(self):
-        if self.x.ndim != 3:
+        if self.x.ndim != 3 or self.workload.model.is_transformer:
             return
         times = {}
         for self.network.as_images in (False, True):
@@ -283,6 +315,91 @@ def _matrix(workload):
     return _Kernel({"mm": lambda: torch.mm(a, b, out=out)}, lambda tensor: tensor)
 
 
+class Generation(Case):
+    """A decoder that generates one sequence, with its keys and values in memory that is there from the beginning.
+
+    Eager, each step sees the keys that there are; compiled, it sees all that there may be, under a mask: shapes stay.
+    """
+
+    def __init__(self, workload, compiled):
+        from operands import decoder_weights
+
+        _, features, heads, _, blocks, self.new = workload.shape
+        arrays = [torch.from_numpy(array) for array in decoder_weights(workload.shape)]
+        self.tokens, self.positions, *rest = arrays
+        self.blocks = []
+        for _ in range(blocks):
+            q, qb, k, kb, v, vb, o, ob, g1, b1, g2, b2, inner, inner_bias, outer, outer_bias = rest[:16]
+            rest = rest[16:]
+            joined = torch.cat([q, k, v], 1).t().contiguous(), torch.cat([qb, kb, vb])
+            weights = *joined, o.t().contiguous(), ob, g1, b1, g2, b2
+            self.blocks.append((*weights, inner.t().contiguous(), inner_bias, outer.t().contiguous(), outer_bias))
+        self.gamma, self.beta, kernel, self.bias = rest
+        self.kernel = kernel.t().contiguous()
+        self.shape, self.form = (heads, features // heads), "compiled" if compiled else "eager"
+        self.caches = torch.zeros(blocks, 2, 1, heads, self.new, features // heads)
+        self.step = torch.compile(self._step_of_fixed_shapes) if compiled else self._step
+        self.compiled = compiled
+
+    def _block(self, x, weights, attend):
+        joined, joined_bias, output, output_bias, g1, b1, g2, b2, inner, inner_bias, outer, outer_bias = weights
+        y = functional.layer_norm(x, b1.shape, g1, b1, NORM_EPSILON)
+        query, key, value = functional.linear(y, joined, joined_bias).view(3, 1, self.shape[0], 1, self.shape[1])
+        x = x + functional.linear(attend(query, key, value).reshape(1, -1), output, output_bias)
+        y = functional.layer_norm(x, b2.shape, g2, b2, NORM_EPSILON)
+        y = functional.gelu(functional.linear(y, inner, inner_bias))
+        return x + functional.linear(y, outer, outer_bias)
+
+    def _logits(self, x):
+        return functional.linear(
+            functional.layer_norm(x, self.beta.shape, self.gamma, self.beta, NORM_EPSILON), self.kernel, self.bias
+        )
+
+    def _step(self, token, place):
+        x = (self.tokens[token] + self.positions[place]).unsqueeze(0)
+        for weights, (keys, values) in zip(self.blocks, self.caches, strict=True):
+
+            def attend(query, key, value, keys=keys, values=values):
+                keys[:, :, place : place + 1], values[:, :, place : place + 1] = key, value
+                seen = slice(0, place + 1)
+                return functional.scaled_dot_product_attention(query, keys[:, :, seen], values[:, :, seen])
+
+            x = self._block(x, weights, attend)
+        return self._logits(x).argmax()
+
+    def _step_of_fixed_shapes(self, token, place):
+        x = self.tokens[token] + self.positions[place]
+        mask = torch.arange(self.new) <= place
+        for number, weights in enumerate(self.blocks):
+            keys, values = self.caches[number]
+
+            def attend(query, key, value, keys=keys, values=values):
+                keys.index_copy_(2, place, key)
+                values.index_copy_(2, place, value)
+                return functional.scaled_dot_product_attention(query, keys, values, mask[None, None, None])
+
+            x = self._block(x, weights, attend)
+        return self._logits(x).argmax()[None]
+
+    def _generated(self):
+        found = [1]
+        with torch.inference_mode():
+            token = torch.tensor([1]) if self.compiled else 1
+            for place in range(self.new):
+                token = self.step(token, torch.tensor([place]) if self.compiled else place)
+                found.append(int(token))
+                token = token if self.compiled else found[-1]
+        return found
+
+    def check(self, steps):
+        return [float(token) for token in self._generated()]
+
+    def run(self, count):
+        for _ in range(count):
+            self._generated()
+        return count
+
+
 class Pointwise(Case):
     """A function and its gradient by autograd."""
 
@@ -315,4 +432,6 @@ def prepare(workload, threads, variant):
         return Inference(workload, compiled)
     if workload.kind == "pointwise":
         return Pointwise(workload, compiled)
+    if workload.kind == "generate":
+        return Generation(workload, compiled)
     return _convolution(workload) if workload.kind == "convolution" else _matrix(workload)

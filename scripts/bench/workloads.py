@@ -11,7 +11,7 @@ from networks import NETWORKS, Network, data, initial_weights, operations_per_sa
 class Workload:
     """One row of the table.
 
-    kind: train, infer, one_sample, convolution, matrix, pointwise, cold, memory or gradients.
+    kind: train, infer, one_sample, convolution, matrix, pointwise, generate, cold, memory or gradients.
     targets: {peer: ratio to reach}, peer's time / jitnet's; "best" stands for the fastest of the peers.
     peers: those to run against; slow ones (``slow_peers``) only with --full.
     """
@@ -28,7 +28,9 @@ class Workload:
     optimizer: str = "sgd"
     learning_rate: float = 1e-3
     input_scale: float = 1.0
-    shape: tuple = ()  # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x
+    # of a convolution: (N, C, H, W, K, R, stride, padding); of a matrix product: (M, K, N); of x; of a generation:
+    # (vocabulary, features, heads, hidden, layers, new tokens)
+    shape: tuple = ()
     sweep: str = ""  # which pass of a convolution, which operand of a product is transposed
     policy: str = "float32"  # jitnet's dtype policy
     predicts: bool = False  # whether a fresh process predicts instead of training
@@ -65,8 +67,8 @@ class Workload:
 
 TORCH = ("torch", "torch-default-malloc")
 INFERENCE = ("onnxruntime", "openvino", "torch")
-MOMENTUM, ADAM_EPSILON = 0.9, 1e-7
-NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5
+MOMENTUM, ADAM_EPSILON, WEIGHT_DECAY = 0.9, 1e-7, 0.004
+NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5  # the latter of layer normalisation, too
 
 CONVOLUTIONS = (
     (64, 3, 32, 32, 16, 3, 1, 1), (64, 16, 32, 32, 16, 3, 1, 1), (64, 32, 16, 16, 32, 3, 1, 1),
@@ -163,6 +165,18 @@ _WORKLOADS = [
     Workload(
         "signals-train", "train", "1-D convolutions, 128 steps of 64 channels, Adam, batch 32", TORCH,
         {"torch": 1.5}, (), "signals", 32, 20, "adam",
+    ),
+    Workload(
+        "encoder-train", "train", "Transformer encoder, 4 x 128, 4 heads, 512 hidden, 64 steps, AdamW, batch 32",
+        (*TORCH, "torch-compiled"), {"best": 2.2}, (), "encoder", 32, 10, "adamw",
+    ),
+    Workload(
+        "encoder-predict", "infer", "The same encoder, inference, batch 32", INFERENCE,
+        {"best": 1.5}, (), "encoder", 32,
+    ),
+    Workload(
+        "generation", "generate", "256 tokens by a decoder of 4 x 128, 4 heads, 512 hidden, batch 1, cached keys",
+        ("torch", "torch-compiled"), {"best": 3}, (), "", shape=(96, 128, 4, 512, 4, 256),
     ),
     Workload(
         "vgg-bfloat16", "train", "VGG-like in mixed_bfloat16, against jitnet in float32", ("jitnet-float32",),

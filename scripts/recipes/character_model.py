@@ -92,14 +92,11 @@ def trained_by_torch(weights, name: str, data, held, epochs: int, seed: int):
     return bits
 
 
-def sample(model, vocabulary: list, length: int, temperature: float, seed: int) -> str:
-    """A text that the model makes up, a character after the other."""
-    generator, numbers = np.random.default_rng(seed), [vocabulary.index("\n")]
-    for _ in range(length):
-        logits = model.predict_on_batch(np.array([numbers[-STEPS:]]))[0, -1].astype(float) / temperature
-        chances = np.exp(logits - logits.max())
-        numbers.append(generator.choice(len(chances), p=chances / chances.sum()))
-    return "".join(vocabulary[number] for number in numbers[1:])
+def sample(model, vocabulary: list, length: int, seed: int) -> str:
+    """A text that the model makes up."""
+    start = [vocabulary.index("\n")]
+    found = jitnet.text.generate(model, start, length, method="sample", temperature=0.7, seed=seed)
+    return "".join(vocabulary[number] for number in found[1:])
 
 
 def main():
@@ -121,7 +118,7 @@ def main():
             found["jitnet"].append(trained(model, data, held, given.epochs, seed))
             if "PyTorch" in found:
                 found["PyTorch"].append(trained_by_torch(weights, name, data, held, given.epochs, seed))
-        print(f"--- {name}:\n{sample(model, vocabulary, 300 if not given.quick else 20, 0.7, given.seed)}\n---")
+        print(f"--- {name}:\n{sample(model, vocabulary, 300 if not given.quick else 20, given.seed)}\n---")
         said = []
         for who, curves in found.items():
             axis.plot(range(1, given.epochs + 1), np.mean(curves, axis=0), "-" if who == "jitnet" else "--", label=who)

@@ -29,6 +29,7 @@ def can_split(program: Program) -> bool:
     partial = [root for root in roots if root.kind == "partial"]
     return (
         not program.any_size  # whose steps share their code, whatever the sizes are
+        and not any(call.opcode.startswith("attention") for call in program.calls)  # which is shared out otherwise
         and all(type(block) is Block and block.condition is None for block in program.blocks)
         and {root.kind for root in roots} <= {"batch", "external", "whole", "variable", "constant", "partial"}
         and all(_is_workspace(root, program) for root in partial)

@@ -38,6 +38,8 @@ def _name(section: Section, schedule: Schedule, alone: bool) -> str:
         return "sum_gradients"
     if phases == ["prepare"]:
         return "prepare_weights"
+    if section.calls[0].opcode.startswith("attention_") and isinstance(section.axis, Shares):
+        return f"{_first_layer(section)}_{'_'.join(section.calls[0].opcode.split('_')[:2])}"
     if isinstance(section.axis, Shares):
         return f"{_first_layer(section)}_weight_gradient"
     if isinstance(section.axis, Rows):

@@ -3,6 +3,7 @@
 from ...core.program import Batch, Buffer, Call, Out, Program, Scalar
 from ...core.rewrites.dataflow import replace
 from ...core.rewrites.pointwise import OPCODE as CHAIN
+from ...kernels.cpu.fast.attention import attention_kernel, attention_supports
 from ...kernels.cpu.fast.bfloat16 import (
     conv2d_backward_filter_bfloat16_kernel,
     conv2d_bfloat16_kernel,
@@ -30,6 +31,7 @@ from ...kernels.cpu.fast.winograd import (
     winograd_forward_kernel,
     winograd_outputs,
 )
+from ..axes import Shares
 from . import thresholds
 
 
@@ -110,6 +112,7 @@ class _Selection:
         self.before: list[Call] = []
         self._copies: dict = {}
         self._places = {call: place for place, call in enumerate(program.calls)}
+        self.loops = program.loops()
         self._writes: dict[Buffer, list[int]] = {}  # of weights, where
         for call, place in self._places.items():
             for root in call.writes:
@@ -117,6 +120,12 @@ class _Selection:
                     self._writes.setdefault(root, []).append(place)
         self._after: dict[int, list[Call]] = {}  # {place of a write: copies of what it wrote}
         self._write_of: dict[Buffer, int] = {}  # {copy: the place of that write}
+
+    def workspace_of_shares(self, dtype: str, elements: int) -> Out:
+        """Scratch memory for calls of which each does a share; so many elements for each."""
+        found = self.scratch.get(dtype, 0, "whole")
+        self.scratch.get(dtype, thresholds.SHARES * elements, "whole")
+        return found
 
     def later(self) -> dict[Call, list[Call]]:
         """Copies of weights that the program changes: {the first call along the batch after a change: copies}."""
@@ -411,7 +420,36 @@ def _depthwise(call: Call, selection: _Selection) -> Call:
     return call.replaced_by(f"fast.{call.opcode}", call.arguments) if one_filter else call
 
 
+def _attention(call: Call, selection: _Selection) -> Call:
+    query, key, value, direction = call["query"], call["key"], call["value"], call.opcode.rpartition(".")[2]
+    size, width = query.shape[-1], value.shape[-1]
+    if not attention_supports(query.dtype, size, width):
+        return call
+    heavy = call.work >= thresholds.ATTENTION_WORK and not selection.program.any_size
+    shared = heavy and call not in selection.loops
+    flags = {"masked": not _is_neutral(call["mask"], 1), "biased": not _is_neutral(call["bias"], 0)}
+    flags |= {"causal": call["causal"], "dropped": call["rate"] != 0, "shared": shared}
+    chosen = attention_kernel(direction, size, width, **flags)
+    given = {**call.arguments, "sample": call["first"], "share": Scalar("chunk")}
+    axis, elements = None, chosen.workspace_elements
+    given["workspace"] = selection.scratch.get(query.dtype, elements)
+    if shared:
+        axis = Shares(chosen.pieces(query.shape[0], query.shape[1], key.shape[1]))
+        given |= {"first": Scalar("first"), "last": Scalar("last"), "sample": 0}
+        given["workspace"] = selection.workspace_of_shares(query.dtype, elements)
+        for buffer in call.buffers:
+            buffer.root.in_one_piece = buffer.root.kind == "batch"
+    return call.replaced_by(chosen.name, {name: given[name] for name in chosen.parameters}, kernel=chosen, axis=axis)
+
+
+def _is_neutral(buffer: Buffer, number) -> bool:
+    """Whether a mask or a bias is a constant that changes nothing."""
+    return buffer.kind == "constant" and bool((buffer.source.array == number).all())
+
+
 _SELECTORS = {
+    "attention.attention_forward": _attention,
+    "attention.attention_backward": _attention,
     "conv.conv2d_forward": _conv2d_forward,
     "conv.conv2d_backward_data": _conv2d_backward_data,
     "conv.conv2d_backward_filter": _conv2d_backward_filter,

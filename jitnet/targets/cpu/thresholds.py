@@ -31,6 +31,9 @@ PARALLEL_BYTES = 1 << 17  # of prepared weights, at some 5 bytes per ns: as much
 SINGLE_CHUNK_WORK = 5e5  # of a batch: one chunk suffices, since not even compiled code gains; of each thread there
 MOST_WASTE = 1.5  # what all threads take together, waiting included, against one
 
+# Attention: operations of a sample from which its heads and queries are shared out (a guess)
+ATTENTION_WORK = 2e8
+
 # The optimizer's update.
 UPDATE_WORK = 20  # per parameter, memory traffic included
 PARAMETERS_PER_BLOCK = 4096  # 16 KiB each of parameters, gradients and slots: the first-level cache

@@ -95,6 +95,11 @@ def _template(name: str) -> _Template:
     return _Template(text.splitlines(), (0, docstring.end_lineno), constants, parameters, signature)
 
 
+def parameters_of(template: str) -> list[str]:
+    """What the template's kernel is given, in order, before a specialisation does without some of it."""
+    return _template(template).parameters
+
+
 def _is_literal(node) -> bool:
     try:
         ast.literal_eval(node)
