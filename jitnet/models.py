@@ -459,7 +459,8 @@ class Sequential(Model):
             if layer.input_spec_shape is not None:
                 self._start = InputLayer(layer.input_spec_shape).output
             elif isinstance(layer, Model) and layer._graph_inputs is not None:
-                self._start = InputLayer(layer._graph_inputs[0].shape[1:]).output
+                first = layer._graph_inputs[0]
+                self._start = InputLayer(first.shape[1:], dtype=first.dtype).output
         self._sequence.append(layer)
 
     def _assemble(self, start, layers) -> None:

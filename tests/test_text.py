@@ -259,6 +259,14 @@ def test_a_model_of_texts(kind, tmp_path):
         jitnet.Sequential([jitnet.Input((3,)), first])
 
 
+def test_a_model_of_integers_at_the_start_of_a_model():
+    """Its input's dtype is that of the whole, as its shape is."""
+    tokens = jitnet.Input((3,), dtype="int64")
+    body = jitnet.Model(tokens, layers.Embedding(7, 2)(tokens))
+    model = jitnet.Sequential([body, layers.Dense(1)])
+    assert model.input_shape == (None, 3) and model.predict([[1, 2, 6]], verbose=0).shape == (1, 3, 1)
+
+
 def test_an_input_after_a_table():
     numbers = layers.Discretization([0.0, 1.0], output_mode="one_hot")
     model = jitnet.Sequential([numbers, jitnet.Input((3,)), layers.Dense(2)])
