@@ -154,6 +154,15 @@ def test_what_is_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize("kind", [layers.TextVectorization, layers.StringLookup])
+def test_a_description_names_no_file(kind, tmp_path):
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    path = str(tmp_path / "words.txt")
+    described = {"class_name": kind.__name__, "config": {**kind(vocabulary=path).get_config(), "vocabulary": path}}
+    with pytest.raises(ValueError, match=r"has the words themselves.*words\.txt"):
+        layers.deserialize(described)
+
+
 # ---- byte pairs
 
 

@@ -280,6 +280,12 @@ def hashed(values: np.ndarray, bins: int, salt=None) -> np.ndarray:
     return np.array([number % bins for number in numbers], np.int64)[places].reshape(values.shape)
 
 
+def refuse_a_path(owner: str, config: dict) -> None:
+    """Raise for the path of a vocabulary: what a model's file describes opens no other file."""
+    if isinstance(config.get("vocabulary"), str):
+        raise invalid(f"The description of {owner} has the words themselves.", vocabulary=config["vocabulary"])
+
+
 class _Lookup(_BeforeTheStep):
     """Numbers of words of a vocabulary."""
 
@@ -497,6 +503,11 @@ class _Lookup(_BeforeTheStep):
         weights = self.idf_weights
         config["idf_weights"] = None if weights is None else weights[self.num_oov_indices :].tolist()
         return config
+
+    @classmethod
+    def from_config(cls, config):
+        refuse_a_path(cls.__name__, config)
+        return cls(**config)
 
 
 class StringLookup(_Lookup):

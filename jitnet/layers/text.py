@@ -10,7 +10,7 @@ import numpy as np
 from .. import _registry
 from ..core import checks
 from ..core.errors import invalid, unknown_name
-from .tables import StringLookup, _BeforeTheStep
+from .tables import StringLookup, _BeforeTheStep, refuse_a_path
 
 # letters of other alphabets stay as they are: what Keras's vocabularies are made with
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -228,6 +228,11 @@ class TextVectorization(_BeforeTheStep):
             "standardize": _described(self.standardize, STANDARDS), "split": _described(self.split, SPLITS),
             "sparse": False, "ragged": False,
         }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config):
+        refuse_a_path(cls.__name__, config)
+        return cls(**config)
 
 
 def _choice(owner: str, argument: str, value, known):
