@@ -188,7 +188,9 @@ class Model(Trainer, Layer):
             if is_integer(x) and x.dtype != expected.dtype:
                 x = Cast(expected.dtype)(x)
             if x.dtype != expected.dtype:
-                raise ValueError(f"{self.name} expects an input of dtype {expected.dtype}. Received: dtype={x.dtype}")
+                raise ValueError(
+                    f"{self.name} expects an input of dtype {expected.dtype}. Received: dtype={x.dtype}"
+                )
             values[expected] = x
 
         self._apply_nodes(values, training)

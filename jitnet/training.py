@@ -455,7 +455,9 @@ class Trainer(ModelSteps):
             raise invalid('verbose is "auto", 0, 1 or 2.', verbose=verbose)
         if isinstance(callbacks, CallbackList):
             return callbacks
-        return CallbackList(callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments)
+        return CallbackList(
+            callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments
+        )
 
     def _run_epochs(self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks) -> int:
         """Run as many epochs in one call as PROGRESS_SECONDS hold, at most to the last but one; the next epoch."""

@@ -77,7 +77,8 @@ def network(numbers: Numbers, reader: str, units: int) -> jitnet.Model:
         x = ops.concatenate([x, spelled], axis=-1)
     x = layers.Dropout(0.5)(x)
     lstm = layers.LSTM(units, return_sequences=True)
-    x = layers.Bidirectional(lstm)(x) if "both" in reader else lstm(x)
+    # padding comes last: what reads from the end must not see it
+    x = layers.Bidirectional(lstm)(x, mask=ops.not_equal(words, 0)) if "both" in reader else lstm(x)
     x = layers.Dense(len(numbers.tags))(layers.Dropout(0.3)(x))
     model = jitnet.Model([words, letters], x)
     model.compile(optimizers.Adam(2e-3), jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
