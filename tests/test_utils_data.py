@@ -448,11 +448,25 @@ def test_batches_of_several_sequences_and_of_targets_of_steps():
     batches = utils.SequenceBatches({"a": x, "b": other}, y, sample_weight=[1, 2, 3], **options)
     (inputs, targets, weights), last = batches
     assert inputs["a"].shape == (2, 2) and inputs["b"].shape == (2, 4, 2) and targets.shape == (2, 4, 2)
-    assert inputs["b"].dtype == np.float32 and weights.tolist() == [[0, 0, 2, 2], [3, 3, 3, 3]]
-    assert inputs["a"][0].tolist() == [0, *x[1]] and last[2].tolist() == [[1, 1]]
+    assert inputs["b"].dtype == np.float32 and weights.tolist() == [[0, 0, 3, 3], [4.5] * 4]
+    assert inputs["a"][0].tolist() == [0, *x[1]] and last[2].tolist() == [[0.75, 0.75]]
     assert len(utils.SequenceBatches((x, other), **options)[0]) == 1  # ([x, other],)
     pair = utils.SequenceBatches((x, other), np.arange(3), maxlen=2, value=7, **options)[0]
     assert [part.shape for part in pair[0]] == [(2, 2), (2, 2, 2)] and pair[0][0][0].tolist() == [7, *x[1]]
+
+
+def test_losses_are_means_over_steps_however_they_are_padded():
+    model = jitnet.Sequential([jitnet.Input((None,), dtype="int64"), jitnet.layers.Embedding(10, 3)])
+    model.compile(
+        loss=jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"]
+    )  # fmt: skip
+    x = ragged([3, 1, 8, 2, 5])
+    y = [sequence % 3 for sequence in x]
+    steps, targets = np.concatenate(x), np.concatenate(y)
+    expected = model.evaluate(steps[None], targets[None], verbose=0)
+    for size in (1, 2, 5):
+        found = model.evaluate(utils.SequenceBatches(x, y, batch_size=size), verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_predictions_come_in_the_order_of_the_sequences():

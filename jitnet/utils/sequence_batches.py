@@ -21,8 +21,9 @@ class SequenceBatches(PyDataset):
     Arguments:
         x: a list of sequences (steps, ...), or for several inputs a tuple or dict of such lists.
         y: None; an array or a list of a target for each sequence; or a list of sequences of targets, one for each step:
-            then the padding's have the weight 0, and batches are (x, y, sample_weight).  Without targets batches are x,
-            or ([x, ...],) for a tuple of inputs.
+            then batches are (x, y, sample_weight), with weights of the steps: 0 of padding, and of others such that
+            losses and weighted metrics of an epoch are means over all steps of all sequences, however much padding
+            there is.  Without targets batches are x, or ([x, ...],) for a tuple of inputs.
         sample_weight: None, or a weight for each sequence.
         batch_size: sequences in a batch; the last one may be smaller.
         shuffle: whether each epoch has other batches in another order, by ``seed``: of ``pool`` times batch_size
@@ -71,6 +72,7 @@ class SequenceBatches(PyDataset):
         pad_sequences([], **self._options)  # refuses what they must not be
         if maxlen is not None and self._of_steps:
             raise invalid(f"{kind} cuts off no targets: maxlen is None where y has one for each step.", maxlen=maxlen)
+        self._mean_length = np.mean([len(target) for target in y]) if self._of_steps else None
         self._lengths = np.array([[len(sequence) for sequence in sequences] for sequences in inputs])
         self._generator = np.random.default_rng(np.random.randint(10**6) if seed is None else seed)
         self._order = self._drawn()
@@ -115,7 +117,10 @@ class SequenceBatches(PyDataset):
             return (x, y) if weights is None else (x, y, weights)
         padding = self._options["padding"]
         y = self._padded(self._y, chosen, padding=padding)
-        there = pad_sequences([np.ones(len(self._y[i])) for i in chosen], dtype="float32", padding=padding)
+        # what is averaged over the padded steps, too, comes to be averaged over the mean length
+        weight = y.shape[1] / self._mean_length
+        there = [np.full(len(self._y[i]), weight) for i in chosen]
+        there = pad_sequences(there, dtype="float32", padding=padding)
         return x, y, there if weights is None else there * weights[:, None]
 
     @staticmethod
