@@ -174,7 +174,10 @@ class Trainer(ModelSteps):
 
     def _before_the_step(self, x):
         """What the leading layers make of data."""
-        for layer in self._leading():
+        leading = self._leading()
+        if leading and isinstance(x, str | bytes):
+            raise invalid(f"The model {self.name!r} takes a list or an array of texts.", x=x)
+        for layer in leading:
             x = layer(x)
         return x
 

@@ -260,6 +260,8 @@ def test_a_model_of_texts(kind, tmp_path):
     copy = jitnet.models.clone_model(model)
     copy.set_weights(model.get_weights())
     np.testing.assert_array_equal(copy.predict(texts, verbose=0), model.predict(texts, verbose=0))
+    with pytest.raises(ValueError, match=r"takes a list or an array of texts\. Received: x='good'"):
+        model.predict("good", verbose=0)
     with pytest.raises(ValueError, match="takes strings"):
         model.predict(np.ones((2, 3)), verbose=0)
     with pytest.raises(ValueError, match=r"begins with.*which works on arrays"):

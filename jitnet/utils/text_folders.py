@@ -16,7 +16,7 @@ def text_dataset_from_directory(
     """A ``PyDataset`` of the texts (.txt, in UTF-8) in a folder, with an attribute ``class_names``.
 
     Batches are (texts, labels): strings (batch,), as objects, and labels int32 (batch,); a model that begins with
-    ``layers.TextVectorization`` takes them.
+    ``layers.TextVectorization`` takes them, and that layer's ``adapt`` takes ``(texts for texts, _ in dataset)``.
 
     max_length: the most characters of a text that are kept; None: all.
     other arguments: as of ``image_dataset_from_directory``.
