@@ -278,6 +278,11 @@ def test_a_model_of_integers_at_the_start_of_a_model():
     assert model.input_shape == (None, 3) and model.predict([[1, 2, 6]], verbose=0).shape == (1, 3, 1)
 
 
+def test_an_input_of_strings_is_refused():
+    with pytest.raises(ValueError, match=r"let a Sequential begin with TextVectorization.*dtype='string'"):
+        jitnet.Input((1,), dtype="string")
+
+
 def test_an_input_after_a_table():
     numbers = layers.Discretization([0.0, 1.0], output_mode="one_hot")
     model = jitnet.Sequential([numbers, jitnet.Input((3,)), layers.Dense(2)])
