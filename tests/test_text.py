@@ -139,6 +139,7 @@ def test_words_of_rows_that_are_split_already():
         (lambda: layers.TextVectorization(split=None, output_sequence_length=2, vocabulary=["a"])(["a"]), "rows of"),
         (lambda: layers.BytePairTokenizer(256), "max_tokens.*257.*Received: max_tokens=256"),
         (lambda: layers.BytePairTokenizer(merges=[(1, 300)]), "merges"),
+        (lambda: layers.BytePairTokenizer(merges=[(1, 2, 3)]), r"list of pairs.*merges=\[\(1, 2, 3\)\]"),
         (lambda: layers.BytePairTokenizer(merges=[(1, 2), (1, 2)]), "without repetitions"),
         (lambda: layers.BytePairTokenizer(merges=[(i, i) for i in range(256, 300)]), "128 bytes"),
         (lambda: layers.BytePairTokenizer(merges=[]).adapt(["a"]), "was given its merges"),
@@ -215,6 +216,8 @@ def test_byte_pairs_give_back_every_byte(monkeypatch):
         raw = generator.integers(0, 256, length).astype(np.uint8).tobytes()
         assert layer.detokenize(layer([raw])[0], as_bytes=True) == raw
     assert layer.detokenize(layer("猫")[:1]) == "\ufffd"
+    long = "the" * 500 + " " * 1500 + "1" * 600 + "-" * 600
+    assert layer.detokenize(layer(long)) == long
     np.testing.assert_array_equal(again(layer)(corpus), found)
     monkeypatch.setattr("jitnet.layers.byte_pairs._REMEMBERED", 2)
     np.testing.assert_array_equal(again(layer)(corpus), found)

@@ -13,8 +13,11 @@ from .tables import _BeforeTheStep
 from .text import padded, texts_of
 
 LONGEST = 128  # bytes of a token
-# what no token crosses: a word with the blank before it, a number, signs in a row, white space (as of GPT-2)
-_parts = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+").findall
+# what no token crosses: a word with the blank before it, a number, signs in a row, white space (as of GPT-2); cut off
+# where the time that grows with the square of the length would count
+_parts = re.compile(
+    r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]{1,512}| ?\d{1,512}| ?(?:[^\s\w]|_){1,512}|\s{1,512}(?!\S)|\s{1,512}"
+).findall
 _REMEMBERED = 200_000  # words whose tokens are kept
 
 
@@ -59,8 +62,10 @@ class BytePairTokenizer(_BeforeTheStep):
             self._use(merges)
 
     def _use(self, merges) -> None:
-        tokens = [b"", *(token.encode() for token in self.special_tokens), *(bytes([i]) for i in range(256))]
+        tokens = [b"", *map(self._bytes, self.special_tokens), *(bytes([i]) for i in range(256))]
         found = []
+        if not isinstance(merges, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in merges):
+            raise invalid("BytePairTokenizer expects merges to be a list of pairs.", merges=merges)
         for pair in merges:
             a, b = (checks.integer("BytePairTokenizer", "merges", n, self._first_byte, len(tokens) - 1) for n in pair)
             if len(tokens[a]) + len(tokens[b]) > LONGEST:
