@@ -206,12 +206,17 @@ def weights_by_output(sample_weight, structure, names: list[str], owner: str) ->
     return [sample_weight]
 
 
-def prepare_weights(sample_weight, samples: int, dtype, what: str = "sample_weight") -> np.ndarray:
-    """Weights (samples,), or (samples, ...): the first axes of a loss's values, which they weigh."""
+def prepare_weights(
+    sample_weight, samples: int, dtype, what: str = "sample_weight", of_one_step: bool = False
+) -> np.ndarray:
+    """Weights (samples,), or (samples, ...): the first axes of a loss's values, which they weigh.
+
+    of_one_step: the values have an axis of one step, so that (samples, 1) is of this kind.
+    """
     if sample_weight is None:
         return np.ones(samples, dtype)
     given = as_numbers(sample_weight, what)
-    if given.shape == (samples, 1):
+    if given.shape == (samples, 1) and not of_one_step:
         given = given.reshape(samples)
     if given.ndim == 0 or len(given) != samples:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Models: ``Sequential``, and ``Model`` for any graph of layers."""
 
+import itertools
 import json
 
 import numpy as np
@@ -429,8 +430,16 @@ class Model(Trainer, Layer):
             print_fn(line)
 
 
+def _leading(layers) -> list:
+    """The layers at the start of a list that work on arrays."""
+    return list(itertools.takewhile(lambda layer: layer.before_the_step, layers))
+
+
 class Sequential(Model):
     """Layers one after the other.
+
+    It may begin with layers of texts and tables (TextVectorization, StringLookup, ...), which work on arrays, before
+    the step: then its data are what they take, and an Input, if there is one, comes after them.
 
     Arguments:
         layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
@@ -465,7 +474,7 @@ class Sequential(Model):
         if isinstance(layer, SymbolicTensor) and layer.history is not None:
             layer = layer.history.layer
         if isinstance(layer, InputLayer):
-            if self._sequence or self._start is not None:
+            if len(self._sequence) > len(self._leading()) or self._start is not None:
                 raise ValueError("Sequential takes Input only at its start.")
             self._start = layer.output
             return
@@ -473,21 +482,39 @@ class Sequential(Model):
             raise TypeError(f"Sequential expects layers. Received: {layer!r} of type {type(layer).__name__}")
         if any(layer.name == other.name for other in self._sequence if other is not layer):
             raise ValueError(f"All layers of a model need different names. Received: two named {layer.name!r}")
-        if not self._sequence and self._start is None:
+        at_start = len(self._leading()) == len(self._sequence)
+        if layer.before_the_step and at_start and self._start is not None:
+            raise invalid(
+                f"{type(layer).__name__} works on arrays, before the step: in a Sequential it comes before Input, "
+                "which describes what it returns.",
+                input_shape=display(self._start.shape),
+            )
+        if at_start and self._start is None and not layer.before_the_step:
             if layer.input_spec_shape is not None:
                 self._start = InputLayer(layer.input_spec_shape).output
             elif isinstance(layer, Model) and layer._graph_inputs is not None:
-                self._start = InputLayer(layer._graph_inputs[0].shape[1:]).output
+                first = layer._graph_inputs[0]
+                self._start = InputLayer(first.shape[1:], dtype=first.dtype).output
         self._sequence.append(layer)
+
+    def _assemble(self, start, layers) -> None:
+        """Of layers, with an input, or None, after those that work on arrays."""
+        count = len(_leading(layers))
+        for part in [*layers[:count], *([] if start is None else [start]), *layers[count:]]:
+            self._append(part)
+        self._rebuild()
 
     def _rebuild(self) -> None:
         self._graph_inputs, self._nodes = None, []
         self._forget_steps()
         if self._start is not None and self._sequence:
             x = self._start
-            for layer in self._sequence:
+            for layer in self._sequence[len(self._leading()) :]:
                 x = layer(x)
             self._connect(self._start, x)
+
+    def _leading(self):
+        return _leading(self._sequence)
 
     @property
     def layers(self):
@@ -508,14 +535,27 @@ class Sequential(Model):
         if self._graph_inputs is None:
             if not self._sequence:
                 raise invalid(f"The model {self.name!r} has no layers: add some first.", layers=[])
+            if leading := self._leading():
+                dtype = "int64" if arrays.dtype.kind in "iub" else None
+                self._start = InputLayer(leading[-1].result_shape(arrays), dtype=dtype).output
+                self._rebuild()
             self.build((None, *flatten(arrays)[0].shape[1:]))
 
     def _build_from_tensors(self, tensors):
         self.build(flatten(tensors)[0].shape)
 
     def __call__(self, inputs, training=None, mask=None):
+        leading = self._leading()
+        if leading and getattr(inputs, "history", None) is not None:
+            raise invalid(
+                f"The model {self.name!r} begins with {type(leading[0]).__name__}, which works on arrays: it can't be "
+                "a part of another model.",
+                inputs=inputs,
+            )
         if self._graph_inputs is None and self._sequence and isinstance(inputs, Value):
             self.build(inputs.shape)
+        if not isinstance(inputs, Value):
+            inputs = self._before_the_step(inputs)
         masks = {} if mask is None else {"mask": mask}
         return super().__call__(inputs, training=training, **masks)
 
@@ -536,11 +576,8 @@ class Sequential(Model):
     def from_config(cls, config):
         _schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
-        if config["input"] is not None:
-            model._append(input_of(config["input"]))
-        for layer in config["layers"]:
-            model._append(_registry.deserialize(layer, REGISTRY, kind="layer"))
-        model._rebuild()
+        layers = [_registry.deserialize(layer, REGISTRY, kind="layer") for layer in config["layers"]]
+        model._assemble(None if config["input"] is None else input_of(config["input"]), layers)
         # the layers know for themselves whether they are trainable
         model._trainable = config["trainable"]
         return model
@@ -594,8 +631,9 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
     layers = {layer: cloned(layer) for layer in dict.fromkeys(used)}
     given = None if input_tensors is None else flatten(input_tensors)
     if sequential:
-        start = [] if model._start is None else [_new_input(model._start)]
-        clone = Sequential([*(start if given is None else given), *(layers[layer] for layer in used)], name=model.name)
+        start = None if model._start is None else _new_input(model._start)
+        clone = Sequential(name=model.name)
+        clone._assemble(start if given is None else given[0], [layers[layer] for layer in used])
     else:
         inputs = [_new_input(x) for x in model._graph_inputs] if given is None else given
         if len(inputs) != len(model._graph_inputs):

@@ -168,9 +168,25 @@ class Trainer(ModelSteps):
             with building:
                 self._build_from_arrays(arrays)
 
+    def _leading(self) -> list:
+        """The layers that work on arrays, before the step."""
+        return []
+
+    def _before_the_step(self, x):
+        """What the leading layers make of data."""
+        leading = self._leading()
+        if leading and isinstance(x, str | bytes):
+            raise invalid(f"The model {self.name!r} takes a list or an array of texts.", x=x)
+        for layer in leading:
+            x = layer(x)
+        return x
+
+    def _samples_of(self, x) -> int:
+        return len(x) if self._leading() else data.samples_of(x)
+
     def _prepare_inputs(self, x, what="x") -> dict:
         """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
-        arrays = data.as_structure(x, what)
+        arrays = data.as_structure(self._before_the_step(x), what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
@@ -195,23 +211,29 @@ class Trainer(ModelSteps):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
         weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
-        shared = data.prepare_weights(weights[0] if len(weights) == 1 else None, samples, dtype)
+        one_step = [len(output.shape) > 2 and output.shape[1] == 1 for output in outputs]
+        shared = weights[0] if len(weights) == 1 else None
+        shared = data.prepare_weights(shared, samples, dtype, of_one_step=one_step[0])
         if shared.ndim > 1:  # of positions: every output's own
             weights, shared = weights * len(outputs), data.prepare_weights(None, samples, dtype)
             for i, weight in enumerate(weights, start=1):
-                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype)
+                found[f"sample_weight_{i}"] = data.prepare_weights(
+                    weight, samples, outputs[i - 1].dtype, of_one_step=one_step[i - 1]
+                )
         found["sample_weight"] = shared
         if len(weights) > 1 and "sample_weight_1" not in found:
             for i, (name, weight) in enumerate(zip(names, weights, strict=True), start=1):
                 what = f"sample_weight of {name!r}"
-                found[f"sample_weight_{i}"] = data.prepare_weights(weight, samples, outputs[i - 1].dtype, what)
+                found[f"sample_weight_{i}"] = data.prepare_weights(
+                    weight, samples, outputs[i - 1].dtype, what, one_step[i - 1]
+                )
         if class_weight is not None:
             self._weigh_classes(found, class_weight)
         return found, samples, tuple(t.shape[1:] for t in targets)
 
     def _prepare_custom(self, x, y, sample_weight):
         """The same for a step of the user's own, which knows what the arrays are."""
-        parts, structure, samples = {"x": x, "y": y, "sample_weight": sample_weight}, [], None
+        parts, structure, samples = {"x": self._before_the_step(x), "y": y, "sample_weight": sample_weight}, [], None
         found: dict = {}
         for what, part in parts.items():
             if part is None:
@@ -594,8 +616,8 @@ class Trainer(ModelSteps):
         quick = self._quick
         if quick is not None and quick.takes(x):
             return quick.call(x)
-        step, result = self._predict(x, data.samples_of(x), 0)
-        self._quick = QuickPrediction.of(step, result)
+        step, result = self._predict(x, self._samples_of(x), 0)
+        self._quick = None if self._leading() else QuickPrediction.of(step, result)
         return result
 
     @placed
@@ -613,4 +635,4 @@ class Trainer(ModelSteps):
     @placed
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
-        return self.evaluate(x, y, data.samples_of(x), 0, sample_weight, return_dict=return_dict)
+        return self.evaluate(x, y, self._samples_of(x), 0, sample_weight, return_dict=return_dict)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import Input, Model, Sequential, layers, ops
+from jitnet import Input, Model, Sequential, layers, ops, utils
 from jitnet.kernels.compiler import machine
 from jitnet.losses import SparseCategoricalCrossentropy
 
@@ -159,6 +159,34 @@ def test_other_numbers_of_turns_compile_nothing(made):
     for length in (7, 1, 2, 9, 300):
         assert run(model, (length, 5))[2].shape == (10, 4)
         model.predict(np.ones((2, length, 5), np.float32), verbose=0)
+    assert made == []
+
+
+def test_batches_of_sequences_compile_nothing_for_a_new_length(made):
+    generator = np.random.default_rng(3)
+
+    def batches(lengths):
+        x = [generator.integers(1, 9, length) for length in lengths]
+        return utils.SequenceBatches(x, [sequence % 4 for sequence in x], batch_size=4, seed=5)
+
+    jitnet.utils.set_random_seed(1)
+    parts = [layers.Embedding(9, 6), layers.LSTM(5, return_sequences=True), layers.Dense(4)]
+    model = compiled(Sequential([Input((None,), dtype="int64"), *parts]))
+
+    def use(data):
+        model.fit(data, epochs=2, verbose=0)
+        return model.evaluate(data, verbose=0), model.predict(data, verbose=0)
+
+    use(batches([3, 5, 4, 2, 3, 5, 4, 2]))
+    assert made
+    made.clear()
+    for longest in (1, 7, 40):
+        lengths = [*generator.integers(1, longest + 1, 9), longest]
+        data = batches(lengths)
+        (loss, _), found = use(data)
+        assert np.isfinite(loss) and found.shape == (10, longest, 4)
+        for row, length in zip(found, lengths, strict=True):
+            assert row[:length].any(axis=-1).all()
     assert made == []
 
 

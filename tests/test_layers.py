@@ -32,7 +32,7 @@ CELLS = {layers.GRUCell, layers.LSTMCell, layers.SimpleRNNCell, layers.StackedRN
 WITHOUT_EXAMPLE = {Layer, layers.InputLayer, *CELLS}
 WITHOUT_EXAMPLE |= {  # of arrays alone
     layers.CategoryEncoding, layers.CutMix, layers.Discretization, layers.Hashing, layers.IntegerLookup, layers.MixUp,
-    layers.StringLookup,
+    layers.StringLookup, layers.TextVectorization, layers.BytePairTokenizer,
 }  # fmt: skip
 PUBLIC = {getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
 PUBLIC = sorted({cls for cls in PUBLIC if issubclass(cls, Layer)} - WITHOUT_EXAMPLE, key=lambda cls: cls.__name__)

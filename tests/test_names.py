@@ -215,6 +215,9 @@ def test_positions_are_keras():
         "invert output_mode sparse pad_to_max_tokens oov_method salt name",
         layers.StringLookup: "max_tokens num_oov_indices mask_token oov_token vocabulary idf_weights invert "
         "output_mode pad_to_max_tokens sparse encoding name salt",
+        layers.TextVectorization: "max_tokens standardize split ngrams output_mode output_sequence_length "
+        "pad_to_max_tokens vocabulary idf_weights sparse ragged encoding name",
+        layers.BytePairTokenizer: "max_tokens merges sequence_length special_tokens name",
         layers.CutMix: "factor seed data_format",
         layers.MixUp: "alpha data_format seed",
         layers.RandAugment: "value_range num_ops factor interpolation seed data_format",

@@ -14,10 +14,21 @@ DRAWING = [path for path in FOLDER.glob("*.py") if "\nfrom recipe import" in pat
 RECIPES = sorted(path.stem for path in DRAWING)
 
 
+# of the recipes that take files: $JITNET_DATA_DIR, or a folder beside the repository
+DATA = Path(os.environ.get("JITNET_DATA_DIR") or ROOT.parent / "shared" / "datasets")
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_quick_form(name, tmp_path):
     pytest.importorskip("matplotlib")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    if "pmdarima" in source:
+        pytest.importorskip("pmdarima")
+    missing = [str(DATA / folder) for folder in ("text", "tagging") if not (DATA / folder).is_dir()]
+    if "data_file" in source and missing:
+        pytest.skip(f"no data in {', '.join(missing)}")
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "Agg", "JITNET_DATA_DIR": str(DATA)}
     command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "--quick", "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -406,3 +406,137 @@ def test_model_to_dot(tmp_path, monkeypatch):
         utils.model_to_dot(jitnet.Sequential([layers.Dense(2)]))
     with pytest.raises(ValueError, match="rankdir='XY'"):
         utils.model_to_dot(model, rankdir="XY")
+
+
+def ragged(lengths, features=()):
+    generator = np.random.default_rng(len(lengths))
+    return [generator.integers(1, 9, (length, *features)) for length in lengths]
+
+
+def test_batches_of_sequences_of_like_lengths():
+    lengths = [*range(1, 40), 5, 5]
+    x = ragged(lengths)
+    y = np.array([sequence.sum() for sequence in x])
+    batches = utils.SequenceBatches(x, y, sample_weight=y / 10, batch_size=4, seed=3, pool=3)
+    assert len(batches) == 11
+    epochs = []
+    for _ in range(3):
+        batches.on_epoch_begin()
+        sums = []
+        for numbers, targets, weights in batches:
+            np.testing.assert_array_equal(numbers.sum(axis=1), targets)
+            np.testing.assert_allclose(weights, targets / 10, rtol=1e-6)
+            there = (numbers > 0).sum(axis=1)
+            assert numbers.dtype == np.int64 and numbers.shape[1] == there.max()
+            assert (numbers[:, 1:] > 0).sum() == (there - 1).sum()  # zeros come last
+            sums += targets.tolist()
+        assert sorted(sums) == sorted(y.tolist())
+        epochs.append(sums)
+    assert epochs[0] != epochs[1] != epochs[2]
+    again = utils.SequenceBatches(x, y, batch_size=4, seed=3, pool=3)
+    assert [int(t) for _, targets in again for t in targets] == epochs[0]
+    padded = sum(x.size for x, _ in utils.SequenceBatches(x, y, batch_size=4, seed=3))
+    assert sum(lengths) <= padded < 1.15 * sum(lengths) < len(lengths) * max(lengths)
+    sorted_ones = [x.shape[1] for x in utils.SequenceBatches(x, batch_size=4, shuffle=False)]
+    assert sorted_ones == sorted(sorted_ones)
+
+
+def test_batches_of_several_sequences_and_of_targets_of_steps():
+    x, other = ragged([3, 1, 2]), [sequence.astype(float) for sequence in ragged([2, 2, 4], (2,))]
+    y = [sequence % 3 for sequence in other]
+    options = {"batch_size": 2, "shuffle": False, "padding": "pre"}
+    batches = utils.SequenceBatches({"a": x, "b": other}, y, sample_weight=[1, 2, 3], **options)
+    (inputs, targets, weights), last = batches
+    assert inputs["a"].shape == (2, 2) and inputs["b"].shape == (2, 4, 2) and targets.shape == (2, 4, 2)
+    assert inputs["b"].dtype == np.float32 and weights.tolist() == [[0, 0, 3, 3], [4.5] * 4]
+    assert inputs["a"][0].tolist() == [0, *x[1]] and last[2].tolist() == [[0.75, 0.75]]
+    assert len(utils.SequenceBatches((x, other), **options)[0]) == 1  # ([x, other],)
+    pair = utils.SequenceBatches((x, other), np.arange(3), maxlen=2, value=7, **options)[0]
+    assert [part.shape for part in pair[0]] == [(2, 2), (2, 2, 2)] and pair[0][0][0].tolist() == [7, *x[1]]
+
+
+def test_losses_are_means_over_steps_however_they_are_padded():
+    model = jitnet.Sequential([jitnet.Input((None,), dtype="int64"), jitnet.layers.Embedding(10, 3)])
+    model.compile(
+        loss=jitnet.losses.SparseCategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"]
+    )  # fmt: skip
+    x = ragged([3, 1, 8, 2, 5])
+    y = [sequence % 3 for sequence in x]
+    steps, targets = np.concatenate(x), np.concatenate(y)
+    expected = model.evaluate(steps[None], targets[None], verbose=0)
+    for size in (1, 2, 5):
+        found = model.evaluate(utils.SequenceBatches(x, y, batch_size=size), verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_predictions_come_in_the_order_of_the_sequences():
+    model = jitnet.Sequential([jitnet.Input((None, 1)), jitnet.layers.Dense(1, use_bias=False)])
+    model.layers[0].set_weights([np.ones((1, 1))])
+    x = ragged([4, 1, 7, 2, 2, 3, 1], (1,))
+    for options in ({}, {"shuffle": False}, {"padding": "pre"}):
+        found = model.predict(utils.SequenceBatches(x, batch_size=3, **options), verbose=0)
+        np.testing.assert_array_equal(found, utils.pad_sequences(x, padding=options.get("padding", "post")))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"x": []}, "at least one"),
+        ({"x": [[1]], "y": [1, 2]}, "as many sequences as targets"),
+        ({"x": [1, 2]}, "lists of sequences"),
+        ({"x": [[1, 2], [1]], "y": [[1], [1]]}, "lists of 1, 1, ... targets"),
+        ({"x": [[1, 2], [1]], "y": [[1, 2], [1]], "maxlen": 1}, "cuts off no targets.*maxlen=1"),
+        ({"x": [[1]], "batch_size": 0}, "batch_size=0"),
+        ({"x": [[1]], "padding": "left"}, "padding"),
+        ({"x": [[1]], "pool": 0}, "pool=0"),
+    ],
+)
+def test_batches_of_sequences_that_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        utils.SequenceBatches(**arguments)
+
+
+def test_targets_belong_to_the_part_of_the_series():
+    """As in Keras, whose targets are cut as the series is."""
+    series = np.arange(20)
+    (windows, targets), *_ = utils.timeseries_dataset_from_array(
+        series, 10 * series, 2, start_index=5, end_index=12, batch_size=4
+    )
+    assert windows.tolist() == [[5, 6], [6, 7], [7, 8], [8, 9]] and targets.tolist() == [50, 60, 70, 80]
+    with pytest.raises(ValueError, match="7 steps, 0 targets"):
+        utils.timeseries_dataset_from_array(series, series[:3], 2, start_index=5, end_index=12)
+
+
+@pytest.fixture
+def letters(tmp_path):
+    for kind, texts in (("glad", ["good", "fine day"]), ("sad", ["bad", "", "so so"])):
+        (tmp_path / kind).mkdir()
+        for number, text in enumerate(texts):
+            (tmp_path / kind / f"{number}.txt").write_text(text, encoding="utf-8")
+        (tmp_path / kind / "notes.md").write_text("not this")
+    return tmp_path
+
+
+def test_text_dataset_from_directory(letters, capsys):
+    found = utils.text_dataset_from_directory(letters, batch_size=3, shuffle=False)
+    assert capsys.readouterr().out == "Found 5 texts of 2 classes.\n" and found.class_names == ["glad", "sad"]
+    assert [texts.tolist() for texts, _ in found] == [["good", "fine day", "bad"], ["", "so so"]]
+    assert [labels.tolist() for _, labels in found] == [[0, 0, 1], [1, 1]]
+    options = {"verbose": False, "seed": 2}
+    short = utils.text_dataset_from_directory(letters, labels=None, max_length=2, batch_size=9, **options)
+    assert sorted(short[0]) == ["", "ba", "fi", "go", "so"]
+    one = utils.text_dataset_from_directory(letters, batch_size=None, shuffle=False, verbose=False)
+    assert one[1] == ("fine day", 0)
+    both = utils.text_dataset_from_directory(letters, validation_split=0.4, subset="both", **options)
+    assert [len(part.file_paths) for part in both] == [3, 2]
+    assert preprocessing.text_dataset_from_directory is utils.text_dataset_from_directory
+    with pytest.raises(ValueError, match="max_length=0"):
+        utils.text_dataset_from_directory(letters, max_length=0)
+    (letters / "sad" / "0.txt").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"0\.txt is not UTF-8"):
+        list(utils.text_dataset_from_directory(letters, **options))
+
+
+def test_feature_space_is_refused():
+    with pytest.raises(AttributeError, match="StringLookup and its kin"):
+        utils.FeatureSpace  # noqa: B018

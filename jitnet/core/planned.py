@@ -1,6 +1,6 @@
 """What of Keras's API is planned and not there yet, for messages: names by kind."""
 
-LAYERS = ("TextVectorization",)
+LAYERS = ()
 CALLBACKS = ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")
 FUNCTIONS = ()
 

@@ -43,6 +43,7 @@ NAMES = {
              "logdet", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd"), _NO_FACTORISATION,
         ),
         "extract_patches_3d": _NO_VOLUMES,
+        "FeatureSpace": "Call layers.StringLookup and its kin on the columns, and concatenate what they return.",
         **dict.fromkeys(("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or",
                          "bitwise_right_shift", "bitwise_xor", "left_shift", "right_shift"),
                         "Bits are NumPy's, on arrays before the step."),

@@ -14,6 +14,7 @@ from .augmentation import (
     RandomZoom,
 )
 from .base import Layer, deserialize, get, serialize
+from .byte_pairs import BytePairTokenizer
 from .colour_augmentation import (
     CutMix,
     MixUp,
@@ -90,6 +91,7 @@ from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from .scaling import MinMaxScaling, Normalization, Rescaling
 from .separable import SeparableConv1D, SeparableConv2D
 from .tables import CategoryEncoding, Discretization, Hashing, IntegerLookup, StringLookup
+from .text import TextVectorization
 from .transformer import TransformerDecoder, TransformerEncoder
 from .transposed import Conv1DTranspose, Conv2DTranspose
 
@@ -111,7 +113,8 @@ SeparableConvolution2D = SeparableConv2D
 __all__ = [
     "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout",
     "Attention", "Average", "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D", "BatchNormalization",
-    "Bidirectional", "CategoryEncoding", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D",
+    "Bidirectional", "BytePairTokenizer",
+    "CategoryEncoding", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D",
     "Conv2DTranspose", "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose",
     "Cropping1D", "Cropping2D", "CutMix", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot",
     "Dropout", "EinsumDense", "Embedding", "FReLU", "Flatten", "GRUCell", "GaussianDropout", "GaussianNoise",
@@ -126,10 +129,10 @@ __all__ = [
     "RandomTranslation", "RandomZoom", "ReLU", "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing",
     "ReversibleEmbedding", "RotaryEmbedding", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
     "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "SinePositionEncoding", "Softmax", "SpatialDropout1D",
-    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TimeDistributed",
-    "TokenAndPositionEmbedding", "TransformerDecoder", "TransformerEncoder", "UnitNormalization", "UpSampling1D",
-    "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average", "concatenate", "deserialize", "dot", "get",
-    "maximum", "minimum", "multiply", "serialize", "subtract",
+    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TextVectorization",
+    "TimeDistributed", "TokenAndPositionEmbedding", "TransformerDecoder", "TransformerEncoder", "UnitNormalization",
+    "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average", "concatenate", "deserialize",
+    "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

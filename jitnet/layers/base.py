@@ -102,6 +102,7 @@ class Layer(Fixed, NamesArguments):
     # whether outputs get a mask, by ``compute_mask``; True also for a class that has that method
     supports_masking = False
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
+    before_the_step = False  # whether it works on arrays alone
 
     def __init__(
         self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, **unknown

@@ -39,6 +39,12 @@ class InputLayer(Layer):
             if not isinstance(tensor, SymbolicTensor) or tensor.producer or tensor.history or not tensor.batched:
                 raise invalid("Input expects tensor to be a symbolic tensor that nothing computes.", tensor=tensor)
             shape, dtype, tensor.name = tensor.shape[1:], tensor.dtype, self.name
+        if dtype == "string":
+            raise invalid(
+                "A model's step has no strings: let a Sequential begin with TextVectorization or StringLookup, and no "
+                "Input.",
+                dtype=dtype,
+            )
         self._policy = None if dtype is None else checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
         self.shape = shape = checks.input_shape("Input", "shape", shape)
         self.batch_size = None if batch_size is None else checks.integer("Input", "batch_size", batch_size, least=1)

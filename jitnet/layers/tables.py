@@ -1,5 +1,9 @@
 """Columns of tables as numbers: computed by NumPy, on arrays, before a model's step."""
 
+import itertools
+import math
+from collections import Counter
+
 import numpy as np
 
 from .. import ops
@@ -13,18 +17,21 @@ from .base import Layer
 _MODES = ("int", "one_hot", "multi_hot", "count")
 
 
-class _OfColumns(Layer):
+class _BeforeTheStep(Layer):
     """A layer of arrays of strings or numbers, whose result is an array.
 
-    A model's step has no strings and no tables to look them up in: give a model what this returns.
+    A model's step has no strings and no tables to look them up in: give a model what this returns, or let it begin
+    with this layer, as a ``Sequential`` may.
     """
+
+    before_the_step = True
 
     def __call__(self, inputs, *arguments, **keywords):
         keywords.pop("training", None)
         if isinstance(inputs, Value):
             raise invalid(
                 f"{self._described()} works on arrays, before a model: call it on the data, and give its result to the "
-                "model.",
+                "model, or make it the first layer of a Sequential.",
                 inputs=inputs,
             )
         self.built = True
@@ -50,6 +57,10 @@ class _OfColumns(Layer):
 
     def finalize_state(self) -> None:
         """Make of all batches what ``call`` needs."""
+
+    def result_shape(self, found: np.ndarray) -> tuple:
+        """The shape of a sample of any result, of which ``found`` is one; None where others may differ."""
+        return found.shape[1:]
 
 
 def _check_mode(layer: str, mode, sparse, modes=_MODES) -> str:
@@ -77,7 +88,7 @@ def encoded(indices, mode: str, depth: int, dtype, weights=None) -> np.ndarray:
     return (rows if weights is None else rows * np.asarray(weights, dtype)[..., None]).sum(axis=-2)
 
 
-class CategoryEncoding(_OfColumns):
+class CategoryEncoding(_BeforeTheStep):
     """Rows for integers: which of ``num_tokens`` categories a sample has, or how often.
 
     Input integers (..., samples' length), output (..., num_tokens); for "one_hot" a row for each integer.  Unlike its
@@ -97,9 +108,11 @@ class CategoryEncoding(_OfColumns):
         self.num_tokens = checks.integer(kind, "num_tokens", num_tokens, least=1)
         self.output_mode = _check_mode(kind, output_mode, sparse, _MODES[1:])
 
+    before_the_step = False
+
     def __call__(self, inputs, *arguments, **keywords):
         of_model = isinstance(inputs, Value)
-        return (Layer if of_model else _OfColumns).__call__(self, inputs, *arguments, **keywords)
+        return (Layer if of_model else _BeforeTheStep).__call__(self, inputs, *arguments, **keywords)
 
     def _in_a_model(self, inputs, count_weights):
         if count_weights is not None:
@@ -131,7 +144,7 @@ class CategoryEncoding(_OfColumns):
         return {**super().get_config(), "num_tokens": self.num_tokens, "output_mode": self.output_mode}
 
 
-class Discretization(_OfColumns):
+class Discretization(_BeforeTheStep):
     """The number of the interval that a number lies in.
 
     Input numbers (...), output int64 (...), or rows as of ``CategoryEncoding``.
@@ -203,7 +216,7 @@ class Discretization(_OfColumns):
         return layer
 
 
-class Hashing(_OfColumns):
+class Hashing(_BeforeTheStep):
     """A number from 0 to num_bins - 1 for each string or integer, the same on every machine (FarmHash, or SipHash).
 
     Input strings or integers (...), output int64 (...), or rows as of ``CategoryEncoding``.
@@ -267,7 +280,13 @@ def hashed(values: np.ndarray, bins: int, salt=None) -> np.ndarray:
     return np.array([number % bins for number in numbers], np.int64)[places].reshape(values.shape)
 
 
-class _Lookup(_OfColumns):
+def refuse_a_path(owner: str, config: dict) -> None:
+    """Raise for the path of a vocabulary: what a model's file describes opens no other file."""
+    if isinstance(config.get("vocabulary"), str):
+        raise invalid(f"The description of {owner} has the words themselves.", vocabulary=config["vocabulary"])
+
+
+class _Lookup(_BeforeTheStep):
     """Numbers of words of a vocabulary."""
 
     dtype_of_words: type
@@ -367,17 +386,18 @@ class _Lookup(_OfColumns):
         self._number_of_documents = 0
 
     def update_state(self, data):
+        array = _column(type(self).__name__, data)
+        self.learn((array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)).tolist())
+
+    def learn(self, rows: list) -> None:
+        """``update_state`` with samples that are lists of words, or strings of characters."""
         if self._given:
             raise ValueError(f"{self._described()} was given its vocabulary: it does not learn another one.")
-        array = _column(type(self).__name__, data)
-        rows = array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
-        words, counts = np.unique(array.astype(str) if array.dtype == object else array, return_counts=True)
-        for word, count in zip(words.tolist(), counts.tolist(), strict=True):
+        for word, count in Counter(itertools.chain.from_iterable(rows)).items():
             self._counts[word] = self._counts.get(word, 0) + count
         if self.output_mode == "tf_idf":
-            for row in rows:
-                for word in set(row.tolist()):
-                    self._documents[word] = self._documents.get(word, 0) + 1
+            for word, count in Counter(word for row in rows for word in set(row)).items():
+                self._documents[word] = self._documents.get(word, 0) + count
             self._number_of_documents += len(rows)
 
     def adapt(self, data, steps=None):
@@ -403,34 +423,63 @@ class _Lookup(_OfColumns):
 
     # ---- looking up
 
-    def call(self, inputs):
+    def _require_vocabulary(self) -> None:
         if self._words is None:
             raise ValueError(f"{self._described()} has no vocabulary yet: call adapt or set_vocabulary first.")
+
+    def call(self, inputs):
         if self.invert:
+            self._require_vocabulary()
             return self._words_of(inputs)
-        array = self._looked_up(_column(type(self).__name__, inputs))
-        depth = self.max_tokens if self.pad_to_max_tokens else self.vocabulary_size()
-        mode = "count" if self.output_mode == "tf_idf" else self.output_mode
-        found = encoded(array, mode, depth, floatx())
-        if self.output_mode == "tf_idf":
+        array = _column(type(self).__name__, inputs)
+        numbers = self.numbers_of(array.reshape(-1).tolist()).reshape(array.shape)
+        if self.output_mode in ("int", "one_hot"):
+            return encoded(numbers, self.output_mode, self._depth(), floatx())
+        rows = np.atleast_1d(numbers)
+        found = self.counted(rows.reshape(-1), np.full(math.prod(rows.shape[:-1]), rows.shape[-1]))
+        return found.reshape(*rows.shape[:-1], found.shape[1])
+
+    def _depth(self) -> int:
+        return self.max_tokens if self.pad_to_max_tokens else self.vocabulary_size()
+
+    def counted(self, numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Rows (len(lengths), depth) of samples that have so many of the numbers each, one sample's after another's."""
+        depth = self._depth()
+        cells = np.repeat(np.arange(len(lengths)) * depth, lengths) + numbers
+        found = np.bincount(cells, minlength=len(lengths) * depth).reshape(len(lengths), depth)
+        if self.output_mode == "multi_hot":
+            found = found > 0
+        elif self.output_mode == "tf_idf":
             weights = np.zeros(depth)
             weights[: len(self.idf_weights)] = self.idf_weights
-            found = (found * weights).astype(floatx())
-        return found
+            found = found * weights
+        return found.astype(floatx())
 
-    def _looked_up(self, array) -> np.ndarray:
-        different, places = np.unique(array.astype(str) if array.dtype == object else array, return_inverse=True)
-        numbers = np.array([self._numbers.get(word, -1) for word in different.tolist()], np.int64)
-        unknown = numbers < 0
-        if unknown.any():
+    def numbers_of(self, words: list) -> np.ndarray:
+        """The number of each word."""
+        self._require_vocabulary()
+        get = self._numbers.get
+        numbers = np.fromiter((get(word, -1) for word in words), np.int64, len(words))
+        (places,) = np.nonzero(numbers < 0)
+        if len(places):
+            unknown = [words[place] for place in places]
             if not self.num_oov_indices:
                 raise invalid(
                     f"{self._described()} has no number for what is not in its vocabulary: num_oov_indices=0.",
-                    inputs=different[unknown][:5].tolist(),
+                    inputs=unknown[:5],
                 )
             first = len(self._specials()) - self.num_oov_indices
-            numbers[unknown] = first + self._bins(different[unknown])
-        return numbers[places].reshape(array.shape)
+            several = self.num_oov_indices > 1
+            numbers[places] = first + (self._bins(_column(type(self).__name__, unknown)) if several else 0)
+        return numbers
+
+    def numbers_of_characters(self, text: str) -> np.ndarray:
+        """The number of each character of a string."""
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        (different,) = np.nonzero(np.bincount(codes))
+        table = np.zeros(int(different.max(initial=0)) + 1, np.int64)
+        table[different] = self.numbers_of([chr(code) for code in different])
+        return table[codes]
 
     def _bins(self, unknown) -> np.ndarray:
         return hashed(unknown, self.num_oov_indices, self.salt)
@@ -454,6 +503,11 @@ class _Lookup(_OfColumns):
         weights = self.idf_weights
         config["idf_weights"] = None if weights is None else weights[self.num_oov_indices :].tolist()
         return config
+
+    @classmethod
+    def from_config(cls, config):
+        refuse_a_path(cls.__name__, config)
+        return cls(**config)
 
 
 class StringLookup(_Lookup):

@@ -12,8 +12,10 @@ from .parts import split_dataset, train_test_split
 from .plots import model_to_dot, plot_model
 from .progress import Progbar
 from .py_dataset import PyDataset
+from .sequence_batches import SequenceBatches
 from .sequences import pad_sequences, timeseries_dataset_from_array
 from .session import clear_session
+from .text_folders import text_dataset_from_directory
 
 Sequence = PyDataset  # its older name in Keras
 
@@ -21,6 +23,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "SequenceBatches",
     "array_to_img",
     "clear_session",
     "custom_object_scope",
@@ -37,6 +40,7 @@ __all__ = [
     "save_img",
     "set_random_seed",
     "split_dataset",
+    "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
     "train_test_split",

@@ -2,6 +2,8 @@
 
 from collections import deque
 
+import numpy as np
+
 from ..core.errors import NamesArguments, invalid
 
 __all__ = ["PyDataset"]
@@ -64,6 +66,10 @@ class PyDataset(NamesArguments):
 
     def on_epoch_end(self) -> None:
         """Called after each epoch, to choose other samples or another order for the next one, say."""
+
+    def joined(self, parts: list):
+        """One array of a model's outputs for the batches of an epoch: what ``predict`` returns."""
+        return np.concatenate(parts)
 
     def __iter__(self):
         return self.batches(self._numbers())

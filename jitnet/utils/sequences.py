@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jitnet.core import checks
 from jitnet.core.errors import invalid
 
 from .py_dataset import PyDataset
@@ -32,8 +33,9 @@ def pad_sequences(sequences, maxlen=None, dtype="int32", padding="pre", truncati
     if len(shapes) > 1:
         raise ValueError(f"The steps of all sequences need one shape. Received: {sorted(shapes)}")
     shape = shapes.pop() if shapes else ()
-    maxlen = max(map(len, arrays), default=0) if maxlen is None else maxlen
-    is_text = np.issubdtype(dtype, np.str_) or np.issubdtype(dtype, np.str_)
+    longest = max(map(len, arrays), default=0)
+    maxlen = longest if maxlen is None else checks.integer("pad_sequences", "maxlen", maxlen, least=0)
+    is_text = np.issubdtype(dtype, np.str_) or np.issubdtype(dtype, np.bytes_)
     if isinstance(value, str) and dtype is not object and not is_text:
         raise invalid("A string as `value` needs `dtype` to be object or a type of strings.", dtype=dtype, value=value)
     found = np.full((len(arrays), maxlen, *shape), value, dtype)
@@ -67,7 +69,8 @@ def timeseries_dataset_from_array(
 ) -> PyDataset:  # fmt: skip
     """A ``PyDataset`` of windows of a series: batches (batch, sequence_length, ...), with the targets of their starts.
 
-    data: (steps, ...); targets: (samples, ...), where target i belongs to the window that starts at step i, or None.
+    data: (steps, ...); targets: (samples, ...), where target i belongs to the window that starts at step i of the data,
+        or None.
     sequence_stride: between the starts of two windows; sampling_rate: between two steps of a window.
     batch_size: None: one sample per batch, without a batch axis.
     shuffle: whether the windows are in a random order, by ``seed``.
@@ -89,17 +92,18 @@ def timeseries_dataset_from_array(
             f"`start_index` and `end_index` must lie within the {len(data)} steps of the data, in this order.",
             start_index=start_index, end_index=end_index,
         )  # fmt: skip
-    targets = None if targets is None else np.asarray(targets)
+    targets = None if targets is None else np.asarray(targets)[first:end]
     starts = end - first - (sequence_length - 1) * sampling_rate
     if targets is not None:
         starts = min(starts, len(targets))
     if starts < 1:
         raise ValueError(
-            f"A window takes {(sequence_length - 1) * sampling_rate + 1} steps of data. Received: {end - first} steps"
+            f"A window takes {(sequence_length - 1) * sampling_rate + 1} steps of data, and a target. Received: "
+            f"{end - first} steps" + ("" if targets is None else f", {len(targets)} targets")
         )
     positions = np.arange(0, starts, sequence_stride)
     if shuffle:
-        np.random.default_rng(seed).shuffle(positions)
+        np.random.RandomState(seed).shuffle(positions)  # Keras's order
     if batch_size is None:
         return _Unbatched(data[first:end], targets, positions, sequence_length, sampling_rate, 1)
     return _Windows(data[first:end], targets, positions, sequence_length, sampling_rate, batch_size)

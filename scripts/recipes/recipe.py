@@ -1,7 +1,10 @@
-"""What the recipes share: their command line, the bundled digits, and the writing of one picture."""
+"""What the recipes share: their command line, the bundled digits, files of data, and the writing of one picture."""
 
 import argparse
+import os
 from pathlib import Path
+
+import numpy as np
 
 import jitnet
 
@@ -30,6 +33,44 @@ def digits(train: int | None = None):
     (x, y), (x_test, y_test) = jitnet.datasets.digits.load_data()
     x, x_test = (images.reshape(-1, 64).astype("float32") / 16 for images in (x, x_test))
     return (x[:train], y[:train]), (x_test, y_test)
+
+
+SOURCES = {
+    "text/addition.txt": "github.com/oreilly-japan/deep-learning-from-scratch-2, dataset/addition.txt",
+    "text/dates.txt": "github.com/oreilly-japan/deep-learning-from-scratch-2, dataset/date.txt",
+    "text/tinyshakespeare.txt": "github.com/karpathy/char-rnn, data/tinyshakespeare/input.txt",
+    "tagging/en_ewt_train.tsv.gz": "universaldependencies.org, UD_English-EWT: a line for each word, word and tag "
+    "with a tab between them, an empty line after each sentence",
+}
+
+
+def data_file(name: str) -> Path:
+    """The path of a file in $JITNET_DATA_DIR."""
+    path = Path(os.environ.get("JITNET_DATA_DIR", ".")).expanduser() / name
+    if not path.is_file():
+        source = SOURCES.get(name, "the same source as the files beside it")
+        raise SystemExit(f"No file {path}. It comes from {source}; JITNET_DATA_DIR names the folder.")
+    return path
+
+
+def numbers_of_characters(lines: list):
+    """Lines of one length as numbers of their characters (lines, characters), and the characters."""
+    layer = jitnet.layers.TextVectorization(standardize=None, split="character")
+    layer.adapt(lines)
+    return layer(lines), layer.get_vocabulary()
+
+
+def exact_answers(model, questions, answers):
+    """Which answers (N, letters) a model of [questions, answers] writes exactly: (N,) of True and False.
+
+    It starts from their first letter, and takes the likeliest one each time.
+    """
+    written = np.zeros_like(answers)
+    written[:, 0] = answers[:, 0]
+    for i in range(answers.shape[1] - 1):
+        letters = model.predict([questions, written[:, :-1]], batch_size=500, verbose=0)[:, i]
+        written[:, i + 1] = letters.argmax(axis=-1)
+    return (written == answers).all(axis=1)
 
 
 def figure(rows: int, columns: int, width: float = 9.0, height: float = 3.6):

@@ -1,0 +1,71 @@
+"""Adding numbers letter by letter: an encoder-decoder, its input reversed, and with the encoder's state at each step.
+
+    JITNET_DATA_DIR=FOLDER python scripts/recipes/addition.py
+
+"16+75" goes in as letters, "91" comes out as letters (Sutskever et al. 2014): an LSTM reads the question, its last
+state is the first one of an LSTM that writes the answer. Reversed, the question's first letters are nearer to the
+answer's, and a decoder that sees the encoder's state at every step ("peeky", Cho et al. 2014) doesn't have to remember
+it. Deep Learning from Scratch 2, chapter 7, has the experiment: about 10 %, 55 % and more than 90 % of exact answers
+after 25 epochs. FOLDER/text/addition.txt has 50,000 lines like "16+75  _91  ".
+"""
+
+import numpy as np
+from recipe import arguments, data_file, exact_answers, figure, numbers_of_characters, save
+
+import jitnet
+from jitnet import layers, ops, optimizers
+
+WAYS = {"plain": (False, False), "reversed": (True, False), "reversed, state at each step": (True, True)}
+
+
+def network(characters: int, peeky: bool, units: int = 128) -> jitnet.Model:
+    question, answer = layers.Input((7,), dtype="int64"), layers.Input((4,), dtype="int64")
+    _, h, c = layers.LSTM(units, return_state=True)(layers.Embedding(characters, 16)(question))
+    x = layers.Embedding(characters, 16)(answer)
+    seen = layers.RepeatVector(4)(h)
+    if peeky:
+        x = ops.concatenate([x, seen], axis=-1)
+    x = layers.LSTM(units, return_sequences=True)(x, initial_state=[h, c])
+    if peeky:
+        x = ops.concatenate([x, seen], axis=-1)
+    return jitnet.Model([question, answer], layers.Dense(characters)(x))
+
+
+def exact(reverse: bool, peeky: bool, data, epochs: int):
+    """The fraction of exact answers to the questions that were held out, after each epoch."""
+    questions, answers, characters, test = data
+    questions = questions[:, ::-1].copy() if reverse else questions
+    model = network(characters, peeky)
+    loss = jitnet.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizers.Adam(1e-3, global_clipnorm=5.0), loss)
+    found = []
+    for _ in range(epochs):
+        model.fit([questions[test:], answers[test:, :4]], answers[test:, 1:], batch_size=128, verbose=0)
+        found.append(exact_answers(model, questions[:test], answers[:test]).mean())
+    return found
+
+
+def main():
+    given = arguments(__doc__, epochs=(25, 1), lines=(50_000, 1_000))
+    lines = data_file("text/addition.txt").read_text().splitlines()
+    lines = [lines[i] for i in np.random.default_rng(given.seed).permutation(len(lines))[: given.lines]]
+    numbers, vocabulary = numbers_of_characters(lines)
+    data = numbers[:, :7], numbers[:, 7:], len(vocabulary), len(lines) // 10
+    picture, ((axis,),) = figure(1, 1, 6, 4)
+    results = []
+    for name, (reverse, peeky) in WAYS.items():
+        jitnet.utils.set_random_seed(given.seed)
+        found = exact(reverse, peeky, data, given.epochs)
+        axis.plot(range(1, len(found) + 1), found, "o-", markersize=3, label=name)
+        results.append(f"{name} {100 * found[-1]:.1f} %")
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("exact answers, held out")
+    axis.set_ylim(0, 1)
+    axis.legend()
+    axis.grid(alpha=0.3)
+    save(picture, given.output, "addition")
+    print(f"Exact answers after {given.epochs} epochs: " + ", ".join(results))
+
+
+if __name__ == "__main__":
+    main()
