@@ -9,6 +9,7 @@ from ..core.operations.custom import CustomOperation
 from ..core.operations.effects import Assign
 from ..core.values import Variable, operators  # noqa: F401 - Variable, with its operators
 from . import (
+    array_functions,
     comparisons,
     creation,
     elementwise,
@@ -17,11 +18,13 @@ from . import (
     loops,
     nn,
     normalization,
+    pieces,
     products,
     reductions,
     shapes,
     tensors,
 )
+from .array_functions import *  # noqa: F403
 from .comparisons import *  # noqa: F403
 from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
@@ -29,6 +32,7 @@ from .indexing import *  # noqa: F403
 from .loops import *  # noqa: F403
 from .nn import *  # noqa: F403
 from .normalization import *  # noqa: F403
+from .pieces import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shapes import *  # noqa: F403
@@ -36,7 +40,8 @@ from .tensors import *  # noqa: F403
 
 __all__ = ["CustomOperation", "image"]
 for _module in (
-    comparisons, creation, elementwise, indexing, loops, nn, normalization, products, reductions, shapes, tensors,
+    array_functions, comparisons, creation, elementwise, indexing, loops, nn, normalization, pieces, products,
+    reductions, shapes, tensors,
 ):  # fmt: skip
     __all__ += _module.__all__
 
