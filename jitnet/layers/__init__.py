@@ -27,9 +27,11 @@ from .colour_augmentation import (
 )
 from .convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
 from .core import Dense
+from .einsum_dense import EinsumDense
 from .embedding import Embedding
 from .functions import Identity, Lambda
 from .input import Input, InputLayer
+from .input_spec import InputSpec
 from .learned_activations import FReLU, Maxout
 from .merging import (
     Add,
@@ -60,6 +62,10 @@ from .normalization import (
 from .penalties import ActivityRegularization
 from .permuting import Permute, RepeatVector
 from .pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
     AveragePooling1D,
     AveragePooling2D,
     GlobalAveragePooling1D,
@@ -71,7 +77,7 @@ from .pooling import (
 )
 from .random_augment import RandAugment
 from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
-from .repetition import Repeat, Residual, SpectralNormalization
+from .repetition import Pipeline, Repeat, Residual, SpectralNormalization, Wrapper
 from .reshaping import Flatten, Reshape, ZeroPadding1D, ZeroPadding2D
 from .resizing import CenterCrop, Cropping1D, Cropping2D, Resizing, UpSampling1D, UpSampling2D
 from .rnn import GRU, LSTM, RNN, Bidirectional, SimpleRNN, TimeDistributed
@@ -97,23 +103,28 @@ SeparableConvolution1D = SeparableConv1D
 SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
-    "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average",
+    "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "Add", "AlphaDropout", "Average",
     "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D", "BatchNormalization", "Bidirectional",
     "CategoryEncoding", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose",
     "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D",
-    "CutMix", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "Embedding", "FReLU",
+    "CutMix", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "EinsumDense",
+    "Embedding", "FReLU",
     "Flatten", "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
     "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D", "GroupNormalization", "Hashing", "Identity", "Input", "InputLayer", "InstanceNormalization",
+    "GlobalMaxPooling2D", "GroupNormalization", "Hashing", "Identity", "Input", "InputLayer",
+    "InputSpec", "InstanceNormalization",
     "IntegerLookup", "KerasTensor", "LSTMCell", "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D",
     "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Maxout", "MinMaxScaling", "Minimum", "MixUp", "Multiply",
-    "Normalization", "PReLU", "Permute", "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
+    "Normalization", "PReLU", "Permute", "Pipeline",
+    "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
     "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
     "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU",
     "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "SeparableConv1D", "SeparableConv2D",
     "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
     "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TimeDistributed",
-    "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average",
+    "UnitNormalization", "UpSampling1D", "UpSampling2D", "Wrapper",
+    "ZeroPadding1D", "ZeroPadding2D", "add", "average",
     "concatenate", "deserialize", "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")

@@ -20,6 +20,7 @@ from ..core.errors import NamesArguments, invalid, unknown_arguments
 from ..core.operations.batch import BatchSize
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
+from .input_spec import check_inputs
 
 _counters: dict[str, int] = defaultdict(int)
 _counting = across_forks(threading.Lock())
@@ -98,6 +99,7 @@ class Layer(Fixed, NamesArguments):
             batch, is added to the loss.
     """
 
+    input_spec = None  # an InputSpec, or a list of them
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
 
     def __new__(cls, *arguments, **keywords):
@@ -337,6 +339,8 @@ class Layer(Fixed, NamesArguments):
         told = {"training": mode} if self._accepts_training() else {}
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
             try:
+                if self.input_spec is not None:
+                    check_inputs(self.input_spec, flatten(next(iter(bound.arguments.values()), [])))
                 self._build_once(bound)
                 returned = self.call(*arguments, **keywords, **told)
             except ValueError as error:

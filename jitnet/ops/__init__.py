@@ -15,6 +15,7 @@ from . import (
     elementwise,
     image,
     indexing,
+    linalg,
     loops,
     nn,
     normalization,
@@ -38,7 +39,7 @@ from .reductions import *  # noqa: F403
 from .shapes import *  # noqa: F403
 from .tensors import *  # noqa: F403
 
-__all__ = ["CustomOperation", "image"]
+__all__ = ["CustomOperation", "image", "linalg"]
 for _module in (
     array_functions, comparisons, creation, elementwise, indexing, loops, nn, normalization, pieces, products,
     reductions, shapes, tensors,
