@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 import jitnet
 
 
@@ -30,6 +32,18 @@ def digits(train: int | None = None):
     (x, y), (x_test, y_test) = jitnet.datasets.digits.load_data()
     x, x_test = (images.reshape(-1, 64).astype("float32") / 16 for images in (x, x_test))
     return (x[:train], y[:train]), (x_test, y_test)
+
+
+def mnist(quick: bool):
+    """((x, y), (x of the test, y of the test)) of MNIST, images (N, 28, 28, 1) from 0 to 1.
+
+    It is looked for in $JITNET_DATA_DIR/mnist/ and downloaded otherwise; quick: some of the bundled digits, enlarged.
+    """
+    if quick:
+        parts = [(x.reshape(-1, 8, 8)[:256], y[:256]) for x, y in digits()]
+        enlarged = [(x.repeat(3, 1).repeat(3, 2), y) for x, y in parts]
+        return tuple((np.pad(x, ((0, 0), (2, 2), (2, 2)))[..., None], y) for x, y in enlarged)
+    return tuple((x[..., None].astype("float32") / 255, y) for x, y in jitnet.datasets.mnist.load_data())
 
 
 def figure(rows: int, columns: int, width: float = 9.0, height: float = 3.6):
