@@ -72,7 +72,8 @@ def as_numbers(x, what: str) -> np.ndarray | DeviceArray:
             f"{what} must be an array: the parts of a nested list need the same length. Received: {type(x).__name__}"
         ) from None
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{what} must hold numbers. Received: dtype={array.dtype}")
+        hint = " Strings become numbers by layers.StringLookup, on the data." if array.dtype.kind in "US" else ""
+        raise ValueError(f"{what} must hold numbers.{hint} Received: dtype={array.dtype}")
     return array
 
 

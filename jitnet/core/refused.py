@@ -2,7 +2,7 @@
 
 _NO_VOLUMES = "Images have two dimensions: fold a third one into the batch or the channels."
 _NO_FOREIGN = "Layers of other frameworks can't be compiled: write it with jitnet.ops."
-_NO_CONTROL = "A step is straight-line: a loop or a choice over tensors is written with ops.where, or in Python."
+_NO_CONTROL = "Gradients are derived from operations, and loops are ops.scan: an own one is a CustomOperation's."
 _NO_COMPLEX = "Tensors are real."
 _NO_FACTORISATION = "Factorisations are LAPACK's: call numpy.linalg or scipy.linalg on arrays."
 _NO_QUANTISATION = "Weights are float32 or float64 while they are trained."
@@ -45,8 +45,7 @@ NAMES = {
                  "RemoteMonitor": "Send what you like in a LambdaCallback."},
     "function": {
         **dict.fromkeys(
-            ("associative_scan", "cond", "custom_gradient", "fori_loop", "map", "switch", "vectorized_map",
-             "while_loop"), _NO_CONTROL,
+            ("associative_scan", "custom_gradient"), _NO_CONTROL,
         ),
         **dict.fromkeys(
             ("angle", "conj", "conjugate", "fft", "fft2", "ifft2", "imag", "irfft", "istft", "real", "rfft", "stft",

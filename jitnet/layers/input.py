@@ -39,6 +39,11 @@ class InputLayer(Layer):
             if not isinstance(tensor, SymbolicTensor) or tensor.producer or tensor.history or not tensor.batched:
                 raise invalid("Input expects tensor to be a symbolic tensor that nothing computes.", tensor=tensor)
             shape, dtype, tensor.name = tensor.shape[1:], tensor.dtype, self.name
+        if dtype == "string":
+            raise invalid(
+                "A model has no strings: look them up before, by StringLookup or Hashing on the data, and give the "
+                "model the integers or rows that these return.", dtype=dtype,
+            )  # fmt: skip
         self._policy = None if dtype is None else checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
         self.shape = shape = checks.input_shape("Input", "shape", shape)
         self.batch_size = None if batch_size is None else checks.integer("Input", "batch_size", batch_size, least=1)
