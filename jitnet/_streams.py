@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from . import _interrupts, data
+from . import _interrupts
 from ._model_steps import read_logs
 from ._structures import flatten, packed
 from .core.errors import invalid
@@ -186,7 +186,7 @@ def predict(model, stream: Stream, hooks, steps):
     hooks.on_predict_begin()
     for x, _, _ in stream.epoch(steps):
         hooks.on_predict_batch_begin(len(found))
-        found.append(flatten(model._predict(x, data.samples_of(x), 0)[1]))
+        found.append(flatten(model._predict(x, model._samples_of(x), 0)[1]))
         hooks.on_predict_batch_end(len(found) - 1)
         if hooks.progbar is not None:
             hooks.progbar.update(len(found))

@@ -1,5 +1,6 @@
 """Models: ``Sequential``, and ``Model`` for any graph of layers."""
 
+import itertools
 import json
 
 import numpy as np
@@ -425,7 +426,9 @@ class Sequential(Model):
     """Layers one after the other.
 
     Arguments:
-        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
+        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.  Layers of tables
+            (``StringLookup`` and its kin) at the start look up what the model is given, in NumPy, before its steps; an
+            ``Input`` before them says nothing.
         trainable: False freezes all layers.
     """
 
@@ -465,7 +468,9 @@ class Sequential(Model):
             raise TypeError(f"Sequential expects layers. Received: {layer!r} of type {type(layer).__name__}")
         if any(layer.name == other.name for other in self._sequence if other is not layer):
             raise ValueError(f"All layers of a model need different names. Received: two named {layer.name!r}")
-        if not self._sequence and self._start is None:
+        if layer.only_on_arrays and len(self._tables()) == len(self._sequence):
+            self._start = None  # that of the data: steps start from what comes of them
+        elif len(self._tables()) == len(self._sequence) and self._start is None:
             if layer.input_spec_shape is not None:
                 self._start = InputLayer(layer.input_spec_shape).output
             elif isinstance(layer, Model) and layer._graph_inputs is not None:
@@ -477,9 +482,21 @@ class Sequential(Model):
         self._forget_steps()
         if self._start is not None and self._sequence:
             x = self._start
-            for layer in self._sequence:
+            for layer in self._sequence[len(self._tables()) :]:
                 x = layer(x)
             self._connect(self._start, x)
+
+    def _tables(self) -> list[Layer]:
+        """The layers at the start that work on arrays, before steps."""
+        return list(itertools.takewhile(lambda layer: layer.only_on_arrays, self._sequence))
+
+    def _before_steps(self, x):
+        for layer in self._tables():
+            x = layer(x)
+        return x
+
+    def _samples_of(self, x) -> int:
+        return len(x) if self._tables() else super()._samples_of(x)
 
     @property
     def layers(self):
@@ -506,6 +523,9 @@ class Sequential(Model):
         self.build(flatten(tensors)[0].shape)
 
     def __call__(self, inputs, training=None):
+        if tables := self._tables():
+            # of tensors, a layer there says that it can't be
+            return Sequential(self._sequence[len(tables) :])(self._before_steps(inputs), training=training)
         if self._graph_inputs is None and self._sequence and isinstance(inputs, Value):
             self.build(inputs.shape)
         return super().__call__(inputs, training=training)
@@ -527,10 +547,12 @@ class Sequential(Model):
     def from_config(cls, config):
         _schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
-        if config["input"] is not None:
-            model._append(input_of(config["input"]))
+        start = None if config["input"] is None else input_of(config["input"])
+        if start is not None:
+            model._append(start)
         for layer in config["layers"]:
             model._append(_registry.deserialize(layer, REGISTRY, kind="layer"))
+        model._start = model._start if start is None else start
         model._rebuild()
         # the layers know for themselves whether they are trainable
         model._trainable = config["trainable"]

@@ -168,9 +168,16 @@ class Trainer(ModelSteps):
             with building:
                 self._build_from_arrays(arrays)
 
+    def _before_steps(self, x):
+        """What steps are given of the data ``x``: the same, unless layers come first that work on arrays."""
+        return x
+
+    def _samples_of(self, x) -> int:
+        return data.samples_of(x)
+
     def _prepare_inputs(self, x, what="x") -> dict:
         """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
-        arrays = data.as_structure(x, what)
+        arrays = data.as_structure(self._before_steps(x), what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
@@ -592,7 +599,7 @@ class Trainer(ModelSteps):
         quick = self._quick
         if quick is not None and quick.takes(x):
             return quick.call(x)
-        step, result = self._predict(x, data.samples_of(x), 0)
+        step, result = self._predict(x, self._samples_of(x), 0)
         self._quick = QuickPrediction.of(step, result)
         return result
 
@@ -611,4 +618,4 @@ class Trainer(ModelSteps):
     @placed
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch."""
-        return self.evaluate(x, y, data.samples_of(x), 0, sample_weight, return_dict=return_dict)
+        return self.evaluate(x, y, self._samples_of(x), 0, sample_weight, return_dict=return_dict)

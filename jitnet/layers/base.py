@@ -99,6 +99,7 @@ class Layer(Fixed, NamesArguments):
             batch, is added to the loss.
     """
 
+    only_on_arrays = False  # computed in NumPy, before the step of a Sequential that starts with it
     input_spec = None  # an InputSpec, or a list of them
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
 

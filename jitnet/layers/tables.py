@@ -16,15 +16,18 @@ _MODES = ("int", "one_hot", "multi_hot", "count")
 class _OfColumns(Layer):
     """A layer of arrays of strings or numbers, whose result is an array.
 
-    A model's step has no strings and no tables to look them up in: give a model what this returns.
+    A model's step has no strings and no tables to look them up in: give a model what this returns, or let a Sequential
+    start with it.
     """
+
+    only_on_arrays = True
 
     def __call__(self, inputs, *arguments, **keywords):
         keywords.pop("training", None)
         if isinstance(inputs, Value):
             raise invalid(
-                f"{self._described()} works on arrays, before a model: call it on the data, and give its result to the "
-                "model.",
+                f"{self._described()} works on arrays, before a model: let a Sequential start with it, without an "
+                "Input, or call it on the data, and give its result to the model.",
                 inputs=inputs,
             )
         self.built = True
@@ -88,6 +91,8 @@ class CategoryEncoding(_OfColumns):
         output_mode: "multi_hot", "count" or "one_hot".
         sparse: accepted for Keras's sake; must be False.
     """
+
+    only_on_arrays = False
 
     def __init__(self, num_tokens=None, output_mode="multi_hot", sparse=False, **kwargs):
         super().__init__(**kwargs)
