@@ -179,7 +179,9 @@ def test_a_metric_that_resets_its_state_itself():
             self.found = self.add_variable(name="found", initializer="zeros")
 
         def update_state(self, y_true, y_pred, sample_weight=None):
-            self.found.assign_add(ops.sum(ops.cast(y_pred > 0.5, "float32")))
+            # == is elementwise where a user writes it
+            right = ops.cast(y_true, "int32") == ops.cast(y_pred > 0.5, "int32")
+            self.found.assign_add(ops.sum(ops.cast(right, "float32")))
 
         def result(self):
             return self.found

@@ -374,7 +374,12 @@ def test_types_of_booleans():
     whole = layers.Input((3,), dtype="int64")
     assert (whole * (whole > 2)).dtype == ops.max(whole, 1).dtype == (whole // 2).dtype == (whole % 2).dtype == "int64"
     assert ops.argmax(T, 1).dtype == ops.argsort(T).dtype == "int32"
-    assert T != T + 0  # identity: values are keys of dicts
+    # written out, == is elementwise; asked whether it is true, and in lists and dicts, it is identity
+    assert (T == T + 0).dtype == (T != 2).dtype == (T == T).dtype == "bool" and (T == T).shape == T.shape
+    assert T != T + 0 and T == T and bool(T == T + 0) is False and {T: 1}[T] == 1 and T in [1, T] and T not in [T + 0]
+    with pytest.raises(ValueError, match="Received: "):
+        ops.cast(whole == T, "float32")
+    assert [T, 1] == [T, 1] and [T] != [T + 0] and (T == "T") is False and bool(whole == T) is False and T is not None
 
 
 def test_a_model_of_booleans():

@@ -49,6 +49,7 @@ for _module in (
 operators(
     add=elementwise.add, subtract=elementwise.subtract, multiply=elementwise.multiply, divide=elementwise.divide,
     power=elementwise.power, matmul=products.matmul, negative=elementwise.negative, absolute=elementwise.absolute,
+    equal=comparisons.equal, not_equal=comparisons.not_equal,
     less=comparisons.less, less_equal=comparisons.less_equal, greater=comparisons.greater,
     greater_equal=comparisons.greater_equal, logical_and=comparisons.logical_and, logical_or=comparisons.logical_or,
     logical_xor=comparisons.logical_xor, logical_not=comparisons.logical_not, floor_divide=elementwise.floor_divide,
