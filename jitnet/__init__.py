@@ -32,7 +32,7 @@ if not (Path(__file__).parent / "kernels").is_dir():
 _MODULES = (
     "activations", "backend", "callbacks", "cli", "config", "constraints", "datasets", "initializers", "kernels",
     "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving",
-    "schedules", "text", "utils",
+    "schedules", "text", "tree", "utils",
 )  # fmt: skip
 _NAMES = {
     "activation": "activations", "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",

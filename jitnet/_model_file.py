@@ -16,6 +16,7 @@ import errno
 import json
 import os
 import reprlib
+import warnings
 import zlib
 
 import numpy as np
@@ -29,7 +30,7 @@ _KEY, _CHECKSUM_KEY = "jitnet", "jitnet_checksum"
 _EXPECTED = "a safetensors file written by jitnet's model.save or model.save_weights"
 _DTYPES = ("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64")
 _LARGEST_RANK = 32
-# suffixes of Keras, which promise formats that are not written here
+# suffixes of Keras, which promise formats that are not written here: scripts name their files so
 _FOREIGN_SUFFIXES = (".keras", ".h5", ".hdf5")
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive, as Keras's own files (.keras) are",
@@ -42,7 +43,7 @@ _FOREIGN = {
 
 def target(filepath, overwrite: bool) -> str:
     """The path to write to, links followed, so that a link stays one."""
-    check_suffix(filepath)
+    _warn_of_suffix(filepath)
     path = os.path.realpath(os.fspath(filepath))
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "A model is saved into a file, and this is a directory: add a name", path)
@@ -51,14 +52,17 @@ def target(filepath, overwrite: bool) -> str:
     return path
 
 
-def check_suffix(filepath) -> None:
-    """Raise ValueError if the name promises a format of Keras's."""
+def _warn_of_suffix(filepath) -> None:
+    """Warn if the name promises a format of Keras's."""
     path = os.fspath(filepath)
     root, suffix = os.path.splitext(path)
     if suffix.lower() in _FOREIGN_SUFFIXES:
-        raise ValueError(
-            f"jitnet writes safetensors files, and {suffix} is the suffix of a format of Keras's: other programs would "
-            f"fail to read the file. Name it {os.path.basename(root)}.safetensors. Received: filepath={path!r}"
+        warnings.warn(
+            f"jitnet writes safetensors files, and {suffix} is the suffix of a format of Keras's, which fails to read "
+            f"this one: jitnet alone will. A better name is {os.path.basename(root)}.safetensors. "
+            f"Received: filepath={path!r}",
+            UserWarning,
+            stacklevel=5,
         )
 
 

@@ -326,6 +326,18 @@ class ModelSteps:
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         return {"loss": loss, **self.compute_metrics(x, y, y_pred, sample_weight)}
 
+    @property
+    def losses(self) -> list:
+        """In a ``train_step`` or ``test_step``, what layers have added with ``add_loss`` so far, and the penalties of
+        the weights' regularizers: single numbers.
+        """
+        if not trace.collects_losses():
+            raise ValueError(
+                f"The losses of the model {self.name!r} are those of a step: read them in train_step, after the model "
+                "was called."
+            )
+        return [*_as_numbers(trace.losses_added()), *_penalties(self.trainable_weights)]
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss that ``compile`` was given, of a batch: a single number, with penalties and ``add_loss``'s."""
         terms = _as_numbers(trace.losses_added())

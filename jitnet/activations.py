@@ -136,7 +136,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*KNOWN, "get", "serialize"})
+    return sorted({*KNOWN, "deserialize", "get", "serialize"})
 
 
 def get(identifier):
@@ -144,6 +144,11 @@ def get(identifier):
     if identifier is None:
         return linear
     return _registry.get(identifier, KNOWN, kind="activation")
+
+
+def deserialize(config, custom_objects=None):
+    """The activation of a name, or of what ``serialize`` made; ``custom_objects``: {name: function} of your own."""
+    return _registry.deserialize(config, KNOWN, custom_objects, kind="activation")
 
 
 def serialize(activation) -> str:

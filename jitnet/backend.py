@@ -2,18 +2,12 @@
 
 from .config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 from .core.errors import module_dir, module_getattr
-from .core.values import SymbolicTensor
-from .utils import clear_session
+from .utils import clear_session, is_keras_tensor
 
 __all__ = [
     "clear_session", "epsilon", "floatx", "image_data_format", "is_keras_tensor", "set_epsilon", "set_floatx",
     "set_image_data_format",
 ]  # fmt: skip
-
-
-def is_keras_tensor(x) -> bool:
-    """Whether x is a symbolic tensor."""
-    return isinstance(x, SymbolicTensor)
 
 
 __getattr__ = module_getattr(__name__, "function")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jitnet._callback import Callback, CallbackList, History, ProgbarLogger
-from jitnet._model_file import check_suffix
 from jitnet.core.errors import invalid, module_dir, module_getattr, unknown_name
 
 __all__ = [
@@ -190,7 +189,6 @@ class ModelCheckpoint(_Monitor):
         whole = isinstance(save_freq, numbers.Integral) and not isinstance(save_freq, bool) and save_freq > 0
         if save_freq != "epoch" and not whole:
             raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
-        check_suffix(filepath)  # now, not when an epoch was trained
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only

@@ -5,7 +5,7 @@ import os
 import threading
 
 from .core import policy as policies
-from .core.errors import invalid, module_dir
+from .core.errors import invalid, module_dir, module_getattr
 from .core.policy import MIXED, floatx, set_floatx
 from .kernels.cpu.runtime.threads import get_num_threads, set_num_threads
 from .targets.cuda import devices
@@ -172,4 +172,5 @@ def set_conv_algorithm(algorithm: str) -> None:
     _conv_algorithm, _choices = algorithm, object()
 
 
+__getattr__ = module_getattr(__name__, "setting")
 __dir__ = module_dir(__name__)

@@ -72,7 +72,8 @@ def as_numbers(x, what: str) -> np.ndarray | DeviceArray:
             f"{what} must be an array: the parts of a nested list need the same length. Received: {type(x).__name__}"
         ) from None
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{what} must hold numbers. Received: dtype={array.dtype}")
+        hint = " Strings become numbers by layers.StringLookup, on the data." if array.dtype.kind in "US" else ""
+        raise ValueError(f"{what} must hold numbers.{hint} Received: dtype={array.dtype}")
     return array
 
 
@@ -87,11 +88,11 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
     prepared = []
     for array, tensor in zip(arrays, tensors, strict=True):
         expected = tensor.shape[1:]
+        if not fits(array.shape[1:], expected) and not isinstance(array, DeviceArray):
+            array = _with_channels(array, expected)
         if not fits(array.shape[1:], expected):
             hint = ""
-            if array.shape[1:] + (1,) == expected:
-                hint = f" Add the missing axis: {what}[..., None]."
-            elif array.ndim == len(expected):
+            if array.ndim == len(expected):
                 hint = f" The first axis is the batch: for a single sample pass {what}[None]."
             raise ValueError(
                 f"The input {tensor.name!r} of the model {model!r} expects shape {display(tensor.shape)}.{hint} "
@@ -104,6 +105,15 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
         check_finite(array, what)
         prepared.append(writeable(array))
     return prepared
+
+
+def _with_channels(array: np.ndarray, expected) -> np.ndarray:
+    """The array with or without a last axis of one element, where that is all that it lacks, as in Keras."""
+    if expected[-1:] == (1,) and fits(array.shape[1:], expected[:-1]):
+        return array[..., None]
+    if array.ndim > 2 and array.shape[-1] == 1 and fits(array.shape[1:-1], expected):
+        return array[..., 0]
+    return array
 
 
 def writeable(array: np.ndarray) -> np.ndarray:

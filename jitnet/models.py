@@ -105,6 +105,18 @@ class Model(Trainer, Layer):
         return self._graph_outputs
 
     @property
+    def input(self):
+        """The model's input; a list or dict of several, as they were given."""
+        self._input_tensors()
+        return data.single(self._input_structure)
+
+    @property
+    def output(self):
+        """The model's output; a list or dict of several, as they were given."""
+        self._input_tensors()
+        return data.single(self._output_structure)
+
+    @property
     def input_shape(self):
         """The shape of the input, or the shapes in the structure of the inputs."""
         self._input_tensors()  # raises if the model is not built
@@ -422,12 +434,24 @@ class Model(Trainer, Layer):
 
     # ---- description
 
-    def summary(self, line_length=None, print_fn=print) -> None:
-        """Print the layers, their output shapes and numbers of parameters."""
+    def summary(
+        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
+        layer_range=None,
+    ) -> None:  # fmt: skip
+        """Print the layers, their output shapes and numbers of parameters.
+
+        line_length: the least width of the table.
+        print_fn: a function that is called with each line; by default ``print``.
+        expand_nested: whether layers of models among the layers have rows, too.
+        show_trainable: whether a column says which layers are trained.
+        layer_range: names of the first and the last layer that are shown, or regular expressions for them.
+        """
         from .summary import describe
 
-        for line in describe(self, line_length):
-            print_fn(line)
+        if positions is not None:
+            raise invalid("The columns of a summary are as wide as what is in them.", positions=positions)
+        for line in describe(self, line_length, expand_nested, show_trainable, layer_range):
+            (print_fn or print)(line)
 
 
 def _leading(layers) -> list:
@@ -442,7 +466,9 @@ class Sequential(Model):
     the step: then its data are what they take, and an Input, if there is one, comes after them.
 
     Arguments:
-        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
+        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.  Layers of tables
+            (``StringLookup`` and its kin) at the start look up what the model is given, in NumPy, before its steps; an
+            ``Input`` before them says nothing.
         trainable: False freezes all layers.
     """
 

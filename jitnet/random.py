@@ -7,7 +7,7 @@ symbolic value, they are arrays, computed at once; then no size is None.
 import numpy as np
 
 from . import ops
-from ._seed import next_stream
+from ._seed import global_seed, next_stream
 from .core import checks
 from .core.errors import invalid, module_dir, module_getattr
 from .core.operations.random import Dropout, RandomValues
@@ -16,7 +16,8 @@ from .core.trace import collects_effects, current_scope
 from .core.values import Value
 
 __all__ = [
-    "SeedGenerator", "categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform",
+    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle",
+    "truncated_normal", "uniform",
 ]  # fmt: skip
 
 
@@ -136,6 +137,36 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
     from .eager import evaluate
 
     return evaluate(operation, ops.convert_to_tensor(inputs))
+
+
+def _of_arrays(name: str, shape, dtype, seed, draw):
+    """Numbers by ``draw``, of a generator and the shape; they are rejected and drawn again, which a step can't do."""
+    shape = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    if _is_traced() or any(size is None for size in shape):
+        raise invalid(f"random.{name} draws arrays, outside of models: a step has no kernel for it.", shape=shape)
+    seed = _number(seed)
+    key = [0, seed] if seed is not None else [1, global_seed(), next_stream()]
+    with np.errstate(all="ignore"):
+        return np.asarray(draw(np.random.default_rng(key), shape)).astype(dtype or floatx())
+
+
+def gamma(shape, alpha, dtype=None, seed=None):
+    """Numbers of the gamma distribution of shape ``alpha``, a number or an array, and scale 1: an array."""
+    return _of_arrays("gamma", shape, dtype, seed, lambda generator, size: generator.standard_gamma(alpha, size))
+
+
+def beta(shape, alpha, beta, dtype=None, seed=None):
+    """Numbers from 0 to 1 of the beta distribution of ``alpha`` and ``beta``: an array."""
+    return _of_arrays("beta", shape, dtype, seed, lambda generator, size: generator.beta(alpha, beta, size))
+
+
+def binomial(shape, counts, probabilities, dtype=None, seed=None):
+    """How many of ``counts`` happen, each by its probability: an array."""
+
+    def draw(generator, size):
+        return generator.binomial(np.asarray(counts).astype(np.int64), probabilities, size)
+
+    return _of_arrays("binomial", shape, dtype, seed, draw)
 
 
 __getattr__ = module_getattr(__name__, "function")

@@ -1,26 +1,23 @@
 """The table that ``model.summary()`` prints."""
 
+import re
+
+from .core.errors import invalid, unknown_name
 from .core.operations.base import display
 from .layers.base import Layer
 from .layers.input import InputLayer
 from .training import AUTO_COMPILED_WORK
 
 
-def describe(model, line_length=None) -> list[str]:
+def describe(model, line_length=None, expand_nested=False, show_trainable=False, layer_range=None) -> list[str]:
     """The lines of the summary: layers, and bare operations between them, in the order of computation."""
-    nodes = {}
-    for node in model._nodes:
-        nodes.setdefault(node.layer, []).append(node)
-    first = {layer: None for layer in model.layers if layer not in nodes}
-    rows = [("Layer (type)", "Output shape", "Parameters")]
-    for layer in {**first, **nodes}:
-        count = layer.count_params() if isinstance(layer, Layer) else 0
-        rows.append((f"{layer.name} ({type(layer).__name__})", _shape(layer, nodes.get(layer, ())), f"{count:,}"))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    heading = ("Layer (type)", "Output shape", "Parameters", *(["Trainable"] if show_trainable else []))
+    rows = [heading, *_rows(model, expand_nested, show_trainable, layer_range)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heading))]
     if line_length:
-        widths[0] = max(widths[0], line_length - widths[1] - widths[2] - 4)
-    rule = "-" * (sum(widths) + 4)
-    lines = [f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}" for name, shape, count in rows]
+        widths[0] += max(0, line_length - sum(widths) - 2 * len(widths) + 2)
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    lines = [_line(row, widths) for row in rows]
     lines = [f'Model: "{model.name}"', lines[0], rule, *lines[1:], rule]
     trainable = sum(v.size for v in model.trainable_weights)
     frozen = sum(v.size for v in model.non_trainable_weights)
@@ -30,6 +27,43 @@ def describe(model, line_length=None) -> list[str]:
     if model._compiled and model._compiled["losses"]:
         lines.append(f"Training step: {_training_step(model)}")
     return lines
+
+
+def _line(row, widths) -> str:
+    name, shape, count, *trainable = row
+    cells = [f"{name:<{widths[0]}}", f"{shape:<{widths[1]}}", f"{count:>{widths[2]}}"]
+    return "  ".join(cells + [f"{word:>{widths[3]}}" for word in trainable])
+
+
+def _rows(model, expand_nested: bool, show_trainable: bool, layer_range, depth: int = 0) -> list[tuple]:
+    nodes = {}
+    for node in model._nodes:
+        nodes.setdefault(node.layer, []).append(node)
+    first = {layer: None for layer in model.layers if layer not in nodes}
+    rows = []
+    for layer in _in_range(list({**first, **nodes}), layer_range):
+        count = layer.count_params() if isinstance(layer, Layer) else 0
+        name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
+        trainable = ("yes" if layer.trainable else "no") if count else "-"
+        rows.append((name, _shape(layer, nodes.get(layer, ())), f"{count:,}", *([trainable] if show_trainable else [])))
+        if expand_nested and hasattr(layer, "_nodes"):
+            rows += _rows(layer, True, show_trainable, None, depth + 1)
+    return rows
+
+
+def _in_range(layers: list, layer_range) -> list:
+    """The layers from the first to the last that is named."""
+    if layer_range is None:
+        return layers
+    if not isinstance(layer_range, list | tuple) or len(layer_range) != 2:
+        raise invalid("layer_range is a pair of names, of the first and the last layer.", layer_range=layer_range)
+    places = []
+    for name in layer_range:
+        found = [i for i, layer in enumerate(layers) if layer.name == name or re.fullmatch(str(name), layer.name)]
+        if not found:
+            raise unknown_name("layer", name, [layer.name for layer in layers])
+        places += [found[0], found[-1]]
+    return layers[min(places) : max(places) + 1]
 
 
 def _training_step(model) -> str:

@@ -57,12 +57,18 @@ NAMESPACES = (
 # what jitnet.core.refused calls the things of a namespace
 REFUSED_AS = {
     "layers": "layer", "optimizers": "optimizer", "initializers": "initializer", "callbacks": "callback",
-    "ops": "function", "ops.image": "function", "ops.linalg": "function",
+    "ops": "function", "ops.image": "function", "ops.linalg": "function", "utils": "function", "random": "function",
+    "saving": "function", "config": "setting",
 }  # fmt: skip
-OUTSIDE = dict.fromkeys(
-    ("distribution", "quantizers", "applications", "dtype_policies"),
-    "not of jitnet's field: one machine, float weights, none of others to download",
-)
+OUTSIDE = {
+    **dict.fromkeys(
+        ("distribution", "quantizers", "applications", "dtype_policies"),
+        "not of jitnet's field: one machine, float weights, none of others to download",
+    ),
+    "export": "model.save writes safetensors, which any program reads",
+    "visualization": "galleries and boxes are a few lines of matplotlib; utils.plot_model draws models",
+    "wrappers": "fit and predict take arrays as scikit-learn's do; its estimators need scikit-learn",
+}
 
 
 def public(module) -> list[str]:

@@ -192,8 +192,27 @@ def recurrent(*flags):
     return draw
 
 
+def adaptive_pooling(rank: int):
+    return lambda random: (
+        {"output_size": sizes(random, rank, 1, 4) if rank > 1 else int(random.integers(1, 5))},
+        [(*sizes(random, rank, 4, 9), int(random.integers(1, 4)))],
+    )
+
+
+def einsum_dense(random):
+    equation, output, bias = pick(
+        random, ("ab,bc->ac", (5,), "c"), ("abc,cd->abd", (None, 4), "d"), ("abc,cde->abde", (None, 2, 3), "de"),
+        ("abcd,cde->abe", (None, 4), None), ("...x,xy->...y", 4, "y"), ("abc,cde->abde", (None, 2, 3), "e"),
+    )  # fmt: skip
+    rank = {"ab,bc->ac": 1, "abcd,cde->abe": 3}.get(equation, 2)
+    arguments = {"equation": equation, "output_shape": output, "bias_axes": bias}
+    return {**arguments, "activation": pick(random, *ACTIVATIONS)}, [sizes(random, rank, 1, 5)]
+
+
 LAYERS = {
     "Activation": of_any_shape(activation=ACTIVATIONS[1:]),
+    **{f"Adaptive{kind}Pooling{rank}D": adaptive_pooling(rank) for kind in ("Average", "Max") for rank in (1, 2)},
+    "EinsumDense": einsum_dense,
     "Add": merging,
     "AlphaDropout": of_any_shape(rate=(0.0, 0.3)),
     "Average": merging,

@@ -17,6 +17,121 @@ def add_all(add) -> None:
     _reductions(add)
     _products(add)
     _networks(add)
+    _pieces(add)
+
+
+def _pieces(add):
+    group = "pieces"
+    add(
+        group,
+        "cbrt, fmod and others",
+        lambda x, y: (
+            ops.cbrt(x) * ops.fmod(x, y) + ops.logaddexp2(x, y) * ops.sinc(x) + ops.divide_no_nan(y, ops.round(x))
+            + ops.ldexp(ops.fabs(x), 2) + ops.erfc(y)
+        ),
+        (normal(3), positive(3)),
+        torch=lambda t, x, y: (
+            x.sign() * x.abs() ** (1 / 3) * t.fmod(x, y) + t.logaddexp2(x, y) * t.sinc(x)
+            + t.where(t.round(x) == 0, 0.0, y / t.where(t.round(x) == 0, 1.0, t.round(x))) + 4 * x.abs() + t.erfc(y)
+        ),
+    )  # fmt: skip
+    add(
+        group,
+        "without NaN",
+        lambda x, w: (
+            ops.nansum(_gaps(x), 1) * ops.nanmean(_gaps(x), 1) + ops.nanmax(_gaps(x), 1) * ops.nanmin(_gaps(x), 1)
+            + ops.nanstd(_gaps(x), 1) + ops.nancumsum(_gaps(x), 1)[:, -1] * w
+            + ops.fmax(_gaps(x), -1.0)[:, 0] * ops.fmin(_gaps(x), 2.0)[:, 1] + ops.nanargmax(_gaps(x), 1)
+            - ops.nanargmin(_gaps(x), 1) + ops.nancumprod(_gaps(x), 1)[:, -1] * ops.nanprod(_gaps(x), 1)
+            + ops.nanvar(_gaps(x), 1)
+        ),
+        (normal(6), Draw((), "normal", True)),
+    )  # fmt: skip
+    add(
+        group,
+        "quantile",
+        lambda x: ops.quantile(x, 0.3, (1, 2)) * ops.percentile(x, [10, 75], -1, "midpoint")[:, 1, 0]
+        + ops.quantile(x, [0.2, 0.9], 1, "nearest", True)[:, 0, 0, 1] + ops.ptp(x, (1, 2)),
+        normal(4, 3),
+        torch=lambda t, x: x.flatten(1).quantile(0.3, 1) * x.quantile(0.75, 2, interpolation="midpoint")[:, 0]
+        + x.quantile(0.2, 1, interpolation="nearest")[:, 1] + x.amax((1, 2)) - x.amin((1, 2)),
+    )  # fmt: skip
+    add(
+        group,
+        "cross, kron and cdist",
+        lambda x, y, w: ops.cross(x, y) @ ops.kron(w, w)[:3] + ops.sum(ops.cdist(x + 9.0, w), (1, 2))[:, None, None],
+        (normal(2, 3), normal(2, 3)),
+        normal(2, 3),
+        torch=lambda t, x, y, w: t.linalg.cross(x, y) @ t.kron(w, w)[:3]
+        + (x[:, :, None] + 9 - w).square().sum(-1).sqrt().sum((1, 2))[:, None, None],
+    )  # fmt: skip
+    add(
+        group,
+        "adaptive pooling",
+        lambda x: ops.adaptive_average_pool(x, (3, 2)) * ops.adaptive_max_pool(x, (3, 2)),
+        normal(5, 4, 2),
+        torch=lambda t, x: t.permute(
+            t.nn.functional.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), (3, 2))
+            * t.nn.functional.adaptive_max_pool2d(x.permute(0, 3, 1, 2), (3, 2)), (0, 2, 3, 1)
+        ),
+    )  # fmt: skip
+    add(
+        group,
+        "unfold",
+        lambda x: ops.unfold(x, (3, 2), padding=1, stride=2),
+        normal(2, 4, 5),
+        torch=lambda t, x: t.nn.functional.unfold(x, (3, 2), padding=1, stride=2),
+    )
+    add(
+        group,
+        "fold",
+        lambda x: ops.fold(x, (4, 5), (3, 2), padding=1, stride=2),
+        normal(12, 6),
+        torch=lambda t, x: t.nn.functional.fold(x, (4, 5), (3, 2), padding=1, stride=2),
+    )
+    add(
+        group,
+        "parts",
+        lambda x, y: ops.rearrange(ops.extract_sequences(x, 3, 2), "b c n l -> b (n c) l")
+        * ops.trapezoid(y)[:, None, None]
+        + ops.array_split(x, 3, 2)[0][:, :1, :3] * ops.trapezoid(y, np.array([0.0, 1.0, 3.0]))[:, None, None]
+        + ops.isin(ops.round(y), [1, 2])[:, None] * ops.fliplr(y)[:, None],
+        (normal(2, 7), normal(3)),
+        torch=lambda t, x, y: x.unfold(2, 3, 2).transpose(1, 2).reshape(len(x), 6, 3) * t.trapezoid(y)[:, None, None]
+        + x[:, :1, :3] * t.trapezoid(y, t.tensor([0.0, 1, 3]))[:, None, None]
+        + t.isin(t.round(y.detach()), t.tensor([1.0, 2]).to(y.dtype))[:, None] * y.flip(1)[:, None],
+    )  # fmt: skip
+    add(
+        group,
+        "colours",
+        lambda x: ops.image.hsv_to_rgb(ops.image.rgb_to_hsv(x) * np.array([1.0, 0.5, 0.9], "float32"))
+        * ops.image.rgb_to_grayscale(x),
+        Draw((3, 2, 3), "probabilities"),
+    )
+    add(
+        group,
+        "blurred edges",
+        lambda x: ops.image.sobel_edges(ops.image.gaussian_blur(x, (3, 5), (0.7, 1.5)))[..., 0] * ops.image.pad_images(
+            ops.image.crop_images(x, 1, 0, 1, 2), 1, 0, 1, 2
+        ),
+        normal(5, 6, 2),
+        torch=_torch_edges,
+    )  # fmt: skip
+
+
+def _gaps(x):
+    """NaN where x is above 0.5, but for the first two."""
+    return ops.where((x > 0.5) & np.array([False, False, True, True, True, True]), np.nan, x)
+
+
+def _torch_edges(t, x):
+    bells = [t.exp(-0.5 * ((t.arange(n) - n // 2) / s) ** 2).to(x.dtype) for n, s in ((3, 0.7), (5, 1.5))]
+    window = t.outer(*(bell / bell.sum() for bell in bells)).expand(2, 1, 3, 5)
+    images = x.permute(0, 3, 1, 2)
+    blurred = t.nn.functional.conv2d(images, window, padding=(1, 2), groups=2)
+    down = t.tensor([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]]).to(x.dtype).expand(2, 1, 3, 3)
+    edges = t.nn.functional.conv2d(blurred, down, padding=1, groups=2)
+    return (edges * t.nn.functional.pad(images[:, :, 1:-1, :-2], (0, 2, 1, 1))).permute(0, 2, 3, 1)
 
 
 def _elementwise(add):

@@ -170,3 +170,27 @@ def test_errors():
         network(metrics=[metrics.Mean()])
     with pytest.raises(ValueError, match=r"Unknown initializer 'onse'"):
         Precision().add_variable((), "onse")
+
+
+def test_a_metric_that_resets_its_state_itself():
+    class Positives(metrics.Metric):
+        def __init__(self, name="positives", **kwargs):
+            super().__init__(name=name, **kwargs)
+            self.found = self.add_variable(name="found", initializer="zeros")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            # == is elementwise where a user writes it
+            right = ops.cast(y_true, "int32") == ops.cast(y_pred > 0.5, "int32")
+            self.found.assign_add(ops.sum(ops.cast(right, "float32")))
+
+        def result(self):
+            return self.found
+
+        def reset_state(self):
+            self.found.assign(0)
+
+    metric = Positives()
+    predictions = np.float32([[0.2], [0.8], [0.9]])
+    assert float(metric(np.ones((3, 1)), predictions)) == float(metric.result()) == 2
+    metric.reset_state()
+    assert float(metric.result()) == 0

@@ -453,6 +453,53 @@ def test_summary():
     assert len(lines_of(model, line_length=90)[2]) == 90
 
 
+def test_summary_of_parts():
+    parts = [layers.Input((4,)), layers.Dense(3, name="deep"), layers.ReLU(name="bend")]
+    inner = models.Sequential(parts, name="inner")
+    inner.trainable = False
+    outer = models.Sequential([layers.Input((4,)), inner, layers.Dense(2, name="last")])
+    rows = [line.split() for line in lines_of(outer, expand_nested=True, show_trainable=True)]
+    assert rows[1] == ["Layer", "(type)", "Output", "shape", "Parameters", "Trainable"]
+    assert [(row[0], row[-1]) for row in rows[3:7]] == [("inner", "no"), ("deep", "no"), ("bend", "-"), ("last", "yes")]
+    assert [line.split()[0] for line in lines_of(outer, layer_range=["la.*", "last"])[3:-2]] == ["last"]
+    with pytest.raises(ValueError, match="Unknown layer 'lats'"):
+        outer.summary(layer_range=["inner", "lats"])
+    with pytest.raises(ValueError, match=r"pair of names.*Received: layer_range='last'"):
+        outer.summary(layer_range="last")
+    with pytest.raises(ValueError, match=r"as wide as what is in them.*Received: positions="):
+        outer.summary(positions=[0.3, 0.6, 1.0])
+
+
+def test_inputs_and_outputs_of_models():
+    pair = models.Sequential(dense_pair())
+    with pytest.raises(ValueError, match="is not built"):
+        pair.output  # noqa: B018
+    pair.build((None, 4))
+    part = models.Model(pair.inputs, [pair.layers[0].output, pair.output])
+    np.testing.assert_array_equal(part.predict(X[:, :4])[1], pair.predict(X[:, :4]))
+    two = models.Model({"a": layers.Input((3,), name="a"), "b": pair.input}, pair.output)
+    assert set(two.input) == {"a", "b"} and two.output is pair.output
+
+
+def test_an_activation_that_is_taken_away():
+    model = models.Sequential([layers.Input((4,)), layers.Dense(3, activation="softmax")])
+    model.layers[-1].activation = None  # before the first step, as for maps of what a classifier looks at
+    kernel, bias = model.get_weights()
+    np.testing.assert_allclose(model.predict(X[:, :4]), X[:, :4] @ kernel + bias, rtol=1e-5, atol=1e-6)
+
+
+def test_a_last_axis_of_one_element_may_be_left_out_or_added():
+    images = models.Sequential([layers.Input((4, 3, 1)), layers.Flatten(), layers.Dense(1)])
+    rows = models.Sequential([layers.Input((12,)), layers.Dense(1)])
+    rows.set_weights(images.get_weights())
+    x = np.linspace(-1, 1, 60, dtype=np.float32).reshape(5, 4, 3)
+    expected = images.predict(x[..., None])
+    for found in (images.predict(x), images.predict_on_batch(x), rows.predict(x.reshape(5, 12, 1))):
+        np.testing.assert_array_equal(found, expected)
+    images.compile("sgd", "mse")
+    assert images.evaluate(x, expected, verbose=0) == 0
+
+
 def test_summary_of_a_graph():
     a, b = layers.Input((5,), name="a"), layers.Input((2, 5), name="b")
     shared = layers.Dense(3)

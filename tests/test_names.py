@@ -187,6 +187,14 @@ def test_positions_are_keras():
         "activity_regularizer depthwise_constraint bias_constraint",
         layers.GlobalAveragePooling1D: "data_format keepdims",
         layers.GlobalMaxPooling1D: "data_format keepdims",
+        layers.AdaptiveAveragePooling1D: "output_size data_format",
+        layers.AdaptiveAveragePooling2D: "output_size data_format",
+        layers.AdaptiveMaxPooling1D: "output_size data_format",
+        layers.AdaptiveMaxPooling2D: "output_size data_format",
+        layers.EinsumDense: "equation output_shape activation bias_axes kernel_initializer bias_initializer "
+        "kernel_regularizer bias_regularizer kernel_constraint bias_constraint",
+        layers.Pipeline: "layers name",
+        layers.Wrapper: "layer",
         layers.AveragePooling1D: "pool_size strides padding data_format name",
         layers.MaxPooling1D: "pool_size strides padding data_format name",
         layers.Resizing: "height width interpolation crop_to_aspect_ratio pad_to_aspect_ratio fill_mode fill_value "

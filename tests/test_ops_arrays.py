@@ -1,5 +1,7 @@
 """jitnet.ops on NumPy arrays: the functions that NumPy has are its, but for floats, which are of floatx."""
 
+import colorsys
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ X, Y = (GENERATOR.normal(size=(3, 4)).astype("float32") for _ in range(2))
 P, Z = np.abs(X) + 1, np.tanh(X)  # from 1 on, between -1 and 1
 N, J = GENERATOR.integers(-9, 10, (3, 4)), GENERATOR.integers(1, 5, (3, 4))
 B = X > 0
+G = np.where(X > 1, np.nan, X)  # with gaps
 V = X[0]
 
 ONE = (P,), (N,), (P.astype("float64"),)
@@ -45,6 +48,20 @@ SAME = {
     "take": [(X, [0, -1]), (X, J - 1, 1), (X, 2)], "take_along_axis": [(X, J - 1, 1)],
     "matmul": [(X, Y.T), (X[None], Y.T), (V, V)], "dot": [(X, Y.T), (V, 3.0)], "inner": [(X, Y)], "outer": [(V, V)],
     "vdot": [(X, Y)], "tensordot": [(X, Y, 2), (X, Y, ([1], [1]))], "einsum": [("ij,kj->ik", X, Y), ("ij->j", X)],
+    **dict.fromkeys(("fabs", "fliplr", "flipud", "ptp", "signbit", "copy", "diagflat", "isposinf", "isneginf"), ONE),
+    **dict.fromkeys(("nanmax", "nanmin", "nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nancumsum", "nancumprod",
+                     "nanargmax", "nanargmin", "nanmedian"), ((G,), (X, 1))),
+    **dict.fromkeys(("fmax", "fmin", "fmod", "logaddexp2", "allclose"), ((X, Y), (X, 2.0))),
+    "cbrt": [(X,), (N,)], "sinc": [(X,)], "ldexp": [(X, J)], "nextafter": [(X, Y)], "i0": [(X,)],
+    "gcd": [(N, J)], "lcm": [(N, J)], "isin": [(N, [1, 2, 3]), (X, V, False, True)],
+    "quantile": [(X, 0.3), (X, [0.1, 0.5], 1)], "percentile": [(X, 30.0, 1)],
+    "nanquantile": [(G, 0.3)], "nanpercentile": [(G, 30.0, 1)],
+    "array_split": [(X, 3, 1), (X, [1], 1)], "vsplit": [(X, 3)], "hsplit": [(X, 2)], "dsplit": [(X[None], 2)],
+    "dstack": [([X, Y],), ([V, V],)], "array": [(X,)], "unravel_index": [(J, (3, 4))],
+    "argpartition": [(V, 2)], "corrcoef": [(X,)], "correlate": [(V, V[:2])], "vander": [(V,), (V, 3, True)],
+    "nonzero": [(B,)], "kron": [(X, Y)], "cross": [(X[:, :3], Y[:, :3])], "trapezoid": [(X,), (X, V)],
+    "histogram": [(X, 4)], "geomspace": [(1, 8, 4)], "bincount": [(J[0],)],
+    "bartlett": [(5,)], "blackman": [(5,)], "hamming": [(5,)], "hanning": [(5,)], "kaiser": [(5, 3.0)],
     "meshgrid": [(V, Y[0])], "digitize": [(X, np.array([-1.0, 0.0, 1.0]))],
     "zeros": [((2, 3),), (4,)], "ones": [((2, 3),)], "full": [((2, 3), 0.5), ((2, 4), V)],
     "zeros_like": [(X,), (N,)], "ones_like": [(X,)], "full_like": [(X, 3)], "eye": [(3,), (3, 4, 1)],
@@ -64,7 +81,7 @@ def test_what_numpy_has_is_numpys(name):
         if name in ("shape", "size", "ndim"):
             assert found == expected
             continue
-        wide = name == "eye" or any(getattr(x, "dtype", None) == np.float64 for x in arguments)
+        wide = name in ("eye", "histogram") or any(getattr(x, "dtype", None) == np.float64 for x in arguments)
         for ours, theirs in zip(found if several else [found], expected if several else [expected], strict=True):
             theirs = np.asarray(theirs)
             kind = "float32" if theirs.dtype == np.float64 and not (wide and name != "eye") else theirs.dtype
@@ -126,6 +143,92 @@ def test_the_others():
     assert not ops.empty((2, 2)).any() and ops.empty_like(N).dtype == N.dtype
 
 
+def test_pieces():
+    found = ops.unique(np.array([3, 1, 3]), return_inverse=True, return_counts=True, size=3)
+    for ours, expected in zip(found, ([1, 3, 1], [1, 0, 1], [1, 2, 0]), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    np.testing.assert_array_equal(ops.unique(X), np.unique(X))
+    np.testing.assert_array_equal(ops.bincount(J), [np.bincount(row, minlength=J.max() + 1) for row in J])
+    for name, function in (("segment_max", np.max), ("segment_min", np.min), ("segment_prod", np.prod)):
+        found = getattr(ops, name)(N, [1, 0, 1], 2)
+        np.testing.assert_array_equal(found, [N[1], function(N[[0, 2]], axis=0)])
+    assert ops.segment_max(X, [1, 1, 1])[0, 0] == -np.inf and ops.segment_min(N, [1, 1, 1])[0, 0] > 1e9
+    assert ops.segment_prod(X, [1, 1, 1])[0, 0] == 1
+    quotients = np.where(N > 3, X / np.where(N > 3, N, 1), 0)
+    np.testing.assert_allclose(ops.divide_no_nan(X, N * (N > 3)), quotients, rtol=1e-6)
+    np.testing.assert_allclose(ops.erfc(np.float32([0.5])), [0.4795001], rtol=1e-5)
+    np.testing.assert_allclose(ops.cdist(X, Y), np.linalg.norm(X[:, None] - Y, axis=-1), rtol=1e-6)
+    np.testing.assert_array_equal(ops.get_item(X, (0, slice(1, 3))), X[0, 1:3])
+    np.testing.assert_array_equal(ops.view(V, "int32"), V.view("int32"))
+    np.testing.assert_array_equal(ops.vectorize(lambda a, b: a + b)(N, 1), N + 1)
+    np.testing.assert_array_equal(ops.extract_sequences(X, 2, 2), X.reshape(3, 2, 2))
+    windows = ops.unfold(np.arange(16.0).reshape(1, 1, 4, 4), 2, stride=2)
+    np.testing.assert_array_equal(windows[0].T, [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]])
+    np.testing.assert_array_equal(ops.fold(windows, 4, 2, stride=2).ravel(), np.arange(16))
+    sequence = np.arange(10.0).reshape(1, 5, 2)
+    np.testing.assert_array_equal(ops.adaptive_average_pool(sequence, 2)[0], [[2, 3], [6, 7]])
+    np.testing.assert_array_equal(ops.adaptive_max_pool(sequence, 3)[0], [[2, 3], [6, 7], [8, 9]])
+    logits = np.zeros((2, 3, 4), "float32")
+    losses = ops.ctc_loss(np.array([[1, 2], [3, 1]]), logits, np.array([2, 1]), np.array([3, 3]))
+    np.testing.assert_allclose(losses, -np.log([5 / 64, 6 / 64]), rtol=1e-5)
+
+
+def test_rearrange():
+    image = np.arange(48).reshape(1, 4, 4, 3)
+    found = ops.rearrange(image, "b (h p) (w q) c -> b (h w) (p q c)", p=2, q=2)
+    np.testing.assert_array_equal(found, image.reshape(1, 2, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(1, 4, 12))
+    assert ops.rearrange(layers.Input((4, 6)), "b h (w q) -> b (h w) q", q=2).shape == (None, 12, 2)
+    for pattern, sizes in (("b h -> h", {}), ("b (h w) c -> b c", {}), ("b (h w) c d -> b h w c d", {}), ("b+h", {}),
+                           ("b (h p) w c -> b h p w c", {"p": 3})):  # fmt: skip
+        with pytest.raises(ValueError, match=r"rearrange.*Received: "):
+            ops.rearrange(image, pattern, **sizes)
+
+
+def test_images():
+    pictures, image = GENERATOR.random((2, 7, 6, 3)).astype("float32"), ops.image
+    hsv = image.rgb_to_hsv(pictures)
+    expected = [colorsys.rgb_to_hsv(*pixel) for pixel in pictures.reshape(-1, 3)]
+    np.testing.assert_allclose(hsv.reshape(-1, 3), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(image.hsv_to_rgb(hsv), pictures, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(image.rgb_to_grayscale(pictures)[..., 0], pictures @ [0.2989, 0.587, 0.114], rtol=1e-6)
+    cut = image.crop_images(pictures[0], top_cropping=1, target_height=4, left_cropping=2, right_cropping=1)
+    np.testing.assert_array_equal(cut, pictures[0, 1:5, 2:5])
+    padded = image.pad_images(pictures, top_padding=1, bottom_padding=0, left_padding=2, target_width=9)
+    np.testing.assert_array_equal(padded, np.pad(pictures, ((0, 0), (1, 0), (2, 1), (0, 0))))
+    patches = image.extract_patches(pictures, (3, 2), (2, 1))
+    np.testing.assert_array_equal(patches[1, 2, 3], pictures[1, 4:7, 3:5].ravel())
+    bell = np.exp([-0.5, 0, -0.5])
+    dot = np.zeros((1, 5, 5, 1), "float32")
+    dot[0, 2, 2] = 1
+    blurred = image.gaussian_blur(dot)[0, 1:4, 1:4, 0]
+    np.testing.assert_allclose(blurred, np.outer(bell, bell) / bell.sum() ** 2, rtol=1e-5)
+    edges = image.sobel_edges(dot)
+    assert edges.shape == (1, 5, 5, 1, 2)
+    np.testing.assert_array_equal(edges[0, 1:4, 1:4, 0, 0], np.outer([1, 0, -1], [1, 2, 1]))
+    np.testing.assert_array_equal(edges[0, 1:4, 1:4, 0, 1], np.outer([1, 2, 1], [1, 0, -1]))
+    # a window as large as the picture, of nearly equal weights
+    square, twin = pictures[:, :6], pictures[::-1, :6]
+    assert abs(image.ssim(square, square, filter_size=5) - 1).max() < 1e-5
+    a, b = square.reshape(2, 36, 3).astype("float64"), twin.reshape(2, 36, 3).astype("float64")
+    m, n = a.mean(1), b.mean(1)
+    top = (2 * m * n + 1e-4) * (2 * ((a * b).mean(1) - m * n) + 9e-4)
+    bottom = (m**2 + n**2 + 1e-4) * ((a * a + b * b).mean(1) - m**2 - n**2 + 9e-4)
+    flat = image.ssim(square, twin, filter_size=6, filter_sigma=1e4)
+    np.testing.assert_allclose(flat, (top / bottom).mean(-1), rtol=1e-3)
+    moved = image.affine_transform(pictures, [1, 0, 1, 0, 1, -2, 0, 0], fill_value=0.5)
+    np.testing.assert_allclose(moved[:, 2:, :-1], pictures[:, :-2, 1:], rtol=1e-6)
+    assert (moved[:, :2] == 0.5).all() and (moved[:, :, -1] == 0.5).all()
+    corners = np.float32([[0, 0], [5, 0], [0, 6], [5, 6]])
+    seen = image.perspective_transform(pictures[0], corners, corners[[1, 0, 3, 2]])
+    np.testing.assert_allclose(seen, pictures[0, :, ::-1], rtol=1e-4, atol=1e-5)
+    row = np.arange(4.0)
+    for mode, expected in (("constant", [9, 0, 3, 9]), ("nearest", [0, 0, 3, 3]), ("wrap", [3, 0, 3, 0]),
+                           ("mirror", [1, 0, 3, 2]), ("reflect", [0, 0, 3, 3])):  # fmt: skip
+        np.testing.assert_array_equal(image.map_coordinates(row, [[-1, 0, 3, 4]], 0, mode, 9), expected)
+    between = image.map_coordinates(X, [[0.5], [1.25]], 1)
+    np.testing.assert_allclose(between, [X[:2, 1:3].mean(0) @ [0.75, 0.25]], rtol=1e-6)
+
+
 def test_losses():
     q = np.exp(X) / np.exp(X).sum(1, keepdims=True)
     hot, labels = np.eye(4, dtype="float32")[[0, 3, 1]], np.array([0, 3, 1])
@@ -164,9 +267,14 @@ def test_every_function_is_called():
     import test_eager
 
     aliases = {name for name in ops.__all__ if getattr(ops, name).__name__ != name}
-    functions = (test_the_others, test_losses, test_tensors, test_axes_and_flags_by_name, test_floats_are_of_floatx)
+    functions = (test_the_others, test_losses, test_tensors, test_axes_and_flags_by_name, test_floats_are_of_floatx,
+                 test_pieces, test_images, test_rearrange)  # fmt: skip
     here = {name for function in functions for name in function.__code__.co_names}
-    elsewhere = {"CustomOperation", "associative_scan", "scan"} | here | set(test_eager.calls(3))
+    import test_choices
+
+    functions = [f for name, f in vars(test_choices).items() if name.startswith("test_")]
+    here |= {name for function in functions for name in function.__code__.co_names}
+    elsewhere = {"CustomOperation", "associative_scan", "linalg", "scan"} | here | set(test_eager.calls(3))
     assert set(ops.__all__) - aliases - set(SAME) - elsewhere == set()
     assert len(set(ops.__all__) - aliases) >= 150
 
@@ -228,6 +336,29 @@ def test_refusals(call, message):
     assert "Received: " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ops.unique(T), "takes arrays, no symbolic tensors: the size of what it returns depends on values"),
+        (lambda: ops.nonzero(T), "ops.where"),
+        (lambda: ops.argpartition(T, 1), "ops.argsort sorts all"),
+        (lambda: ops.quantile(T, 1.5, 1), "from 0 to 1"),
+        (lambda: ops.quantile(T, 0.5), "not the batch's"),
+        (lambda: ops.image.map_coordinates(T, [[0], [0]], 1), "takes arrays"),
+        (lambda: ops.image.crop_images(layers.Input((4, 4, 3)), 1), "two of three numbers for the height"),
+        (lambda: ops.image.rgb_to_hsv(layers.Input((4, 4, 2))), "three channels"),
+        (lambda: ops.image.gaussian_blur(layers.Input((4, 4, 2)), (2, 3)), "odd kernel_size"),
+        (lambda: ops.cross(T, T), "three elements"),
+        (lambda: ops.segment_max(T, [0]), "ops.segment_sum"),
+        (lambda: ops.ctc_loss(T, T, None, None, 1), "blank as class 0"),
+    ],
+)
+def test_refusals_of_what_arrays_have(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "Received: " in str(caught.value)
+
+
 def test_iteration():
     with pytest.raises(TypeError, match="has no parts to go through"):
         list(T)
@@ -243,7 +374,12 @@ def test_types_of_booleans():
     whole = layers.Input((3,), dtype="int64")
     assert (whole * (whole > 2)).dtype == ops.max(whole, 1).dtype == (whole // 2).dtype == (whole % 2).dtype == "int64"
     assert ops.argmax(T, 1).dtype == ops.argsort(T).dtype == "int32"
-    assert T != T + 0  # identity: values are keys of dicts
+    # written out, == is elementwise; asked whether it is true, and in lists and dicts, it is identity
+    assert (T == T + 0).dtype == (T != 2).dtype == (T == T).dtype == "bool" and (T == T).shape == T.shape
+    assert T != T + 0 and T == T and bool(T == T + 0) is False and {T: 1}[T] == 1 and T in [1, T] and T not in [T + 0]
+    with pytest.raises(ValueError, match="Received: "):
+        ops.cast(whole == T, "float32")
+    assert [T, 1] == [T, 1] and [T] != [T + 0] and (T == "T") is False and bool(whole == T) is False and T is not None
 
 
 def test_a_model_of_booleans():

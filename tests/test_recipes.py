@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "scripts" / "recipes"
-# the others train on MNIST for minutes
 DRAWING = [path for path in FOLDER.glob("*.py") if "\nfrom recipe import" in path.read_text(encoding="utf-8")]
 RECIPES = sorted(path.stem for path in DRAWING)
 

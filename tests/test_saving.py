@@ -368,7 +368,7 @@ def test_a_config_that_cannot_make_the_layer_again_is_refused(tmp_path):
         def get_config(self):
             return {**layers.Layer.get_config(self), "tag": self.tag}
 
-    for layer in (Forgetful(1.0), Closed()):
+    for layer in (Forgetful(np.float32(1)), Closed()):
         model = models.Sequential([layers.Input((5,)), models.Sequential([layer])])
         with pytest.raises(ValueError, match=f"{type(layer).__name__} could not be made again.*get_config"):
             model.save(tmp_path / "model")
@@ -456,15 +456,52 @@ def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     assert raised.value.filename == str(tmp_path / "model")
 
 
+@jitnet.utils.register_keras_serializable("tests")
+class Shrinks(layers.Layer):
+    """Has no get_config, and a constructor without the arguments of Layer."""
+
+    def __init__(self, factor, shifts=(0.5, 1.0)):
+        super().__init__()
+        self.factor, self.shifts = factor, shifts
+
+    def call(self, inputs):
+        return inputs * self.factor + self.shifts[1]
+
+
+@jitnet.utils.register_keras_serializable("tests")
+class Named(Shrinks):
+    def __init__(self, factor, *, half=None, **kwargs):
+        layers.Layer.__init__(self, **kwargs)
+        self.factor, self.shifts = factor, (0.0, half or 0.25)
+
+
+def test_layers_without_get_config_are_made_of_what_their_constructors_were_given(tmp_path):
+    parts = [layers.Input((3,)), Shrinks(0.5, shifts=[1.0, 2.0]), Named(3, name="mine", trainable=False), Named(2)]
+    assert parts[1].get_config() == {"factor": 0.5, "shifts": [1.0, 2.0]}
+    assert parts[2].get_config() == {"name": "mine", "trainable": False, "factor": 3}
+    model = jitnet.Sequential(parts)
+    model.save(tmp_path / "model")
+    x = np.float32([[1, 2, 3]])
+    np.testing.assert_array_equal(jitnet.load_model(tmp_path / "model").predict(x), model.predict(x))
+    assert jitnet.models.clone_model(model).layers[1].name == "mine"
+    # what no file can hold is named
+    model = jitnet.Sequential([layers.Input((3,)), Shrinks(np.float32(0.5))])
+    with pytest.raises(ValueError, match="Shrinks could not be made again"):
+        model.save(tmp_path / "other")
+
+
 @pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5", "M.HDF5"])
-def test_suffixes_of_other_formats_are_refused(tmp_path, name):
+def test_suffixes_of_other_formats_are_warned_of(tmp_path, name):
     model = small_model()
     path = tmp_path / name
     stem = name.rpartition(".")[0]
-    for save in (model.save, model.save_weights, jitnet.callbacks.ModelCheckpoint):
-        with pytest.raises(ValueError, match=rf"Name it {re.escape(stem)}\.safetensors\. Received: filepath="):
-            save(path)
-    assert os.listdir(tmp_path) == []
+    warning = rf"is {re.escape(stem)}\.safetensors\. Received: filepath="
+    with pytest.warns(UserWarning, match=warning) as warned:
+        model.save_weights(path)
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match=warning):
+        model.save(path)
+    assert jitnet.load_model(path).count_params() == model.count_params()
 
 
 def test_files_of_keras_are_told_from_damaged_ones(tmp_path):
@@ -476,11 +513,6 @@ def test_files_of_keras_are_told_from_damaged_ones(tmp_path):
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     with pytest.raises(ValueError, match=r"an HDF5 file.*set_weights"):
         small_model().load_weights(path)
-    # what was saved under such a name before that was refused
-    small_model().save(tmp_path / "model")
-    os.replace(tmp_path / "model", path)
-    assert jitnet.load_model(path).count_params() == small_model().count_params()
-
 
 def refusing(times, waits):
     """``os.replace`` as on Windows while another process has the file open: refused so many times."""

@@ -200,3 +200,38 @@ def test_a_table_becomes_a_models_input():
     model = jitnet.Sequential([jitnet.Input((7,)), layers.Dense(1)])
     model.compile("sgd", "mse")
     model.fit(columns, np.zeros((4, 1)), verbose=0)
+
+
+def test_a_sequential_that_starts_with_tables(tmp_path):
+    lookup = layers.StringLookup(vocabulary=["red", "green", "blue"])
+    parts = [layers.Embedding(4, 2), layers.Flatten(), layers.Dense(1)]
+    model = jitnet.Sequential([lookup, *parts])
+    words = np.array([["red", "blue"], ["green", "mauve"], ["blue", "blue"]])
+    model.compile("sgd", "mse")
+    targets = np.array([1.0, 0.0, 2.0])
+    history = model.fit(words, targets, batch_size=2, epochs=2, verbose=0, validation_data=(words, targets))
+    assert np.isfinite(history.history["val_loss"]).all()
+    after = jitnet.Sequential([layers.Input((2,)), *parts])
+    expected = after.predict(lookup(words), verbose=0)
+    calls = [model.predict(words, verbose=0), model.predict_on_batch(words), np.asarray(model(words))]
+    for found in calls:
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    model.train_on_batch(words, targets)
+    assert np.isfinite(model.test_on_batch(words, targets))
+    assert len(model.layers) == 4 and "string_lookup" in model.to_json()
+    expected = model.predict(words, verbose=0)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(jitnet.load_model(tmp_path / "model").predict(words, verbose=0), expected)
+    copy = jitnet.models.clone_model(model)
+    assert copy.predict(words, verbose=0).shape == (3, 1)
+
+
+def test_tables_of_numbers_at_the_start_of_a_sequential():
+    bins = layers.Discretization(bin_boundaries=[0.0, 1.0], output_mode="one_hot")
+    model = jitnet.Sequential([layers.Input((1,)), bins, layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    found = model.predict(np.float32([[-1], [0.5], [3]]), verbose=0)
+    np.testing.assert_array_equal(found, np.ones((3, 1)))
+    with pytest.raises(ValueError, match="let a Sequential start with it"):
+        model(layers.Input((1,)))
+    with pytest.raises(ValueError, match="let a Sequential start with it"):
+        jitnet.Sequential([layers.Input((1,)), layers.ReLU(), layers.Discretization(bin_boundaries=[0.0])])

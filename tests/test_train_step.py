@@ -446,3 +446,35 @@ def test_structures_of_data_and_an_optimizer_that_gets_momentum():
         model.fit(x, y, **FIT)
         assert "sgd_momentum_update" in model.step_source()
     assert small_networks.digest(own) == small_networks.digest(built_in)
+
+
+def test_losses_of_layers_and_weights():
+    class Added(layers.Layer):
+        def call(self, inputs):
+            self.add_loss(0.1 * ops.mean(ops.square(inputs)))
+            return inputs
+
+    class Summing(jitnet.Model):
+        def train_step(self, data):
+            x, y = data
+
+            def objective():
+                predictions = self(x, training=True)
+                assert len(self.losses) == 2
+                return self.loss(y, predictions) + sum(self.losses)
+
+            loss, gradients = jitnet.value_and_grad(objective, variables=self.trainable_variables)()
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    x, y = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3), np.ones((8, 2), np.float32)
+    found = []
+    for kind in (Summing, jitnet.Model):
+        jitnet.utils.set_random_seed(2)
+        inputs = jitnet.Input((3,), name="features")
+        model = kind(inputs, layers.Dense(2, kernel_regularizer="l2", name="out")(Added(name="added")(inputs)))
+        model.compile("sgd", "mse")
+        found.append(model.fit(x, y, batch_size=4, epochs=2, verbose=0).history["loss"])
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    with pytest.raises(ValueError, match="read them in train_step"):
+        model.losses  # noqa: B018

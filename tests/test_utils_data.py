@@ -143,6 +143,9 @@ def test_pictures_to_arrays_and_back(pictures, tmp_path):
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, image)
     np.testing.assert_array_equal(utils.img_to_array(loaded, "channels_first"), image.transpose(2, 0, 1))
+    for seed in range(20):  # whatever the rounding, the largest is 255: bytes, which every format takes
+        grey = np.random.default_rng(seed).random((3, 4, 1), dtype=np.float32)
+        assert utils.array_to_img(grey).mode == "L"
     scaled = utils.array_to_img(array / 255 * 4 - 1)  # from 0 to 255 again, cut to whole numbers
     assert np.abs(np.asarray(scaled).astype(int) - image).max() <= 1
     grey = utils.load_img(tmp_path / "a.png", color_mode="grayscale", target_size=(4, 6), interpolation="bilinear")

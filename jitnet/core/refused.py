@@ -2,11 +2,16 @@
 
 _NO_VOLUMES = "Images have two dimensions: fold a third one into the batch or the channels."
 _NO_FOREIGN = "Layers of other frameworks can't be compiled: write it with jitnet.ops."
-_NO_CONTROL = "A step is straight-line: a loop or a choice over tensors is written with ops.where, or in Python."
+_NO_CONTROL = "Gradients are derived from operations, and loops are ops.scan: an own one is a CustomOperation's."
 _NO_COMPLEX = "Tensors are real."
 _NO_FACTORISATION = "Factorisations are LAPACK's: call numpy.linalg or scipy.linalg on arrays."
 _NO_QUANTISATION = "Weights are float32 or float64 while they are trained."
 _NO_TENSORFLOW = "It belongs to TensorFlow's data pipeline."
+_NO_CHANGE = "Change the arrays before training, or write a layer with jitnet.ops; RandAugment has six changes."
+_NO_SOUND = "Read sounds with scipy.io.wavfile, and give fit arrays or a PyDataset."
+_NO_BOXES = "Boxes around things are lists of any length: pad them to arrays."
+_NO_KERNEL = "A step has no kernel for it: call NumPy's or SciPy's on arrays before."
+_ATTENTION_CHOOSES = "Attention has one kernel, which never holds all scores: there is nothing to switch."
 
 NAMES = {
     "layer": {
@@ -20,9 +25,19 @@ NAMES = {
         **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D"), "Write it as a cell of your own."),
         **dict.fromkeys(("MelSpectrogram", "STFTSpectrogram"), "Compute spectra before training, with scipy.signal."),
         "HashedCrossing": _NO_TENSORFLOW,
+        **dict.fromkeys(
+            ("AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization",
+             "RandomColorDegeneration", "RandomElasticTransform", "RandomInvert", "RandomPosterization",
+             "RandomSharpness", "Solarization"), _NO_CHANGE,
+        ),
+        "MaxNumBoundingBoxes": _NO_BOXES,
+        "ReversibleEmbedding": "Multiply with what ops.transpose(embedding.embeddings) is, in a layer of your own.",
     },
     "optimizer": {
         "LossScaleOptimizer": "Weights and gradients are float32, so that losses need no scaling.",
+        "MultiOptimizer": "Give every variable's optimizer in a train_step, or a layer learning_rate_multiplier.",
+        "ScheduleFreeAdamW": "It has other weights in training than after it: use AdamW, with use_ema=True.",
+        "legacy": "Keras 2's optimizers: those of jitnet.optimizers have their names.",
         "OptimizerMap": "Give every variable's optimizer in a train_step.",
     },
     "initializer": dict.fromkeys(("STFT", "STFTInitializer", "stft"), "Compute spectra before training."),
@@ -30,10 +45,8 @@ NAMES = {
                  "RemoteMonitor": "Send what you like in a LambdaCallback."},
     "function": {
         **dict.fromkeys(
-            ("cond", "custom_gradient", "map", "switch", "vectorized_map"), _NO_CONTROL,
+            ("custom_gradient",), _NO_CONTROL,
         ),
-        "fori_loop": "With a number of turns that is known it is ops.scan(f, init, length=turns).",
-        "while_loop": "The number of turns of a loop is known before it begins: see ops.scan.",
         **dict.fromkeys(
             ("angle", "conj", "conjugate", "fft", "fft2", "ifft2", "imag", "irfft", "istft", "real", "rfft", "stft",
              "isreal", "polar", "view_as_complex", "view_as_real"), _NO_COMPLEX,
@@ -43,15 +56,49 @@ NAMES = {
              "logdet", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd"), _NO_FACTORISATION,
         ),
         "extract_patches_3d": _NO_VOLUMES,
-        "FeatureSpace": "Call layers.StringLookup and its kin on the columns, and concatenate what they return.",
+        **dict.fromkeys(("elastic_transform", "scale_and_translate"), "Use ops.image.resize and affine_transform."),
+        "ctc_decode": "Decode predictions by argmax in NumPy: drop what repeats, then class 0.",
+        "erfinv": _NO_KERNEL,
+        "numpy": "Its functions are jitnet.ops's own.",
+        "Config": "A dict does the same.",
+        "FeatureSpace": "Give each column its layer: Normalization, StringLookup, IntegerLookup, Discretization.",
+        **dict.fromkeys(("audio_dataset_from_directory",), _NO_SOUND),
+        "bounding_boxes": _NO_BOXES,
+        "legacy": "Keras 2's: files of models are safetensors here.",
+        "KerasFileEditor": "Files of models are safetensors: edit them with the package safetensors.",
+        **dict.fromkeys(
+            ("disable_interactive_logging", "enable_interactive_logging", "is_interactive_logging_enabled"),
+            "Give verbose to fit, evaluate and predict: 0, 1 or 2.",
+        ),
         **dict.fromkeys(("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or",
                          "bitwise_right_shift", "bitwise_xor", "left_shift", "right_shift"),
                         "Bits are NumPy's, on arrays before the step."),
+    },
+    "setting": {
+        **dict.fromkeys(
+            ("disable_flash_attention", "enable_flash_attention", "is_flash_attention_enabled"), _ATTENTION_CHOOSES,
+        ),
+        **dict.fromkeys(
+            ("disable_interactive_logging", "enable_interactive_logging", "is_interactive_logging_enabled"),
+            "Give verbose to fit, evaluate and predict: 0, 1 or 2.",
+        ),
+        **dict.fromkeys(
+            ("disable_traceback_filtering", "enable_traceback_filtering", "is_traceback_filtering_enabled"),
+            "Tracebacks are always whole.",
+        ),
+        "enable_unsafe_deserialization": "A file holds no code, so that loading one is never unsafe.",
+        "is_nnx_enabled": "It belongs to JAX.",
+        **dict.fromkeys(
+            ("max_epochs", "max_steps_per_epoch", "set_max_epochs", "set_max_steps_per_epoch"),
+            "Give epochs and steps_per_epoch to fit.",
+        ),
+        "set_backend": "There is one: jitnet.",
     },
 }  # fmt: skip
 
 ARGUMENTS = {
     "autocast": "A layer's inputs are cast to its dtype where they differ in kind: there is nothing to switch off.",
+    "gptq_unpacked_column_size": _NO_QUANTISATION,
     "input_tensor": "Give tensor.",
     "lora_alpha": "Low-rank adaptation is for weights of others.",
     "lora_rank": "Low-rank adaptation is for weights of others.",

@@ -93,6 +93,11 @@ def added_losses():
         _added_losses.reset(token)
 
 
+def collects_losses() -> bool:
+    """Whether a step is being traced that takes them."""
+    return _added_losses.get() is not None
+
+
 def losses_added() -> list:
     """Those that were added so far."""
     return _added_losses.get() or []

@@ -6,6 +6,8 @@ every batch size.  Tensors without a batch axis (a penalty, a normalised weight)
 
 import itertools
 import math
+import opcode
+import sys
 
 import numpy as np
 
@@ -36,6 +38,8 @@ class Value:
         raise TypeError(f"{self!r} is symbolic and has no length; use its .shape")
 
     def __bool__(self):
+        if "is_same" in vars(self):  # of a comparison: see ``_compared``
+            return vars(self)["is_same"]
         raise TypeError(
             f"{self!r} is symbolic: its value is not known while the model is traced, so it cannot steer an `if`. "
             "Express the choice with jitnet.ops, for example ops.maximum."
@@ -76,7 +80,14 @@ class _Operators:
     __rfloordiv__ = _operator("floor_divide", reflected=True)
     __mod__ = _operator("mod")
     __rmod__ = _operator("mod", reflected=True)
-    # == and != compare identities: values are keys of dicts; ops.equal compares elements
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return _compared("equal", self, other)
+
+    def __ne__(self, other):
+        return _compared("not_equal", self, other)
+
     __lt__ = _operator("less")
     __le__ = _operator("less_equal")
     __gt__ = _operator("greater")
@@ -97,6 +108,41 @@ class _Operators:
 
     __array_priority__ = 100
     __array_ufunc__ = None
+
+
+class _Incomparable:
+    """The comparison of values whose shapes differ: whether they are the same object, and nothing else."""
+
+    def __init__(self, truth: bool, error: Exception):
+        self._truth, self._error = truth, error
+
+    def __bool__(self):
+        return self._truth
+
+    def __array__(self, dtype=None, copy=None):
+        raise self._error
+
+
+def _compared(name: str, x, other):
+    """``x == other`` and ``x != other``: element by element where a user's code says so.
+
+    Values are keys of dicts and stand in lists, and jitnet's own code asks for identity: there, and wherever only the
+    truth of the comparison counts, it says whether both are the same object.
+    """
+    truth = (x is other) == (name == "equal")
+    frame = sys._getframe(2)
+    if str(frame.f_globals.get("__name__")).startswith("jitnet."):
+        return truth
+    if frame.f_code.co_code[frame.f_lasti] != opcode.opmap["COMPARE_OP"]:
+        return truth
+    if not isinstance(other, Value | np.ndarray | np.generic | int | float):
+        return truth
+    try:
+        found = _OPERATORS[name](x, other)
+    except (TypeError, ValueError) as error:
+        return _Incomparable(truth, error)
+    vars(found)["is_same"] = truth
+    return found
 
 
 def operators(**functions) -> None:

@@ -34,6 +34,7 @@ from .einsum_dense import EinsumDense
 from .embedding import Embedding
 from .functions import Identity, Lambda
 from .input import Input, InputLayer
+from .input_spec import InputSpec
 from .learned_activations import FReLU, Maxout
 from .masking import Masking
 from .merging import (
@@ -65,6 +66,10 @@ from .normalization import (
 from .penalties import ActivityRegularization
 from .permuting import Permute, RepeatVector
 from .pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
     AveragePooling1D,
     AveragePooling2D,
     GlobalAveragePooling1D,
@@ -83,7 +88,7 @@ from .positions import (
 )
 from .random_augment import RandAugment
 from .regularization import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
-from .repetition import Repeat, Residual, SpectralNormalization
+from .repetition import Pipeline, Repeat, Residual, SpectralNormalization, Wrapper
 from .reshaping import Flatten, Reshape, ZeroPadding1D, ZeroPadding2D
 from .resizing import CenterCrop, Cropping1D, Cropping2D, Resizing, UpSampling1D, UpSampling2D
 from .rnn import GRU, LSTM, RNN, Bidirectional, SimpleRNN, TimeDistributed
@@ -111,28 +116,29 @@ SeparableConvolution1D = SeparableConv1D
 SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
-    "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout",
-    "Attention", "Average", "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D", "BatchNormalization",
-    "Bidirectional", "BytePairTokenizer",
-    "CategoryEncoding", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D",
-    "Conv2DTranspose", "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose",
-    "Cropping1D", "Cropping2D", "CutMix", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "Dot",
-    "Dropout", "EinsumDense", "Embedding", "FReLU", "Flatten", "GRUCell", "GaussianDropout", "GaussianNoise",
-    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalMaxPool1D",
-    "GlobalMaxPool2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GroupNormalization", "GroupQueryAttention",
-    "Hashing", "Identity", "Input", "InputLayer", "InstanceNormalization", "IntegerLookup", "KerasTensor", "LSTMCell",
-    "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "Masking", "MaxPool1D", "MaxPool2D", "MaxPooling1D",
-    "MaxPooling2D", "Maximum", "Maxout", "MinMaxScaling", "Minimum", "MixUp", "MultiHeadAttention", "Multiply",
-    "Normalization", "PReLU", "Permute", "PositionEmbedding", "RMSNormalization", "RandAugment", "RandomBrightness",
-    "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
-    "RandomGrayscale", "RandomHue", "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear",
-    "RandomTranslation", "RandomZoom", "ReLU", "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing",
-    "ReversibleEmbedding", "RotaryEmbedding", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
-    "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "SinePositionEncoding", "Softmax", "SpatialDropout1D",
-    "SpatialDropout2D", "SpectralNormalization", "StackedRNNCells", "StringLookup", "Subtract", "TextVectorization",
-    "TimeDistributed", "TokenAndPositionEmbedding", "TransformerDecoder", "TransformerEncoder", "UnitNormalization",
-    "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D", "add", "average", "concatenate", "deserialize",
-    "dot", "get", "maximum", "minimum", "multiply", "serialize", "subtract",
+    "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "Add", "AdditiveAttention",
+    "AlphaDropout", "Attention", "Average", "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D",
+    "BatchNormalization", "Bidirectional", "BytePairTokenizer", "CategoryEncoding", "CenterCrop", "Concatenate",
+    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Convolution1D", "Convolution1DTranspose",
+    "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D", "CutMix", "Dense", "DepthwiseConv1D",
+    "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "EinsumDense", "Embedding", "FReLU", "Flatten", "GRUCell",
+    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAvgPool1D",
+    "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+    "GroupNormalization", "GroupQueryAttention", "Hashing", "Identity", "Input", "InputLayer", "InputSpec",
+    "InstanceNormalization", "IntegerLookup", "KerasTensor", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
+    "LeakyReLU", "Masking", "MaxPool1D", "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Maxout",
+    "MinMaxScaling", "Minimum", "MixUp", "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute",
+    "Pipeline", "PositionEmbedding", "RMSNormalization", "RandAugment", "RandomBrightness", "RandomColorJitter",
+    "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
+    "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU",
+    "Repeat", "RepeatVector", "Rescaling", "Reshape", "Residual", "Resizing", "ReversibleEmbedding", "RotaryEmbedding",
+    "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
+    "SimpleRNNCell", "SinePositionEncoding", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization",
+    "StackedRNNCells", "StringLookup", "Subtract", "TextVectorization", "TimeDistributed", "TokenAndPositionEmbedding",
+    "TransformerDecoder", "TransformerEncoder", "UnitNormalization", "UpSampling1D", "UpSampling2D", "Wrapper",
+    "ZeroPadding1D", "ZeroPadding2D", "add", "average", "concatenate", "deserialize", "dot", "get", "maximum",
+    "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

@@ -14,6 +14,7 @@ from jitnet.kernels.locks import across_forks
 from .. import _registry, constraints, initializers, regularizers
 from .._fixed import Fixed, noticed
 from .._structures import flatten, mapped, packed
+from ..activations import linear
 from ..config import check_policy
 from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
@@ -21,6 +22,7 @@ from ..core.operations.base import display
 from ..core.operations.batch import BatchSize
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
+from .input_spec import check_inputs
 
 _counters: dict[str, int] = defaultdict(int)
 _counting = across_forks(threading.Lock())
@@ -101,8 +103,15 @@ class Layer(Fixed, NamesArguments):
 
     # whether outputs get a mask, by ``compute_mask``; True also for a class that has that method
     supports_masking = False
+    input_spec = None  # an InputSpec, or a list of them
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
     before_the_step = False  # whether it works on arrays alone
+
+    def __new__(cls, *arguments, **keywords):
+        layer = super().__new__(cls)
+        if not cls.__module__.startswith("jitnet."):
+            vars(layer)["_given"] = arguments, keywords  # for the configuration of a class that has none
+        return layer
 
     def __init__(
         self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, **unknown
@@ -168,7 +177,28 @@ class Layer(Fixed, NamesArguments):
             config["dtype"] = self.dtype_policy
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        return config
+        is_own = "_given" in vars(self) and type(self).get_config is Layer.get_config
+        return self._with_given(config) if is_own else config
+
+    def _with_given(self, config: dict) -> dict:
+        """The configuration of a class of one's own without a ``get_config``, as in Keras: what the constructor was
+        given, where that is made of numbers and texts alone.
+        """
+        signature = _signature(type(self).__init__)
+        arguments, keywords = self._given
+        try:
+            given = signature.bind(self, *arguments, **keywords).arguments
+        except TypeError:  # made by something else than its constructor
+            return config
+        own = {}
+        for parameter in list(signature.parameters.values())[1:]:
+            if parameter.name in given:
+                named = parameter.kind is not parameter.VAR_KEYWORD
+                own |= {parameter.name: given[parameter.name]} if named else given[parameter.name]
+        if any(type(leaf) not in (bool, float, int, str, type(None)) for leaf in flatten(own)):
+            return config
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        return {**{name: v for name, v in config.items() if takes_any or name in signature.parameters}, **own}
 
     @classmethod
     def from_config(cls, config: dict) -> "Layer":
@@ -329,6 +359,8 @@ class Layer(Fixed, NamesArguments):
         told = {"training": mode} if self._accepts_training() else {}
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
             try:
+                if self.input_spec is not None:
+                    check_inputs(self.input_spec, flatten(next(iter(bound.arguments.values()), [])))
                 self._build_once(bound)
                 returned = trace.call_of(self)(*masked.args, **masked.kwargs, **told)
             except ValueError as error:
@@ -562,6 +594,8 @@ class Layer(Fixed, NamesArguments):
                 f"{name} of the layer {self.name!r} is a weight: overwrite it with {name}.assign(...). "
                 f"Received: {name}={type(value).__name__}"
             )
+        if name == "activation" and value is None and type(self).__module__.startswith("jitnet."):
+            value = linear  # as users take it away from a layer that is there
         super().__setattr__(name, value)
         if isinstance(value, Variable) and hasattr(self, "_weights") and all(v is not value for v in self._weights):
             places = [i for i, v in enumerate(self._weights) if v is earlier]

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from .. import initializers, ops, regularizers
+from .. import constraints, initializers, ops, regularizers
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.indexed import Take
@@ -29,10 +29,10 @@ class Embedding(Layer):
     Arguments:
         input_dim: how many integers there are.
         output_dim: the size of a vector.
-        embeddings_initializer, embeddings_regularizer: names or objects.
+        embeddings_initializer, embeddings_regularizer, embeddings_constraint: names or objects.
         mask_zero: whether the integer 0 stands for no more data: the output's mask says where others are.
         weights: None, or a list of the array of the vectors that the layer starts from.
-        embeddings_constraint, lora_rank, lora_alpha, quantization_config: None.
+        lora_rank, lora_alpha, quantization_config: None.
 
     ``input_length`` means nothing, as in Keras 3.
     """
@@ -44,10 +44,7 @@ class Embedding(Layer):
         embeddings_constraint=None, mask_zero=False, weights=None, lora_rank=None, lora_alpha=None,
         quantization_config=None, **kwargs,
     ):  # fmt: skip
-        refused = {
-            "embeddings_constraint": embeddings_constraint, "lora_rank": lora_rank, "lora_alpha": lora_alpha,
-            "quantization_config": quantization_config,
-        }  # fmt: skip
+        refused = {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "quantization_config": quantization_config}
         for name, value in refused.items():
             if value is not None:
                 raise invalid(f"Embedding has no {name} yet: it is None.", **{name: value})
@@ -58,6 +55,7 @@ class Embedding(Layer):
         self.output_dim = checks.integer("Embedding", "output_dim", output_dim, least=1)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = checks.boolean("Embedding", "mask_zero", mask_zero)
         self.supports_masking = self.mask_zero
         self._given = weights
@@ -65,7 +63,7 @@ class Embedding(Layer):
     def build(self, input_shape=None):
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim), self.embeddings_initializer, regularizer=self.embeddings_regularizer,
-            name="embeddings",
+            constraint=self.embeddings_constraint, name="embeddings",
         )  # fmt: skip
         if self._given is not None:
             self.embeddings.assign(np.asarray(self._given[0] if isinstance(self._given, list | tuple) else self._given))
@@ -85,7 +83,7 @@ class Embedding(Layer):
             "output_dim": self.output_dim,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
-            "embeddings_constraint": None,
+            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
             "mask_zero": self.mask_zero,
             "weights": None,
             "lora_rank": None,

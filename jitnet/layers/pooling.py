@@ -185,3 +185,69 @@ class GlobalMaxPooling2D(_GlobalPooling):
     rank = 2
     operation = GlobalMaxPool2D
     example = {"arguments": {"keepdims": True}, "input_shape": (3, 5, 2)}
+
+
+class _AdaptivePooling(Layer):
+    rank: int
+
+    def __init__(self, output_size, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        kind = type(self).__name__
+        checks.channels_last(kind, data_format)
+        self.output_size = checks.axes(kind, "output_size", output_size, self.rank)
+
+    def call(self, inputs):
+        require_rank(type(self).__name__, inputs, self.rank + 2, AXES[self.rank])
+        return self._pool(inputs, self.output_size)
+
+    def get_config(self):
+        size = self.output_size
+        return {**super().get_config(), "output_size": size if self.rank > 1 else size[0]}
+
+
+class AdaptiveAveragePooling1D(_AdaptivePooling):
+    """The means of so many windows of (batch, length, channels), whatever the length: (batch, output_size, channels).
+
+    Window i of n reaches from floor(i length / n) to ceil((i + 1) length / n).
+
+    Arguments:
+        output_size: the number of windows; for images an int or a pair (height, width).
+        data_format: None or "channels_last".
+    """
+
+    rank = 1
+    example = {"arguments": {"output_size": 3}, "input_shape": (5, 2)}
+    _pool = staticmethod(ops.adaptive_average_pool)
+
+
+class AdaptiveAveragePooling2D(_AdaptivePooling):
+    """The means of so many windows of (batch, height, width, channels), whatever their sizes.
+
+    Arguments: as of AdaptiveAveragePooling1D.
+    """
+
+    rank = 2
+    example = {"arguments": {"output_size": (2, 3)}, "input_shape": (5, 4, 2)}
+    _pool = staticmethod(ops.adaptive_average_pool)
+
+
+class AdaptiveMaxPooling1D(_AdaptivePooling):
+    """The maxima of the windows of AdaptiveAveragePooling1D.
+
+    Arguments: as of AdaptiveAveragePooling1D.
+    """
+
+    rank = 1
+    example = {"arguments": {"output_size": 3}, "input_shape": (5, 2)}
+    _pool = staticmethod(ops.adaptive_max_pool)
+
+
+class AdaptiveMaxPooling2D(_AdaptivePooling):
+    """The maxima of the windows of AdaptiveAveragePooling2D.
+
+    Arguments: as of AdaptiveAveragePooling1D.
+    """
+
+    rank = 2
+    example = {"arguments": {"output_size": 2}, "input_shape": (5, 4, 2)}
+    _pool = staticmethod(ops.adaptive_max_pool)

@@ -30,6 +30,52 @@ class _Around(Layer):
         return layer
 
 
+class Wrapper(_Around):
+    """A base of layers around a layer: ``self.layer``; a subclass says in ``call`` what it does with it.
+
+    Arguments:
+        layer: a layer or a model.
+    """
+
+    example = {"arguments": {"layer": {"class_name": "Dense", "config": {"units": 3}}}, "input_shape": (4,)}
+    _inner = ("layer",)
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = self._checked("layer", base.get(layer))
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+
+class Pipeline(_Around):
+    """Layers one after the other, as a layer: of changes of pictures, say.
+
+    Arguments:
+        layers: a list of layers.
+    """
+
+    example = {"arguments": {"layers": [{"class_name": "Dense", "config": {"units": 3}}, "ReLU"]}, "input_shape": (4,)}
+
+    def __init__(self, layers, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        if not isinstance(layers, list | tuple):
+            raise invalid("Pipeline expects a list of layers.", layers=layers)
+        self.layers = [self._checked("layers", base.get(layer)) for layer in layers]
+
+    def call(self, inputs):
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return inputs
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "layers": [base.deserialize(layer) for layer in config["layers"]]})
+
+    def get_config(self):
+        return {**super().get_config(), "layers": [base.serialize(layer) for layer in self.layers]}
+
+
 class Residual(_Around):
     """block(x) + x, or block(x) + shortcut(x) (He et al. 2015, equations 1 and 2).
 

@@ -100,6 +100,7 @@ class CategoryEncoding(_BeforeTheStep):
         sparse: accepted for Keras's sake; must be False.
     """
 
+
     def __init__(self, num_tokens=None, output_mode="multi_hot", sparse=False, **kwargs):
         super().__init__(**kwargs)
         kind = "CategoryEncoding"

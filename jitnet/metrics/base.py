@@ -132,7 +132,6 @@ class Metric(Fixed, NamesArguments):
         self._values: list[Value] = []  # whose mean it is in such a step
         self._evaluated = Evaluated(self.name)
         self._total, self._count = MetricVariable(self, (), "total"), MetricVariable(self, (), "count")
-        self.reset_state()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

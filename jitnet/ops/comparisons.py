@@ -148,3 +148,37 @@ def select(condlist, choicelist, default=0):
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
         result = where(condition, choice, result)
     return result
+
+
+@public
+@on_arrays(np.isposinf)
+def isposinf(x):
+    """Whether x is infinite and positive: bool."""
+    return equal(x, math.inf)
+
+
+@public
+@on_arrays(np.isneginf)
+def isneginf(x):
+    """Whether x is infinite and negative: bool."""
+    return equal(x, -math.inf)
+
+
+@public
+@on_arrays(np.signbit)
+def signbit(x):
+    """Whether x is negative, -0.0 too, which a step takes for 0: bool."""
+    return less(x, 0)
+
+
+@public
+@on_arrays(lambda x1, x2, assume_unique, invert: np.isin(x1, x2, assume_unique, invert))
+def isin(x1, x2, assume_unique=False, invert=False):
+    """Whether each element of x1 is among those of x2, an array: bool; invert: whether it is not."""
+    if isinstance(x2, Value):
+        raise invalid("ops.isin compares with an array of numbers.", x2=x2)
+    found = None
+    for number in dict.fromkeys(np.ravel(x2).tolist()):
+        found = equal(x1, number) if found is None else logical_or(found, equal(x1, number))
+    found = not_equal(x1, x1) if found is None else found
+    return logical_not(found) if invert else found

@@ -11,7 +11,7 @@ from ..core.operations.shape import Filled
 from ..core.policy import floatx
 from ..core.values import Value
 from ._calls import in_floatx, on_arrays, publisher
-from .shapes import broadcast_to
+from .shapes import broadcast_to, expand_dims
 from .tensors import checked_dtype, convert_to_tensor, dtype_of, shape
 
 __all__ = []
@@ -138,3 +138,51 @@ def tri(N, M=None, k=0, dtype=None):
 def meshgrid(*x, indexing="xy"):
     """The coordinates of a grid with these axes, one array each: of arrays, since the batch is no axis of a grid."""
     raise invalid("ops.meshgrid takes arrays, which have no batch axis.", x=x)
+
+
+@public
+def array(x, dtype=None):
+    """x as an array, or as a tensor if it is one; ``dtype``: cast."""
+    return convert_to_tensor(x, dtype)
+
+
+@public
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    """``num`` numbers from ``start`` to ``stop``, each the same multiple of the one before."""
+    found = np.geomspace(start, stop, num, endpoint, dtype and checked_dtype("geomspace", dtype), axis)
+    return found if dtype else in_floatx(found, (start, stop))
+
+
+def _window(name: str, text: str):
+    def window(x):
+        return getattr(np, name)(int(x)).astype(floatx())
+
+    window.__name__ = window.__qualname__ = name
+    window.__doc__ = f"{text}, with x points: (x,).\n    "
+    return public(window)
+
+
+bartlett = _window("bartlett", "Bartlett's window, a triangle")
+blackman = _window("blackman", "Blackman's window, 0.42 - 0.5 cos(2 pi t) + 0.08 cos(4 pi t)")
+hamming = _window("hamming", "Hamming's window, 0.54 - 0.46 cos(2 pi t)")
+hanning = _window("hanning", "Hann's window, 0.5 - 0.5 cos(2 pi t)")
+
+
+@public
+def kaiser(x, beta):
+    """Kaiser's window, I0(beta sqrt(1 - (2 t - 1)^2)) / I0(beta), with x points: (x,)."""
+    return np.kaiser(int(x), beta).astype(floatx())
+
+
+@public
+@on_arrays(lambda x, N, increasing: np.vander(x, N, increasing))
+def vander(x, N=None, increasing=False):
+    """The powers of x (n,), which has no batch axis, or of each sample's one number: (n, N)."""
+    if x.ndim != 1:
+        raise invalid("ops.vander takes a vector.", shape=x.shape)
+    count = x.shape[0] if N is None else N
+    if count is None:
+        raise invalid("ops.vander of a batch needs N, the number of powers.", N=N)
+    powers = np.arange(count)
+    column = expand_dims(x, -1)
+    return column ** (powers if increasing else powers[::-1]).astype(x.dtype)

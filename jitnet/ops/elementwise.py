@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.errors import invalid
 from ..core.operations.elementwise import Binary
+from ..core.policy import floatx
 from ..core.values import Value, is_integer
 from ._calls import apply, binary, on_arrays, publisher, unary
 from .comparisons import equal, greater, isnan, less, less_equal, logical_and, logical_not, where
@@ -290,3 +291,82 @@ def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
 def heaviside(x1, x2):
     """0 where x1 is negative, x2 where it is 0, 1 where it is positive."""
     return where(equal(x1, 0), x2, cast(greater(x1, 0), dtype_of(x1)))
+
+
+@public
+@on_arrays(np.cbrt)
+def cbrt(x):
+    """The cube root."""
+    return sign(x) * power(absolute(x), 1 / 3)
+
+
+@public
+@on_arrays(lambda x1, x2: np.divide(x1, x2) * np.not_equal(x2, 0) if np.all(x2) else _divided(x1, x2))
+def divide_no_nan(x1, x2):
+    """x1 / x2, and 0 where x2 is 0."""
+    nothing = equal(x2, 0)
+    return where(nothing, 0.0, divide(x1, where(nothing, 1.0, x2)))
+
+
+def _divided(x1, x2):
+    x2 = np.asarray(x2)
+    return np.where(x2 == 0, 0, np.divide(x1, np.where(x2 == 0, 1, x2)))
+
+
+@public
+def erfc(x):
+    """1 - erf(x)."""
+    return subtract(1.0, erf(x))
+
+
+@public
+@on_arrays(np.fabs)
+def fabs(x):
+    """|x|, of integers as floats."""
+    return absolute(cast(x, floatx()) if is_integer(x) else x)
+
+
+@public
+@on_arrays(np.fmax)
+def fmax(x1, x2):
+    """The larger of x1 and x2, and of a number and NaN the number."""
+    return where(isnan(x1), x2, where(isnan(x2), x1, maximum(x1, x2)))
+
+
+@public
+@on_arrays(np.fmin)
+def fmin(x1, x2):
+    """The smaller of x1 and x2, and of a number and NaN the number."""
+    return where(isnan(x1), x2, where(isnan(x2), x1, minimum(x1, x2)))
+
+
+@public
+@on_arrays(np.fmod)
+def fmod(x1, x2):
+    """What is left of x1 when multiples of x2 are taken off; it has the sign of x1."""
+    size = absolute(x2)
+    rest = absolute(x1) - floor_divide(absolute(x1), size) * size
+    return where(less(x1, 0), negative(rest), rest)
+
+
+@public
+@on_arrays(np.ldexp)
+def ldexp(x1, x2):
+    """x1 times 2 to the power x2, a whole number."""
+    return multiply(x1, power(2.0, cast(x2, dtype_of(x1)) if is_integer(x2) else x2))
+
+
+@public
+@on_arrays(np.logaddexp2)
+def logaddexp2(x1, x2):
+    """log2(2^x1 + 2^x2), without overflow."""
+    return maximum(x1, x2) + log1p(exp2(negative(absolute(x1 - x2)))) * (1 / math.log(2))
+
+
+@public
+@on_arrays(np.sinc)
+def sinc(x):
+    """sin(pi x) / (pi x), and 1 at 0."""
+    zero = equal(x, 0)
+    angle = where(zero, 1.0, x) * math.pi
+    return where(zero, 1.0, sin(angle) / angle)

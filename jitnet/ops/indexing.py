@@ -1,5 +1,7 @@
 """Choices by indices, orders, and writes into parts."""
 
+import math
+
 import numpy as np
 
 from ..core import checks
@@ -10,7 +12,7 @@ from ..core.operations.strided import Index
 from ..core.policy import floatx
 from ..core.values import Value
 from ._calls import apply, on_arrays, publisher
-from .comparisons import equal, greater, greater_equal, less, where
+from .comparisons import equal, greater, greater_equal, isnan, less, where
 from .elementwise import negative
 from .products import matmul
 from .reductions import max, sum
@@ -272,3 +274,48 @@ def rot90(array, k=1, axes=(0, 1)):
     return transpose(flip(x, two), order) if k == 1 else flip(transpose(x, order), two)
 
 
+@public
+@on_arrays(lambda x, axis, keepdims: np.nanargmax(x, axis=axis, keepdims=keepdims))
+def nanargmax(x, axis=None, keepdims=False):
+    """``argmax`` among what is a number; 0 where nothing is, of arrays ValueError."""
+    return argmax(where(isnan(x), -math.inf, x), axis, keepdims)
+
+
+@public
+@on_arrays(lambda x, axis, keepdims: np.nanargmin(x, axis=axis, keepdims=keepdims))
+def nanargmin(x, axis=None, keepdims=False):
+    """``argmin`` among what is a number; 0 where nothing is, of arrays ValueError."""
+    return argmin(where(isnan(x), math.inf, x), axis, keepdims)
+
+
+def _segments(name: str, text: str, update, neutral):
+    """A function of rows with the same number; ``update``: of NumPy, ``neutral``: of no row, by dtype."""
+
+    def segments(data, segment_ids, num_segments=None, sorted=False):
+        if isinstance(data, Value) or isinstance(segment_ids, Value):
+            raise invalid(f"ops.{name} takes arrays; of symbolic tensors there is ops.segment_sum.", data=data)
+        data, ids = np.asarray(data), np.asarray(segment_ids)
+        found = np.full((num_segments or int(ids.max()) + 1, *data.shape[1:]), neutral(data.dtype), data.dtype)
+        update.at(found, ids, data)
+        return found
+
+    segments.__name__ = segments.__qualname__ = name
+    segments.__doc__ = (
+        f"{text} of the rows of data (n, ...) that have the same number in segment_ids (n,): (num_segments, ...).\n\n"
+        "    Of arrays only.\n    "
+    )
+    return public(segments)
+
+
+def _extreme(which: str):
+    def of(dtype):
+        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+        infinite = {"max": math.inf, "min": -math.inf}[which]
+        return infinite if dtype.kind == "f" else getattr(limits, which)
+
+    return of
+
+
+segment_max = _segments("segment_max", "The largest", np.maximum, _extreme("min"))
+segment_min = _segments("segment_min", "The smallest", np.minimum, _extreme("max"))
+segment_prod = _segments("segment_prod", "The product", np.multiply, lambda dtype: 1)

@@ -1,4 +1,4 @@
-"""Loops over time."""
+"""Loops over time; choices and loops that are known while a model is traced."""
 
 import numpy as np
 
@@ -7,8 +7,10 @@ from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.base import normalize_axis
 from ..core.operations.scan import Body, Scan
+from ..core.trace import effects_so_far
 from ..core.values import SymbolicTensor, Value, as_value
-from ._calls import publisher
+from ._calls import is_symbolic, publisher
+from .comparisons import equal, where
 from .shapes import concatenate, expand_dims, moveaxis, slice_axis, squeeze
 
 __all__ = []
@@ -139,3 +141,120 @@ def _on_arrays(f, init, xs, length, reverse):
     last, stacked = kinds[0]
     count = len(initial)
     return packed(last, values[:count]), None if stacked is None else packed(stacked, values[count:])
+
+
+def _branches(owner: str, functions, arguments=()) -> list:
+    """What each function returns, of which a step computes all."""
+    before = len(effects_so_far())
+    found = [function(*arguments) for function in functions]
+    if len(effects_so_far()) > before:
+        raise invalid(
+            f"ops.{owner} of a symbolic value computes every branch: none may change a variable.", functions=functions
+        )
+    if len({len(flatten(result)) for result in found}) > 1:
+        raise invalid(f"ops.{owner} expects functions that return the same structure.", returned=found)
+    return found
+
+
+def _single(owner: str, value) -> None:
+    if value.batched or value.shape not in ((), (1,)):
+        raise invalid(f"ops.{owner} expects one value; ops.where chooses element by element.", shape=value.shape)
+
+
+@public
+def cond(pred, true_fn, false_fn):
+    """What ``true_fn()`` returns if ``pred``, else what ``false_fn()`` does: tensors of the same shapes.
+
+    pred: of Python or an array, which calls one of the functions; or one symbolic bool: both are computed, so that
+        neither may change a variable, and neither is undefined where the other counts.
+    """
+    if not isinstance(pred, Value):
+        return true_fn() if np.asarray(pred).item() else false_fn()
+    _single("cond", pred)
+    chosen, other = _branches("cond", [true_fn, false_fn])
+    pairs = zip(flatten(chosen), flatten(other), strict=True)
+    return packed(chosen, [where(pred, a, b) for a, b in pairs])
+
+
+@public
+def switch(index, branches, *operands):
+    """What ``branches[index](*operands)`` returns; an index that is outside counts as the first or the last.
+
+    index: an integer, or one symbolic one: then every branch is computed, as by ``cond``.
+    """
+    branches = list(branches)
+    if not isinstance(index, Value):
+        return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+    _single("switch", index)
+    found = _branches("switch", branches, operands)
+    result = flatten(found[-1])
+    for i, part in reversed(list(enumerate(found[:-1]))):
+        leaves = flatten(part)
+        here = index <= 0 if i == 0 else equal(index, i)
+        result = [where(here, a, b) for a, b in zip(leaves, result, strict=True)]
+    return packed(found[-1], result)
+
+
+@public
+def fori_loop(lower, upper, body_fun, init_val):
+    """``val = body_fun(i, val)`` for i from ``lower`` to ``upper - 1``: written out in the step, turn by turn.
+
+    lower, upper: integers of Python.  ``ops.scan`` is a loop that the step has once, whatever its length.
+    """
+    if isinstance(lower, Value) or isinstance(upper, Value):
+        raise invalid("ops.fori_loop has bounds that are known when a model is traced.", lower=lower, upper=upper)
+    value = init_val
+    for i in range(int(lower), int(upper)):
+        value = body_fun(i, value)
+    return value
+
+
+@public
+def while_loop(cond, body, loop_vars, maximum_iterations=None):
+    """``loop_vars = body(*loop_vars)`` while ``cond(*loop_vars)``, which depends on arrays and numbers alone.
+
+    How often a loop of symbolic conditions runs is known only in a step: ``ops.scan`` runs a number of turns, and
+    ``ops.where`` leaves alone what has ended.
+    """
+    several = isinstance(loop_vars, list | tuple)
+    values, turns = tuple(loop_vars) if several else (loop_vars,), 0
+    while maximum_iterations is None or turns < maximum_iterations:
+        going = cond(*values)
+        if isinstance(going, Value):
+            raise invalid(
+                "ops.while_loop expects a condition that is known when a model is traced: use ops.scan, with ops.where "
+                "for what has ended.", condition=going,
+            )  # fmt: skip
+        if not np.asarray(going).item():
+            break
+        found = body(*values)
+        values, turns = tuple(found) if several else (found,), turns + 1
+    return type(loop_vars)(values) if several else values[0]
+
+
+def _of_each(owner: str, function, xs):
+    leaves = flatten(xs)
+    if is_symbolic(*leaves):
+        raise invalid(
+            f"ops.{owner} is for arrays: operations on symbolic tensors work on every sample already, and ops.scan on "
+            "every step.", xs=xs,
+        )  # fmt: skip
+    arrays = [np.asarray(x) for x in leaves]
+    if not arrays or not len(arrays[0]) or len({len(array) for array in arrays}) > 1:
+        raise invalid(f"ops.{owner} expects arrays of one length.", lengths=[len(array) for array in arrays])
+    found = [function(packed(xs, [array[i] for array in arrays])) for i in range(len(arrays[0]))]
+    columns = zip(*[flatten(part) for part in found], strict=True)
+    columns = [np.stack([np.asarray(leaf) for leaf in column]) for column in columns]
+    return packed(found[0], columns)
+
+
+@public
+def map(f, xs):
+    """``f`` of each element of arrays along their first axis, stacked: in Python, one after the other."""
+    return _of_each("map", f, xs)
+
+
+@public
+def vectorized_map(function, elements):
+    """``map``: arrays have no other way to be gone through."""
+    return _of_each("vectorized_map", function, elements)

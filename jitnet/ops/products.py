@@ -12,9 +12,9 @@ from ..core.policy import floatx
 from ..core.values import Value, as_value
 from ._calls import apply, on_arrays, publisher
 from .comparisons import broadcast_shapes
-from .elementwise import multiply
+from .elementwise import multiply, sqrt, square
 from .reductions import sum
-from .shapes import expand_dims, reshape, squeeze, transpose
+from .shapes import concatenate, expand_dims, moveaxis, reshape, squeeze, transpose
 
 __all__ = []
 public = publisher(__all__)
@@ -270,3 +270,35 @@ def _matrices(value, rows: int, columns: int):
     kept = tuple(-1 if size is None else size for size in before)
     down = int(np.prod(value.shape[len(before) : len(before) + rows]))
     return reshape(value, (*kept, down, int(np.prod(value.shape[len(before) + rows :]))))
+
+
+@public
+@on_arrays(lambda x1, x2, axisa, axisb, axisc, axis: np.cross(x1, x2, axisa, axisb, axisc, axis))
+def cross(x1, x2, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    """The vector product along axes of three elements, not the batch's."""
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
+    first, second = (moveaxis(_value(x), a, -1) for x, a in ((x1, axisa), (x2, axisb)))
+    if first.shape[-1] != 3 or second.shape[-1] != 3:
+        raise invalid("ops.cross multiplies vectors of three elements.", shapes=(first.shape, second.shape))
+    a, b = ([x[..., i : i + 1] for i in range(3)] for x in (first, second))
+    parts = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)]
+    return moveaxis(concatenate(parts, -1), -1, axisc)
+
+
+@public
+@on_arrays(np.kron)
+def kron(x1, x2):
+    """Kronecker's product of two matrices without a batch axis: (rows of both, columns of both)."""
+    first, second = _value(x1), _value(x2)
+    if first.batched or second.batched or first.ndim != 2 or second.ndim != 2:
+        raise invalid("ops.kron takes matrices without a batch axis.", shapes=(first.shape, second.shape))
+    (m, n), (p, q) = first.shape, second.shape
+    products = reshape(first, (m * n, 1)) * reshape(second, (1, p * q))
+    return reshape(transpose(reshape(products, (m, n, p, q)), (0, 2, 1, 3)), (m * p, n * q))
+
+
+@public
+@on_arrays(lambda x, y: np.sqrt(np.square(np.asarray(x)[..., :, None, :] - np.asarray(y)[..., None, :, :]).sum(-1)))
+def cdist(x, y):
+    """The distances between each of x (..., m, d) and each of y (..., n, d): (..., m, n)."""
+    return sqrt(sum(square(expand_dims(x, -2) - expand_dims(y, -3)), axis=-1))

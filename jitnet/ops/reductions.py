@@ -4,17 +4,18 @@ import math
 
 import numpy as np
 
+from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.base import normalize_axis
 from ..core.operations.batch import BatchSum, SampleSum
 from ..core.operations.cumulative import Cumulative
 from ..core.operations.indexed import ArgMax, ArgSort, TakeAlongAxis
 from ..core.operations.reduction import Reduction
-from ..core.operations.shape import Reshape, Slice, Squeeze
-from ..core.values import is_integer
+from ..core.operations.shape import Concatenate, ExpandDims, Reshape, Slice, Squeeze, Transpose
+from ..core.values import Value, is_integer
 from ._calls import apply, on_arrays, publisher
-from .comparisons import equal, greater, isfinite, not_equal, where
-from .elementwise import absolute, exp, log, maximum, negative, power, sqrt, square
+from .comparisons import equal, greater, isfinite, isnan, logical_not, not_equal, where
+from .elementwise import absolute, exp, isclose, log, maximum, negative, power, sqrt, square
 from .tensors import cast, stop_gradient
 
 __all__ = ["amax", "amin"]
@@ -262,3 +263,153 @@ def norm(x, ord=None, axis=None, keepdims=False):
     return power(sum(power(size, float(ord)), axes[0], keepdims), 1.0 / ord)
 
 
+@public
+@on_arrays(lambda x, axis, keepdims: np.ptp(x, axis=axis, keepdims=keepdims))
+def ptp(x, axis=None, keepdims=False):
+    """The largest minus the smallest along ``axis`` (an int or a tuple, not the batch)."""
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
+
+
+@public
+@on_arrays(lambda x1, x2, rtol, atol, equal_nan: np.allclose(x1, x2, rtol, atol, equal_nan))
+def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether all elements, the batch's included, are as ``isclose`` says: one bool."""
+    return all(isclose(x1, x2, rtol, atol, equal_nan))
+
+
+_METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+@public
+@on_arrays(lambda x, q, axis, method, keepdims: np.quantile(x, q, axis, method=method, keepdims=keepdims))
+def quantile(x, q, axis=None, method="linear", keepdims=False):
+    """What the parts ``q`` of the elements along ``axis`` (an int or a tuple, not the batch) are not above.
+
+    q: numbers from 0 to 1; several have a new axis, the first of all, or of a tensor with a batch axis the second.
+    method: "linear" (between neighbours), "lower", "higher", "midpoint" or "nearest".
+    """
+    checks.one_of("ops.quantile", "method", method, _METHODS)
+    if isinstance(q, Value):
+        raise invalid("ops.quantile takes numbers for q.", q=q)
+    fractions = np.atleast_1d(np.asarray(q, np.float64))
+    if fractions.ndim > 1 or not ((fractions >= 0) & (fractions <= 1)).all():
+        raise invalid("ops.quantile expects q to be a number from 0 to 1, or several.", q=q)
+    axes = sorted(_axes("quantile", x, axis))
+    kept = [a for a in range(x.ndim) if a not in axes]
+    size = int(np.prod([x.shape[a] for a in axes]))
+    rest = [x.shape[a] for a in kept[x.batched :]]
+    rows = Reshape([*rest, size])(x if kept + axes == list(range(x.ndim)) else Transpose([*kept, *axes])(x))
+    last = rows.ndim - 1
+    rows = TakeAlongAxis(last)(rows, ArgSort(last)(rows))
+    found = []
+    for fraction in fractions:
+        place = float(fraction) * (size - 1)
+        low, high = math.floor(place), math.ceil(place)
+        if method in ("lower", "higher", "nearest"):
+            chosen = {"lower": low, "higher": high, "nearest": int(np.round(place))}[method]
+            low = high = chosen
+        weight = 0.5 if method == "midpoint" and high > low else place - low
+        part = Slice(last, low, low + 1)(rows)
+        if high > low and weight:
+            part = part + (Slice(last, high, high + 1)(rows) - part) * weight
+        found.append(part)
+    shape = [1 if a in axes else x.shape[a] for a in range(x.batched, x.ndim)] if keepdims else rest
+    found = [Reshape(shape)(part) for part in found]
+    if np.ndim(q) == 0:
+        return found[0]
+    return Concatenate(int(x.batched))(*(ExpandDims((int(x.batched),))(part) for part in found))
+
+
+@public
+@on_arrays(lambda x, q, axis, method, keepdims: np.percentile(x, q, axis, method=method, keepdims=keepdims))
+def percentile(x, q, axis=None, method="linear", keepdims=False):
+    """``quantile`` with q from 0 to 100."""
+    if isinstance(q, Value):
+        raise invalid("ops.percentile takes numbers for q.", q=q)
+    return quantile(x, np.asarray(q, np.float64) / 100, axis, method, keepdims)
+
+
+@public
+@on_arrays(lambda y, x, dx, axis: getattr(np, "trapezoid", getattr(np, "trapz", None))(y, x, dx, axis))
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    """The integral of y along ``axis``, not the batch's, by trapezoids; x: its places, an array, else ``dx`` apart."""
+    axis = normalize_axis("trapezoid", axis, y)
+    size = y.shape[axis]
+    middles = (Slice(axis, 1, size)(y) + Slice(axis, 0, size - 1)(y)) * 0.5
+    if x is None:
+        return sum(middles, axis) * dx
+    if isinstance(x, Value) or np.ndim(x) != 1:
+        raise invalid("ops.trapezoid of symbolic tensors takes an array (n,) for x.", x=x)
+    widths = np.diff(np.asarray(x, np.float64)).reshape([-1 if a == axis else 1 for a in range(y.ndim)])
+    return sum(middles * (widths[0] if y.batched and axis else widths).astype(y.dtype), axis)
+
+
+def _without_nan(name: str, text: str, neutral: float, reduce):
+    """A reduction in which NaN counts as ``neutral``."""
+
+    def reduction(x, axis=None, keepdims=False):
+        return reduce(where(isnan(x), neutral, x), axis, keepdims)
+
+    reduction.__name__ = reduction.__qualname__ = name
+    reduction.__doc__ = f"{text} along ``axis`` (an int or a tuple, not the batch) of what is a number.\n    "
+    return public(_of_numpy(getattr(np, name))(reduction))
+
+
+nansum = _without_nan("nansum", "The sum", 0.0, sum)
+nanprod = _without_nan("nanprod", "The product", 1.0, prod)
+
+
+@public
+@_of_numpy(np.nanmax)
+def nanmax(x, axis=None, keepdims=False):
+    """The maximum along ``axis`` (an int or a tuple, not the batch) of what is a number; NaN where nothing is."""
+    return _unless_all(x, max(where(isnan(x), -math.inf, x), axis, keepdims), axis, keepdims)
+
+
+@public
+@_of_numpy(np.nanmin)
+def nanmin(x, axis=None, keepdims=False):
+    """The minimum along ``axis`` (an int or a tuple, not the batch) of what is a number; NaN where nothing is."""
+    return _unless_all(x, min(where(isnan(x), math.inf, x), axis, keepdims), axis, keepdims)
+
+
+def _unless_all(x, found, axis, keepdims):
+    return where(all(isnan(x), axis, keepdims), math.nan, found)
+
+
+@public
+@_of_numpy(np.nanmean)
+def nanmean(x, axis=None, keepdims=False):
+    """The mean along ``axis`` as of ``mean`` of what is a number."""
+    return nansum(x, axis, keepdims) / sum(cast(logical_not(isnan(x)), x.dtype), axis, keepdims)
+
+
+@public
+@_of_numpy(np.nanvar)
+def nanvar(x, axis=None, keepdims=False):
+    """The variance along ``axis`` (an int or a tuple, not the batch) of what is a number."""
+    gaps = isnan(x)
+    # NaN goes into no arithmetic: its gradient would be NaN
+    spread = where(gaps, 0.0, where(gaps, 0.0, x) - nanmean(x, axis, True))
+    return sum(square(spread), axis, keepdims) / sum(cast(logical_not(gaps), x.dtype), axis, keepdims)
+
+
+@public
+@_of_numpy(np.nanstd)
+def nanstd(x, axis=None, keepdims=False):
+    """The standard deviation along ``axis`` (an int or a tuple, not the batch) of what is a number."""
+    return sqrt(nanvar(x, axis, keepdims))
+
+
+@public
+@on_arrays(lambda x, axis, dtype: np.nancumsum(x, axis, dtype))
+def nancumsum(x, axis=None, dtype=None):
+    """``cumsum`` in which NaN counts as 0."""
+    return cumsum(where(isnan(x), 0.0, x), axis, dtype)
+
+
+@public
+@on_arrays(lambda x, axis, dtype: np.nancumprod(x, axis, dtype))
+def nancumprod(x, axis=None, dtype=None):
+    """``cumprod`` in which NaN counts as 1."""
+    return cumprod(where(isnan(x), 1.0, x), axis, dtype)

@@ -348,3 +348,132 @@ def triu(x, k=0):
 
 def _zero(x):
     return 0.0 if x.dtype.startswith("float") else 0
+
+
+@public
+@on_arrays(np.copy)
+def copy(x):
+    """x as it is, of arrays a copy."""
+    return x
+
+
+@public
+@on_arrays(lambda x, sections, axis: list(np.array_split(x, sections, axis)))
+def array_split(x, indices_or_sections, axis=0):
+    """A list of so many parts along ``axis``, not the batch's, of which the first have one element more, if need be."""
+    axis = normalize_axis("array_split", axis, x)
+    if not isinstance(indices_or_sections, int | np.integer):
+        return split(x, indices_or_sections, axis)
+    count = checks.integer("ops.array_split", "indices_or_sections", indices_or_sections, least=1)
+    size, more = divmod(x.shape[axis], count)
+    sizes = [size + (i < more) for i in range(count)]
+    return split(x, list(itertools.accumulate(sizes))[:-1], axis)
+
+
+def _split_along(name: str, axis: int):
+    def parts(x, indices_or_sections):
+        return split(x, indices_or_sections, axis)
+
+    parts.__name__ = parts.__qualname__ = name
+    parts.__doc__ = f"``split`` along axis {axis}, which must not be the batch's.\n    "
+    return public(on_arrays(lambda x, sections: list(getattr(np, name)(x, sections)))(parts))
+
+
+vsplit = _split_along("vsplit", 0)
+hsplit = _split_along("hsplit", 1)
+dsplit = _split_along("dsplit", 2)
+
+
+@public
+@on_arrays(lambda xs: np.dstack(xs))
+def dstack(xs):
+    """Tensors side by side along axis 2; those with fewer axes get one at the end, and before that one in front."""
+    widened = [expand_dims(x, 0) if len(x.shape) == 1 else x for x in xs]
+    return concatenate([expand_dims(x, 2) if len(x.shape) == 2 else x for x in widened], 2)
+
+
+@public
+@on_arrays(np.flipud)
+def flipud(x):
+    """x in reverse order along axis 0, which must not be the batch's."""
+    return flip(x, 0)
+
+
+@public
+@on_arrays(np.fliplr)
+def fliplr(x):
+    """x in reverse order along axis 1."""
+    return flip(x, 1)
+
+
+@public
+@on_arrays(np.diagflat)
+def diagflat(x, k=0):
+    """A matrix with the elements of x, which has no batch axis, on its k-th diagonal, else 0."""
+    return diag(ravel(x), k)
+
+
+@public
+@on_arrays(lambda x, key: np.asarray(x)[key])
+def get_item(x, key):
+    """``x[key]``."""
+    return index(x, key)
+
+
+@public
+def rearrange(tensor, pattern, **axes_lengths):
+    """Axes split, reordered and joined as a pattern says: ``rearrange(x, "b (h p) c -> b h (p c)", p=2)``.
+
+    pattern: names of the axes before and after "->"; those in parentheses are one axis.  (Rogozhnikov 2022, "Einops".)
+    axes_lengths: sizes of names that can't be told from the shape.
+
+    The batch axis of a symbolic tensor stays first, by itself.
+    """
+    checks.text("ops.rearrange", "pattern", pattern)
+    before, arrow, after = pattern.partition("->")
+    left, right = _groups(pattern, before), _groups(pattern, after)
+    sizes = tuple(tensor.shape) if isinstance(tensor, Value) else np.shape(tensor)
+    names = [name for group in left for name in group]
+    others = [name for group in right for name in group]
+    if not arrow or sorted(names) != sorted(others) or len(set(names)) < len(names) or len(left) != len(sizes):
+        raise invalid(
+            f"ops.rearrange expects {len(sizes)} axes before '->', and the same names, each once, after it.",
+            pattern=pattern,
+        )
+    known = dict(axes_lengths)
+    for group, size in zip(left, sizes, strict=True):
+        missing = [name for name in group if name not in known]
+        product = int(np.prod([known[name] for name in group if name in known]))
+        if len(missing) > 1 or (size is None and len(group) > 1):
+            raise invalid(f"ops.rearrange needs the sizes of all but one of {group}.", **axes_lengths)
+        if missing:
+            known[missing[0]] = None if size is None else size // product
+        if size is not None and int(np.prod([known[name] for name in group])) != size:
+            raise invalid(f"ops.rearrange can't split {size} into {group}.", **axes_lengths)
+    split_sizes = [known[name] for name in names]
+    x = tensor if split_sizes == list(sizes) else reshape(tensor, tuple(-1 if n is None else n for n in split_sizes))
+    order = [names.index(name) for name in others]
+    x = x if order == list(range(len(order))) else transpose(x, order)
+    if all(len(group) == 1 for group in right):
+        return x
+    joined = [[known[name] for name in group] for group in right]
+    return reshape(x, tuple(-1 if None in group else int(np.prod(group)) for group in joined))
+
+
+def _groups(pattern: str, side: str) -> list[list[str]]:
+    """The names of each axis."""
+    groups, inside = [], None
+    for word in side.replace("(", " ( ").replace(")", " ) ").split():
+        if word == "(" and inside is None:
+            inside = []
+        elif word == ")" and inside is not None:
+            groups.append(inside)
+            inside = None
+        elif word.isidentifier():
+            if inside is None:
+                groups.append([word])
+            else:
+                inside.append(word)
+        else:
+            raise invalid("ops.rearrange knows names of axes and parentheses.", pattern=pattern)
+    return groups

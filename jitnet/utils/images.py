@@ -91,7 +91,7 @@ def array_to_img(x, data_format=None, scale=True, dtype=None):
     if scale:
         array = array - array.min()
         largest = array.max()
-        array = array * (255 / largest) if largest else array
+        array = array / largest * 255 if largest else array
     if array.shape[2] > 1:
         return image.fromarray(array.astype("uint8"))
     return image.fromarray(array[..., 0].astype("int32" if array.max() > 255 else "uint8"))

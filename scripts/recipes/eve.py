@@ -14,36 +14,56 @@ Adam whose rate falls along a cosine from 0.01 to 0 ends at 0.0035, lower still,
 
 import numpy as np
 from optimizers_mnist import network
+from recipe import arguments, figure, mnist, save
 
-import jitnet as keras
 from jitnet import optimizers
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-EPOCHS, BATCH_SIZE, SEEDS = 8, 128, (1, 2, 3)
+BATCH_SIZE = 128
 
 
-def decaying_adam(rate: float):
-    """Adam with a rate that a schedule made for these epochs takes to zero."""
-    return optimizers.Adam(optimizers.schedules.CosineDecay(rate, EPOCHS * -(-60000 // BATCH_SIZE)))
+def decaying_adam(rate: float, steps: int):
+    """Adam with a rate that a schedule made for so many steps takes to zero."""
+    return optimizers.Adam(optimizers.schedules.CosineDecay(rate, steps))
 
 
-def losses(make, rate: float, data, seed: int) -> list[float]:
+METHODS = {
+    "Adam": lambda rate, steps: optimizers.Adam(rate),
+    "Eve": lambda rate, steps: optimizers.Eve(rate),
+    "Adam along a cosine": decaying_adam,
+}
+
+
+def losses(make, rate: float, data, epochs: int, seed: int) -> list[float]:
     """The training loss of each epoch."""
     model = network(seed)
-    model.compile(make(rate), "sparse_categorical_crossentropy")
-    return model.fit(*data, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0).history["loss"]
+    model.compile(make(rate, epochs * -(-len(data[0]) // BATCH_SIZE)), "sparse_categorical_crossentropy")
+    return model.fit(*data, batch_size=BATCH_SIZE, epochs=epochs, verbose=0).history["loss"]
 
 
 def main() -> None:
-    (x, y), _ = keras.datasets.mnist.load_data()
-    data = x[..., None].astype("float32") / 255, y
-    for make in (optimizers.Adam, optimizers.Eve, decaying_adam):
-        last = {rate: losses(make, rate, data, seed=0)[-1] for rate in RATES}
-        print(f"{make.__name__}: " + ", ".join(f"{loss:.4f} at {rate:g}" for rate, loss in last.items()), flush=True)
+    given = arguments(__doc__, epochs=(8, 2), seeds=(3, 1))
+    data, _ = mnist(given.quick)
+    picture, ((by_rate, by_epoch),) = figure(1, 2)
+    for name, make in METHODS.items():
+        rates = RATES[2:4] if given.quick else RATES
+        last = {rate: losses(make, rate, data, given.epochs, seed=0)[-1] for rate in rates}
+        print(f"{name}: " + ", ".join(f"{loss:.4f} at {rate:g}" for rate, loss in last.items()), flush=True)
         best = min(last, key=last.get)
-        runs = np.array([losses(make, best, data, seed) for seed in SEEDS])
-        print(f"{make.__name__}, {best:g}, other seeds, by epoch: " + " ".join(f"{loss:.4f}" for loss in runs.mean(0)))
-        print(f"{make.__name__}, the last one of each: " + " ".join(f"{loss:.4f}" for loss in runs[:, -1]), flush=True)
+        runs = np.array([losses(make, best, data, given.epochs, seed) for seed in range(1, given.seeds + 1)])
+        print(f"{name}, {best:g}, other seeds, by epoch: " + " ".join(f"{loss:.4f}" for loss in runs.mean(0)))
+        print(f"{name}, the last one of each: " + " ".join(f"{loss:.4f}" for loss in runs[:, -1]), flush=True)
+        by_rate.loglog(*zip(*last.items(), strict=True), "o-", label=name)
+        by_epoch.semilogy(range(1, given.epochs + 1), runs.mean(0), label=f"{name}, {best:g}")
+        by_epoch.fill_between(range(1, given.epochs + 1), runs.min(0), runs.max(0), alpha=0.3)
+    by_rate.set_xlabel("learning rate")
+    by_rate.set_ylabel(f"training loss after {given.epochs} epochs")
+    by_epoch.set_xlabel("epoch")
+    by_epoch.set_title("each at its best rate: mean and range of other seeds", fontsize=9)
+    for axis in (by_rate, by_epoch):
+        axis.legend()
+        axis.grid(alpha=0.3)
+    save(picture, given.output, "eve")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """One small network on MNIST with every optimizer at its default settings: one epoch each.
 
-    python scripts/recipes/optimizers_mnist.py [NAME ...]
+    python scripts/recipes/optimizers_mnist.py [--only NAME,NAME]
 
 MNIST is looked for in $JITNET_DATA_DIR/mnist/ and downloaded otherwise.  Accuracy on the test images, batches of 32:
 
@@ -10,7 +10,7 @@ MNIST is looked for in $JITNET_DATA_DIR/mnist/ and downloaded otherwise.  Accura
     at no rate: Ftrl, 11.4, which forgets the first weights
 """
 
-import sys
+from recipe import arguments, figure, mnist, save
 
 import jitnet as keras
 from jitnet import layers, optimizers
@@ -53,19 +53,32 @@ def accuracy(optimizer, train, test) -> float:
     return model.evaluate(*test, batch_size=256, verbose=0)[1]
 
 
-def main(names) -> None:
-    (x, y), (x_test, y_test) = keras.datasets.mnist.load_data()
-    train, test = (x[..., None].astype("float32") / 255, y), (x_test[..., None].astype("float32") / 255, y_test)
+def main() -> None:
+    every = [name for name in optimizers.__all__ if name[0].isupper() and name != "Optimizer"]
+    given = arguments(__doc__, only=(",".join(every), "SGD,Adam"))
+    names = given.only.split(",")
+    train, test = mnist(given.quick)
+    defaults, others = {}, {}
     print(f"{'optimizer':<12}{'rate':>8}{'accuracy':>10}")
     for name in names:
         make = getattr(optimizers, name)
-        found = accuracy(make(), train, test)
+        found = defaults[name] = accuracy(make(), train, test)
         print(f"{name:<12}{float(make().learning_rate):>8g}{found:>9.2%} {'' if found >= ENOUGH else 'less than 97 %'}")
         if found < ENOUGH and name in RATES:
             rate, why = RATES[name]
-            print(f"{'':<12}{rate:>8g}{accuracy(make(rate), train, test):>9.2%} ({why})")
+            others[name] = accuracy(make(rate), train, test)
+            print(f"{'':<12}{rate:>8g}{others[name]:>9.2%} ({why})")
+    names = sorted(names, key=defaults.get)
+    picture, ((axis,),) = figure(1, 1, 7, 1.2 + 0.3 * len(names))
+    axis.barh(names, [100 * defaults[name] for name in names], label="default rate")
+    axis.plot([100 * others[n] for n in names if n in others], [n for n in names if n in others], "k>", label="another")
+    axis.axvline(100 * ENOUGH, color="k", linestyle=":")
+    axis.set_xlabel("accuracy on the test images after one epoch, %")
+    axis.legend(loc="lower left")
+    save(picture, given.output, "optimizers_mnist")
+    enough = sum(found >= ENOUGH for found in defaults.values())
+    print(f"{enough} of {len(names)} reach {ENOUGH:.0%} with their defaults")
 
 
 if __name__ == "__main__":
-    every = [name for name in optimizers.__all__ if name[0].isupper() and name != "Optimizer"]
-    main(sys.argv[1:] or every)
+    main()

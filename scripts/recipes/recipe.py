@@ -35,6 +35,18 @@ def digits(train: int | None = None):
     return (x[:train], y[:train]), (x_test, y_test)
 
 
+def mnist(quick: bool):
+    """((x, y), (x of the test, y of the test)) of MNIST, images (N, 28, 28, 1) from 0 to 1.
+
+    It is looked for in $JITNET_DATA_DIR/mnist/ and downloaded otherwise; quick: some of the bundled digits, enlarged.
+    """
+    if quick:
+        parts = [(x.reshape(-1, 8, 8)[:256], y[:256]) for x, y in digits()]
+        enlarged = [(x.repeat(3, 1).repeat(3, 2), y) for x, y in parts]
+        return tuple((np.pad(x, ((0, 0), (2, 2), (2, 2)))[..., None], y) for x, y in enlarged)
+    return tuple((x[..., None].astype("float32") / 255, y) for x, y in jitnet.datasets.mnist.load_data())
+
+
 SOURCES = {
     "text/addition.txt": "github.com/oreilly-japan/deep-learning-from-scratch-2, dataset/addition.txt",
     "text/dates.txt": "github.com/oreilly-japan/deep-learning-from-scratch-2, dataset/date.txt",

@@ -57,14 +57,13 @@ def _prepared(source, values: dict, place: int, changes: int) -> list[str]:
 
 
 def _source(step: str, source, given: dict, written: list[str], kept: list[str], changes: int) -> str:
-    decorator = "compile_uncached as compile_function" if source.functions else "compile_function"
     dtypes = sorted({checked_name(dtype) for dtype, _ in given.values()})
     lines = [
         docstring("A step for callers' own compiled functions."),
         f"from numpy import {', '.join(dtypes)}",
         "",
         "from jitnet.kernels.cpu.runtime.callers import expect_input, expect_output",
-        f"from jitnet.kernels.cpu.runtime.jit import {decorator}",
+        f"from jitnet.kernels.cpu.runtime.jit import {source.decorator}",
         f"from {checked_name(step)} import {'prepare, ' if source.prepare_text else ''}step_compiled",
         "",
         "",

@@ -15,17 +15,17 @@ def load(source: str, functions: dict, generated) -> object:
     """
     specialised = [specialised_module(kernel.source) for kernel in generated]
     digest = hashlib.sha256(source.encode()).hexdigest()[:20]
-    key = (digest, tuple(sorted((name, id(f)) for name, f in functions.items())))
+    own = {}
+    if functions:
+        from ...kernels.cpu.runtime.dispatchers import user_kernel
+
+        own = {name: user_kernel(function, name) for name, function in functions.items()}
+    key = (digest, tuple(sorted((name, id(kernel)) for name, kernel in own.items())))
     module = _MODULES.get(key)
     if module is None:
         module = generated_module(f"jitnet_step_{digest}", source)
-        if functions:
-            from ...kernels.cpu.runtime.dispatchers import user_kernel
-
-            module.functions = functions  # whose identities are in the key
-            for function_name, function in functions.items():
-                setattr(module, function_name, user_kernel(function, function_name))
-        module.specialised = specialised  # which live as long as the step
+        vars(module).update(own)  # which live as long as the step
+        module.specialised = specialised  # these, too
         end_with_last_use(module)
         _MODULES[key] = module
     return module

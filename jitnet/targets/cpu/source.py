@@ -80,6 +80,7 @@ class StepSource(Source):
     kernel_calls: [(name, what decides the type of each argument)]; function_calls: [(name, argument names)] of the
         functions that the step calls.
     prepare_text, prepare_arguments: of the function ``prepare`` and what it calls; empty where there is none.
+    decorator: of the functions that Numba compiles: which one is imported as compile_function.
     """
 
     schedule: Schedule
@@ -91,6 +92,7 @@ class StepSource(Source):
     function_calls: list[tuple]
     prepare_text: str
     prepare_arguments: list[str]
+    decorator: str
 
     def kernel_source(self, name: str) -> str:
         """The source of a kernel; of a specialised one, of its whole module."""
@@ -131,6 +133,7 @@ class StepWriter:
         self.gathered = signature.gathered
         self.kernels: dict[str, tuple] = {}  # name in the source -> (module, function)
         self.functions: dict[str, object] = {}  # users' own @njit functions
+        self.decorator = "compile_function"
         self.generated: dict[str, object] = {}  # specialised kernels by name
         self.kernel_calls: dict[tuple, None] = {}  # (name, what decides the type of each argument), in order
         self.calls_of_functions: dict[str, list[str]] = {}  # the arguments that ``step`` gives them
@@ -412,7 +415,7 @@ class StepWriter:
         text = "\n".join([docstring(self.title), *self._imports(body), "", "", body]) + "\n"
         return StepSource(
             text, self.arguments, self.schedule, self.hyperparameters, self.kernels, self.generated, self.functions,
-            list(self.kernel_calls), self.function_calls, prepare_text, prepare_arguments,
+            list(self.kernel_calls), self.function_calls, prepare_text, prepare_arguments, self.decorator,
         )  # fmt: skip
 
     def _prepare(self) -> list[str]:
@@ -432,8 +435,8 @@ class StepWriter:
         used = set(re.findall(r"\w+", body))
         dtypes = [d for d in ITEMSIZE if d != "bool" and d in used]
         imports = [f"from numpy import {', '.join(dtypes)}", ""] if dtypes else []
-        decorator = "compile_uncached as compile_function" if self.functions else "compile_function"
-        decorators = [decorator, "compile_part"] if "@compile_part" in body else [decorator]
+        identities = self._identities()
+        decorators = [self.decorator, *(["compile_part"] if "@compile_part" in body else [])]
         parallel = [name for name in ("flush_denormals", "parallel_for") if name in used]
         modules: dict[str, list] = {"runtime.jit": decorators, "runtime.arrays": ["view"], "runtime.parallel": parallel}
         for name, (module, function) in self.kernels.items():
@@ -449,7 +452,18 @@ class StepWriter:
         from ...kernels.cpu.runtime.hashes import module_hash
 
         hashes = ", ".join(f"{m} {module_hash(m)}" for m in sorted(modules))
-        return [f"# kernels: {hashes}", "", *imports]
+        return [f"# kernels: {hashes}", *identities, "", *imports]
+
+    def _identities(self) -> list[str]:
+        """What users' own functions are made of, so that others make another module; without it, nothing is cached."""
+        if not self.functions:
+            return []
+        from ...kernels.cpu.runtime.users import identity_of
+
+        identities = {name: identity_of(function) for name, function in sorted(self.functions.items())}
+        if None in identities.values():
+            self.decorator = "compile_uncached as compile_function"
+        return [f"# {name}: {identity}" for name, identity in identities.items()]
 
     def _run_steps(self) -> list[str]:
         """The compiled driver: many minibatches of a shuffled epoch in one call."""

@@ -16,6 +16,7 @@ import itertools
 import pickle
 import re
 import sys
+import weakref
 from pathlib import Path
 from types import FunctionType
 
@@ -37,14 +38,17 @@ from . import cache, exceptions, machine_code, pool
 from .generated import living_module
 from .hashes import source_hash
 from .lazily import numba_is_here
+from .users import identity_of
 
 FASTMATH = set(FLAGS.split())
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True}
 
-_KERNELS: dict[str, tuple | None] = {}  # symbol -> (module, function, argument types), None for a user's function
+# symbol -> (module, function, argument types); the key in ``_users`` of a user's own, None where that has none
+_KERNELS: dict[str, tuple | None] = {}
 _NUMBERS: dict[int, str] = {}  # exceptions.number_of(symbol) -> the kernel's name in the step
 across_forks(global_compiler_lock)
-_USERS = itertools.count()  # numbers of users' functions
+_users = weakref.WeakValueDictionary()  # users' own functions by their identity, or what the user has, and name
+_UNKNOWN = itertools.count()  # numbers of those without an identity
 
 
 # ---- cache
@@ -81,6 +85,17 @@ class _CacheImpl(CompileResultCacheImpl):
         codegen = machine_code.codegen(target_context.codegen(), self._home)
         compiled = super().rebuild(target_context.subtarget(_internal_codegen=codegen), payload)
         return compiled._replace(target_context=target_context)
+
+
+class _UsersImpl(_CacheImpl):
+    """A user's function, in a folder named by its identity."""
+
+    def __init__(self, home: dict):
+        self._home = home
+
+    def check_cachable(self, cres):
+        # code that refers to an address of this process, or goes on in Python, is compiled in every one
+        return not cres.lifted and not cres.library.has_dynamic_globals
 
 
 class _OverloadFiles:
@@ -124,6 +139,23 @@ class _Cache(FunctionCache):
     def contains(self, arguments: tuple, codegen) -> bool:
         """Whether the overload for these types is on the disk."""
         return self._cache_file.contains(self._index_key(arguments, codegen))
+
+
+class _UsersCache(FunctionCache):
+    """Of a user's own function."""
+
+    def __init__(self, function, identity: str, home: dict):
+        self._name, self._identity = repr(function), identity
+        self._impl = _UsersImpl(home)
+        self._cache_file = _OverloadFiles(f"kernels/own-{identity[:16]}", "own")
+        self.enable()
+
+    def _save_overload(self, sig, data):
+        if self._impl.check_cachable(data):
+            self._cache_file.save(self._index_key(sig, data.codegen), self._impl.reduce(data))
+
+    def _index_key(self, sig, codegen):
+        return sig, codegen.magic_tuple(), self._identity
 
 
 # ---- memory
@@ -213,7 +245,7 @@ class _Need:
 
 def _need_kernel(symbol: str, kernel: tuple | None) -> _Need:
     """That a kernel has its symbol; kernel: what ``_KERNELS`` said of it."""
-    if symbol not in _KERNELS and kernel is not None:
+    if symbol not in _KERNELS and kernel is not None and len(kernel) == 3:
         module, function, arguments = kernel
         try:
             getattr(importlib.import_module(module), function).compile(arguments)
@@ -221,7 +253,8 @@ def _need_kernel(symbol: str, kernel: tuple | None) -> _Need:
             raise OSError(f"{module}.{function} takes no {arguments} any more") from error
     if kernel is None or symbol not in _KERNELS:
         raise OSError(f"{kernel or symbol} is another kernel now")
-    return _Need(_need_kernel, symbol, kernel, kept=living_module(kernel[0]))
+    kept = living_module(kernel[0]) if len(kernel) == 3 else _users[kernel]
+    return _Need(_need_kernel, symbol, kernel, kept=kept)
 
 
 def _need_module(name: str) -> _Need:
@@ -240,7 +273,7 @@ def _note_module(dispatcher) -> None:
 # ---- kernels as symbols
 
 
-def _publish(dispatcher, arguments, name: str, user: int | None) -> None:
+def _publish(dispatcher, arguments, name: str, user: tuple | None) -> None:
     """Give an overload of a kernel its symbol, and let callers call that."""
     compiled = dispatcher.overloads[arguments]
     function = dispatcher.py_func
@@ -252,8 +285,10 @@ def _publish(dispatcher, arguments, name: str, user: int | None) -> None:
     descriptor = compiled.fndesc
     address = compiled.library.get_pointer_to_function(descriptor.llvm_func_name)
     llvmlite.binding.add_symbol(symbol, address)
-    # a user's function may be another one next time, under the same number
-    _KERNELS[symbol] = (function.__module__, function.__name__, arguments) if user is None else None
+    if user is None:
+        _KERNELS[symbol] = function.__module__, function.__name__, arguments
+    else:  # one without an identity may be another one next time, under the same number
+        _KERNELS[symbol] = user if user in _users else None
     _NUMBERS[exceptions.number_of(symbol)] = name
     vars(dispatcher).setdefault("symbols", []).append(symbol)
 
@@ -278,8 +313,8 @@ def raised_by() -> str | None:
     return _NUMBERS.get(exceptions.take_last())
 
 
-def _called_by_symbol(dispatcher, name: str, user: int | None = None):
-    """name: what steps call the kernel; user: the number of a user's function, which isn't in the cache."""
+def _called_by_symbol(dispatcher, name: str, user: tuple | None = None):
+    """name: what steps call the kernel; user: the identity of a user's function, or its number, and the name."""
 
     def publish(arguments):
         # another thread's caller finds the kernel with its symbol or not at all
@@ -301,14 +336,42 @@ def _dispatcher(function, options=OPTIONS, part: bool = False):
     return numba.njit(**options, pipeline_class=pipeline)(function)
 
 
-def user_kernel(dispatcher, name: str):
+class UserKernel:
+    """A user's own function as a kernel: Numba's dispatcher of it, which ends with this."""
+
+    def __init__(self, dispatcher):
+        self._dispatcher = dispatcher
+        weakref.finalize(self, forget, dispatcher).atexit = False
+
+    @property
+    def _numba_type_(self):
+        return self._dispatcher._numba_type_
+
+    def __call__(self, *arguments):
+        return self._dispatcher(*arguments)
+
+    def compile(self, types_) -> None:
+        self._dispatcher.compile(types_)
+
+
+def user_kernel(dispatcher, name: str) -> UserKernel:
     """A user's own ``@njit`` function as a kernel; ``name``: what the step calls it.
 
-    The user's options count, and ours where the user gives none.
+    The user's options count, and ours where the user gives none.  Functions that are made of the same are one, which
+    ends with the last step that calls it.
     """
-    options = {**OPTIONS, **{key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}}
-    own = numba.njit(**options, pipeline_class=machine_code.pipeline({}))(dispatcher.py_func)
-    return _called_by_symbol(own, name, next(_USERS))
+    identity = identity_of(dispatcher)
+    key = dispatcher if identity is None else identity, name
+    found = _users.get(key)
+    if found is None:
+        home = {}
+        options = {**OPTIONS, **{key: value for key, value in dispatcher.targetoptions.items() if key != "nopython"}}
+        own = numba.njit(**options, pipeline_class=machine_code.pipeline(home))(dispatcher.py_func)
+        found = UserKernel(_called_by_symbol(own, name, (next(_UNKNOWN) if identity is None else identity, name)))
+        if identity is not None:
+            own._cache = _UsersCache(dispatcher.py_func, identity, home)
+        _users[key] = found
+    return found
 
 
 def array_type(dtype: str, axes: int):

@@ -6,6 +6,7 @@ So that they are complete, a module of kernels imports only from ``jitnet.kernel
 
 import functools
 import hashlib
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def _shared_hash():
     for path in [*(_FOLDER / name for name in _SHARED), *sorted((_FOLDER.parent / "scalar").glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest
+
+
+@functools.cache
+def versions_hash() -> bytes:
+    """Hash of what compiles a function that isn't jitnet's."""
+    digest = _shared_hash().copy()
+    digest.update(f"python {sys.version} numpy {version('numpy')}".encode())
+    return digest.digest()
 
 
 @functools.cache

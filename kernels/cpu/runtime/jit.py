@@ -85,7 +85,7 @@ def compile_function(function) -> Function:
 
 
 def compile_uncached(function) -> Function:
-    """The same without the disk cache, for generated code that calls a user's own functions; it can be inspected."""
+    """The same without the disk cache, for calls of users' functions that have no identity; it can be inspected."""
     return Function(function, "uncached")
 
 
@@ -113,15 +113,9 @@ def scalar(function, inline: bool = False, **options):
 
 def forget_functions(contents: dict) -> None:
     """Free what was compiled of a generated module that has ended."""
-    users = contents.get("functions", ())
-    for name, value in list(contents.items()):
-        if isinstance(value, Function):
-            if value.py_func.__globals__ is contents:
-                value.forget()
-        elif name in users:
-            from . import dispatchers
-
-            dispatchers.forget(value)
+    for value in list(contents.values()):
+        if isinstance(value, Function) and value.py_func.__globals__ is contents:
+            value.forget()
 
 
 def written(function, source: str):

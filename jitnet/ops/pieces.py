@@ -1,0 +1,139 @@
+"""Windows that aren't alike or overlap, as arrays: adaptive pooling, patches, parts of sequences; CTC's loss."""
+
+import itertools
+
+import numpy as np
+
+from ..core import checks
+from ..core.errors import invalid
+from ..core.operations import losses
+from ..core.values import Value
+from ._calls import apply, is_symbolic, publisher
+from .comparisons import less, where
+from .indexing import take
+from .nn import conv_transpose
+from .reductions import max, mean
+from .shapes import concatenate, pad, reshape, stack, transpose
+
+__all__ = []
+public = publisher(__all__)
+
+
+def _adaptive(name: str, reduce, inputs, output_size, data_format):
+    checks.channels_last(f"ops.{name}", data_format)
+    x = inputs if isinstance(inputs, Value) else np.asarray(inputs)
+    if x.ndim not in (3, 4):
+        raise invalid(f"ops.{name} expects inputs (batch, length, channels) or (batch, height, width, channels).",
+                      shape=tuple(x.shape))  # fmt: skip
+    sizes = checks.axes(f"ops.{name}", "output_size", output_size, x.ndim - 2, 1)
+    for axis, parts in enumerate(sizes, 1):
+        size = x.shape[axis]
+        bounds = [(i * size // parts, -(-(i + 1) * size // parts)) for i in range(parts)]
+        rest = (slice(None),) * axis
+        found = [reduce(x[(*rest, slice(*pair))], axis, True) for pair in bounds]
+        x = found[0] if parts == 1 else concatenate(found, axis)
+    return x
+
+
+@public
+def adaptive_average_pool(inputs, output_size, data_format=None):
+    """The means of so many windows, whatever the size of inputs (N, L, C) or (N, H, W, C).
+
+    Window i of n reaches from floor(i L / n) to ceil((i + 1) L / n).
+    """
+    return _adaptive("adaptive_average_pool", mean, inputs, output_size, data_format)
+
+
+@public
+def adaptive_max_pool(inputs, output_size, data_format=None):
+    """The maxima of the windows of ``adaptive_average_pool``."""
+    return _adaptive("adaptive_max_pool", max, inputs, output_size, data_format)
+
+
+def _window_of(owner: str, kernel_size, dilation, padding, stride) -> list[tuple[int, int]]:
+    given = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
+    least = {"padding": 0}
+    return [checks.pair(f"ops.{owner}", name, value, least=least.get(name, 1)) for name, value in given.items()]
+
+
+@public
+def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
+    """Windows of x (N, C, H, W), channels first as in PyTorch, as columns: (N, C * height * width, windows)."""
+    size, steps, edges, strides = _window_of("unfold", kernel_size, dilation, padding, stride)
+    x = x if isinstance(x, Value) else np.asarray(x)
+    if x.ndim != 4:
+        raise invalid("ops.unfold expects x (batch, channels, height, width).", shape=tuple(x.shape))
+    x = pad(x, ((0, 0), (0, 0), *((n, n) for n in edges))) if any(edges) else x
+    counts = [
+        (length - step * (n - 1) - 1) // stride + 1
+        for length, n, step, stride in zip(x.shape[2:], size, steps, strides, strict=True)
+    ]
+    if min(counts) < 1:
+        raise invalid("ops.unfold expects windows that are not larger than x.", shape=tuple(x.shape), kernel_size=size)
+    found = []
+    for place in itertools.product(*map(range, size)):
+        starts = [i * step for i, step in zip(place, steps, strict=True)]
+        rows, columns = (
+            slice(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, counts, strides, strict=True)
+        )
+        found.append(x[:, :, rows, columns])
+    windows = stack(found, 2)
+    return reshape(windows, (-1, x.shape[1] * len(found), counts[0] * counts[1]))
+
+
+@public
+def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """The sums of columns (N, C * height * width, windows), each where ``unfold`` takes it: (N, C, H, W)."""
+    size, steps, edges, strides = _window_of("fold", kernel_size, dilation, padding, stride)
+    height, width = checks.pair("ops.fold", "output_size", output_size)
+    x = x if isinstance(x, Value) else np.asarray(x)
+    counts = [
+        (length + 2 * edge - step * (n - 1) - 1) // stride + 1
+        for length, edge, n, step, stride in zip((height, width), edges, size, steps, strides, strict=True)
+    ]
+    elements = size[0] * size[1]
+    if x.ndim != 3 or x.shape[1] % elements or x.shape[2] != counts[0] * counts[1]:
+        raise invalid(
+            f"ops.fold expects columns (batch, channels * {elements}, {counts[0] * counts[1]}).", shape=tuple(x.shape)
+        )
+    channels = x.shape[1] // elements
+    images = reshape(transpose(x, (0, 2, 1)), (-1, *counts, x.shape[1]))
+    # each element of a column goes to one place of its window
+    kernel = np.eye(channels * elements, dtype=str(x.dtype)).reshape(channels, *size, -1).transpose(1, 2, 0, 3)
+    found = conv_transpose(images, np.ascontiguousarray(kernel), strides, "valid", dilation_rate=steps)
+    ends = [edge + n for edge, n in zip(edges, (height, width), strict=True)]
+    missing = [end - n if end > n else 0 for end, n in zip(ends, found.shape[1:3], strict=True)]
+    found = pad(found, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else found
+    return transpose(found[:, edges[0] : ends[0], edges[1] : ends[1]], (0, 3, 1, 2))
+
+
+@public
+def extract_sequences(x, sequence_length, sequence_stride):
+    """Parts of the last axis of x, ``sequence_stride`` apart: (..., parts, sequence_length)."""
+    length = checks.integer("ops.extract_sequences", "sequence_length", sequence_length, least=1)
+    stride = checks.integer("ops.extract_sequences", "sequence_stride", sequence_stride, least=1)
+    size = x.shape[-1]
+    if size is None or size < length:
+        raise invalid(f"ops.extract_sequences expects at least {length} elements.", shape=tuple(x.shape))
+    starts = np.arange(0, size - length + 1, stride)
+    return take(x, starts[:, None] + np.arange(length), len(x.shape) - 1)
+
+
+@public
+def ctc_loss(target, output, target_length, output_length, mask_index=0):
+    """-log of the probability of labels, summed over the ways to emit them (Graves et al. 2006): (N,).
+
+    target: integers (N, length), of which target_length (N,) count; output: logits (N, steps, classes).
+    output_length: None, or of arrays numbers that all equal the steps; mask_index: the class of blank, 0.
+    """
+    if mask_index != 0:
+        raise invalid("ops.ctc_loss has blank as class 0.", mask_index=mask_index)
+    if isinstance(output_length, Value) or (output_length is not None and np.any(output_length != output.shape[1])):
+        raise invalid("ops.ctc_loss reads all steps of every sample.", output_length=output_length)
+    if target_length is not None:
+        places = np.arange(target.shape[1])
+        lengths = target_length if is_symbolic(target_length) else np.asarray(target_length)
+        kept = less(places, reshape(lengths, (-1, 1)))
+        target = where(kept, target, 0)
+    return apply(losses.CTC(), output, target)
