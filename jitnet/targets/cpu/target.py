@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from ...core.program import Call, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
+from ...core.rewrites.derivatives import save_derivatives
 from ...core.rewrites.epilogues import fuse_epilogues
 from ...core.rewrites.pointwise import fuse_pointwise
 from ...core.storage import Layout
@@ -58,6 +59,7 @@ class CPU(Target):
         fuse_pool_forward(program, scratch)
         fuse_pool_backward(program, scratch, self.algorithm)
         remove_copies(program)
+        save_derivatives(program)
         fuse_pointwise(program)
         few = self.few and can_split(program)
         specialise(program, scratch, self.algorithm, few)
