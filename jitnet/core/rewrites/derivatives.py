@@ -64,4 +64,5 @@ def _derivative(call: Call, name: str) -> Call:
 
 def _multiply(reader: Call, derivative: Buffer) -> None:
     reader.opcode = PRODUCT
-    reader.arguments = {"y": derivative.like(reader["x"]), **{n: reader.arguments[n] for n in ("dy", "dx", "accumulate")}}
+    kept = {name: reader.arguments[name] for name in ("dy", "dx", "accumulate")}
+    reader.arguments = {"y": derivative.like(reader["x"]), **kept}
