@@ -40,7 +40,7 @@ def kept(name, between=None, **parameters):
     check(lambda p: network(p, name, between, **parameters), rewrite, names, CLOSE)
 
 
-@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "silu", "mish", "tanh_shrink"])
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "mish", "tanh_shrink"])
 def test_a_derivative_takes_the_place_of_what_it_is_computed_from(name):
     names = ["cumsum_forward", "chain", "sum_forward", "exp_backward"]
     program = check(lambda p: network(p, name), rewrite, names, CLOSE)
@@ -56,6 +56,7 @@ def test_what_is_cheap_or_shares_nothing_is_computed_on_the_way_back():
     kept("sin")
     kept("softplus")
     kept("squareplus", b=0.5)
+    kept("silu")  # it would be rounded otherwise
 
 
 def test_an_input_that_is_needed_later_is_not_overwritten():
@@ -77,12 +78,12 @@ def test_it_becomes_part_of_longer_chains():
     def make(program):
         x, h, y = program.given("x", *SHAPE), program.batch("h", *SHAPE), program.batch("y", *SHAPE)
         program.call("elementwise.add_forward", a=x, b=program.given("more", *SHAPE), y=Out(h), **same(h))
-        program.call("elementwise.silu_forward", x=h, y=Out(y))
+        program.call("elementwise.mish_forward", x=h, y=Out(y))
         program.call("elementwise.multiply_forward", a=y, b=x, y=Out(program.given("product", *SHAPE)), **same(y))
         program.call("reduction.sum_forward", x=y, y=Out(program.given("sums", 5)), axis_size=2, inner=5)
         dy, dx = program.given("dy", *SHAPE), program.given("dx", *SHAPE)
         program.copy(dy, dx)
-        program.call("elementwise.silu_backward", x=h, dy=dy, dx=Out(dx, True), accumulate=True)
+        program.call("elementwise.mish_backward", x=h, dy=dy, dx=Out(dx, True), accumulate=True)
 
     program = check(make, rewrite, ["chain", "sum_forward", "chain"], CLOSE)
     assert [out.buffer.root.name for out in program.calls[0].outputs] == ["h", "y", "product"]

@@ -23,6 +23,8 @@ _NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)  # the normal density at 0
 _ERF_SLOPE = 2 / math.sqrt(math.pi)
 _ALL_WHOLE = 2.0**52  # from here on numbers have nothing behind the point
 _CHEAP = {"copysign", "floor", "sqrt"}  # of what ``math`` has
+# beside its derivative its value would be rounded otherwise than before, and trainings with it keep their bits
+_ROUNDED_ALONE = {"silu"}
 _GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 
 
@@ -157,8 +159,7 @@ def gelu_tanh_derivative(x):
 
 def silu(x):
     """x sigmoid(x), also called swish"""
-    bounded = clip_far(x)
-    return (x if x > real(0) else bounded) * sigmoid(bounded)
+    return (x if x > real(0) else clip_far(x)) * sigmoid(x)
 
 
 def silu_derivative(x):
@@ -501,8 +502,8 @@ def derivative_arguments(name: str) -> tuple[str, ...]:
 
 
 def share_work(name: str) -> bool:
-    """Whether activation ``name`` and its derivative call the same function of ``math``, as exp, of what they read."""
-    return bool(_called(globals()[name]) & _called(globals()[f"{name}_derivative"]))
+    """Whether activation ``name`` and its derivative had better be computed together: both call exp, say."""
+    return name not in _ROUNDED_ALONE and bool(_called(globals()[name]) & _called(globals()[f"{name}_derivative"]))
 
 
 def _called(function) -> set[str]:
