@@ -20,6 +20,7 @@ from .source import RESERVED, StepSource, StepWriter
 # without the folder of specialised kernels, the reference runs everything
 SPECIALISED = find_spec("jitnet.kernels.cpu.fast") is not None
 if SPECIALISED:
+    from .masks import mask_by_inputs
     from .pooled import fuse_pool_backward, fuse_pool_forward
     from .products import compute_in_update, split_products, split_products_of_few
     from .select import Scratch, is_specialised, specialise
@@ -59,6 +60,7 @@ class CPU(Target):
         fuse_pool_forward(program, scratch)
         fuse_pool_backward(program, scratch, self.algorithm)
         remove_copies(program)
+        mask_by_inputs(program)
         save_derivatives(program)
         fuse_pointwise(program)
         few = self.few and can_split(program)
