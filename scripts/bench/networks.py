@@ -192,8 +192,8 @@ def walk(network: Network, make, x):
     """The network's logits from ``x``; ``make`` has a method for each operation.
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
-    layer_norm(name, x), relu(x), tanh(x), gelu(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y).
+    layer_norm(name, x), relu(x), tanh(x), gelu(x), pool(x, size, stride, padding), flatten(x), mean(x),
+    dense(name, x, units), shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y).
     """
     kept = []
 

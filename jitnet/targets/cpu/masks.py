@@ -16,10 +16,10 @@ def mask_by_inputs(program: Program) -> None:
         if call.opcode not in _KERNELS or call["x"].dtype != "float32":
             continue
         apply = users[call["y"].root][0]
-        same = apply.opcode == "normalization.batch_norm_relu_apply" and all(
-            apply[name].root is call[name].root and apply[name].step is call[name].step for name in ("x", "mean", "rstd")
-        )
-        if not same or call["y"].root is call["x"].root:
+        if apply.opcode != "normalization.batch_norm_relu_apply" or apply["y"].root is apply["x"].root:
+            continue
+        given = [(apply[name], call[name]) for name in ("x", "mean", "rstd")]
+        if any(one.root is not other.root or one.step is not other.step for one, other in given):
             continue
         calls = program.calls
         between = calls[calls.index(apply) : calls.index(call)]

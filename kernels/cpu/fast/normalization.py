@@ -1,8 +1,8 @@
 """Batch normalisation with a ReLU going backward, whose mask comes from what was normalised: its result is not read.
 
-These kernels wait for the main memory, and read an array less.  They round operation by operation, in the order that the
-compiler chose for the reference: the mask is where ``batch_norm_relu_apply`` leaves more than 0, and the gradients have
-the same bits.  All arrays are float32.
+These kernels wait for the main memory, and read an array less.  They round operation by operation, in the order that
+the compiler chooses for the reference: the mask is where ``batch_norm_relu_apply`` leaves more than 0, and vectors of
+gradients have the reference's bits.  All arrays are float32.
 """
 
 from ..runtime.arrays import scratch
