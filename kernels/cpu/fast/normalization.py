@@ -5,7 +5,7 @@ the compiler chooses for the reference: the mask is where ``batch_norm_relu_appl
 gradients have the reference's bits.  All arrays are float32.
 """
 
-from ..runtime.arrays import scratch
+from ..runtime.arrays import scratch, separate_arrays
 from ..runtime.jit import exact_kernel, kernel_attributes, scalar
 from ..runtime.rows import fold, repeated, rows_together, zeros_for
 from ..runtime.vector_math import _multiply_add
@@ -23,6 +23,7 @@ _passed = scalar(_passed, True)
 def batch_norm_relu_backward_statistics(x, dy, mean, rstd, gamma, beta, dgamma, dbeta, accumulate):
     """``normalization.batch_norm_relu_backward_statistics``.  x, dy: (M, C), the rest: (C,)"""
     kernel_attributes()
+    separate_arrays()
     if not accumulate:
         dgamma[:] = 0
         dbeta[:] = 0
@@ -56,6 +57,7 @@ _gradient = scalar(_gradient, True)
 def batch_norm_relu_backward_data(x, dy, mean, rstd, gamma, beta, dgamma, dbeta, dx, count, accumulate):
     """``normalization.batch_norm_relu_backward_data``.  x, dy, dx: (M, C), dx may be dy's memory; the rest: (C,)"""
     kernel_attributes()
+    separate_arrays()
     inverse_count = x.dtype.type(1) / x.dtype.type(count)
     times = rows_together(*x.shape)
     mean, rstd = repeated(mean, times, scratch(x.dtype)), repeated(rstd, times, scratch(x.dtype))
