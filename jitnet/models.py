@@ -466,9 +466,7 @@ class Sequential(Model):
     the step: then its data are what they take, and an Input, if there is one, comes after them.
 
     Arguments:
-        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.  Layers of tables
-            (``StringLookup`` and its kin) at the start look up what the model is given, in NumPy, before its steps; an
-            ``Input`` before them says nothing.
+        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
         trainable: False freezes all layers.
     """
 

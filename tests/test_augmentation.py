@@ -75,7 +75,7 @@ def test_threads_do_not_matter(layer, monkeypatch):
     from jitnet.layers import _augmentation
 
     utils.set_random_seed(3)
-    monkeypatch.setattr(_augmentation, "_SMALL", 0)
+    monkeypatch.setattr(_augmentation, "_THREAD", 1)
     many = np.tile(PICTURES, (5, 1, 1, 1))
     found = []
     for threads in (1, 3):

@@ -5,7 +5,8 @@ import colorsys
 import numpy as np
 import pytest
 
-from jitnet.kernels.cpu import augmentation
+from jitnet.kernels.cpu import augmentation, random
+from jitnet.kernels.cpu.fast.augmentation import erase_with_normal
 
 RANDOM = np.random.default_rng(5)
 PICTURES = RANDOM.uniform(size=(7, 6, 5, 3)).astype("float32")
@@ -193,3 +194,19 @@ def test_gradients_of_moves_are_their_transposes(accumulate):
         augmentation.crop(x, draws, y, padding)
         augmentation.crop_backward(dy, draws, dx, padding, accumulate)
         np.testing.assert_allclose((dy * y).sum(), ((dx - accumulate) * x).sum())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(5, 7, 6, 1), (4, 9, 11, 3)])
+def test_erased_parts_have_the_noise_of_whole_pictures(shape, dtype):
+    x = np.random.default_rng(1).uniform(size=shape).astype(dtype)
+    draws = np.empty((shape[0], 8), dtype)
+    random.uniform(draws, 0.0, 1.0, 5, 6, 7, 2)
+    draws[-1] = [0, 0.3, 1, 1, 0, 0, 0, 0]  # all of the picture
+    ranges, expected, found = np.array([0.5, 1, 0.1, 1], dtype), np.empty_like(x), np.full_like(x, np.nan)
+    noise = np.empty_like(x)
+    random.normal(noise, 0.0, 1.0, 8, 9, 10, 2)
+    augmentation.erase(x, draws, ranges, np.clip(noise * x.dtype.type(0.5), -0.25, 0.5).astype(dtype), expected)
+    erase_with_normal(x, draws, ranges, found, -0.25, 0.5, 8, 9, 10, 2)
+    np.testing.assert_array_equal(found, expected)
+    assert 0.2 < (found != x).mean() < 0.9 and (found[-1] != x[-1]).mean() > 0.99

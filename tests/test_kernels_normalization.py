@@ -8,6 +8,7 @@ import pytest
 from naive import assert_close, check, draw, numerical_gradient
 
 from jitnet.kernels.cpu import normalization
+from jitnet.kernels.cpu.fast import normalization as fast_normalization
 
 # few and many rows and channels: rows are taken together where channels are few, and channels in parts
 SHAPES = [(1, 1), (2, 1), (0, 3), (1, 5), (7, 3), (13, 19), (64, 16), (107, 6), (35, 40), (5, 1031)]
@@ -160,6 +161,39 @@ def test_fused_with_relu(shape, dtype):
     check(normalization.batch_norm_relu_backward_data, inputs, (count,), [expected], accumulates=True)
     normalization.batch_norm_relu_apply(x, mean, rstd, gamma, beta, x)
     assert_close(x, y, 1e-5)
+
+
+@shapes
+def test_masks_from_what_was_normalised(shape):
+    """Also where the result is next to 0: the gradients' bits are those of masks from the result."""
+    x, dy = (draw(*shape, dtype=np.float32, seed=seed) for seed in range(2))
+    mean, rstd, gamma, beta, dgamma, dbeta = channel_vectors(shape[1], 6, np.float32)
+    zero = (mean - beta / (rstd * gamma)).astype(np.float32)
+    x[::2] = zero + np.random.default_rng(3).integers(-3, 4, x[::2].shape).astype(np.float32) * np.spacing(zero)
+    y = np.empty_like(x)
+    normalization.batch_norm_relu_apply(x, mean, rstd, gamma, beta, y)
+    for accumulate in (False, True):
+        sums = np.ones((2, 2, shape[1]), np.float32)
+        arguments = x, dy, mean, rstd
+        normalization.batch_norm_relu_backward_statistics(x, y, *arguments[1:], *sums[0], accumulate)
+        fast_normalization.batch_norm_relu_backward_statistics(*arguments, gamma, beta, *sums[1], accumulate)
+        np.testing.assert_array_equal(sums[0][1], sums[1][1])  # not a mask differs
+        assert_close(sums[1][0], sums[0][0], 1e-6)
+        expected, found = np.ones_like(x), np.ones_like(x)
+        rest = dgamma, dbeta
+        count = shape[0] + 3
+        normalization.batch_norm_relu_backward_data(x, y, *arguments[1:], gamma, *rest, expected, count, accumulate)
+        fast_normalization.batch_norm_relu_backward_data(*arguments, gamma, beta, *rest, found, count, accumulate)
+        assert_close(found, expected, 1e-6)
+        np.testing.assert_array_equal(found == 0, expected == 0)
+    in_place = dy.copy()
+    fast_normalization.batch_norm_relu_backward_data(
+        x, in_place, mean, rstd, gamma, beta, *rest, in_place, count, False
+    )
+    normalization.batch_norm_relu_backward_data(x, y, dy, mean, rstd, gamma, *rest, expected, count, False)
+    assert_close(in_place, expected, 1e-6)
+    normalization.batch_norm_relu_backward_data(x, y, dy, mean, rstd, gamma, *rest, dy, count, False)
+    assert_close(dy, expected, 1e-6)
 
 
 def test_relu_keeps_nan():

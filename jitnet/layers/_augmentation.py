@@ -13,7 +13,7 @@ from ..core.operations.random import RandomValues
 from .base import Layer
 
 NOISE_STREAM = 2**31  # added to a layer's own, for random values of pixels
-_SMALL = 1 << 14  # elements that one thread changes before another has begun (a guess)
+_THREAD = 2e5  # nanoseconds of one thread's work that are worth another: Python hands it over (a guess)
 _pools: dict = {}  # {process: its threads}
 
 
@@ -43,6 +43,7 @@ class Augmentation(Layer):
     passes_gradient = True  # whether what comes before it can be trained
     count = 4  # of uniform numbers for a picture
     moves_only = False  # whether elements are moved and never computed with: then those of any type
+    cost = 2.0  # nanoseconds for an element, about
     options: tuple = ()  # names of the constructor's other arguments
 
     def __init__(self, *, seed=None, data_format=None, **kwargs):
@@ -117,7 +118,7 @@ class Augmentation(Layer):
             else:
                 self.change(part, draws, result, step, begin)
 
-        in_parallel(run, len(x), x.size)
+        in_parallel(run, len(x), x.size * (self.cost + through_floats))
         return y
 
     def _draws(self, pictures: int, dtype, step: int, first: int) -> np.ndarray:
@@ -156,9 +157,9 @@ class Augmentation(Layer):
         return {**super().get_config(), **own, "seed": self.seed}
 
 
-def in_parallel(run, samples: int, elements: int) -> None:
-    """Call ``run(begin, end)`` for parts of the samples, each in a thread."""
-    threads = min(get_num_threads(), samples) if elements > _SMALL else 1
+def in_parallel(run, samples: int, nanoseconds: float) -> None:
+    """Call ``run(begin, end)`` for parts of the samples, each in a thread, if all of it takes long enough."""
+    threads = min(get_num_threads(), samples, int(nanoseconds / _THREAD) + 1)
     if threads < 2:
         if samples:
             run(0, samples)

@@ -24,6 +24,7 @@ class RandomFlip(Augmentation):
     example = {"arguments": {"mode": "horizontal", "seed": 3}, "input_shape": (4, 5, 3)}
     count = 4
     moves_only = True
+    cost = 0.2
     options = ("mode",)
 
     def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
@@ -56,6 +57,7 @@ class RandomCrop(Augmentation):
 
     example = {"arguments": {"height": 4, "width": 3, "seed": 3, "padding": 1}, "input_shape": (4, 5, 2)}
     moves_only = True
+    cost = 0.2
     options = ("height", "width", "padding")
 
     def __init__(self, height, width, seed=None, data_format=None, name=None, *, padding=0, **kwargs):
@@ -100,6 +102,7 @@ class _Resampled(Augmentation):
     """A picture read at other places.  ``ranges`` and ``transforms`` say which."""
 
     count = 8
+    cost = 8.0
     same_zoom = False
     options = ("fill_mode", "interpolation", "fill_value")
 

@@ -13,6 +13,7 @@ LLVM = {
     "int64": "i64", "uint64": "i64", "float32": "float", "float64": "double",
 }  # fmt: skip
 ITEMSIZE = {name: max(1, np.dtype(name).itemsize) for name in LLVM}
+_NAMES = {np.dtype(name): name for name in LLVM}  # NumPy works a name out anew whenever it is asked for
 # floats that hold the values of these integers exactly enough for Numba to stay with them
 _NARROW = {"bool", "int8", "uint8", "int16"}
 
@@ -81,9 +82,10 @@ def shifted(a: str) -> str:
 def type_of(value):
     """The type of an argument."""
     if isinstance(value, np.ndarray):
-        if value.dtype.name not in LLVM or not value.flags.c_contiguous:
+        name = _NAMES.get(value.dtype)
+        if name is None or not value.flags.c_contiguous:
             raise TypeError(f"Kernels take C-contiguous arrays of numbers. Received: {value.dtype}, {value.strides}")
-        return ArrayType(value.dtype.name, value.ndim)
+        return ArrayType(name, value.ndim)
     if isinstance(value, tuple):
         return tuple(type_of(part) for part in value)
     if isinstance(value, (bool, np.bool_)):

@@ -318,7 +318,22 @@ def adjust_colour(x, draws, ranges, y, brightness, contrast, saturation, hue, gr
         for i in range(target.size):
             value = source[i] + added
             target[i] = min(max(value, lowest), highest) if brightness and limited else value
-        if contrast:
+        if contrast and channels == 3:  # written out: strides would cost more
+            number = y.dtype.type(pixels)
+            reds, greens, blues = y.dtype.type(0), y.dtype.type(0), y.dtype.type(0)
+            for p in range(pixels):
+                reds += target[3 * p]
+                greens += target[3 * p + 1]
+                blues += target[3 * p + 2]
+            reds, greens, blues = reds / number, greens / number, blues / number
+            for p in range(pixels):
+                red = (target[3 * p] - reds) * factor + reds
+                green = (target[3 * p + 1] - greens) * factor + greens
+                blue = (target[3 * p + 2] - blues) * factor + blues
+                target[3 * p] = min(max(red, lowest), highest) if limited else red
+                target[3 * p + 1] = min(max(green, lowest), highest) if limited else green
+                target[3 * p + 2] = min(max(blue, lowest), highest) if limited else blue
+        elif contrast:
             for c in range(channels):
                 total = y.dtype.type(0)
                 for i in range(c, target.size, channels):
@@ -405,10 +420,12 @@ def gaussian_blur(x, draws, ranges, scratch, y, rows, columns):
                 d = real(k - columns // 2) / sigma_x
                 weight = math.exp(real(-0.5) * d * d) / total_x
                 shift = k - columns // 2
+                first, end = max(0, -shift) * channels, min(width, width - shift) * channels
                 for i in range(height):
-                    for j in range(max(0, -shift), min(width, width - shift)):
-                        for c in range(channels):
-                            y[n, i, j, c] += weight * scratch[n, i, j + shift, c]
+                    source = scratch[n, i].reshape(-1)
+                    target = y[n, i].reshape(-1)
+                    for j in range(first, end):
+                        target[j] += weight * source[j + shift * channels]
             target = y[n].reshape(-1)
             for i in range(target.size):
                 target[i] = min(max(target[i], ranges[0]), ranges[1])

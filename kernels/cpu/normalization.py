@@ -284,6 +284,10 @@ def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumu
             for j in range(x_row.size):
                 common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * inverse_count
                 dx_row[j] += (_passed(dy_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
+        elif dx.ctypes.data == dy.ctypes.data:
+            for j in range(x_row.size):
+                common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * inverse_count
+                dx_row[j] = (_passed(dx_row[j], y_row[j], relu) - common) * (gamma[j] * rstd[j])
         else:
             for j in range(x_row.size):
                 common = (dbeta[j] + (x_row[j] - mean[j]) * (rstd[j] * dgamma[j])) * inverse_count
@@ -294,7 +298,8 @@ def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumu
 def batch_norm_backward_data(x, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate):
     """dx = gamma * rstd * (dy - (dbeta + xhat * dgamma) / count), the training mode's gradient.
 
-    x, dy, dx: (M, C), the rest: (C,).  dgamma and dbeta are sums over the ``count`` rows of the whole batch.
+    x, dy, dx: (M, C), dx may be dy's memory where accumulate is false; the rest: (C,).  dgamma and dbeta are sums over
+    the ``count`` rows of the whole batch.
     """
     kernel_attributes()
     spaces = scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype), scratch(x.dtype)

@@ -22,6 +22,9 @@ _ROOT_OF_HALF = math.sqrt(0.5)
 _NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)  # the normal density at 0
 _ERF_SLOPE = 2 / math.sqrt(math.pi)
 _ALL_WHOLE = 2.0**52  # from here on numbers have nothing behind the point
+_CHEAP = {"copysign", "floor", "sqrt"}  # of what ``math`` has
+# beside its derivative its value would be rounded otherwise than before, and trainings with it keep their bits
+_ROUNDED_ALONE = {"silu"}
 _GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 
 
@@ -128,8 +131,9 @@ def normal(x):
 
 def gelu(x):
     """x Phi(x) (Hendrycks and Gimpel 2016)"""
-    below, _ = normal(x)
-    return (x if x > real(0) else clip_far(x)) * below
+    bounded = clip_far(x)  # as in the derivative: what both compute is computed once where they meet
+    below, _ = normal(bounded)
+    return (x if x > real(0) else bounded) * below
 
 
 def gelu_derivative(x):
@@ -147,9 +151,8 @@ def gelu_tanh(x):
 
 def gelu_tanh_derivative(x):
     x = clip_far(x)
-    square_ = real(0.044715) * x * x
-    u = real(_GELU_SLOPE) * x * (real(1) + square_)
-    du = real(_GELU_SLOPE) * (real(1) + real(3) * square_)
+    u = real(_GELU_SLOPE) * x * (real(1) + real(0.044715) * x * x)
+    du = real(_GELU_SLOPE) * (real(1) + real(3 * 0.044715) * x * x)
     s = sigmoid(u)
     return s + x * s * (real(1) - s) * du
 
@@ -286,7 +289,8 @@ def tanh_softplus(x):
 
 def mish(x):
     """x tanh(softplus(x)) (Misra 2019)"""
-    return (x if x > real(0) else clip_far(x)) * tanh_softplus(x)
+    bounded = clip_far(x)
+    return (x if x > real(0) else bounded) * tanh_softplus(bounded)
 
 
 def mish_derivative(x):
@@ -495,3 +499,20 @@ def derivative_arguments(name: str) -> tuple[str, ...]:
     """Which of ``x`` and ``y`` the derivative of activation ``name`` reads, in order."""
     arguments = inspect.signature(globals()[f"{name}_derivative"]).parameters
     return tuple(argument for argument in arguments if argument in ("x", "y"))
+
+
+def share_work(name: str) -> bool:
+    """Whether activation ``name`` and its derivative had better be computed together: both call exp, say."""
+    return name not in _ROUNDED_ALONE and bool(_called(globals()[name]) & _called(globals()[f"{name}_derivative"]))
+
+
+def _called(function) -> set[str]:
+    """The functions of ``math`` that a function calls, and those that it calls call."""
+    found = set()
+    for word in function.__code__.co_names:
+        other = function.__globals__.get(word)
+        if hasattr(math, word):
+            found |= {word} - _CHEAP
+        elif isinstance(other, types.FunctionType):
+            found |= _called(other)
+    return found

@@ -13,8 +13,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Dense:
+    """A product with a bias, then layer normalisation if ``norm``, then an activation: relu, tanh or gelu."""
+
     units: int
     activation: str | None = None
+    norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,7 @@ NETWORKS = {
                 Conv(128, 3, padding=1), Conv(128, 3, padding=1), Pool(), Flatten(), Dense(256, "relu"), Dense(10),
             ),
         ),
+        Network("mlp-layernorm-gelu", (512,), (*(Dense(512, "gelu", norm=True) for _ in range(3)), Dense(10))),
         Network("mlp-large", (2048,), (*(Dense(2048, "relu") for _ in range(3)), Dense(10))),
         Network("vgg16", (32, 32, 3), _VGG16),
         Network("vgg16-224", (224, 224, 3), _VGG16),
@@ -240,9 +244,9 @@ def walk(network: Network, make, x):
     """The network's logits from ``x``; ``make`` has a method for each operation.
 
     conv(name, x, filters, size, padding, stride, bias), depthwise(name, x, size, padding, stride), norm(name, x),
-    relu(x), tanh(x), pool(x, size, stride, padding), flatten(x), mean(x), dense(name, x, units),
-    shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y), own_cell(name, x, units),
-    recurrent(name, x, kind, units, sequences), encoder(name, x, heads, hidden), layer_norm(name, x).
+    layer_norm(name, x), relu(x), tanh(x), gelu(x), pool(x, size, stride, padding), flatten(x), mean(x),
+    dense(name, x, units), shortcut(x, filters, stride), add(x, y), transposed(name, x, filters), concatenate(x, y),
+    own_cell(name, x, units), recurrent(name, x, kind, units, sequences), encoder(name, x, heads, hidden).
     """
     kept = []
 
@@ -266,8 +270,9 @@ def walk(network: Network, make, x):
                 elif stride > 1:
                     x = make.shortcut(x, filters, stride)
                 x = make.relu(make.add(y, x))
-            case Dense(units, activation):
+            case Dense(units, activation, norm):
                 x = make.dense(name, x, units)
+                x = make.layer_norm(name, x) if norm else x
                 x = getattr(make, activation)(x) if activation else x
             case Recurrent(kind, units, sequences):
                 x = make.recurrent(name, x, kind, units, sequences)
@@ -329,16 +334,16 @@ class _Shapes:
             self.weights[f"{name}.{weight}"] = x[-1:], 0
         return x
 
+    def layer_norm(self, name, x):
+        for weight in ("gamma", "beta"):
+            self.weights[f"{name}.{weight}"] = x[-1:], 0
+        return x
+
     def dense(self, name, x, units):
         self.weights[f"{name}.kernel"] = (x[-1], units), x[-1]
         self.weights[f"{name}.bias"] = (units,), 0
         self.products += math.prod(x) * units
         return *x[:-1], units
-
-    def layer_norm(self, name, x):
-        for weight in ("gamma", "beta"):
-            self.weights[f"{name}.{weight}"] = x[-1:], 0
-        return x
 
     def encoder(self, name, x, heads, hidden):
         for part, kinds in Encoder.names(name).items():
@@ -373,7 +378,7 @@ class _Shapes:
     def relu(self, x):
         return x
 
-    tanh = relu
+    tanh = gelu = relu
 
     def pool(self, x, size, stride, padding):
         return *((n + 2 * padding - size) // stride + 1 for n in x[:-1]), x[-1]

@@ -46,6 +46,14 @@ class _Operations:
     def tanh(self, x):
         return jnp.tanh(x)
 
+    def gelu(self, x):
+        return jax.nn.gelu(x, approximate=False)
+
+    def layer_norm(self, name, x):
+        centred = x - x.mean(-1, keepdims=True)
+        scale = lax.rsqrt((centred * centred).mean(-1, keepdims=True) + NORM_EPSILON)
+        return centred * scale * self.weights[f"{name}.gamma"] + self.weights[f"{name}.beta"]
+
     def pool(self, x, size, stride, padding):
         if (size, stride, padding) != (2, 2, 0):
             around = ((0, 0), (padding, padding), (padding, padding), (0, 0))

@@ -111,6 +111,12 @@ class _Layers:
     def tanh(self, x):
         return layers.Activation("tanh")(x)
 
+    def gelu(self, x):
+        return layers.Activation("gelu")(x)
+
+    def layer_norm(self, name, x):
+        return layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"{name}_norm")(x)
+
     def pool(self, x, size, stride, padding):
         if padding:
             return PaddedMaxPooling2D(size, stride, padding)(x)
@@ -142,9 +148,6 @@ class _Layers:
 
     def concatenate(self, x, y):
         return layers.Concatenate()([x, y])
-
-    def layer_norm(self, name, x):
-        return layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"{name}_norm")(x)
 
     def encoder(self, name, x, heads, hidden):
         return layers.TransformerEncoder(

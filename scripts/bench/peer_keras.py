@@ -20,6 +20,12 @@ class _Layers:
     def tanh(self, x):
         return keras.layers.Activation("tanh")(x)
 
+    def gelu(self, x):
+        return keras.layers.Activation("gelu")(x)
+
+    def layer_norm(self, name, x):
+        return keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"{name}_norm")(x)
+
     def pool(self, x, size, stride, padding):
         return keras.layers.MaxPooling2D(size, stride, "same" if padding else "valid")(x)
 

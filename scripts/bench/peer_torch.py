@@ -96,6 +96,13 @@ class Network(torch.nn.Module):
     def tanh(self, x):
         return torch.tanh(x)
 
+    def gelu(self, x):
+        return functional.gelu(x)
+
+    def layer_norm(self, name, x):
+        gamma, beta = getattr(self, f"{name}_gamma"), getattr(self, f"{name}_beta")
+        return functional.layer_norm(x, x.shape[-1:], gamma, beta, NORM_EPSILON)
+
     def pool(self, x, size, stride, padding):
         if x.ndim == 3:
             return functional.max_pool1d(x, size, stride, padding)
@@ -111,10 +118,6 @@ class Network(torch.nn.Module):
 
     def dense(self, name, x, units):
         return functional.linear(x, getattr(self, f"{name}_kernel"), getattr(self, f"{name}_bias"))
-
-    def layer_norm(self, name, x):
-        gamma, beta = getattr(self, f"{name}_gamma"), getattr(self, f"{name}_beta")
-        return functional.layer_norm(x, gamma.shape, gamma, beta, NORM_EPSILON)
 
     def encoder(self, name, x, heads, hidden):
         batch, steps, features = x.shape

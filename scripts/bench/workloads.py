@@ -95,6 +95,10 @@ _WORKLOADS = [
         {"jax-scan": 2}, ("torch-compiled",), "mlp-mnist", 128, 100,
     ),
     Workload(
+        "mlp-layernorm-gelu-train", "train", "MLP 3 x 512 with layer normalisation and GELU, Adam, batch 128", TORCH,
+        {"best": 2.0}, ("torch-compiled",), "mlp-layernorm-gelu", 128, 20, "adam",
+    ),
+    Workload(
         "lenet5", "train", "LeNet-5, Adam, batch 64", (*TORCH, "jax"),
         {"best": 4.5}, ("torch-compiled", "jax-scan"), "lenet5", 64, 100, "adam",
     ),

@@ -92,7 +92,7 @@ class BatchNorm(Operation):
             program.call(
                 "normalization.batch_norm_backward_data", x=rows, dy=dy, mean=mean, rstd=rstd, gamma=gamma,
                 dgamma=totals[0], dbeta=totals[1], dx=target, count=Scalar("batch") * rows.rows,
-                accumulate=dx.accumulate,
+                accumulate=dx.accumulate, in_place=None if dx.accumulate else ("dy", "dx"),
             )  # fmt: skip
         else:
             program.call(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ...kernels.scalar import activations, arithmetic
 from ..program import Block, Buffer, Call, Out, Program
+from .derivatives import SUFFIX
 
 OPCODE = "pointwise.chain"
 MOST_CALLS = 24  # of one chain, for the sake of compilation
@@ -49,7 +50,7 @@ def _fused(block: Block, following: list[Call]) -> list[Call]:
             parts[-1].append(item)
         else:
             parts.append([item])
-    parts = [part[0].call if isinstance(part, list) and len(part) == 1 else part for part in parts]
+    parts = [part[0].call if isinstance(part, list) and len(part) == 1 and part[0].alone else part for part in parts]
     usage = _Usage([*parts, *following], block)
     found = []
     for number, part in enumerate(parts):
@@ -63,9 +64,10 @@ def _fused(block: Block, following: list[Call]) -> list[Call]:
 class _Pointwise:
     """A call as ``function`` of operands, whose value is multiplied by ``gradient``, of a backward call, if any."""
 
-    def __init__(self, call: Call, function, operands, gradient=None, parameters=()):
+    def __init__(self, call: Call, function, operands, gradient=None, parameters=(), alone=True):
         self.call, self.function, self.operands = call, function, tuple(operands)
         self.gradient, self.parameters = gradient, tuple(parameters)
+        self.alone = alone  # whether there is a kernel for it outside of chains
         (self.out,) = call.outputs
 
     @classmethod
@@ -83,17 +85,18 @@ class _Pointwise:
             return cls(call, "add", [call["x"], call["bias"]])
         if family != "elementwise":
             return None
+        if kernel.endswith(SUFFIX):
+            name = kernel.removesuffix(SUFFIX)
+            return cls(call, kernel, _saved(call, name), None, _parameters(call, name), alone=False)
         name, _, side = kernel.rpartition("_backward")
         forward = not name
         name = name or kernel.removesuffix("_forward")
         if name in arithmetic.NAMES:
             function = name if forward else f"{name}_derivative{side}"
             return cls(call, function, [call["a"], call["b"]], None if forward else call["dy"])
-        parameters = [call[parameter] for parameter in activations.parameters(name)]
         if forward:
-            return cls(call, name, [call["x"]], None, parameters)
-        saved = [call[argument] for argument in activations.derivative_arguments(name)]
-        return cls(call, f"{name}_derivative", saved, call["dy"], parameters)
+            return cls(call, name, [call["x"]], None, _parameters(call, name))
+        return cls(call, f"{name}{SUFFIX}", _saved(call, name), call["dy"], _parameters(call, name))
 
     @property
     def arrays(self) -> list[Buffer]:
@@ -151,6 +154,15 @@ def _is_row(call: Call, strides: str, buffer: Buffer) -> bool:
     before, *others, last = call[strides]
     repeated = before == 0 and all(size == 1 or stride == 0 for size, stride in zip(outer, others, strict=True))
     return repeated and last == 1 and columns == buffer.size
+
+
+def _saved(call: Call, name: str) -> list[Buffer]:
+    """What an activation's derivative reads."""
+    return [call[argument] for argument in activations.derivative_arguments(name)]
+
+
+def _parameters(call: Call, name: str) -> list:
+    return [call[parameter] for parameter in activations.parameters(name)]
 
 
 class _Usage:

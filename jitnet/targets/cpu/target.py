@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from ...core.program import Call, Loop, Program
 from ...core.rewrites.batch_norm import fold_batch_norm, fuse_batch_norm
 from ...core.rewrites.copies import remove_copies
+from ...core.rewrites.derivatives import save_derivatives
 from ...core.rewrites.epilogues import FORWARD, fuse_epilogues
 from ...core.rewrites.loops import simplify_loops
 from ...core.rewrites.pointwise import fuse_pointwise
@@ -20,6 +21,7 @@ from .source import RESERVED, StepSource, StepWriter
 # without the folder of specialised kernels, the reference runs everything
 SPECIALISED = find_spec("jitnet.kernels.cpu.fast") is not None
 if SPECIALISED:
+    from .masks import mask_by_inputs
     from .pooled import fuse_pool_backward, fuse_pool_forward
     from .products import add_products, compute_in_update, split_products, split_products_of_few
     from .select import Scratch, is_specialised, specialise
@@ -63,6 +65,8 @@ class CPU(Target):
         fuse_pool_backward(program, scratch, self.algorithm)
         remove_copies(program)
         add_products(program)
+        mask_by_inputs(program)
+        save_derivatives(program)
         fuse_pointwise(program)
         few = self.few and can_split(program)
         specialise(program, scratch, self.algorithm, few)
