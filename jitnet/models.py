@@ -463,7 +463,7 @@ class Sequential(Model):
     """Layers one after the other.
 
     It may begin with layers of texts and tables (TextVectorization, StringLookup, ...), which work on arrays, before
-    the step: then its data are what they take, and an Input, if there is one, comes after them.
+    the step: then its data are what they take. An Input before them says nothing, one after them what they return.
 
     Arguments:
         layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
@@ -507,13 +507,9 @@ class Sequential(Model):
         if any(layer.name == other.name for other in self._sequence if other is not layer):
             raise ValueError(f"All layers of a model need different names. Received: two named {layer.name!r}")
         at_start = len(self._leading()) == len(self._sequence)
-        if layer.before_the_step and at_start and self._start is not None:
-            raise invalid(
-                f"{type(layer).__name__} works on arrays, before the step: in a Sequential it comes before Input, "
-                "which describes what it returns.",
-                input_shape=display(self._start.shape),
-            )
-        if at_start and self._start is None and not layer.before_the_step:
+        if layer.before_the_step and at_start:
+            self._start = None  # an Input before it says nothing of what it returns
+        elif at_start and self._start is None:
             if layer.input_spec_shape is not None:
                 self._start = InputLayer(layer.input_spec_shape).output
             elif isinstance(layer, Model) and layer._graph_inputs is not None:

@@ -29,7 +29,6 @@ MODULES = (
         ("jitnet.activations", "gelo", "Did you mean 'gelu'?"),
         ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
         ("jitnet.initializers", "HeNorml", "Did you mean "),
-        ("jitnet.layers", "TextVectorization", PLANNED),
         ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
         ("jitnet.losses", "Hubber", "Did you mean 'Huber'?"),
         ("jitnet.metrics", "BinaryAcuracy", "Did you mean 'BinaryAccuracy'?"),
@@ -84,21 +83,11 @@ def test_what_is_planned_and_what_is_nearest():
 
 
 def test_nothing_is_planned_that_there_is():
-    tables = {"layer": layers, "callback": callbacks, "function": jitnet.ops}
+    tables = {"callback": callbacks}
     assert set(tables) == set(_planned.NAMES)
     for kind, module in tables.items():
         there = [name for name in _planned.NAMES[kind] if hasattr(module, name)]
         assert there == [], f"remove {there} from _planned.py"
-
-
-@pytest.mark.parametrize(
-    "get, kind, name", [(layers.get, "layer", "text_vectorization")]
-)
-def test_planned_names_in_strings(get, kind, name):
-    message = rf"^Unknown {kind} '{name}'\. {PLANNED} .*Received: {kind}='{name}'$"
-    with pytest.raises(ValueError, match=message) as caught:
-        get(name)
-    assert "_Pooling2D" not in str(caught.value)  # what is not public is no advice
 
 
 # ---- arguments

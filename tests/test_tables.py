@@ -231,7 +231,7 @@ def test_tables_of_numbers_at_the_start_of_a_sequential():
     model = jitnet.Sequential([layers.Input((1,)), bins, layers.Dense(1, use_bias=False, kernel_initializer="ones")])
     found = model.predict(np.float32([[-1], [0.5], [3]]), verbose=0)
     np.testing.assert_array_equal(found, np.ones((3, 1)))
-    with pytest.raises(ValueError, match="let a Sequential start with it"):
+    with pytest.raises(ValueError, match="begins with Discretization, which works on arrays"):
         model(layers.Input((1,)))
-    with pytest.raises(ValueError, match="let a Sequential start with it"):
+    with pytest.raises(ValueError, match="make it the first layer of a Sequential"):
         jitnet.Sequential([layers.Input((1,)), layers.ReLU(), layers.Discretization(bin_boundaries=[0.0])])

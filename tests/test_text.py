@@ -269,8 +269,6 @@ def test_a_model_of_texts(kind, tmp_path):
         model.predict(np.ones((2, 3)), verbose=0)
     with pytest.raises(ValueError, match=r"begins with.*which works on arrays"):
         model(jitnet.Input((3,)))
-    with pytest.raises(ValueError, match=r"comes before Input.*Received: input_shape='\(None, 3\)'"):
-        jitnet.Sequential([jitnet.Input((3,)), first])
 
 
 def test_a_model_of_integers_at_the_start_of_a_model():

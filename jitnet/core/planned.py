@@ -1,10 +1,6 @@
 """What of Keras's API is planned and not there yet, for messages: names by kind."""
 
-LAYERS = ()
-CALLBACKS = ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")
-FUNCTIONS = ()
-
-NAMES = {"layer": LAYERS, "callback": CALLBACKS, "function": FUNCTIONS}
+NAMES = {"callback": ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")}
 
 
 def is_planned(kind: str, name: str) -> bool:
