@@ -24,6 +24,21 @@ def _pieces(add):
     group = "pieces"
     add(
         group,
+        "pictures",
+        lambda x, y: (
+            ops.sum(ops.image.extract_patches(x, 2, 1) ** 2, (1, 2, 3))
+            * ops.image.ssim(ops.sigmoid(x), ops.sigmoid(y), filter_size=3)
+            + ops.sum(ops.image.affine_transform(x, [0.9, 0.1, 0.3, -0.2, 1.1, 0.1, 0.0, 0.0]) ** 3, (1, 2, 3))
+            + ops.sum(
+                ops.image.perspective_transform(
+                    y, [[0, 0], [0, 3], [3, 0], [3, 3]], [[0.2, 0.1], [0.1, 2.9], [3.0, 0.3], [2.7, 2.8]]
+                ) ** 3, (1, 2, 3)
+            )
+        ),
+        (normal(4, 4, 2), normal(4, 4, 2)),
+    )  # fmt: skip
+    add(
+        group,
         "cbrt, fmod and others",
         lambda x, y: (
             ops.cbrt(x) * ops.fmod(x, y) + ops.logaddexp2(x, y) * ops.sinc(x) + ops.divide_no_nan(y, ops.round(x))

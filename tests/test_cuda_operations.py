@@ -40,11 +40,26 @@ def test_outputs_and_gradients(cases, fuse):
     arrays, gradients = theirs.draw(BATCH)
     found, expected = ours.run(arrays, gradients), theirs.run(arrays, gradients)
     for case in cases:
-        pairs = [(found[case].output, expected[case].output)]
-        pairs += zip(found[case].gradients, expected[case].gradients, strict=True)
-        for number, (actual, right) in enumerate(pairs):
-            if right is not None:
-                largest = np.abs(right).max(initial=0)
+        for number, (actual, right) in enumerate(zip(results(found[case]), results(expected[case]), strict=True)):
+            if right is not None and not np.allclose(actual, right, 1e-4, allowed(right)):
+                # where differences leave few digits, CUDA is no farther from double precision than the CPU
+                exact = results(of_doubles(case, arrays, gradients))[number]
+                error = np.abs(right - exact).max()
                 np.testing.assert_allclose(
-                    actual, right, rtol=1e-4, atol=1e-5 * largest + 1e-30, err_msg=f"{case}, {number}"
+                    actual, exact, rtol=1e-4, atol=2 * error + allowed(right), err_msg=f"{case}, {number}"
                 )
+
+
+def results(case) -> list:
+    return [case.output, *case.gradients]
+
+
+def allowed(right) -> float:
+    return 1e-5 * np.abs(right).max(initial=0) + 1e-30
+
+
+def of_doubles(case, arrays, gradients):
+    def doubled(values):
+        return {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in values.items()}
+
+    return Graphs([case], "float64").run(doubled(arrays), doubled(gradients))[case]

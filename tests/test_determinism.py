@@ -46,6 +46,7 @@ def test_any_number_of_threads_and_both_modes():
 def test_products_in_parts_give_the_same_bits_with_any_number_of_threads(monkeypatch):
     for threshold in ("SMALL_KERNEL", "SPLIT_KERNEL", "PANEL_KERNEL"):
         monkeypatch.setattr(thresholds, threshold, 1)
+    monkeypatch.setattr(thresholds, "COPIED_PRODUCTS", 0)
     digests = set()
     for mode, threads in itertools.product((False, True), (1, 2, 3)):
         jitnet.set_num_threads(threads)

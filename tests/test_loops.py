@@ -118,8 +118,8 @@ class Recurrence:
             return SimpleNamespace(
                 program=self.program([*reserved, "x", "dy"]), variables=self.weights, results=1, places=[], states=[],
                 output_arguments=["predictions"], gradient_arguments=[], settings={}, constants=[], random=False,
-                limits={},
-                updates=SimpleNamespace(states=[]), lowering=SimpleNamespace(first_gradients={}),
+                limits={}, updates=SimpleNamespace(states=[]),
+                lowering=SimpleNamespace(first_gradients={}, lowered=[]),
             )  # fmt: skip
 
         with pytest.MonkeyPatch.context() as patch:
@@ -231,6 +231,7 @@ def test_a_product_after_the_loop_in_the_optimizers_parts(small_chunks, monkeypa
     """All steps of the whole batch, in one piece."""
     monkeypatch.setattr(thresholds, "SMALL_KERNEL", INPUTS * UNITS)
     monkeypatch.setattr(thresholds, "SPLIT_KERNEL", 1)
+    monkeypatch.setattr(thresholds, "COPIED_PRODUCTS", 0)
     network = Recurrence()
     step = network.step()
     assert {b.root.name for c in step.program.calls for b in c.buffers if b.root.in_one_piece} == {"xs", "dz"}

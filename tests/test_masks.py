@@ -33,7 +33,9 @@ def tagger(*more, **options):
 # ---- the way from layer to layer
 
 ARGUMENTS = {  # of layers that need some, or inputs of other kinds
-    "Activation": {"activation": "tanh"}, "AlphaDropout": {"rate": 0.5}, "AveragePooling1D": {"pool_size": 2},
+    "Activation": {"activation": "tanh"}, "AdaptiveAveragePooling1D": {"output_size": 2},
+    "AdaptiveMaxPooling1D": {"output_size": 2},
+    "AlphaDropout": {"rate": 0.5}, "AveragePooling1D": {"pool_size": 2},
     "Concatenate": {"axis": 1},
     "Conv1D": {"filters": 2, "kernel_size": 1}, "Cropping1D": {}, "Dense": {"units": 2}, "Dot": {"axes": 2},
     "Dropout": {"rate": 0.5}, "GRU": {"units": 2, "return_sequences": True}, "GaussianDropout": {"rate": 0.5},
@@ -42,7 +44,8 @@ ARGUMENTS = {  # of layers that need some, or inputs of other kinds
     "SeparableConv1D": {"filters": 2, "kernel_size": 1}, "SimpleRNN": {"units": 2, "return_state": True},
     "SpatialDropout1D": {"rate": 0.5},
 }  # fmt: skip
-SEQUENCES = [n for n in cases.LAYERS if not re.search("2D|Conv1DT|DepthwiseC|RepeatV|^Softmax$", n)]
+# EinsumDense passes masks on here: attention is made of it
+SEQUENCES = [n for n in cases.LAYERS if not re.search("2D|Conv1DT|DepthwiseC|Einsum|RepeatV|^Softmax$", n)]
 
 
 def passes(library, name: str) -> list:

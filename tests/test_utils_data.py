@@ -541,5 +541,5 @@ def test_text_dataset_from_directory(letters, capsys):
 
 
 def test_feature_space_is_refused():
-    with pytest.raises(AttributeError, match="StringLookup and its kin"):
+    with pytest.raises(AttributeError, match="Give each column its layer"):
         utils.FeatureSpace  # noqa: B018

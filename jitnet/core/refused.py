@@ -31,7 +31,6 @@ NAMES = {
              "RandomSharpness", "Solarization"), _NO_CHANGE,
         ),
         "MaxNumBoundingBoxes": _NO_BOXES,
-        "ReversibleEmbedding": "Multiply with what ops.transpose(embedding.embeddings) is, in a layer of your own.",
     },
     "optimizer": {
         "LossScaleOptimizer": "Weights and gradients are float32, so that losses need no scaling.",

@@ -20,7 +20,7 @@ def attention(query, cache, position, scale):
     probabilities, y = np.zeros((samples, steps, heads, length), query.dtype), np.zeros_like(query)
     for n, t, h in np.ndindex(samples, steps, heads):
         seen = min(position[n] + t + 1, length)
-        scores = scale * cache[n, 0, :seen, h // shared] @ query[n, t, h]
+        scores = scale * (cache[n, 0, :seen, h // shared] * query[n, t, h]).sum(-1)
         weights = np.exp(scores - scores.max())
         probabilities[n, t, h, :seen] = weights / weights.sum()
         y[n, t, h] = probabilities[n, t, h] @ cache[n, 1, :, h // shared]
