@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jitnet.kernels.cpu.fast.template import TemplateKernel, parameters_of
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-# Measured with AVX-512 and heads of 64: blocks of scores that leave room in the second-level cache
+# As a prototype measured them, with AVX-512 and heads of 64: blocks of scores that leave room in the second-level cache
 _QUERIES, _KEYS = 64, 128
 _LARGEST = 256  # elements of a head
 
