@@ -1,11 +1,12 @@
 """The command ``jitnet``: train, evaluate, predict, info, inspect, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
-``_recipes``, what it does in ``_runs``.
+``_recipes``, what a command does in the file of its name in ``commands``.
 """
 
 import argparse
 import sys
+from importlib import import_module
 
 from jitnet import __version__
 
@@ -133,9 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
-        from jitnet import _runs
-
-        return getattr(_runs, options.command)(options)
+        return import_module(f"jitnet.commands.{options.command}").run(options)
     except (ValueError, OSError) as error:
         return _failed(options.command, error, 2)
     except MemoryError as error:

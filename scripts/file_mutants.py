@@ -454,11 +454,11 @@ class Npy(Reader):
         return damaged(rng, data)
 
     def read(self, folder, data, rng):
-        from jitnet import _runs
+        from jitnet.commands import predict
 
         path = folder / "images.npy"
         path.write_bytes(data)
-        _runs._read_images(path, "digits", (8, 8, 1))
+        predict.read_images(path, "digits", (8, 8, 1))
         return "read"
 
 

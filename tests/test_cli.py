@@ -279,7 +279,7 @@ def test_memory_that_does_not_suffice(capsys, monkeypatch):
     def ask(options):
         raise MemoryError("192 GiB")
 
-    monkeypatch.setattr("jitnet._runs.train", ask)
+    monkeypatch.setattr("jitnet.commands.train.run", ask)
     assert "does not suffice. 192 GiB" in failure(capsys, ["train", "digits"])
 
 

@@ -1,0 +1,212 @@
+"""Callbacks that watch a quantity: is it better than it was at best?"""
+
+import math
+import warnings
+
+from jitnet.callbacks.base import Callback
+from jitnet.core.errors import invalid
+
+# parts of names of metrics from which mode="auto" tells what is better
+_HIGHER_IS_BETTER = ("acc", "auc", "precision", "recall", "iou", "io_u", "f1", "fbeta", "r2", "similarity")
+_LOWER_IS_BETTER = ("error", "entropy", "mse", "mae", "mape", "msle", "hinge", "divergence", "perplexity")
+
+
+class Monitor(Callback):
+    """A callback that asks after every epoch whether ``monitor`` is better than it was at best."""
+
+    def __init__(self, monitor, mode, min_delta=0.0):
+        super().__init__()
+        if mode not in ("auto", "min", "max"):
+            raise invalid("`mode` must be 'auto', 'min' or 'max'.", mode=mode)
+        self.monitor = monitor
+        self.mode = mode
+        self.min_delta = abs(min_delta)
+        self._higher_is_better = mode == "max"
+        if mode == "auto":
+            a_loss = monitor.endswith("loss")
+            higher = not a_loss and any(part in monitor for part in _HIGHER_IS_BETTER)
+            lower = a_loss or any(part in monitor for part in _LOWER_IS_BETTER)
+            if higher == lower:
+                raise invalid(
+                    "Whether more of the monitored quantity is better can't be told from its name: pass mode='min' or "
+                    "mode='max'.",
+                    monitor=monitor,
+                )
+            self._higher_is_better = higher
+        self.best = self._worst
+
+    @property
+    def _worst(self):
+        return -math.inf if self._higher_is_better else math.inf
+
+    def _improves(self, value, reference):
+        if self._higher_is_better:
+            return value - self.min_delta > reference
+        return value + self.min_delta < reference
+
+    def _monitored(self, logs):
+        """The monitored value, or None with a warning."""
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            available = ", ".join(logs or {}) or "nothing"
+            warnings.warn(
+                f"{type(self).__name__} monitors {self.monitor!r}, which is not in the logs. Available: {available}",
+                stacklevel=3,
+            )
+        return value
+
+
+class EarlyStopping(Monitor):
+    """Stops training when a quantity has stopped improving.
+
+    Args:
+        monitor: name of the quantity in the logs.
+        min_delta: by how much it must improve to count.
+        patience: number of epochs without improvement after which training stops.
+        verbose: 1 prints what is done, 0 doesn't.
+        mode: ``"min"`` or ``"max"``: what is better; ``"auto"`` tells it from the name.
+        baseline: a value that must be improved on as well, or None.
+        restore_best_weights: whether the model ends with the weights of the epoch with the best value (whether or not
+            it improves on ``baseline``), instead of the last ones.
+        start_from_epoch: number of epochs at the start that are ignored.
+
+    Raises:
+        ValueError: another ``mode``, or ``"auto"`` with a name that doesn't tell.
+    """
+
+    def __init__(
+        self,
+        monitor="val_loss",
+        min_delta=0,
+        patience=0,
+        verbose=0,
+        mode="auto",
+        baseline=None,
+        restore_best_weights=False,
+        start_from_epoch=0,
+    ):
+        super().__init__(monitor, mode, min_delta)
+        self.patience = patience
+        self.verbose = verbose
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self._reset()
+
+    def _reset(self):
+        self.best = self._worst
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best_epoch = 0
+        self.best_weights = None
+
+    def on_train_begin(self, logs=None):
+        """Forget what an earlier training left."""
+        self._reset()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Compare, remember the best weights, and stop the model's training if patience is over."""
+        current = self._monitored(logs)
+        if current is None or epoch < self.start_from_epoch:
+            return
+        improved = self._improves(current, self.best)
+        if improved or (self.restore_best_weights and self.best_weights is None):
+            self.best_epoch = epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+        self.wait += 1
+        if improved:
+            self.best = current
+            if self.baseline is None or self._improves(current, self.baseline):
+                self.wait = 0
+        # as in Keras, an epoch that is the best so far never stops the training, nor does the first one
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        """Restore the best weights."""
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            if self.verbose:
+                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+            self.model.set_weights(self.best_weights)
+
+
+class ReduceLROnPlateau(Monitor):
+    """Reduces the learning rate when a quantity has stopped improving.
+
+    Args:
+        monitor: name of the quantity in the logs.
+        factor: the learning rate is multiplied by it; below 1.
+        patience: number of epochs without improvement after which this is done.
+        verbose: 1 prints what is done, 0 doesn't.
+        mode: ``"min"`` or ``"max"``: what is better; ``"auto"`` tells it from the name.
+        min_delta: by how much the quantity must improve to count.
+        cooldown: number of epochs after a reduction in which patience is not counted.
+        min_lr: the learning rate is never set below it.
+
+    Raises:
+        ValueError: a ``factor`` of 1 or more, another ``mode``, or ``"auto"`` with a name that doesn't tell.
+    """
+
+    def __init__(
+        self,
+        monitor="val_loss",
+        factor=0.1,
+        patience=10,
+        verbose=0,
+        mode="auto",
+        min_delta=1e-4,
+        cooldown=0,
+        min_lr=0.0,
+    ):
+        super().__init__(monitor, mode, min_delta)
+        if not 0 < factor < 1:
+            raise invalid("`factor` must be above 0 and below 1.", factor=factor)
+        self.factor = factor
+        self.patience = patience
+        self.verbose = verbose
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+        self._reset()
+
+    def _reset(self):
+        self.best = self._worst
+        self.wait = 0
+        self.cooldown_counter = 0
+
+    def on_train_begin(self, logs=None):
+        """Forget what an earlier training left.
+
+        Raises:
+            TypeError: a schedule governs the optimizer's learning rate.
+        """
+        self._reset()
+        optimizer = self.model.optimizer
+        optimizer.learning_rate = float(optimizer.learning_rate)  # raises now rather than after hours
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Compare, reduce the learning rate if patience is over, and add it (as it was) to the logs."""
+        learning_rate = float(self.model.optimizer.learning_rate)
+        current = self._monitored(logs)
+        if logs is not None:
+            logs["learning_rate"] = learning_rate
+        if current is None:
+            return
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self._improves(current, self.best):
+            self.best = current
+            self.wait = 0
+        elif self.cooldown_counter == 0:
+            self.wait += 1
+            if self.wait >= self.patience and learning_rate > self.min_lr:
+                reduced = max(learning_rate * self.factor, self.min_lr)
+                self.model.optimizer.learning_rate = reduced
+                self.cooldown_counter = self.cooldown
+                self.wait = 0
+                if self.verbose:
+                    print(f"Epoch {epoch + 1}: learning rate reduced to {reduced}")

@@ -1,0 +1,174 @@
+"""jitnet train: train a model, and keep the run in a folder."""
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from jitnet import __version__, _recipes
+from jitnet.commands import runs
+
+
+def run(options) -> int:
+    """Train, save the run, print the accuracy on the test set."""
+    config = _requested_config(options)
+
+    import jitnet
+
+    try:
+        jitnet.set_device(config["device"])
+    except RuntimeError as error:  # there is no such GPU
+        raise ValueError(str(error)) from error
+    runs.use_threads(config)
+    jitnet.utils.set_random_seed(config["seed"])
+    training, validation, test = _recipes.load_data(config)
+    x = training[0]
+    model = _recipes.build_model(config, x.shape[1:], len(x))
+    folder = _new_folder(options.out, config)
+    _prepare_folder(folder, config, model)
+
+    print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
+    model.summary()
+    print(f"Run: {folder}", flush=True)
+    with _Interruption() as interruption:
+        interrupted = _fit(model, training, validation, config, folder, interruption)
+        interruption.ignored = True
+        model.save(folder / runs.WEIGHTS)
+    if interrupted:
+        steps = model.optimizer.iterations
+        print(f"Interrupted after {steps:,} steps; what was trained is in {folder / runs.WEIGHTS}", file=sys.stderr)
+        return 130
+    runs.report(model, test)
+    print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS})")
+    return 0
+
+
+def _requested_config(options) -> dict:
+    """The configuration that the command line asks for, complete."""
+    source = Path(options.source)
+    if source.suffix == ".toml":
+        given = _recipes.read_config(source)
+    else:
+        given = {"dataset": options.source}
+    flags = {
+        "model.name": options.model,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "optimizer.name": options.optimizer,
+        "optimizer.learning_rate": options.learning_rate,
+        "seed": options.seed,
+        "threads": options.threads,
+        "device": options.device,
+    }
+    settings = {key: value for key, value in flags.items() if value is not None}
+    settings.update(_recipes.parse_setting(text) for text in options.settings)
+    return _recipes.resolve(given, settings)
+
+
+def _new_folder(out: str | None, config: dict) -> Path:
+    """The folder of a new run, created; no earlier run is ever overwritten."""
+    if out is not None:
+        folder = Path(out)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsError(f"{folder} is not empty: --out expects a new or an empty folder.")
+        _make_folder(folder, exist_ok=True)
+        return folder
+    name = f"{config['dataset']}-{config['model']['name']}-seed{config['seed']}"
+    _make_folder(Path("runs"), exist_ok=True)
+    for number in itertools.count(1):
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        # mkdir itself is the test, so that two runs that start together get two folders
+        with contextlib.suppress(FileExistsError):
+            _make_folder(folder)
+            return folder
+
+
+def _make_folder(folder: Path, exist_ok: bool = False) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        raise NotADirectoryError(f"The run cannot be saved in {folder}: it is a file.") from None
+    except OSError as error:
+        raise OSError(f"The run cannot be saved in {folder}: {error.strerror}.") from error
+
+
+def _prepare_folder(folder: Path, config: dict, model) -> None:
+    """Write the configuration, and see that there is room for the rest, before any time goes into training."""
+    import numpy as np
+
+    versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
+    header = f"# Written by {versions}.\n# Repeat this run: jitnet train {runs.CONFIG}\n\n"
+    try:
+        (folder / runs.CONFIG).write_text(header + _recipes.to_toml(config), encoding="utf-8")
+        # weights, and as much twice again for an optimizer's state
+        needed = 3 * sum(weight.nbytes for weight in model.get_weights())
+        probe = folder / f".{runs.WEIGHTS}.probe"
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(needed))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        # nothing was trained: leave nothing behind
+        shutil.rmtree(folder, ignore_errors=True)
+        raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
+
+
+def _fit(model, training, validation, config: dict, folder: Path, interruption) -> bool:
+    """Train; returns whether Ctrl-C ended it."""
+    from jitnet.callbacks import CSVLogger, ProgbarLogger
+
+    class Progress(ProgbarLogger):
+        """The progress bar, and the place between two steps where a run can be stopped."""
+
+        def update(self, step, logs=None):
+            super().update(step, logs)
+            if interruption.requested:
+                raise KeyboardInterrupt
+
+    try:
+        model.fit(
+            *training,
+            batch_size=config["batch_size"],
+            epochs=config["epochs"],
+            validation_data=validation,
+            callbacks=[Progress(), CSVLogger(folder / runs.HISTORY)],
+        )
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+class _Interruption:
+    """While a run is on, Ctrl-C (SIGINT) asks it to stop after the step; a second Ctrl-C stops it at once."""
+
+    def __init__(self):
+        self.requested = False
+        self.ignored = False  # once the run is being saved
+        self._previous = None
+
+    def __enter__(self):
+        # only a main thread has signals; elsewhere KeyboardInterrupt can't arrive anyway
+        with contextlib.suppress(ValueError):
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def _handle(self, number, frame):
+        if self.ignored:
+            return
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        # the first step may have to wait for compilation; print is not safe in a signal's handler
+        os.write(2, b"\nStopping after this step; Ctrl-C again stops at once.\n")
+
+    def __exit__(self, *exception):
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
