@@ -466,10 +466,10 @@ class Toml(Reader):
     """Configurations and --set."""
 
     def samples(self):
-        from jitnet import _recipes
+        from jitnet import configuration
 
         return [
-            _recipes.to_toml(_recipes.resolve({"dataset": dataset}, {"model.name": model})).encode()
+            configuration.to_toml(_recipes.resolve({"dataset": dataset}, {"model.name": model})).encode()
             for dataset, model in (("digits", "cnn"), ("mnist", "mlp"), ("cifar10", "lenet5"))
         ]
 
@@ -496,16 +496,16 @@ class Toml(Reader):
         return "\n".join(lines).encode()
 
     def read(self, folder, data, rng):
-        from jitnet import _recipes
+        from jitnet import configuration
 
         path = folder / "config.toml"
         path.write_bytes(data)
         try:
-            setting = _recipes.parse_setting(rng.choice(data.decode("utf-8", "surrogateescape").splitlines() or [""]))
-            _recipes.resolve({"dataset": "digits"}, dict([setting]))
+            setting = configuration.parse_setting(rng.choice(data.decode("utf-8", "surrogateescape").splitlines() or [""]))
+            configuration.resolve({"dataset": "digits"}, dict([setting]))
         except ValueError:
             pass
-        _recipes.to_toml(_recipes.resolve(_recipes.read_config(path), {}))
+        configuration.to_toml(_recipes.resolve(_recipes.read_config(path), {}))
         return "read"
 
 

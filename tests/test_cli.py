@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import _recipes
+from jitnet import configuration
 from jitnet.cli import main
 
 # small and quick; the command's own recipes are tried by hand and in the README
@@ -320,17 +320,17 @@ def test_settings_that_are_odd(capsys):
 @pytest.mark.parametrize("model", ["mlp", "cnn", "lenet5"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_resolved_config_is_complete(dataset, model, optimizer):
-    config = _recipes.resolve({"dataset": dataset}, {"model.name": model, "optimizer.name": optimizer})
-    again = tomllib.loads(_recipes.to_toml(config))
+    config = configuration.resolve({"dataset": dataset}, {"model.name": model, "optimizer.name": optimizer})
+    again = tomllib.loads(configuration.to_toml(config))
     assert again == config
-    assert _recipes.resolve(again, {}) == config
+    assert configuration.resolve(again, {}) == config
 
 
 def test_another_model_or_optimizer_replaces_the_given_one():
-    given = _recipes.resolve({"dataset": "digits"}, {"model.dropout": 0.1, "optimizer.beta_1": 0.5})
-    changed = _recipes.resolve(given, {"model.name": "mlp", "optimizer.name": "sgd"})
-    assert changed == _recipes.resolve({"dataset": "digits"}, {"model.name": "mlp", "optimizer.name": "sgd"})
-    assert _recipes.resolve(given, {"model.name": "cnn"}) == given
+    given = configuration.resolve({"dataset": "digits"}, {"model.dropout": 0.1, "optimizer.beta_1": 0.5})
+    changed = configuration.resolve(given, {"model.name": "mlp", "optimizer.name": "sgd"})
+    assert changed == configuration.resolve({"dataset": "digits"}, {"model.name": "mlp", "optimizer.name": "sgd"})
+    assert configuration.resolve(given, {"model.name": "cnn"}) == given
 
 
 @pytest.mark.parametrize(
@@ -344,12 +344,12 @@ def test_another_model_or_optimizer_replaces_the_given_one():
     ],
 )
 def test_setting(text, expected):
-    assert _recipes.parse_setting(text) == expected
+    assert configuration.parse_setting(text) == expected
 
 
 def test_shifts():
     x = np.arange(1, 7, dtype=np.float32).reshape(1, 2, 3, 1)
-    images, labels = _recipes.with_shifts(x, np.array([4]))
+    images, labels = configuration.with_shifts(x, np.array([4]))
     assert labels.tolist() == [4] * 5
     expected = [
         [[1, 2, 3], [4, 5, 6]],

@@ -3,13 +3,14 @@
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import sys
 from pathlib import Path
 
-from jitnet import __version__, _recipes
-from jitnet.commands import runs
+from jitnet import __version__, configuration
+from jitnet.commands import environment, runs
 
 
 def run(options) -> int:
@@ -24,13 +25,20 @@ def run(options) -> int:
         raise ValueError(str(error)) from error
     runs.use_threads(config)
     jitnet.utils.set_random_seed(config["seed"])
-    training, validation, test = _recipes.load_data(config)
-    x = training[0]
-    model = _recipes.build_model(config, x.shape[1:], len(x))
+    training, validation, test = configuration.load_data(config)
+    x, y = training
+    classes = configuration.count_classes(config, y)
+    model = configuration.build_model(config, x.shape[1:], len(x), classes)
+    configuration.check_data(model, training, validation, test)
+    configuration.adapt(model, config, x)
     folder = _new_folder(options.out, config)
     _prepare_folder(folder, config, model)
+    environment.write(folder, options)
 
-    print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
+    kind = "images" if configuration.are_images(config) else "samples"
+    parts = {"training": training, "validation": validation, "test": test}
+    counts = [f"{len(part[0]):,} {name} {kind}" for name, part in parts.items() if part is not None]
+    print(f"{configuration.label(config)}: {', '.join(counts)}")
     model.summary()
     print(f"Run: {folder}", flush=True)
     with _Interruption() as interruption:
@@ -41,8 +49,9 @@ def run(options) -> int:
         steps = model.optimizer.iterations
         print(f"Interrupted after {steps:,} steps; what was trained is in {folder / runs.WEIGHTS}", file=sys.stderr)
         return 130
-    runs.report(model, test)
-    print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS})")
+    if test is not None:
+        runs.report(model, test)
+    print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS}, {runs.ENVIRONMENT})")
     return 0
 
 
@@ -50,7 +59,7 @@ def _requested_config(options) -> dict:
     """The configuration that the command line asks for, complete."""
     source = Path(options.source)
     if source.suffix == ".toml":
-        given = _recipes.read_config(source)
+        given = configuration.read_config(source)
     else:
         given = {"dataset": options.source}
     flags = {
@@ -64,8 +73,8 @@ def _requested_config(options) -> dict:
         "device": options.device,
     }
     settings = {key: value for key, value in flags.items() if value is not None}
-    settings.update(_recipes.parse_setting(text) for text in options.settings)
-    return _recipes.resolve(given, settings)
+    settings.update(configuration.parse_setting(text) for text in options.settings)
+    return configuration.resolve(given, settings)
 
 
 def _new_folder(out: str | None, config: dict) -> Path:
@@ -76,7 +85,8 @@ def _new_folder(out: str | None, config: dict) -> Path:
             raise FileExistsError(f"{folder} is not empty: --out expects a new or an empty folder.")
         _make_folder(folder, exist_ok=True)
         return folder
-    name = f"{config['dataset']}-{config['model']['name']}-seed{config['seed']}"
+    model = re.sub(r"[^\w.-]", "-", config["model"]["name"])[:40]
+    name = f"{configuration.label(config)}-{model}-seed{config['seed']}"
     _make_folder(Path("runs"), exist_ok=True)
     for number in itertools.count(1):
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
@@ -104,7 +114,7 @@ def _prepare_folder(folder: Path, config: dict, model) -> None:
     versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
     header = f"# Written by {versions}.\n# Repeat this run: jitnet train {runs.CONFIG}\n\n"
     try:
-        (folder / runs.CONFIG).write_text(header + _recipes.to_toml(config), encoding="utf-8")
+        (folder / runs.CONFIG).write_text(header + configuration.to_toml(config), encoding="utf-8")
         # weights, and as much twice again for an optimizer's state
         needed = 3 * sum(weight.nbytes for weight in model.get_weights())
         probe = folder / f".{runs.WEIGHTS}.probe"
@@ -139,7 +149,8 @@ def _fit(model, training, validation, config: dict, folder: Path, interruption) 
             batch_size=config["batch_size"],
             epochs=config["epochs"],
             validation_data=validation,
-            callbacks=[Progress(), CSVLogger(folder / runs.HISTORY)],
+            # the history last: it has what the others add to the logs
+            callbacks=[Progress(), *configuration.build_callbacks(config, folder), CSVLogger(folder / runs.HISTORY)],
         )
     except KeyboardInterrupt:
         return True
