@@ -32,8 +32,7 @@ def run(options) -> int:
     configuration.check_data(model, training, validation, test)
     configuration.adapt(model, config, x)
     folder = _new_folder(options.out, config)
-    _prepare_folder(folder, config, model)
-    environment.write(folder, options)
+    _prepare_folder(folder, config, model, options)
 
     kind = "images" if configuration.are_images(config) else "samples"
     parts = {"training": training, "validation": validation, "test": test}
@@ -107,14 +106,15 @@ def _make_folder(folder: Path, exist_ok: bool = False) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror}.") from error
 
 
-def _prepare_folder(folder: Path, config: dict, model) -> None:
-    """Write the configuration, and see that there is room for the rest, before any time goes into training."""
+def _prepare_folder(folder: Path, config: dict, model, options) -> None:
+    """Write the configuration and the environment, and see that there is room for the rest, before any time goes into training."""
     import numpy as np
 
     versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
     header = f"# Written by {versions}.\n# Repeat this run: jitnet train {runs.CONFIG}\n\n"
     try:
         (folder / runs.CONFIG).write_text(header + configuration.to_toml(config), encoding="utf-8")
+        environment.write(folder, options)
         # weights, and as much twice again for an optimizer's state
         needed = 3 * sum(weight.nbytes for weight in model.get_weights())
         probe = folder / f".{runs.WEIGHTS}.probe"
