@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     train.add_argument(
-        "source", metavar="DATASET|CONFIG.toml", help="digits, mnist, ... (see jitnet data list), or a configuration file"
+        "source", metavar="DATASET|CONFIG.toml", help="digits, mnist, ... (jitnet data list), or a configuration file"
     )
     train.add_argument("--model", help="mlp, cnn or lenet5")
     train.add_argument("--epochs", type=int, help="passes over the training data")

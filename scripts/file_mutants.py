@@ -469,7 +469,7 @@ class Toml(Reader):
         from jitnet import configuration
 
         return [
-            configuration.to_toml(_recipes.resolve({"dataset": dataset}, {"model.name": model})).encode()
+            configuration.to_toml(configuration.resolve({"dataset": dataset}, {"model.name": model})).encode()
             for dataset, model in (("digits", "cnn"), ("mnist", "mlp"), ("cifar10", "lenet5"))
         ]
 
@@ -501,11 +501,12 @@ class Toml(Reader):
         path = folder / "config.toml"
         path.write_bytes(data)
         try:
-            setting = configuration.parse_setting(rng.choice(data.decode("utf-8", "surrogateescape").splitlines() or [""]))
+            lines = data.decode("utf-8", "surrogateescape").splitlines()
+            setting = configuration.parse_setting(rng.choice(lines or [""]))
             configuration.resolve({"dataset": "digits"}, dict([setting]))
         except ValueError:
             pass
-        configuration.to_toml(_recipes.resolve(_recipes.read_config(path), {}))
+        configuration.to_toml(configuration.resolve(configuration.read_config(path), {}))
         return "read"
 
 

@@ -269,7 +269,8 @@ def test_a_model_that_is_not_the_runs(workplace, capsys):
     assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
     path = workplace / "run" / "model.safetensors"
     jitnet.load_model(path, compile=False).save(path)
-    assert "was not compiled with one loss and the metrics of its configuration, accuracy" in failure(capsys, ["evaluate", "run"], 3)
+    expected = "was not compiled with one loss and the metrics of its configuration, accuracy"
+    assert expected in failure(capsys, ["evaluate", "run"], 3)
     layers = jitnet.layers
     jitnet.Sequential([jitnet.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)]).save(path)
     for arguments in (["evaluate", "run"], ["predict", "run", "images.npy"]):

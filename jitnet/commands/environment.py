@@ -40,7 +40,7 @@ def describe(command_line: list[str]) -> dict:
 
 
 def commit() -> dict | None:
-    """{"hash": ..., "changed": whether files differ from it} of the checkout that this is run in; None outside of one."""
+    """{"hash": ..., "changed": whether files differ} of the checkout that this is run in; None outside of one."""
     answers = []
     for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
         try:

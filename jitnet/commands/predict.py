@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from jitnet import configuration
-from jitnet.configuration import files
 from jitnet.commands import runs
+from jitnet.configuration import files
 
 
 def run(options) -> int:
@@ -67,7 +67,7 @@ def read_images(path: Path, dataset: str | None, expected: tuple):
         low, high = np.fmin.reduce(images, axis=None), np.fmax.reduce(images, axis=None)
     if low < 0 or high > configuration.largest_pixel(dataset):
         raise ValueError(
-            f"{path} must hold pixel values from 0 to {configuration.largest_pixel(dataset)}, as {dataset or 'pictures'} has them. "
-            f"Received: values from {low} to {high}"
+            f"{path} must hold pixel values from 0 to {configuration.largest_pixel(dataset)}, as "
+            f"{dataset or 'a folder of pictures'} has them. Received: values from {low} to {high}"
         )
     return configuration.scaled(images, dataset)

@@ -107,7 +107,7 @@ def _make_folder(folder: Path, exist_ok: bool = False) -> None:
 
 
 def _prepare_folder(folder: Path, config: dict, model, options) -> None:
-    """Write the configuration and the environment, and see that there is room for the rest, before any time goes into training."""
+    """Write the configuration and the environment, and see that there is room for the rest, before any training."""
     import numpy as np
 
     versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"

@@ -17,8 +17,8 @@ from jitnet.configuration.toml import parse_setting, read_config, to_toml
 from jitnet.configuration.training import build_callbacks
 
 __all__ = [
-    "DataError",
     "IMAGE_SHAPES",
+    "DataError",
     "adapt",
     "are_images",
     "bad_data",

@@ -18,7 +18,7 @@ NAMES = (*IMAGE_SHAPES, *_TEXTS, "boston_housing", "california_housing")
 # what [data] may say of a dataset
 _OPTIONS = {
     "cifar100": {"label_mode": "fine"},
-    **dict.fromkeys(_TEXTS, {"num_words": 10000, "length": 200}),
+    **{name: {"num_words": 10000, "length": 200} for name in _TEXTS},
 }
 
 

@@ -31,6 +31,7 @@ _MIXING = ("CutMix", "MixUp")
 # arguments that take layers; others that take a table are recognised by their ends, or take a schedule
 _OF_LAYERS = ("backward_layer", "block", "cell", "cells", "layer", "layers", "shortcut")
 _ENDS = ("constraint", "initializer", "regularizer")
+_SHAPES = {"input_shape", "output_shape"}  # in which "none" is a length that is open
 _DICTS = ("learning_rate_multipliers",)  # of factors by names
 
 # lengths of schedules in steps, and what they are called in epochs
@@ -122,7 +123,7 @@ def _completed(key: str, table: dict, kind: str) -> dict:
         else:
             raise values.unknown_key(place, [f"{key}.{known}" for known in (*parameters, *in_epochs)])
     given_otherwise = {steps for epochs, steps in in_epochs.items() if epochs in found}
-    for name, parameter in parameters.items():
+    for name, parameter in _with_defaults(cls).items():
         if name in found or name in given_otherwise:
             continue
         if parameter.default is parameter.empty:
@@ -143,7 +144,7 @@ def _class(key: str, table: dict, kind: str) -> type:
         raise values.wrong(f"{key}.class must be the name of its {kind}.", f"{key}.class", name)
     if name not in found:
         if kind == "augmentation" and name in _MIXING:
-            raise ValueError(f"{key}: {name} mixes labels, too, which no layer of a model can. Received: class={name!r}")
+            raise ValueError(f"{key}: {name} mixes labels, too, which no model does. Received: class={name!r}")
         unknown = values.unknown_name(kind, name, found)
         raise ValueError(f"{key}.class: {unknown}")
     return found[name]
@@ -152,16 +153,33 @@ def _class(key: str, table: dict, kind: str) -> type:
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
     """What the constructor takes by name, with what it passes on to those of its bases."""
     found = {}
-    for base in cls.__mro__:
-        if "__init__" not in vars(base) or base is object:
+    for number, signature in enumerate(_signatures(cls)):
+        for parameter in signature:
+            # what a base needs, the class gives it
+            if not number or parameter.default is not parameter.empty:
+                found.setdefault(parameter.name, parameter)
+    return found
+
+
+def _with_defaults(cls: type) -> dict[str, inspect.Parameter]:
+    """The parameters that are written out: the class's own, and those of all of its kind.
+
+    A class may itself set what a base between them takes.
+    """
+    own, *bases = list(_signatures(cls)) or [[]]
+    shared = [parameter for parameter in bases[-1] if parameter.default is not parameter.empty] if bases else []
+    return {parameter.name: parameter for parameter in [*shared, *own]}
+
+
+def _signatures(cls: type):
+    """The named parameters of each constructor that takes part, from the class to the last of its bases."""
+    for base in cls.__mro__[:-1]:
+        if "__init__" not in vars(base):
             continue
         own = list(inspect.signature(base.__init__).parameters.values())[1:]
-        for parameter in own:
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                found.setdefault(parameter.name, parameter)
+        yield [p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
-            break
-    return found
+            return
 
 
 def _is_schedule(cls: type) -> bool:
@@ -219,6 +237,9 @@ def _described(key: str, value, steps_per_epoch: int):
     if not isinstance(value, dict):
         return value
     found = {name: _described(f"{key}.{name}", item, steps_per_epoch) for name, item in value.items()}
+    for name in _SHAPES & found.keys():
+        if isinstance(found[name], list):
+            found[name] = [None if length == "none" else length for length in found[name]]
     if "class" not in found:  # one of _DICTS
         return found
     name = found.pop("class")

@@ -1,0 +1,475 @@
+"""Configurations that describe data, layers, optimizer, schedules, loss, callbacks and augmentation."""
+
+import hashlib
+import json
+import re
+import tomllib
+
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import configuration, constraints, initializers, layers, optimizers, regularizers, schedules
+from jitnet.cli import main
+from jitnet.configuration import objects
+
+
+def table_of(serialized):
+    """What ``get_config`` says, as a configuration would say it: tables with a class, nothing that is None."""
+    if isinstance(serialized, dict) and "class_name" in serialized:
+        return {"class": serialized["class_name"], **table_of(serialized["config"])}
+    if isinstance(serialized, dict):
+        return {key: table_of(value) for key, value in serialized.items() if value is not None}
+    if isinstance(serialized, list | tuple):
+        return ["none" if item is None else table_of(item) for item in serialized]
+    return serialized
+
+
+def plain(config):
+    """A config with lists for tuples."""
+    return json.loads(json.dumps(config))
+
+
+def examples():
+    """An object of every class that a configuration can describe: (kind, object)."""
+    for name in sorted({cls.__name__ for cls in objects.known("layer").values()}):
+        cls = getattr(layers, name)
+        if cls.example is not None and cls not in (layers.RNN, layers.Wrapper):
+            yield "layer", lambda cls=cls: cls(**cls.example["arguments"])
+    for cls in {*objects.known("optimizer").values()}:
+        yield "optimizer", cls
+    yield "schedule", lambda: schedules.CosineDecay(0.1, 30, warmup_target=0.2, warmup_steps=3)
+    yield "schedule", lambda: schedules.Chained([0.1, schedules.StepDecay(0.1, 10)], [5])
+    yield "schedule", lambda: schedules.LinearWarmup(schedules.ExponentialDecay(0.1, 9, 0.5), 4)
+    yield "schedule", lambda: schedules.PiecewiseConstantDecay([3, 6], [0.3, 0.2, 0.1])
+    yield "initializer", lambda: initializers.VarianceScaling(2.0, "fan_out", "uniform", seed=3)
+    yield "regularizer", lambda: regularizers.OrthogonalRegularizer(0.1)
+    yield "constraint", lambda: constraints.MinMaxNorm(0.1)
+    yield "layer", lambda: layers.Dense(
+        3, kernel_initializer=initializers.RandomNormal(0, 0.1, seed=1), kernel_regularizer=regularizers.L2(0.1),
+        bias_constraint=constraints.NonNeg(),
+    )  # fmt: skip
+    yield "layer", lambda: layers.Dropout(schedules.PolynomialDecay(0.5, 10, 0.1))
+    yield "loss", lambda: jitnet.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    yield "metric", lambda: jitnet.metrics.SparseTopKCategoricalAccuracy(3)
+    yield "optimizer", lambda: optimizers.SGD(0.1, 0.9, learning_rate_multipliers={"bias$": 2.0}, clipnorm=1.0)
+
+
+def test_every_class_can_be_described():
+    seen = 0
+    for kind, make in examples():
+        original = make()
+        described = {"class": type(original).__name__, **table_of(original.get_config())}
+        described = tomllib.loads(configuration.to_toml({"x": [described]}))["x"][0]
+        complete = objects.completed("x", described, kind)
+        again = tomllib.loads(configuration.to_toml({"x": [complete]}))["x"][0]
+        assert again == complete
+        assert objects.completed("x", again, kind) == complete, type(original).__name__
+        made = objects.make("x", complete, kind, 10)
+        assert type(made) is type(original)
+        assert plain(made.get_config()) == plain(original.get_config())
+        seen += 1
+    assert seen > 100
+
+
+# ---- training
+
+DESCRIBED = """
+dataset = "digits"
+epochs = 3
+batch_size = 64
+validation_split = 0.2
+loss = {class = "SparseCategoricalCrossentropy", name = "loss"}
+metrics = ["accuracy", {class = "SparseTopKCategoricalAccuracy", k = 3, name = "top_3"}]
+augmentation = [
+    {class = "RandomTranslation", height_factor = 0.1, width_factor = 0.1, fill_mode = "constant"},
+]
+
+[model]
+name = "small"
+
+[[model.layers]]
+class = "Conv2D"
+filters = 4
+kernel_size = 3
+activation = "relu"
+kernel_initializer = "he_normal"
+kernel_regularizer = {class = "L2", l2 = 0.001}
+
+[[model.layers]]
+class = "Flatten"
+
+[[model.layers]]
+class = "Dropout"
+rate = {class = "PolynomialDecay", initial_learning_rate = 0.3, decay_epochs = 2, end_learning_rate = 0.1}
+
+[[model.layers]]
+class = "Dense"
+units = 10
+activation = "softmax"
+
+[optimizer]
+class = "AdamW"
+
+[optimizer.learning_rate]
+class = "CosineDecay"
+initial_learning_rate = 0.001
+warmup_target = 0.01
+warmup_epochs = 0.5
+decay_epochs = 2.5
+
+[[callbacks]]
+class = "EarlyStopping"
+monitor = "val_accuracy"
+patience = 2
+restore_best_weights = true
+
+[[callbacks]]
+class = "ModelCheckpoint"
+filepath = "best/{epoch:02d}.safetensors"
+
+[[callbacks]]
+class = "CSVLogger"
+filename = "log.csv"
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def weights_hash(path):
+    return hashlib.sha256(b"".join(w.tobytes() for w in jitnet.load_model(path).get_weights())).hexdigest()
+
+
+def failure(capsys, arguments, status=2):
+    """The message of a command that must fail with that status, and leave no run behind."""
+    capsys.readouterr()
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err and captured.out == ""
+    return captured.err
+
+
+def test_the_resolved_configuration_reproduces_the_weights(workplace, capsys):
+    (workplace / "asked.toml").write_text(DESCRIBED)
+    change = ["--set", "model.layers.0.filters=6", "--set", "optimizer.learning_rate.initial_learning_rate=0.002"]
+    assert main(["train", "asked.toml", *change, "--out", "first"]) == 0
+    said = capsys.readouterr().out
+    (line,) = (line for line in said.splitlines() if line.startswith("Test loss"))
+    assert main(["train", "first/config.toml", "--out", "second", "--threads", "1"]) == 0
+    assert main(["train", "first/config.toml", "--out", "other", "--set", "augmentation.0.height_factor=0.2"]) == 0
+    first, second, other = (workplace / name for name in ("first", "second", "other"))
+    kept = [path.relative_to(first) for path in sorted(first.rglob("*.safetensors"))]
+    assert [str(path) for path in kept] == [
+        "best/01.safetensors", "best/02.safetensors", "best/03.safetensors", "model.safetensors",
+    ]  # fmt: skip
+    for path in kept:
+        assert weights_hash(first / path) == weights_hash(second / path)
+    assert weights_hash(first / "model.safetensors") != weights_hash(other / "model.safetensors")
+    for name in ("history.csv", "log.csv"):
+        assert (first / name).read_text() == (second / name).read_text()
+
+    config = tomllib.loads((first / "config.toml").read_text())
+    assert tomllib.loads((second / "config.toml").read_text()) == {**config, "threads": 1}
+    assert config["model"]["layers"][0]["filters"] == 6
+    assert config["model"]["layers"][0]["padding"] == "valid"  # a default
+    assert config["optimizer"]["learning_rate"]["decay_epochs"] == 2.5
+    model = jitnet.load_model(first / "model.safetensors")
+    assert isinstance(model.optimizer, optimizers.AdamW)
+    schedule = model.optimizer.get_config()["learning_rate"]["config"]
+    assert (schedule["decay_steps"], schedule["warmup_steps"]) == (round(2.5 * 18), 9)  # 1,150 images, batches of 64
+    assert model.layers[3].rate.decay_steps == 2 * 18
+
+    assert main(["evaluate", "first"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == line
+    (x, _), _ = jitnet.datasets.digits.load_data()
+    np.save("images.npy", x[:7])
+    assert main(["predict", "first", "images.npy"]) == 0
+    assert len(capsys.readouterr().out.split()) == 7
+
+    described = json.loads((second / "environment.json").read_text())
+    assert described["command_line"] == ["jitnet", "train", "first/config.toml", "--out", "second", "--threads", "1"]
+    assert described["threads"] == 1 and described["device"] == "cpu"
+    assert described["versions"]["numpy"] == np.__version__
+    assert set(described["machine"]) == {"platform", "processor", "cores", "usable_cores"}
+
+
+def test_a_recipe_with_callbacks_and_augmentation_reproduces(workplace):
+    asked = ["digits", "--model", "mlp", "--epochs", "2", "--set", "model.units=[12]", "--set", "validation_split=0.2"]
+    asked += ["--set", 'augmentation=[{class = "RandomFlip", mode = "horizontal"}]', "--set", "shift=false"]
+    asked += ["--set", "optimizer.schedule=constant", "--set", 'callbacks=[{class="ReduceLROnPlateau", patience=1}]']
+    assert main(["train", *asked, "--out", "first"]) == 0
+    assert main(["train", "first/config.toml", "--out", "second"]) == 0
+    assert weights_hash("first/model.safetensors") == weights_hash("second/model.safetensors")
+    assert "learning_rate" in (workplace / "first" / "history.csv").read_text()  # which the callback adds
+    config = tomllib.loads((workplace / "first" / "config.toml").read_text())
+    assert config["callbacks"][0]["factor"] == 0.1
+    assert config["loss"] == "sparse_categorical_crossentropy"
+
+
+# ---- files
+
+
+TABLE = """
+epochs = 2
+loss = "sparse_categorical_crossentropy"
+metrics = ["accuracy"]
+[data]
+csv = "table.csv"
+target = "kind"
+columns = ["b", "a"]
+test_csv = "table.csv"
+[model]
+layers = [{class = "Normalization"}, {class = "Dense", units = 2, activation = "softmax"}]
+"""
+
+
+def write_table(path, rows):
+    path.write_text("a,b,kind,note\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
+
+
+def rows(count=40):
+    values = np.random.default_rng(3).normal(size=(count, 2)).round(3)
+    return [(a * 100 + 3, b, "left" if a < b else "right", "x") for a, b in values]
+
+
+def test_a_table_of_classes(workplace, capsys):
+    folder = workplace / "data"
+    folder.mkdir()
+    (folder / "table.toml").write_text(TABLE)
+    write_table(folder / "table.csv", rows())
+    assert main(["train", "data/table.toml"]) == 0
+    run = workplace / "runs" / "table-model-seed0"
+    config = tomllib.loads((run / "config.toml").read_text())
+    assert config["data"]["csv"] == str(folder / "table.csv")
+    assert config["data"]["classes"] == ["left", "right"]
+    # what the first layer learnt: of column b, then of a
+    found = np.array([(b, a) for a, b, *_ in rows()], "float32")
+    mean, variance, _ = jitnet.load_model(run / "model.safetensors").layers[0].get_weights()
+    np.testing.assert_allclose(mean.reshape(-1), found.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(variance.reshape(-1), found.var(axis=0), rtol=1e-5)
+    capsys.readouterr()
+    assert main(["train", str(run / "config.toml"), "--out", "again"]) == 0
+    assert weights_hash(run / "model.safetensors") == weights_hash("again/model.safetensors")
+    np.save("two.npy", found[:2])
+    capsys.readouterr()
+    assert main(["predict", str(run), "two.npy"]) == 0
+    assert set(capsys.readouterr().out.split()) <= {"left", "right"}
+    assert main(["evaluate", str(run)]) == 0
+
+    damaged = {
+        "lacks.csv": (["a,b\n1,2\n"], "has no column 'kind'. There are: a, b"),
+        "short.csv": (["a,b,kind\n1,2,left\n3,4\n"], "line 3: expected 3 values, as the header has. Received: 2"),
+        "text.csv": (["a,b,kind\n1,2,left\nx,4,left\n"], "must hold numbers; .* Received: 'x' in row 2"),
+        "nan.csv": (["a,b,kind\n1,nan,left\n"], "the samples contain nan at [0, 0]"),
+        "empty.csv": ([""], "must have a header of different names, and rows"),
+        "mixed.csv": (["a,b,kind\n1,2,1\n1,2,left\n"], "or names of classes, .* Received: 'left' in row 2"),
+        "missing.csv": ([], "No such file"),
+    }
+    for name, (text, expected) in damaged.items():
+        for content in text:
+            (folder / name).write_text(content)
+        said = failure(capsys, ["train", "data/table.toml", "--set", f"data.csv=data/{name}", "--out", "no"], 3)
+        for part in expected.split(" .* "):
+            assert part in said, name
+        assert not (workplace / "no").exists()
+    for name, part in (("quote.csv", b'a,b,kind\n1,2,"left\n'), ("bytes.csv", b"a,b,kind\n1,2,\xff\n")):
+        (folder / name).write_bytes(part)
+        said = failure(capsys, ["train", "data/table.toml", "--set", f"data.csv=data/{name}"], 3)
+        assert "is not a table in UTF-8" in said
+
+
+REGRESSION = """
+epochs = 2
+loss = "mse"
+metrics = ["mae"]
+[data]
+x = "x.npy"
+y = "y.npy"
+validation_x = "x.npy"
+validation_y = "y.npy"
+[model]
+layers = [{class = "Dense", units = 1}]
+"""
+
+
+def test_pairs_of_arrays(workplace, capsys):
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+    np.save("x.npy", x)
+    np.save("y.npy", x @ np.array([1, 2, 3, 4], "float32"))
+    (workplace / "asked.toml").write_text(REGRESSION)
+    assert main(["train", "asked.toml", "--out", "run"]) == 0
+    assert "val_mae" in (workplace / "run" / "history.csv").read_text()
+    np.save("three.npy", x[:3])
+    capsys.readouterr()
+    assert main(["predict", "run", "three.npy"]) == 0
+    said = capsys.readouterr().out
+    expected = jitnet.load_model("run/model.safetensors").predict(x[:3], verbose=0)
+    np.testing.assert_array_equal(np.array(said.split(), "float32"), expected.reshape(-1))
+    assert "has no test data" in failure(capsys, ["evaluate", "run"], 3)
+
+    wrong = {
+        "as many targets": ("y", np.zeros(29)),
+        "the targets contain inf at [3]": ("y", np.where(np.arange(30) == 3, np.inf, 0)),
+        "expected targets of shape (None, 1)": ("y", np.zeros((30, 2))),
+        "the samples contain nan at [29, 1]": ("x", np.where(np.arange(120).reshape(30, 4) == 117, np.nan, 0)),
+        "must hold samples of shape (3,)": ("x", np.zeros((30, 3))),
+        "not a .npy file of numbers": ("x", np.array(["a"])),
+    }
+    for expected, (name, array) in wrong.items():
+        np.save("wrong.npy", array)
+        settings = ["--set", f"data.{name}=wrong.npy", "--out", "no"]
+        assert expected in failure(capsys, ["train", "asked.toml", *settings], 3)
+        assert not (workplace / "no").exists()
+    np.save("wrong.npy", np.zeros((2, 3)))
+    assert "samples of shape (None, 4)" in failure(capsys, ["predict", "run", "wrong.npy"], 3)
+
+
+def test_folders_of_pictures(workplace, capsys):
+    image = pytest.importorskip("PIL.Image")
+    generator = np.random.default_rng(0)
+    for name, level in (("dark", 0), ("light", 150)):
+        (workplace / "pictures" / name).mkdir(parents=True)
+        for number in range(9):
+            pixels = (generator.integers(0, 90, (9, 9, 3)) + level).astype("uint8")
+            image.fromarray(pixels).save(workplace / "pictures" / name / f"{number}.png")
+    (workplace / "asked.toml").write_text("""
+        epochs = 2
+        validation_split = 0.3
+        [data]
+        images = "pictures"
+        image_size = [8, 8]
+        test_images = "pictures"
+        [model]
+        name = "mlp"
+        units = [8]
+        """)
+    assert main(["train", "asked.toml", "--out", "run"]) == 0
+    assert main(["train", "run/config.toml", "--out", "again"]) == 0
+    assert weights_hash("run/model.safetensors") == weights_hash("again/model.safetensors")
+    assert jitnet.load_model("run/model.safetensors").output_shape == (None, 2)
+    assert main(["evaluate", "run"]) == 0
+    np.save("one.npy", np.full((8, 8, 3), 200, "uint8"))
+    capsys.readouterr()
+    assert main(["predict", "run", "one.npy"]) == 0
+    assert capsys.readouterr().out.strip() in ("dark", "light")
+    (workplace / "pictures" / "dark" / "0.png").write_bytes(b"no picture")
+    assert "0.png" in failure(capsys, ["train", "asked.toml"], 3)
+    asked = ["train", "asked.toml", "--set", "data.images=nowhere"]
+    assert "There is no folder" in failure(capsys, asked, 3)
+
+
+# ---- mistakes
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("model.layers.0.filter=3", "'model.layers.0.filter'. Did you mean 'model.layers.0.filters'?"),
+        ("model.layers.0.class=Conv2d", "model.layers.0.class: Unknown layer 'Conv2d'. Did you mean 'Conv2D'?"),
+        ("model.layers.0.filters=many", "model.layers.0: Conv2D expects filters to be a positive integer. "
+         "Received: filters='many'"),
+        ("model.layers.0.filters=-3", "Conv2D expects filters to be a positive integer. Received: filters=-3"),
+        ("model.layers.0.use_bias=1", "model.layers.0.use_bias must be true or false. Received: model.layers.0"),
+        ("model.layers.9.filters=3", "model.layers has 4 entries, from 0. Received: set='model.layers.9.filters'"),
+        ("model.layers.x=3", "model.layers has 4 entries, from 0"),
+        ("model.layers.0.kernel_regularizer.class=L3", "model.layers.0.kernel_regularizer.class: Unknown regularizer"),
+        ("model.layers.0.kernel_regularizer.l1=2", "Did you mean 'model.layers.0.kernel_regularizer.l2'?"),
+        ("model.layers.0.kernel_initializer=he_norml", "model.layers.0: Unknown initializer 'he_norml'. Did you mean"),
+        ("model.layers.2.rate.decay_steps=3", "takes decay_steps or decay_epochs, not both"),
+        ("model.layers.2.rate=2", "Dropout expects rate to be"),
+        ("model.layers.1.class=Lambda", "model.layers.1.class: Unknown layer 'Lambda'"),
+        ("model.layers.1.class=Normalization", "must be the first layer"),
+        ("model.layers.1=3", "model.layers must be a list of tables"),
+        ("model.layers=[]", "model.layers must list at least one layer"),
+        ("model.name=a/b", "model.name must be a name without '/'"),
+        ("model.layer=3", "'model.layer'. Did you mean 'model.layers'?"),
+        ("optimizer.class=AdamV", "Unknown optimizer 'AdamV'. Did you mean 'Adam'?"),
+        ("optimizer.beta_3=0.5", "Did you mean 'optimizer.beta_2'?"),
+        ("optimizer.beta_2=-1", "optimizer: AdamW expects beta_2"),
+        ("optimizer.learning_rate=fast", "optimizer.learning_rate must be a number. Received"),
+        ("optimizer.learning_rate.decay_epoch=3", "Did you mean 'optimizer.learning_rate.decay_epochs'?"),
+        ("optimizer.learning_rate={decay_epochs = 3}", "optimizer.learning_rate has no class, the name of"),
+        ("loss=mean_squared_eror", "Unknown loss 'mean_squared_eror'. Did you mean 'mean_squared_error'?"),
+        ("loss.class=Mse", "loss.class: Unknown loss 'Mse'"),
+        ("metrics=accuracy", "metrics must be a list"),
+        ('metrics=["acuracy"]', "Unknown metric 'acuracy'. Did you mean 'accuracy'?"),
+        ("callbacks.0.class=EarlyStoping", "Did you mean 'EarlyStopping'?"),
+        ("callbacks.0.class=LambdaCallback", "Unknown callback 'LambdaCallback'"),
+        ("callbacks.0.patience=long", "callbacks.0.patience must be a number. Received: callbacks.0.patience='long'"),
+        ("callbacks.0.mode=best", "callbacks.0: `mode` must be 'auto', 'min' or 'max'. Received: mode='best'"),
+        ("validation_split=0", "EarlyStopping watches the validation, which there is none of"),
+        ("callbacks.1.filepath=/tmp/x.safetensors", "callbacks.1.filepath must be a path within the run's folder"),
+        ("callbacks.1.filepath=a/../../x.safetensors", "must be a path within the run's folder"),
+        ("callbacks.1.filepath=C:x", "must be a path within the run's folder"),
+        ("callbacks.1.filepath=model.safetensors", "must be none of the run's own files"),
+        ("callbacks.2.filename=3", "callbacks.2.filename must be a string"),
+        ("augmentation.0.class=Conv2D", "augmentation.0.class: Unknown augmentation 'Conv2D'"),
+        ("augmentation.0.class=MixUp", "MixUp mixes labels, too"),
+        ("augmentation.0.height_factor=high", "augmentation.0"),
+        ("data.images=x", "dataset = 'digits' leaves no room for files"),
+        ("model.layers.0.kernel_size=2024-01-01", "model.layers.0.kernel_size must be a number, a string"),
+        ("epoch=3", "Unknown configuration key 'epoch'. Did you mean 'epochs'?"),
+        ("callbacks=[{class = \"ReduceLROnPlateau\"}]", "which a schedule governs already"),
+        ("model.layers.0.seed.x.y=1", "Unknown configuration key 'model.layers.0.seed'"),
+    ],
+    ids=lambda text: text[:40],
+)  # fmt: skip
+def test_mistakes_are_told_before_anything_is_read(setting, expected, workplace, capsys, monkeypatch):
+    def load(config):
+        raise AssertionError("data were loaded")
+
+    monkeypatch.setattr(configuration, "load_data", load)
+    (workplace / "asked.toml").write_text(DESCRIBED)
+    said = failure(capsys, ["train", "asked.toml", "--set", setting])
+    assert expected in said
+    assert [path.name for path in workplace.iterdir()] == ["asked.toml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[data]\ntarget = 'x'", "[data] no files: give x and y (.npy), csv, or images"),
+        ("[data]\nx = 'x.npy'", "data.y is missing"),
+        ("[data]\nx = 'x.npy'\ny = 'y.npy'\ntest_x = 'x.npy'", "data.test_y is missing"),
+        ("[data]\ncsv = 'x.csv'", "data.target is missing"),
+        ("[data]\ncsv = 'x.csv'\ntarget = 'a'\nseparator = ';;'", "data.separator must be one character"),
+        ("[data]\ncsv = 'x.csv'\ntarget = 'a'\ncolums = ['b']", "Did you mean 'data.columns'?"),
+        ("[data]\ncsv = 'x.csv'\ntarget = 'a'\ncolumns = ['b', 'b']", "must name each only once"),
+        ("dataset = 'digits'\n[model]\nlayers = [{class = 'Flatten'}]", "The configuration has no loss"),
+        ("dataset = 'imdb'\nshift = true\n[model]\nlayers = [{class = 'Flatten'}]", "shift is for pictures"),
+        ("dataset = 'imdb'\n[data]\nnum_words = 0", "data.num_words must be a whole number from 1 up"),
+        ("dataset = 'digits'\n[model]\nlayers = [{units = 3}]", "model.layers.0 has no class, the name of its layer"),
+        ("dataset = 'digits'\n[model]\nlayers = [{class = 'Dense'}]", "model.layers.0 lacks units, which Dense needs"),
+        (
+            "dataset = 'digits'\nloss = 'mse'\n[model]\nlayers = [{class = 'Flatten'}]\n"
+            "[optimizer]\nlearning_rate = {class = 'CosineDecay', initial_learning_rate = 1}",
+            "optimizer.learning_rate lacks decay_steps or decay_epochs, which CosineDecay needs",
+        ),
+    ],
+)
+def test_what_a_configuration_lacks(text, expected):
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        configuration.resolve(tomllib.loads(text), {})
+
+
+def test_settings_replace_what_has_another_class():
+    given = tomllib.loads(DESCRIBED)
+    config = configuration.resolve(given, {"optimizer.class": "SGD", "optimizer.momentum": 0.9})
+    assert config["optimizer"]["learning_rate"] == 0.01 and config["optimizer"]["momentum"] == 0.9
+    config = configuration.resolve(given, {"model.layers.3.class": "Dense", "optimizer.learning_rate": 0.5})
+    assert config["model"]["layers"][3]["units"] == 10 and config["optimizer"]["learning_rate"] == 0.5
+    config = configuration.resolve(given, {"model.layers.1.class": "GlobalAveragePooling2D"})
+    assert config["model"]["layers"][1]["class"] == "GlobalAveragePooling2D"
+    config = configuration.resolve(given, {"model.name": "mlp", "optimizer.name": "sgd"})
+    assert config["model"]["units"] == [128, 64] and config["optimizer"]["schedule"] == "cosine"
+    assert configuration.resolve(given, {"model.name": "mine"})["model"]["name"] == "mine"
+    assert given == tomllib.loads(DESCRIBED)
+
+
+def test_odd_texts_are_written_and_read_again():
+    odd = {"a b.c": ['"\\\n\x7f\x01é', {"x": 1.5, "y.z": [True]}], "t": [{"n": {"m": float("inf")}}], "e": []}
+    assert tomllib.loads(configuration.to_toml(odd)) == odd
