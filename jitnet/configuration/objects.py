@@ -86,7 +86,7 @@ def make(key: str, table: dict, kind: str, steps_per_epoch: int):
     config = _described(key, table, steps_per_epoch)
     try:
         return _registry.deserialize(config, known(kind), kind=kind)
-    except (AttributeError, ImportError, KeyError, OverflowError, TypeError, ValueError) as error:
+    except (AttributeError, ImportError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
         # a TypeError of the registry's repeats the whole config
         cause = error.__cause__ if isinstance(error, TypeError) and error.__cause__ is not None else error
         raise ValueError(f"{key}: {cause}") from error
