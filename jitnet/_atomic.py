@@ -29,6 +29,7 @@ def write(path: str, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.remove(temporary)
+    _sync_directory(directory)
     sweep(directory, _TEMPORARY)
 
 
@@ -44,6 +45,17 @@ def replace(source, target) -> None:
         except PermissionError:
             time.sleep(seconds)
     os.replace(source, target)
+
+
+def _sync_directory(directory: str) -> None:
+    """Let the new name outlive a loss of power, where the system can be asked for that."""
+    if hasattr(os, "O_DIRECTORY"):
+        with contextlib.suppress(OSError):  # some file systems have nothing to sync
+            descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def sweep(directory, pattern: str) -> None:

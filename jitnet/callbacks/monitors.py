@@ -14,6 +14,8 @@ _LOWER_IS_BETTER = ("error", "entropy", "mse", "mae", "mape", "msle", "hinge", "
 class Monitor(Callback):
     """A callback that asks after every epoch whether ``monitor`` is better than it was at best."""
 
+    _state: tuple = ("best",)  # names of attributes that a training goes on with
+
     def __init__(self, monitor, mode, min_delta=0.0):
         super().__init__()
         if mode not in ("auto", "min", "max"):
@@ -34,6 +36,15 @@ class Monitor(Callback):
                 )
             self._higher_is_better = higher
         self.best = self._worst
+
+    def get_state(self) -> dict:
+        """What it goes by."""
+        return {name: getattr(self, name) for name in self._state}
+
+    def set_state(self, state: dict) -> None:
+        """Go on with that."""
+        for name in self._state:
+            setattr(self, name, state[name])
 
     @property
     def _worst(self):
@@ -73,6 +84,8 @@ class EarlyStopping(Monitor):
     Raises:
         ValueError: another ``mode``, or ``"auto"`` with a name that doesn't tell.
     """
+
+    _state = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
 
     def __init__(
         self,
@@ -150,6 +163,8 @@ class ReduceLROnPlateau(Monitor):
     Raises:
         ValueError: a ``factor`` of 1 or more, another ``mode``, or ``"auto"`` with a name that doesn't tell.
     """
+
+    _state = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,
