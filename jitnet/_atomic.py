@@ -1,11 +1,13 @@
 """Files that are replaced at once, and what killed processes leave of them."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 import time
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
 _TEMPORARY = r"\.jitnet-[0-9a-f]{16}\.tmp"
 _OLD_SECONDS = 24 * 60 * 60  # no saving takes a day: its process was killed
 _WAITS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds between attempts

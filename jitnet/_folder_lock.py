@@ -1,4 +1,4 @@
-"""One process at a time writes a folder: a lock that the system takes back from a process that dies, however it does."""
+"""One process at a time writes a folder: a lock that the system takes back from a process that dies, in any way."""
 
 import contextlib
 import errno

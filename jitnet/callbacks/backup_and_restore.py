@@ -1,9 +1,8 @@
 """The state of a training in checkpoints, from which it goes on."""
 
-import numbers
 import os
 
-from jitnet.callbacks.monitors import Monitor
+from jitnet.callbacks.monitors import Monitor, is_positive
 from jitnet.core.errors import invalid
 
 
@@ -51,9 +50,9 @@ class BackupAndRestore(Monitor):
         super().__init__(monitor or "loss", mode)
         if not os.fspath(backup_dir):
             raise invalid("BackupAndRestore needs a folder.", backup_dir=backup_dir)
-        if save_freq != "epoch" and not _is_positive(save_freq):
+        if save_freq != "epoch" and not is_positive(save_freq):
             raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
-        if keep is not None and not _is_positive(keep):
+        if keep is not None and not is_positive(keep):
             raise invalid("`keep` must be a positive integer or None.", keep=keep)
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
@@ -89,7 +88,3 @@ class BackupAndRestore(Monitor):
     def to_keep(self, steps: list[int]) -> list[int]:
         """Which of the checkpoints, the last one first, are kept."""
         return [*steps[: self.kept], *([] if self.best_step is None else [self.best_step])]
-
-
-def _is_positive(value) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0

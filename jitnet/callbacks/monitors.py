@@ -1,6 +1,7 @@
 """Callbacks that watch a quantity: is it better than it was at best?"""
 
 import math
+import numbers
 import warnings
 
 from jitnet.callbacks.base import Callback
@@ -9,6 +10,11 @@ from jitnet.core.errors import invalid
 # parts of names of metrics from which mode="auto" tells what is better
 _HIGHER_IS_BETTER = ("acc", "auc", "precision", "recall", "iou", "io_u", "f1", "fbeta", "r2", "similarity")
 _LOWER_IS_BETTER = ("error", "entropy", "mse", "mae", "mape", "msle", "hinge", "divergence", "perplexity")
+
+
+def is_positive(value) -> bool:
+    """Whether it is a whole number above 0."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
 class Monitor(Callback):
