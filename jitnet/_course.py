@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from . import _checkpoints, _folder_lock, _interrupts, _seed, _training_state
+from . import _atomic, _checkpoints, _folder_lock, _interrupts, _seed, _training_state
 from .core.errors import invalid
 
 
@@ -43,6 +43,7 @@ class Course:
         folder = self._backup.backup_dir
         os.makedirs(folder, exist_ok=True)
         with _folder_lock.held(folder), _interrupts.held(terminates=True):
+            _atomic.clear(folder)
             self._random_streams = _seed.streams()
             self._file = _checkpoints.newest(folder)
             if self._file is not None:
@@ -56,7 +57,7 @@ class Course:
 
     def _check(self, path, tensors, description) -> None:
         """Raise ValueError if the checkpoint is of another training."""
-        if not self._model.built:
+        if not self._model.built and not self._model.weights:
             raise ValueError(
                 f"The model {self._model.name!r} must be built before its training goes on from {path}: start it with "
                 "Input(shape=...), or call it on data once."
