@@ -16,6 +16,7 @@ examples:
   jitnet train digits
   jitnet train mnist --model lenet5 --epochs 12 --set optimizer.schedule=constant
   jitnet train runs/digits-cnn-seed0/config.toml      repeats a run, bit for bit
+  jitnet train --resume runs/digits-cnn-seed0         goes on where a run was stopped or killed
   jitnet train config.toml --set optimizer.learning_rate=0.01 --set model.layers.0.filters=32
   jitnet evaluate runs/digits-cnn-seed0
   jitnet predict runs/digits-cnn-seed0 images.npy --out probabilities.npy
@@ -25,7 +26,7 @@ exit status:
   0    done
   2    wrong use: of the command line, of a configuration, of folders; no room to write
   3    bad data: missing, damaged, of a wrong shape, not finite
-  130  interrupted by Ctrl-C
+  130  interrupted by Ctrl-C; 143 by SIGTERM
 """
 
 
@@ -54,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     train.add_argument(
-        "source", metavar="DATASET|CONFIG.toml", help="digits, mnist, ... (jitnet data list), or a configuration file"
+        "source",
+        nargs="?",
+        metavar="DATASET|CONFIG.toml",
+        help="digits, mnist, ... (jitnet data list), or a configuration file",
     )
     train.add_argument("--model", help="mlp, cnn or lenet5")
     train.add_argument("--epochs", type=int, help="passes over the training data")
@@ -64,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, help="the seed of all randomness: initial weights, order, dropout")
     train.add_argument("--threads", type=int, help="threads to use (default: all cores; results don't depend on it)")
     train.add_argument("--device", help="cpu, or cuda for an NVIDIA GPU (cuda:1 for the second)")
+    train.add_argument(
+        "--checkpoint-every", metavar="STEPS|epoch", help="how often the run's whole state is saved (default: epoch)"
+    )
+    train.add_argument(
+        "--resume", metavar="RUN", help="go on with a run that was interrupted or killed, as if it had not been"
+    )
     train.add_argument("--out", metavar="DIR", help="new folder of the run (default: runs/DATASET-MODEL-seedSEED)")
     train.add_argument(
         "--set",
@@ -154,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, 2 (wrong use or no room to write), 3 (bad data), 130 (Ctrl-C)."""
+    """Run the command; returns the exit status, as --help lists them."""
     options = _parser().parse_args(arguments)
     options.command_line = sys.argv[1:] if arguments is None else list(arguments)
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from jitnet import configuration
 
-CONFIG, HISTORY, WEIGHTS, ENVIRONMENT = "config.toml", "history.csv", "model.safetensors", "environment.json"
+CONFIG, HISTORY, WEIGHTS, CHECKPOINTS = "config.toml", "history.csv", "model.safetensors", "checkpoints"
+ENVIRONMENT = "environment.json"
 
 
 def load(run: str):

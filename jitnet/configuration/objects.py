@@ -12,7 +12,7 @@ from jitnet.configuration import values
 # kind: (module, base class, what can't be described by values, or belongs elsewhere)
 _KINDS = {
     "callback": ("callbacks", "Callback", (
-        "CallbackList", "History", "LambdaCallback", "LearningRateScheduler", "ProgbarLogger",
+        "BackupAndRestore", "CallbackList", "History", "LambdaCallback", "LearningRateScheduler", "ProgbarLogger",
     )),
     "constraint": ("constraints", "Constraint", ()),
     "initializer": ("initializers", "Initializer", ()),

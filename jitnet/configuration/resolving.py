@@ -12,6 +12,7 @@ _GENERAL = {
     "threads": 0,  # 0: all cores
     "device": "cpu",
     "validation_split": 0.0,  # the last part of the training data, held out of training
+    "checkpoint_every": "epoch",  # or a number of steps
     "shift": False,  # whether to add copies of the training images, moved by a pixel to each of the four sides
 }
 _LEAST = {"seed": 0, "epochs": 1, "batch_size": 1, "threads": 0}
@@ -86,6 +87,10 @@ def _general(key: str, value):
         return values.integer(key, value, _LEAST[key])
     if key == "validation_split":
         return values.number(key, value, below=1)
+    if key == "checkpoint_every":
+        if value != "epoch" and (type(value) is not int or not 0 < value <= values.LARGEST_INTEGER):
+            raise values.wrong(f'{key} must be "epoch" or a number of steps from 1 up.', key, value)
+        return value
     value = values.text(key, value)
     if not re.fullmatch(r"cuda:\d{1,3}", value):  # among several
         values.name(key, value, _DEVICES)
