@@ -1,7 +1,7 @@
 """The command ``jitnet``: train, evaluate, predict, data, info, inspect, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
-``_recipes``, what a command does in the file of its name in ``commands``.
+``configuration``, what a command does in the file of its name in ``commands``.
 """
 
 import argparse
