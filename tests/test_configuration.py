@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import os
 import re
+import signal
+import time
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from test_resume import ended, forked, needs_fork
 
 import jitnet
-from jitnet import configuration, constraints, initializers, layers, optimizers, regularizers, schedules
+from jitnet import _checkpoints, configuration, constraints, initializers, layers, optimizers, regularizers, schedules
 from jitnet.cli import main
 from jitnet.configuration import objects
 
@@ -196,6 +201,24 @@ def test_the_resolved_configuration_reproduces_the_weights(workplace, capsys):
     assert described["threads"] == 1 and described["device"] == "cpu"
     assert described["versions"]["numpy"] == np.__version__
     assert set(described["machine"]) == {"platform", "processor", "cores", "usable_cores"}
+
+
+@needs_fork
+def test_a_described_run_is_resumed_to_the_same_bits(workplace):
+    (workplace / "asked.toml").write_text(DESCRIBED)
+    asked = ["train", "asked.toml", "--epochs", "12", "--set", "callbacks.0.patience=20"]
+    assert main([*asked, "--out", "whole"]) == 0
+    child = forked(lambda: main([*asked, "--out", "killed"]))
+    deadline = time.monotonic() + 60
+    while max([-1, *_checkpoints.steps_in(workplace / "killed" / "checkpoints")]) < 36:  # two epochs
+        assert time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, signal.SIGKILL)
+    assert ended(child) == -signal.SIGKILL
+    assert main(["train", "--resume", "killed", "--threads", "1"]) == 0
+    for name in ("model.safetensors", "best/12.safetensors"):
+        assert weights_hash(f"whole/{name}") == weights_hash(f"killed/{name}")
+    for name in ("history.csv", "log.csv"):
+        assert (workplace / "whole" / name).read_text() == (workplace / "killed" / name).read_text()
 
 
 def test_a_recipe_with_callbacks_and_augmentation_reproduces(workplace):
@@ -474,3 +497,18 @@ def test_settings_replace_what_has_another_class():
 def test_odd_texts_are_written_and_read_again():
     odd = {"a b.c": ['"\\\n\x7f\x01é', {"x": 1.5, "y.z": [True]}], "t": [{"n": {"m": float("inf")}}], "e": []}
     assert tomllib.loads(configuration.to_toml(odd)) == odd
+
+
+# ---- examples
+
+
+def test_the_readmes_example_trains(workplace, capsys):
+    root = Path(__file__).parent.parent
+    examples = sorted((root / "scripts" / "configs").glob("*.toml"))
+    assert examples
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    for path in examples:
+        assert f"```toml\n{path.read_text(encoding='utf-8')}```" in readme
+        assert main(["train", str(path), "--out", path.stem]) == 0
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Test accuracy"))
+        assert float(line.split()[2]) > 90
