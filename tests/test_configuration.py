@@ -203,6 +203,78 @@ def test_the_resolved_configuration_reproduces_the_weights(workplace, capsys):
     assert set(described["machine"]) == {"platform", "processor", "cores", "usable_cores"}
 
 
+def test_layers_of_tables_come_before_the_step(workplace, capsys):
+    x = np.random.default_rng(0).integers(3, 9, (40, 1))
+    np.save("x.npy", x)
+    np.save("y.npy", x[:, 0] * 1.5)
+    (workplace / "asked.toml").write_text(
+        REGRESSION.replace("layers = [", 'layers = [{class = "IntegerLookup", output_mode = "one_hot"}, ')
+    )
+    assert main(["train", "asked.toml", "--out", "run"]) == 0
+    assert main(["train", "run/config.toml", "--out", "again"]) == 0
+    assert weights_hash("run/model.safetensors") == weights_hash("again/model.safetensors")
+    capsys.readouterr()
+    assert main(["predict", "run", "x.npy"]) == 0
+    said = np.array(capsys.readouterr().out.split(), "float32")
+    assert [len(np.unique(said[x[:, 0] == value])) for value in range(3, 9)] == [1] * 6
+
+
+def test_datasets_of_texts_and_tables(workplace, monkeypatch):
+    monkeypatch.setenv("JITNET_DATA_DIR", str(workplace))
+    generator = np.random.default_rng(0)
+    parts = {}
+    for part, count in (("train", 60), ("test", 20)):
+        parts[f"y_{part}"] = generator.integers(0, 2, count)
+        parts[f"x_{part}"] = np.empty(count, object)
+        for number, label in enumerate(parts[f"y_{part}"]):
+            words = generator.integers(1, 40, generator.integers(3, 30)) + 50 * label
+            parts[f"x_{part}"][number] = words.tolist()
+    x = generator.normal(size=(60, 13))
+    for name, arrays in (("imdb", parts), ("boston_housing", {"x": x, "y": x.sum(1)})):
+        (workplace / name).mkdir()
+        np.savez(workplace / name / f"{name}.npz", **arrays)
+    (workplace / "texts.toml").write_text("""
+        dataset = "imdb"
+        epochs = 2
+        loss = "binary_crossentropy"
+        metrics = ["accuracy"]
+        data = {num_words = 80, length = 12}
+        [model]
+        layers = [
+            {class = "Embedding", input_dim = 80, output_dim = 4, mask_zero = true},
+            {class = "GlobalAveragePooling1D"},
+            {class = "Dense", units = 1, activation = "sigmoid"},
+        ]
+        """)
+    (workplace / "table.toml").write_text("""
+        dataset = "boston_housing"
+        epochs = 2
+        loss = {class = "Huber", delta = 2.0}
+        [model]
+        layers = [{class = "Normalization"}, {class = "Dense", units = 1}]
+        [optimizer]
+        class = "SGD"
+        [optimizer.learning_rate]
+        class = "Chained"
+        epochs = [1]
+        [[optimizer.learning_rate.schedules]]
+        class = "ConstantSchedule"
+        value = 0.01
+        [[optimizer.learning_rate.schedules]]
+        class = "ExponentialDecay"
+        initial_learning_rate = 0.01
+        decay_epochs = 1
+        decay_rate = 0.5
+        """)
+    for name in ("texts", "table"):
+        assert main(["train", f"{name}.toml", "--out", name]) == 0
+        assert main(["train", f"{name}/config.toml", "--out", f"{name}2"]) == 0
+        assert weights_hash(f"{name}/model.safetensors") == weights_hash(f"{name}2/model.safetensors")
+    schedule = jitnet.load_model("table/model.safetensors").optimizer.get_config()["learning_rate"]["config"]
+    assert schedule["steps"] == [2] and schedule["schedules"][1]["config"]["decay_steps"] == 2  # 48 of 32
+    assert jitnet.load_model("texts/model.safetensors").input_shape == (None, 12)
+
+
 @needs_fork
 def test_a_described_run_is_resumed_to_the_same_bits(workplace):
     (workplace / "asked.toml").write_text(DESCRIBED)
@@ -291,7 +363,7 @@ def test_a_table_of_classes(workplace, capsys):
         "nan.csv": (["a,b,kind\n1,nan,left\n"], "the samples contain nan at [0, 0]"),
         "empty.csv": ([""], "must have a header of different names, and rows"),
         "mixed.csv": (["a,b,kind\n1,2,1\n1,2,left\n"], "or names of classes, .* Received: 'left' in row 2"),
-        "missing.csv": ([], "No such file"),
+        "missing.csv": ([], "There is no file"),
     }
     for name, (text, expected) in damaged.items():
         for content in text:
@@ -430,6 +502,11 @@ def test_folders_of_pictures(workplace, capsys):
         ("callbacks.1.filepath=a/../../x.safetensors", "must be a path within the run's folder"),
         ("callbacks.1.filepath=C:x", "must be a path within the run's folder"),
         ("callbacks.1.filepath=model.safetensors", "must be none of the run's own files"),
+        ("callbacks.1.filepath={epoch!s:.>2.0}/x.safetensors", "may name values alone, with formats such as"),
+        ("callbacks.1.filepath={epoch.real}.safetensors", "may name values alone"),
+        ("callbacks.1.filepath={epoch", "is no path with names in braces"),
+        ("callbacks.0.monitor=3", "EarlyStopping expects monitor to be a string"),
+        ("callbacks.0.baseline=best", "EarlyStopping expects baseline to be a finite number. Received: baseline"),
         ("callbacks.2.filename=3", "callbacks.2.filename must be a string"),
         ("augmentation.0.class=Conv2D", "augmentation.0.class: Unknown augmentation 'Conv2D'"),
         ("augmentation.0.class=MixUp", "MixUp mixes labels, too"),
@@ -465,6 +542,7 @@ def test_mistakes_are_told_before_anything_is_read(setting, expected, workplace,
         ("[data]\ncsv = 'x.csv'\ntarget = 'a'\ncolumns = ['b', 'b']", "must name each only once"),
         ("dataset = 'digits'\n[model]\nlayers = [{class = 'Flatten'}]", "The configuration has no loss"),
         ("dataset = 'imdb'\nshift = true\n[model]\nlayers = [{class = 'Flatten'}]", "shift is for pictures"),
+        ("dataset = 'imdb'", "The recipes' models are for pictures: describe the model by [[model.layers]]"),
         ("dataset = 'imdb'\n[data]\nnum_words = 0", "data.num_words must be a whole number from 1 up"),
         ("dataset = 'digits'\n[model]\nlayers = [{units = 3}]", "model.layers.0 has no class, the name of its layer"),
         ("dataset = 'digits'\n[model]\nlayers = [{class = 'Dense'}]", "model.layers.0 lacks units, which Dense needs"),

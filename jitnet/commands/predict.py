@@ -41,7 +41,7 @@ def _read(path: Path, config: dict, model):
     if configuration.are_images(config):
         return read_images(path, config.get("dataset"), expected)
     samples = files.read_npy(path)
-    if not len(samples) or not configuration.fits(samples.shape[1:], expected):
+    if not len(samples) or not (model._leading() or configuration.fits(samples.shape[1:], expected)):
         raise ValueError(
             f"{path} must hold samples of shape {tuple(model.input_shape)}, at least one. Received: "
             f"shape={samples.shape}"

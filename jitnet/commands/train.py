@@ -36,8 +36,8 @@ def run(options) -> int:
     x, y = training
     classes = configuration.count_classes(config, y)
     model = configuration.build_model(config, x.shape[1:], len(x), classes)
-    configuration.check_data(model, training, validation, test)
     configuration.adapt(model, config, x)
+    configuration.check_data(model, training, validation, test)
     is_new = folder is None
     if is_new:
         folder = _new_folder(options.out, config)

@@ -134,6 +134,12 @@ def check_finite(path, what: str, array) -> None:
             raise ValueError(f"{path}: the {what} contain {found} at {place.tolist()}. Only finite numbers are taken.")
 
 
+def check_regular(path: Path) -> None:
+    """Raise OSError for what is no file: a pipe or a device could be read without end."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+
+
 # ---- .npy
 
 
@@ -151,6 +157,7 @@ def read_npy(path: Path):
 
     import numpy as np
 
+    check_regular(path)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     with path.open("rb") as file:
         try:
@@ -207,6 +214,7 @@ def _table(data: dict, part: str):
 def _rows(path: Path, separator: str):
     """(header, rows), each a list of texts as long as the header."""
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, delimiter=separator, strict=True)
             header = [name.strip() for name in next(reader, [])]

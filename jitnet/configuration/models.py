@@ -6,9 +6,14 @@ from jitnet.configuration import datasets, objects, recipes, training, values
 from jitnet.configuration.errors import DataError
 
 
-def completed(given: dict, dataset: str | None) -> dict:
-    """[model], complete: with ``layers`` as they are described, without as the recipe of its name."""
+def completed(given: dict, dataset: str | None, pictures: bool) -> dict:
+    """[model], complete: with ``layers`` as they are described, without as the recipe of its name.
+
+    pictures: whether the data are, or may be.
+    """
     if "layers" not in given:
+        if not pictures:
+            raise ValueError("The recipes' models are for pictures: describe the model by [[model.layers]].")
         return recipes.model(given, dataset)
     known = ("name", "layers")
     for key in given:
@@ -84,16 +89,24 @@ def build_model(config: dict, sample_shape: tuple, samples: int, classes: int = 
                 f"by [[model.layers]]. Received: samples of shape {tuple(sample_shape)}"
             )
         stack = [*recipes.stack(part), layers.Dense(classes, activation="softmax")]
-    model = jitnet.Sequential([jitnet.Input(sample_shape), *first, *stack], name=part["name"])
+    stack = [*first, *stack]
+    # layers that work on arrays say themselves what the rest takes
+    start = [] if stack[0].before_the_step else [jitnet.Input(sample_shape)]
+    model = jitnet.Sequential([*start, *stack], name=part["name"])
     model.compile(**training.compilation(config, steps_per_epoch))
     return model
 
 
 def adapt(model, config: dict, x) -> None:
-    """Let the first layer that the configuration lists learn from the samples, if it is one that does."""
+    """Let the first layer that the configuration lists learn from the samples, if it is one that does.
+
+    A model that begins with layers of tables, which work on arrays, is then built.
+    """
     listed = config["model"].get("layers")
     if listed and _adapts(listed[0]):
         model.layers[len(config["augmentation"])].adapt(x)
+    if model._leading():
+        model._prepare_inputs(x[:1])
 
 
 def known_classes(config: dict) -> int:

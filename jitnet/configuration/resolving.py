@@ -63,7 +63,8 @@ def _resolved(given: dict, settings: dict) -> dict:
         raise values.wrong(
             "There are files for validation already.", "validation_split", found["validation_split"]
         )
-    parts["model"] = models.completed(tables["model"], dataset)
+    pictures = datasets.are_images({**found, **parts}) or "x" in parts.get("data", {})
+    parts["model"] = models.completed(tables["model"], dataset, pictures)
     parts["optimizer"] = training.optimizer(tables["optimizer"], dataset, described)
     if described and "loss" not in given:
         raise ValueError("The configuration has no loss, which a model of [[model.layers]] needs.")

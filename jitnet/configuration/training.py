@@ -1,11 +1,14 @@
 """What trains a model: optimizer, loss, metrics and callbacks."""
 
+import re
+import string
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from jitnet.configuration import objects, recipes, values
 
 _PATHS = ("backup_dir", "filename", "filepath", "log_dir")  # arguments of callbacks
-RESERVED = ("config.toml", "history.csv", "model.safetensors", "environment.json", "report.html")
+RESERVED = ("config.toml", "history.csv", "model.safetensors", "environment.json", "report.html", ".lock")
+_FORM = re.compile(r"0?\d{0,3}(\.\d{1,2})?[defg]?")
 _RATE = "learning_rate"
 
 
@@ -87,8 +90,19 @@ def _within(key: str, value) -> None:
     outside = any(path.is_absolute() or path.drive or path.root or ".." in path.parts for path in kinds)
     if outside or not kinds[0].parts or "\0" in text:
         raise values.wrong(f"{key} must be a path within the run's folder.", key, value)
+    for _, name, form, conversion in _pieces(key, text):
+        # a format such as {epoch!s:.>2.0} would write dots
+        if name is not None and (conversion or not name.isidentifier() or not _FORM.fullmatch(form)):
+            raise values.wrong(f"{key} may name values alone, with formats such as {{epoch:02d}}.", key, value)
     if str(kinds[0]).lower() in RESERVED or kinds[0].parts[0] == "checkpoints":
         raise values.wrong(f"{key} must be none of the run's own files, {', '.join(RESERVED)}.", key, value)
+
+
+def _pieces(key: str, text: str) -> list:
+    try:
+        return list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise values.wrong(f"{key} is no path with names in braces ({error}).", key, text) from None
 
 
 # ---- what they are made of
