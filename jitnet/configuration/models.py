@@ -68,8 +68,8 @@ def build_model(config: dict, sample_shape: tuple, samples: int, classes: int = 
     sample_shape: of one sample, (H, W, C) of pictures; samples: number of training samples, which with the batch size
     gives the lengths of schedules; classes: the outputs of a recipe's model.
     """
-    import jitnet
     from jitnet import layers
+    from jitnet.models import Sequential
 
     part = config["model"]
     steps_per_epoch = math.ceil(samples / config["batch_size"])
@@ -91,8 +91,8 @@ def build_model(config: dict, sample_shape: tuple, samples: int, classes: int = 
         stack = [*recipes.stack(part), layers.Dense(classes, activation="softmax")]
     stack = [*first, *stack]
     # layers that work on arrays say themselves what the rest takes
-    start = [] if stack[0].before_the_step else [jitnet.Input(sample_shape)]
-    model = jitnet.Sequential([*start, *stack], name=part["name"])
+    start = [] if stack[0].before_the_step else [layers.Input(sample_shape)]
+    model = Sequential([*start, *stack], name=part["name"])
     model.compile(**training.compilation(config, steps_per_epoch))
     return model
 
