@@ -9,7 +9,6 @@ import sys
 from importlib import import_module
 
 from jitnet import __version__
-from jitnet.configuration.errors import DataError
 
 _EPILOG = """\
 examples:
@@ -170,10 +169,10 @@ def main(arguments: list[str] | None = None) -> int:
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
         return import_module(f"jitnet.commands.{options.command}").run(options)
-    except DataError as error:
-        return _failed(options.command, error, 3)
     except (ValueError, OSError) as error:
-        return _failed(options.command, error, 2)
+        from jitnet.configuration import DataError
+
+        return _failed(options.command, error, 3 if isinstance(error, DataError) else 2)
     except MemoryError as error:
         return _failed(options.command, f"the memory of this machine does not suffice. {error}", 2)
     except KeyboardInterrupt:

@@ -118,6 +118,10 @@ def test_settings_replace_what_has_another_class():
     assert config["model"]["units"] == [128, 64] and config["optimizer"]["schedule"] == "cosine"
     assert configuration.resolve(given, {"model.name": "mine"})["model"]["name"] == "mine"
     assert given == tomllib.loads(DESCRIBED)
+    recipe = configuration.resolve({"dataset": "digits"}, {})
+    config = configuration.resolve(recipe, {"optimizer.class": "Lion"})
+    assert config["optimizer"]["class"] == "Lion" and "schedule" not in config["optimizer"]
+    assert configuration.resolve(config, {"optimizer.name": "adam"}) == recipe
 
 
 def test_odd_texts_are_written_and_read_again():

@@ -120,7 +120,8 @@ def _replace(found: dict, part: str, name: str, value) -> None:
     # a described model may have any name; one of a recipe's is that recipe
     if part == "model" and ("layers" in table or name not in table) and value not in recipes.model_names():
         return
-    if name in table or "class" in table or "layers" in table:
+    is_recipe = part in ("model", "optimizer") and "name" in table
+    if is_recipe or name in table or "class" in table or "layers" in table:
         table.clear()
 
 
