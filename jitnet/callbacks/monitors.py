@@ -1,9 +1,11 @@
 """Callbacks that watch a quantity: is it better than it was at best?"""
 
 import math
+import numbers
 import warnings
 
 from jitnet.callbacks.base import Callback
+from jitnet.core import checks
 from jitnet.core.errors import invalid
 
 # parts of names of metrics from which mode="auto" tells what is better
@@ -11,14 +13,21 @@ _HIGHER_IS_BETTER = ("acc", "auc", "precision", "recall", "iou", "io_u", "f1", "
 _LOWER_IS_BETTER = ("error", "entropy", "mse", "mae", "mape", "msle", "hinge", "divergence", "perplexity")
 
 
+def is_positive(value) -> bool:
+    """Whether it is a whole number above 0."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
+
+
 class Monitor(Callback):
     """A callback that asks after every epoch whether ``monitor`` is better than it was at best."""
+
+    _state: tuple = ("best",)  # names of attributes that a training goes on with
 
     def __init__(self, monitor, mode, min_delta=0.0):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise invalid("`mode` must be 'auto', 'min' or 'max'.", mode=mode)
-        self.monitor = monitor
+        self.monitor = checks.text(type(self).__name__, "monitor", monitor)
         self.mode = mode
         self.min_delta = abs(min_delta)
         self._higher_is_better = mode == "max"
@@ -34,6 +43,15 @@ class Monitor(Callback):
                 )
             self._higher_is_better = higher
         self.best = self._worst
+
+    def get_state(self) -> dict:
+        """What it goes by."""
+        return {name: getattr(self, name) for name in self._state}
+
+    def set_state(self, state: dict) -> None:
+        """Go on with that."""
+        for name in self._state:
+            setattr(self, name, state[name])
 
     @property
     def _worst(self):
@@ -74,6 +92,8 @@ class EarlyStopping(Monitor):
         ValueError: another ``mode``, or ``"auto"`` with a name that doesn't tell.
     """
 
+    _state = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor="val_loss",
@@ -88,7 +108,7 @@ class EarlyStopping(Monitor):
         super().__init__(monitor, mode, min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.baseline = baseline
+        self.baseline = checks.optional(checks.number)("EarlyStopping", "baseline", baseline)
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
         self._reset()
@@ -150,6 +170,8 @@ class ReduceLROnPlateau(Monitor):
     Raises:
         ValueError: a ``factor`` of 1 or more, another ``mode``, or ``"auto"`` with a name that doesn't tell.
     """
+
+    _state = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,

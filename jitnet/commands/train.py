@@ -3,18 +3,26 @@
 import contextlib
 import itertools
 import os
+import re
 import shutil
-import signal
 import sys
 from pathlib import Path
 
-from jitnet import __version__, _recipes
-from jitnet.commands import runs
+from jitnet import __version__, _atomic, _folder_lock, configuration
+from jitnet.commands import environment, resuming, runs
+
+KEPT_CHECKPOINTS = 2  # the last ones; the one before the last is for a file that is damaged
 
 
 def run(options) -> int:
     """Train, save the run, print the accuracy on the test set."""
-    config = _requested_config(options)
+    if options.resume is None:
+        folder, config = None, _requested_config(options)
+    else:
+        folder, config = resuming.requested(options)
+        if resuming.is_finished(folder):
+            print(f"{folder} is finished: there is nothing to do.")
+            return 0
 
     import jitnet
 
@@ -24,33 +32,53 @@ def run(options) -> int:
         raise ValueError(str(error)) from error
     runs.use_threads(config)
     jitnet.utils.set_random_seed(config["seed"])
-    training, validation, test = _recipes.load_data(config)
-    x = training[0]
-    model = _recipes.build_model(config, x.shape[1:], len(x))
-    folder = _new_folder(options.out, config)
-    _prepare_folder(folder, config, model)
-
-    print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
-    model.summary()
-    print(f"Run: {folder}", flush=True)
-    with _Interruption() as interruption:
-        interrupted = _fit(model, training, validation, config, folder, interruption)
-        interruption.ignored = True
-        model.save(folder / runs.WEIGHTS)
-    if interrupted:
-        steps = model.optimizer.iterations
-        print(f"Interrupted after {steps:,} steps; what was trained is in {folder / runs.WEIGHTS}", file=sys.stderr)
-        return 130
-    runs.report(model, test)
-    print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS})")
+    training, validation, test = configuration.load_data(config)
+    x, y = training
+    classes = configuration.count_classes(config, y)
+    model = configuration.build_model(config, x.shape[1:], len(x), classes)
+    configuration.adapt(model, config, x)
+    configuration.check_data(model, training, validation, test)
+    is_new = folder is None
+    if is_new:
+        folder = _new_folder(options.out, config)
+    with _folder_lock.held(str(folder)):
+        if is_new:
+            _prepare_folder(folder, config, model, options)
+        else:
+            # that of the interruption; from here on it would be taken for that of a finished run
+            (folder / runs.WEIGHTS).unlink(missing_ok=True)
+            _atomic.clear(folder)
+        print(_described(config, {"training": training, "validation": validation, "test": test}))
+        model.summary()
+        print(f"Run: {folder}", flush=True)
+        status = _fit(model, training, validation, config, folder)
+    if status:
+        print(
+            f"Interrupted after {model.optimizer.iterations:,} steps; what was trained is in {folder / runs.WEIGHTS}. "
+            f"Go on with: jitnet train --resume {folder}",
+            file=sys.stderr,
+        )
+        return status
+    if test is not None:
+        runs.report(model, test)
+    print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS}, {runs.ENVIRONMENT})")
     return 0
+
+
+def _described(config: dict, parts: dict) -> str:
+    """A line that says how many samples there are."""
+    kind = "images" if configuration.are_images(config) else "samples"
+    counts = [f"{len(part[0]):,} {name} {kind}" for name, part in parts.items() if part is not None]
+    return f"{configuration.label(config)}: {', '.join(counts)}"
 
 
 def _requested_config(options) -> dict:
     """The configuration that the command line asks for, complete."""
+    if options.source is None:
+        raise ValueError("what to train is missing: a dataset, a configuration file, or --resume RUN.")
     source = Path(options.source)
     if source.suffix == ".toml":
-        given = _recipes.read_config(source)
+        given = configuration.read_config(source)
     else:
         given = {"dataset": options.source}
     flags = {
@@ -62,10 +90,11 @@ def _requested_config(options) -> dict:
         "seed": options.seed,
         "threads": options.threads,
         "device": options.device,
+        "checkpoint_every": resuming.frequency(options.checkpoint_every),
     }
     settings = {key: value for key, value in flags.items() if value is not None}
-    settings.update(_recipes.parse_setting(text) for text in options.settings)
-    return _recipes.resolve(given, settings)
+    settings.update(configuration.parse_setting(text) for text in options.settings)
+    return configuration.resolve(given, settings)
 
 
 def _new_folder(out: str | None, config: dict) -> Path:
@@ -76,7 +105,8 @@ def _new_folder(out: str | None, config: dict) -> Path:
             raise FileExistsError(f"{folder} is not empty: --out expects a new or an empty folder.")
         _make_folder(folder, exist_ok=True)
         return folder
-    name = f"{config['dataset']}-{config['model']['name']}-seed{config['seed']}"
+    model = re.sub(r"[^\w.-]", "-", config["model"]["name"])[:40]
+    name = f"{configuration.label(config)}-{model}-seed{config['seed']}"
     _make_folder(Path("runs"), exist_ok=True)
     for number in itertools.count(1):
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
@@ -97,14 +127,15 @@ def _make_folder(folder: Path, exist_ok: bool = False) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror}.") from error
 
 
-def _prepare_folder(folder: Path, config: dict, model) -> None:
-    """Write the configuration, and see that there is room for the rest, before any time goes into training."""
+def _prepare_folder(folder: Path, config: dict, model, options) -> None:
+    """Write the configuration and the environment, and see that there is room for the rest, before any training."""
     import numpy as np
 
     versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
     header = f"# Written by {versions}.\n# Repeat this run: jitnet train {runs.CONFIG}\n\n"
     try:
-        (folder / runs.CONFIG).write_text(header + _recipes.to_toml(config), encoding="utf-8")
+        (folder / runs.CONFIG).write_text(header + configuration.to_toml(config), encoding="utf-8")
+        environment.write(folder, options)
         # weights, and as much twice again for an optimizer's state
         needed = 3 * sum(weight.nbytes for weight in model.get_weights())
         probe = folder / f".{runs.WEIGHTS}.probe"
@@ -121,54 +152,30 @@ def _prepare_folder(folder: Path, config: dict, model) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
 
 
-def _fit(model, training, validation, config: dict, folder: Path, interruption) -> bool:
-    """Train; returns whether Ctrl-C ended it."""
-    from jitnet.callbacks import CSVLogger, ProgbarLogger
+def _fit(model, training, validation, config: dict, folder: Path) -> int:
+    """Train, save the model; returns the status of what ended it early: 130 (Ctrl-C), 143 (SIGTERM), else 0."""
+    from jitnet import _interrupts
+    from jitnet.callbacks import BackupAndRestore, CSVLogger
 
-    class Progress(ProgbarLogger):
-        """The progress bar, and the place between two steps where a run can be stopped."""
-
-        def update(self, step, logs=None):
-            super().update(step, logs)
-            if interruption.requested:
-                raise KeyboardInterrupt
-
-    try:
-        model.fit(
-            *training,
-            batch_size=config["batch_size"],
-            epochs=config["epochs"],
-            validation_data=validation,
-            callbacks=[Progress(), CSVLogger(folder / runs.HISTORY)],
-        )
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
-class _Interruption:
-    """While a run is on, Ctrl-C (SIGINT) asks it to stop after the step; a second Ctrl-C stops it at once."""
-
-    def __init__(self):
-        self.requested = False
-        self.ignored = False  # once the run is being saved
-        self._previous = None
-
-    def __enter__(self):
-        # only a main thread has signals; elsewhere KeyboardInterrupt can't arrive anyway
-        with contextlib.suppress(ValueError):
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def _handle(self, number, frame):
-        if self.ignored:
-            return
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        # the first step may have to wait for compilation; print is not safe in a signal's handler
-        os.write(2, b"\nStopping after this step; Ctrl-C again stops at once.\n")
-
-    def __exit__(self, *exception):
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+    backup = BackupAndRestore(
+        folder / runs.CHECKPOINTS, config["checkpoint_every"], delete_checkpoint=False, keep=KEPT_CHECKPOINTS,
+        monitor="loss" if validation is None else "val_loss",
+    )  # fmt: skip
+    added = configuration.build_callbacks(config, folder)
+    status = 0
+    with _interrupts.held(terminates=True, notice=b"\nStopping after this step; Ctrl-C again stops at once.\n"):
+        try:
+            model.fit(
+                *training,
+                batch_size=config["batch_size"],
+                epochs=config["epochs"],
+                validation_data=validation,
+                # the history after them: it has what they add to the logs
+                callbacks=[*added, CSVLogger(folder / runs.HISTORY), backup],
+            )
+        except _interrupts.Interrupted:
+            status = 130
+        except _interrupts.Terminated as error:
+            status = error.code
+        model.save(folder / runs.WEIGHTS)
+    return status
