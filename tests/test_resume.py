@@ -685,7 +685,9 @@ def test_what_resume_refuses(tmp_path, monkeypatch, capsys):
         "digits", "--resume", "run", "--seed", "0", "--set", "epochs=3"
     )
     assert "is no folder of a run: it has no config.toml" in failure("--resume", "run")
-    assert "what to train is missing" in failure()
+    with pytest.raises(SystemExit, match="2"):
+        main(["train"])
+    assert "what to train is missing: DATASET or CONFIG.toml, or --resume RUN" in capsys.readouterr().err
     for bad in ("0", "never", "-3", "1.5", "9" * 30):
         assert 'checkpoint_every must be "epoch" or a number' in failure("digits", f"--checkpoint-every={bad}")
     (tmp_path / "run").mkdir()

@@ -62,8 +62,6 @@ def run(options) -> int:
 
 def _requested_config(options) -> dict:
     """The configuration that the command line asks for, complete."""
-    if options.source is None:
-        raise ValueError("what to train is missing: a dataset, a configuration file, or --resume RUN.")
     source = Path(options.source)
     if source.suffix == ".toml":
         given = _recipes.read_config(source)
