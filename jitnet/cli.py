@@ -186,6 +186,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status, as --help lists them."""
     options = _parser().parse_args(arguments)
+    if options.command == "train" and options.source is None and options.resume is None:
+        _Parser(prog="jitnet train").error("what to train is missing: DATASET or CONFIG.toml, or --resume RUN")
     options.command_line = sys.argv[1:] if arguments is None else list(arguments)
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:

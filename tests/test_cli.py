@@ -195,7 +195,6 @@ def test_full_disk_is_seen_before_training(workplace, capsys, monkeypatch):
         (["digits", "--learning-rate", "nan"], "optimizer.learning_rate must be a number"),
         (["digits", "--model", "lenet5"], "larger than the padded input"),
         (["digits", "--set", "validation_split=0.9999"], "validation_split leaves one part"),
-        ([], "what to train is missing"),
         (["nowhere.toml"], "There is no configuration file nowhere.toml"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -219,7 +218,7 @@ def test_wrong_config_file(text, expected, workplace, capsys):
     assert expected in failure(capsys, ["train", "config.toml"])
 
 
-@pytest.mark.parametrize("arguments", [[], ["trian", "digits"], ["train", "digits", "--epochs", "many"]])
+@pytest.mark.parametrize("arguments", [[], ["train"], ["trian", "digits"], ["train", "digits", "--epochs", "many"]])
 def test_wrong_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)

@@ -526,6 +526,7 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
 
     class Freezes(callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
+            self.model.loss_weights = 0.9 * self.model.loss_weights
             if epoch == 1:
                 self.model.layers[0].trainable = False
 
@@ -536,9 +537,9 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
         used = [Freezes(), callbacks.LearningRateScheduler(lambda epoch, rate: 0.9 * rate), *extra]
         return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used))
 
-    for train in (adversaries, recurrent, averaged):
+    for train, stops in ((adversaries, (1, 8)), (recurrent, (3, 4)), (averaged, (5, 8, 14))):
         plain = train()
-        for steps in (1, 4, 5):
+        for steps in stops:
             folder = tmp_path / train.__name__
             with pytest.raises(KeyboardInterrupt):
                 train([Press(signal.SIGINT, steps), callbacks.BackupAndRestore(folder)])
@@ -550,18 +551,19 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
 def test_random_streams_are_the_checkpoints(tmp_path):
     x, y = small_networks.images()
 
-    def train(*used, before=0):
-        jitnet.utils.set_random_seed(7)
+    def train(*used, before=0, seed=7):
+        jitnet.utils.set_random_seed(seed)
         for _ in range(before):
             layers.Dropout(0.5)
         model = small_networks.convolutional(jit_compile=True)
-        return state_of(model, model.fit(x, y, 4, epochs=2, verbose=0, callbacks=list(used)))
+        return state_of(model, model.fit(x, y, 4, epochs=2, verbose=0, callbacks=[Rates(), *used]))
 
     plain = train()
-    with pytest.raises(KeyboardInterrupt):
-        train(Press(signal.SIGINT, 4), callbacks.BackupAndRestore(tmp_path / "backup"))
-    assert train(callbacks.BackupAndRestore(tmp_path / "backup"), before=3) == plain
-    assert train(before=3) != plain
+    assert train(before=3) != plain and train(seed=8) != plain
+    for before, seed in ((3, 7), (0, 8)):
+        with pytest.raises(KeyboardInterrupt):
+            train(Press(signal.SIGINT, 5), callbacks.BackupAndRestore(tmp_path / "backup"))
+        assert train(callbacks.BackupAndRestore(tmp_path / "backup"), before=before, seed=seed) == plain
 
 
 def test_what_does_not_fit_the_checkpoint(tmp_path):
@@ -685,7 +687,9 @@ def test_what_resume_refuses(tmp_path, monkeypatch, capsys):
         "digits", "--resume", "run", "--seed", "0", "--set", "epochs=3"
     )
     assert "is no folder of a run: it has no config.toml" in failure("--resume", "run")
-    assert "what to train is missing" in failure()
+    with pytest.raises(SystemExit, match="2"):
+        main(["train"])
+    assert "what to train is missing: DATASET or CONFIG.toml, or --resume RUN" in capsys.readouterr().err
     for bad in ("0", "never", "-3", "1.5", "9" * 30):
         assert 'checkpoint_every must be "epoch" or a number' in failure("digits", f"--checkpoint-every={bad}")
     (tmp_path / "run").mkdir()

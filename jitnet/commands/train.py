@@ -74,8 +74,6 @@ def _described(config: dict, parts: dict) -> str:
 
 def _requested_config(options) -> dict:
     """The configuration that the command line asks for, complete."""
-    if options.source is None:
-        raise ValueError("what to train is missing: a dataset, a configuration file, or --resume RUN.")
     source = Path(options.source)
     if source.suffix == ".toml":
         given = configuration.read_config(source)

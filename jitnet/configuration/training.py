@@ -94,7 +94,7 @@ def _within(key: str, value) -> None:
         # a format such as {epoch!s:.>2.0} would write dots
         if name is not None and (conversion or not name.isidentifier() or not _FORM.fullmatch(form)):
             raise values.wrong(f"{key} may name values alone, with formats such as {{epoch:02d}}.", key, value)
-    if str(kinds[0]).lower() in RESERVED or kinds[0].parts[0] == "checkpoints":
+    if str(kinds[0]).lower() in RESERVED or kinds[0].parts[0].lower() == "checkpoints":
         raise values.wrong(f"{key} must be none of the run's own files, {', '.join(RESERVED)}.", key, value)
 
 
