@@ -96,7 +96,8 @@ def main():
     table = "; ".join(f"{n}: {a:.4f} {b:.4f}" for n, a, b in zip(sizes, linear, deep.mean(axis=0), strict=True))
     print(f"Error of PCA and of the network by units: {table}; noise {error(noisy_test, x_test):.4f}, "
           f"cleaned {error(cleaned, x_test):.4f}")  # fmt: skip
-    claim("With eight units, the network's error is lower than PCA's.", linear[sizes.index(8)] - deep[:, sizes.index(8)])
+    at = sizes.index(8)
+    claim("With eight units, the network's error is lower than PCA's.", linear[at] - deep[:, at])
     gain = np.array(linear) / deep.mean(axis=0)
     claim("The gain over PCA is larger at few units than at the most.", bool(gain[:-1].max() > gain[-1]))
 

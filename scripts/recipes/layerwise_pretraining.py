@@ -55,8 +55,9 @@ def main():
                 x, y, batch_size=128, epochs=given.epochs, validation_data=(x_test, y_test), verbose=0
             ).history
             found[name].append(100 * history["val_accuracy"][-1])
-        loss.semilogy(range(1, given.epochs + 1), history["loss"], "o-", markersize=3, label=name)
-        accuracy.plot(range(1, given.epochs + 1), 100 * np.array(history["val_accuracy"]), "o-", markersize=3, label=name)
+        epochs = range(1, given.epochs + 1)
+        loss.semilogy(epochs, history["loss"], "o-", markersize=3, label=name)
+        accuracy.plot(epochs, 100 * np.array(history["val_accuracy"]), "o-", markersize=3, label=name)
     for axis, label in ((loss, "training loss"), (accuracy, "accuracy on the test, %")):
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)

@@ -64,7 +64,8 @@ def main():
         axes[0, 1].semilogy(watch.seconds, history, label=name)
 
     jitnet.utils.set_random_seed(given.seed)
-    cuts = [given.epochs // 2 * (given.samples // 32), given.epochs * 3 // 4 * (given.samples // 32)]
+    steps = given.epochs * (given.samples // 32)
+    cuts = [steps // 2, steps * 3 // 4]
     dropping = network(schedules.PiecewiseConstantDecay(cuts, [0.5, 0.05, 0.005]))
     constant = network(0.5)
     for name, model in (("constant", constant), ("cut to a tenth, twice", dropping)):
