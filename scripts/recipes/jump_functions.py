@@ -2,9 +2,9 @@
 
     python scripts/recipes/jump_functions.py
 
-Linear methods (kernels, splines of fixed width) have one resolution everywhere; a jump or uneven smoothness is what they
-do worst. Deep networks choose where to be sharp (Imaizumi & Fukumizu 2019; Suzuki 2019). Networks of one to five hidden
-layers with as many weights each, and kernel ridge regression at its best width, learn both from noisy samples.
+Linear methods (kernels, splines of fixed width) have one resolution everywhere; a jump or uneven smoothness is what
+they do worst. Deep networks choose where to be sharp (Imaizumi & Fukumizu 2019; Suzuki 2019). Networks of one to five
+hidden layers with as many weights each, and kernel ridge regression at its best width, learn both from noisy samples.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def network(depth: int, x, y, steps: int):
 
 
 def kernel_ridge(x, y, at, truth):
-    """The best of Gaussian kernels' predictions, chosen by what they should be: an advantage that networks don't get."""
+    """The best of Gaussian kernels' predictions, chosen by the truth: an advantage that networks don't get."""
     best = None
     for scale in np.geomspace(0.005, 0.5, 12):
         for ridge in (1e-3, 1e-2, 1e-1, 1.0):
@@ -64,7 +64,7 @@ def main():
                 guess = network(depth, x, y, given.steps).predict(at, verbose=0)
                 found[seed, i] = np.mean((guess - truth) ** 2)
                 if depth in (1, 3) and seed == 0:
-                    drawn.plot(at, guess, linewidth=1, label=f"{depth} hidden layers" if depth > 1 else "1 hidden layer")
+                    drawn.plot(at, guess, linewidth=1, label=f"{depth} hidden layer{'s' if depth > 1 else ''}")
         drawn.plot(at, ridge, linewidth=1, label="Gaussian kernel")
         drawn.plot(at, truth, "k:", linewidth=1, label=name)
         drawn.legend(fontsize=8)

@@ -42,8 +42,11 @@ def main():
         losses.semilogy(loss, style, color="tab:blue", label=f"{kind}, {width} units")
         ends.semilogx(widths, table.mean(axis=0), f"o{style}", label=kind)
         accuracies[kind] = table
-        print(f"{kind}, {width} units: loss {loss[-1]:.1e}, test accuracy {100 * on_test:.0f} %; training accuracy by "
-              "units: " + ", ".join(f"{n}: {a:.0f} %" for n, a in zip(widths, table.mean(axis=0), strict=True)))  # fmt: skip
+        line = ", ".join(f"{n}: {a:.0f} %" for n, a in zip(widths, table.mean(axis=0), strict=True))
+        print(
+            f"{kind}, {width} units: loss {loss[-1]:.1e}, test accuracy {100 * on_test:.0f} %; "
+            f"training accuracy by units: {line}"
+        )
     losses.set_xlabel("step of gradient descent")
     losses.set_ylabel("training loss")
     ends.set_xlabel("units of the hidden layer")
