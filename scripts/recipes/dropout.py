@@ -61,20 +61,21 @@ def main():
         ensemble.append(100 * np.mean(sum(members).argmax(axis=1) == y_test))
 
     picture, (axes,) = figure(1, 2, 10, 4)
-    for axis, values, label in zip(axes, (gaps, accuracies), ("test loss - training loss", "test accuracy, %"), strict=True):
+    labels = "test loss - training loss", "test accuracy, %"
+    for axis, values, label in zip(axes, (gaps, accuracies), labels, strict=True):
         axis.errorbar(RATES, values.mean(axis=0), values.std(axis=0), fmt="o-", label="one network")
         axis.set_xlabel("rate of dropout")
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
     axes[1].axhline(np.mean(ensemble), color="tab:orange", label=f"mean of {given.members} networks without dropout")
-    axes[1].axhline(np.mean(mean_of_thinned), color="tab:green", linestyle="--", label="mean of thinned networks, rate 0.4")
+    axes[1].axhline(np.mean(mean_of_thinned), color="tab:green", linestyle="--", label="mean of thinned, rate 0.4")
     axes[1].legend()
     save(picture, given.output, "dropout")
     test_time, inverted = scaling_at_test_time(x_test[:20], times=200 if given.quick else 20_000)
     print(
         "Gap by rate: " + ", ".join(f"{r}: {g:.2f}" for r, g in zip(RATES, gaps.mean(axis=0), strict=True))
-        + f"; accuracy without {accuracies[:, 0].mean():.1f} %, rate 0.4 {np.mean(thinned):.1f} %, its thinned networks "
-        f"{np.mean(mean_of_thinned):.1f} %, ensemble {np.mean(ensemble):.1f} %"
+        + f"; accuracy without {accuracies[:, 0].mean():.1f} %, rate 0.4 {np.mean(thinned):.1f} %, "
+        f"its thinned networks {np.mean(mean_of_thinned):.1f} %, ensemble {np.mean(ensemble):.1f} %"
     )
     claim("Dropout of 0.4 closes a part of the gap.", gaps[:, 0] - gaps[:, 2])
     claim("One network with dropout is as accurate as the ensemble, or better.", np.array(thinned) - ensemble)

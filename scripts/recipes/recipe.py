@@ -85,7 +85,7 @@ def exact_answers(model, questions, answers):
     return (written == answers).all(axis=1)
 
 
-def claim(sentence: str, differences) -> None:
+def claim(sentence: str, differences, unit: str = "seeds") -> None:
     """Print a claim and whether the numbers bear it out.
 
     differences: of every seed by how much it holds, positive where it does; or True or False where chance has no part.
@@ -98,7 +98,7 @@ def claim(sentence: str, differences) -> None:
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.inf
     verdict = "Confirmed" if mean > 2 * error else "Refuted" if mean < -2 * error else "Not decided here"
     spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
-    print(f"Claim: {sentence} {verdict}: {mean:.3g}{spread} over {len(values)} seeds.")
+    print(f"Claim: {sentence} {verdict}: {mean:.3g}{spread} over {len(values)} {unit}.")
 
 
 def figure(rows: int, columns: int, width: float = 9.0, height: float = 3.6):
