@@ -17,8 +17,8 @@ from jitnet import layers, metrics
 
 ATTRIBUTES = {
     "one large loop": (0,), "loop above": (8, 9), "loop below": (6, 8), "bar on top": (5, 7), "bar at the foot": (2,),
-    "bar in the middle": (4,), "upright stroke": (1, 4, 9), "slanting stroke": (2, 7), "bow above, open to the left": (2, 3),
-    "bow below, open to the left": (3, 5), "bow open to the right": (0, 6),
+    "bar in the middle": (4,), "upright stroke": (1, 4, 9), "slanting stroke": (2, 7),
+    "bow above, open to the left": (2, 3), "bow below, open to the left": (3, 5), "bow open to the right": (0, 6),
 }  # fmt: skip
 TABLE = np.array([[digit in digits for digits in ATTRIBUTES.values()] for digit in range(10)], np.float32)
 
@@ -83,8 +83,9 @@ def main():
     bars.legend(ncols=2)
     save(picture, given.output, "zero_shot")
     print(
-        f"{len(chosen)} pairs left out: right among the two {of_two.mean():.1f} % (lowest {of_two.min():.0f}), among all "
-        f"ten {of_ten.mean():.1f} %; unknown noticed, area under the curve {noticed.mean():.2f} (lowest {noticed.min():.2f})"
+        f"{len(chosen)} pairs left out: right among the two {of_two.mean():.1f} % (lowest {of_two.min():.0f}), among "
+        f"all ten {of_ten.mean():.1f} %; unknown noticed, area under the curve {noticed.mean():.2f} "
+        f"(lowest {noticed.min():.2f})"
     )
     claim("Digits never seen are told apart above chance.", of_two - 50, "pairs")
     claim("They are found among all ten above chance.", of_ten - 10, "pairs")
