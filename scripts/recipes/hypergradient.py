@@ -85,7 +85,8 @@ def main():
             f"{r:g}: {v:.3f}" for r, v in zip(rates, ends[adjusts].mean(axis=0), strict=True)
         ))  # fmt: skip
     claim("From a rate that is far too small, adjusting ends lower.", ends[False][:, 0] - ends[True][:, 0])
-    claim("From the best fixed rate, adjusting ends lower.", (ends[False] - ends[True])[:, ends[False].mean(0).argmin()])
+    best = ends[False].mean(axis=0).argmin()
+    claim("From the best fixed rate, adjusting ends lower.", (ends[False] - ends[True])[:, best])
 
 
 if __name__ == "__main__":

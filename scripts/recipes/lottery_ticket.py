@@ -94,8 +94,10 @@ def main():
     save(picture, given.output, "lottery_ticket")
     at = min(10, given.rounds - 1)  # 11 % of the weights
     won, drawn = found[:, 0], found[:, 1]
-    print(f"Whole {won[:, 0].mean():.2f} %; {left[at]:.0f} % of the weights: rewound {won[:, at].mean():.2f} %, random "
-          f"{drawn[:, at].mean():.2f} %; {left[-1]:.1f} %: {won[:, -1].mean():.2f} % and {drawn[:, -1].mean():.2f} %")  # fmt: skip
+    print(
+        f"Whole {won[:, 0].mean():.2f} %; {left[at]:.0f} % of the weights: rewound {won[:, at].mean():.2f} %, random "
+        f"{drawn[:, at].mean():.2f} %; {left[-1]:.1f} %: {won[:, -1].mean():.2f} % and {drawn[:, -1].mean():.2f} %"
+    )
     claim(f"With {left[at]:.0f} % of its weights, rewound, the network is as accurate as the whole or better.",
           won[:, at] - won[:, 0])  # fmt: skip
     claim("Rewound weights beat random ones in the same places.", won[:, at] - drawn[:, at])

@@ -85,19 +85,25 @@ def exact_answers(model, questions, answers):
     return (written == answers).all(axis=1)
 
 
+# what the mean of so many values must be of its standard error, for chance to give that in one case of twenty (Student)
+_STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26, 15: 2.14, 20: 2.09}
+
+
 def claim(sentence: str, differences, unit: str = "seeds") -> None:
     """Print a claim and whether the numbers bear it out.
 
-    differences: of every seed by how much it holds, positive where it does; or True or False where chance has no part.
-    Their mean must be two standard errors from 0 to decide anything.
+    differences: of every seed by how much it holds, positive where it does, which Student's test decides at the level
+    of 5 %; or True or False where chance has no part.
     """
     if isinstance(differences, bool | np.bool_):
         print(f"Claim: {sentence} {'Confirmed' if differences else 'Refuted'}.")
         return
     values = np.asarray(differences, np.float64)
-    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.inf
-    verdict = "Confirmed" if mean > 2 * error else "Refuted" if mean < -2 * error else "Not decided here"
-    spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
+    mean, verdict, spread = values.mean(), "Not decided here", ""
+    if len(values) > 1:
+        spread = f" ± {values.std(ddof=1):.2g}"
+        least = _STUDENT[max(n for n in _STUDENT if n <= len(values))] * values.std(ddof=1) / np.sqrt(len(values))
+        verdict = "Confirmed" if mean > least else "Refuted" if mean < -least else verdict
     print(f"Claim: {sentence} {verdict}: {mean:.3g}{spread} over {len(values)} {unit}.")
 
 
