@@ -7,7 +7,7 @@ fit all of them (Belkin et al. 2019; Nakkiran et al. 2020); beyond it, more widt
 """
 
 import numpy as np
-from recipe import arguments, claim, digits, figure, save
+from recipe import Remembered, arguments, claim, digits, figure, save
 
 import jitnet
 from jitnet import layers, optimizers, schedules
@@ -28,14 +28,18 @@ def main():
     given = arguments(__doc__, steps=(4000, 60), samples=(800, 80), seeds=(5, 1), noise=(0.2, 0.2))
     (x, y), test = digits(given.samples)
     widths = (2, 8, 32) if given.quick else (2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 128, 256, 512)
-    found = np.empty((given.seeds, len(widths), 3))
-    for seed in range(given.seeds):
-        random = np.random.default_rng(given.seed + seed)
+    settings = {name: getattr(given, name) for name in ("steps", "samples", "noise")}
+    runs = Remembered(given.output / "double_descent.json", settings)
+
+    def one(seed, width):
+        random = np.random.default_rng(seed)
         wrong = random.random(len(y)) < given.noise
         labels = np.where(wrong, random.integers(0, 10, len(y)), y)
-        for i, width in enumerate(widths):
-            jitnet.utils.set_random_seed(given.seed + seed)
-            found[seed, i] = errors(width, x, labels, test, given.steps)
+        jitnet.utils.set_random_seed(seed)
+        return errors(width, x, labels, test, given.steps)
+
+    seeds = range(given.seed, given.seed + given.seeds)
+    found = np.array([[runs.get(f"{s}, {w}", lambda s=s, w=w: one(s, w)) for w in widths] for s in seeds])
     training, on_test, loss = np.moveaxis(found, 2, 0)
     mean = on_test.mean(axis=0)
     enough = int(np.argmax(training.mean(axis=0) < 1)) or len(widths) - 1  # the first width that fits all

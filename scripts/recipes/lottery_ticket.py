@@ -8,7 +8,7 @@ places ("random tickets"), until too few are left.
 """
 
 import numpy as np
-from recipe import arguments, claim, figure, mnist, save
+from recipe import Remembered, arguments, claim, figure, mnist, save
 
 import jitnet
 from jitnet import layers, ops, optimizers
@@ -77,9 +77,10 @@ def main():
     (x, y), (x_test, y_test) = mnist(given.quick)
     data = x[: given.samples].reshape(-1, 784), y[: given.samples]
     test = x_test.reshape(-1, 784), y_test
-    found = np.array([
-        tickets(given.seed + seed, data, test, given.rounds, given.epochs) for seed in range(given.seeds)
-    ])  # fmt: skip
+    settings = {name: getattr(given, name) for name in ("epochs", "samples", "rounds")}
+    runs = Remembered(given.output / "lottery_ticket.json", settings)
+    seeds = range(given.seed, given.seed + given.seeds)
+    found = np.array([runs.get(f"{s}", lambda s=s: tickets(s, data, test, given.rounds, given.epochs)) for s in seeds])
     left = 100 * 0.8 ** np.arange(given.rounds)
     picture, ((axis,),) = figure(1, 1, 7, 4.2)
     for values, name in zip(np.moveaxis(found, 1, 0), ("winning tickets, rewound", "random tickets"), strict=True):

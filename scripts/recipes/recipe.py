@@ -1,6 +1,8 @@
 """What the recipes share: their command line, the bundled digits, files of data, and the writing of one picture."""
 
 import argparse
+import itertools
+import json
 import os
 from pathlib import Path
 
@@ -45,6 +47,57 @@ def mnist(quick: bool):
         enlarged = [(x.repeat(3, 1).repeat(3, 2), y) for x, y in parts]
         return tuple((np.pad(x, ((0, 0), (2, 2), (2, 2)))[..., None], y) for x, y in enlarged)
     return tuple((x[..., None].astype("float32") / 255, y) for x, y in jitnet.datasets.mnist.load_data())
+
+
+def small_pictures(quick: bool):
+    """((x, y), (x of the test, y of the test)) of CIFAR-10, images (N, 32, 32, 3) from 0 to 1.
+
+    Of $JITNET_DATA_DIR/cifar10_jpeg/{train,validation}.npz where they are: 12,000 of the training images as JPEG files
+    one after the other, beginning at ``offsets``; else what ``jitnet.datasets.cifar10`` finds or downloads. quick: some
+    of the bundled digits, enlarged and coloured.
+    """
+    if quick:
+        parts = [(x.reshape(-1, 8, 8, 1)[:128].repeat(4, 1).repeat(4, 2), y[:128]) for x, y in digits()]
+        return tuple((x * np.array([1.0, 0.8, 0.6], np.float32), y) for x, y in parts)
+    folder = Path(os.environ.get("JITNET_DATA_DIR", ".")).expanduser() / "cifar10_jpeg"
+    if not folder.is_dir():
+        return tuple((x.astype("float32") / 255, y[:, 0]) for x, y in jitnet.datasets.cifar10.load_data())
+    return tuple(_jpeg_pictures(folder / f"{name}.npz") for name in ("train", "validation"))
+
+
+def _jpeg_pictures(path: Path):
+    import io
+
+    from PIL import Image
+
+    with np.load(path) as file:
+        content, offsets, labels = file["jpeg"].tobytes(), file["offsets"], file["labels"]
+    images = [np.asarray(Image.open(io.BytesIO(content[a:b]))) for a, b in itertools.pairwise(offsets)]
+    return np.stack(images).astype("float32") / 255, labels.astype("int64")
+
+
+class Remembered:
+    """Results of a long recipe by name, in a file, so that it goes on where it was stopped.
+
+    path: of a JSON file; settings: what the results depend on; others than the file's begin anew.
+    """
+
+    def __init__(self, path: Path, settings: dict):
+        self.path, self.content = path, {"settings": settings, "results": {}}
+        if path.is_file():
+            found = json.loads(path.read_text())
+            self.content = found if found["settings"] == settings else self.content
+
+    def get(self, name: str, function):
+        """The result ``name``, from the file or of ``function()``: what JSON can hold."""
+        results = self.content["results"]
+        if name not in results:
+            results[name] = function()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self.path.with_suffix(".new")
+            fresh.write_text(json.dumps(self.content))
+            fresh.replace(self.path)
+        return results[name]
 
 
 SOURCES = {
