@@ -131,8 +131,12 @@ def main():
     top, left = (side // 4 for side in sharp.shape)
     part = slice(top, top + 120), slice(left, left + 120)
     view, (axes,) = figure(1, 4, 13, 3.8)
-    shown = {"sharp": sharp, f"bicubic, {bicubic[0]:.2f} dB": blurred}
-    for axis, (name, image) in zip(axes, {**shown, "DRCN, 16 recursions": answer(model, blurred)}.items(), strict=False):
+    restored = answer(model, blurred)
+    shown = {
+        "sharp": sharp, f"bicubic, {bicubic[0]:.2f} dB": blurred,
+        f"DRCN, 16 recursions, {psnr(restored, sharp):.2f} dB": restored,
+    }  # fmt: skip
+    for axis, (name, image) in zip(axes, shown.items(), strict=False):
         axis.imshow(image[part], cmap="gray", vmin=0, vmax=1)
         axis.set_title(name, fontsize=9)
         axis.axis("off")
