@@ -68,7 +68,7 @@ def tickets(seed, data, test, rounds, epochs):
             prune(layer, 0.1 if layer is model.layers[-1] else 0.2)
             layer.kernel.assign(kernel)
             layer.bias.assign(np.zeros_like(layer.bias.numpy()))
-        print(f"seed {seed}, round {number + 1}: {won[-1]:.2f} %, random {drawn[-1]:.2f} %", flush=True)
+        print(f"  seed {seed}, round {number + 1}: {won[-1]:.2f} %, random {drawn[-1]:.2f} %", flush=True)
     return won, drawn
 
 

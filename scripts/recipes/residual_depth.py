@@ -49,7 +49,7 @@ def run(depth, residual, seed, data, test, epochs):
     rate = schedules.CosineDecay(0.0, steps, warmup_target=0.1, warmup_steps=steps // 20)
     model.compile(optimizers.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(*data, batch_size=128, epochs=epochs, validation_data=test, verbose=0).history
-    print(f"{'residual' if residual else 'plain'} {depth}, seed {seed}: {history['loss'][-1]:.4f}", flush=True)
+    print(f"  {'residual' if residual else 'plain'} {depth}, seed {seed}: {history['loss'][-1]:.4f}", flush=True)
     return history
 
 

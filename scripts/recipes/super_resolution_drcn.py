@@ -106,7 +106,7 @@ def trained(kind, seed, data, steps, side=32, batch=16):
 def measured(kind, seed, data, held_out, steps):
     model = trained(kind, seed, data, steps)
     found = [float(psnr(answer(model, blurred), sharp)) for sharp, blurred in held_out]
-    print(f"{kind}, seed {seed}: {np.mean(found):.2f} dB", flush=True)
+    print(f"  {kind}, seed {seed}: {np.mean(found):.2f} dB", flush=True)
     return found
 
 
