@@ -7,7 +7,7 @@ network learns on digits look alike. Maximum pooling makes of a shift by one pix
 """
 
 import numpy as np
-from recipe import arguments, claim, figure, mnist, save
+from recipe import arguments, claim, figure, mnist, photographs, save
 
 import jitnet
 from jitnet import layers
@@ -17,11 +17,10 @@ FILTERS = {"averaging, 7 x 7": np.full((7, 7), 1 / 49, np.float32), "edges, upri
 
 
 def photograph():
-    """A grey photograph that Matplotlib brings with it, (H, W) from 0 to 1."""
-    from matplotlib import cbook, image
+    """A grey photograph, (H, W) from 0 to 1."""
+    from PIL import Image
 
-    with cbook.get_sample_data("grace_hopper.jpg") as file:
-        return image.imread(file, format="jpg").mean(axis=-1).astype("float32")[60:380, 100:420] / 255
+    return np.asarray(Image.open(photographs(["astronaut.png"])[0]).convert("L"), np.float32)[:320, 60:380] / 255
 
 
 def convolved(picture, kernel):

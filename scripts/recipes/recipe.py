@@ -76,6 +76,15 @@ def _jpeg_pictures(path: Path):
     return np.stack(images).astype("float32") / 255, labels.astype("int64")
 
 
+def photographs(names) -> list:
+    """Paths of pictures that scikit-image brings with it."""
+    try:
+        import skimage
+    except ImportError:
+        raise SystemExit("The pictures come with scikit-image: pip install scikit-image") from None
+    return [Path(skimage.__file__).parent / "data" / name for name in names]
+
+
 class Remembered:
     """Results of a long recipe by name, in a file, so that it goes on where it was stopped.
 

@@ -12,7 +12,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from recipe import Remembered, arguments, claim, figure, save
+from recipe import Remembered, arguments, claim, figure, photographs, save
 
 import jitnet
 from jitnet import layers, ops, optimizers, schedules
@@ -23,7 +23,7 @@ HELD_OUT = ("astronaut.png", "camera.png", "coins.png", "page.png", "moon.png")
 FILTERS, MARGIN = 32, 4
 
 
-def picture_of(path):
+def halved(path):
     """The luminance of a picture (H, W) from 0 to 1, with even sides, and the same made small and enlarged again."""
     from PIL import Image
 
@@ -31,16 +31,8 @@ def picture_of(path):
     width, height = (side // 2 * 2 for side in image.size)
     image = image.crop((0, 0, width, height))
     small = image.resize((width // 2, height // 2), Image.Resampling.BICUBIC)
-    blurred = small.resize((width, height), Image.Resampling.BICUBIC)
+    blurred = small.resize(image.size, Image.Resampling.BICUBIC)
     return tuple(np.asarray(each, np.float32) / 255 for each in (image, blurred))
-
-
-def pictures(names):
-    try:
-        import skimage
-    except ImportError:
-        raise SystemExit("The pictures come with scikit-image: pip install scikit-image") from None
-    return [picture_of(Path(skimage.__file__).parent / "data" / name) for name in names]
 
 
 def convolution(filters, size=3, activation="relu"):
@@ -105,31 +97,23 @@ def trained(kind, seed, data, steps, side=32, batch=16):
 
 def measured(kind, seed, data, held_out, steps):
     model = trained(kind, seed, data, steps)
-    found = [float(psnr(answer(model, blurred), sharp)) for sharp, blurred in held_out]
-    print(f"  {kind}, seed {seed}: {np.mean(found):.2f} dB", flush=True)
-    return found
+    return [float(psnr(answer(model, blurred), sharp)) for sharp, blurred in held_out]
 
 
 def main():
     given = arguments(__doc__, steps=(3000, 4), seeds=(3, 1), set5=("", ""))
-    data, held_out = pictures(TRAINING), pictures(HELD_OUT)
-    if given.quick:
-        held_out = [tuple(p[:64, :64] for p in pair) for pair in held_out[:2]]
-    if given.set5:
-        held_out = [picture_of(path) for path in sorted(Path(given.set5).glob("*.png"))]
+    held_out = sorted(Path(given.set5).glob("*.png")) if given.set5 else photographs(HELD_OUT)
+    data, held_out = ([halved(path) for path in paths] for paths in (photographs(TRAINING), held_out))
+    held_out = [tuple(p[:64, :64] for p in pair) for pair in held_out[:2]] if given.quick else held_out
     runs = Remembered(given.output / "super_resolution_drcn.json", {"steps": given.steps, "set5": given.set5})
     bicubic = np.array([psnr(blurred, sharp) for sharp, blurred in held_out])
-    kinds = ("SRCNN", "DRCN 9", "DRCN 16")
+    kinds, seeds = ("SRCNN", "DRCN 9", "DRCN 16"), range(given.seed, given.seed + given.seeds)
     found = {}
     for kind in kinds:
-        seeds = range(given.seed, given.seed + given.seeds)
         todo = {s: functools.partial(measured, kind, s, data, held_out, given.steps) for s in seeds}
         found[kind] = np.array([runs.get(f"{kind} {s}", function) for s, function in todo.items()])
-
-    model = trained(kinds[-1], given.seed, data, given.steps if not given.quick else 4)
-    sharp, blurred = held_out[0]
-    top, left = (side // 4 for side in sharp.shape)
-    part = slice(top, top + 120), slice(left, left + 120)
+    model, (sharp, blurred) = trained(kinds[-1], given.seed, data, given.steps), held_out[0]
+    part = tuple(slice(side // 4, side // 4 + 120) for side in sharp.shape)
     view, (axes,) = figure(1, 4, 13, 3.8)
     restored = answer(model, blurred)
     shown = {
