@@ -1,4 +1,4 @@
-"""The command ``jitnet``: train, evaluate, predict, report, compare, data, info, inspect, cache, warmup.
+"""The command ``jitnet``: train, tune, evaluate, predict, report, compare, data, info, inspect, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
 ``configuration``, what a command does in the file of its name in ``commands``.
@@ -17,6 +17,7 @@ examples:
   jitnet train runs/digits-cnn-seed0/config.toml      repeats a run, bit for bit
   jitnet train --resume runs/digits-cnn-seed0         goes on where a run was stopped or killed
   jitnet train config.toml --set optimizer.learning_rate=0.01 --set model.layers.0.filters=32
+  jitnet tune config.toml --trials 50 --workers 4     searches what [tune.space] names
   jitnet evaluate runs/digits-cnn-seed0
   jitnet predict runs/digits-cnn-seed0 images.npy --out probabilities.npy
   jitnet report runs/digits-cnn-seed0
@@ -82,6 +83,29 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         dest="settings",
         help="set any key of the configuration, as in --set optimizer.beta_1=0.8 (may be repeated)",
+    )
+
+    tune = commands.add_parser(
+        "tune",
+        help="search for the best settings on validation data",
+        description="Try settings of the spaces that [tune.space] of a configuration names, by Optuna: each trial is a "
+        "run, those that promise less are ended early, the best is kept. Needs pip install 'jitnet[tune]'.",
+        allow_abbrev=False,
+    )
+    tune.add_argument("source", nargs="?", metavar="CONFIG.toml", help="a configuration with [tune.space]")
+    tune.add_argument("--trials", type=int, help="how many to make, in all (default: 20)")
+    tune.add_argument("--workers", type=int, help="processes that make trials at the same time (default: 1)")
+    tune.add_argument("--seed", type=int, help="of all randomness: of each training, and of the search")
+    tune.add_argument("--threads", type=int, help="threads of all workers together (default: all cores)")
+    tune.add_argument("--resume", metavar="FOLDER", help="go on with an interrupted search, or make more trials")
+    tune.add_argument("--out", metavar="DIR", help="new folder (default: runs/DATASET-MODEL-seedSEED-tune)")
+    tune.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="set any key of the configuration, as in --set tune.monitor=val_accuracy (may be repeated)",
     )
 
     evaluate = commands.add_parser(
@@ -188,6 +212,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "train" and options.source is None and options.resume is None:
         _Parser(prog="jitnet train").error("what to train is missing: DATASET or CONFIG.toml, or --resume RUN")
+    if options.command == "tune" and options.source is None and options.resume is None:
+        _Parser(prog="jitnet tune").error("what to vary is missing: CONFIG.toml, or --resume FOLDER")
     options.command_line = sys.argv[1:] if arguments is None else list(arguments)
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:

@@ -8,6 +8,7 @@ from jitnet.callbacks.csv_logger import CSVLogger
 from jitnet.callbacks.lambda_callback import LambdaCallback
 from jitnet.callbacks.learning_rate import LearningRateScheduler
 from jitnet.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
+from jitnet.callbacks.optuna_pruning import OptunaPruningCallback
 from jitnet.callbacks.progress import History, ProgbarLogger
 from jitnet.callbacks.terminate_on_nan import TerminateOnNaN
 from jitnet.core.errors import module_dir, module_getattr
@@ -22,6 +23,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "OptunaPruningCallback",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TerminateOnNaN",

@@ -18,6 +18,14 @@ def is_positive(value) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
+def higher_is_better(monitor: str) -> bool | None:
+    """Whether more of a quantity is better, by its name; None where that doesn't tell."""
+    a_loss = monitor.endswith("loss")
+    higher = not a_loss and any(part in monitor for part in _HIGHER_IS_BETTER)
+    lower = a_loss or any(part in monitor for part in _LOWER_IS_BETTER)
+    return None if higher == lower else higher
+
+
 class Monitor(Callback):
     """A callback that asks after every epoch whether ``monitor`` is better than it was at best."""
 
@@ -32,10 +40,8 @@ class Monitor(Callback):
         self.min_delta = abs(min_delta)
         self._higher_is_better = mode == "max"
         if mode == "auto":
-            a_loss = monitor.endswith("loss")
-            higher = not a_loss and any(part in monitor for part in _HIGHER_IS_BETTER)
-            lower = a_loss or any(part in monitor for part in _LOWER_IS_BETTER)
-            if higher == lower:
+            higher = higher_is_better(monitor)
+            if higher is None:
                 raise invalid(
                     "Whether more of the monitored quantity is better can't be told from its name: pass mode='min' or "
                     "mode='max'.",

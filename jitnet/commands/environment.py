@@ -9,9 +9,9 @@ from jitnet import __version__
 from jitnet.commands import runs
 
 
-def write(folder: Path, options) -> None:
-    """Write the file; ``options``: the parsed command line."""
-    text = json.dumps(describe(options.command_line), indent=2, ensure_ascii=False)
+def write(folder: Path, command_line: list[str]) -> None:
+    """Write the file; ``command_line``: the command's arguments."""
+    text = json.dumps(describe(command_line), indent=2, ensure_ascii=False)
     (folder / runs.ENVIRONMENT).write_text(text + "\n", encoding="utf-8")
 
 

@@ -44,6 +44,19 @@ def _check(model, config: dict, path: Path) -> None:
         )
 
 
+def use_device(config: dict) -> None:
+    """Compute on the configuration's device.
+
+    Raises ValueError if there is no such GPU.
+    """
+    import jitnet
+
+    try:
+        jitnet.set_device(config["device"])
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
 def use_threads(config: dict) -> None:
     import jitnet
 

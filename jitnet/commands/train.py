@@ -26,24 +26,17 @@ def run(options) -> int:
 
     import jitnet
 
-    try:
-        jitnet.set_device(config["device"])
-    except RuntimeError as error:  # there is no such GPU
-        raise ValueError(str(error)) from error
+    runs.use_device(config)
     runs.use_threads(config)
     jitnet.utils.set_random_seed(config["seed"])
     training, validation, test = configuration.load_data(config)
-    x, y = training
-    classes = configuration.count_classes(config, y)
-    model = configuration.build_model(config, x.shape[1:], len(x), classes)
-    configuration.adapt(model, config, x)
-    configuration.check_data(model, training, validation, test)
+    model = build(config, training, validation, test)
     is_new = folder is None
     if is_new:
-        folder = _new_folder(options.out, config)
+        folder = new_folder(options.out, config)
     with _folder_lock.held(str(folder)):
         if is_new:
-            _prepare_folder(folder, config, model, options)
+            prepare_folder(folder, config, model, options.command_line)
         else:
             # that of the interruption; from here on it would be taken for that of a finished run
             (folder / runs.WEIGHTS).unlink(missing_ok=True)
@@ -63,6 +56,15 @@ def run(options) -> int:
         runs.report(model, test)
     print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS}, {runs.ENVIRONMENT})")
     return 0
+
+
+def build(config: dict, training, validation, test):
+    """The model of a run on these data, before any training."""
+    x, y = training
+    model = configuration.build_model(config, x.shape[1:], len(x), configuration.count_classes(config, y))
+    configuration.adapt(model, config, x)
+    configuration.check_data(model, training, validation, test)
+    return model
 
 
 def _described(config: dict, parts: dict) -> str:
@@ -95,7 +97,7 @@ def _requested_config(options) -> dict:
     return configuration.resolve(given, settings)
 
 
-def _new_folder(out: str | None, config: dict) -> Path:
+def new_folder(out: str | None, config: dict, suffix: str = "") -> Path:
     """The folder of a new run, created; no earlier run is ever overwritten."""
     if out is not None:
         folder = Path(out)
@@ -104,7 +106,7 @@ def _new_folder(out: str | None, config: dict) -> Path:
         _make_folder(folder, exist_ok=True)
         return folder
     model = re.sub(r"[^\w.-]", "-", config["model"]["name"])[:40]
-    name = f"{configuration.label(config)}-{model}-seed{config['seed']}"
+    name = f"{configuration.label(config)}-{model}-seed{config['seed']}{suffix}"
     _make_folder(Path("runs"), exist_ok=True)
     for number in itertools.count(1):
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
@@ -125,7 +127,7 @@ def _make_folder(folder: Path, exist_ok: bool = False) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror}.") from error
 
 
-def _prepare_folder(folder: Path, config: dict, model, options) -> None:
+def prepare_folder(folder: Path, config: dict, model, command_line: list[str]) -> None:
     """Write the configuration and the environment, and see that there is room for the rest, before any training."""
     import numpy as np
 
@@ -133,7 +135,7 @@ def _prepare_folder(folder: Path, config: dict, model, options) -> None:
     header = f"# Written by {versions}.\n# Repeat this run: jitnet train {runs.CONFIG}\n\n"
     try:
         (folder / runs.CONFIG).write_text(header + configuration.to_toml(config), encoding="utf-8")
-        environment.write(folder, options)
+        environment.write(folder, command_line)
         # weights, and as much twice again for an optimizer's state
         needed = 3 * sum(weight.nbytes for weight in model.get_weights())
         probe = folder / f".{runs.WEIGHTS}.probe"

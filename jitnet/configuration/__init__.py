@@ -5,7 +5,7 @@ the resolved configuration and the data alone.  Nothing here imports NumPy befor
 
 ``toml`` reads and writes, ``values`` checks single values, ``recipes`` has the models and optimizers known by name,
 ``objects`` makes objects of tables with a ``class``, ``datasets`` and ``files`` load data, ``models`` and ``training``
-make the model and what trains it.
+make the model and what trains it, ``tuning`` says what a search varies.
 """
 
 from jitnet.configuration.datasets import IMAGE_SHAPES, are_images, label, largest_pixel, load_data, scaled, with_shifts
@@ -15,6 +15,7 @@ from jitnet.configuration.recipes import model_names
 from jitnet.configuration.resolving import resolve
 from jitnet.configuration.toml import parse_setting, read_config, to_toml
 from jitnet.configuration.training import build_callbacks
+from jitnet.configuration.tuning import resolve_search
 
 __all__ = [
     "IMAGE_SHAPES",
@@ -36,6 +37,7 @@ __all__ = [
     "parse_setting",
     "read_config",
     "resolve",
+    "resolve_search",
     "scaled",
     "to_toml",
     "with_shifts",

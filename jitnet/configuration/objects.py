@@ -12,7 +12,8 @@ from jitnet.configuration import values
 # kind: (module, base class, what can't be described by values, or belongs elsewhere)
 _KINDS = {
     "callback": ("callbacks", "Callback", (
-        "BackupAndRestore", "CallbackList", "History", "LambdaCallback", "LearningRateScheduler", "ProgbarLogger",
+        "BackupAndRestore", "CallbackList", "History", "LambdaCallback", "LearningRateScheduler",
+        "OptunaPruningCallback", "ProgbarLogger",
     )),
     "constraint": ("constraints", "Constraint", ()),
     "initializer": ("initializers", "Initializer", ()),

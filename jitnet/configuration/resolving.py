@@ -39,7 +39,9 @@ def resolve(given: dict, settings: dict) -> dict:
 
 
 def _resolved(given: dict, settings: dict) -> dict:
-    given = _with_settings(given, settings)
+    given = with_settings(given, settings)
+    if "tune" in given:
+        raise ValueError("[tune] describes a search, which is made by: jitnet tune CONFIG.toml")
     for key in given:
         if key not in _KEYS:
             raise values.unknown_key(key, _KEYS)
@@ -98,7 +100,7 @@ def _general(key: str, value):
     return value
 
 
-def _with_settings(given: dict, settings: dict) -> dict:
+def with_settings(given: dict, settings: dict) -> dict:
     """What was given, with the settings in it."""
     found = copy.deepcopy(given)
     for key, value in settings.items():
