@@ -123,9 +123,11 @@ def make(folder: Path, config: dict, search: dict, count, again: list[int], comm
     count: shared by them: how many trials were begun; again: numbers of trials that were interrupted, to be made first.
     """
     from jitnet import _interrupts
+    from jitnet.layers import base
 
-    found, data = study(folder, config, search), {}
+    found, data, names = study(folder, config, search), {}, base.used_names()
     while True:
+        base.set_used_names(names)  # as a process has them that makes this run alone
         with count.get_lock():
             index, count.value = count.value, count.value + 1
         if index < len(again):
@@ -172,8 +174,6 @@ def _trained(place: Path, config: dict, monitor: str, trial, data: dict, command
     """Train a run in the folder; the monitored value of the model as it is saved."""
     import jitnet
 
-    # as a process that only trains this run has it
-    jitnet.utils.clear_session()
     jitnet.utils.set_random_seed(config["seed"])
     if config["shift"] not in data:  # nothing else of the data is varied
         data[config["shift"]] = configuration.load_data(config), config.get("data")

@@ -44,7 +44,7 @@ class RNN(Layer):
         zero_output_for_mask: the output of masked steps is 0 instead of that of the step before.
     """
 
-    example = {"arguments": {"cell": SimpleRNNCell(3, "softsign"), "return_sequences": True}, "input_shape": (4, 2)}
+    example = {"arguments": {"cell": SimpleRNNCell(3, "softsign", seed=0), "return_sequences": True}, "input_shape": (4, 2)}
 
     def __init__(
         self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
@@ -376,7 +376,7 @@ class Bidirectional(Layer):
         backward_layer: the other one, with go_backwards; None: one like ``layer``.
     """
 
-    example = {"arguments": {"layer": LSTM(2, return_sequences=True)}, "input_shape": (4, 3)}
+    example = {"arguments": {"layer": LSTM(2, return_sequences=True, seed=0)}, "input_shape": (4, 3)}
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
         if not isinstance(layer, RNN):
