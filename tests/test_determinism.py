@@ -153,3 +153,20 @@ def test_results_do_not_depend_on_what_lies_in_memory():
     noise = [np.full(100_000, np.nan) for _ in range(8)]
     del noise
     assert trained(True) == first
+
+
+def test_a_seed_gives_the_same_whenever_layers_are_imported():
+    program = """
+import jitnet
+{first}
+jitnet.utils.set_random_seed(3)
+{then}
+from jitnet import _seed
+print(_seed.streams())
+"""
+    every = "import jitnet.layers, jitnet.models, jitnet.losses, jitnet.metrics, jitnet.optimizers, jitnet.callbacks"
+    found = [
+        subprocess.run([sys.executable, "-c", program.format(first=first, then=then)], capture_output=True, text=True)
+        for first, then in ((every, ""), ("", every))
+    ]
+    assert found[0].stdout == found[1].stdout == "1\n", found[1].stderr

@@ -21,8 +21,9 @@ DATA = Path(os.environ.get("JITNET_DATA_DIR") or ROOT.parent / "shared" / "datas
 def test_quick_form(name, tmp_path):
     pytest.importorskip("matplotlib")
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-    if "pmdarima" in source:
-        pytest.importorskip("pmdarima")
+    for package in ("optuna", "pmdarima"):
+        if package in source:
+            pytest.importorskip(package)
     missing = [str(DATA / folder) for folder in ("text", "tagging") if not (DATA / folder).is_dir()]
     if "data_file" in source and missing:
         pytest.skip(f"no data in {', '.join(missing)}")

@@ -151,7 +151,7 @@ def _make(folder: Path, base: dict, search: dict, found, trial, data: dict, comm
     state = optuna.trial.TrialState
     value = None
     try:
-        value = _trained(place, configuration.resolve(base, settings), search["monitor"], trial, data, command_line)
+        value = _trained(place, base, settings, search["monitor"], trial, data, command_line)
         told, said = state.COMPLETE, f"{search['monitor']} {value:.6g}"
         if not math.isfinite(value):
             value, told, said = None, state.FAIL, f"failed: {search['monitor']} is {value}"
@@ -170,10 +170,14 @@ class _NotMade(ValueError):
     """Settings that don't go together."""
 
 
-def _trained(place: Path, config: dict, monitor: str, trial, data: dict, command_line: list[str]) -> float:
+def _trained(place: Path, base: dict, settings: dict, monitor: str, trial, data: dict, command_line: list) -> float:
     """Train a run in the folder; the monitored value of the model as it is saved."""
     import jitnet
 
+    try:
+        config = configuration.resolve(base, settings)
+    except ValueError as error:
+        raise _NotMade(f"{error}") from error
     jitnet.utils.set_random_seed(config["seed"])
     if config["shift"] not in data:  # nothing else of the data is varied
         data[config["shift"]] = configuration.load_data(config), config.get("data")

@@ -44,7 +44,9 @@ class RNN(Layer):
         zero_output_for_mask: the output of masked steps is 0 instead of that of the step before.
     """
 
-    example = {"arguments": {"cell": SimpleRNNCell(3, "softsign", seed=0), "return_sequences": True}, "input_shape": (4, 2)}
+    example = {
+        "arguments": {"cell": SimpleRNNCell(3, "softsign", seed=0), "return_sequences": True}, "input_shape": (4, 2),
+    }  # fmt: skip
 
     def __init__(
         self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
