@@ -1,10 +1,12 @@
 """``fit``, ``evaluate`` and ``predict`` on batches that come one after the other: generators, iterables, PyDatasets."""
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
 from . import _interrupts
+from ._foreign import gives_samples
 from ._model_steps import read_logs
 from ._structures import flatten, packed
 from .core.errors import invalid
@@ -16,8 +18,10 @@ _END = object()
 
 def is_stream(x) -> bool:
     """Whether ``x`` gives batches, instead of being arrays."""
-    arrays = isinstance(x, list | tuple | dict | str | bytes) or hasattr(x, "shape") or hasattr(x, "__array__")
-    return isinstance(x, PyDataset) or (x is not None and not arrays and hasattr(x, "__iter__"))
+    if x is None or isinstance(x, list | tuple | dict | str | bytes) or gives_samples(x):
+        return False
+    arrays = any(hasattr(x, name) for name in ("shape", "__array__", "__dlpack__"))
+    return isinstance(x, PyDataset) or (not arrays and hasattr(x, "__iter__"))
 
 
 class Stream:
@@ -30,14 +34,17 @@ class Stream:
     def __init__(self, source, what: str = "x", again: bool = False):
         self.source, self.what, self.again = source, what, again
         self.is_dataset = isinstance(source, PyDataset)
-        self.once = not self.is_dataset and iter(source) is source  # a generator can't begin again
+        self.once = isinstance(source, Iterator)  # a generator can't begin again
         self._iterator, self._in_pass = None, 0
 
     def steps(self) -> int | None:
         """The number of batches of an epoch, None if nobody can tell."""
         if self.is_dataset:
             return self.source.num_batches
-        return len(self.source) if hasattr(self.source, "__len__") else None
+        try:
+            return len(self.source)
+        except TypeError:  # it has no method for that, or, as a DataLoader's, one that can't tell
+            return None
 
     def epoch(self, steps: int | None, order=None):
         """Yield (x, y, sample_weight) of up to so many batches; without ``steps`` of all that are left.

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from . import _compilation, _interrupts, _seed, _streams, data, optimizers
+from . import _compilation, _interrupts, _seed, _stored, _streams, data, optimizers
 from ._exclusive import trained_here, trains
 from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
 from ._model_steps import ModelSteps, read_logs
@@ -153,6 +153,7 @@ class Trainer(ModelSteps):
         batch = min(checked_batch_size(batch_size), samples)
         self._check_batches(batch, batch)
         step = self._step("train", shapes, regions=False, arrays=arrays)
+        arrays = {name: _stored.loaded(array[:batch]) for name, array in arrays.items()}
         values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
 
         def run_once():
@@ -186,7 +187,10 @@ class Trainer(ModelSteps):
 
     def _prepare_inputs(self, x, what="x") -> dict:
         """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
-        arrays = data.as_structure(self._before_the_step(x), what)
+        x = self._before_the_step(x)
+        if self._graph_inputs is not None and len(self._graph_inputs) > 1:
+            x = data.columns(x)
+        arrays = data.as_structure(x, what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
@@ -258,8 +262,9 @@ class Trainer(ModelSteps):
             raise ValueError(
                 f"class_weight needs a model with one output. Received: {len(self._graph_outputs)} outputs"
             )
-        weights = data.class_weights(class_weight, arrays["y"], self._graph_outputs[0])
-        arrays["sample_weight"] = arrays["sample_weight"] * weights
+        parts = _stored.parts(arrays["y"])
+        weights = [data.class_weights(class_weight, part, self._graph_outputs[0]) for part in parts]
+        arrays["sample_weight"] = arrays["sample_weight"] * np.concatenate(weights)
 
     def _check_batches(self, batch_size: int, samples: int) -> None:
         """Raise ValueError unless the model takes ``samples`` in batches of ``batch_size``."""
@@ -283,6 +288,8 @@ class Trainer(ModelSteps):
         on_progress(steps done, samples done) is called about every PROGRESS_SECONDS; True from it ends the run.
         on_begin(step) is called before every step, and on_progress then after every step.
         """
+        if _stored.are_stored(arrays):
+            return _stored.run(self, step, which, arrays, order, batch_size, results, on_progress, on_begin)
         compiled, steps = self._runs_compiled(step, batch_size), self._steps
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
@@ -412,6 +419,7 @@ class Trainer(ModelSteps):
         watched = [c for c in hooks.callbacks if c is not hooks.history]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
+        joins = joins and not _stored.are_stored(arrays)
         self._said_not_finite = False
         logs: dict = {}
         with _interrupts.held(), data_unchanged():
@@ -589,7 +597,8 @@ class Trainer(ModelSteps):
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)
         if batch_size < samples:
-            step.check_indices(inputs)  # all at once, for the right place in a message
+            # all at once, for the right place in a message
+            step.check_indices({name: a for name, a in inputs.items() if not _stored.are_stored({name: a})})
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)
@@ -598,7 +607,7 @@ class Trainer(ModelSteps):
         for number, begin in enumerate(range(0, samples, batch_size)):
             hooks.on_predict_batch_begin(number)
             end = min(begin + batch_size, samples)
-            values = {name: a[begin:end] for name, a in inputs.items()}
+            values = {name: _stored.loaded(a[begin:end]) for name, a in inputs.items()}
             values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
             values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
             step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())

@@ -31,6 +31,17 @@ def data_unchanged():
         _data.scope = before
 
 
+@contextlib.contextmanager
+def data_changes():
+    """Within it, and within ``data_unchanged``, the arrays are new ones for every run all the same."""
+    before = unchanged_data()
+    _data.scope = None
+    try:
+        yield
+    finally:
+        _data.scope = before
+
+
 def unchanged_data() -> dict | None:
     """Where a target notes what it has copied, or None where data may change from run to run."""
     return getattr(_data, "scope", None)

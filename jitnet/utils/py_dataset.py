@@ -1,9 +1,8 @@
 """``PyDataset``: batches by their numbers."""
 
-from collections import deque
-
 import numpy as np
 
+from .._ahead import made_ahead
 from ..core.errors import NamesArguments, invalid
 
 __all__ = ["PyDataset"]
@@ -85,16 +84,4 @@ class PyDataset(NamesArguments):
         if self.workers < 2:
             yield from map(self.__getitem__, numbers)
             return
-        from concurrent.futures import ThreadPoolExecutor
-
-        waiting: deque = deque()
-        pool = ThreadPoolExecutor(self.workers)
-        try:
-            for number in numbers:
-                waiting.append(pool.submit(self.__getitem__, number))
-                if len(waiting) > self.max_queue_size:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from made_ahead(self.__getitem__, numbers, self.workers, self.max_queue_size)
