@@ -7,8 +7,6 @@ import sys
 
 import numpy as np
 
-from .core.errors import invalid
-
 
 def _kinds(module: str, *names: str) -> tuple:
     """Classes of a library, () where it was not imported."""

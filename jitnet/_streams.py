@@ -1,5 +1,6 @@
 """``fit``, ``evaluate`` and ``predict`` on batches that come one after the other: generators, iterables, PyDatasets."""
 
+import itertools
 import warnings
 from collections.abc import Iterator
 
@@ -10,9 +11,8 @@ from ._foreign import gives_samples
 from ._model_steps import read_logs
 from ._structures import flatten, packed
 from .core.errors import invalid
-from .utils.py_dataset import PyDataset
+from .utils.py_dataset import ORDER_STREAM, PyDataset
 
-ORDER_STREAM = 2**32 - 2  # the random stream of the order of a PyDataset's batches
 _END = object()
 
 
@@ -46,15 +46,18 @@ class Stream:
         except TypeError:  # it has no method for that, or, as a DataLoader's, one that can't tell
             return None
 
-    def epoch(self, steps: int | None, order=None):
+    def epoch(self, steps: int | None, order=None, start: int = 0):
         """Yield (x, y, sample_weight) of up to so many batches; without ``steps`` of all that are left.
 
-        order: a function of the number of a PyDataset's batches that returns their order in a pass.
+        order: a function of the number of batches that a pass had before; it returns what ``ordered_batches`` of a
+            PyDataset takes.
+        start: the batch of the first pass at which to begin, where a training goes on; what can't begin there is gone
+            through up to it.
         """
         if self.is_dataset:
             self.source.on_epoch_begin()
         if self._iterator is None or (not self.once and (self.again or steps is None)):
-            self._begin(order)
+            self._begin(order, start)
         done = 0
         while steps is None or done < steps:
             batch = next(self._iterator, _END)
@@ -68,10 +71,17 @@ class Stream:
         if self.is_dataset:
             self.source.on_epoch_end()
 
-    def _begin(self, order) -> None:
-        count = self.steps() if self.is_dataset and order is not None else None
-        self._iterator = iter(self.source) if count is None else self.source.batches(order(count))
-        self._in_pass = 0
+    def _begin(self, order, start: int = 0) -> None:
+        if self.is_dataset and order is not None:
+            self._iterator = iter(self.source.ordered_batches(order(start), start))
+        else:
+            self._iterator = itertools.islice(self.source, start, None) if start else iter(self.source)
+        self._in_pass = start
+
+    def close(self) -> None:
+        """End the threads that make batches."""
+        if self.is_dataset and hasattr(self._iterator, "close"):
+            self._iterator.close()
 
     def _parts(self, batch) -> tuple:
         parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
@@ -128,8 +138,13 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
     tell = hooks.progbar and hooks.progbar.compiling
     logs: dict = {}
 
-    def order(count):
-        return model._order(count, model._iteration(), ORDER_STREAM).tolist() if shuffle else range(count)
+    def order(done):
+        first = model._iteration() - done  # where the pass began
+
+        def numbers(count, which=ORDER_STREAM):
+            return model._order(count, first, which) if shuffle else np.arange(count)
+
+        return numbers
 
     with _interrupts.held():
         hooks.on_train_begin()
@@ -161,6 +176,7 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
                 if ended or model.stop_training:
                     break
         finally:
+            stream.close()
             hooks.on_train_end(logs)
     return hooks.history
 

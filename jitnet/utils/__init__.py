@@ -17,6 +17,7 @@ from .batches import (
     standardize_dtype,
     unpack_x_y_sample_weight,
 )
+from .disk_batches import DiskBatches
 from .files import get_file
 from .image_folders import image_dataset_from_directory
 from .images import array_to_img, img_to_array, load_img, save_img
@@ -35,6 +36,7 @@ Sequence = PyDataset  # its older name in Keras
 
 __all__ = [
     "CustomObjectScope",
+    "DiskBatches",
     "Progbar",
     "PyDataset",
     "Sequence",

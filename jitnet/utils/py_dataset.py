@@ -1,11 +1,15 @@
 """``PyDataset``: batches by their numbers."""
 
+import itertools
+
 import numpy as np
 
 from .._ahead import made_ahead
 from ..core.errors import NamesArguments, invalid
 
 __all__ = ["PyDataset"]
+
+ORDER_STREAM = 2**32 - 2  # the random stream of the order of batches; those below it are of the orders within blocks
 
 
 class PyDataset(NamesArguments):
@@ -78,6 +82,16 @@ class PyDataset(NamesArguments):
         while count is None or number < count:
             yield number
             number += 1
+
+    def ordered_batches(self, order, start=0):
+        """The batches of an epoch of ``fit``, from number ``start`` of its order on, for a training that goes on there.
+
+        order: ``order(count)`` is an array of the numbers below ``count``, in the order of this epoch;
+            ``order(count, stream)`` has others for every ``stream``.
+        """
+        count = self.num_batches
+        numbers = self._numbers() if count is None else order(count).tolist()
+        return self.batches(itertools.islice(numbers, start, None))
 
     def batches(self, numbers):
         """The batches of these numbers, in this order."""
