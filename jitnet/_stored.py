@@ -66,49 +66,53 @@ def parts(array):
         yield loaded(array[begin : begin + size])
 
 
-def run(model, step, which, arrays, order, batch_size, results, on_progress=None, on_begin=None) -> int:
-    """What ``model._run_batches`` does, with data of which some are in files.
+class Portions(dict):
+    """Data of a step, of which what some steps need is read in a thread while the steps before them run.
 
-    Those of the next steps are read in a thread meanwhile; the steps are the same as of arrays in memory.
+    A dict of the whole data by their names.
     """
-    for name, array in arrays.items():
-        if isinstance(array, DeviceArray):
-            raise ValueError(
-                f"Data in a file go with data on the host: copy {name} there. Received: {name} on a GPU"
-            )
-    sample = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in arrays.values())
-    size = max(1, PORTION // (sample * batch_size)) * batch_size
-    portions = [order[begin : begin + size] for begin in range(0, len(order), size)]
 
-    def load(numbers):
-        take = lambda array: array.take(numbers) if isinstance(array, StoredArray) else array[numbers]  # noqa: E731
-        return {name: take(array) for name, array in arrays.items()}
+    def __init__(self, arrays: dict, order, batch_size: int):
+        super().__init__(arrays)
+        for name, array in arrays.items():
+            if isinstance(array, DeviceArray):
+                message = f"Data in a file go with data on the host: copy {name} there."
+                raise ValueError(f"{message} Received: {name} on a GPU")
+        sample = sum(array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in arrays.values())
+        self._order, self._size = order, max(1, PORTION // (sample * batch_size)) * batch_size
+        self._begin = self._end = 0
+        self._read = self._arrays = None
 
-    read = map(load, portions) if len(portions) < 2 else made_ahead(load, portions)
-    steps, begun, end, stopped = model._steps, 0, 0, False
+    def until(self, begin: int) -> int:
+        """The sample up to which those from ``begin`` on can be had together."""
+        if self._read is None or begin >= self._end:
+            return min(begin + self._size, len(self._order))
+        return self._end
 
-    def progressed(done, seen):
-        nonlocal stopped
-        stopped = bool(on_progress(begun + done, end + seen))
-        return stopped
+    def part(self, begin: int, end: int) -> dict:
+        """What a run over these samples of the order takes: they follow on those of the call before."""
+        if self._read is None:
+            portions = [slice(at, at + self._size) for at in range(begin, len(self._order), self._size)]
+            self._end = begin
+            self._read = map(self._load, portions) if len(portions) == 1 else made_ahead(self._load, portions)
+        if begin >= self._end:
+            self._arrays = next(self._read)
+            self._begin, self._end = begin, min(begin + self._size, len(self._order))
+        return {**self._arrays, "order": np.arange(begin - self._begin, end - self._begin)}
 
-    def begins(done):
-        on_begin(begun + done)
+    def _load(self, portion: slice) -> dict:
+        numbers = self._order[portion]
+        return {name: a.take(numbers) if isinstance(a, StoredArray) else a[numbers] for name, a in self.items()}
 
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(data_changes())
-        if len(portions) > 1:
-            stack.callback(read.close)
-        for part in read:
-            if steps is not model._steps:  # a callback has assigned what needs another step
-                steps, other = model._steps, model._step(*which, arrays=part)
-                step = other if other.results == step.results else step
-            count = len(next(iter(part.values())))
-            seen = model._run_batches(
-                step, which, part, np.arange(count), batch_size, results,
-                None if on_progress is None else progressed, None if on_begin is None else begins,
-            )  # fmt: skip
-            begun, end = begun + -(-seen // batch_size), end + seen
-            if stopped:
-                break
-    return end
+    def close(self) -> None:
+        """End the thread."""
+        if hasattr(self._read, "close"):
+            self._read.close()
+
+
+@contextlib.contextmanager
+def portions(arrays: dict, order, batch_size: int):
+    """Within the block: the data, read when they are needed."""
+    found = Portions(arrays, order, batch_size)
+    with data_changes(), contextlib.closing(found):
+        yield found
