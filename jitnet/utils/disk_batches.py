@@ -15,7 +15,12 @@ from .py_dataset import ORDER_STREAM, PyDataset
 __all__ = ["DiskBatches"]
 
 BLOCK = 1 << 20  # bytes that are read together: below it, disks and systems take longer per byte (a guess)
+PORTION = 1 << 22  # bytes of samples that are given together, before they are converted (a guess)
 POOLS = 3  # held at most: whose batches are given, the next one, and what is begun of the one after it
+
+
+def _unchanged(count: int, stream: int = 0) -> np.ndarray:
+    return np.arange(count)
 
 
 class BlockBatches(PyDataset):
@@ -35,7 +40,7 @@ class BlockBatches(PyDataset):
         """
         kind = type(self).__name__
         self._bounds, self._shapes, self._structure = np.asarray(bounds), shapes, structure
-        self._batch_size = checks.integer(kind, "batch_size", batch_size, least=1)
+        self.batch_size = checks.integer(kind, "batch_size", batch_size, least=1)
         super().__init__(workers=checks.integer(kind, "workers", workers, least=1))
         sample = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype in shapes)
         block = int(np.diff(self._bounds).max()) * sample
@@ -43,6 +48,8 @@ class BlockBatches(PyDataset):
         if self._pool < 1:
             expected = f"{kind} holds {POOLS} blocks, each of {block} bytes, and needs memory for them."
             raise invalid(expected, memory=memory)
+
+        self._portion = max(1, PORTION // (sample * self.batch_size)) * self.batch_size
 
     def read_block(self, number: int) -> list:
         """The samples of a block: an array each of the leaves of a batch, checked."""
@@ -54,24 +61,35 @@ class BlockBatches(PyDataset):
         return int(self._bounds[-1])
 
     def __len__(self):
-        return -(-self.samples // self._batch_size)
+        return -(-self.samples // self.batch_size)
 
     def __getitem__(self, index):
         """The batch of a number, in the order of the files."""
-        begin = index * self._batch_size
+        begin = index * self.batch_size
         if not 0 <= begin < self.samples:
             raise IndexError(f"There are {len(self)} batches. Received: index={index}")
-        end = min(begin + self._batch_size, self.samples)
+        end = min(begin + self.batch_size, self.samples)
         first, last = np.searchsorted(self._bounds, (begin, end - 1), "right") - 1
         blocks = [self.read_block(number) for number in range(first, last + 1)]
         rows = slice(begin - self._bounds[first], end - self._bounds[first])
-        return self._batch([np.concatenate(parts)[rows] for parts in zip(*blocks, strict=True)])
+        return self.as_batch([np.concatenate(parts)[rows] for parts in zip(*blocks, strict=True)])
 
     def __iter__(self):
-        return self.ordered_batches(lambda count, stream=0: np.arange(count))
+        return self.ordered_batches(None)
 
     def ordered_batches(self, order, start=0):
-        size, first = self._batch_size, start * self._batch_size
+        size = self.batch_size
+        for arrays in self.portions(order, start):
+            for at in range(0, len(arrays[0]), size):
+                yield self.as_batch([array[at : at + size] for array in arrays])
+
+    def portions(self, order=None, start=0):
+        """What ``ordered_batches`` gives, several batches together: the arrays of their samples.
+
+        order: None: that of the files.
+        """
+        order = order or _unchanged
+        size, first = self.batch_size, start * self.batch_size
         blocks = order(len(self._bounds) - 1)
         sizes = np.diff(self._bounds)[blocks]
         ends = np.cumsum(sizes)
@@ -105,19 +123,20 @@ class BlockBatches(PyDataset):
                     kept = [np.concatenate((old, new[:begin])) for old, new in zip(kept, arrays, strict=True)]
                     if len(kept[0]) < size:
                         continue
-                    yield self._batch(kept)
+                    yield kept
                 total = len(arrays[0])
-                for at in range(begin, total - size + 1, size):
-                    yield self._batch([array[at : at + size] for array in arrays])
                 end = total - (total - begin) % size
+                for at in range(begin, end, self._portion):
+                    yield [array[at : min(at + self._portion, end)] for array in arrays]
                 kept = [array[end:].copy() for array in arrays] if end < total else None
                 begin = 0
             if kept is not None:
-                yield self._batch(kept)
+                yield kept
         finally:
             filled.close()
 
-    def _batch(self, arrays: list):
+    def as_batch(self, arrays: list):
+        """Samples as (x, y, sample_weight), or what there is of that."""
         return packed(self._structure, arrays)
 
 
