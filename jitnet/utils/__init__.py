@@ -17,6 +17,7 @@ from .batches import (
     standardize_dtype,
     unpack_x_y_sample_weight,
 )
+from .csv_files import csv_dataset
 from .disk_batches import DiskBatches
 from .files import get_file
 from .image_folders import image_dataset_from_directory
@@ -43,6 +44,7 @@ __all__ = [
     "SequenceBatches",
     "array_to_img",
     "clear_session",
+    "csv_dataset",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

@@ -20,10 +20,14 @@ class PyDataset(NamesArguments):
 
     Arguments:
         workers: how many threads make batches ahead of the training; 0 and 1: none, they are made when needed.
-        use_multiprocessing: accepted for Keras's sake; the workers are threads either way.
+        use_multiprocessing: whether the workers are processes, for Python code that would keep threads from running at
+            the same time. Each pass begins new ones, with a copy of the dataset that pickle must be able to make: what
+            ``__getitem__`` changes in it is lost, and a script needs ``if __name__ == "__main__":`` around what trains.
         max_queue_size: how many batches may be ready.
 
-    Raises ValueError for other values.
+    The batches come in the same order however many workers there are; an error in a worker reaches ``fit``.
+
+    Raises ValueError for other values, and in ``fit`` for a dataset that can't be copied to processes.
 
     Example:
         >>> import numpy as np
@@ -95,7 +99,49 @@ class PyDataset(NamesArguments):
 
     def batches(self, numbers):
         """The batches of these numbers, in this order."""
-        if self.workers < 2:
+        processes = self.use_multiprocessing and self.workers > 0
+        if self.workers < 2 and not processes:
             yield from map(self.__getitem__, numbers)
             return
-        yield from made_ahead(self.__getitem__, numbers, self.workers, self.max_queue_size)
+        make, pool = (_in_process, _processes(self)) if processes else (self.__getitem__, None)
+        try:
+            yield from made_ahead(make, numbers, self.workers, self.max_queue_size, pool)
+        except RuntimeError as error:
+            if type(error).__name__ != "BrokenProcessPool":
+                raise
+            raise RuntimeError(
+                f"The processes of {type(self).__name__} have ended: what they wrote says why. A script needs "
+                'if __name__ == "__main__": around what trains. Received: use_multiprocessing=True'
+            ) from None
+
+
+def _processes(dataset):
+    """An executor whose processes have a copy of the dataset."""
+    import multiprocessing
+    import pickle
+    from concurrent.futures import ProcessPoolExecutor
+
+    try:
+        copy = pickle.dumps(dataset)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{type(dataset).__name__} can't be copied to processes: {error}. Use threads, or define its class in a "
+            "module, without open files or functions in it. Received: use_multiprocessing=True"
+        ) from None
+    # a fork would copy locks that threads of this process hold
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(dataset.workers, context, _keep, (copy,))
+
+
+_kept = None  # the dataset of a worker process
+
+
+def _keep(copy: bytes) -> None:
+    import pickle
+
+    global _kept
+    _kept = pickle.loads(copy)
+
+
+def _in_process(number: int):
+    return _kept[number]
