@@ -185,7 +185,11 @@ def _run_batches(model, mode: str, parts, size, results, progressed, class_weigh
     progressed(step, results, batches done, samples done) is called at least at the end; True from it ends the run.
     """
     if parts[1] is None and not model._is_custom(mode):
-        raise invalid("A batch lacks targets: batches are (x, y) or (x, y, sample_weight).", y=None)
+        expected = "A batch lacks targets: batches are (x, y) or (x, y, sample_weight)."
+        if isinstance(parts[0], dict):
+            expected += " Of a dict of both, take them by their keys: collate_fn of a DataLoader does that."
+            raise ValueError(f"{expected} Received: a dict with {', '.join(map(str, parts[0]))}")
+        raise invalid(expected, y=None)
     arrays, samples, shapes = model._prepare(*parts, class_weight, mode=mode)
     size = samples if size is None else min(size, samples)
     model._check_batches(size, samples)
