@@ -90,9 +90,10 @@ def _converted(array: np.ndarray, dtype) -> np.ndarray:
 
 def _checked(array: np.ndarray, numbers=None, *, dtype, what: str) -> np.ndarray:
     """In the step's dtype, finite; numbers: of the samples, for messages."""
-    array = _converted(array, dtype)
-    check_finite(array, what, numbers)
-    return writeable(array)
+    converted = _converted(array, dtype)
+    if array.dtype.kind == "f":  # any integer is finite
+        check_finite(converted, what, numbers)
+    return writeable(converted)
 
 
 def _in_step(array: np.ndarray, dtype, what: str) -> np.ndarray | StoredArray:
@@ -165,7 +166,7 @@ def check_finite(array: np.ndarray, what: str, numbers=None) -> None:
         block = flat[start : start + CHECK_BLOCK]
         # a finite sum means that all elements are finite; only a suspect block is searched
         with np.errstate(over="ignore", invalid="ignore"):
-            suspect = not np.isfinite(block.sum(dtype=np.float64))
+            suspect = not np.isfinite(block.sum(dtype=max(block.dtype, np.dtype("float32"))))
         if suspect:
             bad = np.flatnonzero(~np.isfinite(block))
             if bad.size:

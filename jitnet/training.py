@@ -355,9 +355,12 @@ class Trainer(ModelSteps):
         """Train for a number of epochs; returns the History callback.
 
         x: array (samples, ...), for several inputs a list, or a dict by ``input_names``; y: targets, for several
-            outputs a list, or a dict by ``output_names``.  Or x is a generator, an iterable or a ``utils.PyDataset``
-            of batches (x, y) or (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left
-            out, and batch_size doesn't count.
+            outputs a list, or a dict by ``output_names``.  An array is NumPy's or has ``__dlpack__``, as a PyTorch
+            tensor; a frame or series of pandas or Polars, of numbers, whose columns may be inputs by their names; or
+            memory-mapped: then samples are read as they are needed, and never as a whole.
+            Or x is a generator, an iterable, a PyTorch ``DataLoader`` or a ``utils.PyDataset`` of batches (x, y) or
+            (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left out, and batch_size
+            doesn't count.
         batch_size: samples per step (that of ``Input``, or 32); the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
         verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
