@@ -1,12 +1,10 @@
 """Data that stay in a file: of memory-mapped arrays, only what the next steps need is read."""
 
-import contextlib
-
 import numpy as np
 
 from ._ahead import made_ahead
 from .core.errors import invalid
-from .targets.base import data_changes
+from .targets.base import forget_data
 from .targets.cuda.arrays import DeviceArray
 
 PORTION = 1 << 24  # bytes of data that are read together (a guess); twice as much is held
@@ -96,6 +94,7 @@ class Portions(dict):
             self._end = begin
             self._read = map(self._load, portions) if len(portions) == 1 else made_ahead(self._load, portions)
         if begin >= self._end:
+            forget_data((self._arrays or {}).values())
             self._arrays = next(self._read)
             self._begin, self._end = begin, min(begin + self._size, len(self._order))
         return {**self._arrays, "order": np.arange(begin - self._begin, end - self._begin)}
@@ -106,13 +105,6 @@ class Portions(dict):
 
     def close(self) -> None:
         """End the thread."""
+        forget_data((self._arrays or {}).values())
         if hasattr(self._read, "close"):
             self._read.close()
-
-
-@contextlib.contextmanager
-def portions(arrays: dict, order, batch_size: int):
-    """Within the block: the data, read when they are needed."""
-    found = Portions(arrays, order, batch_size)
-    with data_changes(), contextlib.closing(found):
-        yield found

@@ -1,5 +1,6 @@
 """compile, fit, evaluate and predict."""
 
+import contextlib
 import math
 import time
 import warnings
@@ -293,7 +294,7 @@ class Trainer(ModelSteps):
         course: begins where it is, and returns at the latest where its next checkpoint is due.
         """
         if _stored.are_stored(arrays) and not isinstance(arrays, _stored.Portions):
-            with _stored.portions(arrays, order, batch_size) as read:
+            with contextlib.closing(_stored.Portions(arrays, order, batch_size)) as read:
                 return self._run_batches(
                     step, which, read, order, batch_size, results, on_progress, on_begin, course
                 )

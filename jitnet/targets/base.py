@@ -31,15 +31,11 @@ def data_unchanged():
         _data.scope = before
 
 
-@contextlib.contextmanager
-def data_changes():
-    """Within it, and within ``data_unchanged``, the arrays are new ones for every run all the same."""
-    before = unchanged_data()
-    _data.scope = None
-    try:
-        yield
-    finally:
-        _data.scope = before
+def forget_data(arrays) -> None:
+    """What was noted of these arrays, and keeps them, is forgotten: they will not come again."""
+    scope = unchanged_data() or {}
+    for key in [key for key, value in scope.items() if any(value is array for array in arrays)]:
+        del scope[key]
 
 
 def unchanged_data() -> dict | None:
