@@ -75,6 +75,8 @@ class Course:
 
     def resumed(self, initial_epoch: int) -> int:
         """The epoch to begin with, or to go on with: that of the checkpoint, if there is one."""
+        if self._backup is not None:
+            _training_state.check_kept(self._model, self._rest())
         if self._file is None:
             return initial_epoch
         place = _training_state.decoded(self._file[2]["training"]["position"], self._file[1])

@@ -20,7 +20,7 @@ from faulty_files import FaultyFiles, die, failing
 from test_train_step import two_networks
 
 import jitnet
-from jitnet import _checkpoints, _folder_lock, callbacks, layers, optimizers, schedules
+from jitnet import _checkpoints, _folder_lock, _training_state, callbacks, layers, optimizers, schedules
 from jitnet.cli import main
 
 KILLS = int(os.environ.get("JITNET_TEST_KILLS", "50"))
@@ -210,9 +210,9 @@ def test_saving_does_not_shorten_calls_needlessly(tmp_path, monkeypatch):
         return run(self, batch, count, *arguments, **keywords)
 
     monkeypatch.setattr(jitnet.step.Step, "run", counting)
+    monkeypatch.setattr(jitnet.training, "PROGRESS_SECONDS", 1e6)
     model = perceptron()
     for save_freq, expected in (("epoch", [5, 1]), (4, [4, 1, 1]), (100, [5, 1])):
-        model.fit(X, Y, BATCH, epochs=2, verbose=0)  # by now it knows how long a step takes
         counts.clear()
         backup = callbacks.BackupAndRestore(tmp_path / "backup", save_freq)
         model.fit(X, Y, BATCH, epochs=1, verbose=0, callbacks=backup)
@@ -621,7 +621,15 @@ def test_arguments_and_states_that_are_refused(tmp_path):
         odd = Odd()
         odd.state = state
         with pytest.raises(TypeError, match=r"A state consists of None, .* Received: callbacks/0/state/it="):
-            perceptron().fit(X, Y, verbose=0, callbacks=[odd, two[0]])
+            model = perceptron()
+            model.fit(X, Y, verbose=0, callbacks=[odd, two[0]])
+        assert model.optimizer.iterations == 0
+    odd.state = {"a/b": np.ones(2), "a": {"b": np.zeros(2)}}
+    backup = callbacks.BackupAndRestore(tmp_path / "c", delete_checkpoint=False)
+    perceptron().fit(X, Y, verbose=0, callbacks=[odd, backup])
+    _, tensors, description = _checkpoints.read(tmp_path / "c", 2)
+    kept = [c["state"] for c in _training_state.decoded(description["training"], tensors)["callbacks"]]
+    np.testing.assert_equal(kept[0], {"it": odd.state})
     assert _checkpoints.steps_in(tmp_path / "a") == []
 
 
@@ -720,6 +728,7 @@ def test_states_in_files_are_checked(tmp_path):
         changed(optimizers={"optimizer": {}}),
         changed(variables=[1]),
         changed(data=[{}]),
+        changed(data=[{"in_pass": 0, "first": 0, "begun": None, "epochs": 10**9, "ended": False}]),
         {**description, "arrays": []},
         {**description, "arrays": ["training/none"]},
     ]
