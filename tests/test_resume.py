@@ -530,6 +530,28 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
             if epoch == 1:
                 self.model.layers[0].trainable = False
 
+    class Exchanges(callbacks.Callback):
+        """Evaluates other weights than those that are trained."""
+
+        def on_test_begin(self, logs=None):
+            self.weights = self.model.get_weights()
+            self.model.set_weights([0.5 * w for w in self.weights])
+
+        def on_test_end(self, logs=None):
+            self.model.set_weights(self.weights)
+
+    def exchanged(extra=()):
+        jitnet.utils.set_random_seed(2)
+        model, data = perceptron(), (X[:20], Y[:20])
+        used = [Exchanges(), *extra]
+        return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used, validation_data=data))
+
+    plain = exchanged()
+    for batches in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            exchanged([Press(signal.SIGINT, test=batches), callbacks.BackupAndRestore(tmp_path / "exchanged")])
+        assert exchanged([callbacks.BackupAndRestore(tmp_path / "exchanged")]) == plain
+
     def averaged(extra=()):
         jitnet.utils.set_random_seed(2)
         optimizer = optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6, weight_decay=0.01)
