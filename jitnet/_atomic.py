@@ -60,15 +60,20 @@ def _sync_directory(directory: str) -> None:
                 os.close(descriptor)
 
 
-def sweep(directory, pattern: str) -> None:
+def clear(directory) -> None:
+    """Remove what ``write`` has left there; nobody else writes into the directory now."""
+    sweep(directory, _TEMPORARY, 0)
+
+
+def sweep(directory, pattern: str, seconds: float = _OLD_SECONDS) -> None:
     """Remove the temporary files of processes that were killed while they wrote.
 
-    pattern: a regular expression for the whole of their names.
+    pattern: a regular expression for the whole of their names; seconds: how old they are.
     """
     with contextlib.suppress(OSError), os.scandir(directory or ".") as entries:
         for entry in entries:
             if re.fullmatch(pattern, entry.name):
                 with contextlib.suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
-                    if entry.is_file(follow_symlinks=False) and status.st_mtime < time.time() - _OLD_SECONDS:
+                    if entry.is_file(follow_symlinks=False) and status.st_mtime <= time.time() - seconds:
                         os.remove(entry.path)

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from . import _checkpoints, _folder_lock, _interrupts, _seed, _training_state
+from . import _atomic, _checkpoints, _folder_lock, _interrupts, _seed, _training_state
 from .core.errors import invalid
 
 
@@ -29,7 +29,7 @@ class Course:
         self.logs: dict = {}
         self._file = None  # that it goes on from
         self._within = False  # whether it goes on within an epoch that has begun
-        self._before = None  # the state before the validation that is running, as arguments of ``captured``
+        self._before = None  # what a checkpoint has of the state before the validation that is running
         self._saved = None  # the place that was saved last
         self._failed = self._finished = False
 
@@ -43,6 +43,7 @@ class Course:
         folder = self._backup.backup_dir
         os.makedirs(folder, exist_ok=True)
         with _folder_lock.held(folder), _interrupts.held(terminates=True):
+            _atomic.clear(folder)
             self._random_streams = _seed.streams()
             self._file = _checkpoints.newest(folder)
             if self._file is not None:
@@ -56,7 +57,7 @@ class Course:
 
     def _check(self, path, tensors, description) -> None:
         """Raise ValueError if the checkpoint is of another training."""
-        if not self._model.built:
+        if not self._model.built and not self._model.weights:
             raise ValueError(
                 f"The model {self._model.name!r} must be built before its training goes on from {path}: start it with "
                 "Input(shape=...), or call it on data once."
@@ -74,6 +75,8 @@ class Course:
 
     def resumed(self, initial_epoch: int) -> int:
         """The epoch to begin with, or to go on with: that of the checkpoint, if there is one."""
+        if self._backup is not None:
+            _training_state.check_kept(self._model, self._rest())
         if self._file is None:
             return initial_epoch
         place = _training_state.decoded(self._file[2]["training"]["position"], self._file[1])
@@ -136,8 +139,11 @@ class Course:
     def validating(self):
         """Within the block, the state is what it was before: that of the last step."""
         if self._backup is not None:
+            rest = self._rest()
+            # a callback may exchange the weights for others meanwhile
+            whole = self._captured(rest, {}) if self._hooks.test_hooks else None
             variables = {v: v.numpy() for v in self._model.weights if not v.trainable}
-            self._before = self._rest(), variables
+            self._before = lambda: whole or self._captured(rest, variables)
         yield
         self._before = None
 
@@ -167,16 +173,18 @@ class Course:
         state = _training_state.rest(self._model, self._hooks.callbacks, self._random_streams)
         return {**state, "data": [stream.state() for stream in self._streams]}
 
-    def _save(self) -> None:
-        if self._saved == self._place():
-            return
-        rest, variables = self._before or (self._rest(), {})
+    def _captured(self, rest: dict, overriding: dict) -> tuple[dict, dict]:
         position = {
             "epoch": self.epoch, "done": self.done, "seen": self.seen, "first": self.first, "steps": self.steps,
             "results": self.results, "logs": self.logs, "stopped": bool(self._model.stop_training),
             "finished": self._finished,
         }  # fmt: skip
-        captured = _training_state.captured(self._model, rest, variables, position=position, run=self._run)
+        return _training_state.captured(self._model, rest, overriding, position=position, run=self._run)
+
+    def _save(self) -> None:
+        if self._saved == self._place():
+            return
+        captured = self._captured(self._rest(), {}) if self._before is None else self._before()
         folder, backup = self._backup.backup_dir, self._backup
         try:
             _checkpoints.write(folder, self.steps, *captured)

@@ -139,7 +139,8 @@ class Stream:
         _training_state.set_generators(self._begun)
         self._iterator = iter(self.source)
         for _ in range(self._in_pass):
-            next(self._iterator, _END)
+            if next(self._iterator, _END) is _END:
+                break
         _training_state.set_generators(now)
 
     def _replay_epochs(self, epochs: int) -> None:

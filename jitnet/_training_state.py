@@ -36,6 +36,8 @@ def encoded(state, tensors: dict, place: str):
     match state:
         case np.ndarray() if state.dtype.kind in "biuf":
             name = f"{_PREFIX}{place}"
+            while name in tensors:  # a key may have a slash
+                name += "_"
             tensors[name] = np.array(state, order="C")
             return {_ARRAY: name}
         case np.generic():
@@ -114,6 +116,9 @@ def check(description: dict) -> None:
     if "training" not in description:
         raise ValueError("it holds a model, not the state of a training")
     _checked(description["training"], "training")
+    epochs = description["training"]["position"]["epoch"] + 1
+    for part in description["training"]["data"]:
+        _schema.whole(0, epochs)(part["epochs"], "training.data.epochs")
     known = set(description["arrays"])
     pending = [description["training"]]
     while pending:
@@ -245,6 +250,12 @@ def rest(model, callbacks, streams: int) -> dict:
         "trainable": [[layer.trainable for layer in layers], [bool(v.trainable) for v in names]],
         "callbacks": [{"kind": kind, "state": state} for kind, state in states if state],
     }
+
+
+def check_kept(model, rest: dict) -> None:
+    """Raise now rather than after hours what ``captured`` would."""
+    _optimizers(model)
+    encoded(rest["callbacks"], {}, "callbacks")
 
 
 def captured(model, rest: dict, overriding: dict, **parts) -> tuple[dict, dict]:

@@ -142,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, 2 (wrong input or no room to write), 130 (Ctrl-C), 143 (SIGTERM)."""
     options = _parser().parse_args(arguments)
+    if options.command == "train" and options.source is None and options.resume is None:
+        _Parser(prog="jitnet train").error("what to train is missing: DATASET or CONFIG.toml, or --resume RUN")
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
         return import_module(f"jitnet.commands.{options.command}").run(options)

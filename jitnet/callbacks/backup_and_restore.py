@@ -20,9 +20,10 @@ class BackupAndRestore(Monitor):
     The script has to be the same: a model of the same layers, compiled likewise, the same data, batch_size and
     callbacks; a larger ``epochs`` trains on.  The seed is the checkpoint's, as are Python's, NumPy's and PyTorch's
     global generators.  Arrays and a ``PyDataset``, whose batches are a function of their number, go on without a
-    detour.  Of a generator, or another iterable, the batches of the pass that were done are made again and left out:
-    it must give the same ones again (from the same state of those generators).  A training within which the model is
-    built must build it before: start it with ``Input``.
+    detour; it is told of all epochs again by ``on_epoch_begin`` and ``on_epoch_end``.  Of a generator, or another
+    iterable, the batches of the pass that were done are made again and left out: it must give the same ones again, from
+    the same state of those global generators if it, and nothing else meanwhile, draws from them.  A model that its
+    first data would build must be built before: start it with ``Input``.
 
     Args:
         backup_dir: the folder, made if there is none; of this training alone.  A file ``.lock`` in it keeps other
@@ -40,7 +41,6 @@ class BackupAndRestore(Monitor):
         BlockingIOError: from ``fit``: another process is training with that folder.
     """
 
-    batch_hooks = False
     _state = ("best", "best_step")
 
     def __init__(

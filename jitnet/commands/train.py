@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from jitnet import __version__, _folder_lock, _recipes
+from jitnet import __version__, _atomic, _folder_lock, _recipes
 from jitnet.commands import resuming, runs
 
 KEPT_CHECKPOINTS = 2  # the last ones; the one before the last is for a file that is damaged
@@ -43,6 +43,7 @@ def run(options) -> int:
         else:
             # that of the interruption; from here on it would be taken for that of a finished run
             (folder / runs.WEIGHTS).unlink(missing_ok=True)
+            _atomic.clear(folder)
         print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
         model.summary()
         print(f"Run: {folder}", flush=True)
@@ -61,8 +62,6 @@ def run(options) -> int:
 
 def _requested_config(options) -> dict:
     """The configuration that the command line asks for, complete."""
-    if options.source is None:
-        raise ValueError("what to train is missing: a dataset, a configuration file, or --resume RUN.")
     source = Path(options.source)
     if source.suffix == ".toml":
         given = _recipes.read_config(source)
