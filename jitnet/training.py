@@ -13,7 +13,7 @@ from ._model_steps import ModelSteps, read_logs
 from ._placed import placed
 from ._profile import profile
 from ._structures import flatten, mapped, names_of, packed
-from .callbacks import CallbackList
+from .callbacks import CallbackList, History, ProgbarLogger
 from .core.errors import invalid
 from .core.locks import building
 from .losses import target_shape
@@ -303,9 +303,10 @@ class Trainer(ModelSteps):
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
                 values["t"] = self._taken(step)
+            warm = step.has_run
             start = time.perf_counter()
             step.run(batch, count, values, compiled, iteration=self._iteration())
-            if done:  # the first call may compile
+            if warm:  # else the call may compile
                 step.seconds_per_step = (time.perf_counter() - start) / count
             done += count
             stop = on_progress is not None and on_progress(done, end)
@@ -408,8 +409,8 @@ class Trainer(ModelSteps):
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
         validates = held is not None or validation_data is not None
-        # with nothing to do between epochs, several of them run in one compiled call
-        watched = [c for c in hooks.callbacks if c is not hooks.history]
+        # with nothing to do between epochs but to show the last one, several of them run in one compiled call
+        watched = [c for c in hooks.callbacks if type(c) not in (History, ProgbarLogger)]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
         self._said_not_finite = False
@@ -417,12 +418,14 @@ class Trainer(ModelSteps):
         with _interrupts.held(), data_unchanged():
             hooks.on_train_begin()
             try:
-                following = initial_epoch
-                while joins and epochs - following > 1:
-                    following = self._run_epochs(
-                        step, arrays, samples, batch_size, steps, following, epochs, shuffle, hooks
-                    )
-                for epoch in range(following, epochs):
+                epoch = initial_epoch
+                while epoch < epochs:
+                    silent = hooks.progbar is None or 2 * steps * step.seconds_per_step < PROGRESS_SECONDS
+                    if joins and silent and epochs - epoch > 1:
+                        epoch = self._run_epochs(
+                            step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks
+                        )
+                        continue
                     hooks.on_epoch_begin(epoch)
                     # what a callback may have changed
                     step = self._step("train", shapes, arrays=arrays)
@@ -437,7 +440,7 @@ class Trainer(ModelSteps):
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:
-                            hooks.progbar.update(done, logs)
+                            hooks.progbar.update(done, logs, seen)
                         return self.stop_training
 
                     which = "train", shapes
@@ -446,6 +449,7 @@ class Trainer(ModelSteps):
                     logs.update(validate(hooks, epoch))
                     logs.update(self._scheduled(self._taken(step)))
                     hooks.on_epoch_end(epoch, logs)
+                    epoch += 1
                     if self.stop_training:
                         break
             finally:
@@ -473,15 +477,21 @@ class Trainer(ModelSteps):
             order = np.tile(np.arange(size), count)
         results = np.zeros((count, step.results))
         values = {**arrays, "order": order, "seed": self._seed(), "t": first, "results": results}
+        hooks.on_epoch_begin(epoch)
+        step.runner.tell = hooks.progbar and hooks.progbar.compiling
         start = time.perf_counter()
         step.run(batch_size, count * steps, values, True, steps)
+        seconds = (time.perf_counter() - start) / count
         if first:
-            step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
+            step.seconds_per_step = seconds / steps
         for number, row in enumerate(results, 1):
             logs = read_logs(step, row, size)
             self._check_loss(logs, epoch)
             logs.update(self._scheduled(first + number * steps))
-            hooks.on_epoch_begin(epoch)
+            if number > 1:
+                hooks.on_epoch_begin(epoch)
+            if hooks.progbar is not None:
+                hooks.progbar.update(steps, logs, size, seconds)
             hooks.on_epoch_end(epoch, logs)
             epoch += 1
         _interrupts.check()
@@ -530,7 +540,7 @@ class Trainer(ModelSteps):
             if hooks.batch_hooks:
                 hooks.on_test_batch_end(done - 1, logs)
             if progbar is not None:
-                progbar.update(done, logs)
+                progbar.update(done, logs, seen)
 
         on_begin = hooks.on_test_batch_begin if hooks.batch_hooks else None
         hooks.on_test_begin()
@@ -604,7 +614,7 @@ class Trainer(ModelSteps):
             step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
             hooks.on_predict_batch_end(number)
             if hooks.progbar is not None:
-                hooks.progbar.update(number + 1)
+                hooks.progbar.update(number + 1, samples=end)
         hooks.on_predict_end()
         return step, packed(self._output_structure, outputs)
 

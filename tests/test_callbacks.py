@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 import jitnet
+import small_networks
 from jitnet import callbacks, schedules
+from jitnet.callbacks import progress
+from small_networks import convolutional, perceptron
 
 
 class FakeModel:
@@ -177,8 +180,10 @@ LOGS = [{"loss": 0.5, "accuracy": 0.25}, {"loss": 0.00001, "accuracy": 1.0}]
 def test_progress_is_one_line_per_epoch_where_there_is_no_terminal(verbose, capsys):
     fit(LOGS, None, verbose=verbose)
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("Epoch 1/2 - ") and first.endswith("s - loss: 0.5000 - accuracy: 0.2500")
-    assert second.startswith("Epoch 2/2 - ") and second.endswith("s - loss: 1.0000e-05 - accuracy: 1.0000")
+    assert first.startswith("Epoch 1/2 - ")
+    assert first.endswith("s - loss: 0.5000 - accuracy: 0.2500 - learning_rate: 0.1000")
+    assert second.startswith("Epoch 2/2 - ")
+    assert second.endswith("s - loss: 1.0000e-05 - accuracy: 1.0000 - learning_rate: 0.1000")
 
 
 def test_progress_of_verbose_0_is_silent(capsys):
@@ -190,12 +195,66 @@ def test_progress_of_verbose_0_is_silent(capsys):
 def test_progress_bar_on_a_terminal(verbose, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
     fit(LOGS, None, verbose=verbose)
     lines = [line.split("\r")[-1] for line in sys.stdout.getvalue().strip().split("\n")]
     assert len(lines) == 2
     assert lines[0].startswith("Epoch 1/2: 100%") and "2/2" in lines[0]
-    assert "loss: 0.5000 - accuracy: 0.2500" in lines[0]
+    assert "loss: 0.5000 - accuracy: 0.2500 - learning_rate: 0.1000" in lines[0]
     assert lines[1].startswith("Epoch 2/2: 100%") and "loss: 1.0000e-05 - accuracy: 1.0000" in lines[1]
+    # epochs that nobody can read share a line
+    sys.stdout = Terminal()
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 1e9)
+    fit([*LOGS, *LOGS], None, verbose=verbose)
+    (line,) = sys.stdout.getvalue().strip().split("\n")
+    assert line.split("\r")[-1].startswith("Epoch 4/4: 100%")
+    sys.stdout = Terminal()
+    hooks = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=9, steps=1)
+    hooks.on_train_begin()
+    hooks.on_epoch_begin(0)
+    hooks.on_epoch_end(0, {"loss": 0.5})
+    hooks.on_train_end({"loss": 0.5})  # something has ended the training
+    assert sys.stdout.getvalue().endswith("\n") and "loss: 0.5" in sys.stdout.getvalue().split("\n")[-2]
+
+
+def test_progress_says_how_fast_and_how_long(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now, time=lambda: clock.now))
+    monkeypatch.setattr("tqdm.std.time", lambda: clock.now)
+    for model, unit in ((perceptron(), "samples"), (convolutional(), "images")):
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        hooks = callbacks.CallbackList(add_progbar=True, model=model, verbose=1, epochs=1, steps=8)
+        hooks.on_train_begin()
+        hooks.on_epoch_begin(0)
+        clock.now += 30
+        hooks.progbar.compiling(0, 1)
+        hooks.progbar.compiling(1, 1)
+        clock.now += 2
+        hooks.progbar.update(2, {"loss": 0.5}, samples=3000)
+        shown = sys.stdout.getvalue().split("\r")[-1]
+        assert "2/8 [00:02<00:06, 1,500 " + unit + "/s, loss: 0.5000 - learning_rate: " in shown
+        clock.now += 6
+        hooks.progbar.update(8, {"loss": 0.5}, samples=12000)
+        clock.now += 50  # validation
+        hooks.on_epoch_end(0, {"loss": 0.5, "learning_rate": 7.0})
+        last = sys.stdout.getvalue().rstrip().split("\r")[-1]
+        assert f"1,500 {unit}/s, loss: 0.5000 - learning_rate: 7.0000" in last
+        hooks.on_train_end()
+
+
+def test_epochs_that_are_run_in_one_call_are_shown(monkeypatch, capsys):
+    """Each has its line, with the learning rate and the speed, and the weights are those of a silent training."""
+    x, y = small_networks.data(8)
+    model, silent = perceptron(jit_compile=True), perceptron(jit_compile=True)
+    model.fit(x, y, batch_size=4, epochs=40, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 40
+    for number, line in enumerate(lines, 1):
+        assert re.match(rf"Epoch {number}/40 - \S+s - \S+ samples/s - loss: \S+ - accuracy: ", line), line
+    silent.fit(x, y, batch_size=4, epochs=40, verbose=0)
+    assert small_networks.digest(model) == small_networks.digest(silent)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a pseudo-terminal")
@@ -249,6 +308,7 @@ def test_verbose_2_has_no_bar_on_a_terminal(monkeypatch):
 
 def test_an_interrupted_bar_is_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
     hooks = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=1, steps=None)
     hooks.on_train_begin()
     hooks.on_epoch_begin(0)

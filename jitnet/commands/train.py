@@ -128,8 +128,8 @@ def _fit(model, training, validation, config: dict, folder: Path, interruption) 
     class Progress(ProgbarLogger):
         """The progress bar, and the place between two steps where a run can be stopped."""
 
-        def update(self, step, logs=None):
-            super().update(step, logs)
+        def update(self, step, logs=None, samples=None, seconds=None):
+            super().update(step, logs, samples, seconds)
             if interruption.requested:
                 raise KeyboardInterrupt
 
