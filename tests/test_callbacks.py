@@ -132,6 +132,36 @@ def test_model_and_params_are_given():
     assert callbacks.CallbackList().history is None and callbacks.CallbackList().progbar is None
 
 
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_test_end", "on_train_end"])
+def test_a_callback_that_raises_ends_the_training_of_all(hook, tmp_path):
+    def fails(*arguments):
+        raise OSError("no room")
+
+    first, last = Recorder(), Recorder()
+    log = callbacks.CSVLogger(tmp_path / "log.csv")
+    failing = callbacks.LambdaCallback(**{hook: fails})
+    model, (x, y) = perceptron(), small_networks.data()
+    with pytest.raises(OSError, match="no room"):
+        validation = {"validation_data": (x, y)} if hook == "on_test_end" else {}
+        model.fit(x, y, verbose=0, callbacks=[first, log, failing, last], **validation)
+    assert log._file.closed
+    ends = [[name for name, *_ in callback.calls].count("on_train_end") for callback in (first, last)]
+    assert ends == ([1, 0] if hook == "on_train_begin" else [1, 1])  # the last one has not begun
+    twice = callbacks.CallbackList([callbacks.LambdaCallback(on_train_end=fails) for _ in range(2)])
+    with pytest.raises(OSError, match="no room") as error:
+        twice.on_train_end()
+    assert error.value.__notes__ == ["LambdaCallback.on_train_end failed, too: OSError('no room')"]
+
+
+def test_what_callbacks_say_stands_above_the_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    rates = callbacks.LearningRateScheduler(lambda epoch, rate: 0.5, verbose=1)
+    fit(LOGS, [callbacks.TerminateOnNaN(), rates], verbose=1)
+    lines = [line.split("\r")[-1] for line in sys.stdout.getvalue().split("\n")]
+    assert lines[:2] == ["Epoch 1: learning rate 0.5", "Epoch 2: learning rate 0.5"]
+    assert lines[2].startswith("Epoch 2/2: 100%")
+
+
 @pytest.mark.parametrize("bad", [[print], callbacks.History, ["EarlyStopping"]])
 def test_what_is_no_callback_is_rejected(bad):
     with pytest.raises(TypeError, match=r"`callbacks` must hold `Callback` objects\..* Received: "):
@@ -483,6 +513,17 @@ def test_csv_append_to_another_kind_of_file(tmp_path):
         with pytest.raises(ValueError, match=r"log\.csv is not a CSV file"):
             fit([{"loss": 0.5}], callbacks.CSVLogger(path, append=True))
         assert path.read_bytes() == content
+
+
+def test_csv_of_names_that_come_later_and_of_several_values(tmp_path):
+    path = tmp_path / "log.csv"
+    logs = [{"loss": 1.0}, {"loss": 2.0, "val_loss": 3.0}, {"loss": 4.0, "val_loss": np.array([0.5, 0.25])}]
+    fit(logs, callbacks.CSVLogger(path))
+    expected = [["epoch", "loss", "val_loss"], ["0", "1.0", "NA"], ["1", "2.0", "3.0"], ["2", "4.0", "[0.5, 0.25]"]]
+    assert rows(path) == expected and [file.name for file in tmp_path.iterdir()] == ["log.csv"]
+    fit([{"loss": 5.0, "accuracy": 1.0}], callbacks.CSVLogger(path, append=True))
+    assert rows(path) == [["epoch", "loss", "val_loss", "accuracy"], *([*row, "NA"] for row in expected[1:]),
+                          ["0", "5.0", "NA", "1.0"]]  # fmt: skip
 
 
 def test_csv_is_written_after_every_epoch(tmp_path):

@@ -1,5 +1,7 @@
 """What callbacks are made of: the base class, and the list that the loop calls."""
 
+import sys
+
 from jitnet.core.errors import NamesArguments
 
 _BATCH_HOOKS = (
@@ -12,6 +14,12 @@ _BATCH_HOOKS = (
     "on_predict_batch_begin",
     "on_predict_batch_end",
 )
+
+
+def say(text: str) -> None:
+    """Print a line, above the progress bar where there is one."""
+    bars = sys.modules.get("tqdm")
+    (print if bars is None else bars.tqdm.write)(text)
 
 
 class Callback(NamesArguments):
