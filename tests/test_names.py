@@ -27,7 +27,7 @@ MODULES = (
         ("jitnet", "Sequentail", "Did you mean 'Sequential'?"),
         ("jitnet", "optimisers", "Did you mean 'optimizers'?"),
         ("jitnet.activations", "gelo", "Did you mean 'gelu'?"),
-        ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
+        ("jitnet.callbacks", "BackupAndRestore", f"{PLANNED} Known: CSVLogger, Callback,"),
         ("jitnet.initializers", "HeNorml", "Did you mean "),
         ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
         ("jitnet.losses", "Hubber", "Did you mean 'Huber'?"),
@@ -77,9 +77,9 @@ def test_tools_that_ask_for_anything(module):
 
 
 def test_what_is_planned_and_what_is_nearest():
-    error = errors.unknown_name("callback", "tensorboard", ["Board", "History"])
-    assert str(error).startswith(f"Unknown callback 'tensorboard'. {PLANNED}")
-    assert str(error).endswith("Received: callback='tensorboard'")
+    error = errors.unknown_name("callback", "backup_and_restore", ["Backup", "History"])
+    assert str(error).startswith(f"Unknown callback 'backup_and_restore'. {PLANNED}")
+    assert str(error).endswith("Received: callback='backup_and_restore'")
 
 
 def test_nothing_is_planned_that_there_is():
