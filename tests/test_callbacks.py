@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import small_networks
+from small_networks import convolutional, perceptron
 
 import jitnet
-import small_networks
 from jitnet import callbacks, schedules
 from jitnet.callbacks import progress
-from small_networks import convolutional, perceptron
 
 
 class FakeModel:

@@ -5,10 +5,10 @@ import struct
 
 import numpy as np
 import pytest
+from small_networks import convolutional, data, images, perceptron
 
 import jitnet
 from jitnet import callbacks, layers, optimizers
-from small_networks import convolutional, data, images, perceptron
 
 # --- SwapEMAWeights
 
@@ -187,7 +187,9 @@ def test_pictures_and_embeddings_for_tensorboard(tmp_path):
     assert found["first/kernel/image"] == (8 * 5, 8 * 11, 3)
     assert found["last/kernel/image"] == (8 * 3, 8 * model.layers[-1].kernel.shape[0], 3)
 
-    words = jitnet.Sequential([jitnet.Input((2,)), layers.Embedding(4, 3, name="words"), layers.Flatten(), layers.Dense(1)])
+    words = jitnet.Sequential(
+        [jitnet.Input((2,)), layers.Embedding(4, 3, name="words"), layers.Flatten(), layers.Dense(1)]
+    )
     words.compile("sgd", "mse")
     (tmp_path / "names.tsv").write_text("a\nb\nc\nd\n")
     arguments = {"embeddings_freq": 1, "embeddings_metadata": str(tmp_path / "names.tsv"), "write_graph": False}

@@ -39,8 +39,8 @@ class ProgbarLogger(Callback):
     """Shows progress on standard output: a bar with the loss and metrics, or one line per epoch.
 
     ``params["verbose"]`` is 0 (silent), 1 or "auto" (a bar; one line per epoch where the output is no terminal and no
-    notebook) or 2 (one line per epoch).  ``params["steps"]`` is the number of batches, if known, ``params["epochs"]`` of
-    epochs.  The loop calls ``update`` as often as it likes; there is no batch-level hook.
+    notebook) or 2 (one line per epoch).  ``params["steps"]`` is the number of batches, if known, ``params["epochs"]``
+    of epochs.  The loop calls ``update`` as often as it likes; there is no batch-level hook.
 
     A bar shows the batches that are done, the time that has passed and that is left, images (or samples) per second,
     the loss and metrics so far and the learning rate.  Epochs of less than a tenth of a second share a bar.

@@ -101,7 +101,9 @@ class TensorBoard(Callback):
     def on_test_end(self, logs=None):
         """Write the logs of the evaluation by the training step."""
         optimizer = self.model.optimizer
-        self._scalars("validation", "evaluation_{}_vs_iterations", logs, 0 if optimizer is None else optimizer.iterations)
+        self._scalars(
+            "validation", "evaluation_{}_vs_iterations", logs, 0 if optimizer is None else optimizer.iterations
+        )
         if not self._in_training:
             self._close()
 

@@ -45,14 +45,13 @@ def watched(keras, folder: Path) -> dict:
         "progress bar": lambda: (1, []),
         "CSVLogger": lambda: (0, [keras.callbacks.CSVLogger(folder / "history.csv")]),
         "a callback that does nothing": lambda: (0, [keras.callbacks.Callback()]),
-        "a batch hook that does nothing": lambda: (0, [keras.callbacks.LambdaCallback(on_batch_end=lambda b, l: None)]),
+        "a batch hook that does nothing": lambda: (0, [keras.callbacks.LambdaCallback(on_batch_end=lambda *_: None)]),
     }
     try:
         import tensorboardX  # noqa: F401
     except ImportError:
         return found
-    board = getattr(keras.callbacks, "TensorBoard", None)
-    if board is None: return found
+    board = keras.callbacks.TensorBoard
     found["TensorBoard"] = lambda: (0, [board(folder / "epochs")])
     found["TensorBoard, histograms"] = lambda: (0, [board(folder / "histograms", histogram_freq=1)])
     found["TensorBoard, update_freq=100"] = lambda: (0, [board(folder / "batches", update_freq=100)])
