@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 
+from jitnet import _history_plot
 from jitnet.callbacks.base import Callback
 
 REFRESH_SECONDS = 0.1  # between two pictures of a bar
@@ -23,6 +24,8 @@ class History(Callback):
         super().__init__()
         self.epoch = []
         self.history = {}
+        self._epochs = {}  # {name: the numbers, from 1, of the epochs that had it}
+        self._last = 0
 
     def on_train_begin(self, logs=None):
         """Start the list of epochs anew."""
@@ -31,8 +34,26 @@ class History(Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Record the epoch."""
         self.epoch.append(epoch)
+        self._last = max(epoch, self._last) + 1  # another training goes on counting
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+            self._epochs.setdefault(name, []).append(self._last)
+
+    def plot(self, path=None):
+        """Draw losses, on a logarithmic scale, and metrics by epochs, with matplotlib; returns the figure.
+
+        A dotted line stands where the learning rate changed, if it is in the history: schedules and the callbacks
+        that change it write it there.  Where it changes more often than 8 times, it has a curve.
+
+        Args:
+            path: where to write the figure instead of leaving it to pyplot; the suffix says what it is: ".png",
+                ".svg", ".pdf".
+
+        Raises:
+            ImportError: there is no matplotlib.
+            ValueError: there was no epoch, or an unknown suffix.
+        """
+        return _history_plot.plot(self.history, self._epochs, path)
 
 
 class ProgbarLogger(Callback):
