@@ -1,5 +1,6 @@
 """Where the boxes and lines of a graph without circles stand: in ranks, after Sugiyama, Tagawa and Toda 1981."""
 
+import itertools
 from dataclasses import dataclass, field
 
 GAP, CLEARANCE = 22.0, 30.0  # between neighbours in a rank, and between two ranks of boxes
@@ -23,7 +24,7 @@ class Place:
 
 
 def arranged(sizes: list, edges: list) -> tuple:
-    """(centres of the boxes, lines, their labels' centres, (across, depth) of all); all coordinates are (across, depth).
+    """(centres of the boxes, lines, centres of their labels, size of all); all in coordinates (across, depth).
 
     sizes: [(across, depth)] of boxes, edges: [(box, later box, (across, depth) of its label)].
     A line is a list of points; between two of them it bends, or it is straight where both stand on one line.
@@ -36,7 +37,7 @@ def arranged(sizes: list, edges: list) -> tuple:
             first = rank == places[start].rank + 1
             chain.append(Place(rank, *(label if first else (0.0, 0.0)), bend=True))
         chain.append(places[end])
-        for one, other in zip(chain, chain[1:], strict=False):
+        for one, other in itertools.pairwise(chain):
             one.after.append(other)
             other.before.append(one)
         chains.append(chain)
@@ -127,7 +128,7 @@ def _least_crossings(ranks: list) -> list:
 
 def _crossings(ranks: list) -> int:
     total = 0
-    for upper, lower in zip(ranks, ranks[1:], strict=False):
+    for upper, lower in itertools.pairwise(ranks):
         order = {id(place): i for i, place in enumerate(lower)}
         ends = [order[id(other)] for place in upper for other in sorted(place.after, key=lambda o: order[id(o)])]
         total += sum(one > other for i, one in enumerate(ends) for other in ends[i + 1 :])
