@@ -462,9 +462,13 @@ class Model(Trainer, Layer):
         self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
         layer_range=None,
     ) -> None:  # fmt: skip
-        """Print the layers, their output shapes and numbers of parameters.
+        """Print the layers: shapes of outputs, parameters, and for a sample multiply-adds and memory of activations.
 
-        line_length: the least width of the table.
+        Multiply-adds are those of matrix products, convolutions, recurrent layers and attention, in a prediction; the
+        memory is that of the layers' outputs, before a step lets what is no longer needed share it.
+
+        line_length: the width of the table, which names and shapes are cut to; by default what they need.
+        positions: where the columns end, as fractions of line_length (or of 80) or in characters.
         print_fn: a function that is called with each line; by default ``print``.
         expand_nested: whether layers of models among the layers have rows, too.
         show_trainable: whether a column says which layers are trained.
@@ -472,9 +476,7 @@ class Model(Trainer, Layer):
         """
         from .summary import describe
 
-        if positions is not None:
-            raise invalid("The columns of a summary are as wide as what is in them.", positions=positions)
-        for line in describe(self, line_length, expand_nested, show_trainable, layer_range):
+        for line in describe(self, line_length, positions, expand_nested, show_trainable, layer_range):
             (print_fn or print)(line)
 
 
