@@ -26,7 +26,8 @@ def describe(
     """The lines of the summary: layers, and bare operations between them, in the order of computation."""
     heading = ["Layer (type)", "Output shape", "Parameters", "Multiply-adds", "Memory"]
     heading += ["Trainable"] if show_trainable else []
-    rows = [heading, *_rows(model, expand_nested, show_trainable, layer_range)]
+    products = _products(model)
+    rows = [heading, *_rows(model, products, expand_nested, show_trainable, layer_range)]
     widths = _widths(rows, line_length, positions)
     rule = "-" * (sum(widths) + 2 * len(widths) - 2)
     lines = [_line(row, widths) for row in rows]
@@ -36,7 +37,7 @@ def describe(
     memory = shown_bytes(sum(v.value.nbytes for v in model.weights))
     lines.append(f"Parameters: {trainable + frozen:,} ({trainable:,} trainable, {frozen:,} not), {memory}")
     if model.built:
-        totals = [f"{count:,} multiply-adds" for count in [_total(_products(model))] if count is not None]
+        totals = [f"{count:,} multiply-adds" for count in [_total(products)] if count is not None]
         totals += [f"{shown_bytes(count)} of activations" for count in [_total(_memory(model))] if count is not None]
         lines += [f"A sample: {', '.join(totals)}"] if totals else []
     else:
@@ -106,12 +107,14 @@ def _ends(positions, line_length, heading) -> list[int]:
     return ends
 
 
-def _rows(model, expand_nested: bool, show_trainable: bool, layer_range, depth: int = 0) -> list[list]:
+def _rows(
+    model, products: dict | None, expand_nested: bool, show_trainable: bool, layer_range, depth: int = 0
+) -> list[list]:
     nodes = {}
     for node in model._nodes:
         nodes.setdefault(node.layer, []).append(node)
     first = {layer: None for layer in model.layers if layer not in nodes}
-    products, rows = _products(model), []
+    rows = []
     for layer in _in_range(list({**first, **nodes}), layer_range):
         used = nodes.get(layer, ())
         count = layer.count_params() if isinstance(layer, Layer) else 0
@@ -124,7 +127,7 @@ def _rows(model, expand_nested: bool, show_trainable: bool, layer_range, depth: 
         row = [name, _shape(layer, used), f"{count:,}", multiplied, memory]
         rows.append([*row, trainable] if show_trainable else row)
         if expand_nested and hasattr(layer, "_nodes"):
-            rows += _rows(layer, True, show_trainable, None, depth + 1)
+            rows += _rows(layer, _products(layer), True, show_trainable, None, depth + 1)
     return rows
 
 

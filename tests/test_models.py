@@ -1,5 +1,7 @@
 """Models behave as users of Keras expect."""
 
+import re
+
 import numpy as np
 import pytest
 from small_networks import data, perceptron
@@ -455,7 +457,7 @@ def test_summary():
         lines = lines_of(model, line_length=length)
         assert {len(line) for line in lines[1:-2]} == {length}
     assert lines_of(model, line_length=80)[4].startswith("batch_…ion (BatchNormalization)  (None, 4)")
-    assert lines_of(model, line_length=60)[4].startswith("batch_norma…  (None, 4)")
+    assert lines_of(model, line_length=60)[4].startswith("batch_norm…  (None, 4)")
 
 
 def test_positions_in_a_summary():
@@ -483,13 +485,12 @@ def test_multiply_adds_and_memory_in_a_summary():
     assert found["attention"] == ("2,112", "192 B")  # 4 * 6 * 8 * 8 + 2 * 2 * 6 * 6 * 4
     assert found["shared"] == (str(3 * 6 * 8 * 5), "360 B")  # of three uses
     assert found["recurrent"] == found["inner"] == (str(6 * 16 * (5 + 4)), "16 B")
-    image = layers.Input((8, 8, 4))
+    image = layers.Input((8, 8, 4), name="image")
     y = layers.Conv2D(6, 3, groups=2, name="grouped")(image)
     y = layers.DepthwiseConv2D(3, name="depthwise")(y)
     y = layers.Conv2DTranspose(3, 2, strides=2, name="transposed")(y)
-    rows = {line.split()[0]: line.split()[-3] for line in lines_of(models.Model(image, y))[3:-3]}
-    assert rows == {"input_1": "0", "grouped": str(36 * 6 * 9 * 2), "depthwise": str(16 * 6 * 9),
-                    "transposed": str(16 * 6 * 3 * 4)}  # fmt: skip
+    rows = {line.split()[0]: int(line.split()[-3].replace(",", "")) for line in lines_of(models.Model(image, y))[3:-3]}
+    assert rows == {"image": 0, "grouped": 36 * 6 * 9 * 2, "depthwise": 16 * 6 * 9, "transposed": 16 * 6 * 3 * 4}
     x = layers.Input((None, None, 3))
     lines = lines_of(models.Model(x, layers.Conv2D(2, 3)(x)))
     assert lines[-1].startswith("Parameters: ") and "?" in lines[4]
