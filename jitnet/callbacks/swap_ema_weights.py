@@ -30,6 +30,18 @@ class SwapEMAWeights(Callback):
         self._swapped = False  # whether the averages are in the model
         self._whole_epoch = False
 
+    def get_state(self) -> dict:
+        """Whether the averages are in the model."""
+        return {"swapped": self._swapped}
+
+    def set_state(self, state: dict) -> None:
+        """Go on with a model that has them, or not."""
+        self._swapped = state["swapped"]
+
+    def put_back(self) -> None:
+        """Put the weights back."""
+        self._swap(False)
+
     def on_train_begin(self, logs=None):
         """See that there are averages."""
         self._check()
