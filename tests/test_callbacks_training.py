@@ -1,6 +1,7 @@
 """Callbacks that look into the model that is trained: averages in the weights' place, logs for TensorBoard."""
 
 import math
+import signal
 import struct
 
 import numpy as np
@@ -86,6 +87,48 @@ def test_an_interrupted_training_keeps_its_weights():
     for method in ("fit", "evaluate"):
         with pytest.raises(ValueError, match=r"use_ema=True\. Received: use_ema=False"):
             getattr(perceptron(), method)(x, y, verbose=0, callbacks=[callbacks.SwapEMAWeights()])
+
+
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+def test_averages_in_a_training_that_goes_on(swap_on_epoch, tmp_path):
+    """Wherever it was cut off, in a validation with the averages too, it ends with the bits of the whole one."""
+    x, y = data(8)
+
+    class Press(callbacks.Callback):
+        def __init__(self, hook, count):
+            super().__init__()
+            self.hook, self.left = hook, count
+
+        def press(self, hook):
+            self.left -= hook == self.hook
+            if hook == self.hook and self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.press("train")
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.press("test")
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.press("epoch")
+
+    def fit(folder, *extra):
+        jitnet.utils.set_random_seed(2)
+        model = averaged()
+        backup = callbacks.BackupAndRestore(folder, delete_checkpoint=False)
+        used = [callbacks.SwapEMAWeights(swap_on_epoch), backup, *extra]
+        history = model.fit(x, y, 2, 3, verbose=0, validation_data=(x, y), callbacks=used)
+        return [*model.get_weights(), *averages(model)], history.history, history._epochs
+
+    whole, logs, epochs = fit(tmp_path / "whole")
+    for hook, count in (("train", 5), ("test", 3), ("epoch", 1), ("epoch", 2)):
+        folder = tmp_path / f"{hook}{count}"
+        with pytest.raises(KeyboardInterrupt):
+            fit(folder, Press(hook, count))
+        found, history, numbers = fit(folder)
+        assert_same(found, whole)
+        assert history == logs and numbers == epochs
 
 
 # --- TensorBoard

@@ -33,11 +33,15 @@ class History(Callback):
 
     def get_state(self) -> dict:
         """All that is recorded."""
-        return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
+        epochs, history = ({name: list(v) for name, v in found.items()} for found in (self._epochs, self.history))
+        return {"epoch": list(self.epoch), "history": history, "epochs": epochs, "last": self._last}
 
     def set_state(self, state: dict) -> None:
         """Go on recording."""
-        self.epoch, self.history = list(state["epoch"]), {name: list(v) for name, v in state["history"].items()}
+        self.epoch, self._last = list(state["epoch"]), state["last"]
+        self.history, self._epochs = (
+            {name: list(v) for name, v in found.items()} for found in (state["history"], state["epochs"])
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         """Record the epoch."""
