@@ -139,12 +139,8 @@ class Course:
         if self._backup is not None:
             variables = {v: v.numpy() for v in self._model.weights if not v.trainable}
             self._before = self._rest(), variables
-        try:
+        with self._hooks.put_back():
             yield
-        except BaseException:
-            for callback in self._hooks.callbacks:
-                callback.put_back()
-            raise
         self._before = None
 
     def epoch_ended(self, logs: dict) -> None:

@@ -585,13 +585,15 @@ class Trainer(ModelSteps):
             _streams.refuse("x", x, y=y, sample_weight=sample_weight)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
-            return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
+            with hooks.put_back():
+                return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
         batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
         used = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(min(batch_size, used), used)
         hooks = self._hooks(callbacks, verbose, number_of_steps(samples, batch_size, steps))
-        found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
+        with hooks.put_back():
+            found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
         return returned(found, return_dict)
 
     @placed
@@ -607,7 +609,8 @@ class Trainer(ModelSteps):
                 raise invalid("The outputs of several batches are joined as NumPy arrays.", as_numpy=as_numpy)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
-            return _streams.predict(self, stream, hooks, steps)
+            with hooks.put_back():
+                return _streams.predict(self, stream, hooks, steps)
         return self._predict(x, batch_size, verbose, steps, callbacks, as_numpy)[1]
 
     def _predict(self, x, batch_size, verbose, steps=None, callbacks=None, as_numpy=True) -> tuple:
@@ -624,18 +627,19 @@ class Trainer(ModelSteps):
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
-        hooks.on_predict_begin()
-        for number, begin in enumerate(range(0, samples, batch_size)):
-            hooks.on_predict_batch_begin(number)
-            end = min(begin + batch_size, samples)
-            values = {name: a[begin:end] for name, a in inputs.items()}
-            values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
-            values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
-            step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
-            hooks.on_predict_batch_end(number)
-            if hooks.progbar is not None:
-                hooks.progbar.update(number + 1, samples=end)
-        hooks.on_predict_end()
+        with hooks.put_back():
+            hooks.on_predict_begin()
+            for number, begin in enumerate(range(0, samples, batch_size)):
+                hooks.on_predict_batch_begin(number)
+                end = min(begin + batch_size, samples)
+                values = {name: a[begin:end] for name, a in inputs.items()}
+                values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
+                values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
+                step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
+                hooks.on_predict_batch_end(number)
+                if hooks.progbar is not None:
+                    hooks.progbar.update(number + 1, samples=end)
+            hooks.on_predict_end()
         return step, packed(self._output_structure, outputs)
 
     def predict_on_batch(self, x):

@@ -18,6 +18,10 @@ def averaged():
     return perceptron(optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6))
 
 
+def press(*arguments):
+    raise KeyboardInterrupt
+
+
 def averages(model):
     state = model.optimizer.state()
     return [state["average", v].copy() for v in model.trainable_variables]
@@ -84,6 +88,14 @@ def test_an_interrupted_training_keeps_its_weights():
     other.fit(x, y, 4, 1, verbose=0)
     assert_same(model.get_weights(), other.get_weights())
     assert_same(averages(model), averages(other))
+    # an evaluation or prediction that raises leaves the weights as well
+    kept = model.get_weights()
+    stop = callbacks.LambdaCallback(on_test_batch_end=press, on_predict_batch_end=press)
+    for method, given in (("evaluate", (x, y)), ("predict", (x,)), ("evaluate", (iter([(x, y)]),)),
+                          ("predict", (iter([x]),))):  # fmt: skip
+        with pytest.raises(KeyboardInterrupt):
+            getattr(model, method)(*given, verbose=0, callbacks=[callbacks.SwapEMAWeights(), stop])
+        assert_same(model.get_weights(), kept)
     for method in ("fit", "evaluate"):
         with pytest.raises(ValueError, match=r"use_ema=True\. Received: use_ema=False"):
             getattr(perceptron(), method)(x, y, verbose=0, callbacks=[callbacks.SwapEMAWeights()])

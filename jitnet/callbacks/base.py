@@ -65,7 +65,7 @@ class Callback(NamesArguments):
         """
 
     def put_back(self) -> None:
-        """Called where a validation is cut off: what took the place of weights for it gives them back."""
+        """Called where an evaluation or prediction raises: what took the place of weights for it gives them back."""
 
     def on_train_begin(self, logs=None):
         """Called before training."""

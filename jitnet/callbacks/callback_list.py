@@ -1,5 +1,6 @@
 """The list of callbacks that the training loop calls."""
 
+import contextlib
 import inspect
 
 from jitnet.callbacks.backup_and_restore import BackupAndRestore
@@ -100,6 +101,16 @@ class CallbackList:
             model.history = self.history
         for callback in self.callbacks:
             callback.set_model(model)
+
+    @contextlib.contextmanager
+    def put_back(self):
+        """An evaluation or prediction: if it raises, callbacks put back what they have put in weights' place."""
+        try:
+            yield
+        except BaseException:
+            for callback in self.callbacks:
+                callback.put_back()
+            raise
 
     def on_train_begin(self, logs=None):
         """Begin with all callbacks; if one of them raises, those that have begun get ``on_train_end``."""
