@@ -261,7 +261,7 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(batches - 1, logs)
                         if hooks.progbar is not None:
-                            hooks.progbar.update(batches, logs)
+                            hooks.progbar.update(batches, logs, samples)
                         course.results, course.logs = results, logs
                         course.reached(batches, samples)
                         return model.stop_training
@@ -308,7 +308,7 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
             if hooks.batch_hooks:
                 hooks.on_test_batch_end(done - 1, logs)
             if progbar is not None:
-                progbar.update(done, logs)
+                progbar.update(done, logs, seen)
 
         results = _run_batches(model, "evaluate", parts, size, results, progressed)
     if steps is not None and done < steps:
@@ -321,14 +321,16 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
 
 def predict(model, stream: Stream, hooks, steps):
     """The outputs for all batches, one after the other."""
-    found = []
+    found, seen = [], 0
     hooks.on_predict_begin()
     for (x, _, _), _ in stream.epoch(steps, limit=lambda: 1):
         hooks.on_predict_batch_begin(len(found))
-        found.append(flatten(model._predict(x, model._samples_of(x), 0)[1]))
+        samples = model._samples_of(x)
+        found.append(flatten(model._predict(x, samples, 0)[1]))
+        seen += samples
         hooks.on_predict_batch_end(len(found) - 1)
         if hooks.progbar is not None:
-            hooks.progbar.update(len(found))
+            hooks.progbar.update(len(found), samples=seen)
     if steps is not None and len(found) < steps:
         _ran_out(stream, steps, len(found), "the prediction ends")
     if not found:
