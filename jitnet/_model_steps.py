@@ -238,6 +238,12 @@ class ModelSteps:
         return self._sized_outputs[sizes]
 
     def _make_step(self, mode, trainable, target_shapes, options, weighted, sizes) -> Step:
+        computation, logs, inputs = self._computation(mode, trainable, target_shapes, weighted, sizes)
+        step = Step(self._step_title(mode, inputs), computation, **options)
+        return step if logs is None else logs.attached_to(step)
+
+    def _computation(self, mode, trainable, target_shapes, weighted=(), sizes=None) -> tuple:
+        """(computation of a mode, what it logs or None, its inputs)."""
         training = mode == "train"
         with trace.added_losses() as added:
             inputs, outputs = self._trace(training, sizes)
@@ -245,11 +251,9 @@ class ModelSteps:
         parts = self._parts()
         arguments = dict(zip(self._input_arguments(), inputs, strict=True))
         layer_names = self._names_in_source()
-        title = self._step_title(mode, inputs)
         if mode == "predict":
             fix(self, parts)
-            computation = Computation(arguments, outputs, layer_names=layer_names, any_size=sizes is not None)
-            return Step(title, computation, **options)
+            return Computation(arguments, outputs, layer_names=layer_names, any_size=sizes is not None), None, inputs
         used = self._loss_list()
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
@@ -284,14 +288,14 @@ class ModelSteps:
         added += _penalties([v for v in trainable if not is_pair(v.regularizer)])
         parts += [*used, *(metric for metric, *_ in metrics), *_demands(trainable)]
         parts += [metric.loss for metric, *_ in metrics if isinstance(metric, LossMetric)]
-        fix(self, parts + [self.optimizer] if training else parts)
+        fix(self, parts + [self.optimizer] if training and self.optimizer is not None else parts)
         computation = Computation(
             arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
             reductions=list(reductions), trainable=list(trainable) if training else [],
             optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
             sample_weight=sample_weight, layer_names=layer_names, any_size=sizes is not None,
         )  # fmt: skip
-        return logs.attached_to(Step(title, computation, **options))
+        return computation, logs, inputs
 
     def _noted(self, kind: str, part, target, output) -> str:
         """What an error in a loss or a metric says besides."""

@@ -57,6 +57,17 @@ def place_in(owner, layer) -> str:
     return found[0] if found else ""
 
 
+def paths(model) -> dict:
+    """{layer within a model, however deep: the names from the model's own layer down to it, joined by "/"}"""
+    found, pending = {}, [(layer, layer.name) for layer in model.sublayers()]
+    while pending:
+        layer, path = pending.pop(0)
+        if layer not in found:
+            found[layer] = path
+            pending = [(other, f"{path}/{other.name}") for other in layer.sublayers()] + pending
+    return found
+
+
 def _is_list(value) -> bool:
     return isinstance(value, list | tuple)
 
