@@ -9,9 +9,9 @@ import numpy as np
 from . import _compilation, _interrupts, _seed, _streams, data, optimizers
 from ._exclusive import trained_here, trains
 from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
+from ._inspection import Inspection
 from ._model_steps import ModelSteps, read_logs
 from ._placed import placed
-from ._profile import profile
 from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList
 from .core.errors import invalid
@@ -27,7 +27,7 @@ PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress 
 _NO_CLASS_WEIGHT = "A step of your own gets no class_weight: pass sample_weight, which it is given."
 
 
-class Trainer(ModelSteps):
+class Trainer(Inspection, ModelSteps):
     """What a model does with data.  Mixed into ``Model``."""
 
     optimizer = None
@@ -140,25 +140,6 @@ class Trainer(ModelSteps):
 
     def _iteration(self) -> int:
         return 0 if self.optimizer is None else self.optimizer.iterations
-
-    @trains
-    def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
-        """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
-
-        Every kernel runs as a call of its own over the whole batch, so the sum is more than a fused step takes.
-        The weights change as in ``repeat`` training steps.
-        """
-        self._require_compiled("profile")
-        arrays, samples, shapes = self._prepare(x, y)
-        batch = min(checked_batch_size(batch_size), samples)
-        self._check_batches(batch, batch)
-        step = self._step("train", shapes, regions=False, arrays=arrays)
-        values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
-
-        def run_once():
-            step.run(batch, 1, {**values, "t": self.optimizer.iterations}, False)
-
-        return profile(step, run_once, batch, repeat, print_fn)
 
     # ---- data
 
