@@ -4,8 +4,13 @@ import numpy as np
 
 from ._exclusive import trains
 from ._fit_arguments import checked_batch_size
+from ._fixed import tracing
+from ._not_finite import NotFinite, Watching, first_not_finite
 from ._profile import ProfileLine, profile, restored
+from .config import device
 from .core import checks
+from .core.locks import building
+from .step import target_of
 
 
 class Inspection:
@@ -58,3 +63,51 @@ class Inspection:
 
         with restored(step):
             return profile(step, run_once, batch, repeat, print_fn, self)
+
+    @trains
+    def find_not_finite(self, x, y=None, sample_weight=None) -> NotFinite | None:
+        """Where NaN or infinity begins in a training step on one batch, forward or backward; None if all is finite.
+
+        The step runs kernel by kernel, unfused, from the present weights, which are as before afterwards.  It takes
+        long: its kernels are compiled one by one, and every array of the step is kept.
+
+        Args:
+            x, y, sample_weight: one batch, as of ``fit``; without y it is the prediction.
+
+        Returns:
+            A ``NotFinite``: the ``layer``, the ``phase`` and the ``kernel``, the arrays that it ``read`` and wrote with
+            the range of what is finite in them; printed, it says so.  Of several places it is the first of those that
+            the loss depends on, or else a gradient or weight.
+
+        ``callbacks.TerminateOnNaN(debug=True)`` calls it for the batch of a training that went wrong.
+        """
+        if y is None:
+            arrays = self._prepare_inputs(x)
+            samples = len(next(iter(arrays.values())))
+            return self._first_not_finite(("predict", None), samples, arrays)
+        self._require_compiled("find_not_finite")
+        arrays, samples, shapes = self._prepare(x, y, sample_weight)
+        return self._first_not_finite(("train", shapes), samples, {**arrays, "order": np.arange(samples)})
+
+    def _first_not_finite(self, which: tuple, batch: int, values: dict) -> NotFinite | None:
+        """which: mode and shapes of the targets; values: arguments of the step, as of a training's one that ran."""
+        mode, shapes = which
+        watching = Watching(target_of(device()).zeros)
+        options = {"fuse": False, "target": watching}
+        arrays = {name: a for name, a in values.items() if name not in ("order", "seed", "t", "results")}
+        with building, tracing():
+            if self._is_custom(mode):
+                described = tuple((name, a.shape[1:], str(a.dtype)) for name, a in arrays.items())
+                step = self._trace_custom(mode, shapes, described, options)
+            else:
+                weighted = tuple(a.shape[1:] for name, a in arrays.items() if name.startswith("sample_weight_"))
+                trainable = tuple(self.trainable_weights)
+                step = self._make_step(mode, trainable, shapes, options, weighted, self._sizes(arrays))
+        if mode == "predict":
+            for name, output in zip(step.output_arguments, self._outputs_for(arrays), strict=True):
+                arrays[name] = np.zeros((batch, *output.shape[1:]), output.dtype)
+        taken = self._taken(step)
+        given = {"seed": self._seed(), "t": taken, **values, **arrays, "results": np.zeros(step.results)}
+        with restored(step):
+            step.run(batch, 1, given, False, iteration=self._iteration())
+        return first_not_finite(self, watching, taken + 1)

@@ -68,6 +68,14 @@ def paths(model) -> dict:
     return found
 
 
+def paths_in_steps(model) -> dict[str, str]:
+    """{name of a layer in a model's steps: its path}"""
+    names, found = model._names_in_source(), {}
+    for layer, path in paths(model).items():
+        found.setdefault(names.get(layer.name, layer.name), path)
+    return found
+
+
 def _is_list(value) -> bool:
     return isinstance(value, list | tuple)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _peak
-from ._places import paths
+from ._places import paths_in_steps
 from .core.errors import invalid
 from .core.program import calls_of
 
@@ -55,8 +55,9 @@ def profile(step, run_once, batch: int, repeat: int, print_fn, model=None) -> li
     if not hasattr(step.runner, "by_section"):
         raise invalid("profile times the steps of a CPU: call it under jitnet.set_device('cpu').", on=step.target.name)
     spent = _timed(step, run_once, repeat)
-    layers = _layer_paths(model) if model is not None else {}
-    peak, chunks = _peak.operations_per_second(step.layout.dtype), step.schedule.chunks(batch)
+    layers = paths_in_steps(model) if model is not None else {}
+    dtype = "float64" if any(v.dtype == "float64" for v in step.variables) else "float32"
+    peak, chunks = _peak.operations_per_second(dtype), step.schedule.chunks(batch)
     rows = []
     for section in step.schedule.sections:
         if section.name not in spent:
@@ -121,14 +122,6 @@ def _bytes(items, batch: int, chunks: int) -> tuple[int, int]:
             if call.opcode == "memory.gather":  # reads as much of the data as it writes
                 moved += call["out"].nbytes * batch
     return moved, sum(touched.values())
-
-
-def _layer_paths(model) -> dict[str, str]:
-    """{name of a layer in the step: where it is}"""
-    names, found = model._names_in_source(), {}
-    for layer, path in paths(model).items():
-        found.setdefault(names.get(layer.name, layer.name), path)
-    return found
 
 
 def _table(rows: list[ProfileLine], batch: int, peak: float) -> list[str]:

@@ -34,6 +34,7 @@ class Trainer(Inspection, ModelSteps):
     stop_training = False
     _compiled: dict | None = None
     _last_batch_size: int | None = None  # that fit used
+    _kept_batch: list | None = None  # [mode and shapes of the targets, samples, arguments] of the last step, if wanted
     _fixed_batch_size: int | None = None  # the only one that the inputs take
 
     def compile(
@@ -284,6 +285,8 @@ class Trainer(Inspection, ModelSteps):
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
                 values["t"] = self._taken(step)
+            if self._kept_batch is not None:
+                self._kept_batch[:] = which, batch, values
             start = time.perf_counter()
             step.run(batch, count, values, compiled, iteration=self._iteration())
             if done:  # the first call may compile
@@ -393,7 +396,7 @@ class Trainer(Inspection, ModelSteps):
         watched = [c for c in hooks.callbacks if c is not hooks.history]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
-        self._said_not_finite = False
+        self._said_not_finite, self._finite_until = False, None
         logs: dict = {}
         with _interrupts.held(), data_unchanged():
             hooks.on_train_begin()
@@ -473,16 +476,20 @@ class Trainer(Inspection, ModelSteps):
         return {} if self.optimizer is None else self.optimizer.scheduled(iterations)
 
     def _check_loss(self, logs: dict, epoch: int, step: int | None = None, stacklevel: int = 6) -> None:
-        """Warn, once in a run, if the loss is NaN or infinite."""
+        """Warn, once in a run, if the loss is NaN or infinite.  step: of the epoch, up to which the logs are."""
         losses = {name: value for name, value in logs.items() if name == "loss" or name.endswith("_loss")}
         name = next((name for name, value in losses.items() if not math.isfinite(value)), None)
+        if name is None:
+            self._finite_until = epoch, step
         if name is None or self._said_not_finite:
             return
         self._said_not_finite = True
-        place = f"epoch {epoch + 1}" if step is None else f"epoch {epoch + 1}, at or before step {step}"
+        known, until = self._finite_until or (None, 0)
+        first = until + 1 if known == epoch and until is not None else 1
+        place = "" if step is None else f", step {step}" if first == step else f", between the steps {first} and {step}"
         warnings.warn(
-            f"The {name.replace('_', ' ')} became {logs[name]} in {place}. Lower the learning rate, or check the "
-            "targets and the loss.",
+            f"The {name.replace('_', ' ')} became {logs[name]} in epoch {epoch + 1}{place}. Lower the learning rate, "
+            "or check the targets and the loss; callbacks.TerminateOnNaN(debug=True) says where it begins.",
             RuntimeWarning,
             stacklevel=stacklevel,  # where fit was called
         )

@@ -34,7 +34,7 @@ def run(options) -> int:
     model.summary()
     print(f"Run: {folder}", flush=True)
     with _Interruption() as interruption:
-        interrupted = _fit(model, training, validation, config, folder, interruption)
+        interrupted = _fit(model, training, validation, config, folder, interruption, options.debug_nan)
         interruption.ignored = True
         model.save(folder / runs.WEIGHTS)
     if interrupted:
@@ -121,9 +121,11 @@ def _prepare_folder(folder: Path, config: dict, model) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
 
 
-def _fit(model, training, validation, config: dict, folder: Path, interruption) -> bool:
+def _fit(model, training, validation, config: dict, folder: Path, interruption, debug_nan: bool) -> bool:
     """Train; returns whether Ctrl-C ended it."""
-    from jitnet.callbacks import CSVLogger, ProgbarLogger
+    from jitnet.callbacks import CSVLogger, ProgbarLogger, TerminateOnNaN
+
+    debugging = [TerminateOnNaN(debug=True)] if debug_nan else []
 
     class Progress(ProgbarLogger):
         """The progress bar, and the place between two steps where a run can be stopped."""
@@ -139,7 +141,7 @@ def _fit(model, training, validation, config: dict, folder: Path, interruption) 
             batch_size=config["batch_size"],
             epochs=config["epochs"],
             validation_data=validation,
-            callbacks=[Progress(), CSVLogger(folder / runs.HISTORY)],
+            callbacks=[Progress(), CSVLogger(folder / runs.HISTORY), *debugging],
         )
     except KeyboardInterrupt:
         return True
