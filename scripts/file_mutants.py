@@ -8,10 +8,12 @@ import gzip
 import io
 import json
 import os
+import pickle
 import random
 import struct
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 PREDICT_EVERY = 20  # models that load
@@ -634,4 +636,164 @@ class Digits(Reader):
         return "read"
 
 
-READERS = {"model": Models, "npy": Npy, "toml": Toml, "idx": Idx, "idx_gz": IdxGz, "cifar": Cifar, "digits": Digits}
+class Archives(Reader):
+    """Tables and sequences in NumPy's archives: those of Boston's houses, and IMDB's reviews."""
+
+    def samples(self):
+        import numpy as np
+
+        sequences = np.empty(3, object)
+        sequences[:] = [[1, 2], [3], [70_000, 5]]
+        labels = np.array([0, 1, 1])
+        tables = {"x": np.arange(65.0).reshape(5, 13), "y": np.arange(5.0)}
+        reviews = {"x_train": sequences, "y_train": labels, "x_test": sequences, "y_test": labels}
+        found = []
+        for arrays in (tables, reviews):
+            stream = io.BytesIO()
+            np.savez(stream, **arrays)
+            found.append(stream.getvalue())
+        return found
+
+    def mutant(self, rng, samples):
+        data = rng.choice(samples)
+        if rng.random() < 0.3:
+            return damaged(rng, data)
+        stream = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "w") as new:
+            names = old.namelist()
+            chosen = rng.choice(names)
+            for name in names:
+                content = old.read(name)
+                new.writestr(name, _changed_array(rng, content) if name == chosen else content)
+        return stream.getvalue()
+
+    def read(self, folder, data, rng):
+        from jitnet.datasets import boston_housing, imdb
+
+        path = folder / "arrays.npz"
+        path.write_bytes(data)
+        (imdb if b"x_train" in data else boston_housing).load_data(path)
+        return "read"
+
+
+def _changed_array(rng: random.Random, content: bytes) -> bytes:
+    """An array's file with a lie in its header, or in the pickle of an array of lists."""
+    at = content.index(b"\n") + 1
+    header, values = content[:at], content[at:]
+    if rng.random() < 0.3:
+        old = rng.choice([b"(3,)", b"(5, 13)", b"(5,)", b"'|O'", b"'<f8'", b"'<i8'", b"False"])
+        lies = [b"(9,)", b"()", b"(99999999999,)", b"'|O'", b"'<f4'", b"'<M8'", b"True", b"(-1,)", b"(True,)"]
+        changed = header.replace(old, rng.choice(lies))
+        return changed[: len(header) - 1].ljust(len(header) - 1) + b"\n" + values
+    return header + _changed_pickle(rng, values)
+
+
+LARGE = b"\xff" * 7 + b"\x7f"  # 2**63 - 1
+
+
+def _changed_pickle(rng: random.Random, data: bytes) -> bytes:
+    """A pickle in which numbers lie, or other opcodes stand."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return damaged(rng, data)
+    at = rng.randrange(len(data) + 1)
+    opcodes = [
+        b"r\xff\xff\xff\x7f", b"r\x00\x00\x00\x08", b"p99999999\n", b"q\xff", b"h\x00", b"2", b"0", b"]", b"}", b")",
+        b"X\x01\x00\x00\x00M", b"U\x02M8", b".", b"t", b"\x87", b"e", b"a", b"\x8e" + LARGE, b"\x8a\x08" + LARGE,
+        b"cos\nsystem\n", b"cnumpy\ndtype\n", b"cnumpy\nndarray\n", b"R", b"b", b"\x81", b"K\xff", b"J\xff\xff\xff\x7f",
+        b"\x8b\xff\xff\xff\x7f", b"B\xff\xff\xff\x7f",
+    ]  # fmt: skip
+    if kind == 1:  # a number for a number
+        places = [i for i in range(len(data) - 1) if data[i : i + 1] == b"K"]
+        if places:
+            at = rng.choice(places)
+            numbers = [b"J\x00\x00\x00\x08", b"K\x00", b"J\xff\xff\xff\xff", b"\x8a\x08" + LARGE, b"K\x09"]
+            return data[:at] + rng.choice(numbers) + data[at + 2 :]
+    if kind == 2:
+        found = [dtype for dtype in (b"O8", b"i8", b"u1") if dtype in data]
+        if found:
+            return data.replace(rng.choice(found), rng.choice([b"O8", b"f8", b"M8", b"V9"]))
+    return data[:at] + rng.choice(opcodes) + data[at + rng.choice([0, 0, 1, 2, 5]) :]
+
+
+class Cifar100(Reader):
+    """CIFAR-100's archive of pickles, with 3 and 2 records."""
+
+    parts = {"train": 3, "test": 2}
+
+    def samples(self):
+        import numpy as np
+
+        found = []
+        for count in self.parts.values():
+            labels = [1] * count
+            content = {b"data": np.zeros((count, 3072), "uint8"), b"fine_labels": labels, b"coarse_labels": labels}
+            found.append(pickle.dumps(content, 2))
+        return found
+
+    def mutant(self, rng, samples):
+        pickles = list(samples)
+        which = rng.randrange(2)
+        pickles[which] = _changed_pickle(rng, pickles[which])
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for name, content in zip(self.parts, pickles, strict=True):
+                member = tarfile.TarInfo(f"cifar-100-python/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        data = stream.getvalue()
+        return damaged(rng, data) if rng.random() < 0.1 else data
+
+    def read(self, folder, data, rng):
+        from jitnet.datasets import cifar100
+
+        cifar100._PARTS = self.parts
+        (folder / "cifar100").mkdir(exist_ok=True)
+        (folder / "cifar100" / "cifar-100-python.tar").write_bytes(data)
+        os.environ["JITNET_DATA_DIR"] = str(folder)
+        cifar100.load_data(rng.choice(["fine", "coarse"]))
+        return "read"
+
+
+class Texts(Reader):
+    """A vocabulary, an index of words and a log of epochs that goes on."""
+
+    def samples(self):
+        return [b"epoch,loss,accuracy\n0,1.5,0.25\n1,1.25,0.5\n", b'{"the": 1, "film": 17}', "a\nword\nµ\n".encode()]
+
+    def mutant(self, rng, samples):
+        data = rng.choice(samples)
+        odd = [b'"', b"\0", b"\r", b"[" * 50_000, b"9" * 5000, b"\xff", b"," * 200_000, b"{", b"null", b"1e999"]
+        at = rng.randrange(len(data) + 1)
+        return damaged(rng, data) if rng.random() < 0.5 else data[:at] + rng.choice(odd) + data[at:]
+
+    def read(self, folder, data, rng):
+        import jitnet
+        from jitnet.datasets import imdb
+
+        path = folder / "text"
+        path.write_bytes(data)
+        outcomes = []
+        for read in (
+            lambda: imdb.get_word_index(path),
+            lambda: jitnet.layers.StringLookup(vocabulary=str(path)),
+            lambda: self._log(jitnet, path),
+        ):
+            with contextlib.suppress(ValueError):
+                read()
+                outcomes.append("read")
+        if not outcomes:
+            raise ValueError("nobody takes it")
+        return "read"
+
+    def _log(self, jitnet, path) -> None:
+        log = jitnet.callbacks.CSVLogger(path, append=True)
+        log.on_train_begin()
+        log.on_epoch_end(2, {"loss": 1.0})
+        log.on_train_end()
+
+
+READERS = {
+    "model": Models, "npy": Npy, "toml": Toml, "idx": Idx, "idx_gz": IdxGz, "cifar": Cifar, "digits": Digits,
+    "npz": Archives, "cifar100": Cifar100, "texts": Texts,
+}  # fmt: skip
