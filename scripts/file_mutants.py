@@ -528,7 +528,7 @@ class Idx(Reader):
         else:
             data = damaged(rng, data)
         if self.zipped:
-            data += bytes(50 << 20) if rng.random() < 0.02 else b""
+            data += bytes(50 << 20) if rng.randrange(64) == 33 else b""
             data = gzip.compress(data, 1, mtime=0)
             data = damaged(rng, data) if rng.random() < 0.4 else data
         return data
