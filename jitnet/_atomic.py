@@ -1,11 +1,13 @@
 """Files that are replaced at once, and what killed processes leave of them."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 import time
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
 _TEMPORARY = r"\.jitnet-[0-9a-f]{16}\.tmp"
 _OLD_SECONDS = 24 * 60 * 60  # no saving takes a day: its process was killed
 _WAITS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds between attempts
@@ -29,6 +31,7 @@ def write(path: str, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.remove(temporary)
+    _sync_directory(directory)
     sweep(directory, _TEMPORARY)
 
 
@@ -46,15 +49,31 @@ def replace(source, target) -> None:
     os.replace(source, target)
 
 
-def sweep(directory, pattern: str) -> None:
+def _sync_directory(directory: str) -> None:
+    """Let the new name outlive a loss of power, where the system can be asked for that."""
+    if hasattr(os, "O_DIRECTORY"):
+        with contextlib.suppress(OSError):  # some file systems have nothing to sync
+            descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def clear(directory) -> None:
+    """Remove what ``write`` has left there; nobody else writes into the directory now."""
+    sweep(directory, _TEMPORARY, 0)
+
+
+def sweep(directory, pattern: str, seconds: float = _OLD_SECONDS) -> None:
     """Remove the temporary files of processes that were killed while they wrote.
 
-    pattern: a regular expression for the whole of their names.
+    pattern: a regular expression for the whole of their names; seconds: how old they are.
     """
     with contextlib.suppress(OSError), os.scandir(directory or ".") as entries:
         for entry in entries:
             if re.fullmatch(pattern, entry.name):
                 with contextlib.suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
-                    if entry.is_file(follow_symlinks=False) and status.st_mtime < time.time() - _OLD_SECONDS:
+                    if entry.is_file(follow_symlinks=False) and status.st_mtime <= time.time() - seconds:
                         os.remove(entry.path)

@@ -12,12 +12,18 @@ from .core.errors import invalid
 def validation(model, given, batch_size, steps, frequency, prepared=None):
     """A function of the callbacks and an epoch that returns the logs of its validation, {} where there is none.
 
+    Its attribute ``streams`` lists the streams that it draws from.
+
     given: as ``validation_data``; prepared: arrays instead of it.
     """
+    streams = []
     if given is None and prepared is None:
-        return lambda hooks, epoch: {}
-    if prepared is None and is_stream(given):
+
+        def evaluate(hooks):
+            return {}
+    elif prepared is None and is_stream(given):
         stream = Stream(given, "validation_data", again=True)
+        streams = [stream]
 
         def evaluate(hooks):
             return evaluate_batches(model, stream, hooks, steps)
@@ -40,6 +46,7 @@ def validation(model, given, batch_size, steps, frequency, prepared=None):
         found = evaluate(hooks) if (epoch + 1) % frequency == 0 else {}
         return {f"val_{name}": value for name, value in found.items()}
 
+    validate.streams = streams
     return validate
 
 

@@ -1,9 +1,11 @@
 """The file that a model is saved in: a safetensors file, whose metadata say what it holds.
 
-The tensors are ``weights/<layer>/<weight>`` and ``optimizer/<slot>/<layer>/<weight>``.  The metadata are
+The tensors are ``weights/<layer>/<weight>`` and ``optimizer/<slot>/<layer>/<weight>``; in a checkpoint
+``training/...`` instead of the latter.  The metadata are
   "jitnet"           JSON: "format_version", "jitnet_version", "weights" (the weights' names in the order of
                      ``get_weights``) and, for a whole model, "model" (its configuration), "compile", "iterations",
-                     "floatx", "inputs", "input_structure" and "random_streams"
+                     "floatx", "inputs", "input_structure" and "random_streams"; for a checkpoint "training" (see
+                     ``_training_state``) and "arrays" (the names of its other tensors)
   "jitnet_checksum"  CRC-32 over the bytes of that JSON, and over the tensors' names, dtypes, shapes and values
 
 Format 1 (jitnet 0.1 before its release) has no "jitnet_checksum": its JSON holds a "checksum" over the values alone.
@@ -263,6 +265,7 @@ _whole_model = _schema.record(
     model=_schema.described, compile=_schema.optional(_compile), floatx=_schema.one_of("float32", "float64"),
     inputs=_schema.optional(_schema.items(_schema.tensor)), random_streams=_schema.items(_schema.whole(0, 2**32 - 1)),
 )  # fmt: skip
+_checkpoint = _schema.record(training=_schema.record(), arrays=_schema.items(_schema.text))
 # random numbers are a function of the step, of which their generator takes 47 bits
 _iterations = _schema.record(iterations=_schema.whole(0, 2**47 - 1))
 
@@ -279,11 +282,19 @@ def _check_description(description: dict, tensors: dict) -> None:
             f"of its weights it lacks {reprlib.repr(sorted(set(names) - stored))} and doesn't list "
             f"{reprlib.repr(sorted(stored - set(names)))}"
         )
+    arrays = set()
+    if "training" in description:
+        _checkpoint(description, "description")
+        arrays.update(description["arrays"])
+        if not arrays <= set(tensors):
+            raise ValueError(f"it lacks {reprlib.repr(sorted(arrays - set(tensors)))}")
     for name, tensor in tensors.items():
         kind, _, rest = name.partition("/")
         weight = rest.partition("/")[2]
         if kind == "optimizer" and weight in stored and tensor.size <= tensors[f"weights/{weight}"].size:
             continue  # its shape, the optimizer knows
+        if kind == "training" and name in arrays:
+            continue
         if kind != "weights":
             raise ValueError(f"it holds {name!r} of shape={tensor.shape}, which belongs to none of its weights")
     if "model" in description:

@@ -21,6 +21,7 @@ _GENERAL = {
     "threads": 0,  # 0: all cores
     "device": "cpu",
     "validation_split": 0.0,  # the last part of the training data, held out of training
+    "checkpoint_every": "epoch",  # or a number of steps
     "shift": False,  # whether to add copies of the training images, moved by a pixel to each of the four sides
 }
 
@@ -150,6 +151,10 @@ def _chosen(key, given, settings, default, known) -> str:
 
 def _checked(key, value, default):
     """``value`` as the kind of value that ``default`` is."""
+    if key == "checkpoint_every":
+        if value != "epoch" and (type(value) is not int or not 0 < value <= _LARGEST_INTEGER):
+            raise _wrong(f'{key} must be "epoch" or a number of steps from 1 up.', key, value)
+        return value
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise _wrong(f"{key} must be true or false.", key, value)

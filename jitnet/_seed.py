@@ -71,6 +71,18 @@ def set_streams(before: int) -> None:
     _next_stream = before
 
 
+def state() -> dict:
+    """The seed, and where its streams and draws stand, for ``set_state``."""
+    return {"seed": global_seed(), "streams": _next_stream, "draws": _draws}
+
+
+def set_state(state: dict) -> None:
+    """Go on with the seed from where its streams and draws stood; Python's and NumPy's generators stay as they are."""
+    global _seed, _next_stream, _draws
+    with _lock:
+        _seed, _next_stream, _draws = state["seed"], state["streams"], state["draws"]
+
+
 def next_draws(count: int = 1) -> int:
     """The first of the next ``count`` steps for random numbers that belong to no training step."""
     global _draws

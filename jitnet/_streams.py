@@ -1,10 +1,12 @@
 """``fit``, ``evaluate`` and ``predict`` on batches that come one after the other: generators, iterables, PyDatasets."""
 
+import itertools
 import warnings
 
 import numpy as np
 
-from . import _interrupts
+from . import _interrupts, _training_state
+from ._course import Course
 from ._model_steps import read_logs
 from ._structures import flatten, packed
 from .core.errors import invalid
@@ -32,6 +34,9 @@ class Stream:
         self.is_dataset = isinstance(source, PyDataset)
         self.once = not self.is_dataset and iter(source) is source  # a generator can't begin again
         self._iterator, self._in_pass = None, 0
+        self._first, self._begun = 0, None  # steps taken when the pass began, and where generators stood
+        self._epochs, self._ended = 0, False  # that have ended; whether the last one has
+        self._waiting: dict | None = None  # the state that it goes on from
 
     def steps(self) -> int | None:
         """The number of batches of an epoch, None if nobody can tell."""
@@ -39,16 +44,42 @@ class Stream:
             return self.source.num_batches
         return len(self.source) if hasattr(self.source, "__len__") else None
 
-    def epoch(self, steps: int | None, order=None):
+    def state(self) -> dict:
+        """Where it is, for ``set_state``."""
+        if self._waiting is not None:
+            return self._waiting
+        return {
+            "in_pass": None if self._iterator is None else self._in_pass, "first": self._first, "begun": self._begun,
+            "epochs": self._epochs, "ended": self._ended,
+        }  # fmt: skip
+
+    def set_state(self, state: dict) -> None:
+        """Go on from there with the next epoch."""
+        self._waiting, self._ended = state, state["ended"]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last epoch has given all its batches."""
+        return self._ended
+
+    def epoch(self, steps: int | None, order=None, taken=None, done: int = 0):
         """Yield (x, y, sample_weight) of up to so many batches; without ``steps`` of all that are left.
 
-        order: a function of the number of a PyDataset's batches that returns their order in a pass.
+        order: a function of the number of a PyDataset's batches, and of the steps taken when a pass begins, that
+            returns their order in it; taken: a function that returns the steps taken.
+        done: how many batches of the epoch were given before, where the training goes on within it.
         """
+        state, self._waiting = self._waiting, None
+        if state is not None:
+            self._replay_epochs(state["epochs"])
         if self.is_dataset:
             self.source.on_epoch_begin()
-        if self._iterator is None or (not self.once and (self.again or steps is None)):
-            self._begin(order)
-        done = 0
+        self._ended = False
+        anew = not self.once and (self.again or steps is None) and not done
+        if state is not None and state["in_pass"] is not None and not anew:
+            self._go_on(state, order)
+        elif self._iterator is None or anew:
+            self._begin(order, taken)
         while steps is None or done < steps:
             batch = next(self._iterator, _END)
             if batch is not _END:
@@ -57,14 +88,38 @@ class Stream:
             elif self.once or self.again or steps is None or not self._in_pass:
                 break
             else:
-                self._begin(order)
+                self._begin(order, taken)
         if self.is_dataset:
             self.source.on_epoch_end()
+        self._epochs, self._ended = self._epochs + 1, True
 
-    def _begin(self, order) -> None:
+    def _begin(self, order, taken) -> None:
+        self._first, self._in_pass = 0 if taken is None else taken(), 0
+        self._begun = None if self.is_dataset else _training_state.generators()
         count = self.steps() if self.is_dataset and order is not None else None
-        self._iterator = iter(self.source) if count is None else self.source.batches(order(count))
-        self._in_pass = 0
+        self._iterator = iter(self.source) if count is None else self.source.batches(order(count, self._first))
+
+    def _go_on(self, state: dict, order) -> None:
+        """Go on within a pass, without its batches that were done; an iterable must make these before that."""
+        self._first, self._in_pass, self._begun = state["first"], state["in_pass"], state["begun"]
+        if self.is_dataset:
+            count = self.steps()
+            numbers = itertools.count() if count is None else order(count, self._first)
+            self._iterator = self.source.batches(itertools.islice(numbers, self._in_pass, None))
+            return
+        now = _training_state.generators()
+        _training_state.set_generators(self._begun)
+        self._iterator = iter(self.source)
+        for _ in range(self._in_pass):
+            next(self._iterator, _END)
+        _training_state.set_generators(now)
+
+    def _replay_epochs(self, epochs: int) -> None:
+        """Tell a PyDataset of epochs that have ended, by which it may choose the next one's batches."""
+        for _ in range(epochs if self.is_dataset else 0):
+            self.source.on_epoch_begin()
+            self.source.on_epoch_end()
+        self._epochs = epochs
 
     def _parts(self, batch) -> tuple:
         parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
@@ -122,16 +177,22 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
     tell = hooks.progbar and hooks.progbar.compiling
     logs: dict = {}
 
-    def order(count):
-        return model._order(count, model._iteration(), ORDER_STREAM).tolist() if shuffle else range(count)
+    def order(count, taken):
+        return model._order(count, taken, ORDER_STREAM).tolist() if shuffle else range(count)
 
-    with _interrupts.held():
+    course = Course(
+        model, hooks, [stream, *validate.streams], data=type(x).__name__, steps=steps, shuffle=bool(shuffle)
+    )
+    with course.running():
         hooks.on_train_begin()
         try:
-            for epoch in range(initial_epoch, epochs):
-                hooks.on_epoch_begin(epoch)
-                results, seen, done = None, 0, 0
-                for parts in stream.epoch(steps_per_epoch, order):
+            following = course.resumed(initial_epoch)
+            for epoch in range(following, epochs):
+                course.begin(epoch)
+                results, seen, done, logs = course.results, course.seen, course.done, dict(course.logs)
+                # it may go on after the last batch, or where a callback had asked for the end
+                ended = model.stop_training or (done and stream.has_ended)
+                for parts in () if ended else stream.epoch(steps_per_epoch, order, model._iteration, done):
                     if hooks.batch_hooks:
                         hooks.on_train_batch_begin(done)
                     step, results, samples = _run_batch(model, "train", parts, results, class_weight, tell)
@@ -142,18 +203,28 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
                         hooks.on_train_batch_end(done - 1, logs)
                     if hooks.progbar is not None:
                         hooks.progbar.update(done, logs)
+                    course.results, course.logs = results, logs
+                    course.reached(done, seen)
                     if model.stop_training:
                         break
-                if not done and epoch == initial_epoch:
+                    _interrupts.check()
+                if not done and epoch == following:
                     raise ValueError(f"x gives no batches. Received: x={type(x).__name__}")
                 ended = not model.stop_training and (done == 0 or (steps is not None and done < steps))
                 if ended:
                     _ran_out(stream, steps, done, f"the training ends in epoch {epoch + 1}", 6)
                 if done:
-                    logs.update(validate(hooks, epoch))
+                    logs = dict(logs)
+                    with course.validating():
+                        logs.update(validate(hooks, epoch))
                     hooks.on_epoch_end(epoch, logs)
+                    course.epoch_ended(logs)
                 if ended or model.stop_training:
                     break
+            course.finished()
+        except _interrupts.STOPS:
+            course.interrupted()
+            raise
         finally:
             hooks.on_train_end(logs)
     return hooks.history
@@ -173,6 +244,7 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
             hooks.on_test_batch_end(done - 1, logs)
         if progbar is not None:
             progbar.update(done, logs)
+        _interrupts.check()
     if steps is not None and done < steps:
         _ran_out(stream, steps, done, "the evaluation ends")
     elif not done:

@@ -15,6 +15,7 @@ examples:
   jitnet train digits
   jitnet train mnist --model lenet5 --epochs 12 --set optimizer.schedule=constant
   jitnet train runs/digits-cnn-seed0/config.toml      repeats a run, bit for bit
+  jitnet train --resume runs/digits-cnn-seed0         goes on where a run was stopped or killed
   jitnet evaluate runs/digits-cnn-seed0
   jitnet predict runs/digits-cnn-seed0 images.npy --out probabilities.npy
 """
@@ -44,7 +45,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     train.add_argument(
-        "source", metavar="DATASET|CONFIG.toml", help="digits, mnist, fashion_mnist, cifar10, or a configuration file"
+        "source",
+        nargs="?",
+        metavar="DATASET|CONFIG.toml",
+        help="digits, mnist, fashion_mnist, cifar10, or a configuration file",
     )
     train.add_argument("--model", help="mlp, cnn or lenet5")
     train.add_argument("--epochs", type=int, help="passes over the training data")
@@ -54,12 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, help="the seed of all randomness: initial weights, order, dropout")
     train.add_argument("--threads", type=int, help="threads to use (default: all cores; results don't depend on it)")
     train.add_argument("--device", help="cpu, or cuda for an NVIDIA GPU (cuda:1 for the second)")
+    train.add_argument(
+        "--checkpoint-every", metavar="STEPS|epoch", help="how often the run's whole state is saved (default: epoch)"
+    )
+    train.add_argument(
+        "--resume", metavar="RUN", help="go on with a run that was interrupted or killed, as if it had not been"
+    )
     train.add_argument("--out", metavar="DIR", help="new folder of the run (default: runs/DATASET-MODEL-seedSEED)")
     train.add_argument(
         "--debug-nan",
         action="store_true",
         help="stop at the first NaN or infinity in the loss or a weight, and say in which layer and kernel it begins; "
-        "slower",
+        "slower; RUN/config.toml repeats a run for it, --resume goes on from its last checkpoint",
     )
     train.add_argument(
         "--set",
@@ -136,8 +146,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, 2 (wrong input or no room to write), 130 (stopped by Ctrl-C)."""
+    """Run the command; returns the exit status: 0, 2 (wrong input or no room to write), 130 (Ctrl-C), 143 (SIGTERM)."""
     options = _parser().parse_args(arguments)
+    if options.command == "train" and options.source is None and options.resume is None:
+        _Parser(prog="jitnet train").error("what to train is missing: DATASET or CONFIG.toml, or --resume RUN")
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
         return import_module(f"jitnet.commands.{options.command}").run(options)

@@ -5,9 +5,6 @@ Here is what of a model is saved, and how a model is made of it again; ``_model_
 
 import contextlib
 import inspect
-import warnings
-
-import numpy as np
 
 from . import (
     _compilation,
@@ -21,6 +18,7 @@ from . import (
     optimizers,
     regularizers,
 )
+from . import _saved_weights as _weights
 from ._registry import (
     custom_object_scope,
     get_custom_objects,
@@ -81,17 +79,17 @@ def save_model(model, filepath, overwrite=True) -> None:
             format of Keras's (.keras, .h5).
     """
     path = _model_file.target(filepath, overwrite)
-    for layer in _walk(model):
+    for layer in _weights.walk(model):
         _check_config(layer)
-    names = _weight_names(model)
+    names = _weights.weight_names(model)
     description = {
         "model": _registry.serialize(model),
         "compile": _described_compilation(model),
         "floatx": next((v.dtype for v in names if v.dtype.startswith("float")), policy.floatx()),
         **_described_inputs(model),
-        "random_streams": [layer._stream for layer in _random_layers(model)],
+        "random_streams": [layer._stream for layer in _weights.random_layers(model)],
     }
-    tensors = _weight_tensors(names)
+    tensors = _weights.weight_tensors(names)
     if model.optimizer is not None:
         description["iterations"] = int(model.optimizer.iterations)
         for (slot, variable), value in model.optimizer.state().items():
@@ -103,11 +101,11 @@ def save_model(model, filepath, overwrite=True) -> None:
 def save_weights(model, filepath, overwrite=True) -> None:
     """Write a model's weights alone; arguments and errors as of ``save_model``."""
     path = _model_file.target(filepath, overwrite)
-    names = _weight_names(model)
+    names = _weights.weight_names(model)
     if not names:
         hint = "" if model.built else ": it is not built yet, because its input shape is unknown"
         raise ValueError(f"The model {model.name!r} has no weights to save{hint}.")
-    _model_file.write(path, _weight_tensors(names), {"weights": list(names.values())})
+    _model_file.write(path, _weights.weight_tensors(names), {"weights": list(names.values())})
 
 
 def load_model(filepath, custom_objects=None, compile=True):
@@ -161,15 +159,15 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
         # format 2 has no structure
         structure = description.get("input_structure", list(range(len(found))) if len(found) > 1 else 0)
         model._build_from_tensors(packed(structure, found))
-    variables = _assign(model, path, tensors, description)
-    for layer, stream in zip(_random_layers(model), description["random_streams"], strict=True):
+    variables = _weights.assign(model, path, tensors, description)
+    for layer, stream in zip(_weights.random_layers(model), description["random_streams"], strict=True):
         layer._stream = stream
     if compile and description["compile"] is not None:
         _compile(model, description["compile"])
         if model.optimizer is None:
             return model
         model.optimizer.iterations = description["iterations"]
-        model.optimizer.set_state(_optimizer_state(tensors, variables))
+        model.optimizer.set_state(_weights.optimizer_state(tensors, variables))
     return model
 
 
@@ -193,45 +191,12 @@ def load_weights(model, filepath, skip_mismatch=False) -> None:
             "call it on data once, before loading weights."
         )
     if skip_mismatch:
-        _assign_fitting(model, path, tensors)
+        _weights.assign_fitting(model, path, tensors)
     else:
-        _assign(model, path, tensors, description)
+        _weights.assign(model, path, tensors, description)
 
 
 # ---- what is saved
-
-
-def _walk(layer):
-    """``layer`` and all layers in it, each once."""
-    found, stack = {}, [layer]
-    while stack:
-        current = stack.pop()
-        if current not in found:
-            found[current] = None
-            stack.extend(reversed(current.sublayers()))
-    return list(found)
-
-
-def _random_layers(model):
-    """Layers that draw random numbers: their streams must go on, or the training would."""
-    return [layer for layer in _walk(model) if hasattr(layer, "_stream")]
-
-
-def _weight_names(model) -> dict:
-    """{variable: name in the file} in the order of ``get_weights``; a name that is taken gets a number."""
-    names, taken = {}, set()
-    for variable in model.weights:
-        name, number = variable.name, 1
-        while name in taken:
-            number += 1
-            name = f"{variable.name}_{number}"
-        taken.add(name)
-        names[variable] = name
-    return names
-
-
-def _weight_tensors(names) -> dict:
-    return {f"weights/{name}": variable.numpy() for variable, name in names.items()}
 
 
 def _check_config(layer) -> None:
@@ -305,66 +270,6 @@ def _compile(model, config) -> None:
         jit_compile=config["jit_compile"],
         memory=config.get("memory", "normal"),  # older files don't say
     )
-
-
-def _optimizer_state(tensors, variables) -> dict:
-    state = {}
-    for key, value in tensors.items():
-        kind, _, rest = key.partition("/")
-        if kind == "optimizer":
-            slot, _, name = rest.partition("/")
-            state[slot, variables[name]] = value
-    return state
-
-
-def _assign(model, path, tensors, description) -> dict:
-    """Set the model's weights, all or none; returns {name in the file: variable}."""
-    names, saved_names = _weight_names(model), description["weights"]
-    if len(names) != len(saved_names):
-        missing = [n for n in names.values() if n not in saved_names]
-        surplus = [n for n in saved_names if n not in names.values()]
-        raise ValueError(
-            f"The weights in {path} are not those of the model {model.name!r}, which has {len(names)} weights. "
-            f"Only in the model: {_few(missing)}; only in the file: {_few(surplus)}. "
-            f"Received: {len(saved_names)} weights"
-        )
-    # layers that a user's own layer makes get other automatic names every time: then the order counts
-    sources = names.values() if set(names.values()) == set(saved_names) else saved_names
-    order = list(names)
-    if sources is saved_names and description["format_version"] < 2:
-        order.sort(key=lambda variable: not variable.requested_trainable)
-    variables = dict(zip(sources, order, strict=True))
-    for source, variable in variables.items():
-        value = tensors[f"weights/{source}"]
-        if value.shape != variable.shape:
-            raise ValueError(
-                f"{variable.name} of the model {model.name!r} expects shape {variable.shape}. "
-                f"Received: {source} in {path} with shape={value.shape}"
-            )
-        if not np.can_cast(value.dtype, variable.dtype, "same_kind"):
-            raise ValueError(
-                f"{variable.name} of the model {model.name!r} expects values of dtype {variable.dtype}. "
-                f"Received: {source} in {path} with dtype={value.dtype}"
-            )
-    for source, variable in variables.items():
-        variable.assign(tensors[f"weights/{source}"])
-    return variables
-
-
-def _assign_fitting(model, path, tensors) -> None:
-    left = []
-    for variable, name in _weight_names(model).items():
-        value = tensors.get(f"weights/{name}")
-        if value is None or value.shape != variable.shape or not np.can_cast(value.dtype, variable.dtype, "same_kind"):
-            left.append(name)
-        else:
-            variable.assign(value)
-    if left:
-        warnings.warn(f"{path} has nothing that fits these weights of {model.name!r}: {_few(left)}.", stacklevel=4)
-
-
-def _few(names) -> str:
-    return (", ".join(names[:4]) + (", ..." if len(names) > 4 else "")) or "none"
 
 
 @contextlib.contextmanager

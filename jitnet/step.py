@@ -151,8 +151,10 @@ class Step:
     def run(
         self, batch: int, count: int, arrays: dict, compiled: bool, steps_per_result: int | None = None,
         iteration: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> int:  # fmt: skip
         """Run ``count`` steps of ``batch`` samples from step ``t`` on; ``order`` has one part per step.
+
+        Returns how many were run: fewer where Ctrl-C waits between two calls.
 
         compiled: all of them in one call of compiled code, where the target and the step can do that.
         steps_per_result: in compiled mode, ``results`` has one row for so many steps; None: one for all.
@@ -171,8 +173,8 @@ class Step:
             with self.runner.running(batch, compiled, arrays, slot_changes) as run:
                 if (compiled or self.runner.always_many) and self.gathered:
                     run.many(count, steps_per_result or count)
-                else:
-                    self._run_one_by_one(run, batch, count, arrays)
+                    return count
+                return self._run_one_by_one(run, batch, count, arrays)
         finally:
             for changes in (*self._changed, *slot_changes.values()):
                 changes.note()
@@ -190,14 +192,14 @@ class Step:
             changes |= {state.slots[slot]: state.optimizer.changes_of(slot) for slot in found}
         return arrays, changes
 
-    def _run_one_by_one(self, run, batch: int, count: int, arrays: dict) -> None:
+    def _run_one_by_one(self, run, batch: int, count: int, arrays: dict) -> int:
         first = arrays["t"]
         states = [v.value for v in self._states]
         before = [value.copy() for value in states]
         changed = {}
         for i in range(count):
-            if i:
-                _interrupts.check()
+            if i and _interrupts.waits():
+                return i
             if self.gathered:
                 changed["order"] = arrays["order"][i * batch : (i + 1) * batch]
             if self.hyperparameters:
@@ -212,6 +214,7 @@ class Step:
                     for variable, copy in zip(self._states, before, strict=True):
                         variable.assign(copy)
                 raise
+        return count
 
     def hyperparameter_table(self, first: int, count: int, iteration: int = 0) -> np.ndarray:
         """(count, number of run-time scalars) float64: their values at steps first, first + 1, ...

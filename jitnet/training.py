@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from . import _compilation, _interrupts, _seed, _streams, data, optimizers
+from ._course import Course
 from ._exclusive import trained_here, trains
 from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
 from ._inspection import Inspection
@@ -258,17 +259,21 @@ class Trainer(Inspection, ModelSteps):
     def _seed(self) -> int:
         return _seed.global_seed()
 
-    def _run_batches(self, step, which, arrays, order, batch_size, results, on_progress=None, on_begin=None) -> int:
+    def _run_batches(
+        self, step, which, arrays, order, batch_size, results, on_progress=None, on_begin=None, course=None
+    ) -> int:  # fmt: skip
         """Run the minibatches of ``order``, the last one may be smaller; the number of samples done.
 
         which: mode and shapes of the targets, of which ``step`` is the step.
         on_progress(steps done, samples done) is called about every PROGRESS_SECONDS; True from it ends the run.
         on_begin(step) is called before every step, and on_progress then after every step.
+        course: begins where it is, and returns at the latest where its next checkpoint is due.
         """
         compiled, steps = self._runs_compiled(step, batch_size), self._steps
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
-        done = end = 0
+        done, end = (0, 0) if course is None else (course.done, course.seen)
+        has_run = False
         while done < full + (rest > 0):
             batch, count = (batch_size, full - done) if done < full else (rest, 1)
             if on_begin is not None:
@@ -276,6 +281,8 @@ class Trainer(Inspection, ModelSteps):
                 count = 1
             else:
                 count = min(count, max(1, int(PROGRESS_SECONDS / step.seconds_per_step)))
+                if course is not None:
+                    count = min(count, course.steps_left() or count)
             if steps is not self._steps:  # a callback has assigned what needs another step
                 steps, other = self._steps, self._step(*which, arrays=arrays)
                 step = other if other.results == step.results else step  # another compilation counts in the next epoch
@@ -288,14 +295,15 @@ class Trainer(Inspection, ModelSteps):
             if self._kept_batch is not None:
                 self._kept_batch[:] = which, batch, values
             start = time.perf_counter()
-            step.run(batch, count, values, compiled, iteration=self._iteration())
-            if done:  # the first call may compile
+            count = step.run(batch, count, values, compiled, iteration=self._iteration())
+            if has_run:  # the first call may compile
                 step.seconds_per_step = (time.perf_counter() - start) / count
-            done += count
-            stop = on_progress is not None and on_progress(done, end)
-            _interrupts.check()
-            if stop:
-                break
+            has_run = True
+            done, end = done + count, begin + count * batch
+            if on_progress is not None:
+                if on_progress(done, end):
+                    break
+                _interrupts.check()
         return end
 
     def _runs_compiled(self, step, batch_size: int) -> bool:
@@ -398,22 +406,25 @@ class Trainer(Inspection, ModelSteps):
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
         self._said_not_finite, self._finite_until = False, None
         logs: dict = {}
-        with _interrupts.held(), data_unchanged():
+        course = Course(
+            self, hooks, validate.streams, samples=samples, batch_size=batch_size, steps=steps, shuffle=bool(shuffle)
+        )
+        with course.running(), data_unchanged():
             hooks.on_train_begin()
             try:
-                following = initial_epoch
+                following = course.resumed(initial_epoch)
                 while joins and epochs - following > 1:
                     following = self._run_epochs(
                         step, arrays, samples, batch_size, steps, following, epochs, shuffle, hooks
                     )
                 for epoch in range(following, epochs):
-                    hooks.on_epoch_begin(epoch)
+                    course.begin(epoch)
                     # what a callback may have changed
                     step = self._step("train", shapes, arrays=arrays)
                     step.runner.tell = hooks.progbar and hooks.progbar.compiling
-                    order = self._order(samples, self._taken(step)) if shuffle else np.arange(samples)
+                    results = course.counting(step, self._taken(step))
+                    order = self._order(samples, course.first) if shuffle else np.arange(samples)
                     order = order[: steps * batch_size]
-                    results = np.zeros(step.results)
 
                     def on_progress(done, seen, step=step, results=results, epoch=epoch):
                         logs = read_logs(step, results, seen)
@@ -422,16 +433,26 @@ class Trainer(Inspection, ModelSteps):
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:
                             hooks.progbar.update(done, logs)
+                        course.reached(done, seen)
                         return self.stop_training
 
                     which = "train", shapes
-                    seen = self._run_batches(step, which, arrays, order, batch_size, results, on_progress, on_begin)
-                    logs = read_logs(step, results, seen)
-                    logs.update(validate(hooks, epoch))
+                    if not self.stop_training:  # it may go on where a callback had asked for that
+                        self._run_batches(
+                            step, which, arrays, order, batch_size, results, on_progress, on_begin, course
+                        )
+                    logs = read_logs(step, results, course.seen)
+                    with course.validating():
+                        logs.update(validate(hooks, epoch))
                     logs.update(self._scheduled(self._taken(step)))
                     hooks.on_epoch_end(epoch, logs)
+                    course.epoch_ended(logs)
                     if self.stop_training:
                         break
+                course.finished()
+            except _interrupts.STOPS:
+                course.interrupted()
+                raise
             finally:
                 hooks.on_train_end(logs)
         return hooks.history

@@ -50,7 +50,8 @@ def test_train_evaluate_predict(workplace, capsys):
     assert main(["train", *SMALL, "--epochs", "3"]) == 0
     said = capsys.readouterr().out
     folder = workplace / "runs" / "digits-mlp-seed0"
-    assert {path.name for path in folder.iterdir()} == {"config.toml", "history.csv", "model.safetensors"}
+    names = {"checkpoints", "config.toml", "history.csv", "model.safetensors"}
+    assert {path.name for path in folder.iterdir()} == names
     (accuracy_line,) = (line for line in said.splitlines() if line.startswith("Test accuracy"))
     with (folder / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -223,6 +223,7 @@ KERAS = {
     optimizers.schedules.InverseTimeDecay: "initial_learning_rate decay_steps decay_rate staircase name",
     optimizers.schedules.CosineDecay: "initial_learning_rate decay_steps alpha name warmup_target warmup_steps",
     optimizers.schedules.CosineDecayRestarts: "initial_learning_rate first_decay_steps t_mul m_mul alpha name",
+    callbacks.BackupAndRestore: "backup_dir save_freq double_checkpoint delete_checkpoint",
     callbacks.CSVLogger: "filename separator append",
     callbacks.EarlyStopping: (
         "monitor min_delta patience verbose mode baseline restore_best_weights start_from_epoch"

@@ -249,6 +249,7 @@ def test_callbacks(copied, tmp_path):
     given = [
         callbacks.EarlyStopping("loss", patience=3), callbacks.ReduceLROnPlateau("loss"),
         callbacks.ModelCheckpoint(str(tmp_path / "model")), callbacks.TerminateOnNaN(),
+        callbacks.BackupAndRestore(tmp_path / "backup"),
     ]  # fmt: skip
     model = perceptron()
     history = model.fit(X, Y, verbose=0, callbacks=given)

@@ -27,7 +27,7 @@ MODULES = (
         ("jitnet", "Sequentail", "Did you mean 'Sequential'?"),
         ("jitnet", "optimisers", "Did you mean 'optimizers'?"),
         ("jitnet.activations", "gelo", "Did you mean 'gelu'?"),
-        ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: CSVLogger, Callback,"),
+        ("jitnet.callbacks", "TensorBoard", f"{PLANNED} Known: BackupAndRestore, CSVLogger,"),
         ("jitnet.initializers", "HeNorml", "Did you mean "),
         ("jitnet.layers", "conv2d", "Did you mean 'Conv2D'?"),
         ("jitnet.losses", "Hubber", "Did you mean 'Huber'?"),

@@ -1,5 +1,6 @@
 """Callbacks: objects whose hooks the training loop calls, with Keras 3's names and arguments."""
 
+from jitnet.callbacks.backup_and_restore import BackupAndRestore
 from jitnet.callbacks.base import Callback
 from jitnet.callbacks.callback_list import CallbackList
 from jitnet.callbacks.checkpoints import ModelCheckpoint
@@ -12,6 +13,7 @@ from jitnet.callbacks.terminate_on_nan import TerminateOnNaN
 from jitnet.core.errors import module_dir, module_getattr
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

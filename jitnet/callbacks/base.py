@@ -42,6 +42,20 @@ class Callback(NamesArguments):
         """Whether some batch-level hook does something, so that the loop must stop after every batch."""
         return any(getattr(getattr(self, name), "__func__", None) is not vars(Callback)[name] for name in _BATCH_HOOKS)
 
+    def get_state(self) -> dict:
+        """What a checkpoint of ``BackupAndRestore`` keeps of the callback; {} where the training needs nothing of it.
+
+        A subclass that goes by what it has seen returns that, as None, truth values, numbers, strings, arrays, and
+        lists and dicts (with strings as keys) of them.
+        """
+        return {}
+
+    def set_state(self, state: dict) -> None:
+        """Go on from what ``get_state`` returned; tuples have become lists.
+
+        Called after ``on_train_begin``, and where the training goes on within an epoch after ``on_epoch_begin``, too.
+        """
+
     def on_train_begin(self, logs=None):
         """Called before training."""
 

@@ -2,8 +2,10 @@
 
 import inspect
 
+from jitnet.callbacks.backup_and_restore import BackupAndRestore
 from jitnet.callbacks.base import Callback
 from jitnet.callbacks.progress import History, ProgbarLogger
+from jitnet.core.errors import invalid
 
 
 def _relay(hook: str):
@@ -35,8 +37,11 @@ class CallbackList:
         model: the model, given to every callback.
         **params: the parameters of the loop, given to every callback.
 
+    ``backup`` is the ``BackupAndRestore`` among them, or None.
+
     Raises:
         TypeError: something that is not a ``Callback``.
+        ValueError: several ``BackupAndRestore``.
     """
 
     def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
@@ -49,6 +54,10 @@ class CallbackList:
                 raise TypeError(f"`callbacks` must hold `Callback` objects.{hint} Received: {callback!r}")
         self.progbar = self._find(ProgbarLogger, add_progbar)
         self.history = self._find(History, add_history)
+        self.backup = self._find(BackupAndRestore, False)
+        several = [c for c in self.callbacks if isinstance(c, BackupAndRestore)]
+        if len(several) > 1:
+            raise invalid("A training has one BackupAndRestore.", backup_dir=[c.backup_dir for c in several])
         if model is not None:
             self.set_model(model)
         self.set_params(params)

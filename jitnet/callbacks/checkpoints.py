@@ -1,15 +1,20 @@
 """Callbacks that save the model."""
 
-import numbers
+import contextlib
 import os
+import warnings
 from pathlib import Path
 
-from jitnet.callbacks.monitors import Monitor
+from jitnet._atomic import FULL
+from jitnet.callbacks.monitors import Monitor, is_positive
 from jitnet.core.errors import invalid
 
 
 class ModelCheckpoint(Monitor):
     """Saves the model, or its weights, after epochs or every so many batches.
+
+    A disk that is full, or fails, is said once in a warning, and the training goes on.  ``BackupAndRestore`` keeps what
+    a training needs to go on.
 
     Args:
         filepath: where to; ``{epoch}``, ``{batch}`` (both counted from 1) and the names in the logs are filled in, with
@@ -21,10 +26,12 @@ class ModelCheckpoint(Monitor):
         mode: ``"min"`` or ``"max"``: what is better; ``"auto"`` tells it from the name.
         save_freq: ``"epoch"``, or a number of batches (they are counted on from epoch to epoch).
         initial_value_threshold: a value that the first save must improve on, or None.
+        keep: how many of the files that it has written under different names are kept: the last ones, and the one with
+            the best value of ``monitor``, if the logs have it; None: all.
 
     Raises:
-        ValueError: another ``mode`` or ``save_freq``, ``"auto"`` with a name that doesn't tell, or a suffix that
-            ``model.save`` refuses.
+        ValueError: another ``mode``, ``save_freq`` or ``keep``, ``"auto"`` with a name that doesn't tell, or a suffix
+            that ``model.save`` refuses.
     """
 
     def __init__(
@@ -37,12 +44,15 @@ class ModelCheckpoint(Monitor):
         mode="auto",
         save_freq="epoch",
         initial_value_threshold=None,
+        *,
+        keep=None,
     ):
         # what is better matters only where it is asked
-        super().__init__(monitor, mode if save_best_only or mode != "auto" else "min")
-        whole = isinstance(save_freq, numbers.Integral) and not isinstance(save_freq, bool) and save_freq > 0
-        if save_freq != "epoch" and not whole:
+        super().__init__(monitor, mode if save_best_only or keep is not None or mode != "auto" else "min")
+        if save_freq != "epoch" and not is_positive(save_freq):
             raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
+        if keep is not None and not is_positive(keep):
+            raise invalid("`keep` must be a positive integer or None.", keep=keep)
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
@@ -50,8 +60,13 @@ class ModelCheckpoint(Monitor):
         self.save_freq = save_freq
         if initial_value_threshold is not None:
             self.best = initial_value_threshold
+        self.keep = keep
         self._epoch = 0
         self._batches_since_save = 0
+        self._files: list = []  # with ``keep``: [path, monitored value or None] of those that are there
+        self._failed = False
+
+    _state = ("best", "_epoch", "_batches_since_save", "_files")
 
     @property
     def batch_hooks(self) -> bool:
@@ -93,10 +108,32 @@ class ModelCheckpoint(Monitor):
                 f"`filepath` names {error}, which is not in the logs. Available: {', '.join(names)}.",
                 filepath=self.filepath,
             ) from error
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        if self.save_weights_only:
-            self.model.save_weights(path)
-        else:
-            self.model.save(path)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            if self.save_weights_only:
+                self.model.save_weights(path)
+            else:
+                self.model.save(path)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            if not self._failed:
+                self._failed = True
+                warnings.warn(f"{error.strerror}. The training goes on; this is said once.", stacklevel=6)
+            return
         if self.verbose:
             print(f"Epoch {self._epoch + 1}: saved {path}")
+        if self.keep is not None:
+            self._remove_others(path, (logs or {}).get(self.monitor))
+
+    def _remove_others(self, path: str, value) -> None:
+        self._files = [file for file in self._files if file[0] != path] + [[path, value]]
+        known = [file for file in self._files if file[1] is not None]
+        best = None
+        for file in known:
+            best = file if best is None or self._improves(file[1], best[1]) else best
+        for file in self._files[: -self.keep]:
+            if file is not best:
+                self._files.remove(file)
+                with contextlib.suppress(OSError):  # then it is there for longer
+                    os.remove(file[0])

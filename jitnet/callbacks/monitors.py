@@ -1,6 +1,7 @@
 """Callbacks that watch a quantity: is it better than it was at best?"""
 
 import math
+import numbers
 import warnings
 
 from jitnet.callbacks.base import Callback
@@ -11,8 +12,15 @@ _HIGHER_IS_BETTER = ("acc", "auc", "precision", "recall", "iou", "io_u", "f1", "
 _LOWER_IS_BETTER = ("error", "entropy", "mse", "mae", "mape", "msle", "hinge", "divergence", "perplexity")
 
 
+def is_positive(value) -> bool:
+    """Whether it is a whole number above 0."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
+
+
 class Monitor(Callback):
     """A callback that asks after every epoch whether ``monitor`` is better than it was at best."""
+
+    _state: tuple = ("best",)  # names of attributes that a training goes on with
 
     def __init__(self, monitor, mode, min_delta=0.0):
         super().__init__()
@@ -34,6 +42,15 @@ class Monitor(Callback):
                 )
             self._higher_is_better = higher
         self.best = self._worst
+
+    def get_state(self) -> dict:
+        """What it goes by."""
+        return {name: getattr(self, name) for name in self._state}
+
+    def set_state(self, state: dict) -> None:
+        """Go on with that."""
+        for name in self._state:
+            setattr(self, name, state[name])
 
     @property
     def _worst(self):
@@ -73,6 +90,8 @@ class EarlyStopping(Monitor):
     Raises:
         ValueError: another ``mode``, or ``"auto"`` with a name that doesn't tell.
     """
+
+    _state = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
 
     def __init__(
         self,
@@ -150,6 +169,8 @@ class ReduceLROnPlateau(Monitor):
     Raises:
         ValueError: a ``factor`` of 1 or more, another ``mode``, or ``"auto"`` with a name that doesn't tell.
     """
+
+    _state = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,

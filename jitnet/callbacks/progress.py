@@ -25,6 +25,14 @@ class History(Callback):
         """Start the list of epochs anew."""
         self.epoch = []
 
+    def get_state(self) -> dict:
+        """All that is recorded."""
+        return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
+
+    def set_state(self, state: dict) -> None:
+        """Go on recording."""
+        self.epoch, self.history = list(state["epoch"]), {name: list(v) for name, v in state["history"].items()}
+
     def on_epoch_end(self, epoch, logs=None):
         """Record the epoch."""
         self.epoch.append(epoch)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jitnet import _recipes
 
-CONFIG, HISTORY, WEIGHTS = "config.toml", "history.csv", "model.safetensors"
+CONFIG, HISTORY, WEIGHTS, CHECKPOINTS = "config.toml", "history.csv", "model.safetensors", "checkpoints"
 
 
 def load(run: str):

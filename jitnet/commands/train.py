@@ -4,17 +4,24 @@ import contextlib
 import itertools
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 
-from jitnet import __version__, _recipes
-from jitnet.commands import runs
+from jitnet import __version__, _atomic, _folder_lock, _recipes
+from jitnet.commands import resuming, runs
+
+KEPT_CHECKPOINTS = 2  # the last ones; the one before the last is for a file that is damaged
 
 
 def run(options) -> int:
     """Train, save the run, print the accuracy on the test set."""
-    config = _requested_config(options)
+    if options.resume is None:
+        folder, config = None, _requested_config(options)
+    else:
+        folder, config = resuming.requested(options)
+        if resuming.is_finished(folder):
+            print(f"{folder} is finished: there is nothing to do.")
+            return 0
 
     import jitnet
 
@@ -27,20 +34,27 @@ def run(options) -> int:
     training, validation, test = _recipes.load_data(config)
     x = training[0]
     model = _recipes.build_model(config, x.shape[1:], len(x))
-    folder = _new_folder(options.out, config)
-    _prepare_folder(folder, config, model)
-
-    print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
-    model.summary()
-    print(f"Run: {folder}", flush=True)
-    with _Interruption() as interruption:
-        interrupted = _fit(model, training, validation, config, folder, interruption, options.debug_nan)
-        interruption.ignored = True
-        model.save(folder / runs.WEIGHTS)
-    if interrupted:
-        steps = model.optimizer.iterations
-        print(f"Interrupted after {steps:,} steps; what was trained is in {folder / runs.WEIGHTS}", file=sys.stderr)
-        return 130
+    is_new = folder is None
+    if is_new:
+        folder = _new_folder(options.out, config)
+    with _folder_lock.held(str(folder)):
+        if is_new:
+            _prepare_folder(folder, config, model)
+        else:
+            # that of the interruption; from here on it would be taken for that of a finished run
+            (folder / runs.WEIGHTS).unlink(missing_ok=True)
+            _atomic.clear(folder)
+        print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
+        model.summary()
+        print(f"Run: {folder}", flush=True)
+        status = _fit(model, training, validation, config, folder, options.debug_nan)
+    if status:
+        print(
+            f"Interrupted after {model.optimizer.iterations:,} steps; what was trained is in {folder / runs.WEIGHTS}. "
+            f"Go on with: jitnet train --resume {folder}",
+            file=sys.stderr,
+        )
+        return status
     runs.report(model, test)
     print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS})")
     return 0
@@ -62,6 +76,7 @@ def _requested_config(options) -> dict:
         "seed": options.seed,
         "threads": options.threads,
         "device": options.device,
+        "checkpoint_every": resuming.frequency(options.checkpoint_every),
     }
     settings = {key: value for key, value in flags.items() if value is not None}
     settings.update(_recipes.parse_setting(text) for text in options.settings)
@@ -121,56 +136,29 @@ def _prepare_folder(folder: Path, config: dict, model) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
 
 
-def _fit(model, training, validation, config: dict, folder: Path, interruption, debug_nan: bool) -> bool:
-    """Train; returns whether Ctrl-C ended it."""
-    from jitnet.callbacks import CSVLogger, ProgbarLogger, TerminateOnNaN
+def _fit(model, training, validation, config: dict, folder: Path, debug_nan: bool) -> int:
+    """Train, save the model; returns the status of what ended it early: 130 (Ctrl-C), 143 (SIGTERM), else 0."""
+    from jitnet import _interrupts
+    from jitnet.callbacks import BackupAndRestore, CSVLogger, TerminateOnNaN
 
+    backup = BackupAndRestore(
+        folder / runs.CHECKPOINTS, config["checkpoint_every"], delete_checkpoint=False, keep=KEPT_CHECKPOINTS,
+        monitor="loss" if validation is None else "val_loss",
+    )  # fmt: skip
     debugging = [TerminateOnNaN(debug=True)] if debug_nan else []
-
-    class Progress(ProgbarLogger):
-        """The progress bar, and the place between two steps where a run can be stopped."""
-
-        def update(self, step, logs=None):
-            super().update(step, logs)
-            if interruption.requested:
-                raise KeyboardInterrupt
-
-    try:
-        model.fit(
-            *training,
-            batch_size=config["batch_size"],
-            epochs=config["epochs"],
-            validation_data=validation,
-            callbacks=[Progress(), CSVLogger(folder / runs.HISTORY), *debugging],
-        )
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
-class _Interruption:
-    """While a run is on, Ctrl-C (SIGINT) asks it to stop after the step; a second Ctrl-C stops it at once."""
-
-    def __init__(self):
-        self.requested = False
-        self.ignored = False  # once the run is being saved
-        self._previous = None
-
-    def __enter__(self):
-        # only a main thread has signals; elsewhere KeyboardInterrupt can't arrive anyway
-        with contextlib.suppress(ValueError):
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def _handle(self, number, frame):
-        if self.ignored:
-            return
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        # the first step may have to wait for compilation; print is not safe in a signal's handler
-        os.write(2, b"\nStopping after this step; Ctrl-C again stops at once.\n")
-
-    def __exit__(self, *exception):
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+    status = 0
+    with _interrupts.held(terminates=True, notice=b"\nStopping after this step; Ctrl-C again stops at once.\n"):
+        try:
+            model.fit(
+                *training,
+                batch_size=config["batch_size"],
+                epochs=config["epochs"],
+                validation_data=validation,
+                callbacks=[*debugging, CSVLogger(folder / runs.HISTORY), backup],
+            )
+        except _interrupts.Interrupted:
+            status = 130
+        except _interrupts.Terminated as error:
+            status = error.code
+        model.save(folder / runs.WEIGHTS)
+    return status
