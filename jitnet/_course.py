@@ -139,7 +139,8 @@ class Course:
         if self._backup is not None:
             variables = {v: v.numpy() for v in self._model.weights if not v.trainable}
             self._before = self._rest(), variables
-        yield
+        with self._hooks.put_back():
+            yield
         self._before = None
 
     def epoch_ended(self, logs: dict) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _peak
+from ._kept import Kept
 from ._places import paths_in_steps
 from .core.errors import invalid
 from .core.program import calls_of
@@ -141,16 +142,8 @@ def _table(rows: list[ProfileLine], batch: int, peak: float) -> list[str]:
 @contextlib.contextmanager
 def restored(step):
     """What the runs of a step change inside, weights, states and optimizers' slots, is as before afterwards."""
-    optimizers = [state.optimizer for state in step.states]
-    values = [(variable, variable.numpy()) for variable in step.variables]
-    before = [(o, o.state(), o.iterations, o._layout is None) for o in optimizers]
+    kept = Kept(step.variables, [state.optimizer for state in step.states])
     try:
         yield
     finally:
-        for variable, value in values:
-            variable.assign(value)
-        for optimizer, state, iterations, fresh in before:
-            if fresh:
-                optimizer._forget_state()
-            optimizer.set_state(state)
-            optimizer.iterations = iterations
+        kept.restore()

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from jitnet.callbacks.base import Callback
+from jitnet._kept import Kept
+from jitnet.callbacks.base import Callback, say
 from jitnet.core import checks
 from jitnet.optimizers import Optimizer
 
@@ -45,7 +46,7 @@ class TerminateOnNaN(Callback):
     def on_train_batch_begin(self, batch, logs=None):
         """Keep what the step changes."""
         if self.debug:
-            self._before = _State(self.model)
+            self._before = self._kept()
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at the loss."""
@@ -64,30 +65,17 @@ class TerminateOnNaN(Callback):
             text += f"\n{self.found or 'Kernel by kernel, unfused, the step stays finite.'}"
         if self.raise_error:
             raise RuntimeError(text)
-        print(text)
+        say(text)
         self.model.stop_training = True
+
+    def _kept(self) -> Kept:
+        return Kept(self.model.weights, [value for value in vars(self.model).values() if isinstance(value, Optimizer)])
 
     def _run_again(self):
         """What ``find_not_finite`` says of the batch that ran last."""
-        after, which, batch, values = _State(self.model), *self.model._kept_batch
+        after, which, batch, values = self._kept(), *self.model._kept_batch
         self._before.restore()
         try:
             return self.model._first_not_finite(which, batch, values)
         finally:
             after.restore()
-
-
-class _State:
-    """Weights, states and what optimizers keep."""
-
-    def __init__(self, model):
-        optimizers = [value for value in vars(model).values() if isinstance(value, Optimizer)]
-        self._variables = [(variable, variable.numpy()) for variable in model.weights]
-        self._optimizers = [(o, o.state(), o.iterations) for o in dict.fromkeys(optimizers)]
-
-    def restore(self) -> None:
-        for variable, value in self._variables:
-            variable.assign(value)
-        for optimizer, state, iterations in self._optimizers:
-            optimizer.set_state(state)
-            optimizer.iterations = iterations
