@@ -33,11 +33,13 @@ class TerminateOnNaN(Callback):
     def on_train_begin(self, logs=None):
         """Have batches kept, if they may be wanted again."""
         self.found = self._before = None
-        self.model._kept_batch = [] if self.debug else None
+        if self.debug:
+            self.model._kept_batch = []
 
     def on_train_end(self, logs=None):
         """Let go of what was kept."""
-        self._before = self.model._kept_batch = None
+        if self.debug:
+            self._before = self.model._kept_batch = None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Note the epoch."""
