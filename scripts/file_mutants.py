@@ -651,6 +651,43 @@ class Digits(Reader):
         return "read"
 
 
+class Run(Reader):
+    """The history and the environment of a run, compared with themselves and drawn."""
+
+    @property
+    def documented(self):
+        from jitnet.configuration import DataError
+
+        return (DataError,)
+
+    def samples(self):
+        names = "epoch,loss,val_loss,accuracy,learning_rate,seconds"
+        rows = [f"{i},{1 / (i + 1)},{0.1 + i},0.5,{0.5 ** (i // 2)},2" for i in range(7)]
+        environment = {"versions": {"jitnet": "0.1.0"}, "command_line": ["jitnet", "train"], "commit": None}
+        return ["\n".join([names, *rows]).encode(), json.dumps(environment).encode()]
+
+    def mutant(self, rng, samples):
+        data = rng.choice(samples)
+        if rng.random() < 0.5 or data.startswith(b"{"):
+            return damaged(rng, data)
+        values = data.split(b",")
+        odd = [b"nan", b"-inf", b"NA", b"", b"1e308", b"-1e308", b"5e-324", b"-0", b"1_0", b'"', b"0\n1", b"9" * 400]
+        values[rng.randrange(len(values))] = rng.choice(odd)
+        return b",".join(values)
+
+    def read(self, folder, data, rng):
+        from jitnet.reports.compare import Comparison
+
+        for name in ("history.csv", "environment.json"):
+            (folder / name).unlink(missing_ok=True)
+        (folder / "config.toml").write_text('dataset = "digits"\n')
+        (folder / ("environment.json" if data.startswith(b"{") else "history.csv")).write_bytes(data)
+        comparison = Comparison([folder, folder])
+        comparison.text()
+        comparison.page()
+        return "read"
+
+
 class Archives(Reader):
     """Tables and sequences in NumPy's archives: those of Boston's houses, and IMDB's reviews."""
 
@@ -809,6 +846,6 @@ class Texts(Reader):
 
 
 READERS = {
-    "model": Models, "npy": Npy, "toml": Toml, "idx": Idx, "idx_gz": IdxGz, "cifar": Cifar, "digits": Digits,
-    "npz": Archives, "cifar100": Cifar100, "texts": Texts,
+    "model": Models, "npy": Npy, "toml": Toml, "run": Run, "idx": Idx, "idx_gz": IdxGz, "cifar": Cifar,
+    "digits": Digits, "npz": Archives, "cifar100": Cifar100, "texts": Texts,
 }  # fmt: skip
