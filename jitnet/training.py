@@ -447,7 +447,7 @@ class Trainer(Inspection, ModelSteps):
 
                     def on_progress(done, seen, step=step, results=results, epoch=epoch):
                         logs = read_logs(step, results, seen)
-                        self._check_loss(logs, epoch, done, 7)
+                        self._check_loss(logs, epoch, done, 7 + _stored.are_stored(arrays))
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:

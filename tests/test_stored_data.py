@@ -102,6 +102,16 @@ def test_what_is_wrong_in_a_map(mapped, tmp_path):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("jitnet-ahead")]
 
 
+def test_a_loss_that_is_not_finite_is_said_where_fit_was_called(mapped):
+    disk = utils.DiskBatches(X, Y, batch_size=4)
+    for given in ((X, Y, 4), (*mapped, 4), (disk,), (iter(list(disk)),)):
+        model = perceptron()
+        model.get_layer("hidden").set_weights([np.full((4, 5), np.nan), np.zeros(5)])
+        with pytest.warns(RuntimeWarning, match=r"The loss became nan in epoch 1") as noticed:
+            model.fit(*given, verbose=0)
+        assert [warning.filename for warning in noticed] == [__file__]
+
+
 # ---- DiskBatches
 
 

@@ -1,11 +1,12 @@
 """Training on a data set of ten times the memory that the process may take for it: the disk, the step, and both.
 
-    python streaming.py [--megabytes 2000] [--memory 200] [--hidden 128] [--batch 32] [--workers 1]
+    python streaming.py [--megabytes 2000] [--memory 200] [--hidden 128] [--batch 32] [--workers 1] [--slowed MB/s]
 
 Images of 784 bytes ("--dtype float32": of four times as many) in .npy files of a temporary folder (--folder) are
 trained on by a multilayer perceptron.  Printed are: MB/s of reading the files alone, of which the system holds nothing
 (posix_fadvise), and again from the system's cache; steps/s on arrays in memory; steps/s on the files, both ways; which
-is slower alone, and what share of its speed both together reach.  The process limits itself (RLIMIT_AS) to what it has
+is slower alone, and what share of its speed both together reach.  --slowed makes a slow disk of a quick one: reading
+sleeps so that it gives no more than so many MB/s.  The process limits itself (RLIMIT_AS) to what it has
 mapped when the model has run once, and --memory megabytes more.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 
 import jitnet
 from jitnet import layers
-from jitnet.utils import DiskBatches
+from jitnet.utils import DiskBatches, disk_batches
 
 PIXELS = 784
 SHARDS = 8
@@ -53,15 +54,28 @@ def forget(paths) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def read(paths) -> float:
-    """Seconds to read the files, a megabyte at a time."""
+def read(paths, rate=None) -> float:
+    """Seconds to read the files, a megabyte at a time, at ``rate`` bytes a second at most."""
     buffer = bytearray(1 << 20)
     start = time.perf_counter()
     for path in paths:
         with open(path, "rb", buffering=0) as file:
-            while file.readinto(buffer):
-                pass
+            while count := file.readinto(buffer):
+                if rate is not None:
+                    time.sleep(count / rate)
     return time.perf_counter() - start
+
+
+def slow_down(rate: float) -> None:
+    """Let DiskBatches read so many bytes a second at most."""
+    quick = disk_batches._NpyFile.__getitem__
+
+    def slow(file, rows):
+        array = quick(file, rows)
+        time.sleep(array.nbytes / rate)
+        return array
+
+    disk_batches._NpyFile.__getitem__ = slow
 
 
 def seconds(function) -> float:
@@ -90,7 +104,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--dtype", choices=("uint8", "float32"), default="uint8")
     parser.add_argument("--folder", default=None)
+    parser.add_argument("--slowed", type=float, default=None)
     options = parser.parse_args()
+    slowed = options.slowed and options.slowed * 1e6
+    if slowed:
+        slow_down(slowed)
     row = PIXELS * np.dtype(options.dtype).itemsize + 1
     samples = options.megabytes * 1_000_000 // row // SHARDS * SHARDS
     batch = options.batch
@@ -123,7 +141,7 @@ def main() -> None:
         made = DiskBatches(images, labels, batch_size=batch, memory=memory // 3, workers=options.workers)
         for kind, prepare in (("the disk", forget), ("the system's cache", lambda paths: read(paths))):
             prepare(files)
-            alone = size / read(files)
+            alone = size / read(files, slowed)
             prepare(files)
             both = steps / seconds(lambda: model.fit(made, verbose=0))
             limit = min(rate, alone / bytes_per_step)
