@@ -49,7 +49,8 @@ class BlockBatches(PyDataset):
             expected = f"{kind} holds {POOLS} blocks, each of {block} bytes, and needs memory for them."
             raise invalid(expected, memory=memory)
 
-        self._portion = max(1, PORTION // (sample * self.batch_size)) * self.batch_size
+        portion = min(PORTION, memory // 24)  # eight times as many bytes, if they are converted from uint8 to float64
+        self._portion = max(1, portion // (sample * self.batch_size)) * self.batch_size
 
     def read_block(self, number: int) -> list:
         """The samples of a block: an array each of the leaves of a batch, checked."""

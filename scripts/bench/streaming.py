@@ -3,17 +3,18 @@
     python streaming.py [--megabytes 2000] [--memory 200] [--hidden 128] [--batch 32] [--workers 1] [--slowed MB/s]
 
 Images of 784 bytes ("--dtype float32": of four times as many) in .npy files of a temporary folder (--folder) are
-trained on by a multilayer perceptron.  Printed are: MB/s of reading the files alone, of which the system holds nothing
-(posix_fadvise), and again from the system's cache; steps/s on arrays in memory; steps/s on the files, both ways; which
-is slower alone, and what share of its speed both together reach.  --slowed makes a slow disk of a quick one: reading
-sleeps so that it gives no more than so many MB/s.  The process limits itself (RLIMIT_AS) to what it has
-mapped when the model has run once, and --memory megabytes more.
+trained on by a multilayer perceptron.  Printed are: MB/s of reading the files alone, of which the system holds
+nothing (posix_fadvise), and again from the system's cache; steps/s on arrays in memory; steps/s on the files, both
+ways; which is slower alone, and what share of its speed both together reach.  --slowed makes a slow disk of a quick
+one: it gives no more than so many MB/s, beside what a system reads ahead of a program in a tenth of a second.  The
+process limits itself (RLIMIT_AS) to what it has mapped when the model has run once, and --memory megabytes more.
 """
 
 import argparse
 import os
 import resource
 import tempfile
+import threading
 import time
 
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # each arena of the C library counts 64 MB of addresses, used or not
@@ -54,28 +55,42 @@ def forget(paths) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def read(paths, rate=None) -> float:
-    """Seconds to read the files, a megabyte at a time, at ``rate`` bytes a second at most."""
+class SlowDisk:
+    """Bytes come no faster than at a rate, but for those that a disk would have read ahead in a tenth of a second."""
+
+    def __init__(self, rate: float):
+        self.rate, self._ready, self._lock = rate, 0.0, threading.Lock()
+
+    def wait(self, nbytes: int) -> None:
+        with self._lock:
+            now = time.perf_counter()
+            self._ready = max(self._ready, now - 0.1) + nbytes / self.rate
+            pause = self._ready - now
+        time.sleep(max(0.0, pause))
+
+
+def read(paths, slow) -> float:
+    """Seconds to read the files, a megabyte at a time."""
     buffer = bytearray(1 << 20)
     start = time.perf_counter()
     for path in paths:
         with open(path, "rb", buffering=0) as file:
             while count := file.readinto(buffer):
-                if rate is not None:
-                    time.sleep(count / rate)
+                if slow is not None:
+                    slow.wait(count)
     return time.perf_counter() - start
 
 
-def slow_down(rate: float) -> None:
-    """Let DiskBatches read so many bytes a second at most."""
+def slow_down(slow: SlowDisk) -> None:
+    """Let DiskBatches read from a slow disk."""
     quick = disk_batches._NpyFile.__getitem__
 
-    def slow(file, rows):
+    def wait(file, rows):
         array = quick(file, rows)
-        time.sleep(array.nbytes / rate)
+        slow.wait(array.nbytes)
         return array
 
-    disk_batches._NpyFile.__getitem__ = slow
+    disk_batches._NpyFile.__getitem__ = wait
 
 
 def seconds(function) -> float:
@@ -106,9 +121,10 @@ def main() -> None:
     parser.add_argument("--folder", default=None)
     parser.add_argument("--slowed", type=float, default=None)
     options = parser.parse_args()
-    slowed = options.slowed and options.slowed * 1e6
-    if slowed:
-        slow_down(slowed)
+    slow = None
+    if options.slowed is not None:
+        slow = SlowDisk(options.slowed * 1e6)
+        slow_down(slow)
     row = PIXELS * np.dtype(options.dtype).itemsize + 1
     samples = options.megabytes * 1_000_000 // row // SHARDS * SHARDS
     batch = options.batch
@@ -139,9 +155,9 @@ def main() -> None:
         bytes_per_step = size / steps
         print(f"steps/s from memory alone: {rate:.0f} ({rate * bytes_per_step / 1e6:.0f} MB/s of these data)")
         made = DiskBatches(images, labels, batch_size=batch, memory=memory // 3, workers=options.workers)
-        for kind, prepare in (("the disk", forget), ("the system's cache", lambda paths: read(paths))):
+        for kind, prepare in (("the disk", forget), ("the system's cache", lambda paths: read(paths, None))):
             prepare(files)
-            alone = size / read(files, slowed)
+            alone = size / read(files, slow)
             prepare(files)
             both = steps / seconds(lambda: model.fit(made, verbose=0))
             limit = min(rate, alone / bytes_per_step)
