@@ -762,3 +762,10 @@ def test_states_in_files_are_checked(tmp_path):
     _checkpoints.write(tmp_path / "backup", 11, tensors, other)
     with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
         fit("arrays", tmp_path)
+
+
+def test_the_readme_names_tests_that_there_are():
+    section = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    section = section.partition("## When a training is stopped")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_[a-z_]+)`", section))
+    assert len(named) >= 6 and named <= set(globals())
