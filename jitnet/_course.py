@@ -70,6 +70,7 @@ class Course:
                 "the same arguments and data, or choose another backup_dir.",
                 **{name: self._run.get(name) for name in other},
             )
+        _training_state.check_fits(self._model, self._hooks.callbacks, path, tensors, description)
 
     # ---- going on
 
