@@ -145,7 +145,8 @@ class Course:
             whole = self._captured(rest, {}) if self._hooks.test_hooks else None
             variables = {v: v.numpy() for v in self._model.weights if not v.trainable}
             self._before = lambda: whole or self._captured(rest, variables)
-        yield
+        with self._hooks.put_back():
+            yield
         self._before = None
 
     def epoch_ended(self, logs: dict) -> None:

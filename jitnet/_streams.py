@@ -202,7 +202,7 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
                     if hooks.batch_hooks:
                         hooks.on_train_batch_end(done - 1, logs)
                     if hooks.progbar is not None:
-                        hooks.progbar.update(done, logs)
+                        hooks.progbar.update(done, logs, seen)
                     course.results, course.logs = results, logs
                     course.reached(done, seen)
                     if model.stop_training:
@@ -243,7 +243,7 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
         if hooks.batch_hooks:
             hooks.on_test_batch_end(done - 1, logs)
         if progbar is not None:
-            progbar.update(done, logs)
+            progbar.update(done, logs, seen)
         _interrupts.check()
     if steps is not None and done < steps:
         _ran_out(stream, steps, done, "the evaluation ends")
@@ -255,14 +255,16 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
 
 def predict(model, stream: Stream, hooks, steps):
     """The outputs for all batches, one after the other."""
-    found = []
+    found, seen = [], 0
     hooks.on_predict_begin()
     for x, _, _ in stream.epoch(steps):
         hooks.on_predict_batch_begin(len(found))
-        found.append(flatten(model._predict(x, model._samples_of(x), 0)[1]))
+        samples = model._samples_of(x)
+        found.append(flatten(model._predict(x, samples, 0)[1]))
+        seen += samples
         hooks.on_predict_batch_end(len(found) - 1)
         if hooks.progbar is not None:
-            hooks.progbar.update(len(found))
+            hooks.progbar.update(len(found), samples=seen)
     if steps is not None and len(found) < steps:
         _ran_out(stream, steps, len(found), "the prediction ends")
     if not found:

@@ -14,7 +14,7 @@ from ._model_steps import ModelSteps, read_logs
 from ._placed import placed
 from ._profile import profile
 from ._structures import flatten, mapped, names_of, packed
-from .callbacks import CallbackList
+from .callbacks import CallbackList, History, ProgbarLogger
 from .core.errors import invalid
 from .core.locks import building
 from .losses import target_shape
@@ -291,7 +291,7 @@ class Trainer(ModelSteps):
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done, end = (0, 0) if course is None else (course.done, course.seen)
-        has_run = False
+        has_run = step.has_run
         while done < full + (rest > 0):
             batch, count = (batch_size, full - done) if done < full else (rest, 1)
             if on_begin is not None:
@@ -416,8 +416,8 @@ class Trainer(ModelSteps):
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
         validates = held is not None or validation_data is not None
-        # with nothing to do between epochs, several of them run in one compiled call
-        watched = [c for c in hooks.callbacks if c is not hooks.history]
+        # with nothing to do between epochs but to show the last one, several of them run in one compiled call
+        watched = [c for c in hooks.callbacks if type(c) not in (History, ProgbarLogger)]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
         self._said_not_finite = False
@@ -428,12 +428,14 @@ class Trainer(ModelSteps):
         with course.running(), data_unchanged():
             hooks.on_train_begin()
             try:
-                following = course.resumed(initial_epoch)
-                while joins and epochs - following > 1:
-                    following = self._run_epochs(
-                        step, arrays, samples, batch_size, steps, following, epochs, shuffle, hooks
-                    )
-                for epoch in range(following, epochs):
+                epoch = course.resumed(initial_epoch)
+                while epoch < epochs:
+                    silent = hooks.progbar is None or 2 * steps * step.seconds_per_step < PROGRESS_SECONDS
+                    if joins and silent and epochs - epoch > 1:
+                        epoch = self._run_epochs(
+                            step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks
+                        )
+                        continue
                     course.begin(epoch)
                     # what a callback may have changed
                     step = self._step("train", shapes, arrays=arrays)
@@ -448,7 +450,7 @@ class Trainer(ModelSteps):
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:
-                            hooks.progbar.update(done, logs)
+                            hooks.progbar.update(done, logs, seen)
                         course.reached(done, seen)
                         return self.stop_training
 
@@ -463,6 +465,7 @@ class Trainer(ModelSteps):
                     logs.update(self._scheduled(self._taken(step)))
                     hooks.on_epoch_end(epoch, logs)
                     course.epoch_ended(logs)
+                    epoch += 1
                     if self.stop_training:
                         break
                 course.finished()
@@ -494,15 +497,21 @@ class Trainer(ModelSteps):
             order = np.tile(np.arange(size), count)
         results = np.zeros((count, step.results))
         values = {**arrays, "order": order, "seed": self._seed(), "t": first, "results": results}
+        hooks.on_epoch_begin(epoch)
+        step.runner.tell = hooks.progbar and hooks.progbar.compiling
         start = time.perf_counter()
         step.run(batch_size, count * steps, values, True, steps)
+        seconds = (time.perf_counter() - start) / count
         if first:
-            step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
+            step.seconds_per_step = seconds / steps
         for number, row in enumerate(results, 1):
             logs = read_logs(step, row, size)
             self._check_loss(logs, epoch)
             logs.update(self._scheduled(first + number * steps))
-            hooks.on_epoch_begin(epoch)
+            if number > 1:
+                hooks.on_epoch_begin(epoch)
+            if hooks.progbar is not None:
+                hooks.progbar.update(steps, logs, size, seconds)
             hooks.on_epoch_end(epoch, logs)
             epoch += 1
         _interrupts.check()
@@ -551,7 +560,7 @@ class Trainer(ModelSteps):
             if hooks.batch_hooks:
                 hooks.on_test_batch_end(done - 1, logs)
             if progbar is not None:
-                progbar.update(done, logs)
+                progbar.update(done, logs, seen)
 
         on_begin = hooks.on_test_batch_begin if hooks.batch_hooks else None
         hooks.on_test_begin()
@@ -576,13 +585,15 @@ class Trainer(ModelSteps):
             _streams.refuse("x", x, y=y, sample_weight=sample_weight)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
-            return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
+            with hooks.put_back():
+                return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
         batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
         used = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(min(batch_size, used), used)
         hooks = self._hooks(callbacks, verbose, number_of_steps(samples, batch_size, steps))
-        found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
+        with hooks.put_back():
+            found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
         return returned(found, return_dict)
 
     @placed
@@ -598,7 +609,8 @@ class Trainer(ModelSteps):
                 raise invalid("The outputs of several batches are joined as NumPy arrays.", as_numpy=as_numpy)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
-            return _streams.predict(self, stream, hooks, steps)
+            with hooks.put_back():
+                return _streams.predict(self, stream, hooks, steps)
         return self._predict(x, batch_size, verbose, steps, callbacks, as_numpy)[1]
 
     def _predict(self, x, batch_size, verbose, steps=None, callbacks=None, as_numpy=True) -> tuple:
@@ -615,18 +627,19 @@ class Trainer(ModelSteps):
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
-        hooks.on_predict_begin()
-        for number, begin in enumerate(range(0, samples, batch_size)):
-            hooks.on_predict_batch_begin(number)
-            end = min(begin + batch_size, samples)
-            values = {name: a[begin:end] for name, a in inputs.items()}
-            values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
-            values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
-            step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
-            hooks.on_predict_batch_end(number)
-            if hooks.progbar is not None:
-                hooks.progbar.update(number + 1)
-        hooks.on_predict_end()
+        with hooks.put_back():
+            hooks.on_predict_begin()
+            for number, begin in enumerate(range(0, samples, batch_size)):
+                hooks.on_predict_batch_begin(number)
+                end = min(begin + batch_size, samples)
+                values = {name: a[begin:end] for name, a in inputs.items()}
+                values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
+                values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
+                step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
+                hooks.on_predict_batch_end(number)
+                if hooks.progbar is not None:
+                    hooks.progbar.update(number + 1, samples=end)
+            hooks.on_predict_end()
         return step, packed(self._output_structure, outputs)
 
     def predict_on_batch(self, x):

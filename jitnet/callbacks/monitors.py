@@ -4,7 +4,7 @@ import math
 import numbers
 import warnings
 
-from jitnet.callbacks.base import Callback
+from jitnet.callbacks.base import Callback, say
 from jitnet.core.errors import invalid
 
 # parts of names of metrics from which mode="auto" tells what is better
@@ -146,10 +146,10 @@ class EarlyStopping(Monitor):
     def on_train_end(self, logs=None):
         """Restore the best weights."""
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             if self.verbose:
-                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+                say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
 
 
@@ -230,4 +230,4 @@ class ReduceLROnPlateau(Monitor):
                 self.cooldown_counter = self.cooldown
                 self.wait = 0
                 if self.verbose:
-                    print(f"Epoch {epoch + 1}: learning rate reduced to {reduced}")
+                    say(f"Epoch {epoch + 1}: learning rate reduced to {reduced}")

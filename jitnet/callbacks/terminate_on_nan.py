@@ -2,7 +2,7 @@
 
 import math
 
-from jitnet.callbacks.base import Callback
+from jitnet.callbacks.base import Callback, say
 
 
 class TerminateOnNaN(Callback):
@@ -22,5 +22,5 @@ class TerminateOnNaN(Callback):
         if loss is not None and not math.isfinite(loss):
             if self.raise_error:
                 raise RuntimeError(f"Batch {batch}: the loss is {loss}")
-            print(f"Batch {batch}: the loss is {loss}, training stops")
+            say(f"Batch {batch}: the loss is {loss}, training stops")
             self.model.stop_training = True
