@@ -559,6 +559,22 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
         used = [Freezes(), callbacks.LearningRateScheduler(lambda epoch, rate: 0.9 * rate), *extra]
         return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used))
 
+    def swapped(extra=(), swap_on_epoch=True):
+        jitnet.utils.set_random_seed(2)
+        model = small_networks.perceptron(optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6), jit_compile=True)
+        used = [callbacks.SwapEMAWeights(swap_on_epoch), *extra]
+        options = {"verbose": 0, "callbacks": used, "validation_data": (X[:20], Y[:20])}
+        return state_of(model, model.fit(X, Y, BATCH, epochs=3, **options))
+
+    # a finished training, whose process was killed before it had used the model
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped", delete_checkpoint=False)
+    assert swapped() == swapped([backup]) == swapped([backup])
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped in validations", delete_checkpoint=False)
+    for batches in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            swapped([Press(signal.SIGINT, test=batches), backup], False)
+    assert swapped([backup], False) == swapped(swap_on_epoch=False)
+
     for train, stops in ((adversaries, (1, 8)), (recurrent, (3, 4)), (averaged, (5, 8, 14))):
         plain = train()
         for steps in stops:
