@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import re
 import struct
 import tarfile
 import tempfile
@@ -466,11 +467,18 @@ class Toml(Reader):
     """Configurations and --set."""
 
     def samples(self):
-        from jitnet import _recipes
+        from jitnet import configuration
 
         return [
-            _recipes.to_toml(_recipes.resolve({"dataset": dataset}, {"model.name": model})).encode()
+            configuration.to_toml(configuration.resolve({"dataset": dataset}, {"model.name": model})).encode()
             for dataset, model in (("digits", "cnn"), ("mnist", "mlp"), ("cifar10", "lenet5"))
+        ] + [
+            text
+            for path in sorted((Path(__file__).parent / "configs").glob("*.toml"))
+            for text in (
+                path.read_bytes(),
+                configuration.to_toml(configuration.resolve(configuration.read_config(path), {})).encode(),
+            )
         ]
 
     def mutant(self, rng, samples):
@@ -486,7 +494,13 @@ class Toml(Reader):
         if kind == 0:
             return damaged(rng, data)
         at = rng.randrange(len(lines))
-        if kind < 4 and "=" in lines[at]:
+        if kind < 4 and "{" in lines[at] and rng.random() < 0.8:
+            # a value within a table of one line
+            pieces = re.split(r"(?<== )([^,{}]+)", lines[at])
+            if len(pieces) > 2:
+                pieces[rng.randrange(1, len(pieces), 2)] = rng.choice(values)
+            lines[at] = "".join(pieces)
+        elif kind < 4 and "=" in lines[at]:
             lines[at] = lines[at].partition("=")[0] + "= " + rng.choice(values)
         elif kind == 4:
             dotted = "a." * rng.choice([3, 500, 5000]) + "b = 1"
@@ -496,16 +510,17 @@ class Toml(Reader):
         return "\n".join(lines).encode()
 
     def read(self, folder, data, rng):
-        from jitnet import _recipes
+        from jitnet import configuration
 
         path = folder / "config.toml"
         path.write_bytes(data)
         try:
-            setting = _recipes.parse_setting(rng.choice(data.decode("utf-8", "surrogateescape").splitlines() or [""]))
-            _recipes.resolve({"dataset": "digits"}, dict([setting]))
+            lines = data.decode("utf-8", "surrogateescape").splitlines()
+            setting = configuration.parse_setting(rng.choice(lines or [""]))
+            configuration.resolve({"dataset": "digits"}, dict([setting]))
         except ValueError:
             pass
-        _recipes.to_toml(_recipes.resolve(_recipes.read_config(path), {}))
+        configuration.to_toml(configuration.resolve(configuration.read_config(path), {}))
         return "read"
 
 

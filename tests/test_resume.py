@@ -711,7 +711,7 @@ def test_runs_of_the_command_go_on(tmp_path, monkeypatch, capsys):
         assert main(command) == 0
         assert outcome(out) == expected
         assert {path.name for path in out.iterdir()} == {
-            "checkpoints", "config.toml", "history.csv", "model.safetensors"
+            "checkpoints", "config.toml", "environment.json", "history.csv", "model.safetensors"
         }  # fmt: skip
     # killed after its last checkpoint: the end of it is done again
     (out / "model.safetensors").unlink()

@@ -5,6 +5,7 @@ import numbers
 import warnings
 
 from jitnet.callbacks.base import Callback, say
+from jitnet.core import checks
 from jitnet.core.errors import invalid
 
 # parts of names of metrics from which mode="auto" tells what is better
@@ -26,7 +27,7 @@ class Monitor(Callback):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise invalid("`mode` must be 'auto', 'min' or 'max'.", mode=mode)
-        self.monitor = monitor
+        self.monitor = checks.text(type(self).__name__, "monitor", monitor)
         self.mode = mode
         self.min_delta = abs(min_delta)
         self._higher_is_better = mode == "max"
@@ -107,7 +108,7 @@ class EarlyStopping(Monitor):
         super().__init__(monitor, mode, min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.baseline = baseline
+        self.baseline = checks.optional(checks.number)("EarlyStopping", "baseline", baseline)
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
         self._reset()
