@@ -82,8 +82,18 @@ _position = _schema.record(
     epoch=_count, done=_count, seen=_count, first=_schema.optional(_count), steps=_count, logs=_schema.record(),
     results=_schema.optional(_array), stopped=_schema.flag, finished=_schema.flag,
 )  # fmt: skip
+
+
+def _slot(value, place):
+    """The name of a slot, that of a weight, and an array."""
+    if not isinstance(value, list) or len(value) != 3:
+        raise _schema.wrong(place, "a list of three", value)
+    for check, part in zip((_schema.text, _schema.text, _array), value, strict=True):
+        check(part, place)
+
+
 _optimizer = _schema.record(
-    iterations=_schema.whole(0, 2**47 - 1), hyperparameters=_schema.record(), slots=_schema.items(_schema.items(_any))
+    iterations=_schema.whole(0, 2**47 - 1), hyperparameters=_schema.record(), slots=_schema.items(_slot)
 )
 
 
@@ -282,8 +292,9 @@ def restore(model, callbacks, path: str, tensors: dict, description: dict) -> No
     others = _other_variables(model, names)
     layers, parts = _saved_weights.walk(model), _adjusted(model)
     flags = [layers, list(names)]
-    lengths = [len(others), len(layers), len(parts), *map(len, flags)]
-    found = [*(len(state[key]) for key in ("variables", "random_streams", "settings")), *map(len, state["trainable"])]
+    lengths = [len(others), len(layers), len(parts), len(_loss_weights(model)), *map(len, flags)]
+    keys = ("variables", "random_streams", "settings", "loss_weights")
+    found = [*(len(state[key]) for key in keys), *map(len, state["trainable"])]
     shapes = [v.shape for v in others] == [value.shape for value in state["variables"]]
     if lengths != found or not shapes:
         raise ValueError(f"{path} is of a model with other layers than {model.name!r}.")
@@ -318,6 +329,8 @@ def _restore_optimizers(model, path: str, state: dict, variables: dict) -> None:
         unknown = [name for name in saved["hyperparameters"] if name not in optimizer._hyperparameters]
         unknown = [name for name in unknown if name in optimizer.hyperparameter_names or not hasattr(optimizer, name)]
         slots = {slot for slot, *_ in saved["slots"]}
+        if strange := [name for _, name, _ in saved["slots"] if name not in variables]:
+            raise ValueError(f"{path} has a slot of {strange[0]!r}, which is no weight of {model.name!r}.")
         if unknown or (slots and slots != set(optimizer.slot_names)):
             raise ValueError(
                 f"{path} has the state of another optimizer, with {sorted(saved['hyperparameters'])} and slots "
