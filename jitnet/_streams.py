@@ -173,6 +173,7 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
     stream = Stream(x)
     steps = stream.steps() if steps_per_epoch is None else steps_per_epoch
     model.stop_training = model._said_not_finite = False
+    model._finite_until = None
     hooks = model._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
     tell = hooks.progbar and hooks.progbar.compiling
     logs: dict = {}

@@ -89,12 +89,11 @@ _position = _schema.record(
 
 
 def _slot(value, place):
-    """[slot, weight, array]."""
-    _schema.items(_any)(value, place)
-    if len(value) != 3:
-        raise _schema.wrong(place, "a slot, a weight and an array", value)
-    for part, check_part in zip(value, (_schema.text, _schema.text, _array), strict=True):
-        check_part(part, place)
+    """The name of a slot, that of a weight, and an array."""
+    if not isinstance(value, list) or len(value) != 3:
+        raise _schema.wrong(place, "a list of three", value)
+    for check, part in zip((_schema.text, _schema.text, _array), value, strict=True):
+        check(part, place)
 
 
 _optimizer = _schema.record(

@@ -1,4 +1,4 @@
-"""The command ``jitnet``: train, evaluate, predict, data, info, inspect, cache, warmup.
+"""The command ``jitnet``: train, evaluate, predict, report, compare, data, info, inspect, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
 ``configuration``, what a command does in the file of its name in ``commands``.
@@ -19,6 +19,7 @@ examples:
   jitnet train config.toml --set optimizer.learning_rate=0.01 --set model.layers.0.filters=32
   jitnet evaluate runs/digits-cnn-seed0
   jitnet predict runs/digits-cnn-seed0 images.npy --out probabilities.npy
+  jitnet report runs/digits-cnn-seed0
   jitnet data fetch mnist
 
 exit status:
@@ -75,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", metavar="DIR", help="new folder of the run (default: runs/DATASET-MODEL-seedSEED)")
     train.add_argument(
+        "--debug-nan",
+        action="store_true",
+        help="stop at the first NaN or infinity in the loss or a weight, and say in which layer and kernel it begins; "
+        "slower; RUN/config.toml repeats a run for it, --resume goes on from its last checkpoint",
+    )
+    train.add_argument(
         "--set",
         action="append",
         default=[],
@@ -106,6 +113,26 @@ def _parser() -> argparse.ArgumentParser:
         "samples (N, ...) as of the run's files",
     )
     predict.add_argument("--out", metavar="FILE.npy", help="write the classes' probabilities, (N, classes), instead")
+
+    report = commands.add_parser(
+        "report",
+        help="one page about a run: curves, mistakes, filters, weights",
+        description="Write one HTML file about a run, which needs nothing else: curves, schedules, confusion matrix, "
+        "mistakes, filters, feature maps, weights and gradients, model, environment, configuration.",
+        allow_abbrev=False,
+    )
+    report.add_argument("run", metavar="RUN", help="folder of a run, as in runs/digits-cnn-seed0")
+    report.add_argument("--out", metavar="FILE.html", help="the file to write (default: report.html in the folder)")
+
+    compare = commands.add_parser(
+        "compare",
+        help="runs side by side: settings that differ, figures, curves",
+        description="Print what differs between runs and how far each came; with --out, also write a page with their "
+        "curves.",
+        allow_abbrev=False,
+    )
+    compare.add_argument("runs", metavar="RUN", nargs="+", help="folders of at least two runs")
+    compare.add_argument("--out", metavar="FILE.html", help="also write one HTML file")
 
     data = commands.add_parser(
         "data",

@@ -10,9 +10,9 @@ from . import _compilation, _interrupts, _seed, _streams, data, optimizers
 from ._course import Course
 from ._exclusive import trained_here, trains
 from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
+from ._inspection import Inspection
 from ._model_steps import ModelSteps, read_logs
 from ._placed import placed
-from ._profile import profile
 from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList, History, ProgbarLogger
 from .core.errors import invalid
@@ -28,13 +28,14 @@ PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress 
 _NO_CLASS_WEIGHT = "A step of your own gets no class_weight: pass sample_weight, which it is given."
 
 
-class Trainer(ModelSteps):
+class Trainer(Inspection, ModelSteps):
     """What a model does with data.  Mixed into ``Model``."""
 
     optimizer = None
     stop_training = False
     _compiled: dict | None = None
     _last_batch_size: int | None = None  # that fit used
+    _kept_batch: list | None = None  # [mode and shapes of the targets, samples, arguments] of the last step, if wanted
     _fixed_batch_size: int | None = None  # the only one that the inputs take
 
     def compile(
@@ -141,25 +142,6 @@ class Trainer(ModelSteps):
 
     def _iteration(self) -> int:
         return 0 if self.optimizer is None else self.optimizer.iterations
-
-    @trains
-    def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
-        """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
-
-        Every kernel runs as a call of its own over the whole batch, so the sum is more than a fused step takes.
-        The weights change as in ``repeat`` training steps.
-        """
-        self._require_compiled("profile")
-        arrays, samples, shapes = self._prepare(x, y)
-        batch = min(checked_batch_size(batch_size), samples)
-        self._check_batches(batch, batch)
-        step = self._step("train", shapes, regions=False, arrays=arrays)
-        values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
-
-        def run_once():
-            step.run(batch, 1, {**values, "t": self.optimizer.iterations}, False)
-
-        return profile(step, run_once, batch, repeat, print_fn)
 
     # ---- data
 
@@ -310,6 +292,8 @@ class Trainer(ModelSteps):
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
                 values["t"] = self._taken(step)
+            if self._kept_batch is not None:
+                self._kept_batch[:] = which, batch, values
             start = time.perf_counter()
             count = step.run(batch, count, values, compiled, iteration=self._iteration())
             if has_run:  # the first call may compile
@@ -420,7 +404,7 @@ class Trainer(ModelSteps):
         watched = [c for c in hooks.callbacks if type(c) not in (History, ProgbarLogger)]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
-        self._said_not_finite = False
+        self._said_not_finite, self._finite_until = False, None
         logs: dict = {}
         course = Course(
             self, hooks, validate.streams, samples=samples, batch_size=batch_size, steps=steps, shuffle=bool(shuffle)
@@ -522,16 +506,20 @@ class Trainer(ModelSteps):
         return {} if self.optimizer is None else self.optimizer.scheduled(iterations)
 
     def _check_loss(self, logs: dict, epoch: int, step: int | None = None, stacklevel: int = 6) -> None:
-        """Warn, once in a run, if the loss is NaN or infinite."""
+        """Warn, once in a run, if the loss is NaN or infinite.  step: of the epoch, up to which the logs are."""
         losses = {name: value for name, value in logs.items() if name == "loss" or name.endswith("_loss")}
         name = next((name for name, value in losses.items() if not math.isfinite(value)), None)
+        if name is None:
+            self._finite_until = epoch, step
         if name is None or self._said_not_finite:
             return
         self._said_not_finite = True
-        place = f"epoch {epoch + 1}" if step is None else f"epoch {epoch + 1}, at or before step {step}"
+        known, until = self._finite_until or (None, 0)
+        first = until + 1 if known == epoch and until is not None else 1
+        place = "" if step is None else f", step {step}" if first == step else f", between the steps {first} and {step}"
         warnings.warn(
-            f"The {name.replace('_', ' ')} became {logs[name]} in {place}. Lower the learning rate, or check the "
-            "targets and the loss.",
+            f"The {name.replace('_', ' ')} became {logs[name]} in epoch {epoch + 1}{place}. Lower the learning rate, "
+            "or check the targets and the loss; callbacks.TerminateOnNaN(debug=True) says where it begins.",
             RuntimeWarning,
             stacklevel=stacklevel,  # where fit was called
         )

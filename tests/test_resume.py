@@ -767,6 +767,8 @@ def test_states_in_files_are_checked(tmp_path):
         changed(callbacks=[{"kind": "History", "state": {"x": {"__array__": "weights/none"}}}]),
         changed(optimizers={"optimizer": {}}),
         changed(optimizers={"optimizer": {**training["optimizers"]["optimizer"], "slots": [["velocity", "hidden"]]}}),
+        changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m", 3, {"x": 1}]]}}),
+        changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m"]]}}),
         changed(variables=[1]),
         changed(data=[{}]),
         changed(data=[{"in_pass": 0, "first": 0, "begun": None, "epochs": 10**9, "ended": False}]),
@@ -777,10 +779,25 @@ def test_states_in_files_are_checked(tmp_path):
         _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
         with pytest.raises(ValueError, match=r"step-000000011\.safetensors is (no checkpoint as|damaged)"):
             _checkpoints.read(tmp_path / "backup", 11)
-    other = changed(callbacks=[{"kind": "EarlyStopping", "state": {}}])
-    _checkpoints.write(tmp_path / "backup", 11, tensors, other)
-    with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
-        fit("arrays", tmp_path)
+    right = next(part["state"] for part in training["callbacks"] if part["kind"] == "EarlyStopping")
+    for state in ({}, {**right, "best": "1.5"}, {**right, "wait": None}, {**right, "best_weights": 1.5}):
+        other = changed(callbacks=[{"kind": "EarlyStopping", "state": state}])
+        _checkpoints.write(tmp_path / "backup", 11, tensors, other)
+        with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
+            fit("arrays", tmp_path)
+    (name,) = training["optimizers"]
+    optimizer = training["optimizers"][name]
+    slot, _, array = optimizer["slots"][0]
+    rates = {**optimizer["hyperparameters"], "learning_rate": [1.0]}
+    strange = [
+        changed(optimizers={name: {**optimizer, "slots": [[slot, "none", array], *optimizer["slots"][1:]]}}),
+        changed(optimizers={name: {**optimizer, "hyperparameters": rates}}),
+        changed(loss_weights=[]),
+    ]
+    for bad in strange:
+        _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
+        with pytest.raises(ValueError, match="step-000000011"):
+            fit("arrays", tmp_path)
 
 
 def test_the_readme_names_tests_that_there_are():

@@ -15,6 +15,7 @@ ANY = ""  # every package that is not jitnet's
 ROOMS = {
     "jitnet.core": (("jitnet.core", *SMALL), ("numpy",)),
     "jitnet.targets": (("jitnet.targets", "jitnet.core", "jitnet.kernels"), ANY),
+    "jitnet.reports": (("jitnet",), ("numpy",)),
     "jitnet.configuration": (
         (
             "jitnet.configuration", "jitnet.core", "jitnet._registry", "jitnet.layers", "jitnet.losses",
