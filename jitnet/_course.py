@@ -70,6 +70,7 @@ class Course:
                 "the same arguments and data, or choose another backup_dir.",
                 **{name: self._run.get(name) for name in other},
             )
+        _training_state.check_fits(self._model, self._hooks.callbacks, path, tensors, description)
 
     # ---- going on
 
@@ -94,7 +95,14 @@ class Course:
         return 2**62 if place["stopped"] and not self._within else self.epoch  # past any number of epochs
 
     def _apply(self) -> None:
-        _training_state.restore(self._model, self._hooks.callbacks, *self._file)
+        try:
+            _training_state.restore(self._model, self._hooks.callbacks, *self._file)
+        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+            path = str(self._file[0])
+            if path in str(error):
+                raise
+            kind = type(error).__name__
+            raise ValueError(f"{path} has a state that nothing can go on from. {kind}: {error}") from error
 
     def _states_of_data(self) -> list:
         states = _training_state.decoded(self._file[2]["training"]["data"], self._file[1])

@@ -11,6 +11,7 @@ import os
 import pickle
 import random
 import re
+import shutil
 import struct
 import tarfile
 import tempfile
@@ -421,6 +422,42 @@ def _change_tensors(rng: random.Random, tensors: dict, description: dict) -> Non
         del tensors[name]
 
 
+class Checkpoints(Models):
+    """Checkpoints of a training, which goes on from them for an epoch."""
+
+    def samples(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self._fit(folder, 1)
+            (path,) = Path(folder).glob("*.safetensors")
+            self._name = path.name
+            return [path.read_bytes()]
+
+    def _fit(self, folder, epochs: int) -> None:
+        import numpy as np
+
+        import jitnet
+        from jitnet import callbacks, layers
+
+        inner = [layers.Dense(3, name="hidden"), layers.BatchNormalization(name="n"), layers.Dropout(0.5, name="d")]
+        model = jitnet.Sequential([layers.Input((4,), name="x"), *inner, layers.Dense(2, name="out")], name="model")
+        model.compile(jitnet.optimizers.Adam(0.01), "mse", jit_compile=False)
+        backup = callbacks.BackupAndRestore(folder, delete_checkpoint=False)
+        hooks = [backup, callbacks.EarlyStopping("loss"), callbacks.ReduceLROnPlateau("loss")]
+        data = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
+        try:
+            model.fit(*data, 4, epochs=epochs, verbose=0, callbacks=hooks)
+        finally:
+            np.random.seed(0)
+
+    def read(self, folder, data, rng):
+        directory = folder / "checkpoints"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        (directory / self._name).write_bytes(data)
+        self._fit(str(directory), 2)
+        return "went on"
+
+
 class Npy(Reader):
     """FILE.npy of ``jitnet predict``."""
 
@@ -807,6 +844,35 @@ class Cifar100(Reader):
         return "read"
 
 
+class Table(Reader):
+    """The data of a configuration: a table as CSV."""
+
+    def samples(self):
+        numbers = "a,b,target\n" + "".join(f"{i},{i / 3},{i % 2}\n" for i in range(7))
+        classes = 'target,"a","b, c"\r\n' + "".join(f'"{"yes" if i % 2 else "µ"}",{i},-1e{i}\r\n' for i in range(5))
+        return [numbers.encode(), classes.encode()]
+
+    def mutant(self, rng, samples):
+        data = rng.choice(samples)
+        if rng.random() < 0.4:
+            return damaged(rng, data)
+        odd = [
+            b"nan", b"-inf", b"", b"1e999", b"1_0", b'"', b'""', b"\0", b"\r", b"\xff", b"9" * 5000, b"x" * 200_000,
+            b"," * 100_000, "\u0663".encode(), b"\xef\xbb\xbf", b"0x10", b"True", b"1" + b"0" * 400,
+        ]  # fmt: skip
+        values = data.split(b",")
+        values[rng.randrange(len(values))] = rng.choice(odd)
+        return b",".join(values)
+
+    def read(self, folder, data, rng):
+        from jitnet.configuration import files
+
+        path = folder / "table.csv"
+        path.write_bytes(data)
+        files.load(files.completed({"csv": str(path), "target": "target", "shuffle": True}), 0)
+        return "read"
+
+
 class Texts(Reader):
     """A vocabulary, an index of words and a log of epochs that goes on."""
 
@@ -847,5 +913,5 @@ class Texts(Reader):
 
 READERS = {
     "model": Models, "npy": Npy, "toml": Toml, "run": Run, "idx": Idx, "idx_gz": IdxGz, "cifar": Cifar,
-    "digits": Digits, "npz": Archives, "cifar100": Cifar100, "texts": Texts,
+    "digits": Digits, "npz": Archives, "cifar100": Cifar100, "texts": Texts, "table": Table, "checkpoint": Checkpoints,
 }  # fmt: skip

@@ -4,9 +4,9 @@
     python scripts/fuzz_files.py --search --minutes 10
 
 The first makes 10,000 mutants of saved models and 3,000 of the files of every other reader (.npy, TOML and --set, IDX,
-CIFAR, digits, .npz, words and logs), reads each in a process whose memory is limited, and counts what came of it.  A
-model that loads also has its steps written out, and some predict.  Mutant number i of a reader is a function of the
-seed alone: ``--only model:1234`` makes and reads that one again, with its traceback.
+CIFAR, digits, .npz, CSV, words, histories, checkpoints), reads each in a process whose memory is limited, and counts
+what came of it.  A model that loads also has its steps written out, and some predict.  Mutant number i of a reader is a
+function of the seed alone: ``--only model:1234`` makes and reads that one again, with its traceback.
 
 With --search Hypothesis chooses what is done to a file, and of what is bad it looks for the smallest; --minutes are
 shared by the readers, instead of numbers of mutants.

@@ -56,7 +56,7 @@ def test_mutants(tmp_path):
     assert [line.partition(" mutants")[0] for line in lines] == [
         "model: 300 of 300", "npy: 100 of 100", "toml: 100 of 100", "run: 100 of 100", "idx: 100 of 100",
         "idx_gz: 100 of 100", "cifar: 100 of 100", "digits: 100 of 100", "npz: 100 of 100", "cifar100: 100 of 100",
-        "texts: 100 of 100",
+        "texts: 100 of 100", "table: 100 of 100", "checkpoint: 100 of 100",
     ]  # fmt: skip
     assert all(("DataError" if line.startswith("run") else "ValueError") in line for line in lines)
     assert "loaded" in lines[0] and all("read" in line for line in lines[1:] if not line.startswith("digits"))

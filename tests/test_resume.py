@@ -559,6 +559,22 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
         used = [Freezes(), callbacks.LearningRateScheduler(lambda epoch, rate: 0.9 * rate), *extra]
         return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used))
 
+    def swapped(extra=(), swap_on_epoch=True):
+        jitnet.utils.set_random_seed(2)
+        model = small_networks.perceptron(optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6), jit_compile=True)
+        used = [callbacks.SwapEMAWeights(swap_on_epoch), *extra]
+        options = {"verbose": 0, "callbacks": used, "validation_data": (X[:20], Y[:20])}
+        return state_of(model, model.fit(X, Y, BATCH, epochs=3, **options))
+
+    # a finished training, whose process was killed before it had used the model
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped", delete_checkpoint=False)
+    assert swapped() == swapped([backup]) == swapped([backup])
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped in validations", delete_checkpoint=False)
+    for batches in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            swapped([Press(signal.SIGINT, test=batches), backup], False)
+    assert swapped([backup], False) == swapped(swap_on_epoch=False)
+
     for train, stops in ((adversaries, (1, 8)), (recurrent, (3, 4)), (averaged, (5, 8, 14))):
         plain = train()
         for steps in stops:
@@ -593,14 +609,16 @@ def test_what_does_not_fit_the_checkpoint(tmp_path):
     first = interrupted(tmp_path)
     backup = callbacks.BackupAndRestore(folder)
     memory = [*watching(tmp_path), backup]
+    history = (tmp_path / "history.csv").read_text()
 
     def refused(match, model, used=memory, x=X, y=Y, batch=BATCH, **options):
-        before = model.get_weights()
+        before = small_networks.digest(model)
         with pytest.raises(ValueError, match=match):
             model.fit(x, y, batch, epochs=EPOCHS, verbose=0, callbacks=used, validation_data=(X, Y), **options)
         assert [path for path in first if path.exists()] == first
         assert not (folder / ".lock").exists()
-        return before
+        assert small_networks.digest(model) == before and model.optimizer.iterations == 0
+        assert (tmp_path / "history.csv").read_text() == history
 
     other = r"is of a training with batch_size=8, steps=6\. Go on .* Received: batch_size=9, steps=5$"
     refused(other, perceptron(), batch=9)
@@ -748,6 +766,9 @@ def test_states_in_files_are_checked(tmp_path):
         changed(callbacks=[{"kind": 1, "state": {}}]),
         changed(callbacks=[{"kind": "History", "state": {"x": {"__array__": "weights/none"}}}]),
         changed(optimizers={"optimizer": {}}),
+        changed(optimizers={"optimizer": {**training["optimizers"]["optimizer"], "slots": [["velocity", "hidden"]]}}),
+        changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m", 3, {"x": 1}]]}}),
+        changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m"]]}}),
         changed(variables=[1]),
         changed(data=[{}]),
         changed(data=[{"in_pass": 0, "first": 0, "begun": None, "epochs": 10**9, "ended": False}]),
@@ -758,7 +779,29 @@ def test_states_in_files_are_checked(tmp_path):
         _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
         with pytest.raises(ValueError, match=r"step-000000011\.safetensors is (no checkpoint as|damaged)"):
             _checkpoints.read(tmp_path / "backup", 11)
-    other = changed(callbacks=[{"kind": "EarlyStopping", "state": {}}])
-    _checkpoints.write(tmp_path / "backup", 11, tensors, other)
-    with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
-        fit("arrays", tmp_path)
+    right = next(part["state"] for part in training["callbacks"] if part["kind"] == "EarlyStopping")
+    for state in ({}, {**right, "best": "1.5"}, {**right, "wait": None}, {**right, "best_weights": 1.5}):
+        other = changed(callbacks=[{"kind": "EarlyStopping", "state": state}])
+        _checkpoints.write(tmp_path / "backup", 11, tensors, other)
+        with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
+            fit("arrays", tmp_path)
+    (name,) = training["optimizers"]
+    optimizer = training["optimizers"][name]
+    slot, _, array = optimizer["slots"][0]
+    rates = {**optimizer["hyperparameters"], "learning_rate": [1.0]}
+    strange = [
+        changed(optimizers={name: {**optimizer, "slots": [[slot, "none", array], *optimizer["slots"][1:]]}}),
+        changed(optimizers={name: {**optimizer, "hyperparameters": rates}}),
+        changed(loss_weights=[]),
+    ]
+    for bad in strange:
+        _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
+        with pytest.raises(ValueError, match="step-000000011"):
+            fit("arrays", tmp_path)
+
+
+def test_the_readme_names_tests_that_there_are():
+    section = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    section = section.partition("## When a training is stopped")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_[a-z_]+)`", section))
+    assert len(named) >= 6 and named <= set(globals())

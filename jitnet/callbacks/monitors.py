@@ -18,6 +18,10 @@ def is_positive(value) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class Monitor(Callback):
     """A callback that asks after every epoch whether ``monitor`` is better than it was at best."""
 
@@ -51,7 +55,12 @@ class Monitor(Callback):
     def set_state(self, state: dict) -> None:
         """Go on with that."""
         for name in self._state:
-            setattr(self, name, state[name])
+            value = state[name]
+            if isinstance(getattr(self, name), int | float) and not _is_number(value):
+                raise TypeError(f"{name} is a number")
+            if name == "best_weights" and not isinstance(value, list | None):
+                raise TypeError(f"{name} is a list")
+            setattr(self, name, value)
 
     @property
     def _worst(self):
