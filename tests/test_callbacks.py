@@ -225,7 +225,7 @@ def test_progress_of_verbose_0_is_silent(capsys):
 def test_progress_bar_on_a_terminal(verbose, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.0)
     fit(LOGS, None, verbose=verbose)
     lines = [line.split("\r")[-1] for line in sys.stdout.getvalue().strip().split("\n")]
     assert len(lines) == 2
@@ -234,7 +234,7 @@ def test_progress_bar_on_a_terminal(verbose, monkeypatch):
     assert lines[1].startswith("Epoch 2/2: 100%") and "loss: 1.0000e-05 - accuracy: 1.0000" in lines[1]
     # epochs that nobody can read share a line
     sys.stdout = Terminal()
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", 1e9)
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 1e9)
     fit([*LOGS, *LOGS], None, verbose=verbose)
     (line,) = sys.stdout.getvalue().strip().split("\n")
     assert line.split("\r")[-1].startswith("Epoch 4/4: 100%")
@@ -249,7 +249,7 @@ def test_progress_bar_on_a_terminal(verbose, monkeypatch):
 
 def test_progress_says_how_fast_and_how_long(monkeypatch):
     monkeypatch.setenv("COLUMNS", "150")
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.0)
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now, time=lambda: clock.now))
     monkeypatch.setattr("tqdm.std.time", lambda: clock.now)
@@ -338,7 +338,7 @@ def test_verbose_2_has_no_bar_on_a_terminal(monkeypatch):
 
 def test_an_interrupted_bar_is_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.0)
     hooks = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=1, steps=None)
     hooks.on_train_begin()
     hooks.on_epoch_begin(0)
