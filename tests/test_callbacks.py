@@ -264,13 +264,13 @@ def test_progress_says_how_fast_and_how_long(monkeypatch):
         clock.now += 2
         hooks.progbar.update(2, {"loss": 0.5}, samples=3000)
         shown = sys.stdout.getvalue().split("\r")[-1]
-        assert "2/8 [00:02<00:06, 1,500 " + unit + "/s, loss: 0.5000 - learning_rate: " in shown
+        assert re.search(rf"2/8 \[00:02<00:06, loss: 0.5000 - learning_rate: \S+, 1,500 {unit}/s\]", shown)
         clock.now += 6
         hooks.progbar.update(8, {"loss": 0.5}, samples=12000)
         clock.now += 50  # validation
         hooks.on_epoch_end(0, {"loss": 0.5, "learning_rate": 7.0})
         last = sys.stdout.getvalue().rstrip().split("\r")[-1]
-        assert f"1,500 {unit}/s, loss: 0.5000 - learning_rate: 7.0000" in last
+        assert f"loss: 0.5000 - learning_rate: 7.0000, 1,500 {unit}/s]" in last
         hooks.on_train_end()
 
 
@@ -283,8 +283,14 @@ def test_epochs_that_are_run_in_one_call_are_shown(monkeypatch, capsys):
     assert len(lines) == 40
     for number, line in enumerate(lines, 1):
         assert re.match(rf"Epoch {number}/40 - \S+s - \S+ samples/s - loss: \S+ - accuracy: ", line), line
-    silent.fit(x, y, batch_size=4, epochs=40, verbose=0)
+    plain = silent.fit(x, y, batch_size=4, epochs=40, verbose=0)
     assert small_networks.digest(model) == small_networks.digest(silent)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    model = perceptron(jit_compile=True)
+    history = model.fit(x, y, batch_size=4, epochs=40, verbose=1)
+    assert history.history == plain.history and history.epoch == plain.epoch == list(range(40))
+    assert small_networks.digest(model) == small_networks.digest(silent)
+    assert sys.stdout.getvalue().split("\r")[-1].startswith("Epoch 40/40: 100%")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a pseudo-terminal")

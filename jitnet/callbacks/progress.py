@@ -90,6 +90,11 @@ class ProgbarLogger(Callback):
         self._steps_done = 0
         self._samples, self._seconds, self._logs = 0, 0.0, None
 
+    @property
+    def on_screen(self) -> bool:
+        """Whether there is a bar."""
+        return self._bar is not None
+
     def on_train_begin(self, logs=None):
         """Until the training ends, an evaluation is part of the epoch's progress."""
         self._in_training = True
@@ -158,7 +163,7 @@ class ProgbarLogger(Callback):
         self._started = time.perf_counter()
         self._steps_done, self._samples, self._seconds, self._logs = 0, 0, 0.0, None
         if self._bar is not None:  # of epochs that were too short for bars of their own
-            self._bar.n, self._bar.start_t = 0, time.time()
+            self._bar.desc, self._bar.n, self._bar.start_t = title, 0, time.time()
         elif self.params.get("verbose", "auto") in (1, "auto"):
             self._bar = _new_bar(title, self.params.get("steps"))
             self._shown = self._started
@@ -225,9 +230,9 @@ def _new_bar(title: str, steps: int | None):
         def format_dict(self):
             return {**super().format_dict, "speed": self.speed}
 
-    form = "{desc}: {n_fmt}{unit} [{elapsed}{speed}{postfix}]"
+    form = "{desc}: {n_fmt}{unit} [{elapsed}{postfix}{speed}]"
     if steps is not None:
-        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{speed}{postfix}]"
+        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}{speed}]"
     # tqdm hides a bar where the terminal has no rows, and some say that they have none: there is but one bar
     return Bar(total=steps, desc=title, unit="step", file=sys.stdout, ncols=_columns(), nrows=24, bar_format=form)
 
