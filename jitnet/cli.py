@@ -1,7 +1,7 @@
-"""The command ``jitnet``: train, evaluate, predict, info, inspect, cache, warmup.
+"""The command ``jitnet``: train, evaluate, predict, report, compare, data, info, inspect, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
-``_recipes``, what a command does in the file of its name in ``commands``.
+``configuration``, what a command does in the file of its name in ``commands``.
 """
 
 import argparse
@@ -16,8 +16,17 @@ examples:
   jitnet train mnist --model lenet5 --epochs 12 --set optimizer.schedule=constant
   jitnet train runs/digits-cnn-seed0/config.toml      repeats a run, bit for bit
   jitnet train --resume runs/digits-cnn-seed0         goes on where a run was stopped or killed
+  jitnet train config.toml --set optimizer.learning_rate=0.01 --set model.layers.0.filters=32
   jitnet evaluate runs/digits-cnn-seed0
   jitnet predict runs/digits-cnn-seed0 images.npy --out probabilities.npy
+  jitnet report runs/digits-cnn-seed0
+  jitnet data fetch mnist
+
+exit status:
+  0    done
+  2    wrong use: of the command line, of a configuration, of folders; no room to write
+  3    bad data: missing, damaged, of a wrong shape, not finite
+  130  interrupted by Ctrl-C; 143 by SIGTERM
 """
 
 
@@ -41,14 +50,15 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a model and keep the run in a folder",
-        description="Train a model on a dataset, or repeat the run that a config.toml describes.",
+        description="Train a model on a dataset by a recipe, or as a configuration describes: data, layers, optimizer, "
+        "loss, callbacks. The config.toml of a run repeats it, bit for bit.",
         allow_abbrev=False,
     )
     train.add_argument(
         "source",
         nargs="?",
         metavar="DATASET|CONFIG.toml",
-        help="digits, mnist, fashion_mnist, cifar10, or a configuration file",
+        help="digits, mnist, ... (jitnet data list), or a configuration file",
     )
     train.add_argument("--model", help="mlp, cnn or lenet5")
     train.add_argument("--epochs", type=int, help="passes over the training data")
@@ -66,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", metavar="DIR", help="new folder of the run (default: runs/DATASET-MODEL-seedSEED)")
     train.add_argument(
+        "--debug-nan",
+        action="store_true",
+        help="stop at the first NaN or infinity in the loss or a weight, and say in which layer and kernel it begins; "
+        "slower; RUN/config.toml repeats a run for it, --resume goes on from its last checkpoint",
+    )
+    train.add_argument(
         "--set",
         action="append",
         default=[],
@@ -77,24 +93,58 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate",
         help="loss and accuracy of a trained model on the test set",
-        description="Print the loss and accuracy of a run's model on the test set of its dataset.",
+        description="Print the loss and the metrics of a run's model on the test set of its data.",
         allow_abbrev=False,
     )
     evaluate.add_argument("run", metavar="RUN", help="folder of a run, as in runs/digits-cnn-seed0")
 
     predict = commands.add_parser(
         "predict",
-        help="classify images",
-        description="Print the most probable label of every image in FILE.npy, one to a line.",
+        help="classify images, or apply a model to other samples",
+        description="Print the most probable label of every image in FILE.npy, one to a line; of a model that does not "
+        "classify, its outputs.",
         allow_abbrev=False,
     )
     predict.add_argument("run", metavar="RUN", help="folder of a run, as in runs/digits-cnn-seed0")
     predict.add_argument(
         "file",
         metavar="FILE.npy",
-        help="images as in the dataset, with its pixel values: (N, H, W) or (N, H, W, C), or one of them alone",
+        help="images as in the dataset, with its pixel values: (N, H, W) or (N, H, W, C), or one of them alone; or "
+        "samples (N, ...) as of the run's files",
     )
     predict.add_argument("--out", metavar="FILE.npy", help="write the classes' probabilities, (N, classes), instead")
+
+    report = commands.add_parser(
+        "report",
+        help="one page about a run: curves, mistakes, filters, weights",
+        description="Write one HTML file about a run, which needs nothing else: curves, schedules, confusion matrix, "
+        "mistakes, filters, feature maps, weights and gradients, model, environment, configuration.",
+        allow_abbrev=False,
+    )
+    report.add_argument("run", metavar="RUN", help="folder of a run, as in runs/digits-cnn-seed0")
+    report.add_argument("--out", metavar="FILE.html", help="the file to write (default: report.html in the folder)")
+
+    compare = commands.add_parser(
+        "compare",
+        help="runs side by side: settings that differ, figures, curves",
+        description="Print what differs between runs and how far each came; with --out, also write a page with their "
+        "curves.",
+        allow_abbrev=False,
+    )
+    compare.add_argument("runs", metavar="RUN", nargs="+", help="folders of at least two runs")
+    compare.add_argument("--out", metavar="FILE.html", help="also write one HTML file")
+
+    data = commands.add_parser(
+        "data",
+        help="datasets: where they are, their licence; fetch and verify them",
+        description="List the datasets with where they are, size, licence and source; download them; check what is "
+        "there: hashes and shapes.",
+        allow_abbrev=False,
+    )
+    data.add_argument("action", choices=("list", "fetch", "verify"), metavar="list|fetch|verify")
+    data.add_argument(
+        "names", metavar="DATASET", nargs="*", help="which (default: all; of verify, those that are there)"
+    )
 
     commands.add_parser(
         "info",
@@ -140,15 +190,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, 2 (wrong input or no room to write), 130 (Ctrl-C), 143 (SIGTERM)."""
+    """Run the command; returns the exit status, as --help lists them."""
     options = _parser().parse_args(arguments)
     if options.command == "train" and options.source is None and options.resume is None:
         _Parser(prog="jitnet train").error("what to train is missing: DATASET or CONFIG.toml, or --resume RUN")
+    options.command_line = sys.argv[1:] if arguments is None else list(arguments)
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
         return import_module(f"jitnet.commands.{options.command}").run(options)
     except (ValueError, OSError) as error:
-        return _failed(options.command, error, 2)
+        from jitnet.configuration import DataError
+
+        return _failed(options.command, error, 3 if isinstance(error, DataError) else 2)
     except MemoryError as error:
         return _failed(options.command, f"the memory of this machine does not suffice. {error}", 2)
     except KeyboardInterrupt:

@@ -17,9 +17,10 @@ from ._layer_graph import (
     numbered,
     place_of_weight,
 )
+from ._places import calling, shapes
 from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, lengths, policy, trace
-from .core.errors import invalid, module_dir, module_getattr
+from .core.errors import invalid, module_dir, module_getattr, noted
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
@@ -258,7 +259,8 @@ class Model(Trainer, Layer):
         for node in self._nodes:
             arguments, keywords = mapped(replaced, node.arguments), mapped(replaced, node.keywords)
             if isinstance(node.layer, Operation):
-                results = node.layer(*arguments)
+                with noted(lambda a=arguments, o=node.layer: f"In the operation {o.name!r} on {shapes(a)}."):
+                    results = node.layer(*arguments)
             else:
                 layer = node.layer if layers is None else layers[node.layer]
                 mode = training if node.training is None else node.training
@@ -294,8 +296,9 @@ class Model(Trainer, Layer):
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
             given = packed(self._input_structure, inputs)
-            outputs = flatten(self.call(given, **arguments))
-            self._pass_masks(self._bind((given,), {})[0], outputs)
+            with calling(self, given):
+                outputs = flatten(self.call(given, **arguments))
+                self._pass_masks(self._bind((given,), {})[0], outputs)
         return inputs, outputs
 
     # ---- weights on disk, configuration
@@ -555,8 +558,9 @@ class Sequential(Model):
         self._forget_steps()
         if self._start is not None and self._sequence:
             x = self._start
-            for layer in self._sequence[len(self._leading()) :]:
-                x = layer(x)
+            with calling(self):
+                for layer in self._sequence[len(self._leading()) :]:
+                    x = layer(x)
             self._connect(self._start, x)
 
     def _leading(self):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from small_networks import data, perceptron
+from small_networks import CLASSES, FEATURES, HIDDEN, data, digest, perceptron
 
 import jitnet
 from jitnet import layers, models, ops
@@ -634,12 +634,45 @@ def test_profile():
     model = perceptron("adam")
     x, y = data()
     lines = []
+    before, bits = model.optimizer.state(), digest(model)
     rows = model.profile(x, y, batch_size=8, repeat=3, print_fn=lines.append)
-    assert model.optimizer.iterations == 4  # one that compiles, and three
-    names = [name for name, *_ in rows]
-    assert "update" in names and any("matrix_multiply" in name for name in names)
-    assert all(seconds > 0 and rate >= 0 for _, seconds, rate in rows)
-    assert len(lines) == len(rows) + 1 and lines[-1].endswith("in all, batch 8")
+    assert (model.optimizer.iterations, model.optimizer.state(), digest(model)) == (0, before, bits)
+    found = {row.function: row for row in rows}
+    assert "update" in found and found["update"].layer == "" and found["update"].phase == "update"
+    assert found["tanh_forward"].layer == "hidden" and found["tanh_forward"].phase == "forward"
+    products = [row for row in rows if "matrix_multiply" in row.function and row.phase == "forward"]
+    assert [row.layer for row in sorted(products, key=lambda row: row.layer)] == ["hidden", "probabilities"]
+    assert sorted(row.operations for row in products) == [8 * 2 * HIDDEN * n for n in (CLASSES, FEATURES)]
+    assert found["tanh_forward"].moved == 2 * 8 * HIDDEN * 4
+    assert found["gather"].moved == 2 * 8 * FEATURES * 4 + 8 * 8
+    for row in rows:
+        assert row.seconds > 0 and row.share >= 0 and row.limit in ("arithmetic", "memory")
+        assert row.gflops == pytest.approx(row.operations / row.seconds / 1e9)
+        assert row.gigabytes == pytest.approx(row.moved / row.seconds / 1e9)
+    assert len(lines) == len(rows) + 3 and lines[-1].endswith("in all, batch 8")
+    assert lines[-2].startswith("Peak, measured: ")
+    model.fit(x, y, verbose=0)
+    again = perceptron("adam")
+    again.fit(x, y, verbose=0)
+    assert digest(again) == digest(model)
+
+
+def test_profile_of_a_prediction_and_of_nested_models():
+    inner = jitnet.Sequential([jitnet.Input((FEATURES,)), layers.Dense(HIDDEN, "tanh", name="hidden")], name="inner")
+    model = jitnet.Sequential([inner, layers.BatchNormalization(name="normal"), layers.Dense(CLASSES)], name="outer")
+    x, y = data()
+    rows = model.profile(x, repeat=1, print_fn=lambda line: None)  # not compiled
+    assert {row.phase for row in rows} == {"forward"} and "inner/hidden" in {row.layer for row in rows}
+    model.compile(jitnet.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    before = digest(model), model.optimizer.iterations, model.optimizer.state()
+    rows = model.profile(x, y, repeat=1, print_fn=lambda line: None)
+    assert digest(model) == before[0] and model.optimizer.iterations == before[1]
+    for key, value in model.optimizer.state().items():
+        np.testing.assert_array_equal(value, before[2][key])
+    assert {"inner/hidden", "normal", "dense", ""} == {row.layer for row in rows}
+    with pytest.raises(ValueError, match="repeat"):
+        model.profile(x, y, repeat=0)
 
 
 def test_cloning_refuses_what_it_does_not_do():

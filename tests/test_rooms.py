@@ -15,13 +15,21 @@ ANY = ""  # every package that is not jitnet's
 ROOMS = {
     "jitnet.core": (("jitnet.core", *SMALL), ("numpy",)),
     "jitnet.targets": (("jitnet.targets", "jitnet.core", "jitnet.kernels"), ANY),
+    "jitnet.reports": (("jitnet",), ("numpy",)),
+    "jitnet.configuration": (
+        (
+            "jitnet.configuration", "jitnet.core", "jitnet._registry", "jitnet.layers", "jitnet.losses",
+            "jitnet.metrics", "jitnet.models", "jitnet.optimizers", "jitnet.schedules", "jitnet.utils",
+        ),
+        ("numpy",),
+    ),
     "jitnet.kernels": (("jitnet.kernels",), ANY),
     "jitnet.kernels.scalar": (("jitnet.kernels.scalar",), ("numpy",)),
     "jitnet.kernels.compiler": (("jitnet.kernels.compiler", "jitnet.kernels.locks"), ("numpy", "llvmlite", "numba")),
     "jitnet.kernels.cuda": (("jitnet.kernels.cuda", "jitnet.kernels.scalar"), ("numpy", "numba", "cuda", "llvmlite")),
     "jitnet.kernels.literals": ((), ("numpy",)),
     "jitnet.kernels.locks": ((), ()),
-}
+}  # fmt: skip
 # kernels/cpu/*.py: the plain loops, which run without specialised kernels and the generator of vector code
 REFERENCE = ("jitnet.kernels.scalar", "jitnet.kernels.cpu.runtime", "jitnet.kernels.literals", "jitnet.kernels.locks")
 

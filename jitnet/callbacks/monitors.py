@@ -5,6 +5,7 @@ import numbers
 import warnings
 
 from jitnet.callbacks.base import Callback, say
+from jitnet.core import checks
 from jitnet.core.errors import invalid
 
 # parts of names of metrics from which mode="auto" tells what is better
@@ -17,6 +18,10 @@ def is_positive(value) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class Monitor(Callback):
     """A callback that asks after every epoch whether ``monitor`` is better than it was at best."""
 
@@ -26,7 +31,7 @@ class Monitor(Callback):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise invalid("`mode` must be 'auto', 'min' or 'max'.", mode=mode)
-        self.monitor = monitor
+        self.monitor = checks.text(type(self).__name__, "monitor", monitor)
         self.mode = mode
         self.min_delta = abs(min_delta)
         self._higher_is_better = mode == "max"
@@ -50,7 +55,12 @@ class Monitor(Callback):
     def set_state(self, state: dict) -> None:
         """Go on with that."""
         for name in self._state:
-            setattr(self, name, state[name])
+            value = state[name]
+            if isinstance(getattr(self, name), int | float) and not _is_number(value):
+                raise TypeError(f"{name} is a number")
+            if name == "best_weights" and not isinstance(value, list | None):
+                raise TypeError(f"{name} is a list")
+            setattr(self, name, value)
 
     @property
     def _worst(self):
@@ -107,7 +117,7 @@ class EarlyStopping(Monitor):
         super().__init__(monitor, mode, min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.baseline = baseline
+        self.baseline = checks.optional(checks.number)("EarlyStopping", "baseline", baseline)
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
         self._reset()

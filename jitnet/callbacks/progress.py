@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import operator
 import shutil
 import sys
 import time
@@ -39,7 +40,7 @@ class History(Callback):
 
     def set_state(self, state: dict) -> None:
         """Go on recording."""
-        self.epoch, self._last = list(state["epoch"]), state["last"]
+        self.epoch, self._last = list(state["epoch"]), operator.index(state["last"])
         self.history, self._epochs = (
             {name: list(v) for name, v in found.items()} for found in (state["history"], state["epochs"])
         )

@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-from jitnet import _recipes
+from jitnet import configuration
 from jitnet.commands import runs
 
 # what the run has of its own
@@ -30,7 +30,7 @@ def requested(options) -> tuple[Path, dict]:
         raise FileNotFoundError(f"{folder} is no folder of a run: it has no {runs.CONFIG}.")
     settings = {"threads": options.threads, "checkpoint_every": frequency(options.checkpoint_every)}
     settings = {key: value for key, value in settings.items() if value is not None}
-    return folder, _recipes.resolve(_recipes.read_config(folder / runs.CONFIG), settings)
+    return folder, configuration.resolve(configuration.read_config(folder / runs.CONFIG), settings)
 
 
 def frequency(text: str | None):

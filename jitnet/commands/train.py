@@ -3,12 +3,13 @@
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
-from jitnet import __version__, _atomic, _folder_lock, _recipes
-from jitnet.commands import resuming, runs
+from jitnet import __version__, _atomic, _folder_lock, configuration
+from jitnet.commands import environment, resuming, runs
 
 KEPT_CHECKPOINTS = 2  # the last ones; the one before the last is for a file that is damaged
 
@@ -31,23 +32,26 @@ def run(options) -> int:
         raise ValueError(str(error)) from error
     runs.use_threads(config)
     jitnet.utils.set_random_seed(config["seed"])
-    training, validation, test = _recipes.load_data(config)
-    x = training[0]
-    model = _recipes.build_model(config, x.shape[1:], len(x))
+    training, validation, test = configuration.load_data(config)
+    x, y = training
+    classes = configuration.count_classes(config, y)
+    model = configuration.build_model(config, x.shape[1:], len(x), classes)
+    configuration.adapt(model, config, x)
+    configuration.check_data(model, training, validation, test)
     is_new = folder is None
     if is_new:
         folder = _new_folder(options.out, config)
     with _folder_lock.held(str(folder)):
         if is_new:
-            _prepare_folder(folder, config, model)
+            _prepare_folder(folder, config, model, options)
         else:
             # that of the interruption; from here on it would be taken for that of a finished run
             (folder / runs.WEIGHTS).unlink(missing_ok=True)
             _atomic.clear(folder)
-        print(f"{config['dataset']}: {len(x):,} training images, {len(test[0]):,} test images")
+        print(_described(config, {"training": training, "validation": validation, "test": test}))
         model.summary()
         print(f"Run: {folder}", flush=True)
-        status = _fit(model, training, validation, config, folder)
+        status = _fit(model, training, validation, config, folder, options.debug_nan)
     if status:
         print(
             f"Interrupted after {model.optimizer.iterations:,} steps; what was trained is in {folder / runs.WEIGHTS}. "
@@ -55,16 +59,24 @@ def run(options) -> int:
             file=sys.stderr,
         )
         return status
-    runs.report(model, test)
-    print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS})")
+    if test is not None:
+        runs.report(model, test)
+    print(f"Saved: {folder}{os.sep} ({runs.CONFIG}, {runs.HISTORY}, {runs.WEIGHTS}, {runs.ENVIRONMENT})")
     return 0
+
+
+def _described(config: dict, parts: dict) -> str:
+    """A line that says how many samples there are."""
+    kind = "images" if configuration.are_images(config) else "samples"
+    counts = [f"{len(part[0]):,} {name} {kind}" for name, part in parts.items() if part is not None]
+    return f"{configuration.label(config)}: {', '.join(counts)}"
 
 
 def _requested_config(options) -> dict:
     """The configuration that the command line asks for, complete."""
     source = Path(options.source)
     if source.suffix == ".toml":
-        given = _recipes.read_config(source)
+        given = configuration.read_config(source)
     else:
         given = {"dataset": options.source}
     flags = {
@@ -79,8 +91,8 @@ def _requested_config(options) -> dict:
         "checkpoint_every": resuming.frequency(options.checkpoint_every),
     }
     settings = {key: value for key, value in flags.items() if value is not None}
-    settings.update(_recipes.parse_setting(text) for text in options.settings)
-    return _recipes.resolve(given, settings)
+    settings.update(configuration.parse_setting(text) for text in options.settings)
+    return configuration.resolve(given, settings)
 
 
 def _new_folder(out: str | None, config: dict) -> Path:
@@ -91,7 +103,8 @@ def _new_folder(out: str | None, config: dict) -> Path:
             raise FileExistsError(f"{folder} is not empty: --out expects a new or an empty folder.")
         _make_folder(folder, exist_ok=True)
         return folder
-    name = f"{config['dataset']}-{config['model']['name']}-seed{config['seed']}"
+    model = re.sub(r"[^\w.-]", "-", config["model"]["name"])[:40]
+    name = f"{configuration.label(config)}-{model}-seed{config['seed']}"
     _make_folder(Path("runs"), exist_ok=True)
     for number in itertools.count(1):
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
@@ -112,14 +125,15 @@ def _make_folder(folder: Path, exist_ok: bool = False) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror}.") from error
 
 
-def _prepare_folder(folder: Path, config: dict, model) -> None:
-    """Write the configuration, and see that there is room for the rest, before any time goes into training."""
+def _prepare_folder(folder: Path, config: dict, model, options) -> None:
+    """Write the configuration and the environment, and see that there is room for the rest, before any training."""
     import numpy as np
 
     versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
     header = f"# Written by {versions}.\n# Repeat this run: jitnet train {runs.CONFIG}\n\n"
     try:
-        (folder / runs.CONFIG).write_text(header + _recipes.to_toml(config), encoding="utf-8")
+        (folder / runs.CONFIG).write_text(header + configuration.to_toml(config), encoding="utf-8")
+        environment.write(folder, options)
         # weights, and as much twice again for an optimizer's state
         needed = 3 * sum(weight.nbytes for weight in model.get_weights())
         probe = folder / f".{runs.WEIGHTS}.probe"
@@ -136,15 +150,17 @@ def _prepare_folder(folder: Path, config: dict, model) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
 
 
-def _fit(model, training, validation, config: dict, folder: Path) -> int:
+def _fit(model, training, validation, config: dict, folder: Path, debug_nan: bool) -> int:
     """Train, save the model; returns the status of what ended it early: 130 (Ctrl-C), 143 (SIGTERM), else 0."""
     from jitnet import _interrupts
-    from jitnet.callbacks import BackupAndRestore, CSVLogger
+    from jitnet.callbacks import BackupAndRestore, CSVLogger, TerminateOnNaN
 
     backup = BackupAndRestore(
         folder / runs.CHECKPOINTS, config["checkpoint_every"], delete_checkpoint=False, keep=KEPT_CHECKPOINTS,
         monitor="loss" if validation is None else "val_loss",
     )  # fmt: skip
+    debugging = [TerminateOnNaN(debug=True)] if debug_nan else []
+    added = configuration.build_callbacks(config, folder)
     status = 0
     with _interrupts.held(terminates=True, notice=b"\nStopping after this step; Ctrl-C again stops at once.\n"):
         try:
@@ -153,7 +169,8 @@ def _fit(model, training, validation, config: dict, folder: Path) -> int:
                 batch_size=config["batch_size"],
                 epochs=config["epochs"],
                 validation_data=validation,
-                callbacks=[CSVLogger(folder / runs.HISTORY), backup],
+                # the history after them: it has what they add to the logs
+                callbacks=[*debugging, *added, CSVLogger(folder / runs.HISTORY), backup],
             )
         except _interrupts.Interrupted:
             status = 130

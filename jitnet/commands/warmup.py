@@ -1,13 +1,16 @@
 """jitnet warmup: compile what the recipes' models need."""
 
-from jitnet import _recipes
+from jitnet import configuration
+from jitnet.core.errors import unknown_name
 
 
 def run(options) -> int:
     """Compile what the recipes' models need; a line per model."""
-    names = _recipes.model_names() if options.model == "all" else [options.model]
+    if options.dataset not in configuration.IMAGE_SHAPES:
+        raise unknown_name("dataset of pictures", options.dataset, configuration.IMAGE_SHAPES)
+    names = configuration.model_names() if options.model == "all" else [options.model]
     flags = {"batch_size": options.batch_size} if options.batch_size is not None else {}
-    configs = [_recipes.resolve({"dataset": options.dataset}, {"model.name": name, **flags}) for name in names]
+    configs = [configuration.resolve({"dataset": options.dataset}, {"model.name": name, **flags}) for name in names]
 
     import time
 
@@ -15,11 +18,11 @@ def run(options) -> int:
 
     for config in configs:
         name = config["model"]["name"]
-        shape = _recipes.IMAGE_SHAPES[config["dataset"]]
+        shape = configuration.IMAGE_SHAPES[config["dataset"]]
         print(f"{config['dataset']}, {name}, batch {config['batch_size']}: ", end="", flush=True)
         start = time.perf_counter()
         try:
-            model = _recipes.build_model(config, shape, samples=1)
+            model = configuration.build_model(config, shape, 1, configuration.known_classes(config))
         except ValueError as error:
             if len(configs) == 1:
                 raise

@@ -1,0 +1,1 @@
+"""Reports on runs: what the folder of a run holds, measured, drawn and written as one HTML file or as text."""
