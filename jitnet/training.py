@@ -509,11 +509,14 @@ class Trainer(Inspection, ModelSteps):
             logs = read_logs(step, row, size)
             self._check_loss(logs, epoch)
             logs.update(self._scheduled(first + number * steps))
-            if number > 1:
-                hooks.on_epoch_begin(epoch)
-            if hooks.progbar is not None:
-                hooks.progbar.update(steps, logs, size, seconds)
-            hooks.on_epoch_end(epoch, logs)
+            if number < count and hooks.progbar is not None and hooks.progbar.on_screen:
+                hooks.history.on_epoch_end(epoch, logs)  # a bar shows the last one
+            else:
+                if number > 1:
+                    hooks.on_epoch_begin(epoch)
+                if hooks.progbar is not None:
+                    hooks.progbar.update(steps, logs, size, seconds)
+                hooks.on_epoch_end(epoch, logs)
             epoch += 1
         _interrupts.check()
         return epoch

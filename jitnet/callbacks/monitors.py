@@ -226,13 +226,13 @@ class ReduceLROnPlateau(Monitor):
             logs["learning_rate"] = learning_rate
         if current is None:
             return
-        if self.cooldown_counter > 0:
+        if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
         if self._improves(current, self.best):
             self.best = current
             self.wait = 0
-        elif self.cooldown_counter == 0:
+        elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience and learning_rate > self.min_lr:
                 reduced = max(learning_rate * self.factor, self.min_lr)
@@ -241,3 +241,7 @@ class ReduceLROnPlateau(Monitor):
                 self.wait = 0
                 if self.verbose:
                     say(f"Epoch {epoch + 1}: learning rate reduced to {reduced}")
+
+    def in_cooldown(self) -> bool:
+        """Whether patience is not counted, after a reduction."""
+        return self.cooldown_counter > 0

@@ -11,6 +11,7 @@ from jitnet import _history_plot
 from jitnet.callbacks.base import Callback
 
 REFRESH_SECONDS = 0.1  # between two pictures of a bar
+SHORT_SECONDS = 0.5  # epochs that take less share a bar
 
 
 class History(Callback):
@@ -77,7 +78,7 @@ class ProgbarLogger(Callback):
     of epochs.  The loop calls ``update`` as often as it likes; there is no batch-level hook.
 
     A bar shows the batches that are done, the time that has passed and that is left, images (or samples) per second,
-    the loss and metrics so far and the learning rate.  Epochs of less than a tenth of a second share a bar.
+    the loss and metrics so far and the learning rate.  Epochs of less than half a second share a bar.
     """
 
     def __init__(self):
@@ -88,7 +89,12 @@ class ProgbarLogger(Callback):
         self._started = 0.0
         self._shown = 0.0
         self._steps_done = 0
-        self._samples, self._seconds = 0, 0.0
+        self._samples, self._seconds, self._logs = 0, 0.0, None
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether there is a bar."""
+        return self._bar is not None
 
     def on_train_begin(self, logs=None):
         """Until the training ends, an evaluation is part of the epoch's progress."""
@@ -104,7 +110,7 @@ class ProgbarLogger(Callback):
         seconds: how long they took, by default the time since they began.
         """
         now = time.perf_counter()
-        self._steps_done, self._samples = step, samples
+        self._steps_done, self._samples, self._logs = step, samples, logs
         if seconds is not None:  # the loop ran several epochs at once
             self._started = now - seconds
         self._seconds = now - self._started
@@ -128,8 +134,8 @@ class ProgbarLogger(Callback):
 
     def on_train_end(self, logs=None):
         """Close the bar of an epoch that was interrupted, or that was too short for a bar of its own."""
-        if self._bar is not None and logs:
-            self._show(logs, time.perf_counter())
+        if self._bar is not None:
+            self._show(logs or self._logs, time.perf_counter(), refresh=False)
         self._in_training = False
         self._close()
 
@@ -156,21 +162,22 @@ class ProgbarLogger(Callback):
     def _start(self, title):
         self._title = title
         self._started = time.perf_counter()
-        self._steps_done, self._samples, self._seconds = 0, 0, 0.0
+        self._steps_done, self._samples, self._seconds, self._logs = 0, 0, 0.0, None
         if self._bar is not None:  # of epochs that were too short for bars of their own
-            self._bar.n, self._bar.start_t = 0, time.time()
+            self._bar.desc, self._bar.n, self._bar.start_t = title, 0, time.time()
         elif self.params.get("verbose", "auto") in (1, "auto"):
             self._bar = _new_bar(title, self.params.get("steps"))
             self._shown = self._started
 
-    def _show(self, logs, now):
+    def _show(self, logs, now, refresh=True):
         bar = self._bar
         bar.desc, bar.n, bar.speed = self._title, self._steps_done, ""
         speed = self._speed()
         if speed:
             bar.speed = f", {speed}"
         bar.set_postfix_str(_formatted(self._with_learning_rate(logs)), refresh=False)
-        bar.refresh()
+        if refresh:
+            bar.refresh()
         self._shown = now
 
     def _speed(self) -> str:
@@ -189,13 +196,13 @@ class ProgbarLogger(Callback):
     def _finish(self, logs, last=True):
         now = time.perf_counter()
         if self._bar is not None:
-            short = not last and now - self._started < REFRESH_SECONDS
+            short = not last and now - self._started < SHORT_SECONDS
             if short and now - self._shown < REFRESH_SECONDS:
                 return
             self._steps_done = self._bar.total or self._steps_done
-            self._show(logs, now)
+            self._show(logs, now, refresh=short)
             if not short:
-                self._close()
+                self._close()  # which shows it
         elif self.params.get("verbose", "auto"):
             parts = [self._title, f"{now - self._started:.1f}s", self._speed()]
             parts.append(_formatted(self._with_learning_rate(logs)))
@@ -203,6 +210,7 @@ class ProgbarLogger(Callback):
 
     def _close(self):
         if self._bar is not None:
+            self._bar.last_print_t = time.time()  # else it may take itself for one that was never shown
             self._bar.close()
             self._bar = None
 
@@ -223,9 +231,9 @@ def _new_bar(title: str, steps: int | None):
         def format_dict(self):
             return {**super().format_dict, "speed": self.speed}
 
-    form = "{desc}: {n_fmt}{unit} [{elapsed}{speed}{postfix}]"
+    form = "{desc}: {n_fmt}{unit} [{elapsed}{postfix}{speed}]"
     if steps is not None:
-        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{speed}{postfix}]"
+        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}{speed}]"
     # tqdm hides a bar where the terminal has no rows, and some say that they have none: there is but one bar
     return Bar(total=steps, desc=title, unit="step", file=sys.stdout, ncols=_columns(), nrows=24, bar_format=form)
 

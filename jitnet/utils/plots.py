@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 
-from jitnet._model_picture import layer_lines
 from jitnet.core.errors import invalid
 
 __all__ = ["model_to_dot", "plot_model"]
@@ -153,6 +152,8 @@ class _Drawing:
         return list(dict.fromkeys(found))
 
     def _label(self, layer, uses) -> str:
+        from jitnet._model_picture import layer_lines
+
         nodes = uses.get(layer, ())
         outputs = [x for node in nodes for x in node.outputs] or [layer.output]
         shapes = []
