@@ -178,9 +178,8 @@ class _Selection:
         elements = chosen.elements(*kernel.shape)
         return self._copy(call, kernel, chosen, f"{kernel.root.name}_transposed", elements, True)
 
-    def recurrent_weights(self, call: Call, kernel: Buffer, chosen) -> Buffer:
+    def recurrent_weights(self, call: Call, kernel: Buffer, writer) -> Buffer:
         """Recurrent weights with the gates side by side, likewise."""
-        writer = chosen.weights
         elements = writer.elements(kernel.shape[0])
         return self._copy(call, kernel, writer, f"{kernel.root.name}_packed", elements, True)
 
@@ -473,6 +472,8 @@ _SELECTORS = {
     "pool.max_pool2d_backward": _max_pool2d_backward,
     "recurrent.gru_backward": recurrent.backward,
     "recurrent.gru_forward": recurrent.forward,
+    "recurrent.gru_reset_first_backward": recurrent.backward,
+    "recurrent.gru_reset_first_forward": recurrent.forward,
     "recurrent.lstm_backward": recurrent.backward,
     "recurrent.lstm_forward": recurrent.forward,
     "recurrent.simple_rnn_backward": recurrent.backward,
