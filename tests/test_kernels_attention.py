@@ -55,6 +55,8 @@ FAST = [
     (1, 66, 129, 2, 2, 8, 8, "biases rows"),
     (2, 66, 131, 2, 1, 5, 1, "dropout"),
     (1, 67, 132, 2, 2, 8, 3, "dropout causal pairs"),
+    (1, 333, 290, 2, 1, 7, 6, "causal"),  # several blocks of keys, of which queries see parts
+    (1, 290, 270, 1, 1, 7, 6, "causal bias dropout"),
 ]
 
 

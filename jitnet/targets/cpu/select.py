@@ -438,16 +438,19 @@ def _attention(call: Call, selection: _Selection) -> Call:
     size, width = query.shape[-1], value.shape[-1]
     if not attention_supports(query.dtype, size, width):
         return call
-    heavy = call.work >= thresholds.ATTENTION_WORK and not selection.program.any_size
-    shared = heavy and call not in selection.loops
+    apart = call.work >= thresholds.ATTENTION_WORK and call not in selection.loops
+    shared = apart or selection.program.any_size  # other lengths, for which it is apart, run the same kernels
     flags = {"masked": call["mask"].shape != (1,), "biased": call["bias"].shape != (1,)}
     flags |= {"causal": call["causal"], "dropped": call["rate"] != 0, "shared": shared}
     chosen = attention_kernel(direction, size, width, **flags)
     given = {**call.arguments, "sample": call["first"], "share": Scalar("chunk")}
     axis, elements = None, chosen.workspace_elements
     given["workspace"] = selection.scratch.get(query.dtype, elements)
-    if shared:
-        axis = Shares(chosen.pieces(query.shape[0], query.shape[1], key.shape[1]))
+    pieces = chosen.pieces(query.shape[0], query.shape[1], key.shape[1])
+    if shared and not apart:
+        given |= {"share": 0, "first": 0, "last": pieces}
+    if apart:
+        axis = Shares(pieces)
         given |= {"first": Scalar("first"), "last": Scalar("last"), "sample": 0}
         given["workspace"] = selection.workspace_of_shares(query.dtype, elements)
         for buffer in call.buffers:
