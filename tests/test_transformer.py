@@ -262,6 +262,27 @@ def test_caches_give_what_the_whole_sequence_gives():
     assert (cache[:, :, 5:] == 0).all() and (cache[:, :, :5] != 0).any()
 
 
+def test_a_cache_with_masks_gives_what_the_whole_sequence_gives():
+    x = random(3, STEPS, FEATURES)
+    block = layers.TransformerDecoder(HIDDEN, HEADS, normalize_first=True)
+    block(x)
+    padding = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 1], [1, 1, 1, 1, 1]], bool)
+    pairs = np.random.default_rng(1).random((3, STEPS, STEPS)) < 0.8
+    there = np.tril(padding[:, None] & pairs).any(-1)  # steps that see something
+    whole = redrawn(block)(x, decoder_padding_mask=padding, decoder_attention_mask=pairs)
+    cache, at = np.zeros((3, 2, 8, HEADS, FEATURES // HEADS), np.float32), 0
+    padding, pairs = (np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, 3)]) for mask in (padding, pairs))
+    for steps in (2, 1, 2):
+        found, cache = block(
+            x[:, at : at + steps], self_attention_cache=cache, self_attention_cache_update_index=at,
+            decoder_padding_mask=padding, decoder_attention_mask=pairs[:, at : at + steps],
+        )  # fmt: skip
+        seen = there[:, at : at + steps]
+        np.testing.assert_allclose(found[seen], whole[:, at : at + steps][seen], rtol=1e-4, atol=1e-5)
+        assert np.isfinite(found).all()
+        at += steps
+
+
 def test_bad_calls():
     x, memory = random(2, STEPS, FEATURES), random(2, KEYS, FEATURES)
     encoder, decoder = layers.TransformerEncoder(HIDDEN, HEADS), layers.TransformerDecoder(HIDDEN, HEADS)
@@ -284,7 +305,14 @@ def test_bad_calls():
             lambda: decoder(
                 x, self_attention_cache=cache, self_attention_cache_update_index=0, use_causal_mask=False
             ),
-            "with a cache sees all steps up to its own",
+            "with a cache sees steps up to its own only",
+        ),
+        (
+            lambda: decoder(
+                x, self_attention_cache=cache, self_attention_cache_update_index=0,
+                decoder_padding_mask=np.ones((2, STEPS), bool),
+            ),
+            r"decoder_padding_mask of shape \(batch, 8\)",
         ),
     ]  # fmt: skip
     for call, message in cases:
