@@ -3,9 +3,11 @@
 import keras_cases
 import numpy as np
 import pytest
+from graphs import Draw, Suite, normal
 
 import jitnet
 from jitnet import Input, Model, layers, ops
+from jitnet.core.values import Variable
 from jitnet.eager import vector_jacobian_product
 from jitnet.kernels.cpu.fast.matrix_multiply import MatrixMultiplyTransposed
 from jitnet.targets.cpu import thresholds
@@ -226,6 +228,59 @@ def test_decoder_is_pytorchs(first):
         return block(x, memory, decoder_padding_mask=padding, encoder_padding_mask=of_keys)
 
     assert_equal_gradients(torch, block, made, function, [x, memory, padding, of_keys], theirs)
+
+
+# ---- gradients, in float64
+
+suite = Suite()
+
+
+def weights_of(layer):
+    """(the layer or one in it, the attribute) of all weights."""
+    for name, value in list(vars(layer).items()):
+        if isinstance(value, Variable):
+            yield layer, name
+        elif isinstance(value, layers.Layer):
+            yield from weights_of(value)
+
+
+def block_of(kind, first, memory):
+    block = kind(HIDDEN, HEADS, activation="gelu", normalize_first=first)
+    block.build((None, 3, 4), *([(None, 2, 4)] if memory else []))
+    return block
+
+
+def given_weights(kind, first):
+    """A block of given weights; it sees no steps that begin with a low number."""
+
+    def function(x, *others):
+        memory = kind is layers.TransformerDecoder
+        block = block_of(kind, first, memory)
+        inputs, values = ([x, others[0]], others[1:]) if memory else ([x], others)
+        for (owner, name), value in zip(weights_of(block), values, strict=True):
+            setattr(owner, name, value)
+        masks = [ops.greater(value[:, :, 0], -1.0) for value in inputs]
+        if memory:
+            return block(*inputs, decoder_padding_mask=masks[0], encoder_padding_mask=masks[1])
+        return block(x, padding_mask=masks[0])
+
+    return function
+
+
+for block_kind in (layers.TransformerEncoder, layers.TransformerDecoder):
+    for before in (False, True):
+        decodes = block_kind is layers.TransformerDecoder
+        owners = weights_of(block_of(block_kind, before, decodes))
+        drawn = tuple(Draw(tuple(getattr(owner, name).shape)) for owner, name in owners)
+        suite.add(
+            "blocks", f"{block_kind.__name__}, {'pre' if before else 'post'}", given_weights(block_kind, before),
+            (normal(3, 4), normal(2, 4)) if decodes else normal(3, 4), drawn,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("case", suite.cases, ids=repr)
+def test_central_differences(case):
+    suite.check_differences(case, 2)
 
 
 # ---- caches
