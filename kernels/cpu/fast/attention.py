@@ -11,6 +11,7 @@ from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 # Measured with AVX-512 and heads of 64: blocks of keys and of scores that leave room in a second-level cache of 512 KB
 _QUERIES = 64
 _LARGEST = 256  # elements of a head
+_PIECES = 8  # of a sample that is shared out: for each thereof, gradients of queries take memory once more
 
 
 def _vectors(size: int, lanes: int, registers: int) -> tuple[int, int]:
@@ -64,7 +65,7 @@ class AttentionKernel(TemplateKernel):
         if not self.dropped:
             unused |= {"rate", "seed", "stream", "step", "sample"}
         if not self.shared:
-            unused |= {"share", "first", "last"}
+            unused |= {"partials", "groups", "share", "first", "last"}
         return unused
 
     @property
@@ -86,9 +87,13 @@ class AttentionKernel(TemplateKernel):
         """Keys of a block."""
         return 256 if max(self.size, self.width) <= 64 else 128
 
-    def pieces(self, queries: int, heads: int, key_heads: int) -> int:
-        """Of a sample, which several calls share."""
-        return key_heads if self.template.endswith("backward") else heads * -(-queries // self.unit)
+    def groups(self, keys: int, key_heads: int) -> int:
+        """In how many parts a backward pass does the keys of a head: few heads are to give many cores work."""
+        return max(1, min(_PIECES // key_heads, -(-keys // self.keys)))
+
+    def pieces(self, queries: int, heads: int, groups: int) -> int:
+        """Of a sample, which several calls share; heads: backward those of keys."""
+        return heads * (groups if self.template.endswith("backward") else -(-queries // self.unit))
 
     @property
     def workspace_elements(self) -> int:

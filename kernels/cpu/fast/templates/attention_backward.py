@@ -54,19 +54,21 @@ of_queries = product_tile(vectors=SIZE_TILE, contiguous=False, add=False, finish
 @kernel
 def attention_backward(
     query, key, value, mask, bias, y, log_sums, dy, dquery, dkey, dvalue, workspace, mask_strides, bias_strides, scale,
-    mean, rate, seed, stream, step, sample, share, first, last,
+    mean, rate, seed, stream, step, sample, partials, groups, share, first, last,
 ):  # fmt: skip
     """As ``cpu.attention.attention_backward``, with ``sample`` for its ``first``.
 
-    With SHARED a call does the key heads [first, last) of each sample, of several calls.
+    With SHARED a call does the units [first, last) of each sample, one of ``groups`` groups of a head's keys, of
+    several calls; what a group after the first adds to dquery is left in partials, for each query and head of each.
     """
     kernel_attributes()
     n, queries, heads, _ = query.shape
     keys, key_heads, _ = value.shape[1:]
     of_group = heads // key_heads
-    begin, end, place = 0, key_heads, 0
+    begin, end, place, parts = 0, key_heads, 0, 1
     if SHARED:
-        begin, end, place = first, last, share * WORKSPACE
+        begin, end, place, parts = first, last, share * WORKSPACE, groups
+    blocks = (keys + KEYS - 1) // KEYS
     # workspace: keys, values and their gradients of a block; queries and gradients of a block, and as columns; the
     # queries' gradients; scores, and other ones with dropout; numbers for each query
     values_at = place + KEYS * PITCH
@@ -99,7 +101,14 @@ def attention_backward(
     packed_gradients, columns = address(workspace, gradients_at), address(workspace, columns_at)
     block = address(workspace, scores_at)
     for b in range(n):
-        for shared in range(begin, end):
+        for unit in range(begin, end):
+            shared, group = unit // parts, unit % parts
+            start, stop = blocks * group // parts * KEYS, min(keys, blocks * (group + 1) // parts * KEYS)
+            if SHARED and CAUSAL and group > 0:  # queries that see none of its keys
+                of_group_at = (b * (parts - 1) + group - 1) * queries
+                for row in range(of_group_at, of_group_at + min(start // QUERIES * QUERIES, queries)):
+                    at = (row * heads + shared * of_group) * SIZE - b * partials.shape[1]
+                    partials[b, at : at + of_group * SIZE] = 0
             # of queries that see no key and got the mean of all values
             unseen[:] = 0
             if CHANGED:
@@ -109,7 +118,7 @@ def attention_backward(
                             line = dy[b, i, h]
                             for d in range(WIDTH):
                                 unseen[d] += line[d] / np.float32(keys)
-            for j in range(0, keys, KEYS):
+            for j in range(start, stop, KEYS):
                 count = min(KEYS, keys - j)
                 row = (b * keys + j) * key_heads + shared
                 pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count))
@@ -250,8 +259,11 @@ def attention_backward(
                                     of_block - row, 0, 0,
                                 ))  # fmt: skip
                         target = address(dquery, ((b * queries + q) * heads + h) * SIZE)
+                        if SHARED and group > 0:
+                            row = (b * (parts - 1) + group - 1) * queries + q
+                            target = address(partials, (row * heads + h) * SIZE)
                         arguments = address(workspace, dqueries_at), target, heads * SIZE, of_block, factors + 4
-                        if j == 0:
+                        if j == start:
                             unpack(arguments)
                         else:
                             unpack_more(arguments)
