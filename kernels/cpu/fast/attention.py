@@ -11,7 +11,7 @@ from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 # Measured with AVX-512 and heads of 64: blocks of keys and of scores that leave room in a second-level cache of 512 KB
 _QUERIES = 64
 _LARGEST = 256  # elements of a head
-_PIECES = 8  # of a sample that is shared out: for each thereof, gradients of queries take memory once more
+_PIECES = 8  # of a sample, by heads and groups of keys; each further group takes the memory of the queries once more
 
 
 def _vectors(size: int, lanes: int, registers: int) -> tuple[int, int]:
