@@ -170,10 +170,9 @@ class Trainer(Inspection, ModelSteps):
 
     def _prepare_inputs(self, x, what="x") -> dict:
         """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
-        x = self._before_the_step(x)
         if self._graph_inputs is not None and len(self._graph_inputs) > 1:
             x = data.columns(x)
-        arrays = data.as_structure(x, what)
+        arrays = data.as_structure(self._before_the_step(x), what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
