@@ -17,9 +17,10 @@ from ._layer_graph import (
     numbered,
     place_of_weight,
 )
+from ._places import calling, shapes
 from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, lengths, policy, trace
-from .core.errors import invalid, module_dir, module_getattr
+from .core.errors import invalid, module_dir, module_getattr, noted
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
@@ -258,7 +259,8 @@ class Model(Trainer, Layer):
         for node in self._nodes:
             arguments, keywords = mapped(replaced, node.arguments), mapped(replaced, node.keywords)
             if isinstance(node.layer, Operation):
-                results = node.layer(*arguments)
+                with noted(lambda a=arguments, o=node.layer: f"In the operation {o.name!r} on {shapes(a)}."):
+                    results = node.layer(*arguments)
             else:
                 layer = node.layer if layers is None else layers[node.layer]
                 mode = training if node.training is None else node.training
@@ -294,8 +296,9 @@ class Model(Trainer, Layer):
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
             given = packed(self._input_structure, inputs)
-            outputs = flatten(self.call(given, **arguments))
-            self._pass_masks(self._bind((given,), {})[0], outputs)
+            with calling(self, given):
+                outputs = flatten(self.call(given, **arguments))
+                self._pass_masks(self._bind((given,), {})[0], outputs)
         return inputs, outputs
 
     # ---- weights on disk, configuration
@@ -434,13 +437,41 @@ class Model(Trainer, Layer):
 
     # ---- description
 
+    def plot(
+        self, to_file=None, show_shapes=True, show_dtype=False, show_layer_names=True, rankdir="TB",
+        expand_nested=False, dpi=192, show_layer_activations=False, show_trainable=False,
+    ):  # fmt: skip
+        """Draw the model: a box for each use of a layer, lines with shapes between them; returns the picture.
+
+        to_file: where to write it: ".svg", or with matplotlib ".png", ".pdf", ...; a notebook shows what is returned.
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable: what is said.
+        rankdir: "TB": from top to bottom, "LR": from left to right, "BT" and "RL": the other way.
+        expand_nested: whether models within the model are drawn as frames around their layers.
+        dpi: dots per inch of a PNG, 96 being a dot to each pixel of the SVG.
+
+        Raises ValueError for a model that is not built, and ImportError without matplotlib for what is no SVG.
+        """
+        from ._model_picture import picture
+
+        found = picture(
+            self, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, show_layer_activations,
+            show_trainable,
+        )  # fmt: skip
+        if to_file is not None:
+            found.save(to_file, dpi)
+        return found
+
     def summary(
         self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
         layer_range=None,
     ) -> None:  # fmt: skip
-        """Print the layers, their output shapes and numbers of parameters.
+        """Print the layers: shapes of outputs, parameters, and for a sample multiply-adds and memory of activations.
 
-        line_length: the least width of the table.
+        Multiply-adds are those of matrix products, convolutions, recurrent layers and attention, in a prediction; the
+        memory is that of the layers' outputs, before a step lets what is no longer needed share it.
+
+        line_length: the width of the table, which names and shapes are cut to; by default what they need.
+        positions: where the columns end, as fractions of line_length (or of 80) or in characters.
         print_fn: a function that is called with each line; by default ``print``.
         expand_nested: whether layers of models among the layers have rows, too.
         show_trainable: whether a column says which layers are trained.
@@ -448,9 +479,7 @@ class Model(Trainer, Layer):
         """
         from .summary import describe
 
-        if positions is not None:
-            raise invalid("The columns of a summary are as wide as what is in them.", positions=positions)
-        for line in describe(self, line_length, expand_nested, show_trainable, layer_range):
+        for line in describe(self, line_length, positions, expand_nested, show_trainable, layer_range):
             (print_fn or print)(line)
 
 
@@ -529,8 +558,9 @@ class Sequential(Model):
         self._forget_steps()
         if self._start is not None and self._sequence:
             x = self._start
-            for layer in self._sequence[len(self._leading()) :]:
-                x = layer(x)
+            with calling(self):
+                for layer in self._sequence[len(self._leading()) :]:
+                    x = layer(x)
             self._connect(self._start, x)
 
     def _leading(self):
