@@ -12,6 +12,7 @@ from ._course import Course
 from ._exclusive import trained_here, trains
 from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
 from ._inspection import Inspection
+from ._joined_epochs import run_epochs
 from ._model_steps import ModelSteps, read_logs
 from ._placed import placed
 from ._structures import flatten, mapped, names_of, packed
@@ -432,9 +433,10 @@ class Trainer(Inspection, ModelSteps):
                 while epoch < epochs:
                     silent = hooks.progbar is None or 2 * steps * step.seconds_per_step < PROGRESS_SECONDS
                     if joins and silent and epochs - epoch > 1:
-                        epoch = self._run_epochs(
-                            step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks
-                        )
+                        epoch = run_epochs(
+                            self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks,
+                            PROGRESS_SECONDS,
+                        )  # fmt: skip
                         continue
                     course.begin(epoch)
                     # what a callback may have changed
@@ -485,40 +487,6 @@ class Trainer(Inspection, ModelSteps):
         return CallbackList(
             callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments
         )
-
-    def _run_epochs(self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks) -> int:
-        """Run as many epochs in one call as PROGRESS_SECONDS hold, at most to the last but one; the next epoch."""
-        count = max(1, min(epochs - epoch - 1, int(PROGRESS_SECONDS / (steps * step.seconds_per_step))))
-        first = self._taken(step)
-        size = steps * batch_size
-        if shuffle:
-            order = np.concatenate([self._order(samples, first + i * steps)[:size] for i in range(count)])
-        else:
-            order = np.tile(np.arange(size), count)
-        results = np.zeros((count, step.results))
-        values = {**arrays, "order": order, "seed": self._seed(), "t": first, "results": results}
-        hooks.on_epoch_begin(epoch)
-        step.runner.tell = hooks.progbar and hooks.progbar.compiling
-        start = time.perf_counter()
-        step.run(batch_size, count * steps, values, True, steps)
-        seconds = (time.perf_counter() - start) / count
-        if first:
-            step.seconds_per_step = seconds / steps
-        for number, row in enumerate(results, 1):
-            logs = read_logs(step, row, size)
-            self._check_loss(logs, epoch)
-            logs.update(self._scheduled(first + number * steps))
-            if number < count and hooks.progbar is not None and hooks.progbar.on_screen:
-                hooks.history.on_epoch_end(epoch, logs)  # a bar shows the last one
-            else:
-                if number > 1:
-                    hooks.on_epoch_begin(epoch)
-                if hooks.progbar is not None:
-                    hooks.progbar.update(steps, logs, size, seconds)
-                hooks.on_epoch_end(epoch, logs)
-            epoch += 1
-        _interrupts.check()
-        return epoch
 
     def _scheduled(self, iterations: int) -> dict:
         """What logs of an epoch say of the optimizer's schedules."""
