@@ -10,6 +10,7 @@ import numpy as np
 
 from ._fixed import tracing
 from ._places import paths
+from ._stored import loaded
 from ._structures import flatten
 from .config import floatx, set_floatx
 from .core import checks
@@ -169,7 +170,7 @@ class _Network:
 
     def __init__(self, model, batch: tuple, seed: int):
         found, self._samples, shapes = model._prepare(*batch)
-        self._data = {name: np.array(array) for name, array in found.items()}
+        self._data = {name: np.array(loaded(array)) for name, array in found.items()}
         weighted = tuple(a.shape[1:] for name, a in self._data.items() if name.startswith("sample_weight_"))
         trainable = model.trainable_weights
         with building, tracing():

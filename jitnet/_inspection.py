@@ -7,6 +7,7 @@ from ._fit_arguments import checked_batch_size
 from ._fixed import tracing
 from ._not_finite import NotFinite, Watching, first_not_finite
 from ._profile import ProfileLine, profile, restored
+from ._stored import loaded
 from .config import device
 from .core import checks
 from .core.locks import building
@@ -45,7 +46,7 @@ class Inspection:
             batch = min(size, len(next(iter(inputs.values()))))
             self._check_batches(batch, batch)
             step = self._step("predict", regions=False, arrays=inputs)
-            values = {name: array[:batch] for name, array in inputs.items()}
+            values = {name: loaded(array[:batch]) for name, array in inputs.items()}
             for name, output in zip(step.output_arguments, self._outputs_for(inputs), strict=True):
                 values[name] = np.empty((batch, *output.shape[1:]), output.dtype)
         else:
@@ -54,7 +55,7 @@ class Inspection:
             batch = min(size, samples)
             self._check_batches(batch, batch)
             step = self._step("train", shapes, regions=False, arrays=arrays)
-            values = {**arrays, "order": np.arange(batch)}
+            values = {name: loaded(array[:batch]) for name, array in arrays.items()} | {"order": np.arange(batch)}
         values |= {"seed": self._seed(), "results": np.zeros(step.results)}
 
         def run_once():
@@ -82,11 +83,12 @@ class Inspection:
         ``callbacks.TerminateOnNaN(debug=True)`` calls it for the batch of a training that went wrong.
         """
         if y is None:
-            arrays = self._prepare_inputs(x)
+            arrays = {name: loaded(array) for name, array in self._prepare_inputs(x).items()}
             samples = len(next(iter(arrays.values())))
             return self._first_not_finite(("predict", None), samples, arrays)
         self._require_compiled("find_not_finite")
         arrays, samples, shapes = self._prepare(x, y, sample_weight)
+        arrays = {name: loaded(array) for name, array in arrays.items()}
         return self._first_not_finite(("train", shapes), samples, {**arrays, "order": np.arange(samples)})
 
     def _first_not_finite(self, which: tuple, batch: int, values: dict) -> NotFinite | None:

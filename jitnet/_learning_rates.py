@@ -142,7 +142,7 @@ def _batches(model, x, y, sample_weight, batch_size, steps):
     """Yield (arrays, shapes of the targets, order of the samples) of every step, all of one size where x is arrays."""
     if _streams.is_stream(x):
         _streams.refuse("x", x, y=y, sample_weight=sample_weight)
-        for parts in _streams.Stream(x).epoch(steps):
+        for parts, _ in _streams.Stream(x).epoch(steps, limit=lambda: 1):
             arrays, samples, shapes = model._prepare(*parts)
             yield arrays, shapes, np.arange(samples)
         return

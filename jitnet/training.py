@@ -1,12 +1,13 @@
 """compile, fit, evaluate and predict."""
 
+import contextlib
 import math
 import time
 import warnings
 
 import numpy as np
 
-from . import _compilation, _interrupts, _seed, _streams, data, optimizers
+from . import _compilation, _interrupts, _seed, _stored, _streams, data, optimizers
 from ._course import Course
 from ._exclusive import trained_here, trains
 from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
@@ -169,7 +170,10 @@ class Trainer(Inspection, ModelSteps):
 
     def _prepare_inputs(self, x, what="x") -> dict:
         """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
-        arrays = data.as_structure(self._before_the_step(x), what)
+        x = self._before_the_step(x)
+        if self._graph_inputs is not None and len(self._graph_inputs) > 1:
+            x = data.columns(x)
+        arrays = data.as_structure(x, what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
@@ -241,8 +245,9 @@ class Trainer(Inspection, ModelSteps):
             raise ValueError(
                 f"class_weight needs a model with one output. Received: {len(self._graph_outputs)} outputs"
             )
-        weights = data.class_weights(class_weight, arrays["y"], self._graph_outputs[0])
-        arrays["sample_weight"] = arrays["sample_weight"] * weights
+        parts = _stored.parts(arrays["y"])
+        weights = [data.class_weights(class_weight, part, self._graph_outputs[0]) for part in parts]
+        arrays["sample_weight"] = arrays["sample_weight"] * np.concatenate(weights)
 
     def _check_batches(self, batch_size: int, samples: int) -> None:
         """Raise ValueError unless the model takes ``samples`` in batches of ``batch_size``."""
@@ -269,11 +274,16 @@ class Trainer(Inspection, ModelSteps):
         on_begin(step) is called before every step, and on_progress then after every step.
         course: begins where it is, and returns at the latest where its next checkpoint is due.
         """
+        if _stored.are_stored(arrays) and not isinstance(arrays, _stored.Portions):
+            with contextlib.closing(_stored.Portions(arrays, order, batch_size)) as read:
+                return self._run_batches(
+                    step, which, read, order, batch_size, results, on_progress, on_begin, course
+                )
         compiled, steps = self._runs_compiled(step, batch_size), self._steps
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done, end = (0, 0) if course is None else (course.done, course.seen)
-        has_run = step.has_run
+        has_run, stored = step.has_run, isinstance(arrays, _stored.Portions)
         while done < full + (rest > 0):
             batch, count = (batch_size, full - done) if done < full else (rest, 1)
             if on_begin is not None:
@@ -286,8 +296,11 @@ class Trainer(Inspection, ModelSteps):
             if steps is not self._steps:  # a callback has assigned what needs another step
                 steps, other = self._steps, self._step(*which, arrays=arrays)
                 step = other if other.results == step.results else step  # another compilation counts in the next epoch
-            begin, end = done * batch_size, done * batch_size + count * batch
-            values = {**arrays, "order": order[begin:end], "seed": seed, "results": results}
+            begin = done * batch_size
+            count = min(count, (arrays.until(begin) - begin) // batch) if stored else count
+            end = begin + count * batch
+            values = arrays.part(begin, end) if stored else {**arrays, "order": order[begin:end]}
+            values |= {"seed": seed, "results": results}
             if step.optimizer is None:
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
@@ -326,9 +339,12 @@ class Trainer(Inspection, ModelSteps):
         """Train for a number of epochs; returns the History callback.
 
         x: array (samples, ...), for several inputs a list, or a dict by ``input_names``; y: targets, for several
-            outputs a list, or a dict by ``output_names``.  Or x is a generator, an iterable or a ``utils.PyDataset``
-            of batches (x, y) or (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left
-            out, and batch_size doesn't count.
+            outputs a list, or a dict by ``output_names``.  An array is NumPy's or has ``__dlpack__``, as a PyTorch
+            tensor; a frame or series of pandas or Polars, of numbers, whose columns may be inputs by their names; or
+            memory-mapped: then samples are read as they are needed, and never as a whole.
+            Or x is a generator, an iterable, a PyTorch ``DataLoader`` or a ``utils.PyDataset`` of batches (x, y) or
+            (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left out, and batch_size
+            doesn't count.
         batch_size: samples per step (that of ``Input``, or 32); the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
         verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
@@ -404,6 +420,7 @@ class Trainer(Inspection, ModelSteps):
         watched = [c for c in hooks.callbacks if type(c) not in (History, ProgbarLogger)]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
+        joins = joins and not _stored.are_stored(arrays)
         self._said_not_finite, self._finite_until = False, None
         logs: dict = {}
         course = Course(
@@ -430,7 +447,7 @@ class Trainer(Inspection, ModelSteps):
 
                     def on_progress(done, seen, step=step, results=results, epoch=epoch):
                         logs = read_logs(step, results, seen)
-                        self._check_loss(logs, epoch, done, 7)
+                        self._check_loss(logs, epoch, done, 7 + _stored.are_stored(arrays))
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:
@@ -610,7 +627,8 @@ class Trainer(Inspection, ModelSteps):
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)
         if batch_size < samples:
-            step.check_indices(inputs)  # all at once, for the right place in a message
+            # all at once, for the right place in a message
+            step.check_indices({name: a for name, a in inputs.items() if not _stored.are_stored({name: a})})
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = np.zeros(step.results)
@@ -620,7 +638,7 @@ class Trainer(Inspection, ModelSteps):
             for number, begin in enumerate(range(0, samples, batch_size)):
                 hooks.on_predict_batch_begin(number)
                 end = min(begin + batch_size, samples)
-                values = {name: a[begin:end] for name, a in inputs.items()}
+                values = {name: _stored.loaded(a[begin:end]) for name, a in inputs.items()}
                 values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
                 values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
                 step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())

@@ -238,6 +238,20 @@ def test_verdict(ratio, wanted, expected):
     assert bench("report").verdict(ratio, wanted) == expected
 
 
+def test_causes(monkeypatch):
+    report = bench("report")
+    monkeypatch.setattr(report, "CAUSES", {"lenet5": "because of this"})
+    missed = record("lenet5", "torch", 1.2, operations=1e6)
+    times = missed["jitnet"]["median"], missed["theirs"]["median"]
+    peak = missed["operations"] / times[0] * 1.25  # jitnet is at 80 % of it
+    beyond = f"beyond the peak: with all arithmetic at it, the ratio would be {1.25 * times[1] / times[0]:.2f}"
+    assert report.cause(missed, 2.0, peak) == f"because of this; {beyond}"
+    assert report.cause(missed, 1.4, peak) == "because of this"
+    assert report.cause(missed, 1.1, peak) == ""
+    assert report.cause(missed, 2.0, peak / 2) == "because of this"  # an algorithm with fewer operations
+    assert report.cause({**missed, "operations": 0}, 2.0, peak) == "because of this"
+
+
 def test_amounts():
     amount = bench("report").amount
     assert [amount(v, "s") for v in (2.5, 0.0123, 4.5e-5, 4e-8)] == ["2.5 s", "12.3 ms", "45 µs", "0.04 µs"]
@@ -266,7 +280,8 @@ def test_results_are_kept_replaced_and_written(tmp_path, monkeypatch):
     assert rows == [
         [
             "LeNet-5, Adam, batch 64", "torch", "2 ms ± 2 % (form)", "1 ms ± 2 % (form)", "**0.50** ± 1 %", "4.5",
-            "loses", "4 M: 2 GFLOP/s, 50 %", "1 ms", "because of this",
+            "loses", "4 M: 2 GFLOP/s, 50 %", "1 ms",
+            "because of this; beyond the peak: with all arithmetic at it, the ratio would be 1.00",
         ]
     ]  # fmt: skip
     assert "2 of 30 cells, geometric mean **1.00** (to reach: 1.15), lowest 0.50" in text

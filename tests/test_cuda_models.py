@@ -5,7 +5,7 @@ import pytest
 from cuda_cases import ON_DEVICE, emulator
 
 import jitnet
-from jitnet import layers
+from jitnet import _stored, layers
 from jitnet.cli import main
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
@@ -95,6 +95,18 @@ def test_training_leaves_the_weights_of_the_cpu(make, shape, epochs):
         other = theirs.optimizer.state()
         same = next(v for (slot, variable), v in other.items() if (slot, variable.name) == (key[0], key[1].name))
         np.testing.assert_allclose(values, same, rtol=1e-3, atol=1e-6)
+
+
+def test_data_in_a_file(tmp_path, monkeypatch):
+    """Portions of two batches, each in memory of its own, train as the array does."""
+    x = draw(14, 5)
+    np.save(tmp_path / "x", x)
+    arrays, _, outputs = trained(dense, x, "cuda")
+    monkeypatch.setattr(_stored, "PORTION", 150)
+    mapped, _, predictions = trained(dense, np.load(tmp_path / "x.npy", mmap_mode="r"), "cuda")
+    for weight, other in zip(mapped.get_weights(), arrays.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    np.testing.assert_array_equal(predictions, outputs)
 
 
 def test_a_run_begun_on_one_device_goes_on_on_the_other(tmp_path):

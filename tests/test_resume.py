@@ -20,7 +20,7 @@ from faulty_files import FaultyFiles, die, failing
 from test_train_step import two_networks
 
 import jitnet
-from jitnet import _checkpoints, _folder_lock, callbacks, layers, optimizers, schedules
+from jitnet import _checkpoints, _folder_lock, _training_state, callbacks, layers, optimizers, schedules
 from jitnet.cli import main
 
 KILLS = int(os.environ.get("JITNET_TEST_KILLS", "50"))
@@ -210,9 +210,9 @@ def test_saving_does_not_shorten_calls_needlessly(tmp_path, monkeypatch):
         return run(self, batch, count, *arguments, **keywords)
 
     monkeypatch.setattr(jitnet.step.Step, "run", counting)
+    monkeypatch.setattr(jitnet.training, "PROGRESS_SECONDS", 1e6)
     model = perceptron()
     for save_freq, expected in (("epoch", [5, 1]), (4, [4, 1, 1]), (100, [5, 1])):
-        model.fit(X, Y, BATCH, epochs=2, verbose=0)  # by now it knows how long a step takes
         counts.clear()
         backup = callbacks.BackupAndRestore(tmp_path / "backup", save_freq)
         model.fit(X, Y, BATCH, epochs=1, verbose=0, callbacks=backup)
@@ -530,12 +530,50 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
             if epoch == 1:
                 self.model.layers[0].trainable = False
 
+    class Exchanges(callbacks.Callback):
+        """Evaluates other weights than those that are trained."""
+
+        def on_test_begin(self, logs=None):
+            self.weights = self.model.get_weights()
+            self.model.set_weights([0.5 * w for w in self.weights])
+
+        def on_test_end(self, logs=None):
+            self.model.set_weights(self.weights)
+
+    def exchanged(extra=()):
+        jitnet.utils.set_random_seed(2)
+        model, data = perceptron(), (X[:20], Y[:20])
+        used = [Exchanges(), *extra]
+        return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used, validation_data=data))
+
+    plain = exchanged()
+    for batches in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            exchanged([Press(signal.SIGINT, test=batches), callbacks.BackupAndRestore(tmp_path / "exchanged")])
+        assert exchanged([callbacks.BackupAndRestore(tmp_path / "exchanged")]) == plain
+
     def averaged(extra=()):
         jitnet.utils.set_random_seed(2)
         optimizer = optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6, weight_decay=0.01)
         model = small_networks.perceptron(optimizer, jit_compile=True, loss_weights=0.5)
         used = [Freezes(), callbacks.LearningRateScheduler(lambda epoch, rate: 0.9 * rate), *extra]
         return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used))
+
+    def swapped(extra=(), swap_on_epoch=True):
+        jitnet.utils.set_random_seed(2)
+        model = small_networks.perceptron(optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6), jit_compile=True)
+        used = [callbacks.SwapEMAWeights(swap_on_epoch), *extra]
+        options = {"verbose": 0, "callbacks": used, "validation_data": (X[:20], Y[:20])}
+        return state_of(model, model.fit(X, Y, BATCH, epochs=3, **options))
+
+    # a finished training, whose process was killed before it had used the model
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped", delete_checkpoint=False)
+    assert swapped() == swapped([backup]) == swapped([backup])
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped in validations", delete_checkpoint=False)
+    for batches in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            swapped([Press(signal.SIGINT, test=batches), backup], False)
+    assert swapped([backup], False) == swapped(swap_on_epoch=False)
 
     for train, stops in ((adversaries, (1, 8)), (recurrent, (3, 4)), (averaged, (5, 8, 14))):
         plain = train()
@@ -571,14 +609,16 @@ def test_what_does_not_fit_the_checkpoint(tmp_path):
     first = interrupted(tmp_path)
     backup = callbacks.BackupAndRestore(folder)
     memory = [*watching(tmp_path), backup]
+    history = (tmp_path / "history.csv").read_text()
 
     def refused(match, model, used=memory, x=X, y=Y, batch=BATCH, **options):
-        before = model.get_weights()
+        before = small_networks.digest(model)
         with pytest.raises(ValueError, match=match):
             model.fit(x, y, batch, epochs=EPOCHS, verbose=0, callbacks=used, validation_data=(X, Y), **options)
         assert [path for path in first if path.exists()] == first
         assert not (folder / ".lock").exists()
-        return before
+        assert small_networks.digest(model) == before and model.optimizer.iterations == 0
+        assert (tmp_path / "history.csv").read_text() == history
 
     other = r"is of a training with batch_size=8, steps=6\. Go on .* Received: batch_size=9, steps=5$"
     refused(other, perceptron(), batch=9)
@@ -621,7 +661,15 @@ def test_arguments_and_states_that_are_refused(tmp_path):
         odd = Odd()
         odd.state = state
         with pytest.raises(TypeError, match=r"A state consists of None, .* Received: callbacks/0/state/it="):
-            perceptron().fit(X, Y, verbose=0, callbacks=[odd, two[0]])
+            model = perceptron()
+            model.fit(X, Y, verbose=0, callbacks=[odd, two[0]])
+        assert model.optimizer.iterations == 0
+    odd.state = {"a/b": np.ones(2), "a": {"b": np.zeros(2)}}
+    backup = callbacks.BackupAndRestore(tmp_path / "c", delete_checkpoint=False)
+    perceptron().fit(X, Y, verbose=0, callbacks=[odd, backup])
+    _, tensors, description = _checkpoints.read(tmp_path / "c", 2)
+    kept = [c["state"] for c in _training_state.decoded(description["training"], tensors)["callbacks"]]
+    np.testing.assert_equal(kept[0], {"it": odd.state})
     assert _checkpoints.steps_in(tmp_path / "a") == []
 
 
@@ -718,10 +766,12 @@ def test_states_in_files_are_checked(tmp_path):
         changed(callbacks=[{"kind": 1, "state": {}}]),
         changed(callbacks=[{"kind": "History", "state": {"x": {"__array__": "weights/none"}}}]),
         changed(optimizers={"optimizer": {}}),
+        changed(optimizers={"optimizer": {**training["optimizers"]["optimizer"], "slots": [["velocity", "hidden"]]}}),
         changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m", 3, {"x": 1}]]}}),
         changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m"]]}}),
         changed(variables=[1]),
         changed(data=[{}]),
+        changed(data=[{"in_pass": 0, "first": 0, "begun": None, "epochs": 10**9, "ended": False}]),
         {**description, "arrays": []},
         {**description, "arrays": ["training/none"]},
     ]
@@ -748,3 +798,10 @@ def test_states_in_files_are_checked(tmp_path):
         _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
         with pytest.raises(ValueError, match="step-000000011"):
             fit("arrays", tmp_path)
+
+
+def test_the_readme_names_tests_that_there_are():
+    section = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    section = section.partition("## When a training is stopped")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_[a-z_]+)`", section))
+    assert len(named) >= 6 and named <= set(globals())

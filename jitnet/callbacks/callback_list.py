@@ -90,6 +90,12 @@ class CallbackList:
         """Whether any callback must be called at every batch; if not, a loop may run many batches in one go."""
         return any(callback.batch_hooks for callback in self.callbacks)
 
+    @property
+    def test_hooks(self) -> bool:
+        """Whether any callback, but for the progress bar, does something when an evaluation begins."""
+        own = (callback.on_test_begin for callback in self.callbacks if callback is not self.progbar)
+        return any(getattr(hook, "__func__", None) is not Callback.on_test_begin for hook in own)
+
     def set_params(self, params: dict) -> None:
         """Give ``params`` to every callback."""
         for callback in self.callbacks:

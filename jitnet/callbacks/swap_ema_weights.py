@@ -31,12 +31,12 @@ class SwapEMAWeights(Callback):
         self._whole_epoch = False
 
     def get_state(self) -> dict:
-        """Whether the averages are in the model."""
-        return {"swapped": self._swapped}
+        """Whether the averages are in the model, and whether its last epoch is a whole one."""
+        return {"swapped": self._swapped, "whole_epoch": self._whole_epoch}
 
     def set_state(self, state: dict) -> None:
         """Go on with a model that has them, or not."""
-        self._swapped = state["swapped"]
+        self._swapped, self._whole_epoch = state["swapped"], state["whole_epoch"]
 
     def put_back(self) -> None:
         """Put the weights back."""

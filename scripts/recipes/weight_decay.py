@@ -1,0 +1,75 @@
+"""Weight decay: the gap between training and test by its strength, and on kernels alone against biases, too.
+
+    python scripts/recipes/weight_decay.py
+
+A penalty on the squares of the weights keeps them small (Krogh & Hertz 1992). Too little leaves the network to learn by
+heart, too much to learn nothing. The texts leave biases out.
+"""
+
+import numpy as np
+from recipe import arguments, claim, digits, figure, save
+
+import jitnet
+from jitnet import layers, regularizers
+
+
+def trained(strength, biases, data, epochs):
+    penalty = regularizers.L2(strength) if strength else None
+    stack = [
+        layers.Dense(256, "relu", kernel_regularizer=penalty, bias_regularizer=penalty if biases else None)
+        for _ in range(2)
+    ]
+    model = jitnet.Sequential([layers.Input((64,)), *stack, layers.Dense(10, "softmax", kernel_regularizer=penalty)])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=True)
+    model.fit(*data, batch_size=32, epochs=epochs, verbose=0)
+    return model
+
+
+def cross_entropy(model, x, y):
+    """The loss without its penalty."""
+    return float(-np.log(np.maximum(model.predict(x, verbose=0)[np.arange(len(y)), y], 1e-12)).mean())
+
+
+def main():
+    given = arguments(__doc__, epochs=(150, 4), samples=(150, 100), seeds=(5, 2))
+    (x, y), (x_test, y_test) = digits(given.samples)
+    y, y_test = y.astype(int), y_test.astype(int)
+    strengths = (0, 1e-3, 1e-2) if given.quick else (0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+    training, test, accuracy, norms = np.empty((4, given.seeds, len(strengths)))
+    with_biases = []
+    for seed in range(given.seeds):
+        for i, strength in enumerate(strengths):
+            jitnet.utils.set_random_seed(given.seed + seed)
+            model = trained(strength, False, (x, y), given.epochs)
+            training[seed, i], test[seed, i] = cross_entropy(model, x, y), cross_entropy(model, x_test, y_test)
+            accuracy[seed, i] = 100 * model.evaluate(x_test, y_test, verbose=0)[1]
+            norms[seed, i] = np.sqrt(sum((layer.get_weights()[0] ** 2).sum() for layer in model.layers))
+        jitnet.utils.set_random_seed(given.seed + seed)
+        model = trained(1e-2, True, (x, y), given.epochs)
+        with_biases.append(100 * model.evaluate(x_test, y_test, verbose=0)[1])
+    picture, ((losses, sizes),) = figure(1, 2, 10, 4)
+    places = np.arange(len(strengths))
+    losses.errorbar(places, training.mean(axis=0), training.std(axis=0), fmt="o-", label="training")
+    losses.errorbar(places, test.mean(axis=0), test.std(axis=0), fmt="o-", label="test")
+    losses.set_yscale("log")
+    losses.set_ylabel("cross-entropy")
+    losses.legend()
+    sizes.errorbar(places, norms.mean(axis=0), norms.std(axis=0), fmt="o-", color="tab:grey")
+    sizes.set_ylabel("norm of all kernels")
+    for axis in (losses, sizes):
+        axis.set_xticks(places, [f"{strength:g}" for strength in strengths])
+        axis.set_xlabel("weight decay")
+        axis.grid(alpha=0.3)
+    save(picture, given.output, "weight_decay")
+    chosen = strengths.index(1e-2)
+    print("Test accuracy by decay: " + ", ".join(
+        f"{s:g}: {a:.1f} %" for s, a in zip(strengths, accuracy.mean(axis=0), strict=True)
+    ) + f"; 0.01 on biases, too: {np.mean(with_biases):.1f} %")  # fmt: skip
+    gap = test - training
+    claim("Weight decay of 0.01 closes a part of the gap.", gap[:, 0] - gap[:, chosen])
+    claim("It improves the accuracy on the test.", accuracy[:, chosen] - accuracy[:, 0])
+    claim("Leaving biases out is better.", accuracy[:, chosen] - with_biases)
+
+
+if __name__ == "__main__":
+    main()
