@@ -455,7 +455,7 @@ class Checkpoints(Models):
         directory.mkdir()
         (directory / self._name).write_bytes(data)
         self._fit(str(directory), 2)
-        return "went on"
+        return "read"
 
 
 class Npy(Reader):
