@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_resume import ended, forked, needs_fork
+from resumed_trainings import ended, forked, needs_fork
 
 import jitnet
 from jitnet import _checkpoints, configuration, constraints, initializers, layers, optimizers, regularizers, schedules
