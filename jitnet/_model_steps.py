@@ -6,12 +6,13 @@ import numpy as np
 
 from . import _compilation, ops
 from ._fixed import Fixed, fix, noticed, tracing
+from ._places import described, shapes
 from ._registry import snake_case
 from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm, device, float32_matmul_precision
 from .core import checks, lengths, trace
-from .core.errors import invalid
+from .core.errors import invalid, noted
 from .core.locks import building
 from .core.operations.base import display
 from .core.settings import Setting
@@ -88,6 +89,10 @@ def unpack_x_y_sample_weight(data) -> tuple:
 
 def _numbered(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}_{i + 1}" for i in range(count)]
+
+
+def _listed(arguments: dict) -> str:
+    return ", ".join(f"{name} {shapes(value)}" for name, value in arguments.items())
 
 
 def _product(weight, own):
@@ -233,6 +238,12 @@ class ModelSteps:
         return self._sized_outputs[sizes]
 
     def _make_step(self, mode, trainable, target_shapes, options, weighted, sizes) -> Step:
+        computation, logs, inputs = self._computation(mode, trainable, target_shapes, weighted, sizes)
+        step = Step(self._step_title(mode, inputs), computation, **options)
+        return step if logs is None else logs.attached_to(step)
+
+    def _computation(self, mode, trainable, target_shapes, weighted=(), sizes=None) -> tuple:
+        """(computation of a mode, what it logs or None, its inputs)."""
         training = mode == "train"
         with trace.added_losses() as added:
             inputs, outputs = self._trace(training, sizes)
@@ -240,11 +251,9 @@ class ModelSteps:
         parts = self._parts()
         arguments = dict(zip(self._input_arguments(), inputs, strict=True))
         layer_names = self._names_in_source()
-        title = self._step_title(mode, inputs)
         if mode == "predict":
             fix(self, parts)
-            computation = Computation(arguments, outputs, layer_names=layer_names, any_size=sizes is not None)
-            return Step(title, computation, **options)
+            return Computation(arguments, outputs, layer_names=layer_names, any_size=sizes is not None), None, inputs
         used = self._loss_list()
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
@@ -261,33 +270,36 @@ class ModelSteps:
             for i, shape in enumerate(weighted):
                 name = f"sample_weight_{i + 1}"
                 own[i] = arguments[name] = placeholder(name, shape, outputs[i].dtype)
-            values, reductions = zip(
-                *(
-                    step_values(loss, target, output, weight, sample_weight)
-                    for loss, target, output, weight in zip(used, targets, outputs, own, strict=True)
-                ),
-                strict=True,
-            )
+            found = []
+            for loss, target, output, weight in zip(used, targets, outputs, own, strict=True):
+                with noted(lambda a=loss, y=target, p=output: self._noted("loss", a, y, p)):
+                    found.append(step_values(loss, target, output, weight, sample_weight))
+            values, reductions = zip(*found, strict=True)
             records = list(values) if len(values) > 1 else []
             logs = _Logs(["loss"], records, [f"{name}_loss" for name in self.output_names])
             for metric, i, name, is_weighted in metrics:
                 target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
                 weight = [_product(sample_weight, own[i])] if is_weighted else []
-                logs.add(name, metric.traced(target, outputs[i], *weight))
+                with noted(lambda a=metric, y=target, p=outputs[i]: self._noted("metric", a, y, p)):
+                    logs.add(name, metric.traced(target, outputs[i], *weight))
         # of what is trained, as in Keras
         pairs = [(variable, variable.regularizer) for variable in trainable if is_pair(variable.regularizer)]
         penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in pairs]
         added += _penalties([v for v in trainable if not is_pair(v.regularizer)])
         parts += [*used, *(metric for metric, *_ in metrics), *_demands(trainable)]
         parts += [metric.loss for metric, *_ in metrics if isinstance(metric, LossMetric)]
-        fix(self, parts + [self.optimizer] if training else parts)
+        fix(self, parts + [self.optimizer] if training and self.optimizer is not None else parts)
         computation = Computation(
             arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
             reductions=list(reductions), trainable=list(trainable) if training else [],
             optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
             sample_weight=sample_weight, layer_names=layer_names, any_size=sizes is not None,
         )  # fmt: skip
-        return logs.attached_to(Step(title, computation, **options))
+        return computation, logs, inputs
+
+    def _noted(self, kind: str, part, target, output) -> str:
+        """What an error in a loss or a metric says besides."""
+        return f"In the {kind} {part.name!r} of {described(self)}: y_true {shapes(target)}, y_pred {shapes(output)}."
 
     def _step_title(self, mode: str, inputs) -> str:
         """The first line of a step's source."""
@@ -396,7 +408,8 @@ class ModelSteps:
         arguments = {name: placeholder(name, shape, dtype) for name, shape, dtype in described}
         tensors = tuple(mapped(lambda name: None if name is None else arguments[name], part) for part in structure)
         training, method = mode == "train", self.train_step if mode == "train" else self.test_step
-        with trace.effects() as effects, trace.added_losses(), training_mode(training):
+        given = noted(lambda: f"In {type(self).__name__}.{method.__name__}, traced on {_listed(arguments)}.")
+        with given, trace.effects() as effects, trace.added_losses(), training_mode(training):
             found = method(tensors if len(tensors) > 1 else tensors[0])
         if not isinstance(found, dict):
             kind = type(self).__name__

@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from . import _compilation, _registry, _schema, data, saving
+from ._described import Described
 from ._layer_graph import (
     as_lists,
     batch_size_of,
@@ -17,9 +18,10 @@ from ._layer_graph import (
     numbered,
     place_of_weight,
 )
+from ._places import calling, shapes
 from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, lengths, policy, trace
-from .core.errors import invalid, module_dir, module_getattr
+from .core.errors import invalid, module_dir, module_getattr, noted
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
@@ -29,7 +31,7 @@ from .layers.input import InputLayer
 from .training import Trainer
 
 
-class Model(Trainer, Layer):
+class Model(Trainer, Described, Layer):
     """A model from symbolic inputs to symbolic outputs, or a subclass with its own ``call``.
 
     Arguments:
@@ -258,7 +260,8 @@ class Model(Trainer, Layer):
         for node in self._nodes:
             arguments, keywords = mapped(replaced, node.arguments), mapped(replaced, node.keywords)
             if isinstance(node.layer, Operation):
-                results = node.layer(*arguments)
+                with noted(lambda a=arguments, o=node.layer: f"In the operation {o.name!r} on {shapes(a)}."):
+                    results = node.layer(*arguments)
             else:
                 layer = node.layer if layers is None else layers[node.layer]
                 mode = training if node.training is None else node.training
@@ -294,8 +297,9 @@ class Model(Trainer, Layer):
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
             given = packed(self._input_structure, inputs)
-            outputs = flatten(self.call(given, **arguments))
-            self._pass_masks(self._bind((given,), {})[0], outputs)
+            with calling(self, given):
+                outputs = flatten(self.call(given, **arguments))
+                self._pass_masks(self._bind((given,), {})[0], outputs)
         return inputs, outputs
 
     # ---- weights on disk, configuration
@@ -434,25 +438,6 @@ class Model(Trainer, Layer):
 
     # ---- description
 
-    def summary(
-        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
-        layer_range=None,
-    ) -> None:  # fmt: skip
-        """Print the layers, their output shapes and numbers of parameters.
-
-        line_length: the least width of the table.
-        print_fn: a function that is called with each line; by default ``print``.
-        expand_nested: whether layers of models among the layers have rows, too.
-        show_trainable: whether a column says which layers are trained.
-        layer_range: names of the first and the last layer that are shown, or regular expressions for them.
-        """
-        from .summary import describe
-
-        if positions is not None:
-            raise invalid("The columns of a summary are as wide as what is in them.", positions=positions)
-        for line in describe(self, line_length, expand_nested, show_trainable, layer_range):
-            (print_fn or print)(line)
-
 
 def _leading(layers) -> list:
     """The layers at the start of a list that work on arrays."""
@@ -529,8 +514,9 @@ class Sequential(Model):
         self._forget_steps()
         if self._start is not None and self._sequence:
             x = self._start
-            for layer in self._sequence[len(self._leading()) :]:
-                x = layer(x)
+            with calling(self):
+                for layer in self._sequence[len(self._leading()) :]:
+                    x = layer(x)
             self._connect(self._start, x)
 
     def _leading(self):

@@ -24,7 +24,7 @@ from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPoo
 from jitnet.core.operations.effects import Assigned, AssignedRows, Rows
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
-from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, SimpleRNNSteps
+from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, ResetFirstGRUSteps, SimpleRNNSteps
 from jitnet.core.settings import Setting
 from jitnet.kernels.cpu.runtime.dispatchers import (
     numba,  # with jitnet's settings, which must come before the first import
@@ -357,6 +357,9 @@ def torch_steps(t, cell, z, kernel, bias=None, states=None, mask=None, reverse=F
             b = bias.split(units)
             u, r = (t.sigmoid(x[g] + k[g] + b[g]) for g in (0, 1))
             new = [u * states[0] + (1 - u) * t.tanh(x[2] + r * (k[2] + b[2]))]
+        elif cell == "gru_reset_first":  # x has what the candidate gets in its last columns, and bias is its kernel
+            u, r = (t.sigmoid(x[g] + k[g]) for g in (0, 1))
+            new = [u * states[0] + (1 - u) * t.tanh(x[2] + (r * states[0]) @ bias)]
         else:
             new = [getattr(t, cell)(x[0] + k[0])]
         counts = 1.0 if mask is None else mask[:, step, None]
@@ -389,6 +392,20 @@ add(
     lambda z, m, u, b: all_of(GRUSteps(False, True, True)(z, u, b, ops.max(m, 2))),
     (normal(3, 6), Draw((3, 2), "one hot", False)), (Draw((2, 6)), Draw((6,))),
     torch=lambda t, z, m, u, b: torch_steps(t, "gru", z, u, b, None, m.amax(-1), True),
+)  # fmt: skip
+add(
+    "loops", "gru that resets first",
+    lambda z, c, h, u, v: all_of(ResetFirstGRUSteps(True)(z, c, u, v, h)), (normal(3, 4), normal(3, 2), normal(2)),
+    (Draw((2, 4)), Draw((2, 2))),
+    torch=lambda t, z, c, h, u, v: torch_steps(t, "gru_reset_first", t.cat([z, c], -1), u, v, [h]),
+)  # fmt: skip
+add(
+    "loops", "gru that resets first with a mask, backwards",
+    lambda z, c, m, u, v: all_of(ResetFirstGRUSteps(False, True, True)(z, c, u, v, ops.max(m, 2))),
+    (normal(3, 4), normal(3, 2), Draw((3, 2), "one hot", False)), (Draw((2, 4)), Draw((2, 2))),
+    torch=lambda t, z, c, m, u, v: torch_steps(
+        t, "gru_reset_first", t.cat([z, c], -1), u, v, None, m.amax(-1), True
+    ),
 )  # fmt: skip
 for relu in (False, True):
     add(

@@ -422,6 +422,7 @@ ARGUMENTS = {
     shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING], "value": NO_NUMBER}),
     recurrent.LSTMSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
     recurrent.GRUSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
+    recurrent.ResetFirstGRUSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
     recurrent.SimpleRNNSteps: ({}, dict.fromkeys(("initial", "masked", "reverse", "relu"), NO_BOOLEAN)),
     softmax.Softmax: ({}, {"axis": NO_INTEGER}),
     softmax.LogSoftmax: ({}, {"axis": NO_INTEGER}),
@@ -587,6 +588,12 @@ WRONG_SHAPES = {
     "recurrent kernel": (
         lambda: recurrent.GRUSteps()(ops.reshape(row(12), (-1, 2, 6)), np.ones((2, 8)), np.ones(6)),
         "recurrent_kernel .2, 6..*shape=.2, 8",
+    ),
+    "recurrent candidate": (
+        lambda: recurrent.ResetFirstGRUSteps()(
+            ops.reshape(row(8), (-1, 2, 4)), ops.reshape(row(6), (-1, 2, 3)), np.ones((2, 4)), np.ones((2, 2))
+        ),
+        "z_candidate .None, 2, 2..*shape=.None, 2, 3",
     ),
     "recurrent states": (
         lambda: recurrent.LSTMSteps(True)(ops.reshape(row(16), (-1, 2, 8)), np.ones((2, 8)), row(2), row(3)),

@@ -39,6 +39,22 @@ def unknown_arguments(owner: str, unknown: Mapping[str, object], known: Iterable
     return TypeError(f"{owner} has no argument {name!r}. {_hint('argument', name, known)} Received: {_listed(unknown)}")
 
 
+class noted:
+    """Within it an exception gets a note: what ``text()`` returns, beside its message and traceback."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: Callable[[], str]):
+        self._text = text
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, Exception):
+            error.add_note(self._text())
+
+
 class NamesArguments:
     """Base of classes whose constructors say what they know when they are given an argument that they don't."""
 

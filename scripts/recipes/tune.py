@@ -2,11 +2,10 @@
 
     python scripts/recipes/tune.py
 
-Four processes propose settings by what all have found (tree-structured Parzen estimators, Bergstra et al. 2011), share
-a journal, and end a training that is worse than the median of the others at that epoch. They train on 4000 digits of
-MNIST and are judged by 2000 others; the test is looked at once, at the end, by the best network and by one of customary
-settings, both trained anew on all 6000. The trials depend on which process is first. `jitnet tune CONFIG.toml` makes
-such searches of configurations.
+Four processes with one journal propose settings by what all have found (tree-structured Parzen estimators, Bergstra et
+al. 2011), and end a training that is worse than the median at that epoch. They train on 4000 digits of MNIST and judge
+by 2000 others. The test is looked at once, by the best network and one of customary settings, both trained anew on all
+6000. Which trials there are depends on which process is first. `jitnet tune CONFIG.toml` searches configurations.
 """
 
 import multiprocessing
@@ -58,9 +57,8 @@ def opened(path, seed=None):
 
 
 def data(quick):
-    """((x, y), (x of the test, y of the test)), images (N, 784)."""
-    (x, y), (x_test, y_test) = mnist(quick)
-    return (x[:6000].reshape(-1, 784), y[:6000]), (x_test.reshape(-1, 784), y_test)
+    """[(x, y), (x of the test, y of the test)], images (N, 784)."""
+    return [(x[:most].reshape(-1, 784), y[:most]) for (x, y), most in zip(mnist(quick), (6000, 10000), strict=True)]
 
 
 def search(path, seed, trials, epochs, quick):
@@ -86,30 +84,26 @@ def main():
     path = given.output / "tune.journal"
     path.unlink(missing_ok=True)
     study = opened(path)
-    context = multiprocessing.get_context("spawn")
     shared = given.trials // given.workers, given.epochs, given.quick
-    workers = [context.Process(target=search, args=(path, given.seed + i, *shared)) for i in range(given.workers)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
+        pool.starmap(search, [(path, given.seed + i, *shared) for i in range(given.workers)], 1)
     (x, y), test = data(given.quick)
     figures = np.empty((2, given.seeds, 2))
-    for i, settings in enumerate((CUSTOMARY, study.best_params)):
-        for seed in range(given.seeds):
-            jitnet.utils.set_random_seed(given.seed + seed)
-            model = network(settings)
-            model.fit(x, y, settings["batch"], given.epochs, verbose=0)
-            figures[i, seed] = model.evaluate(*test, verbose=0)
+    for i, seed in np.ndindex(2, given.seeds):
+        settings = (CUSTOMARY, study.best_params)[i]
+        jitnet.utils.set_random_seed(given.seed + seed)
+        model = network(settings)
+        model.fit(x, y, settings["batch"], given.epochs, verbose=0)
+        figures[i, seed] = model.evaluate(*test, verbose=0)
     picture, ((bars, trials),) = figure(1, 2, 10, 4)
     parts = optuna.importance.get_param_importances(study)
     bars.barh(list(parts)[::-1], list(parts.values())[::-1])
     bars.set_xlabel("importance (PED-ANOVA; all together 1)")
     finished, pruned = ([t for t in study.trials if t.state.name == state] for state in ("COMPLETE", "PRUNED"))
-    trials.plot([t.number for t in finished], [t.value for t in finished], "o", label="trained to the end")
+    places, values = [t.number for t in finished], [t.value for t in finished]
+    trials.plot(places, values, "o", label="trained to the end")
     trials.plot([t.number for t in pruned], [t.value for t in pruned], "x", color="tab:grey", label="pruned")
-    best = np.minimum.accumulate([t.value for t in finished])
-    trials.step([t.number for t in finished], best, where="post", color="tab:red", label="best so far")
+    trials.step(places, np.minimum.accumulate(values), where="post", color="tab:red", label="best so far")
     trials.set(xlabel="trial", ylabel="cross-entropy on validation data", yscale="log")
     trials.grid(alpha=0.3, which="both")
     trials.legend()
