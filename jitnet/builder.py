@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from .core.autodiff import Gradients, dependents
+from .core.errors import invalid
 from .core.lowering import Lowering
 from .core.operations.base import elements
 from .core.operations.effects import Gradient
@@ -70,6 +71,7 @@ class Builder:
         self.computation = computation
         losses = [*(v for v, _ in computation.losses), *computation.added]
         roots = [*computation.outputs, *losses, *computation.records]
+        _check_batches([*computation.outputs, *(value for value, _ in computation.losses)])
         applications = topological_order(roots, computation.effects)
         if fuse:
             applications = pool_before_relu(applications, roots)
@@ -129,7 +131,7 @@ class Builder:
 
     def _context(self, phase: str) -> None:
         """The next calls are no layer's."""
-        self.program.layer, self.program.phase, self.program.attributes = "", phase, {}
+        self.program.next_calls("", phase)
 
     def _add_inputs(self) -> None:
         self._context("input")
@@ -226,7 +228,7 @@ class Builder:
         for index, values in zip(self.places, self.computation.records, strict=True):
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
-            factor = 1.0 * batch if mean is False else 1.0
+            factor = 1.0 * batch if mean is False else 1.0 / values.batches  # results are divided by the data's samples
             if values.batched:
                 self._record(index, values, weights if mean is not None else None, factor)
             else:
@@ -289,6 +291,17 @@ class Builder:
                 parameter, gradient = penalty.pop("parameter"), Out(gradients[variable], True)
                 self.program.call("training.l1_l2_gradient", parameter=parameter, gradient=gradient, **penalty)
         return gradients
+
+
+def _check_batches(values: list) -> None:
+    """Raise ValueError if an output or a loss has other numbers of samples than the data."""
+    for value in values:
+        if value.batches > 1:
+            raise invalid(
+                f"An output or a loss has a sample for each of the data's, {value.name} of {value.batches} batches more: "
+                "take apart what jitnet.ops.concatenate(xs, axis=0) has joined, with jitnet.ops.split.",
+                shape=value.shape,
+            )
 
 
 def _limits(applications: list, inputs: dict) -> dict[str, tuple[int, int, str]]:

@@ -19,7 +19,7 @@ from torch_reference import (
 from jitnet import ops
 from jitnet.core.operations import augmentation, counts, losses, random
 from jitnet.core.operations.attention import DotProductAttention
-from jitnet.core.operations.batch import BatchSize
+from jitnet.core.operations.base import BatchSize
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.effects import Assigned, AssignedRows, Rows
 from jitnet.core.operations.elementwise import Unary

@@ -7,6 +7,7 @@ symbolic tensor with a batch axis.
 import numpy as np
 
 from ..core.errors import invalid
+from ..core.lengths import batches_in
 from ..core.operations.shape import Filled
 from ..core.policy import floatx
 from ..core.values import Value
@@ -22,7 +23,7 @@ def _filled(owner: str, sizes, value, dtype):
     sizes = (sizes,) if isinstance(sizes, int | np.integer) else tuple(sizes)
     dtype = checked_dtype(owner, dtype or floatx())
     if sizes[:1] == (None,):
-        return Filled(sizes[1:], float(value), dtype)()
+        return Filled(sizes[1:], float(value), dtype, batches_in(sizes[0]))()
     if None in sizes:
         raise invalid(f"ops.{owner} expects sizes that are known, but for the first, the batch's.", shape=sizes)
     return np.full(sizes, value, dtype)

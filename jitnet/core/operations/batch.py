@@ -3,7 +3,7 @@
 import math
 
 from .. import checks
-from ..program import Out, Scalar
+from ..program import Out
 from .base import Operation
 
 
@@ -22,34 +22,22 @@ class BatchSum(Operation):
             raise ValueError(f"{self.name} over the batch needs a tensor with a batch axis. Received: shape={x.shape}")
         return [((), x.dtype)]
 
-    def _scale(self, x):
-        return 1.0 / (Scalar("batch") * x.size) if self.mean else 1.0
+    def _scale(self, program, x):
+        return 1.0 / (program.samples * x.size) if self.mean else 1.0
 
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
         total = program.temporary(f"{y.name}_total", (1,), "float64", "partial")
         program.call("training.total", values=program.reshaped(x, (), rows=x.size), out=Out(total))
-        program.call("training.add_up", totals=total, out=Out(y), scale=self._scale(x))
+        program.call("training.add_up", totals=total, out=Out(y), scale=self._scale(program, x))
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         values = Out(program.reshaped(dx.buffer, (), rows=dx.buffer.size), dx.accumulate)
         program.call(
-            "training.spread", dtotal=lowered.d_output, dvalues=values, scale=self._scale(dx.buffer),
+            "training.spread", dtotal=lowered.d_output, dvalues=values, scale=self._scale(program, dx.buffer),
             accumulate=dx.accumulate,
         )  # fmt: skip
-
-
-class BatchSize(Operation, registered=False):
-    """The number of samples in a tensor with a batch axis, as a number () of its dtype."""
-
-    differentiable = False
-
-    def infer(self, x):
-        return [((), x.dtype)]
-
-    def forward(self, program, lowered):
-        program.call("shape.fill", y=Out(lowered.output), value=1.0 * Scalar("batch"))
 
 
 class SampleSum(Operation):
@@ -73,7 +61,7 @@ class SampleSum(Operation):
         program.call("dense.bias_add_backward", dy=rows, dbias=Out(partial), accumulate=False)
         program.call("training.sum_partials", partials=partial, out=Out(program.reshaped(y, (size,))))
         if self.mean:
-            scale = 1.0 / Scalar("batch")
+            scale = 1.0 / program.samples
             program.call("training.scale", values=Out(program.reshaped(y, (size,)), True), factor=scale)
 
     def backward(self, program, lowered):
@@ -82,5 +70,5 @@ class SampleSum(Operation):
         program.call(
             "training.repeat", row=program.reshaped(lowered.d_output, (size,)),
             rows=Out(program.as_rows(dx.buffer, size), dx.accumulate),
-            scale=1.0 / Scalar("batch") if self.mean else 1.0, accumulate=dx.accumulate,
+            scale=1.0 / program.samples if self.mean else 1.0, accumulate=dx.accumulate,
         )  # fmt: skip

@@ -17,7 +17,8 @@ def forward(call: Call, selection) -> Call:
     keep = any(selection.is_read(call, call[name]) for name in ("gates", "before"))
     sequences = selection.is_read(call, y)
     chosen = recurrent_forward_kernel(_cell(call), y.shape[1], y.dtype, call["masked"], keep, sequences)
-    states = selection.program.temporary(f"{y.name}_states", (2 * y.shape[1],), y.dtype, "batch")
+    name = f"{y.name}_states"
+    states = selection.program.temporary(name, (2 * y.shape[1],), y.dtype, "batch", batches=y.batches)
     weights = selection.recurrent_weights(call, kernel, chosen)
     given = {**call.arguments, "recurrent_kernel": weights, "states": Out(states)}
     order = (

@@ -33,7 +33,8 @@ def sum_rows_in_update(program: Program) -> None:
             continue
         for buffer in given:
             buffer.root.in_one_piece = buffer.kind == "batch"
-        order = program.temporary(f"{indices.root.name}_order", indices.shape, "int64", "batch")
+        name = f"{indices.root.name}_order"
+        order = program.temporary(name, indices.shape, "int64", "batch", batches=indices.batches)
         order.rows, order.in_one_piece = indices.rows, True
         starts = program.temporary(f"{indices.root.name}_starts", (table[0] + 1,), "int64", "whole")
         part = {"first": Scalar("first"), "last": Scalar("last")}
