@@ -228,7 +228,7 @@ class Builder:
         for index, values in zip(self.places, self.computation.records, strict=True):
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
-            factor = 1.0 * batch if mean is False else 1.0 / values.batches  # results are divided by the data's samples
+            factor = 1.0 * batch if mean is False else 1.0 / values.batches  # of the data's samples
             if values.batched:
                 self._record(index, values, weights if mean is not None else None, factor)
             else:
@@ -298,9 +298,9 @@ def _check_batches(values: list) -> None:
     for value in values:
         if value.batches > 1:
             raise invalid(
-                f"An output or a loss has a sample for each of the data's, {value.name} of {value.batches} batches more: "
-                "take apart what jitnet.ops.concatenate(xs, axis=0) has joined, with jitnet.ops.split.",
-                shape=value.shape,
+                f"An output or a loss has a sample for each of the data's, and {value.name} joins several batches: take "
+                "apart what jitnet.ops.concatenate(xs, axis=0) has joined, with jitnet.ops.split.",
+                batches=value.batches,
             )
 
 

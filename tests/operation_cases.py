@@ -963,12 +963,19 @@ add("batch", "sum of all", lambda x: x * ops.sum(x), normal(2, 3), torch=lambda 
 add("batch", "mean of all", lambda x: x - ops.mean(x * x), normal(5), torch=lambda t, x: x - (x * x).mean())
 add("batch", "sum of samples", lambda x: x * ops.sum(x, axis=0), normal(3, 2), torch=lambda t, x: x * x.sum(0))
 add("batch", "mean of samples", lambda x: x - ops.mean(x, axis=0), normal(7), torch=lambda t, x: x - x.mean(0))
+add(
+    "batch",
+    "joined batches",
+    lambda x, y: ops.stack([part * x for part in ops.split(ops.concatenate([x, x * y, y], axis=0), 3)], axis=1),
+    (normal(3), normal(3)),
+    torch=lambda t, x, y: t.stack([x * x, x * x * y, x * y], 1),
+)
 add("batch", "a setting", lambda x: ops.multiply(x, FACTOR), normal(3), torch=lambda t, x: x * 0.75)
 for distribution, bounds in (("uniform", (0.5, 2.0)), ("normal", (1.0, 0.3)), ("truncated_normal", (1.0, 0.3))):
     add(
         "batch",
         f"{distribution} numbers",
-        lambda x, d=distribution, b=bounds: x * random.RandomValues(d, (4,), *b, x.dtype, seed=3)(),
+        lambda x, d=distribution, b=bounds: x * random.RandomValues(d, (4,), *b, x.dtype, seed=3, batches=x.batches)(),
         normal(4),
     )
 add(
@@ -1049,7 +1056,7 @@ add_all(add)
 
 def drawn(columns, like):
     """Uniform numbers, the same in every run."""
-    return random.RandomValues("uniform", (columns,), 0.0, 1.0, like.dtype, seed=3)()
+    return random.RandomValues("uniform", (columns,), 0.0, 1.0, like.dtype, seed=3, batches=like.batches)()
 
 
 def resampled(x, mode="reflect", interpolation="bilinear"):

@@ -168,6 +168,8 @@ def operations():
         "ExpandDims": ([(3,)], lambda x: ops.expand_dims(x, 1)),
         "Squeeze": ([(3, 1)], lambda x: ops.squeeze(x, -1)),
         "StopGradient": ([(3,)], ops.stop_gradient),
+        "Joined": ([(3,), (3,)], lambda x, y: ops.split(ops.concatenate([x, y], axis=0) * 2.0, 2)[0]),
+        "Part": ([(3,), (3,)], lambda x, y: ops.split(ops.concatenate([x, y], axis=0) * 2.0, 2)[1]),
         "Filled": ([(3,)], lambda x: x + ops.ones((None, 3), x.dtype)),
         "Take": ([(3, 2)], lambda x: ops.take(x, [0, 2], 1)),
         "TakeAlongAxis": ([(3,), ((2,), "int64")], lambda x, i: ops.take_along_axis(x, i, 1)),

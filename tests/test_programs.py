@@ -12,6 +12,7 @@ FOLDER = Path(__file__).parent / "programs"
 LIMITS = {
     "added_loss": (0.5, 1.5),
     "callbacks": (0.15, 1.6),
+    "dcgan": (0.6, 1.3),
     "denoising_autoencoder": (0.42, 1.1),
     "functional_api": (0.6, 1.6),
     "imbalanced_classes": (0.3, 3.0),

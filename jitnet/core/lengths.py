@@ -86,8 +86,14 @@ class Samples:
             return NotImplemented  # a tensor, which takes it as a number
         raise TypeError(
             "The number of samples in a batch is known only when a step runs: it is multiplied by integers, divided "
-            f"where that leaves whole batches, and a number for jitnet.ops. Received: {self!r} {operator} {other!r}"
+            'where that leaves whole batches; jitnet.ops.cast(size, "float32") is a number for everything else. '
+            f"Received: {self!r} {operator} {other!r}"
         )
+
+    def __truediv__(self, other):
+        return self._refuse("/", other)
+
+    __rtruediv__ = __radd__ = __rsub__ = __mod__ = __truediv__
 
     def __index__(self):
         raise TypeError("The number of samples in a batch is known only when a step runs; it is no index.")

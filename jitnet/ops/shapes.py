@@ -169,7 +169,7 @@ def _parts_of_batch(x, indices_or_sections) -> list:
         places = range(0, x.batches + 1, x.batches // count)
     else:
         places = [0, *(_batches_before(x, place) for place in indices_or_sections), x.batches]
-    return [x if (start, stop) == (0, x.batches) else Part(start, stop)(x) for start, stop in itertools.pairwise(places)]
+    return [x if ends == (0, x.batches) else Part(*ends)(x) for ends in itertools.pairwise(places)]
 
 
 def _batches_before(x, place) -> int:
@@ -317,7 +317,7 @@ def slice_axis(x, axis, start, stop):
 
 def index(x, key):
     """``x[key]``: integers, slices, ``...`` and None; of the batch axis, parts that are whole batches."""
-    if x.batches > 1 and isinstance(key, slice) and (key.start, key.stop, key.step) == (None, None, None):
+    if x.batches > 1 and isinstance(key, slice) and key.start is key.stop is key.step is None:
         raise invalid(
             "x[:] of a tensor that joins several batches would be all of it. The size of a batch is ops.shape(x)[0] of "
             "one of them, not x.shape[0], which is None.", index=key,

@@ -1,7 +1,7 @@
 """Normalisation over the batch, or of each sample by itself."""
 
 from .. import checks
-from ..program import Out, Scalar
+from ..program import Out
 from .base import Operation, display, elements
 
 

@@ -171,8 +171,8 @@ class Joined(Operation):
         if not tensors or any(not x.batched or x.shape != tensors[0].shape for x in tensors):
             shapes = ", ".join(display(x.shape) for x in tensors)
             raise ValueError(
-                "concatenate along the batch axis, 0, joins tensors that all have it, of shapes that agree in all other "
-                f"axes. Received: shapes {shapes}"
+                "concatenate along the batch axis, 0, joins tensors that all have it, of shapes that agree in all "
+                f"other axes. Received: shapes {shapes}"
             )
         return [(tensors[0].shape, tensors[0].dtype)]
 
