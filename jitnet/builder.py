@@ -298,8 +298,8 @@ def _check_batches(values: list) -> None:
     for value in values:
         if value.batches > 1:
             raise invalid(
-                f"An output or a loss has a sample for each of the data's, and {value.name} joins several batches: take "
-                "apart what jitnet.ops.concatenate(xs, axis=0) has joined, with jitnet.ops.split.",
+                f"An output or a loss has a sample for each of the data's, and {value.name} joins several batches: "
+                "take apart what jitnet.ops.concatenate(xs, axis=0) has joined, with jitnet.ops.split.",
                 batches=value.batches,
             )
 
