@@ -18,7 +18,15 @@ from .core.settings import Setting
 from .core.trace import training_mode
 from .core.values import Value, placeholder
 from .gradients import value_and_grad
-from .losses import aligned, checked, per_sample, step_values, symbolic_targets, target_shape
+from .losses import (
+    aligned,
+    checked,
+    per_sample,
+    step_values,
+    symbolic_targets,
+    takes_targets_as_given,
+    target_shape,
+)
 from .metrics import LossMetric, Traced
 from .regularizers import is_pair, penalty
 from .step import Step, target_of
@@ -261,17 +269,19 @@ class ModelSteps:
             for i, shape in enumerate(weighted):
                 name = f"sample_weight_{i + 1}"
                 own[i] = arguments[name] = placeholder(name, shape, outputs[i].dtype)
+            aligned_targets = [symbolic_targets(*each) for each in zip(used, targets, outputs, strict=True)]
             values, reductions = zip(
                 *(
                     step_values(loss, target, output, weight, sample_weight)
-                    for loss, target, output, weight in zip(used, targets, outputs, own, strict=True)
+                    for loss, target, output, weight in zip(used, aligned_targets, outputs, own, strict=True)
                 ),
                 strict=True,
             )
             records = list(values) if len(values) > 1 else []
             logs = _Logs(["loss"], records, [f"{name}_loss" for name in self.output_names])
             for metric, i, name, is_weighted in metrics:
-                target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
+                of_metric = targets if takes_targets_as_given(metric) else aligned_targets
+                target = _compilation.as_metric_target(metric, used[i], of_metric[i], outputs[i])
                 weight = [_product(sample_weight, own[i])] if is_weighted else []
                 logs.add(name, metric.traced(target, outputs[i], *weight))
         # of what is trained, as in Keras
@@ -348,7 +358,7 @@ class ModelSteps:
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
                 noticed(loss)
                 target = symbolic_targets(loss, target, output)
-                values = checked(loss, loss.call(target, output))
+                values = checked(loss, loss.compared(target, output))
                 terms.append(loss.reduced(values, sample_weight, loss.counting(target, output, values)) * weight)
         terms += _penalties(self.trainable_weights)
         if not terms:
@@ -369,7 +379,10 @@ class ModelSteps:
         logs = {}
         for metric, i, name, is_weighted in found:
             weight = [sample_weight] if is_weighted and sample_weight is not None else []
-            logs[name] = metric.traced(symbolic_targets(metric, targets[i], outputs[i]), outputs[i], *weight)
+            target = targets[i]
+            if not takes_targets_as_given(metric):
+                target = symbolic_targets(metric, target, outputs[i])
+            logs[name] = metric.traced(target, outputs[i], *weight)
         return logs
 
     def _custom_step(self, mode: str, structure, arrays, options: dict) -> Step:
@@ -446,6 +459,13 @@ class ModelSteps:
     def _loss_list(self) -> list:
         """The loss of every output."""
         return _compilation.losses_by_output(self._compiled, self.output_names)
+
+    def _outputs_with_own_targets(self, used) -> list[bool]:
+        """Whether targets of each output stay in the shape that they have, for a user's own loss or metric."""
+        found = [takes_targets_as_given(loss) for loss in used]
+        for metric, i, *_ in self._metric_list(used):
+            found[i] = found[i] or takes_targets_as_given(metric)
+        return found
 
     @staticmethod
     def _target_shape(loss, output) -> tuple:

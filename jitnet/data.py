@@ -162,18 +162,28 @@ def check_finite(array: np.ndarray, what: str) -> None:
                 )
 
 
-def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.ndarray:
-    """Targets as ``loss`` needs them for ``prediction`` (a symbolic tensor), checked."""
+def prepare_target(loss, y, prediction, as_given: bool, samples: int, what: str = "y") -> np.ndarray:
+    """Targets as ``loss`` needs them for ``prediction`` (a symbolic tensor), checked.
+
+    as_given: a user's own loss or metric gets them in the shape that they have; a column of a table is (samples, 1).
+    """
+    is_column = as_given and type(y).__module__.partition(".")[0] == "pandas"
     y = as_numbers(y, what)
+    y = y[:, None] if is_column and y.ndim == 1 else y
     if y.ndim == 0 or len(y) != samples:
         raise ValueError(f"x and {what} need the same number of samples ({samples}). Received: shape={y.shape}")
     if isinstance(y, DeviceArray):
         y = y.of_type("int64" if loss.sparse else prediction.dtype, what)
     else:
         check_finite(y, what)
-        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype)
+        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype, as_given)
     expected = losses.target_shape(loss, prediction.shape)
-    if expected is not None and not isinstance(loss, losses.FunctionLoss) and y.shape[1:] != expected:
+    if isinstance(loss, losses.FunctionLoss) or losses.takes_targets_as_given(loss):
+        expected = None  # what fits is the user's to know
+    fits = expected is None or y.shape[1:] == expected
+    if as_given and not fits:  # there it gets the shape that the loss needs
+        fits = y.shape[1:] == (*expected, 1) if loss.sparse else (*y.shape[1:], 1) == expected == (1,)
+    if not fits:
         hint = ""
         if loss.sparse and y.shape[1:] == prediction.shape[1:]:
             hint = " For one-hot targets use CategoricalCrossentropy."

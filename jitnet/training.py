@@ -206,7 +206,8 @@ class Trainer(ModelSteps):
         ys = data.by_output(y, self._output_structure, self.output_names, f"the model {self.name!r}", "y")
         if len(ys) != len(outputs):
             raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
-        targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
+        own = self._outputs_with_own_targets(used)
+        targets = [data.prepare_target(*each, samples) for each in zip(used, ys, outputs, own, strict=True)]
         for i, target in enumerate(targets):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype

@@ -53,6 +53,8 @@ def residual():
 
 def joined():
     """A batch of twice as many samples inside, normalised together."""
+    clear_names()
+    jitnet.utils.set_random_seed(3)
     x = jitnet.Input((5,))
     both = layers.BatchNormalization()(layers.Concatenate(axis=0)([x, 2.0 * x]))
     one, two = jitnet.ops.split(layers.Dropout(0.3, seed=1)(layers.Dense(4, "relu")(both)), 2)
@@ -89,7 +91,8 @@ def trained(make, x, device, epochs=1, batch_size=2):
 
 
 @pytest.mark.parametrize(
-    ("make", "shape", "epochs"), [(dense, (7, 5), 2), (residual, (5, 6, 6, 3), 1), (joined, (7, 5), 1), (lenet5, (2, 28, 28, 1), 1)]
+    ("make", "shape", "epochs"),
+    [(dense, (7, 5), 2), (residual, (5, 6, 6, 3), 1), (joined, (7, 5), 1), (lenet5, (2, 28, 28, 1), 1)],
 )
 def test_training_leaves_the_weights_of_the_cpu(make, shape, epochs):
     x = draw(*shape)

@@ -9,13 +9,13 @@ import numpy as np
 from .. import _registry, initializers, losses, ops
 from .._fixed import Fixed, noticed
 from ..core import checks, trace
-from ..core.errors import NamesArguments, invalid
+from ..core.errors import NamesArguments, SamplesPairedError, invalid
 from ..core.operations.base import display, elements
 from ..core.policy import floatx
 from ..core.values import Value, as_value
 from ..eager import Evaluated, evaluate_function
 from ..losses import checked_values, per_sample
-from ..losses.base import aligned, aligned_array, mask_of
+from ..losses.base import aligned, aligned_array, compared, mask_of, with_other_rank
 
 
 class MetricVariable:
@@ -178,7 +178,7 @@ class Metric(Fixed, NamesArguments):
         """
         if isinstance(y_pred, Value):
             y_true = losses.symbolic_targets(self, y_true, y_pred)
-            values = checked_values(self.name, self.values(y_true, y_pred))
+            values = checked_values(self.name, compared(self.values, y_true, y_pred))
             given = mask_of(y_pred, values)
             if given is not None:
                 weights = as_value(1.0 if sample_weight is None else sample_weight, values.dtype)
@@ -189,7 +189,7 @@ class Metric(Fixed, NamesArguments):
 
         def values_and_mask(predictions, targets):
             noticed(self)
-            values = self.values(targets, predictions)
+            values = compared(self.values, targets, predictions)
             mask = None if sample_weight is None else self._mask(targets, predictions, values)
             return [values] if mask is None else [values, mask], None
 
@@ -340,7 +340,15 @@ def _traced_update(update):
         arguments = {**dict(zip(names, given, strict=False)), **named}
         is_mean = type(self).result is Metric.result
         if is_mean or self._contributions is not None or any(isinstance(x, Value) for x in arguments.values()):
-            return update(self, *given, **named)
+            before = self._contributions, self._values
+            try:
+                return update(self, *given, **named)
+            except SamplesPairedError:
+                other = with_other_rank(arguments.get("y_true"))
+                if other is None:
+                    raise
+                self._contributions, self._values = before
+                return update(self, **{**arguments, "y_true": other})
         sample_weight = arguments.pop("sample_weight", None)
         return self._update_on_arrays(*arguments.values(), sample_weight=sample_weight)
 
