@@ -42,14 +42,17 @@ class _Logs:
 
     def __init__(self, names: list, records: list, output_names: list):
         self.records = list(records)
+        self.largest: list = []  # those of them of which the largest is kept
         self._entries = [(name, None, 1) for name in (*names, *(output_names if records else []))]
 
     def add(self, name: str, value) -> None:
         """Record a single number, values (batch,) or a metric's result."""
         if isinstance(value, Traced) and value.values is None:
             # a single number would count once per sample
-            self.records += [ops.reshape(x, (1,)) if x.shape == () else x for _, x in value.contributions]
+            found = [ops.reshape(x, (1,)) if x.shape == () else x for _, x in value.contributions]
             variables = [variable for variable, _ in value.contributions]
+            self.records += found
+            self.largest += [x for x, v in zip(found, variables, strict=True) if v.kept in ("maximum", "minimum")]
             self._entries.append((name, (value.metric, variables), len(variables)))
             return
         metric, value = (value.metric, value.values) if isinstance(value, Traced) else (None, value)
@@ -69,6 +72,9 @@ class _Logs:
             (name, [next(places) for _ in range(count)], metric)
             for name, (_, metric, count) in zip(names, self._entries, strict=True)
         ]
+        for _, found, metric in step.logs:
+            for place, variable in zip(found, (metric and metric[1]) or (), strict=False):
+                step.first_results[place : place + variable.value.size] = np.ravel(variable.first_result)
         return step
 
 
@@ -293,7 +299,7 @@ class ModelSteps:
         fix(self, parts + [self.optimizer] if training else parts)
         computation = Computation(
             arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
-            reductions=list(reductions), trainable=list(trainable) if training else [],
+            largest=logs.largest, reductions=list(reductions), trainable=list(trainable) if training else [],
             optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
             sample_weight=sample_weight, layer_names=layer_names, any_size=sizes is not None,
         )  # fmt: skip
@@ -418,7 +424,8 @@ class ModelSteps:
         for name, value in found.items():
             logs.add(name, value)
         computation = Computation(
-            arguments, records=logs.records, effects=effects, gathered=True, layer_names=self._names_in_source(),
+            arguments, records=logs.records, largest=logs.largest, effects=effects, gathered=True,
+            layer_names=self._names_in_source(),
             any_size=self._graph_inputs is not None and self._takes_any_size(),
         )  # fmt: skip
         inputs = [value for name, value in arguments.items() if name.startswith("x")]
@@ -521,7 +528,7 @@ class ModelSteps:
         given = {name: (x.dtype, (batch_size, *x.shape[1:])) for name, x in step.inputs.items()}
         outputs = zip(step.output_arguments, self.outputs, strict=True)
         given |= {name: (x.dtype, (batch_size, *x.shape[1:])) for name, x in outputs}
-        values = {"seed": 0, "t": 0, "results": np.zeros(step.results)}
+        values = {"seed": 0, "t": 0, "results": step.first_results.copy()}
         values["hyperparameters"] = step.hyperparameter_table(0, 1, self._iteration())[0]
         return step.runner.jitted(batch_size, given, step.output_arguments, values)
 

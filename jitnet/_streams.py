@@ -95,7 +95,7 @@ def _run_batch(model, mode: str, parts, results, class_weight=None, tell=None):
     step = model._step(mode, shapes, arrays=arrays)
     step.runner.tell = tell
     if results is None or len(results) != step.results:
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
     model._run_batches(step, (mode, shapes), arrays, np.arange(samples), samples, results)
     return step, results, samples
 

@@ -29,6 +29,7 @@ class Computation:
     added: single numbers () that are added to the losses.
     records: what is added up as results: tensors (None,), over their samples; single numbers (), each step's once per
         sample of its batch; other tensors without a batch axis, each of their elements.
+    largest: those of the records without a batch axis of which the largest is kept, not the sum.
     effects: applications without outputs that a ``train_step`` traced: updates and assignments.
     seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
@@ -45,6 +46,7 @@ class Computation:
     losses: list = field(default_factory=list)
     added: list = field(default_factory=list)
     records: list = field(default_factory=list)
+    largest: list = field(default_factory=list)
     effects: list = field(default_factory=list)
     seeds: dict = field(default_factory=dict)
     trainable: list = field(default_factory=list)
@@ -229,7 +231,10 @@ class Builder:
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
             factor = 1.0 * batch if mean is False else 1.0 / values.batches  # of the data's samples
-            if values.batched:
+            if any(values is largest for largest in self.computation.largest):
+                numbers, results = self.lowering.buffer(values), Out(self._results, True)
+                self.program.call("training.keep_largest", numbers=numbers, results=results, index=index)
+            elif values.batched:
                 self._record(index, values, weights if mean is not None else None, factor)
             else:
                 numbers, results = self.lowering.buffer(values), Out(self._results, True)

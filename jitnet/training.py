@@ -153,7 +153,7 @@ class Trainer(ModelSteps):
         batch = min(checked_batch_size(batch_size), samples)
         self._check_batches(batch, batch)
         step = self._step("train", shapes, regions=False, arrays=arrays)
-        values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
+        values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": step.first_results.copy()}
 
         def run_once():
             step.run(batch, 1, {**values, "t": self.optimizer.iterations}, False)
@@ -430,7 +430,7 @@ class Trainer(ModelSteps):
                     step.runner.tell = hooks.progbar and hooks.progbar.compiling
                     order = self._order(samples, self._taken(step)) if shuffle else np.arange(samples)
                     order = order[: steps * batch_size]
-                    results = np.zeros(step.results)
+                    results = step.first_results.copy()
 
                     def on_progress(done, seen, step=step, results=results, epoch=epoch):
                         logs = read_logs(step, results, seen)
@@ -472,7 +472,7 @@ class Trainer(ModelSteps):
             order = np.concatenate([self._order(samples, first + i * steps)[:size] for i in range(count)])
         else:
             order = np.tile(np.arange(size), count)
-        results = np.zeros((count, step.results))
+        results = np.tile(step.first_results, (count, 1))
         values = {**arrays, "order": order, "seed": self._seed(), "t": first, "results": results}
         start = time.perf_counter()
         step.run(batch_size, count * steps, values, True, steps)
@@ -524,7 +524,7 @@ class Trainer(ModelSteps):
         if steps is not None:
             samples = min(samples, steps * batch_size)
         step = self._step("evaluate", shapes, arrays=arrays)
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
 
         def on_progress(done, seen):
             logs = read_logs(step, results, seen)
@@ -593,7 +593,7 @@ class Trainer(ModelSteps):
             step.check_indices(inputs)  # all at once, for the right place in a message
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
         hooks.on_predict_begin()
         for number, begin in enumerate(range(0, samples, batch_size)):
@@ -628,7 +628,7 @@ class Trainer(ModelSteps):
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
         self._check_batches(samples, samples)
         step = self._step("train", shapes, arrays=arrays)
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
         with trained_here(self, step.trainable):
             self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
         return returned(read_logs(step, results, samples), return_dict)

@@ -962,6 +962,10 @@ FACTOR = Setting(types.SimpleNamespace(factor=0.75), "factor")
 add("batch", "sum of all", lambda x: x * ops.sum(x), normal(2, 3), torch=lambda t, x: x * x.sum())
 add("batch", "mean of all", lambda x: x - ops.mean(x * x), normal(5), torch=lambda t, x: x - (x * x).mean())
 add("batch", "sum of samples", lambda x: x * ops.sum(x, axis=0), normal(3, 2), torch=lambda t, x: x * x.sum(0))
+UNWANTED = Draw((2, 3), wanted=False)
+add("batch", "largest of samples", lambda x, y: x + ops.max(y, axis=0), (normal(2, 3), UNWANTED),
+    torch=lambda t, x, y: x + y.amax(0))  # fmt: skip
+add("batch", "largest of all", lambda x, y: x + ops.max(y), (normal(2, 3), UNWANTED), torch=lambda t, x, y: x + y.max())
 add("batch", "mean of samples", lambda x: x - ops.mean(x, axis=0), normal(7), torch=lambda t, x: x - x.mean(0))
 add(
     "batch",

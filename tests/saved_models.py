@@ -143,6 +143,7 @@ def operations():
         "SimpleRNNSteps": ([(3, 2), (3,)], lambda x, m: SimpleRNNSteps(masked=True)(x, ones((2, 2)), m)[0]),
         **random_changes(),
         "RandomValues": ([(3,)], lambda x: x + random.RandomValues("uniform", (3,), seed=3)()),
+        "BatchMax": ([(3,)], lambda x: x - ops.max(x, axis=0)),
         "BatchSum": ([(3,)], lambda x: x - ops.mean(x)),
         "SampleSum": ([(3,)], lambda x: x - ops.sum(x, axis=0)),
         "BatchNorm": ([(3,)], lambda x: BatchNorm()(x, *(Constant(ones(3, "float32")) for _ in range(4)))),

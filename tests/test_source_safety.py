@@ -410,6 +410,7 @@ ARGUMENTS = {
     reduction.Reduction: (
         {"function": "sum", "axis": 1}, {"function": NO_NAME, "axis": NO_INTEGER, "keepdims": NO_BOOLEAN},
     ),
+    batch.BatchMax: ({}, {}),
     batch.BatchSum: ({}, {"mean": NO_BOOLEAN}),
     batch.SampleSum: ({}, {"mean": NO_BOOLEAN}),
     shape.Reshape: ({"shape": (3,)}, {"shape": [(-2,), (-1, -1), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)]}),

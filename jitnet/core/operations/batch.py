@@ -3,8 +3,9 @@
 import math
 
 from .. import checks
+from ..errors import invalid
 from ..program import Out
-from .base import Operation
+from .base import REFUSED, Operation
 
 
 class BatchSum(Operation):
@@ -37,6 +38,29 @@ class BatchSum(Operation):
         program.call(
             "training.spread", dtotal=lowered.d_output, dvalues=values, scale=self._scale(program, dx.buffer),
             accumulate=dx.accumulate,
+        )  # fmt: skip
+
+
+class BatchMax(Operation):
+    """The maximum over the samples, (None, ...) to (...); it has no gradient."""
+
+    integers = REFUSED
+
+    def infer(self, x):
+        if not x.batched:
+            raise ValueError(f"{self.name} needs a tensor with a batch axis. Received: shape={x.shape}")
+        return [(x.shape[1:], x.dtype)]
+
+    def forward(self, program, lowered):
+        x, y = lowered.inputs[0], lowered.output
+        partial = program.temporary(f"{y.name}_partial", x.shape or (1,), y.dtype, "partial")
+        program.call("reduction.batch_max", x=x, y=Out(partial))
+        program.call("reduction.batch_max", x=partial, y=Out(y))
+
+    def backward(self, program, lowered):
+        raise invalid(
+            "The maximum over a batch has no gradient: which sample has it, no chunk of the batch knows. Take the "
+            "gradient of a mean, or jitnet.ops.stop_gradient of the maximum.", layer=lowered.application.scope,
         )  # fmt: skip
 
 
