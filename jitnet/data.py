@@ -89,7 +89,7 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
     for array, tensor in zip(arrays, tensors, strict=True):
         expected = tensor.shape[1:]
         if not fits(array.shape[1:], expected) and not isinstance(array, DeviceArray):
-            array = _with_channels(array, expected)
+            array = with_channels(array, expected)
         if not fits(array.shape[1:], expected):
             hint = ""
             if array.ndim == len(expected):
@@ -107,7 +107,7 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
     return prepared
 
 
-def _with_channels(array: np.ndarray, expected) -> np.ndarray:
+def with_channels(array: np.ndarray, expected) -> np.ndarray:
     """The array with or without a last axis of one element, where that is all that it lacks, as in Keras."""
     if expected[-1:] == (1,) and fits(array.shape[1:], expected[:-1]):
         return array[..., None]

@@ -618,7 +618,7 @@ class Trainer(ModelSteps):
         if quick is not None and quick.takes(x):
             return quick.call(x)
         step, result = self._predict(x, self._samples_of(x), 0)
-        self._quick = None if self._leading() else QuickPrediction.of(step, result)
+        self._quick = None if self._leading() or self._front else QuickPrediction.of(step, result)
         return result
 
     @placed

@@ -20,6 +20,7 @@ LIMITS = {
     "own_train_step": (0.8, 1.1),
     "sequence_tagging": (0.4, None),
     "stateful_characters": (0.25, 1.6),
+    "structured_data": (0.45, 1.1),
     "super_resolution": (0.025, 1.2),
     "tabular": (0.38, 1.1),
     "text_classification": (0.45, 1.6),

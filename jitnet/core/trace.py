@@ -155,6 +155,12 @@ def current_scope() -> tuple[str, str]:
 def apply(operation, *inputs):
     """Add ``operation`` to the graph; the symbolic result (a tensor, or a tuple for several)."""
     limits.count_operation()
+    for x in inputs:
+        if getattr(x, "dtype", None) == "string":
+            raise ValueError(
+                "A model's step has no strings: StringLookup, Hashing and TextVectorization make numbers of them, "
+                f"right after the Input. Received: {operation.name} of {x!r}"
+            )
     inputs = operation.prepare(inputs)
     name, policy = current_scope()
     application = Application(operation, inputs, name, policy == MIXED)
