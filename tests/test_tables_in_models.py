@@ -110,9 +110,10 @@ def test_texts_and_chains_of_tables():
     model = jitnet.Model(x, layers.Dense(2)(mean))
     found = model.predict(texts, verbose=0)
     np.testing.assert_array_equal(found, model.predict(texts.tolist(), verbose=0))
-    inner = jitnet.Model(
-        (y := jitnet.Input((4,), dtype="int64")), model.layers[-1](model.layers[-2](model.layers[-3](y)))
-    )
+    y = tokens = jitnet.Input((4,), dtype="int64")
+    for layer in model.layers[-3:]:
+        y = layer(y)
+    inner = jitnet.Model(tokens, y)
     np.testing.assert_allclose(inner.predict(words(texts), verbose=0), found, rtol=1e-6)
     chain = layers.IntegerLookup(vocabulary=[0, 3])(layers.Hashing(5)(x))
     model = jitnet.Model(x, layers.Embedding(3, 1)(chain))
