@@ -128,6 +128,8 @@ def _demands(variables) -> list:
 class ModelSteps:
     """The steps of a model.  Mixed into ``Trainer``."""
 
+    _own_targets: tuple = (None, [])  # what compile was given, and what ``_outputs_with_own_targets`` found for it
+
     def _is_custom(self, mode: str) -> bool:
         """Whether the step of a mode is what ``train_step`` or ``test_step`` say."""
         if mode == "train" and self.optimizer is not None and self.optimizer.needs_loss:
@@ -469,9 +471,12 @@ class ModelSteps:
 
     def _outputs_with_own_targets(self, used) -> list[bool]:
         """Whether targets of each output stay in the shape that they have, for a user's own loss or metric."""
-        found = [takes_targets_as_given(loss) for loss in used]
-        for metric, i, *_ in self._metric_list(used):
-            found[i] = found[i] or takes_targets_as_given(metric)
+        compiled, found = self._own_targets
+        if compiled is not self._compiled:  # once, not for every batch
+            found = [takes_targets_as_given(loss) for loss in used]
+            for metric, i, *_ in self._metric_list(used):
+                found[i] = found[i] or takes_targets_as_given(metric)
+            vars(self)["_own_targets"] = self._compiled, found
         return found
 
     @staticmethod

@@ -267,7 +267,7 @@ class Model(TakesData, Trainer, Layer):
 
     # ---- copies
 
-    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from")
+    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from", "_own_targets")
 
     def __getstate__(self):
         first = [node for node in self._nodes if vars(node.layer).get("_first_node") is node]
