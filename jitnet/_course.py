@@ -126,7 +126,7 @@ class Course:
     def counting(self, step, taken: int) -> np.ndarray:
         """Where the step adds the epoch's results; taken: the steps that its optimizer has taken."""
         if self.results is None:
-            self.first, self.results = taken, np.zeros(step.results)
+            self.first, self.results = taken, step.first_results.copy()
         elif len(self.results) != step.results:
             raise ValueError("The checkpoint is of a training with other losses or metrics.")
         return self.results

@@ -56,7 +56,7 @@ class Inspection:
             self._check_batches(batch, batch)
             step = self._step("train", shapes, regions=False, arrays=arrays)
             values = {name: loaded(array[:batch]) for name, array in arrays.items()} | {"order": np.arange(batch)}
-        values |= {"seed": self._seed(), "results": np.zeros(step.results)}
+        values |= {"seed": self._seed(), "results": step.first_results.copy()}
 
         def run_once():
             t = 0 if y is None else self._taken(step)
@@ -109,7 +109,7 @@ class Inspection:
             for name, output in zip(step.output_arguments, self._outputs_for(arrays), strict=True):
                 arrays[name] = np.zeros((batch, *output.shape[1:]), output.dtype)
         taken = self._taken(step)
-        given = {"seed": self._seed(), "t": taken, **values, **arrays, "results": np.zeros(step.results)}
+        given = {"seed": self._seed(), "t": taken, **values, **arrays, "results": step.first_results.copy()}
         with restored(step):
             step.run(batch, 1, given, False, iteration=self._iteration())
         return first_not_finite(self, watching, taken + 1)

@@ -22,7 +22,7 @@ def run_epochs(
         order = np.concatenate([model._order(samples, first + i * steps)[:size] for i in range(count)])
     else:
         order = np.tile(np.arange(size), count)
-    results = np.zeros((count, step.results))
+    results = np.tile(step.first_results, (count, 1))
     values = {**arrays, "order": order, "seed": model._seed(), "t": first, "results": results}
     hooks.on_epoch_begin(epoch)
     step.runner.tell = hooks.progbar and hooks.progbar.compiling

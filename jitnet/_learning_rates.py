@@ -126,7 +126,7 @@ def _tried(model, x, y, sample_weight, batch_size, rates, smoothing, divergence)
         for rate, (arrays, shapes, order) in zip(rates, itertools.chain([first], batches), strict=False):
             optimizer._hyperparameters["learning_rate"] = float(rate)  # also where a schedule governs it
             step = model._step("train", shapes, arrays=arrays)
-            results = np.zeros(step.results)
+            results = step.first_results.copy()
             model._run_batches(step, ("train", shapes), arrays, order, len(order), results)
             losses.append(read_logs(step, results, len(order))["loss"])
             average = smoothing * average + (1 - smoothing) * losses[-1]

@@ -116,7 +116,7 @@ def _bytes(items, batch: int, chunks: int) -> tuple[int, int]:
                 buffer = getattr(argument, "buffer", argument)
                 if not hasattr(buffer, "nbytes") or re.fullmatch(SCRATCH, buffer.root.name):
                     continue
-                parts = batch if buffer.batched else chunks if buffer.kind == "partial" else 1
+                parts = batch * buffer.batches if buffer.batched else chunks if buffer.kind == "partial" else 1
                 reads_too = getattr(argument, "accumulate", False)
                 moved += getattr(item, "count", 1) * buffer.nbytes * parts * (2 if reads_too else 1)
                 touched[buffer.root] = max(touched.get(buffer.root, 0), buffer.nbytes * parts)

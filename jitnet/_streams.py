@@ -197,7 +197,7 @@ def _run_batches(model, mode: str, parts, size, results, progressed, class_weigh
     step = model._step(mode, shapes, arrays=arrays)
     step.runner.tell = tell
     if results is None or len(results) != step.results:
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
 
     def on_progress(done, seen):
         return progressed(step, results, done, seen)

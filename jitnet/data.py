@@ -108,7 +108,7 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
     for array, tensor in zip(arrays, tensors, strict=True):
         expected = tensor.shape[1:]
         if not fits(array.shape[1:], expected) and not isinstance(array, DeviceArray):
-            array = _with_channels(array, expected)
+            array = with_channels(array, expected)
         if not fits(array.shape[1:], expected):
             hint = ""
             if array.ndim == len(expected):
@@ -124,7 +124,7 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
     return prepared
 
 
-def _with_channels(array: np.ndarray, expected) -> np.ndarray:
+def with_channels(array: np.ndarray, expected) -> np.ndarray:
     """The array with or without a last axis of one element, where that is all that it lacks, as in Keras."""
     if expected[-1:] == (1,) and fits(array.shape[1:], expected[:-1]):
         return array[..., None]
@@ -179,23 +179,35 @@ def check_finite(array: np.ndarray, what: str, numbers=None) -> None:
                 )
 
 
-def prepare_target(loss, y, prediction, samples: int, what: str = "y", numbers=None, total=None) -> np.ndarray:
+def prepare_target(
+    loss, y, prediction, as_given: bool, samples: int, what: str = "y", numbers=None, total=None
+) -> np.ndarray:
     """Targets as ``loss`` needs them for ``prediction`` (a symbolic tensor), checked.
 
+    as_given: a user's own loss or metric gets them in the shape that they have; a column of a table is (samples, 1).
     numbers, total: for messages: which of how many samples they are, where they are some of them.
     """
+    is_column = as_given and type(y).__module__.partition(".")[0] == "pandas"
     y = as_numbers(y, what)
+    y = y[:, None] if is_column and y.ndim == 1 else y
     if y.ndim == 0 or len(y) != samples:
         raise ValueError(f"x and {what} need the same number of samples ({samples}). Received: shape={y.shape}")
     if isinstance(y, np.memmap):
-        return StoredArray(y, lambda rows, n: prepare_target(loss, rows, prediction, len(rows), what, n, len(y)))
+        return StoredArray(
+            y, lambda rows, n: prepare_target(loss, rows, prediction, as_given, len(rows), what, n, len(y))
+        )
     if isinstance(y, DeviceArray):
         y = y.of_type("int64" if loss.sparse else prediction.dtype, what)
     else:
         check_finite(y, what, numbers)
-        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype)
+        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype, as_given)
     expected = losses.target_shape(loss, prediction.shape)
-    if expected is not None and not isinstance(loss, losses.FunctionLoss) and y.shape[1:] != expected:
+    if isinstance(loss, losses.FunctionLoss) or losses.takes_targets_as_given(loss):
+        expected = None  # what fits is the user's to know
+    fits = expected is None or y.shape[1:] == expected
+    if as_given and not fits:  # there it gets the shape that the loss needs
+        fits = y.shape[1:] == (*expected, 1) if loss.sparse else (*y.shape[1:], 1) == expected == (1,)
+    if not fits:
         hint = ""
         if loss.sparse and y.shape[1:] == prediction.shape[1:]:
             hint = " For one-hot targets use CategoricalCrossentropy."

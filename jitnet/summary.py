@@ -111,7 +111,7 @@ def _rows(
     model, products: dict | None, expand_nested: bool, show_trainable: bool, layer_range, depth: int = 0
 ) -> list[list]:
     nodes = {}
-    for node in model._nodes:
+    for node in model._all_nodes():
         nodes.setdefault(node.layer, []).append(node)
     first = {layer: None for layer in model.layers if layer not in nodes}
     rows = []

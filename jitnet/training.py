@@ -193,7 +193,8 @@ class Trainer(Inspection, ModelSteps):
         ys = data.by_output(y, self._output_structure, self.output_names, f"the model {self.name!r}", "y")
         if len(ys) != len(outputs):
             raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
-        targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
+        own = self._outputs_with_own_targets(used)
+        targets = [data.prepare_target(*each, samples) for each in zip(used, ys, outputs, own, strict=True)]
         for i, target in enumerate(targets):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
@@ -528,7 +529,7 @@ class Trainer(Inspection, ModelSteps):
         if steps is not None:
             samples = min(samples, steps * batch_size)
         step = self._step("evaluate", shapes, arrays=arrays)
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
 
         def on_progress(done, seen):
             logs = read_logs(step, results, seen)
@@ -601,7 +602,7 @@ class Trainer(Inspection, ModelSteps):
             step.check_indices({name: a for name, a in inputs.items() if not _stored.are_stored({name: a})})
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
         with hooks.put_back():
             hooks.on_predict_begin()
@@ -627,7 +628,7 @@ class Trainer(Inspection, ModelSteps):
         if quick is not None and quick.takes(x):
             return quick.call(x)
         step, result = self._predict(x, self._samples_of(x), 0)
-        self._quick = None if self._leading() else QuickPrediction.of(step, result)
+        self._quick = None if self._leading() or self._front else QuickPrediction.of(step, result)
         return result
 
     @placed
@@ -637,7 +638,7 @@ class Trainer(Inspection, ModelSteps):
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
         self._check_batches(samples, samples)
         step = self._step("train", shapes, arrays=arrays)
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
         with trained_here(self, step.trainable):
             self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
         return returned(read_logs(step, results, samples), return_dict)

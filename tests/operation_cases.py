@@ -19,7 +19,7 @@ from torch_reference import (
 from jitnet import ops
 from jitnet.core.operations import augmentation, counts, losses, random
 from jitnet.core.operations.attention import DotProductAttention
-from jitnet.core.operations.batch import BatchSize
+from jitnet.core.operations.base import BatchSize
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.effects import Assigned, AssignedRows, Rows
 from jitnet.core.operations.elementwise import Unary
@@ -979,13 +979,24 @@ FACTOR = Setting(types.SimpleNamespace(factor=0.75), "factor")
 add("batch", "sum of all", lambda x: x * ops.sum(x), normal(2, 3), torch=lambda t, x: x * x.sum())
 add("batch", "mean of all", lambda x: x - ops.mean(x * x), normal(5), torch=lambda t, x: x - (x * x).mean())
 add("batch", "sum of samples", lambda x: x * ops.sum(x, axis=0), normal(3, 2), torch=lambda t, x: x * x.sum(0))
+UNWANTED = Draw((2, 3), wanted=False)
+add("batch", "largest of samples", lambda x, y: x + ops.max(y, axis=0), (normal(2, 3), UNWANTED),
+    torch=lambda t, x, y: x + y.amax(0))  # fmt: skip
+add("batch", "largest of all", lambda x, y: x + ops.max(y), (normal(2, 3), UNWANTED), torch=lambda t, x, y: x + y.max())
 add("batch", "mean of samples", lambda x: x - ops.mean(x, axis=0), normal(7), torch=lambda t, x: x - x.mean(0))
+add(
+    "batch",
+    "joined batches",
+    lambda x, y: ops.stack([part * x for part in ops.split(ops.concatenate([x, x * y, y], axis=0), 3)], axis=1),
+    (normal(3), normal(3)),
+    torch=lambda t, x, y: t.stack([x * x, x * x * y, x * y], 1),
+)
 add("batch", "a setting", lambda x: ops.multiply(x, FACTOR), normal(3), torch=lambda t, x: x * 0.75)
 for distribution, bounds in (("uniform", (0.5, 2.0)), ("normal", (1.0, 0.3)), ("truncated_normal", (1.0, 0.3))):
     add(
         "batch",
         f"{distribution} numbers",
-        lambda x, d=distribution, b=bounds: x * random.RandomValues(d, (4,), *b, x.dtype, seed=3)(),
+        lambda x, d=distribution, b=bounds: x * random.RandomValues(d, (4,), *b, x.dtype, seed=3, batches=x.batches)(),
         normal(4),
     )
 add(
@@ -1066,7 +1077,7 @@ add_all(add)
 
 def drawn(columns, like):
     """Uniform numbers, the same in every run."""
-    return random.RandomValues("uniform", (columns,), 0.0, 1.0, like.dtype, seed=3)()
+    return random.RandomValues("uniform", (columns,), 0.0, 1.0, like.dtype, seed=3, batches=like.batches)()
 
 
 def resampled(x, mode="reflect", interpolation="bilinear"):

@@ -51,6 +51,18 @@ def residual():
     return model
 
 
+def joined():
+    """A batch of twice as many samples inside, normalised together."""
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    x = jitnet.Input((5,))
+    both = layers.BatchNormalization()(layers.Concatenate(axis=0)([x, 2.0 * x]))
+    one, two = jitnet.ops.split(layers.Dropout(0.3, seed=1)(layers.Dense(4, "relu")(both)), 2)
+    model = jitnet.Model(x, layers.Dense(3)(one - two))
+    model.compile(jitnet.optimizers.SGD(0.1), SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
 def lenet5():
     clear_names()
     jitnet.utils.set_random_seed(3)
@@ -79,7 +91,8 @@ def trained(make, x, device, epochs=1, batch_size=2):
 
 
 @pytest.mark.parametrize(
-    ("make", "shape", "epochs"), [(dense, (7, 5), 2), (residual, (5, 6, 6, 3), 1), (lenet5, (2, 28, 28, 1), 1)]
+    ("make", "shape", "epochs"),
+    [(dense, (7, 5), 2), (residual, (5, 6, 6, 3), 1), (joined, (7, 5), 1), (lenet5, (2, 28, 28, 1), 1)],
 )
 def test_training_leaves_the_weights_of_the_cpu(make, shape, epochs):
     x = draw(*shape)

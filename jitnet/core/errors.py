@@ -21,6 +21,10 @@ def invalid(expected: str, **received) -> ValueError:
     return ValueError(f"{expected} Received: {_listed(received)}")
 
 
+class SamplesPairedError(ValueError):
+    """Broadcasting would pair each sample of a batch with all others, by tensors with a batch axis of other ranks."""
+
+
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> ValueError:
     """A ``ValueError`` for a name that no ``kind`` has; it names the nearest known one, or all if none is near.
 

@@ -19,8 +19,7 @@ from ..activations import linear
 from ..config import check_policy
 from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
-from ..core.operations.base import display
-from ..core.operations.batch import BatchSize
+from ..core.operations.base import BatchSize, display
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
 from .input_spec import check_inputs

@@ -172,7 +172,7 @@ class Memory:
         """What a buffer views; names: the values of scalars."""
         if buffer.kind == "argument" and buffer.root is buffer:
             return self._arrays[buffer.name]
-        leading = (self.batch * buffer.rows,) if buffer.batched else ()
+        leading = (self.batch * buffer.batches * buffer.rows,) if buffer.batched else ()
         array = self._root(buffer.root)
         if buffer.step is not None:
             step = buffer.step.value(names) if isinstance(buffer.step, Scalar) else buffer.step
@@ -191,7 +191,7 @@ class Memory:
             return slot.reshape(-1)[: root.size].reshape(root.shape)
         table, key = (self.gradients, root.source) if root.kind == "gradient" else (self._temporaries, root)
         if key not in table:
-            size = root.size * (self.batch if root.batched else 1)
+            size = root.size * (self.batch * root.batches if root.batched else 1)
             array = np.full(size, self.unwritten(root.dtype), root.dtype)
             table[key] = array.reshape(-1 if root.batched else root.shape)
         return table[key]

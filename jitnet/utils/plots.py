@@ -117,10 +117,10 @@ class _Drawing:
         """Add the nodes and edges of a model; {layer: its node, or those that enter and leave a model in it}."""
         indent = "  " * (1 + path.count("/"))
         uses: dict = {}
-        for node in model._nodes:
+        for node in model._all_nodes():
             uses.setdefault(node.layer, []).append(node)
         ends = {}
-        firsts = [x.history.layer for x in model._graph_inputs if x.history is not None]  # Sequential hides its own
+        firsts = [x.history.layer for x in model.inputs if x.history is not None]  # Sequential hides its own
         for number, layer in enumerate(dict.fromkeys([*firsts, *model.layers, *uses])):
             identifier = f"{path}{number}"
             if self._expand and getattr(layer, "_graph_inputs", None) is not None:
@@ -143,8 +143,8 @@ class _Drawing:
 
     def _origins(self, model, tensors, ends) -> list:
         """The nodes that tensors come from."""
-        owner = {id(output): node.layer for node in model._nodes for output in node.outputs}
-        inputs = {id(x): x.history.layer for x in model._graph_inputs if x.history is not None}
+        owner = {id(output): node.layer for node in model._all_nodes() for output in node.outputs}
+        inputs = {id(x): x.history.layer for x in model.inputs if x.history is not None}
         found = []
         for x in tensors:
             layer = owner.get(id(x)) or inputs.get(id(x))

@@ -21,7 +21,9 @@ def forward(call: Call, selection) -> Call:
     keep = any(selection.is_read(call, call[name]) for name in ("gates", "before"))
     sequences = selection.is_read(call, y)
     chosen = recurrent_forward_kernel(_cell(call), y.shape[1], y.dtype, call["masked"], keep, sequences)
-    states = selection.program.temporary(f"{y.name}_states", (chosen.own_states * y.shape[1],), y.dtype, "batch")
+    name = f"{y.name}_states"
+    size = chosen.own_states * y.shape[1]
+    states = selection.program.temporary(name, (size,), y.dtype, "batch", batches=y.batches)
     weights = selection.recurrent_weights(call, kernel, chosen.weights)
     given = {**call.arguments, "recurrent_kernel": weights, "states": Out(states)}
     if "candidate_kernel" in given:

@@ -35,7 +35,8 @@ def sum_rows_in_update(program: Program) -> None:
             buffer.root.in_one_piece = buffer.kind == "batch"
         own = {}
         for name in ("order", "rows", "spare_order", "spare_rows"):
-            own[name] = program.temporary(f"{indices.root.name}_{name}", indices.shape, "int64", "batch")
+            full = f"{indices.root.name}_{name}"
+            own[name] = program.temporary(full, indices.shape, "int64", "batch", batches=indices.batches)
             own[name].rows, own[name].in_one_piece = indices.rows, True
         own["counts"] = program.temporary(f"{indices.root.name}_counts", (2048,), "int64", "whole")
         part = {"first": Scalar("first"), "last": Scalar("last")}
