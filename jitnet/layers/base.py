@@ -11,7 +11,7 @@ import numpy as np
 
 from jitnet.kernels.locks import across_forks
 
-from .. import _registry, constraints, initializers, regularizers
+from .. import _masks, _registry, constraints, initializers, regularizers
 from .._fixed import Fixed, noticed
 from .._structures import flatten, mapped, packed
 from ..activations import linear
@@ -22,6 +22,7 @@ from ..core.operations.base import display
 from ..core.operations.batch import BatchSize
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
+from . import _quantized
 from .input_spec import check_inputs
 
 _counters: dict[str, int] = defaultdict(int)
@@ -59,6 +60,8 @@ def _marks_built(build):
     def build_once(self, *arguments, **keywords):
         build(self, *arguments, **keywords)
         self.built = True
+        if type(self).build is build_once:  # not that of a base
+            _quantized.compress(self)
 
     return build_once
 
@@ -99,11 +102,15 @@ class Layer(Fixed, NamesArguments):
         input_shape: for the first layer of a ``Sequential``: the shape without the batch axis.
         activity_regularizer: a name, an object or None: its penalty of each of the layer's outputs, divided by the
             batch, is added to the loss.
+        pruned: names of weights that have masks; ``jitnet.utils.prune`` makes them.
+
+    A dtype "int8_from_float32", and so on, is that of a layer whose weights ``quantize`` made integers.
     """
 
     # whether outputs get a mask, by ``compute_mask``; True also for a class that has that method
     supports_masking = False
     input_spec = None  # an InputSpec, or a list of them
+    quantized_weight: str | None = None  # the attribute of what ``quantize`` makes integers
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
     before_the_step = False  # whether it works on arrays alone
 
@@ -114,8 +121,9 @@ class Layer(Fixed, NamesArguments):
         return layer
 
     def __init__(
-        self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, **unknown
-    ):
+        self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, pruned=(),
+        **unknown,
+    ):  # fmt: skip
         if unknown:
             raise unknown_arguments(type(self).__name__, unknown, _constructor_arguments(type(self)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
@@ -125,6 +133,9 @@ class Layer(Fixed, NamesArguments):
             raise invalid(f"{type(self).__name__} expects a name of whole Unicode characters.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
         self._trainable = checks.boolean(type(self).__name__, "trainable", trainable)
+        self._quantization_mode = None
+        if isinstance(dtype, str) and dtype.startswith(_quantized.FROM) and self.quantized_weight is not None:
+            dtype, self._quantization_mode = dtype.removeprefix(_quantized.FROM), "int8"
         check_policy(dtype)
         if dtype not in (None, "float32", "float64", policy.MIXED):
             expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{policy.MIXED}" or None.'
@@ -135,6 +146,8 @@ class Layer(Fixed, NamesArguments):
         kind = type(self).__name__
         self.input_spec_shape = None if input_shape is None else checks.input_shape(kind, "input_shape", input_shape)
         self.activity_regularizer = regularizers.get(activity_regularizer)
+        names = pruned if isinstance(pruned, list | tuple) else [None]
+        self._pruned = [checks.text(kind, "a name in pruned", name) for name in names]  # to be, once they are built
         self._weights: list[Variable] = []
         self._first_node: Node | None = None
 
@@ -177,6 +190,10 @@ class Layer(Fixed, NamesArguments):
             config["dtype"] = self.dtype_policy
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        if self.quantization_mode is not None:
+            config["dtype"] = f"{_quantized.FROM}{self.dtype_policy}"
+        if pruned := self._pruned or _masks.masked_names(self):
+            config["pruned"] = pruned
         is_own = "_given" in vars(self) and type(self).get_config is Layer.get_config
         return self._with_given(config) if is_own else config
 
@@ -239,6 +256,23 @@ class Layer(Fixed, NamesArguments):
         variable.trainable = trainable and self.trainable
         self._weights.append(variable)
         return variable
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """ "int8" once the layer is quantised, else None."""
+        return self._quantization_mode
+
+    def quantize(self, mode=None, type_check=True, config=None) -> None:
+        """Make the weight that has most elements integers of 8 bits: see ``Model.quantize``.
+
+        mode: "int8"; type_check=False: also of a user's own class, derived from one that can do with them, whose call
+            does not read the weight itself.
+
+        Raises:
+            NotImplementedError: the layer has no quantised form.
+            ValueError: another mode, a config, or a layer that is not built, or quantised already.
+        """
+        _quantized.quantize(self, mode, type_check, config)
 
     def add_loss(self, loss) -> None:
         """In ``call``: add to the loss that the model is trained with.
@@ -311,7 +345,7 @@ class Layer(Fixed, NamesArguments):
                 raise ValueError(
                     f"{variable.name} expects an array of shape {variable.shape}. Received: shape={value.shape}"
                 )
-        for variable, value in zip(variables, weights, strict=True):
+        for variable, value in _masks.masks_first(zip(variables, weights, strict=True)):
             variable.assign(value)
 
     def count_params(self) -> int:
