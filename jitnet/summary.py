@@ -43,7 +43,8 @@ def _rows(model, expand_nested: bool, show_trainable: bool, layer_range, depth: 
     rows = []
     for layer in _in_range(list({**first, **nodes}), layer_range):
         count = layer.count_params() if isinstance(layer, Layer) else 0
-        name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
+        mode = f", {layer.quantization_mode}" if getattr(layer, "quantization_mode", None) else ""
+        name = f"{'  ' * depth}{layer.name} ({type(layer).__name__}{mode})"
         trainable = ("yes" if layer.trainable else "no") if count else "-"
         rows.append((name, _shape(layer, nodes.get(layer, ())), f"{count:,}", *([trainable] if show_trainable else [])))
         if expand_nested and hasattr(layer, "_nodes"):

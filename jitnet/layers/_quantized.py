@@ -81,8 +81,8 @@ def check_untrained(layer) -> None:
     """Raise ValueError where a quantised layer is to be trained."""
     if trace.is_training() and layer.trainable:
         raise ValueError(
-            f"{layer.name!r} is quantised, and integers are not trained: train before model.quantize, or set "
-            f"trainable = False of the layer and train the others. Received: trainable=True"
+            "quantised weights are integers, which are not trained: train before quantize, or set trainable = False "
+            "of this layer and train the others. Received: trainable=True"
         )
 
 
@@ -119,8 +119,8 @@ def quantize_layers(model, mode, config=None, filters=None, type_check=True, **u
         raise invalid(f"{described} has no layer to quantise that filters choose.", filters=filters)
     for layer in found:
         quantize(layer, mode, type_check)
-    left = [layer for layer in layers if any(v.ndim > 1 and v.dtype[0] == "f" and v.size > v.shape[-1] for v in layer.weights)]
-    left = [layer for layer in left if layer.quantization_mode is None]
+    floats = [layer for layer in layers if layer.quantization_mode is None]
+    left = [layer for layer in floats if any(len([size for size in v.shape if size > 1]) > 1 for v in layer.weights)]
     if left:
         names = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in left[:4]) + ", ..." * (len(left) > 4)
         warnings.warn(f"{described}: these layers have no quantised form, and stay as they are: {names}.", stacklevel=3)

@@ -91,7 +91,7 @@ def custom_from_mask(module, name, mask):
     """
     weight, mask = _masks.weight_of(module, name), np.asarray(mask)
     if mask.shape != weight.shape:
-        raise invalid(f"custom_from_mask expects a mask of the shape {weight.shape} of {weight.name}.", shape=mask.shape)
+        raise invalid(f"custom_from_mask expects a mask of {weight.name}'s shape {weight.shape}.", shape=mask.shape)
     kept = _masks.mask_of(module, name)
     kept.assign(kept.value & (mask != 0))
     weight.assign(weight.value)
@@ -99,7 +99,7 @@ def custom_from_mask(module, name, mask):
 
 
 def remove(module, name):
-    """End the pruning of a weight: its values stay as they are, 0 where they are it, and may change.  Returns the layer.
+    """End the pruning of a weight, whose values stay as they are and may all change again; returns the layer.
 
     Raises:
         ValueError: the weight is not pruned.
@@ -139,5 +139,6 @@ def _count(amount, left: int) -> int:
     whole = isinstance(amount, numbers.Integral) and not isinstance(amount, bool)
     share = isinstance(amount, numbers.Real) and not isinstance(amount, bool) and not whole
     if not (whole and 0 <= amount <= left) and not (share and 0 <= amount <= 1):
-        raise invalid(f"Pruning expects amount to be a share from 0 to 1, or an int up to the {left} left.", amount=amount)
+        expected = f"Pruning expects amount to be a share from 0 to 1, or an int up to the {left} elements left."
+        raise invalid(expected, amount=amount)
     return int(amount) if whole else round(float(amount) * left)
