@@ -306,8 +306,8 @@ class Model(Trainer, Layer):
         table, with one for every row; biases and other layers stay as they are, and a warning names those of these that
         have matrices.  As in Keras, w becomes round(w s) with s = 127 / (max |w| + 1e-7), and counts as that over s.
 
-        A prediction makes floats of them once, and keeps these until weights change: it is as fast, and takes as much
-        memory, as before, and inputs are not rounded.  A layer that is quantised is not trained.
+        A prediction makes floats of them once, and keeps these until weights change: it is as fast as before and takes
+        no less memory, and inputs are not rounded.  A layer that is quantised is not trained.
 
         mode: "int8"; config: None; filters: a regular expression, or several, one of which is found in a layer's name,
             or a function of a layer that says whether it is quantised; None: all; type_check: as of a layer's.
