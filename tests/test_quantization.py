@@ -74,7 +74,7 @@ def test_every_kind_of_layer_counts_as_its_integers_over_their_scale(tmp_path):
     clone.set_weights(model.get_weights())
     np.testing.assert_array_equal(clone.predict(TOKENS, verbose=0), model.predict(TOKENS, verbose=0))
     clone.load_weights(path)
-    with pytest.raises(ValueError, match="has 13 weights.*Received: 19 weights"):
+    with pytest.raises(ValueError, match=r"has 12 weights.*Received: 18 weights"):
         reference.load_weights(path)
     kept = reference.get_layer("dense").get_weights()
     with pytest.warns(UserWarning, match="nothing that fits these weights of 'all_kinds': table/embeddings"):
@@ -133,11 +133,11 @@ def test_what_is_refused():
     for mode, reason in (("int4", "two weights in a byte"), ("gptq", "language models"), ("float8", "CPUs lack")):
         with pytest.raises(ValueError, match=rf"{reason}.*Received: mode='{mode}'"):
             model.quantize(mode)
-    with pytest.raises(ValueError, match="Unknown quantisation mode 'int9'.*int8"):
+    with pytest.raises(ValueError, match=r"Unknown quantisation mode 'int9'.*int8"):
         dense.quantize("int9")
-    with pytest.raises(ValueError, match="config is None. Received: config='dict'"):
+    with pytest.raises(ValueError, match=r"config is None. Received: config='dict'"):
         model.quantize("int8", config={})
-    with pytest.raises(ValueError, match="no layer to quantise.*Received: filters='nowhere'"):
+    with pytest.raises(ValueError, match=r"no layer to quantise.*Received: filters='nowhere'"):
         model.quantize("int8", filters="nowhere")
     with pytest.raises(ValueError, match="Received: filters=3"):
         model.quantize("int8", filters=3)
@@ -158,7 +158,7 @@ def test_what_is_refused():
     dense.quantize("int8")
     with pytest.raises(ValueError, match="quantised already"):
         dense.quantize("int8")
-    with pytest.raises(TypeError, match=re.escape("holds integers of 8 bits. Received: dtype='float64'")):
+    with pytest.raises(ValueError, match=re.escape("holds integers of 8 bits. Received: dtype='float64'")):
         dense.kernel.assign(np.zeros(dense.kernel.shape))
 
     class Own(layers.Dense):
