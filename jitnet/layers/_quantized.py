@@ -11,7 +11,6 @@ from ..core import checks, trace
 from ..core.errors import invalid, unknown_arguments, unknown_name
 from ..core.values import Variable
 
-FROM = "int8_from_"  # before the policy that a quantised layer had, as Keras names it
 _EPSILON = 1e-7  # Keras's, beside the largest weight
 _REFUSED = {
     "int4": "two weights in a byte, which no kernel here takes apart",
@@ -51,13 +50,37 @@ def quantize(layer, mode, type_check=True, config=None) -> None:
     replace(layer)
 
 
-def compress(layer) -> None:
-    """Give a layer that was just built what its configuration says: masks, and integers for weights."""
-    for name in layer._pruned:
-        _masks.mask_of(layer, name)
-    layer._pruned = []
-    if layer.quantization_mode is not None:
-        replace(layer)
+def mode_of(layer) -> str | None:
+    """ "int8" for a layer that is quantised."""
+    weight = vars(layer).get(layer.quantized_weight)
+    return "int8" if getattr(weight, "dtype", None) == "int8" else None
+
+
+def compressions(layers) -> list[list]:
+    """What was done to weights of layers: [[which layer, the weight's name, "mask" or "int8"]], as a file has it."""
+    masks = [[i, name, "mask"] for i, layer in enumerate(layers) for name in _masks.masked_names(layer)]
+    return masks + [[i, layer.quantized_weight, "int8"] for i, layer in enumerate(layers) if mode_of(layer)]
+
+
+def compress(layers, description) -> None:
+    """Do to the weights of new layers what ``compressions`` described; the values come later.
+
+    Raises:
+        ValueError: a description of another form, or of other layers.
+    """
+    for entry in description if isinstance(description, list) else [description]:
+        match entry:
+            case [int(place), str(name), "mask"] if 0 <= place < len(layers):
+                _masks.mask_of(layers[place], name)
+            case [int(place), str(name), "int8"] if 0 <= place < len(layers) and _has(layers[place], name):
+                replace(layers[place])
+            case _:
+                raise invalid("A compressed weight is a layer's place, a name, and 'mask' or 'int8'.", weight=entry)
+
+
+def _has(layer, name: str) -> bool:
+    """Whether this weight of floats of the layer can become integers."""
+    return layer.quantized_weight == name and getattr(vars(layer).get(name), "dtype", "int8") != "int8"
 
 
 def replace(layer) -> None:
@@ -72,7 +95,6 @@ def replace(layer) -> None:
     integers = np.clip(np.round(values * scale), -127, 127).astype(np.int8)
     if axes == tuple(range(len(axes))) or axes == (values.ndim - 1,):
         scale = scale.squeeze(axes)
-    layer._quantization_mode = "int8"
     setattr(layer, name, Variable(integers, weight.name, trainable=False))
     setattr(layer, f"{name}_scale", Variable(scale, f"{weight.name}_scale", trainable=False))
 

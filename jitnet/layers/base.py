@@ -60,8 +60,6 @@ def _marks_built(build):
     def build_once(self, *arguments, **keywords):
         build(self, *arguments, **keywords)
         self.built = True
-        if type(self).build is build_once:  # not that of a base
-            _quantized.compress(self)
 
     return build_once
 
@@ -102,9 +100,6 @@ class Layer(Fixed, NamesArguments):
         input_shape: for the first layer of a ``Sequential``: the shape without the batch axis.
         activity_regularizer: a name, an object or None: its penalty of each of the layer's outputs, divided by the
             batch, is added to the loss.
-        pruned: names of weights that have masks; ``jitnet.utils.prune`` makes them.
-
-    A dtype "int8_from_float32", and so on, is that of a layer whose weights ``quantize`` made integers.
     """
 
     # whether outputs get a mask, by ``compute_mask``; True also for a class that has that method
@@ -121,9 +116,8 @@ class Layer(Fixed, NamesArguments):
         return layer
 
     def __init__(
-        self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, pruned=(),
-        **unknown,
-    ):  # fmt: skip
+        self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, **unknown
+    ):
         if unknown:
             raise unknown_arguments(type(self).__name__, unknown, _constructor_arguments(type(self)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
@@ -133,9 +127,6 @@ class Layer(Fixed, NamesArguments):
             raise invalid(f"{type(self).__name__} expects a name of whole Unicode characters.", name=name)
         self.name = name or unique_layer_name(_registry.snake_case(type(self).__name__))
         self._trainable = checks.boolean(type(self).__name__, "trainable", trainable)
-        self._quantization_mode = None
-        if isinstance(dtype, str) and dtype.startswith(_quantized.FROM) and self.quantized_weight is not None:
-            dtype, self._quantization_mode = dtype.removeprefix(_quantized.FROM), "int8"
         check_policy(dtype)
         if dtype not in (None, "float32", "float64", policy.MIXED):
             expected = f'{type(self).__name__} expects dtype to be "float32", "float64", "{policy.MIXED}" or None.'
@@ -146,8 +137,6 @@ class Layer(Fixed, NamesArguments):
         kind = type(self).__name__
         self.input_spec_shape = None if input_shape is None else checks.input_shape(kind, "input_shape", input_shape)
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        names = pruned if isinstance(pruned, list | tuple) else [None]
-        self._pruned = [checks.text(kind, "a name in pruned", name) for name in names]  # to be, once they are built
         self._weights: list[Variable] = []
         self._first_node: Node | None = None
 
@@ -190,10 +179,6 @@ class Layer(Fixed, NamesArguments):
             config["dtype"] = self.dtype_policy
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        if self.quantization_mode is not None:
-            config["dtype"] = f"{_quantized.FROM}{self.dtype_policy}"
-        if pruned := self._pruned or _masks.masked_names(self):
-            config["pruned"] = pruned
         is_own = "_given" in vars(self) and type(self).get_config is Layer.get_config
         return self._with_given(config) if is_own else config
 
@@ -260,7 +245,7 @@ class Layer(Fixed, NamesArguments):
     @property
     def quantization_mode(self) -> str | None:
         """ "int8" once the layer is quantised, else None."""
-        return self._quantization_mode
+        return _quantized.mode_of(self)
 
     def quantize(self, mode=None, type_check=True, config=None) -> None:
         """Make the weight that has most elements integers of 8 bits: see ``Model.quantize``.
