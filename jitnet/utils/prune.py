@@ -15,7 +15,7 @@ import numpy as np
 
 from jitnet import _masks, _seed
 from jitnet._saved_weights import walk
-from jitnet.core.errors import invalid
+from jitnet.core.errors import invalid, module_dir
 
 __all__ = [
     "L1Unstructured", "RandomUnstructured", "custom_from_mask", "global_unstructured", "is_pruned", "l1_unstructured",
@@ -142,3 +142,6 @@ def _count(amount, left: int) -> int:
         expected = f"Pruning expects amount to be a share from 0 to 1, or an int up to the {left} elements left."
         raise invalid(expected, amount=amount)
     return int(amount) if whole else round(float(amount) * left)
+
+
+__dir__ = module_dir(__name__)
