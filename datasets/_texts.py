@@ -12,9 +12,9 @@ _LARGEST_INDEX = 1 << 25  # bytes
 
 def check_sequences(sequences: np.ndarray, labels: np.ndarray, source: Path | str) -> None:
     """Raise ValueError unless each of ``sequences`` is a list of numbers of words, and has a label."""
-    if len(sequences) != len(labels) or labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if sequences.ndim != 1 or labels.shape != sequences.shape or labels.dtype.kind not in "iu":
         raise ValueError(
-            f"{source}: expected an integer label for each of {len(sequences)} sequences. Received: "
+            f"{source}: expected an integer label for each of {sequences.size} sequences. Received: "
             f"shape={labels.shape}, dtype={labels.dtype}"
         )
     for number, sequence in enumerate(sequences):
@@ -63,7 +63,7 @@ def word_index(dataset: str, path: str, name: str, file_hash: str, mirrors: tupl
     found = find_or_fetch(dataset, path, name, file_hash, mirrors)
     try:
         index = json.loads(read_unzipped(found, _LARGEST_INDEX))
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ValueError(f"{found}: expected words and their numbers in JSON. Received: {error}") from error
     if not isinstance(index, dict) or not all(type(number) is int for number in index.values()):
         raise ValueError(f"{found}: expected words and their numbers in JSON. Received: {type(index).__name__}")

@@ -72,6 +72,10 @@ def _members(path: Path) -> dict[str, bytes]:
     return contents
 
 
+def _shape(pixels):
+    return pixels.shape if isinstance(pixels, np.ndarray) else type(pixels).__name__
+
+
 def _parsed(data: bytes, count: int, label_mode: str, source: str) -> tuple[np.ndarray, np.ndarray]:
     found = unpickled(data, source)
     key = f"{label_mode}_labels".encode()
@@ -79,7 +83,7 @@ def _parsed(data: bytes, count: int, label_mode: str, source: str) -> tuple[np.n
         raise ValueError(f"{source}: expected a dict with data and {key.decode()}. Received: {type(found).__name__}")
     pixels, labels = found[b"data"], found[key]
     if not isinstance(pixels, np.ndarray) or pixels.shape != (count, _PIXELS) or pixels.dtype != np.uint8:
-        raise ValueError(f"{source}: expected bytes ({count}, {_PIXELS}). Received: {getattr(pixels, 'shape', pixels)}")
+        raise ValueError(f"{source}: expected bytes ({count}, {_PIXELS}). Received: {_shape(pixels)}")
     classes = _CLASSES[label_mode]
     right = isinstance(labels, list) and len(labels) == count
     if not right or not all(type(label) is int and 0 <= label < classes for label in labels):

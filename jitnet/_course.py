@@ -29,7 +29,7 @@ class Course:
         self.logs: dict = {}
         self._file = None  # that it goes on from
         self._within = False  # whether it goes on within an epoch that has begun
-        self._before = None  # the state before the validation that is running, as arguments of ``captured``
+        self._before = None  # what a checkpoint has of the state before the validation that is running
         self._saved = None  # the place that was saved last
         self._failed = self._finished = False
 
@@ -70,11 +70,14 @@ class Course:
                 "the same arguments and data, or choose another backup_dir.",
                 **{name: self._run.get(name) for name in other},
             )
+        _training_state.check_fits(self._model, self._hooks.callbacks, path, tensors, description)
 
     # ---- going on
 
     def resumed(self, initial_epoch: int) -> int:
         """The epoch to begin with, or to go on with: that of the checkpoint, if there is one."""
+        if self._backup is not None:
+            _training_state.check_kept(self._model, self._rest())
         if self._file is None:
             return initial_epoch
         place = _training_state.decoded(self._file[2]["training"]["position"], self._file[1])
@@ -92,7 +95,14 @@ class Course:
         return 2**62 if place["stopped"] and not self._within else self.epoch  # past any number of epochs
 
     def _apply(self) -> None:
-        _training_state.restore(self._model, self._hooks.callbacks, *self._file)
+        try:
+            _training_state.restore(self._model, self._hooks.callbacks, *self._file)
+        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+            path = str(self._file[0])
+            if path in str(error):
+                raise
+            kind = type(error).__name__
+            raise ValueError(f"{path} has a state that nothing can go on from. {kind}: {error}") from error
 
     def _states_of_data(self) -> list:
         states = _training_state.decoded(self._file[2]["training"]["data"], self._file[1])
@@ -116,7 +126,7 @@ class Course:
     def counting(self, step, taken: int) -> np.ndarray:
         """Where the step adds the epoch's results; taken: the steps that its optimizer has taken."""
         if self.results is None:
-            self.first, self.results = taken, np.zeros(step.results)
+            self.first, self.results = taken, step.first_results.copy()
         elif len(self.results) != step.results:
             raise ValueError("The checkpoint is of a training with other losses or metrics.")
         return self.results
@@ -137,9 +147,13 @@ class Course:
     def validating(self):
         """Within the block, the state is what it was before: that of the last step."""
         if self._backup is not None:
+            rest = self._rest()
+            # a callback may exchange the weights for others meanwhile
+            whole = self._captured(rest, {}) if self._hooks.test_hooks else None
             variables = {v: v.numpy() for v in self._model.weights if not v.trainable}
-            self._before = self._rest(), variables
-        yield
+            self._before = lambda: whole or self._captured(rest, variables)
+        with self._hooks.put_back():
+            yield
         self._before = None
 
     def epoch_ended(self, logs: dict) -> None:
@@ -168,16 +182,18 @@ class Course:
         state = _training_state.rest(self._model, self._hooks.callbacks, self._random_streams)
         return {**state, "data": [stream.state() for stream in self._streams]}
 
-    def _save(self) -> None:
-        if self._saved == self._place():
-            return
-        rest, variables = self._before or (self._rest(), {})
+    def _captured(self, rest: dict, overriding: dict) -> tuple[dict, dict]:
         position = {
             "epoch": self.epoch, "done": self.done, "seen": self.seen, "first": self.first, "steps": self.steps,
             "results": self.results, "logs": self.logs, "stopped": bool(self._model.stop_training),
             "finished": self._finished,
         }  # fmt: skip
-        captured = _training_state.captured(self._model, rest, variables, position=position, run=self._run)
+        return _training_state.captured(self._model, rest, overriding, position=position, run=self._run)
+
+    def _save(self) -> None:
+        if self._saved == self._place():
+            return
+        captured = self._captured(self._rest(), {}) if self._before is None else self._before()
         folder, backup = self._backup.backup_dir, self._backup
         try:
             _checkpoints.write(folder, self.steps, *captured)

@@ -6,19 +6,28 @@ import numpy as np
 
 from . import _compilation, ops
 from ._fixed import Fixed, fix, noticed, tracing
+from ._places import described, shapes
 from ._registry import snake_case
 from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm, device, float32_matmul_precision
 from .core import checks, lengths, trace
-from .core.errors import invalid
+from .core.errors import invalid, noted
 from .core.locks import building
 from .core.operations.base import display
 from .core.settings import Setting
 from .core.trace import training_mode
 from .core.values import Value, placeholder
 from .gradients import value_and_grad
-from .losses import aligned, checked, per_sample, step_values, symbolic_targets, target_shape
+from .losses import (
+    aligned,
+    checked,
+    per_sample,
+    step_values,
+    symbolic_targets,
+    takes_targets_as_given,
+    target_shape,
+)
 from .metrics import LossMetric, Traced
 from .regularizers import is_pair, penalty
 from .step import Step, target_of
@@ -34,14 +43,17 @@ class _Logs:
 
     def __init__(self, names: list, records: list, output_names: list):
         self.records = list(records)
+        self.largest: list = []  # those of them of which the largest is kept
         self._entries = [(name, None, 1) for name in (*names, *(output_names if records else []))]
 
     def add(self, name: str, value) -> None:
         """Record a single number, values (batch,) or a metric's result."""
         if isinstance(value, Traced) and value.values is None:
             # a single number would count once per sample
-            self.records += [ops.reshape(x, (1,)) if x.shape == () else x for _, x in value.contributions]
+            found = [ops.reshape(x, (1,)) if x.shape == () else x for _, x in value.contributions]
             variables = [variable for variable, _ in value.contributions]
+            self.records += found
+            self.largest += [x for x, v in zip(found, variables, strict=True) if v.kept in ("maximum", "minimum")]
             self._entries.append((name, (value.metric, variables), len(variables)))
             return
         metric, value = (value.metric, value.values) if isinstance(value, Traced) else (None, value)
@@ -61,6 +73,9 @@ class _Logs:
             (name, [next(places) for _ in range(count)], metric)
             for name, (_, metric, count) in zip(names, self._entries, strict=True)
         ]
+        for _, found, metric in step.logs:
+            for place, variable in zip(found, (metric and metric[1]) or (), strict=False):
+                step.first_results[place : place + variable.value.size] = np.ravel(variable.first_result)
         return step
 
 
@@ -90,6 +105,10 @@ def _numbered(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}_{i + 1}" for i in range(count)]
 
 
+def _listed(arguments: dict) -> str:
+    return ", ".join(f"{name} {shapes(value)}" for name, value in arguments.items())
+
+
 def _product(weight, own):
     """Weights (batch,) of all outputs times those of one, (batch, ...), if it has any."""
     return weight if own is None else aligned(weight, own) * own
@@ -113,6 +132,8 @@ def _demands(variables) -> list:
 
 class ModelSteps:
     """The steps of a model.  Mixed into ``Trainer``."""
+
+    _own_targets: tuple = (None, [])  # what compile was given, and what ``_outputs_with_own_targets`` found for it
 
     def _is_custom(self, mode: str) -> bool:
         """Whether the step of a mode is what ``train_step`` or ``test_step`` say."""
@@ -233,6 +254,12 @@ class ModelSteps:
         return self._sized_outputs[sizes]
 
     def _make_step(self, mode, trainable, target_shapes, options, weighted, sizes) -> Step:
+        computation, logs, inputs = self._computation(mode, trainable, target_shapes, weighted, sizes)
+        step = Step(self._step_title(mode, inputs), computation, **options)
+        return step if logs is None else logs.attached_to(step)
+
+    def _computation(self, mode, trainable, target_shapes, weighted=(), sizes=None) -> tuple:
+        """(computation of a mode, what it logs or None, its inputs)."""
         training = mode == "train"
         with trace.added_losses() as added:
             inputs, outputs = self._trace(training, sizes)
@@ -240,11 +267,9 @@ class ModelSteps:
         parts = self._parts()
         arguments = dict(zip(self._input_arguments(), inputs, strict=True))
         layer_names = self._names_in_source()
-        title = self._step_title(mode, inputs)
         if mode == "predict":
             fix(self, parts)
-            computation = Computation(arguments, outputs, layer_names=layer_names, any_size=sizes is not None)
-            return Step(title, computation, **options)
+            return Computation(arguments, outputs, layer_names=layer_names, any_size=sizes is not None), None, inputs
         used = self._loss_list()
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
@@ -261,33 +286,38 @@ class ModelSteps:
             for i, shape in enumerate(weighted):
                 name = f"sample_weight_{i + 1}"
                 own[i] = arguments[name] = placeholder(name, shape, outputs[i].dtype)
-            values, reductions = zip(
-                *(
-                    step_values(loss, target, output, weight, sample_weight)
-                    for loss, target, output, weight in zip(used, targets, outputs, own, strict=True)
-                ),
-                strict=True,
-            )
+            aligned_targets = [symbolic_targets(*each) for each in zip(used, targets, outputs, strict=True)]
+            found = []
+            for loss, target, output, weight in zip(used, aligned_targets, outputs, own, strict=True):
+                with noted(lambda a=loss, y=target, p=output: self._noted("loss", a, y, p)):
+                    found.append(step_values(loss, target, output, weight, sample_weight))
+            values, reductions = zip(*found, strict=True)
             records = list(values) if len(values) > 1 else []
             logs = _Logs(["loss"], records, [f"{name}_loss" for name in self.output_names])
             for metric, i, name, is_weighted in metrics:
-                target = _compilation.as_metric_target(metric, used[i], targets[i], outputs[i])
+                of_metric = targets if takes_targets_as_given(metric) else aligned_targets
+                target = _compilation.as_metric_target(metric, used[i], of_metric[i], outputs[i])
                 weight = [_product(sample_weight, own[i])] if is_weighted else []
-                logs.add(name, metric.traced(target, outputs[i], *weight))
+                with noted(lambda a=metric, y=target, p=outputs[i]: self._noted("metric", a, y, p)):
+                    logs.add(name, metric.traced(target, outputs[i], *weight))
         # of what is trained, as in Keras
         pairs = [(variable, variable.regularizer) for variable in trainable if is_pair(variable.regularizer)]
         penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in pairs]
         added += _penalties([v for v in trainable if not is_pair(v.regularizer)])
         parts += [*used, *(metric for metric, *_ in metrics), *_demands(trainable)]
         parts += [metric.loss for metric, *_ in metrics if isinstance(metric, LossMetric)]
-        fix(self, parts + [self.optimizer] if training else parts)
+        fix(self, parts + [self.optimizer] if training and self.optimizer is not None else parts)
         computation = Computation(
             arguments, losses=list(zip(values, weights, strict=True)), added=added, records=logs.records,
-            reductions=list(reductions), trainable=list(trainable) if training else [],
+            largest=logs.largest, reductions=list(reductions), trainable=list(trainable) if training else [],
             optimizer=self.optimizer if training and trainable else None, penalties=penalties, gathered=True,
             sample_weight=sample_weight, layer_names=layer_names, any_size=sizes is not None,
         )  # fmt: skip
-        return logs.attached_to(Step(title, computation, **options))
+        return computation, logs, inputs
+
+    def _noted(self, kind: str, part, target, output) -> str:
+        """What an error in a loss or a metric says besides."""
+        return f"In the {kind} {part.name!r} of {described(self)}: y_true {shapes(target)}, y_pred {shapes(output)}."
 
     def _step_title(self, mode: str, inputs) -> str:
         """The first line of a step's source."""
@@ -348,7 +378,7 @@ class ModelSteps:
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
                 noticed(loss)
                 target = symbolic_targets(loss, target, output)
-                values = checked(loss, loss.call(target, output))
+                values = checked(loss, loss.compared(target, output))
                 terms.append(loss.reduced(values, sample_weight, loss.counting(target, output, values)) * weight)
         terms += _penalties(self.trainable_weights)
         if not terms:
@@ -369,7 +399,10 @@ class ModelSteps:
         logs = {}
         for metric, i, name, is_weighted in found:
             weight = [sample_weight] if is_weighted and sample_weight is not None else []
-            logs[name] = metric.traced(symbolic_targets(metric, targets[i], outputs[i]), outputs[i], *weight)
+            target = targets[i]
+            if not takes_targets_as_given(metric):
+                target = symbolic_targets(metric, target, outputs[i])
+            logs[name] = metric.traced(target, outputs[i], *weight)
         return logs
 
     def _custom_step(self, mode: str, structure, arrays, options: dict) -> Step:
@@ -396,7 +429,8 @@ class ModelSteps:
         arguments = {name: placeholder(name, shape, dtype) for name, shape, dtype in described}
         tensors = tuple(mapped(lambda name: None if name is None else arguments[name], part) for part in structure)
         training, method = mode == "train", self.train_step if mode == "train" else self.test_step
-        with trace.effects() as effects, trace.added_losses(), training_mode(training):
+        given = noted(lambda: f"In {type(self).__name__}.{method.__name__}, traced on {_listed(arguments)}.")
+        with given, trace.effects() as effects, trace.added_losses(), training_mode(training):
             found = method(tensors if len(tensors) > 1 else tensors[0])
         if not isinstance(found, dict):
             kind = type(self).__name__
@@ -405,7 +439,8 @@ class ModelSteps:
         for name, value in found.items():
             logs.add(name, value)
         computation = Computation(
-            arguments, records=logs.records, effects=effects, gathered=True, layer_names=self._names_in_source(),
+            arguments, records=logs.records, largest=logs.largest, effects=effects, gathered=True,
+            layer_names=self._names_in_source(),
             any_size=self._graph_inputs is not None and self._takes_any_size(),
         )  # fmt: skip
         inputs = [value for name, value in arguments.items() if name.startswith("x")]
@@ -446,6 +481,16 @@ class ModelSteps:
     def _loss_list(self) -> list:
         """The loss of every output."""
         return _compilation.losses_by_output(self._compiled, self.output_names)
+
+    def _outputs_with_own_targets(self, used) -> list[bool]:
+        """Whether targets of each output stay in the shape that they have, for a user's own loss or metric."""
+        compiled, found = self._own_targets
+        if compiled is not self._compiled:  # once, not for every batch
+            found = [takes_targets_as_given(loss) for loss in used]
+            for metric, i, *_ in self._metric_list(used):
+                found[i] = found[i] or takes_targets_as_given(metric)
+            vars(self)["_own_targets"] = self._compiled, found
+        return found
 
     @staticmethod
     def _target_shape(loss, output) -> tuple:
@@ -501,7 +546,7 @@ class ModelSteps:
         given = {name: (x.dtype, (batch_size, *x.shape[1:])) for name, x in step.inputs.items()}
         outputs = zip(step.output_arguments, self.outputs, strict=True)
         given |= {name: (x.dtype, (batch_size, *x.shape[1:])) for name, x in outputs}
-        values = {"seed": 0, "t": 0, "results": np.zeros(step.results)}
+        values = {"seed": 0, "t": 0, "results": step.first_results.copy()}
         values["hyperparameters"] = step.hyperparameter_table(0, 1, self._iteration())[0]
         return step.runner.jitted(batch_size, given, step.output_arguments, values)
 

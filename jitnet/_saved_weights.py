@@ -52,6 +52,14 @@ def optimizer_state(tensors, variables) -> dict:
 
 def assign(model, path, tensors, description) -> dict:
     """Set the model's weights, all or none; returns {name in the file: variable}."""
+    variables = matched(model, path, tensors, description)
+    for variable, source in masks_first((variable, source) for source, variable in variables.items()):
+        variable.assign(tensors[f"weights/{source}"])
+    return variables
+
+
+def matched(model, path, tensors, description) -> dict:
+    """{name in the file: variable}, of which each fits the other; ValueError if they don't."""
     names, saved_names = weight_names(model), description["weights"]
     if len(names) != len(saved_names):
         missing = [n for n in names.values() if n not in saved_names]
@@ -79,8 +87,6 @@ def assign(model, path, tensors, description) -> dict:
                 f"{variable.name} of the model {model.name!r} expects values of dtype {variable.dtype}. "
                 f"Received: {source} in {path} with dtype={value.dtype}"
             )
-    for variable, source in masks_first((variable, source) for source, variable in variables.items()):
-        variable.assign(tensors[f"weights/{source}"])
     return variables
 
 

@@ -93,7 +93,7 @@ def record(**fields):
 
 described = record(class_name=text)
 _DTYPES = ("float32", "float64", "int32", "int64")
-_tensor = record(name=text, shape=items(optional(whole(1, 2**31 - 1))), dtype=one_of(*_DTYPES))
+_tensor = record(name=text, shape=items(optional(whole(1, 2**31 - 1))), dtype=one_of(*_DTYPES, "string"))
 
 
 def tensor(value, place: str) -> None:

@@ -1,25 +1,28 @@
 """``fit``, ``evaluate`` and ``predict`` on batches that come one after the other: generators, iterables, PyDatasets."""
 
-import itertools
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
 from . import _interrupts, _training_state
 from ._course import Course
+from ._foreign import gives_samples
 from ._model_steps import read_logs
 from ._structures import flatten, packed
 from .core.errors import invalid
-from .utils.py_dataset import PyDataset
+from .utils.disk_batches import BlockBatches
+from .utils.py_dataset import ORDER_STREAM, PyDataset
 
-ORDER_STREAM = 2**32 - 2  # the random stream of the order of a PyDataset's batches
 _END = object()
 
 
 def is_stream(x) -> bool:
     """Whether ``x`` gives batches, instead of being arrays."""
-    arrays = isinstance(x, list | tuple | dict | str | bytes) or hasattr(x, "shape") or hasattr(x, "__array__")
-    return isinstance(x, PyDataset) or (x is not None and not arrays and hasattr(x, "__iter__"))
+    if x is None or isinstance(x, list | tuple | dict | str | bytes) or gives_samples(x):
+        return False
+    arrays = any(hasattr(x, name) for name in ("shape", "__array__", "__dlpack__"))
+    return isinstance(x, PyDataset) or (not arrays and hasattr(x, "__iter__"))
 
 
 class Stream:
@@ -32,8 +35,9 @@ class Stream:
     def __init__(self, source, what: str = "x", again: bool = False):
         self.source, self.what, self.again = source, what, again
         self.is_dataset = isinstance(source, PyDataset)
-        self.once = not self.is_dataset and iter(source) is source  # a generator can't begin again
-        self._iterator, self._in_pass = None, 0
+        self.once = isinstance(source, Iterator)  # a generator can't begin again
+        self._together = isinstance(source, BlockBatches)  # whether it gives many batches at a time
+        self._iterator, self._left, self._in_pass, self._given = None, None, 0, 0
         self._first, self._begun = 0, None  # steps taken when the pass began, and where generators stood
         self._epochs, self._ended = 0, False  # that have ended; whether the last one has
         self._waiting: dict | None = None  # the state that it goes on from
@@ -42,7 +46,10 @@ class Stream:
         """The number of batches of an epoch, None if nobody can tell."""
         if self.is_dataset:
             return self.source.num_batches
-        return len(self.source) if hasattr(self.source, "__len__") else None
+        try:
+            return len(self.source)
+        except TypeError:  # it has no method for that, or, as a DataLoader's, one that can't tell
+            return None
 
     def state(self) -> dict:
         """Where it is, for ``set_state``."""
@@ -62,11 +69,14 @@ class Stream:
         """Whether the last epoch has given all its batches."""
         return self._ended
 
-    def epoch(self, steps: int | None, order=None, taken=None, done: int = 0):
-        """Yield (x, y, sample_weight) of up to so many batches; without ``steps`` of all that are left.
+    def epoch(self, steps: int | None, order=None, taken=None, done: int = 0, limit=None):
+        """Yield ((x, y, sample_weight), None) of up to so many batches; without ``steps`` of all that are left.
 
-        order: a function of the number of a PyDataset's batches, and of the steps taken when a pass begins, that
-            returns their order in it; taken: a function that returns the steps taken.
+        Where many batches lie together, it yields them so, with their size; limit: a function that returns how many at
+        most, or None.
+
+        order: a function of the steps taken when a pass begins that returns what a PyDataset's ``ordered_batches``
+            takes; taken: a function that returns the steps taken.
         done: how many batches of the epoch were given before, where the training goes on within it.
         """
         state, self._waiting = self._waiting, None
@@ -81,10 +91,11 @@ class Stream:
         elif self._iterator is None or anew:
             self._begin(order, taken)
         while steps is None or done < steps:
-            batch = next(self._iterator, _END)
-            if batch is not _END:
-                done, self._in_pass = done + 1, self._in_pass + 1
-                yield self._parts(batch)
+            most = [n for n in (steps and steps - done, limit and limit()) if n is not None]
+            parts, size, count = self._next(min(most, default=None))
+            if count:
+                done, self._in_pass, self._given = done + count, self._in_pass + count, count
+                yield parts, size
             elif self.once or self.again or steps is None or not self._in_pass:
                 break
             else:
@@ -93,25 +104,43 @@ class Stream:
             self.source.on_epoch_end()
         self._epochs, self._ended = self._epochs + 1, True
 
+    def ran(self, count: int) -> None:
+        """So many of the batches that were given last have been run: where it is if the training stops there."""
+        self._in_pass, self._given = self._in_pass - self._given + count, count
+
+    def _next(self, most: int | None) -> tuple:
+        """((x, y, sample_weight), batch size or None, number of batches), 0 of them at the end of a pass."""
+        if not self._together:
+            batch = next(self._iterator, _END)
+            return (None, None, 0) if batch is _END else (self._parts(batch), None, 1)
+        arrays = next(self._iterator, None) if self._left is None else self._left
+        if arrays is None:
+            return None, None, 0
+        size = self.source.batch_size
+        count = -(-len(arrays[0]) // size)
+        self._left = None
+        if most is not None and most < count:
+            self._left, arrays, count = [a[most * size :] for a in arrays], [a[: most * size] for a in arrays], most
+        return self._parts(self.source.as_batch(arrays)), size, count
+
     def _begin(self, order, taken) -> None:
         self._first, self._in_pass = 0 if taken is None else taken(), 0
         self._begun = None if self.is_dataset else _training_state.generators()
-        count = self.steps() if self.is_dataset and order is not None else None
-        self._iterator = iter(self.source) if count is None else self.source.batches(order(count, self._first))
+        ordered = self.is_dataset and order is not None
+        self._iterator = self._ordered(order) if ordered or self._together else iter(self.source)
 
     def _go_on(self, state: dict, order) -> None:
         """Go on within a pass, without its batches that were done; an iterable must make these before that."""
         self._first, self._in_pass, self._begun = state["first"], state["in_pass"], state["begun"]
         if self.is_dataset:
-            count = self.steps()
-            numbers = itertools.count() if count is None else order(count, self._first)
-            self._iterator = self.source.batches(itertools.islice(numbers, self._in_pass, None))
+            self._iterator = self._ordered(order)
             return
         now = _training_state.generators()
         _training_state.set_generators(self._begun)
         self._iterator = iter(self.source)
         for _ in range(self._in_pass):
-            next(self._iterator, _END)
+            if next(self._iterator, _END) is _END:
+                break
         _training_state.set_generators(now)
 
     def _replay_epochs(self, epochs: int) -> None:
@@ -120,6 +149,16 @@ class Stream:
             self.source.on_epoch_begin()
             self.source.on_epoch_end()
         self._epochs = epochs
+
+    def _ordered(self, order):
+        """A PyDataset's batches of the pass, from where it is on."""
+        self._left, order = None, order and order(self._first)
+        return iter((self.source.portions if self._together else self.source.ordered_batches)(order, self._in_pass))
+
+    def close(self) -> None:
+        """End the threads that make a PyDataset's batches."""
+        if self.is_dataset and hasattr(self._iterator, "close"):
+            self._iterator.close()
 
     def _parts(self, batch) -> tuple:
         parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
@@ -141,18 +180,30 @@ def refuse(what: str, x, **arguments) -> None:
         )
 
 
-def _run_batch(model, mode: str, parts, results, class_weight=None, tell=None):
-    """Run one batch, adding to ``results``, None for the first one; (step, results, samples)."""
+def _run_batches(model, mode: str, parts, size, results, progressed, class_weight=None, tell=None):
+    """Run one batch, or several of ``size`` samples, adding to ``results``, None for the first one; the results.
+
+    progressed(step, results, batches done, samples done) is called at least at the end; True from it ends the run.
+    """
     if parts[1] is None and not model._is_custom(mode):
-        raise invalid("A batch lacks targets: batches are (x, y) or (x, y, sample_weight).", y=None)
+        expected = "A batch lacks targets: batches are (x, y) or (x, y, sample_weight)."
+        if isinstance(parts[0], dict):
+            expected += " Of a dict of both, take them by their keys: collate_fn of a DataLoader does that."
+            raise ValueError(f"{expected} Received: a dict with {', '.join(map(str, parts[0]))}")
+        raise invalid(expected, y=None)
     arrays, samples, shapes = model._prepare(*parts, class_weight, mode=mode)
-    model._check_batches(samples, samples)
+    size = samples if size is None else min(size, samples)
+    model._check_batches(size, samples)
     step = model._step(mode, shapes, arrays=arrays)
     step.runner.tell = tell
     if results is None or len(results) != step.results:
-        results = np.zeros(step.results)
-    model._run_batches(step, (mode, shapes), arrays, np.arange(samples), samples, results)
-    return step, results, samples
+        results = step.first_results.copy()
+
+    def on_progress(done, seen):
+        return progressed(step, results, done, seen)
+
+    model._run_batches(step, (mode, shapes), arrays, np.arange(samples), size, results, on_progress)
+    return results
 
 
 def _ran_out(stream: Stream, wanted: int | None, done: int, consequence: str, stacklevel: int = 5) -> None:
@@ -172,12 +223,19 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
     stream = Stream(x)
     steps = stream.steps() if steps_per_epoch is None else steps_per_epoch
     model.stop_training = model._said_not_finite = False
+    model._finite_until = None
     hooks = model._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
     tell = hooks.progbar and hooks.progbar.compiling
     logs: dict = {}
 
-    def order(count, taken):
-        return model._order(count, taken, ORDER_STREAM).tolist() if shuffle else range(count)
+    def order(taken):
+        def numbers(count, which=ORDER_STREAM):
+            return model._order(count, taken, which) if shuffle else np.arange(count)
+
+        return numbers
+
+    def limit():
+        return 1 if hooks.batch_hooks else course.steps_left()
 
     course = Course(
         model, hooks, [stream, *validate.streams], data=type(x).__name__, steps=steps, shuffle=bool(shuffle)
@@ -191,22 +249,28 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
                 results, seen, done, logs = course.results, course.seen, course.done, dict(course.logs)
                 # it may go on after the last batch, or where a callback had asked for the end
                 ended = model.stop_training or (done and stream.has_ended)
-                for parts in () if ended else stream.epoch(steps_per_epoch, order, model._iteration, done):
+                given = () if ended else stream.epoch(steps_per_epoch, order, model._iteration, done, limit)
+                for parts, size in given:
                     if hooks.batch_hooks:
                         hooks.on_train_batch_begin(done)
-                    step, results, samples = _run_batch(model, "train", parts, results, class_weight, tell)
-                    seen, done = seen + samples, done + 1
-                    logs = read_logs(step, results, seen)
-                    model._check_loss(logs, epoch, done)
-                    if hooks.batch_hooks:
-                        hooks.on_train_batch_end(done - 1, logs)
-                    if hooks.progbar is not None:
-                        hooks.progbar.update(done, logs)
-                    course.results, course.logs = results, logs
-                    course.reached(done, seen)
+
+                    def progressed(step, results, batches, samples, epoch=epoch, done=done, seen=seen):
+                        stream.ran(batches)
+                        batches, samples = done + batches, seen + samples
+                        logs = read_logs(step, results, samples)
+                        model._check_loss(logs, epoch, batches, 10)
+                        if hooks.batch_hooks:
+                            hooks.on_train_batch_end(batches - 1, logs)
+                        if hooks.progbar is not None:
+                            hooks.progbar.update(batches, logs, samples)
+                        course.results, course.logs = results, logs
+                        course.reached(batches, samples)
+                        return model.stop_training
+
+                    results = _run_batches(model, "train", parts, size, results, progressed, class_weight, tell)
+                    done, seen, logs = course.done, course.seen, course.logs
                     if model.stop_training:
                         break
-                    _interrupts.check()
                 if not done and epoch == following:
                     raise ValueError(f"x gives no batches. Received: x={type(x).__name__}")
                 ended = not model.stop_training and (done == 0 or (steps is not None and done < steps))
@@ -225,6 +289,7 @@ def fit(model, x, epochs, verbose, callbacks, validate, shuffle, class_weight, i
             course.interrupted()
             raise
         finally:
+            stream.close()
             hooks.on_train_end(logs)
     return hooks.history
 
@@ -233,17 +298,20 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
     """The logs of an evaluation of up to so many batches."""
     results, seen, done, logs = None, 0, 0, {}
     hooks.on_test_begin()
-    for parts in stream.epoch(steps):
+    for parts, size in stream.epoch(steps, limit=lambda: 1 if hooks.batch_hooks else None):
         if hooks.batch_hooks:
             hooks.on_test_batch_begin(done)
-        step, results, samples = _run_batch(model, "evaluate", parts, results)
-        seen, done = seen + samples, done + 1
-        logs = read_logs(step, results, seen)
-        if hooks.batch_hooks:
-            hooks.on_test_batch_end(done - 1, logs)
-        if progbar is not None:
-            progbar.update(done, logs)
-        _interrupts.check()
+
+        def progressed(step, results, batches, samples, before=done, others=seen):
+            nonlocal done, seen, logs
+            done, seen = before + batches, others + samples
+            logs = read_logs(step, results, seen)
+            if hooks.batch_hooks:
+                hooks.on_test_batch_end(done - 1, logs)
+            if progbar is not None:
+                progbar.update(done, logs, seen)
+
+        results = _run_batches(model, "evaluate", parts, size, results, progressed)
     if steps is not None and done < steps:
         _ran_out(stream, steps, done, "the evaluation ends")
     elif not done:
@@ -254,14 +322,16 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
 
 def predict(model, stream: Stream, hooks, steps):
     """The outputs for all batches, one after the other."""
-    found = []
+    found, seen = [], 0
     hooks.on_predict_begin()
-    for x, _, _ in stream.epoch(steps):
+    for (x, _, _), _ in stream.epoch(steps, limit=lambda: 1):
         hooks.on_predict_batch_begin(len(found))
-        found.append(flatten(model._predict(x, model._samples_of(x), 0)[1]))
+        samples = model._samples_of(x)
+        found.append(flatten(model._predict(x, samples, 0)[1]))
+        seen += samples
         hooks.on_predict_batch_end(len(found) - 1)
         if hooks.progbar is not None:
-            hooks.progbar.update(len(found))
+            hooks.progbar.update(len(found), samples=seen)
     if steps is not None and len(found) < steps:
         _ran_out(stream, steps, len(found), "the prediction ends")
     if not found:

@@ -36,6 +36,8 @@ def encoded(state, tensors: dict, place: str):
     match state:
         case np.ndarray() if state.dtype.kind in "biuf":
             name = f"{_PREFIX}{place}"
+            while name in tensors:  # a key may have a slash
+                name += "_"
             tensors[name] = np.array(state, order="C")
             return {_ARRAY: name}
         case np.generic():
@@ -75,15 +77,27 @@ def _array(value, place):
 
 _count = _schema.whole(0, 2**62)
 _generators = _schema.record(
-    python=_schema.record(key=_array, gauss=_any),
-    numpy=_schema.record(key=_array, position=_schema.whole(0, 624), has_gauss=_schema.whole(0, 1), gauss=_any),
-)
+    python=_schema.record(key=_array, gauss=_schema.optional(_schema.number)),
+    numpy=_schema.record(
+        key=_array, position=_schema.whole(0, 624), has_gauss=_schema.whole(0, 1), gauss=_schema.number
+    ),
+)  # fmt: skip
 _position = _schema.record(
     epoch=_count, done=_count, seen=_count, first=_schema.optional(_count), steps=_count, logs=_schema.record(),
     results=_schema.optional(_array), stopped=_schema.flag, finished=_schema.flag,
 )  # fmt: skip
+
+
+def _slot(value, place):
+    """The name of a slot, that of a weight, and an array."""
+    if not isinstance(value, list) or len(value) != 3:
+        raise _schema.wrong(place, "a list of three", value)
+    for check, part in zip((_schema.text, _schema.text, _array), value, strict=True):
+        check(part, place)
+
+
 _optimizer = _schema.record(
-    iterations=_schema.whole(0, 2**47 - 1), hyperparameters=_schema.record(), slots=_schema.items(_schema.items(_any))
+    iterations=_schema.whole(0, 2**47 - 1), hyperparameters=_schema.record(), slots=_schema.items(_slot)
 )
 
 
@@ -114,6 +128,9 @@ def check(description: dict) -> None:
     if "training" not in description:
         raise ValueError("it holds a model, not the state of a training")
     _checked(description["training"], "training")
+    epochs = description["training"]["position"]["epoch"] + 1
+    for part in description["training"]["data"]:
+        _schema.whole(0, epochs)(part["epochs"], "training.data.epochs")
     known = set(description["arrays"])
     pending = [description["training"]]
     while pending:
@@ -155,6 +172,8 @@ def set_generators(state: dict) -> None:
     np.random.set_state({"bit_generator": "MT19937", "state": key, **gauss})
     if "torch" in state and "torch" in sys.modules:
         torch = sys.modules["torch"]
+        if state["torch"].shape != tuple(torch.random.get_rng_state().shape):
+            raise ValueError("the state of PyTorch's generator is of another size: of another version of PyTorch?")
         torch.random.set_rng_state(torch.from_numpy(np.array(state["torch"], np.uint8)))
 
 
@@ -247,6 +266,12 @@ def rest(model, callbacks, streams: int) -> dict:
     }
 
 
+def check_kept(model, rest: dict) -> None:
+    """Raise now rather than after hours what ``captured`` would."""
+    _optimizers(model)
+    encoded(rest["callbacks"], {}, "callbacks")
+
+
 def captured(model, rest: dict, overriding: dict, **parts) -> tuple[dict, dict]:
     """(tensors, description) of a file.
 
@@ -270,23 +295,31 @@ def captured(model, rest: dict, overriding: dict, **parts) -> tuple[dict, dict]:
     return {**tensors, **arrays}, description
 
 
-def restore(model, callbacks, path: str, tensors: dict, description: dict) -> None:
-    """Put everything back that is in a file, but for what the loop keeps.
-
-    Raises ValueError if the model, its optimizer or its callbacks are others.
-    """
+def check_fits(model, callbacks, path: str, tensors: dict, description: dict) -> None:
+    """Raise ValueError if a file is of another model, or has the state of another optimizer or other callbacks."""
     state = decoded(description["training"], tensors)
-    variables = _saved_weights.assign(model, path, tensors, description)
-    _restore_optimizers(model, path, state, variables)
+    variables = _saved_weights.matched(model, path, tensors, description)
+    _check_optimizers(model, path, state, variables)
     names = _saved_weights.weight_names(model)
     others = _other_variables(model, names)
-    layers, parts = _saved_weights.walk(model), _adjusted(model)
-    flags = [layers, list(names)]
-    lengths = [len(others), len(layers), len(parts), *map(len, flags)]
-    found = [*(len(state[key]) for key in ("variables", "random_streams", "settings")), *map(len, state["trainable"])]
+    layers, streams = _saved_weights.walk(model), _random_streams(model)
+    lengths = [*map(len, streams), len(_adjusted(model)), len(_loss_weights(model)), len(layers), len(names)]
+    found = [*map(len, state["random_streams"]), len(state["settings"]), len(state["loss_weights"])]
+    found += map(len, state["trainable"])
     shapes = [v.shape for v in others] == [value.shape for value in state["variables"]]
     if lengths != found or not shapes:
         raise ValueError(f"{path} is of a model with other layers than {model.name!r}.")
+    _matched_callbacks(callbacks, path, state["callbacks"])
+
+
+def restore(model, callbacks, path: str, tensors: dict, description: dict) -> None:
+    """Put everything back that is in a file that fits, but for what the loop keeps."""
+    state = decoded(description["training"], tensors)
+    variables = _saved_weights.assign(model, path, tensors, description)
+    _restore_optimizers(model, state, variables)
+    names = _saved_weights.weight_names(model)
+    others = _other_variables(model, names)
+    layers, parts = _saved_weights.walk(model), _adjusted(model)
     for variable, value in zip(others, state["variables"], strict=True):
         variable.assign(value)
     _restore_streams(model, layers, state["random_streams"])
@@ -306,7 +339,7 @@ def restore(model, callbacks, path: str, tensors: dict, description: dict) -> No
     _restore_callbacks(callbacks, path, state["callbacks"])
 
 
-def _restore_optimizers(model, path: str, state: dict, variables: dict) -> None:
+def _check_optimizers(model, path: str, state: dict, variables: dict) -> None:
     optimizers = _optimizers(model)
     if set(optimizers) != set(state["optimizers"]):
         raise ValueError(
@@ -323,7 +356,14 @@ def _restore_optimizers(model, path: str, state: dict, variables: dict) -> None:
                 f"{path} has the state of another optimizer, with {sorted(saved['hyperparameters'])} and slots "
                 f"{sorted(slots)}. Expected {type(optimizer).__name__}, with slots {sorted(optimizer.slot_names)}."
             )
-        now = _numbers(optimizer)
+        for slot, name, value in saved["slots"]:
+            if name not in variables or value.shape != optimizer.slot_shape(slot, variables[name].shape):
+                raise ValueError(f"{path} has a slot {slot!r} of {name!r} that does not fit the weight.")
+
+
+def _restore_optimizers(model, state: dict, variables: dict) -> None:
+    for key, optimizer in _optimizers(model).items():
+        saved, now = state["optimizers"][key], _numbers(optimizer)
         for name in now.keys() - saved["hyperparameters"].keys():
             setattr(optimizer, name, None)  # an option that was none
         for name, value in saved["hyperparameters"].items():
@@ -345,9 +385,9 @@ def _restore_streams(model, layers: list, streams: list) -> None:
     model._forget_steps()  # they are written from them
 
 
-def _restore_callbacks(callbacks, path: str, states: list) -> None:
-    """Give each kind of callbacks its states, in order."""
-    waiting = list(callbacks)
+def _matched_callbacks(callbacks, path: str, states: list) -> list:
+    """[(callback, state)]: each kind of callbacks has its states in order."""
+    waiting, found = list(callbacks), []
     for saved in states:
         match = next((c for c in waiting if type(c).__name__ == saved["kind"]), None)
         if match is None:
@@ -356,8 +396,14 @@ def _restore_callbacks(callbacks, path: str, states: list) -> None:
                 f"callbacks. Received: callbacks={[type(callback).__name__ for callback in callbacks]}"
             )
         waiting.remove(match)
+        found.append((match, saved["state"]))
+    return found
+
+
+def _restore_callbacks(callbacks, path: str, states: list) -> None:
+    for callback, state in _matched_callbacks(callbacks, path, states):
         try:
-            match.set_state(saved["state"])
+            callback.set_state(state)
         except (KeyError, TypeError, IndexError, AttributeError) as error:
-            kind = type(error).__name__
-            raise ValueError(f"{path} has a state of {saved['kind']} that it does not take. {kind}: {error}") from error
+            kind, problem = type(callback).__name__, f"{type(error).__name__}: {error}"
+            raise ValueError(f"{path} has a state of {kind} that it does not take. {problem}") from error

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from .core.autodiff import Gradients, dependents
+from .core.errors import invalid
 from .core.lowering import Lowering
 from .core.operations.base import elements
 from .core.operations.effects import Gradient
@@ -28,6 +29,7 @@ class Computation:
     added: single numbers () that are added to the losses.
     records: what is added up as results: tensors (None,), over their samples; single numbers (), each step's once per
         sample of its batch; other tensors without a batch axis, each of their elements.
+    largest: those of the records without a batch axis of which the largest is kept, not the sum.
     effects: applications without outputs that a ``train_step`` traced: updates and assignments.
     seeds: for vector-Jacobian products: {output: symbolic tensor with the gradient}; an alternative to ``losses``.
     trainable: variables whose gradient is wanted; wanted_inputs: input tensors whose gradient is wanted.
@@ -44,6 +46,7 @@ class Computation:
     losses: list = field(default_factory=list)
     added: list = field(default_factory=list)
     records: list = field(default_factory=list)
+    largest: list = field(default_factory=list)
     effects: list = field(default_factory=list)
     seeds: dict = field(default_factory=dict)
     trainable: list = field(default_factory=list)
@@ -70,6 +73,7 @@ class Builder:
         self.computation = computation
         losses = [*(v for v, _ in computation.losses), *computation.added]
         roots = [*computation.outputs, *losses, *computation.records]
+        _check_batches([*computation.outputs, *(value for value, _ in computation.losses)])
         applications = topological_order(roots, computation.effects)
         if fuse:
             applications = pool_before_relu(applications, roots)
@@ -131,7 +135,7 @@ class Builder:
 
     def _context(self, phase: str) -> None:
         """The next calls are no layer's."""
-        self.program.layer, self.program.phase, self.program.attributes = "", phase, {}
+        self.program.next_calls("", phase)
 
     def _add_inputs(self) -> None:
         self._context("input")
@@ -228,8 +232,11 @@ class Builder:
         for index, values in zip(self.places, self.computation.records, strict=True):
             # the loss of one of several outputs
             mean = next((mean for (value, _), mean in zip(losses, means, strict=True) if value is values), None)
-            factor = 1.0 * batch if mean is False else 1.0
-            if values.batched:
+            factor = 1.0 * batch if mean is False else 1.0 / values.batches  # of the data's samples
+            if any(values is largest for largest in self.computation.largest):
+                numbers, results = self.lowering.buffer(values), Out(self._results, True)
+                self.program.call("training.keep_largest", numbers=numbers, results=results, index=index)
+            elif values.batched:
                 self._record(index, values, weights if mean is not None else None, factor)
             else:
                 numbers, results = self.lowering.buffer(values), Out(self._results, True)
@@ -291,6 +298,17 @@ class Builder:
                 parameter, gradient = penalty.pop("parameter"), Out(gradients[variable], True)
                 self.program.call("training.l1_l2_gradient", parameter=parameter, gradient=gradient, **penalty)
         return gradients
+
+
+def _check_batches(values: list) -> None:
+    """Raise ValueError if an output or a loss has other numbers of samples than the data."""
+    for value in values:
+        if value.batches > 1:
+            raise invalid(
+                f"An output or a loss has a sample for each of the data's, and {value.name} joins several batches: "
+                "take apart what jitnet.ops.concatenate(xs, axis=0) has joined, with jitnet.ops.split.",
+                batches=value.batches,
+            )
 
 
 def _limits(applications: list, inputs: dict) -> dict[str, tuple[int, int, str]]:

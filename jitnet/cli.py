@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", metavar="DIR", help="new folder of the run (default: runs/DATASET-MODEL-seedSEED)")
     train.add_argument(
+        "--debug-nan",
+        action="store_true",
+        help="stop at the first NaN or infinity in the loss or a weight, and say in which layer and kernel it begins; "
+        "slower; RUN/config.toml repeats a run for it, --resume goes on from its last checkpoint",
+    )
+    train.add_argument(
         "--set",
         action="append",
         default=[],

@@ -1,10 +1,13 @@
 """From the user's arrays to the arrays that a step reads: shapes and values are checked before any kernel runs."""
 
 import ctypes
+from functools import partial
 
 import numpy as np
 
 from . import losses
+from ._foreign import as_array, columns
+from ._stored import StoredArray
 from ._structures import flatten, leaves_like, mapped
 from .config import device
 from .core.errors import invalid
@@ -65,14 +68,16 @@ def as_numbers(x, what: str) -> np.ndarray | DeviceArray:
         if device() == "cpu":
             raise ValueError(f"{what} lies on a GPU: pass device='cuda', or copy it to the host first: x.cpu() say.")
         return x if isinstance(x, DeviceArray) else DeviceArray(x, what)
+    x = as_array(x, what)
     try:
-        array = np.asarray(x)
+        array = x if isinstance(x, np.memmap) else np.asarray(x)
     except ValueError:
         raise ValueError(
             f"{what} must be an array: the parts of a nested list need the same length. Received: {type(x).__name__}"
         ) from None
     if array.dtype.kind not in "fiub":
         hint = " Strings become numbers by layers.StringLookup, on the data." if array.dtype.kind in "US" else ""
+        hint = " Convert them: x.astype('float32')." if array.dtype.name == "bfloat16" else hint
         raise ValueError(f"{what} must hold numbers.{hint} Received: dtype={array.dtype}")
     return array
 
@@ -83,13 +88,27 @@ def _converted(array: np.ndarray, dtype) -> np.ndarray:
         return np.ascontiguousarray(array, dtype)
 
 
+def _checked(array: np.ndarray, numbers=None, *, dtype, what: str) -> np.ndarray:
+    """In the step's dtype, finite; numbers: of the samples, for messages."""
+    converted = _converted(array, dtype)
+    if array.dtype.kind == "f":  # any integer is finite
+        check_finite(converted, what, numbers)
+    return writeable(converted)
+
+
+def _in_step(array: np.ndarray, dtype, what: str) -> np.ndarray | StoredArray:
+    """An array as a step takes it; one in a file stays there."""
+    convert = partial(_checked, dtype=dtype, what=what)
+    return StoredArray(array, convert) if isinstance(array, np.memmap) else convert(array)
+
+
 def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndarray]:
     """Arrays, one for each of the model's inputs, in their dtypes and checked against their shapes."""
     prepared = []
     for array, tensor in zip(arrays, tensors, strict=True):
         expected = tensor.shape[1:]
         if not fits(array.shape[1:], expected) and not isinstance(array, DeviceArray):
-            array = _with_channels(array, expected)
+            array = with_channels(array, expected)
         if not fits(array.shape[1:], expected):
             hint = ""
             if array.ndim == len(expected):
@@ -101,13 +120,11 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
         if isinstance(array, DeviceArray):
             prepared.append(array.of_type(tensor.dtype, what))
             continue
-        array = _converted(array, tensor.dtype)
-        check_finite(array, what)
-        prepared.append(writeable(array))
+        prepared.append(_in_step(array, tensor.dtype, what))
     return prepared
 
 
-def _with_channels(array: np.ndarray, expected) -> np.ndarray:
+def with_channels(array: np.ndarray, expected) -> np.ndarray:
     """The array with or without a last axis of one element, where that is all that it lacks, as in Keras."""
     if expected[-1:] == (1,) and fits(array.shape[1:], expected[:-1]):
         return array[..., None]
@@ -137,13 +154,11 @@ class _KeepsOwner(np.ndarray):
 
 def prepare_any(array: np.ndarray, what: str) -> np.ndarray:
     """An array for a step of the user's own: integers as int64, other numbers in the type of new layers, checked."""
-    prepared = _converted(array, np.int64 if array.dtype.kind in "iub" else floatx())
-    check_finite(prepared, what)
-    return writeable(prepared)
+    return _in_step(array, np.int64 if array.dtype.kind in "iub" else floatx(), what)
 
 
-def check_finite(array: np.ndarray, what: str) -> None:
-    """Raise for NaN or inf, naming the first place."""
+def check_finite(array: np.ndarray, what: str, numbers=None) -> None:
+    """Raise for NaN or inf, naming the first place; numbers: of the samples, where they are not all from 0 on."""
     if array.dtype.kind != "f":
         return
     flat = array.reshape(-1)
@@ -151,29 +166,48 @@ def check_finite(array: np.ndarray, what: str) -> None:
         block = flat[start : start + CHECK_BLOCK]
         # a finite sum means that all elements are finite; only a suspect block is searched
         with np.errstate(over="ignore", invalid="ignore"):
-            suspect = not np.isfinite(block.sum(dtype=np.float64))
+            suspect = not np.isfinite(block.sum(dtype=max(block.dtype, np.dtype("float32"))))
         if suspect:
             bad = np.flatnonzero(~np.isfinite(block))
             if bad.size:
                 place = np.unravel_index(start + int(bad[0]), array.shape)
+                value = array[place]
+                place = place if numbers is None else (numbers[place[0]], *place[1:])
                 raise ValueError(
-                    f"{what} contains {array[place]} at index {tuple(int(i) for i in place)}. Clean the data first, "
+                    f"{what} contains {value} at index {tuple(int(i) for i in place)}. Clean the data first, "
                     f"for example with numpy.nan_to_num. Received: shape={array.shape}"
                 )
 
 
-def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.ndarray:
-    """Targets as ``loss`` needs them for ``prediction`` (a symbolic tensor), checked."""
+def prepare_target(
+    loss, y, prediction, as_given: bool, samples: int, what: str = "y", numbers=None, total=None
+) -> np.ndarray:
+    """Targets as ``loss`` needs them for ``prediction`` (a symbolic tensor), checked.
+
+    as_given: a user's own loss or metric gets them in the shape that they have; a column of a table is (samples, 1).
+    numbers, total: for messages: which of how many samples they are, where they are some of them.
+    """
+    is_column = as_given and type(y).__module__.partition(".")[0] == "pandas"
     y = as_numbers(y, what)
+    y = y[:, None] if is_column and y.ndim == 1 else y
     if y.ndim == 0 or len(y) != samples:
         raise ValueError(f"x and {what} need the same number of samples ({samples}). Received: shape={y.shape}")
+    if isinstance(y, np.memmap):
+        return StoredArray(
+            y, lambda rows, n: prepare_target(loss, rows, prediction, as_given, len(rows), what, n, len(y))
+        )
     if isinstance(y, DeviceArray):
         y = y.of_type("int64" if loss.sparse else prediction.dtype, what)
     else:
-        check_finite(y, what)
-        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype)
+        check_finite(y, what, numbers)
+        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype, as_given)
     expected = losses.target_shape(loss, prediction.shape)
-    if expected is not None and not isinstance(loss, losses.FunctionLoss) and y.shape[1:] != expected:
+    if isinstance(loss, losses.FunctionLoss) or losses.takes_targets_as_given(loss):
+        expected = None  # what fits is the user's to know
+    fits = expected is None or y.shape[1:] == expected
+    if as_given and not fits:  # there it gets the shape that the loss needs
+        fits = y.shape[1:] == (*expected, 1) if loss.sparse else (*y.shape[1:], 1) == expected == (1,)
+    if not fits:
         hint = ""
         if loss.sparse and y.shape[1:] == prediction.shape[1:]:
             hint = " For one-hot targets use CategoricalCrossentropy."
@@ -181,12 +215,12 @@ def prepare_target(loss, y, prediction, samples: int, what: str = "y") -> np.nda
             hint = " For integer labels use SparseCategoricalCrossentropy."
         raise ValueError(
             f"{loss.name} expects {what} of shape {display((None, *expected))} for predictions of shape "
-            f"{display(prediction.shape)}.{hint} Received: shape={y.shape}"
+            f"{display(prediction.shape)}.{hint} Received: shape={(total or len(y), *y.shape[1:])}"
         )
     if isinstance(y, DeviceArray):
         return y
     y = np.ascontiguousarray(y)
-    check_finite(y, what)
+    check_finite(y, what, numbers)
     return y
 
 
@@ -196,6 +230,7 @@ def by_output(given, structure, names: list[str], owner: str, place: str) -> lis
     The parts of a list without dicts and lists in it are counted where they are used.
     """
     parts = structure if isinstance(structure, list) else [structure]
+    given = columns(given) if len(names) > 1 else given
     if isinstance(given, dict) or any(isinstance(part, list | dict) for part in parts):
         return leaves_like(structure, given, names, "output", owner, place)
     return list(given) if len(names) > 1 and isinstance(given, list | tuple) else [given]
@@ -233,9 +268,7 @@ def prepare_weights(
             f"{what} expects shape ({samples},). Weights of positions have more axes: ({samples}, ...). "
             f"Received: shape={given.shape}"
         )
-    given = _converted(given, dtype)
-    check_finite(given, what)
-    return writeable(given)
+    return _in_step(np.asarray(given) if given.ndim == 1 else given, dtype, what)
 
 
 def class_weights(class_weight, y, prediction) -> np.ndarray:

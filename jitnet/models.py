@@ -6,6 +6,8 @@ import json
 import numpy as np
 
 from . import _compilation, _registry, _schema, data, saving
+from ._before_the_step import TakesData
+from ._described import Described
 from ._layer_graph import (
     as_lists,
     batch_size_of,
@@ -17,9 +19,10 @@ from ._layer_graph import (
     numbered,
     place_of_weight,
 )
+from ._places import calling, shapes
 from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, lengths, policy, trace
-from .core.errors import invalid, module_dir, module_getattr
+from .core.errors import invalid, module_dir, module_getattr, noted
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
@@ -30,7 +33,7 @@ from .layers.input import InputLayer
 from .training import Trainer
 
 
-class Model(Trainer, Layer):
+class Model(TakesData, Trainer, Described, Layer):
     """A model from symbolic inputs to symbolic outputs, or a subclass with its own ``call``.
 
     Arguments:
@@ -72,6 +75,7 @@ class Model(Trainer, Layer):
         if len(set(sizes) - {None}) > 1:
             raise invalid("Model expects inputs of one batch size.", batch_size=sizes)
         self._nodes, self._ordered_layers = nodes_between(graph_inputs, self._graph_outputs)
+        graph_inputs = self._divide(graph_inputs)
         for node in self._nodes:
             if isinstance(node.layer, Operation):
                 _check_lengths(node.layer)
@@ -98,7 +102,7 @@ class Model(Trainer, Layer):
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
-        return self._input_tensors()
+        return self._input_tensors() if self._front is None else self._front.inputs
 
     @property
     def outputs(self) -> list[SymbolicTensor]:
@@ -108,8 +112,7 @@ class Model(Trainer, Layer):
     @property
     def input(self):
         """The model's input; a list or dict of several, as they were given."""
-        self._input_tensors()
-        return data.single(self._input_structure)
+        return data.single(self._given_structure)
 
     @property
     def output(self):
@@ -120,8 +123,7 @@ class Model(Trainer, Layer):
     @property
     def input_shape(self):
         """The shape of the input, or the shapes in the structure of the inputs."""
-        self._input_tensors()  # raises if the model is not built
-        return data.single(mapped(lambda x: lengths.shown(x.shape), self._input_structure))
+        return data.single(mapped(lambda x: lengths.shown(x.shape), self._given_structure))
 
     @property
     def output_shape(self):
@@ -140,8 +142,7 @@ class Model(Trainer, Layer):
     @property
     def input_names(self) -> list[str]:
         """The names of the inputs, by which they can be given: keys of the dict that the model takes, or their own."""
-        self._input_tensors()  # raises if the model is not built
-        return _compilation.distinct(names_of(self._input_structure, lambda number, x: x.name))
+        return _compilation.distinct(names_of(self._given_structure, lambda number, x: x.name))
 
     def _build_from_arrays(self, arrays) -> None:
         """Find the input shapes from the first data, a structure of arrays."""
@@ -192,7 +193,7 @@ class Model(Trainer, Layer):
                     f"The model {self.name!r} has {expected} inputs. Received: {len(parts)} arrays in {place}"
                 )
             given = parts if isinstance(structure, list) else parts[0]
-        return leaves_like(structure, given, self.input_names, "input", owner, place)
+        return leaves_like(structure, given, self._step_input_names(), "input", owner, place)
 
     def _of_input_dtypes(self, arguments):
         first, *others = arguments
@@ -216,7 +217,7 @@ class Model(Trainer, Layer):
         masks = [getattr(x, "mask", None) for x in given] if mask is None else flatten(mask)
         if len(masks) != len(given):
             raise ValueError(f"The model {self.name!r} has {len(given)} inputs. Received: {len(masks)} masks")
-        for name, expected, x, own in zip(self.input_names, self._graph_inputs, given, masks, strict=True):
+        for name, expected, x, own in zip(self._step_input_names(), self._graph_inputs, given, masks, strict=True):
             if not isinstance(x, Value):
                 raise TypeError(f"The input {name!r} of the model {self.name!r} is a tensor. Received: {x!r}")
             if not x.batched or not lengths.fits(x.shape[1:], expected.shape[1:]):
@@ -259,7 +260,8 @@ class Model(Trainer, Layer):
         for node in self._nodes:
             arguments, keywords = mapped(replaced, node.arguments), mapped(replaced, node.keywords)
             if isinstance(node.layer, Operation):
-                results = node.layer(*arguments)
+                with noted(lambda a=arguments, o=node.layer: f"In the operation {o.name!r} on {shapes(a)}."):
+                    results = node.layer(*arguments)
             else:
                 layer = node.layer if layers is None else layers[node.layer]
                 mode = training if node.training is None else node.training
@@ -269,7 +271,7 @@ class Model(Trainer, Layer):
 
     # ---- copies
 
-    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from")
+    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from", "_own_targets")
 
     def __getstate__(self):
         first = [node for node in self._nodes if vars(node.layer).get("_first_node") is node]
@@ -279,7 +281,7 @@ class Model(Trainer, Layer):
         first = state.pop("_first_nodes")
         super().__setstate__(state)
         self._forget_steps()
-        for node in self._nodes:
+        for node in self._all_nodes():
             link(node)
         for node in first:
             node.layer._first_node = node
@@ -295,8 +297,9 @@ class Model(Trainer, Layer):
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
             given = packed(self._input_structure, inputs)
-            outputs = flatten(self.call(given, **arguments))
-            self._pass_masks(self._bind((given,), {})[0], outputs)
+            with calling(self, given):
+                outputs = flatten(self.call(given, **arguments))
+                self._pass_masks(self._bind((given,), {})[0], outputs)
         return inputs, outputs
 
     def quantize(self, mode=None, config=None, filters=None, **kwargs) -> None:
@@ -335,7 +338,7 @@ class Model(Trainer, Layer):
         if not self._connected:
             return super().get_config()
         places, nodes = {}, []
-        tensors = {x: ["input", i] for i, x in enumerate(self._graph_inputs)}
+        tensors = {x: ["input", i] for i, x in enumerate(self.inputs)}
 
         def described(structure):
             if isinstance(structure, list):
@@ -363,7 +366,7 @@ class Model(Trainer, Layer):
                 f"or lists and dicts of them. Received: {structure!r}"
             )
 
-        for index, node in enumerate(self._nodes):
+        for index, node in enumerate(self._all_nodes()):
             if isinstance(node.layer, Operation):
                 entry = {
                     "inputs": [described(x) for x in node.arguments], "operation": _registry.serialize(node.layer),
@@ -384,11 +387,11 @@ class Model(Trainer, Layer):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "inputs": [described_input(x) for x in self._graph_inputs],
+            "inputs": [described_input(x) for x in self.inputs],
             "layers": [_registry.serialize(layer) for layer in places],
             "nodes": nodes,
             "outputs": [{"tensor": tensors[x]} for x in self._graph_outputs],
-            "structures": [numbered(self._input_structure), numbered(self._output_structure)],
+            "structures": [numbered(self._given_structure), numbered(self._output_structure)],
         }
 
     @classmethod
@@ -452,25 +455,6 @@ class Model(Trainer, Layer):
         return json.dumps(_registry.serialize(self))
 
     # ---- description
-
-    def summary(
-        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
-        layer_range=None,
-    ) -> None:  # fmt: skip
-        """Print the layers, their output shapes and numbers of parameters.
-
-        line_length: the least width of the table.
-        print_fn: a function that is called with each line; by default ``print``.
-        expand_nested: whether layers of models among the layers have rows, too.
-        show_trainable: whether a column says which layers are trained.
-        layer_range: names of the first and the last layer that are shown, or regular expressions for them.
-        """
-        from .summary import describe
-
-        if positions is not None:
-            raise invalid("The columns of a summary are as wide as what is in them.", positions=positions)
-        for line in describe(self, line_length, expand_nested, show_trainable, layer_range):
-            (print_fn or print)(line)
 
 
 def _leading(layers) -> list:
@@ -548,8 +532,9 @@ class Sequential(Model):
         self._forget_steps()
         if self._start is not None and self._sequence:
             x = self._start
-            for layer in self._sequence[len(self._leading()) :]:
-                x = layer(x)
+            with calling(self):
+                for layer in self._sequence[len(self._leading()) :]:
+                    x = layer(x)
             self._connect(self._start, x)
 
     def _leading(self):
@@ -656,6 +641,13 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
         if input_tensors is not None or clone_function is not None:
             raise invalid(
                 f"The model {model.name!r} has a call of its own: it is cloned from its configuration alone.",
+                input_tensors=input_tensors, clone_function=clone_function,
+            )  # fmt: skip
+        return type(model).from_config(model.get_config())
+    if model._front is not None:
+        if input_tensors is not None or clone_function is not None:
+            raise invalid(
+                f"The model {model.name!r} begins with layers that work on arrays: it is cloned as it is.",
                 input_tensors=input_tensors, clone_function=clone_function,
             )  # fmt: skip
         return type(model).from_config(model.get_config())

@@ -10,6 +10,7 @@ from . import ops
 from ._seed import global_seed, next_stream
 from .core import checks
 from .core.errors import invalid, module_dir, module_getattr
+from .core.lengths import batches_in
 from .core.operations.random import Dropout, RandomValues
 from .core.policy import floatx
 from .core.trace import collects_effects, current_scope
@@ -64,7 +65,8 @@ def _draw(distribution: str, shape, a, b, dtype, seed):
     stream = next_stream() if seed is None else 0
     dtype = dtype or floatx()
     if batched or _is_traced():
-        return RandomValues(distribution, shape[1:] if batched else shape, a, b, dtype, batched, seed, stream)()
+        own, batches = (shape[1:], batches_in(shape[0])) if batched else (shape, 1)
+        return RandomValues(distribution, own, a, b, dtype, batched, seed, stream, batches)()
     from .eager import evaluate_function
 
     def function(_):

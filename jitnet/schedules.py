@@ -54,7 +54,7 @@ class Schedule(NamesArguments):
             try:
                 from matplotlib import pyplot
             except ImportError as error:
-                raise ImportError("schedule.plot needs matplotlib: pip install matplotlib") from error
+                raise ImportError("schedule.plot needs matplotlib: pip install 'jitnet[plots]'.") from error
             axes = pyplot.gca()
         axes.plot(np.arange(steps), evaluate(self, np.arange(steps)), label=type(self).__name__)
         axes.set_xlabel("step")

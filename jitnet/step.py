@@ -49,6 +49,7 @@ class Step:
         self._limits = built.limits
         self.variables = built.variables
         self.results, self.places = built.results, built.places
+        self.first_results = np.zeros(self.results)  # what they are before the first batch
         self.has_loss = bool(computation.losses)
         self.logs: list = []  # how results are read, set by whoever made the computation
         self.output_arguments, self.gradient_arguments = built.output_arguments, built.gradient_arguments

@@ -1,20 +1,22 @@
 """compile, fit, evaluate and predict."""
 
+import contextlib
 import math
 import time
 import warnings
 
 import numpy as np
 
-from . import _compilation, _interrupts, _seed, _streams, data, optimizers
+from . import _compilation, _interrupts, _seed, _stored, _streams, data, optimizers
 from ._course import Course
 from ._exclusive import trained_here, trains
 from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
+from ._inspection import Inspection
+from ._joined_epochs import run_epochs
 from ._model_steps import ModelSteps, read_logs
 from ._placed import placed
-from ._profile import profile
 from ._structures import flatten, mapped, names_of, packed
-from .callbacks import CallbackList
+from .callbacks import CallbackList, History, ProgbarLogger
 from .core.errors import invalid
 from .core.locks import building
 from .losses import target_shape
@@ -28,13 +30,14 @@ PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress 
 _NO_CLASS_WEIGHT = "A step of your own gets no class_weight: pass sample_weight, which it is given."
 
 
-class Trainer(ModelSteps):
+class Trainer(Inspection, ModelSteps):
     """What a model does with data.  Mixed into ``Model``."""
 
     optimizer = None
     stop_training = False
     _compiled: dict | None = None
     _last_batch_size: int | None = None  # that fit used
+    _kept_batch: list | None = None  # [mode and shapes of the targets, samples, arguments] of the last step, if wanted
     _fixed_batch_size: int | None = None  # the only one that the inputs take
 
     def compile(
@@ -142,25 +145,6 @@ class Trainer(ModelSteps):
     def _iteration(self) -> int:
         return 0 if self.optimizer is None else self.optimizer.iterations
 
-    @trains
-    def profile(self, x, y, batch_size=32, repeat=20, print_fn=print) -> list[tuple]:
-        """Where the time of a training step goes: [(call, seconds, GFLOP/s)], the slowest first, also printed.
-
-        Every kernel runs as a call of its own over the whole batch, so the sum is more than a fused step takes.
-        The weights change as in ``repeat`` training steps.
-        """
-        self._require_compiled("profile")
-        arrays, samples, shapes = self._prepare(x, y)
-        batch = min(checked_batch_size(batch_size), samples)
-        self._check_batches(batch, batch)
-        step = self._step("train", shapes, regions=False, arrays=arrays)
-        values = {**arrays, "order": np.arange(batch), "seed": self._seed(), "results": np.zeros(step.results)}
-
-        def run_once():
-            step.run(batch, 1, {**values, "t": self.optimizer.iterations}, False)
-
-        return profile(step, run_once, batch, repeat, print_fn)
-
     # ---- data
 
     def _build_once_from(self, arrays) -> None:
@@ -187,6 +171,8 @@ class Trainer(ModelSteps):
 
     def _prepare_inputs(self, x, what="x") -> dict:
         """{argument of a step: checked array} of a structure of arrays, for which the model is built."""
+        if self._graph_inputs is not None and len(self._graph_inputs) > 1:
+            x = data.columns(x)
         arrays = data.as_structure(self._before_the_step(x), what)
         self._build_once_from(arrays)
         inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
@@ -207,7 +193,8 @@ class Trainer(ModelSteps):
         ys = data.by_output(y, self._output_structure, self.output_names, f"the model {self.name!r}", "y")
         if len(ys) != len(outputs):
             raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
-        targets = [data.prepare_target(loss, t, o, samples) for loss, t, o in zip(used, ys, outputs, strict=True)]
+        own = self._outputs_with_own_targets(used)
+        targets = [data.prepare_target(*each, samples) for each in zip(used, ys, outputs, own, strict=True)]
         for i, target in enumerate(targets):
             found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
@@ -259,8 +246,9 @@ class Trainer(ModelSteps):
             raise ValueError(
                 f"class_weight needs a model with one output. Received: {len(self._graph_outputs)} outputs"
             )
-        weights = data.class_weights(class_weight, arrays["y"], self._graph_outputs[0])
-        arrays["sample_weight"] = arrays["sample_weight"] * weights
+        parts = _stored.parts(arrays["y"])
+        weights = [data.class_weights(class_weight, part, self._graph_outputs[0]) for part in parts]
+        arrays["sample_weight"] = arrays["sample_weight"] * np.concatenate(weights)
 
     def _check_batches(self, batch_size: int, samples: int) -> None:
         """Raise ValueError unless the model takes ``samples`` in batches of ``batch_size``."""
@@ -287,11 +275,16 @@ class Trainer(ModelSteps):
         on_begin(step) is called before every step, and on_progress then after every step.
         course: begins where it is, and returns at the latest where its next checkpoint is due.
         """
+        if _stored.are_stored(arrays) and not isinstance(arrays, _stored.Portions):
+            with contextlib.closing(_stored.Portions(arrays, order, batch_size)) as read:
+                return self._run_batches(
+                    step, which, read, order, batch_size, results, on_progress, on_begin, course
+                )
         compiled, steps = self._runs_compiled(step, batch_size), self._steps
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done, end = (0, 0) if course is None else (course.done, course.seen)
-        has_run = False
+        has_run, stored = step.has_run, isinstance(arrays, _stored.Portions)
         while done < full + (rest > 0):
             batch, count = (batch_size, full - done) if done < full else (rest, 1)
             if on_begin is not None:
@@ -304,12 +297,17 @@ class Trainer(ModelSteps):
             if steps is not self._steps:  # a callback has assigned what needs another step
                 steps, other = self._steps, self._step(*which, arrays=arrays)
                 step = other if other.results == step.results else step  # another compilation counts in the next epoch
-            begin, end = done * batch_size, done * batch_size + count * batch
-            values = {**arrays, "order": order[begin:end], "seed": seed, "results": results}
+            begin = done * batch_size
+            count = min(count, (arrays.until(begin) - begin) // batch) if stored else count
+            end = begin + count * batch
+            values = arrays.part(begin, end) if stored else {**arrays, "order": order[begin:end]}
+            values |= {"seed": seed, "results": results}
             if step.optimizer is None:
                 values["t"] = _seed.next_draws(count) if step.random else 0
             else:
                 values["t"] = self._taken(step)
+            if self._kept_batch is not None:
+                self._kept_batch[:] = which, batch, values
             start = time.perf_counter()
             count = step.run(batch, count, values, compiled, iteration=self._iteration())
             if has_run:  # the first call may compile
@@ -342,9 +340,12 @@ class Trainer(ModelSteps):
         """Train for a number of epochs; returns the History callback.
 
         x: array (samples, ...), for several inputs a list, or a dict by ``input_names``; y: targets, for several
-            outputs a list, or a dict by ``output_names``.  Or x is a generator, an iterable or a ``utils.PyDataset``
-            of batches (x, y) or (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left
-            out, and batch_size doesn't count.
+            outputs a list, or a dict by ``output_names``.  An array is NumPy's or has ``__dlpack__``, as a PyTorch
+            tensor; a frame or series of pandas or Polars, of numbers, whose columns may be inputs by their names; or
+            memory-mapped: then samples are read as they are needed, and never as a whole.
+            Or x is a generator, an iterable, a PyTorch ``DataLoader`` or a ``utils.PyDataset`` of batches (x, y) or
+            (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left out, and batch_size
+            doesn't count.
         batch_size: samples per step (that of ``Input``, or 32); the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
         verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
@@ -416,11 +417,12 @@ class Trainer(ModelSteps):
         hooks = self._hooks(callbacks, verbose, steps, add_history=True, epochs=epochs)
         on_begin = hooks.on_train_batch_begin if hooks.batch_hooks else None
         validates = held is not None or validation_data is not None
-        # with nothing to do between epochs, several of them run in one compiled call
-        watched = [c for c in hooks.callbacks if c is not hooks.history]
+        # with nothing to do between epochs but to show the last one, several of them run in one compiled call
+        watched = [c for c in hooks.callbacks if type(c) not in (History, ProgbarLogger)]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
-        self._said_not_finite = False
+        joins = joins and not _stored.are_stored(arrays)
+        self._said_not_finite, self._finite_until = False, None
         logs: dict = {}
         course = Course(
             self, hooks, validate.streams, samples=samples, batch_size=batch_size, steps=steps, shuffle=bool(shuffle)
@@ -428,12 +430,15 @@ class Trainer(ModelSteps):
         with course.running(), data_unchanged():
             hooks.on_train_begin()
             try:
-                following = course.resumed(initial_epoch)
-                while joins and epochs - following > 1:
-                    following = self._run_epochs(
-                        step, arrays, samples, batch_size, steps, following, epochs, shuffle, hooks
-                    )
-                for epoch in range(following, epochs):
+                epoch = course.resumed(initial_epoch)
+                while epoch < epochs:
+                    silent = hooks.progbar is None or 2 * steps * step.seconds_per_step < PROGRESS_SECONDS
+                    if joins and silent and epochs - epoch > 1:
+                        epoch = run_epochs(
+                            self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks,
+                            PROGRESS_SECONDS,
+                        )  # fmt: skip
+                        continue
                     course.begin(epoch)
                     # what a callback may have changed
                     step = self._step("train", shapes, arrays=arrays)
@@ -444,11 +449,11 @@ class Trainer(ModelSteps):
 
                     def on_progress(done, seen, step=step, results=results, epoch=epoch):
                         logs = read_logs(step, results, seen)
-                        self._check_loss(logs, epoch, done, 7)
+                        self._check_loss(logs, epoch, done, 7 + _stored.are_stored(arrays))
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:
-                            hooks.progbar.update(done, logs)
+                            hooks.progbar.update(done, logs, seen)
                         course.reached(done, seen)
                         return self.stop_training
 
@@ -463,6 +468,7 @@ class Trainer(ModelSteps):
                     logs.update(self._scheduled(self._taken(step)))
                     hooks.on_epoch_end(epoch, logs)
                     course.epoch_ended(logs)
+                    epoch += 1
                     if self.stop_training:
                         break
                 course.finished()
@@ -483,46 +489,25 @@ class Trainer(ModelSteps):
             callbacks, add_progbar=verbose != 0, model=self, steps=steps, verbose=verbose, **arguments
         )
 
-    def _run_epochs(self, step, arrays, samples, batch_size, steps, epoch, epochs, shuffle, hooks) -> int:
-        """Run as many epochs in one call as PROGRESS_SECONDS hold, at most to the last but one; the next epoch."""
-        count = max(1, min(epochs - epoch - 1, int(PROGRESS_SECONDS / (steps * step.seconds_per_step))))
-        first = self._taken(step)
-        size = steps * batch_size
-        if shuffle:
-            order = np.concatenate([self._order(samples, first + i * steps)[:size] for i in range(count)])
-        else:
-            order = np.tile(np.arange(size), count)
-        results = np.zeros((count, step.results))
-        values = {**arrays, "order": order, "seed": self._seed(), "t": first, "results": results}
-        start = time.perf_counter()
-        step.run(batch_size, count * steps, values, True, steps)
-        if first:
-            step.seconds_per_step = (time.perf_counter() - start) / (count * steps)
-        for number, row in enumerate(results, 1):
-            logs = read_logs(step, row, size)
-            self._check_loss(logs, epoch)
-            logs.update(self._scheduled(first + number * steps))
-            hooks.on_epoch_begin(epoch)
-            hooks.on_epoch_end(epoch, logs)
-            epoch += 1
-        _interrupts.check()
-        return epoch
-
     def _scheduled(self, iterations: int) -> dict:
         """What logs of an epoch say of the optimizer's schedules."""
         return {} if self.optimizer is None else self.optimizer.scheduled(iterations)
 
     def _check_loss(self, logs: dict, epoch: int, step: int | None = None, stacklevel: int = 6) -> None:
-        """Warn, once in a run, if the loss is NaN or infinite."""
+        """Warn, once in a run, if the loss is NaN or infinite.  step: of the epoch, up to which the logs are."""
         losses = {name: value for name, value in logs.items() if name == "loss" or name.endswith("_loss")}
         name = next((name for name, value in losses.items() if not math.isfinite(value)), None)
+        if name is None:
+            self._finite_until = epoch, step
         if name is None or self._said_not_finite:
             return
         self._said_not_finite = True
-        place = f"epoch {epoch + 1}" if step is None else f"epoch {epoch + 1}, at or before step {step}"
+        known, until = self._finite_until or (None, 0)
+        first = until + 1 if known == epoch and until is not None else 1
+        place = "" if step is None else f", step {step}" if first == step else f", between the steps {first} and {step}"
         warnings.warn(
-            f"The {name.replace('_', ' ')} became {logs[name]} in {place}. Lower the learning rate, or check the "
-            "targets and the loss.",
+            f"The {name.replace('_', ' ')} became {logs[name]} in epoch {epoch + 1}{place}. Lower the learning rate, "
+            "or check the targets and the loss; callbacks.TerminateOnNaN(debug=True) says where it begins.",
             RuntimeWarning,
             stacklevel=stacklevel,  # where fit was called
         )
@@ -544,14 +529,14 @@ class Trainer(ModelSteps):
         if steps is not None:
             samples = min(samples, steps * batch_size)
         step = self._step("evaluate", shapes, arrays=arrays)
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
 
         def on_progress(done, seen):
             logs = read_logs(step, results, seen)
             if hooks.batch_hooks:
                 hooks.on_test_batch_end(done - 1, logs)
             if progbar is not None:
-                progbar.update(done, logs)
+                progbar.update(done, logs, seen)
 
         on_begin = hooks.on_test_batch_begin if hooks.batch_hooks else None
         hooks.on_test_begin()
@@ -576,13 +561,15 @@ class Trainer(ModelSteps):
             _streams.refuse("x", x, y=y, sample_weight=sample_weight)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
-            return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
+            with hooks.put_back():
+                return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
         batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
         used = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(min(batch_size, used), used)
         hooks = self._hooks(callbacks, verbose, number_of_steps(samples, batch_size, steps))
-        found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
+        with hooks.put_back():
+            found = self._evaluate(arrays, samples, shapes, batch_size, hooks, steps, hooks.progbar)
         return returned(found, return_dict)
 
     @placed
@@ -598,7 +585,8 @@ class Trainer(ModelSteps):
                 raise invalid("The outputs of several batches are joined as NumPy arrays.", as_numpy=as_numpy)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
-            return _streams.predict(self, stream, hooks, steps)
+            with hooks.put_back():
+                return _streams.predict(self, stream, hooks, steps)
         return self._predict(x, batch_size, verbose, steps, callbacks, as_numpy)[1]
 
     def _predict(self, x, batch_size, verbose, steps=None, callbacks=None, as_numpy=True) -> tuple:
@@ -610,23 +598,25 @@ class Trainer(ModelSteps):
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)
         if batch_size < samples:
-            step.check_indices(inputs)  # all at once, for the right place in a message
+            # all at once, for the right place in a message
+            step.check_indices({name: a for name, a in inputs.items() if not _stored.are_stored({name: a})})
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
         hooks = self._hooks(callbacks, verbose, math.ceil(samples / batch_size))
-        hooks.on_predict_begin()
-        for number, begin in enumerate(range(0, samples, batch_size)):
-            hooks.on_predict_batch_begin(number)
-            end = min(begin + batch_size, samples)
-            values = {name: a[begin:end] for name, a in inputs.items()}
-            values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
-            values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
-            step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
-            hooks.on_predict_batch_end(number)
-            if hooks.progbar is not None:
-                hooks.progbar.update(number + 1)
-        hooks.on_predict_end()
+        with hooks.put_back():
+            hooks.on_predict_begin()
+            for number, begin in enumerate(range(0, samples, batch_size)):
+                hooks.on_predict_batch_begin(number)
+                end = min(begin + batch_size, samples)
+                values = {name: _stored.loaded(a[begin:end]) for name, a in inputs.items()}
+                values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
+                values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
+                step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
+                hooks.on_predict_batch_end(number)
+                if hooks.progbar is not None:
+                    hooks.progbar.update(number + 1, samples=end)
+            hooks.on_predict_end()
         return step, packed(self._output_structure, outputs)
 
     def predict_on_batch(self, x):
@@ -638,7 +628,7 @@ class Trainer(ModelSteps):
         if quick is not None and quick.takes(x):
             return quick.call(x)
         step, result = self._predict(x, self._samples_of(x), 0)
-        self._quick = None if self._leading() else QuickPrediction.of(step, result)
+        self._quick = None if self._leading() or self._front else QuickPrediction.of(step, result)
         return result
 
     @placed
@@ -648,7 +638,7 @@ class Trainer(ModelSteps):
         arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
         self._check_batches(samples, samples)
         step = self._step("train", shapes, arrays=arrays)
-        results = np.zeros(step.results)
+        results = step.first_results.copy()
         with trained_here(self, step.trainable):
             self._run_batches(step, ("train", shapes), arrays, np.arange(samples), samples, results)
         return returned(read_logs(step, results, samples), return_dict)

@@ -8,11 +8,14 @@ import gzip
 import io
 import json
 import os
+import pickle
 import random
 import re
+import shutil
 import struct
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 PREDICT_EVERY = 20  # models that load
@@ -419,6 +422,42 @@ def _change_tensors(rng: random.Random, tensors: dict, description: dict) -> Non
         del tensors[name]
 
 
+class Checkpoints(Models):
+    """Checkpoints of a training, which goes on from them for an epoch."""
+
+    def samples(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self._fit(folder, 1)
+            (path,) = Path(folder).glob("*.safetensors")
+            self._name = path.name
+            return [path.read_bytes()]
+
+    def _fit(self, folder, epochs: int) -> None:
+        import numpy as np
+
+        import jitnet
+        from jitnet import callbacks, layers
+
+        inner = [layers.Dense(3, name="hidden"), layers.BatchNormalization(name="n"), layers.Dropout(0.5, name="d")]
+        model = jitnet.Sequential([layers.Input((4,), name="x"), *inner, layers.Dense(2, name="out")], name="model")
+        model.compile(jitnet.optimizers.Adam(0.01), "mse", jit_compile=False)
+        backup = callbacks.BackupAndRestore(folder, delete_checkpoint=False)
+        hooks = [backup, callbacks.EarlyStopping("loss"), callbacks.ReduceLROnPlateau("loss")]
+        data = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
+        try:
+            model.fit(*data, 4, epochs=epochs, verbose=0, callbacks=hooks)
+        finally:
+            np.random.seed(0)
+
+    def read(self, folder, data, rng):
+        directory = folder / "checkpoints"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        (directory / self._name).write_bytes(data)
+        self._fit(str(directory), 2)
+        return "read"
+
+
 class Npy(Reader):
     """FILE.npy of ``jitnet predict``."""
 
@@ -541,7 +580,7 @@ class Idx(Reader):
         else:
             data = damaged(rng, data)
         if self.zipped:
-            data += bytes(50 << 20) if rng.random() < 0.02 else b""
+            data += bytes(50 << 20) if rng.randrange(64) == 33 else b""
             data = gzip.compress(data, 1, mtime=0)
             data = damaged(rng, data) if rng.random() < 0.4 else data
         return data
@@ -686,7 +725,193 @@ class Run(Reader):
         return "read"
 
 
+class Archives(Reader):
+    """Tables and sequences in NumPy's archives: those of Boston's houses, and IMDB's reviews."""
+
+    def samples(self):
+        import numpy as np
+
+        sequences = np.empty(3, object)
+        sequences[:] = [[1, 2], [3], [70_000, 5]]
+        labels = np.array([0, 1, 1])
+        tables = {"x": np.arange(65.0).reshape(5, 13), "y": np.arange(5.0)}
+        reviews = {"x_train": sequences, "y_train": labels, "x_test": sequences, "y_test": labels}
+        found = []
+        for arrays in (tables, reviews):
+            stream = io.BytesIO()
+            np.savez(stream, **arrays)
+            found.append(stream.getvalue())
+        return found
+
+    def mutant(self, rng, samples):
+        data = rng.choice(samples)
+        if rng.random() < 0.3:
+            return damaged(rng, data)
+        stream = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "w") as new:
+            names = old.namelist()
+            chosen = rng.choice(names)
+            for name in names:
+                content = old.read(name)
+                new.writestr(name, _changed_array(rng, content) if name == chosen else content)
+        return stream.getvalue()
+
+    def read(self, folder, data, rng):
+        from jitnet.datasets import boston_housing, imdb
+
+        path = folder / "arrays.npz"
+        path.write_bytes(data)
+        (imdb if b"x_train" in data else boston_housing).load_data(path)
+        return "read"
+
+
+def _changed_array(rng: random.Random, content: bytes) -> bytes:
+    """An array's file with a lie in its header, or in the pickle of an array of lists."""
+    at = content.index(b"\n") + 1
+    header, values = content[:at], content[at:]
+    if rng.random() < 0.3:
+        old = rng.choice([b"(3,)", b"(5, 13)", b"(5,)", b"'|O'", b"'<f8'", b"'<i8'", b"False"])
+        lies = [b"(9,)", b"()", b"(99999999999,)", b"'|O'", b"'<f4'", b"'<M8'", b"True", b"(-1,)", b"(True,)"]
+        changed = header.replace(old, rng.choice(lies))
+        return changed[: len(header) - 1].ljust(len(header) - 1) + b"\n" + values
+    return header + _changed_pickle(rng, values)
+
+
+LARGE = b"\xff" * 7 + b"\x7f"  # 2**63 - 1
+
+
+def _changed_pickle(rng: random.Random, data: bytes) -> bytes:
+    """A pickle in which numbers lie, or other opcodes stand."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return damaged(rng, data)
+    at = rng.randrange(len(data) + 1)
+    opcodes = [
+        b"r\xff\xff\xff\x7f", b"r\x00\x00\x00\x08", b"p99999999\n", b"q\xff", b"h\x00", b"2", b"0", b"]", b"}", b")",
+        b"X\x01\x00\x00\x00M", b"U\x02M8", b".", b"t", b"\x87", b"e", b"a", b"\x8e" + LARGE, b"\x8a\x08" + LARGE,
+        b"cos\nsystem\n", b"cnumpy\ndtype\n", b"cnumpy\nndarray\n", b"R", b"b", b"\x81", b"K\xff", b"J\xff\xff\xff\x7f",
+        b"\x8b\xff\xff\xff\x7f", b"B\xff\xff\xff\x7f",
+    ]  # fmt: skip
+    if kind == 1:  # a number for a number
+        places = [i for i in range(len(data) - 1) if data[i : i + 1] == b"K"]
+        if places:
+            at = rng.choice(places)
+            numbers = [b"J\x00\x00\x00\x08", b"K\x00", b"J\xff\xff\xff\xff", b"\x8a\x08" + LARGE, b"K\x09"]
+            return data[:at] + rng.choice(numbers) + data[at + 2 :]
+    if kind == 2:
+        found = [dtype for dtype in (b"O8", b"i8", b"u1") if dtype in data]
+        if found:
+            return data.replace(rng.choice(found), rng.choice([b"O8", b"f8", b"M8", b"V9"]))
+    return data[:at] + rng.choice(opcodes) + data[at + rng.choice([0, 0, 1, 2, 5]) :]
+
+
+class Cifar100(Reader):
+    """CIFAR-100's archive of pickles, with 3 and 2 records."""
+
+    parts = {"train": 3, "test": 2}
+
+    def samples(self):
+        import numpy as np
+
+        found = []
+        for count in self.parts.values():
+            labels = [1] * count
+            content = {b"data": np.zeros((count, 3072), "uint8"), b"fine_labels": labels, b"coarse_labels": labels}
+            found.append(pickle.dumps(content, 2))
+        return found
+
+    def mutant(self, rng, samples):
+        pickles = list(samples)
+        which = rng.randrange(2)
+        pickles[which] = _changed_pickle(rng, pickles[which])
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for name, content in zip(self.parts, pickles, strict=True):
+                member = tarfile.TarInfo(f"cifar-100-python/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        data = stream.getvalue()
+        return damaged(rng, data) if rng.random() < 0.1 else data
+
+    def read(self, folder, data, rng):
+        from jitnet.datasets import cifar100
+
+        cifar100._PARTS = self.parts
+        (folder / "cifar100").mkdir(exist_ok=True)
+        (folder / "cifar100" / "cifar-100-python.tar").write_bytes(data)
+        os.environ["JITNET_DATA_DIR"] = str(folder)
+        cifar100.load_data(rng.choice(["fine", "coarse"]))
+        return "read"
+
+
+class Table(Reader):
+    """The data of a configuration: a table as CSV."""
+
+    def samples(self):
+        numbers = "a,b,target\n" + "".join(f"{i},{i / 3},{i % 2}\n" for i in range(7))
+        classes = 'target,"a","b, c"\r\n' + "".join(f'"{"yes" if i % 2 else "µ"}",{i},-1e{i}\r\n' for i in range(5))
+        return [numbers.encode(), classes.encode()]
+
+    def mutant(self, rng, samples):
+        data = rng.choice(samples)
+        if rng.random() < 0.4:
+            return damaged(rng, data)
+        odd = [
+            b"nan", b"-inf", b"", b"1e999", b"1_0", b'"', b'""', b"\0", b"\r", b"\xff", b"9" * 5000, b"x" * 200_000,
+            b"," * 100_000, "\u0663".encode(), b"\xef\xbb\xbf", b"0x10", b"True", b"1" + b"0" * 400,
+        ]  # fmt: skip
+        values = data.split(b",")
+        values[rng.randrange(len(values))] = rng.choice(odd)
+        return b",".join(values)
+
+    def read(self, folder, data, rng):
+        from jitnet.configuration import files
+
+        path = folder / "table.csv"
+        path.write_bytes(data)
+        files.load(files.completed({"csv": str(path), "target": "target", "shuffle": True}), 0)
+        return "read"
+
+
+class Texts(Reader):
+    """A vocabulary, an index of words and a log of epochs that goes on."""
+
+    def samples(self):
+        return [b"epoch,loss,accuracy\n0,1.5,0.25\n1,1.25,0.5\n", b'{"the": 1, "film": 17}', "a\nword\nµ\n".encode()]
+
+    def mutant(self, rng, samples):
+        data = rng.choice(samples)
+        odd = [b'"', b"\0", b"\r", b"[" * 50_000, b"9" * 5000, b"\xff", b"," * 200_000, b"{", b"null", b"1e999"]
+        at = rng.randrange(len(data) + 1)
+        return damaged(rng, data) if rng.random() < 0.5 else data[:at] + rng.choice(odd) + data[at:]
+
+    def read(self, folder, data, rng):
+        import jitnet
+        from jitnet.datasets import imdb
+
+        path = folder / "text"
+        path.write_bytes(data)
+        outcomes = []
+        for read in (
+            lambda: imdb.get_word_index(path),
+            lambda: jitnet.layers.StringLookup(vocabulary=str(path)),
+            lambda: self._log(jitnet, path),
+        ):
+            with contextlib.suppress(ValueError):
+                read()
+                outcomes.append("read")
+        if not outcomes:
+            raise ValueError("nobody takes it")
+        return "read"
+
+    def _log(self, jitnet, path) -> None:
+        log = jitnet.callbacks.CSVLogger(path, append=True)
+        log.on_train_begin()
+        log.on_epoch_end(2, {"loss": 1.0})
+        log.on_train_end()
+
+
 READERS = {
     "model": Models, "npy": Npy, "toml": Toml, "run": Run, "idx": Idx, "idx_gz": IdxGz, "cifar": Cifar,
-    "digits": Digits,
+    "digits": Digits, "npz": Archives, "cifar100": Cifar100, "texts": Texts, "table": Table, "checkpoint": Checkpoints,
 }  # fmt: skip

@@ -1,11 +1,15 @@
 """Damaged and lying files, in numbers: every reader must answer each with a result or with an error it documents.
 
     python scripts/fuzz_files.py --mutants 10000 --others 3000 --seed 0
+    python scripts/fuzz_files.py --search --minutes 10
 
-makes 10,000 mutants of saved models and 3,000 of the files of every other reader (.npy, TOML and --set, IDX, CIFAR-10,
-digits), reads each in a process whose memory is limited, and counts what came of it.  A model that loads also has its
-steps written out, and some predict.  Mutant number i of a reader is a function of the seed alone: ``--only model:1234``
-makes and reads that one again, with its traceback.
+The first makes 10,000 mutants of saved models and 3,000 of the files of every other reader (.npy, TOML and --set, IDX,
+CIFAR, digits, .npz, CSV, words, histories, checkpoints), reads each in a process whose memory is limited, and counts
+what came of it.  A model that loads also has its steps written out, and some predict.  Mutant number i of a reader is a
+function of the seed alone: ``--only model:1234`` makes and reads that one again, with its traceback.
+
+With --search Hypothesis chooses what is done to a file, and of what is bad it looks for the smallest; --minutes are
+shared by the readers, instead of numbers of mutants.
 
 Exit status 1 if anything undocumented was raised, a process died or hung, or a failed load changed the process; the
 mutants that did so are kept in the folder --out.
@@ -14,6 +18,7 @@ mutants that did so are kept in the folder --out.
 import argparse
 import collections
 import contextlib
+import itertools
 import os
 import random
 import select
@@ -29,6 +34,7 @@ from pathlib import Path
 from file_mutants import READERS, Reader
 
 MEMORY = 3 << 30  # bytes that a mutant may ask for beyond what the process has
+USED = 1 << 30  # bytes that reading one may make the process grow by
 HANG_SECONDS = 20  # of the processor's time; the machine may be busy with other things
 
 
@@ -51,8 +57,9 @@ def outcome_of(reader: Reader, folder: Path, data: bytes, rng: random.Random, ve
     if hasattr(signal, "SIGPROF"):
         signal.signal(signal.SIGPROF, hang)
         signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
+    before = _largest_size()
     try:
-        return reader.read(folder, data, rng)
+        outcome = reader.read(folder, data, rng)
     except BaseException as error:
         if verbose:
             traceback.print_exc()
@@ -61,10 +68,21 @@ def outcome_of(reader: Reader, folder: Path, data: bytes, rng: random.Random, ve
         if isinstance(error, KeyboardInterrupt):
             raise
         text = str(error).encode("ascii", "backslashreplace").decode().replace("\n", " ")
-        return type(error).__name__ if known else f"BAD {type(error).__name__}: {text[:200]}"
+        outcome = type(error).__name__ if known else f"BAD {type(error).__name__}: {text[:200]}"
     finally:
         if hasattr(signal, "SIGPROF"):
             signal.setitimer(signal.ITIMER_PROF, 0)
+    grown = _largest_size() - before
+    return outcome if grown < USED else f"BAD memory: {grown >> 20} MiB more"
+
+
+def _largest_size() -> int:
+    """Bytes of memory that the process has had at most; 0 where nobody says."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def limit_memory() -> None:
@@ -77,8 +95,11 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def work(kind: str, seed: int, first: int, last: int) -> None:
-    """Read mutants ``first`` to ``last``; a line for each on standard output."""
+def work(kind: str, seed: int, first: int, last: int, out: Path | None) -> None:
+    """Read mutants ``first`` to ``last``; a line for each on standard output.
+
+    out: of a search, the folder for what is bad.
+    """
     import jitnet
 
     warnings.simplefilter("ignore")  # NumPy's, about values
@@ -90,6 +111,9 @@ def work(kind: str, seed: int, first: int, last: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         limit_memory()
+        if out is not None:
+            search(kind, reader, samples, seed, first, last, out, report)
+            last = first
         for index in range(first, last):
             print("start", index, file=report, flush=True)
             data, rng = made(kind, reader, samples, seed, index)
@@ -97,13 +121,57 @@ def work(kind: str, seed: int, first: int, last: int) -> None:
         os.chdir("/")
 
 
-def run(kind: str, count: int, seed: int, seconds: float, out: Path) -> tuple[collections.Counter, list[str]]:
+def search(kind: str, reader: Reader, samples: list, seed: int, first: int, last: int, out: Path, report) -> None:
+    """Let Hypothesis choose mutants and, if one is bad, look for the smallest such, which ends it.
+
+    The mutant that is being read lies in ``out``, where it stays if the process dies of it.
+    """
+    import hypothesis
+    from hypothesis import strategies
+
+    out.mkdir(parents=True, exist_ok=True)
+    kept, found, counter = out / f"{kind}-{seed}-{first}-search", [], itertools.count(first)
+
+    @hypothesis.seed(f"{seed} {kind} {first}")
+    @hypothesis.settings(
+        max_examples=last - first, database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck),
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink), verbosity=hypothesis.Verbosity.quiet,
+        report_multiple_bugs=False, print_blob=False,
+    )  # fmt: skip
+    @hypothesis.given(strategies.randoms(use_true_random=False))
+    def one(rng):
+        data = reader.mutant(rng, samples)
+        index = next(counter)
+        kept.write_bytes(data)
+        print("start", index, file=report, flush=True)
+        outcome = outcome_of(reader, Path.cwd(), data, rng)
+        if outcome.startswith("BAD"):
+            found[:] = [outcome]
+            outcome = "bad, smaller ones are tried"
+        print("end", index, outcome, file=report, flush=True)
+        assert not outcome.startswith("bad"), found
+
+    try:
+        one()
+    except BaseException:
+        if not found:
+            raise
+        print("start", last - 1, file=report, flush=True)
+        print("end", last - 1, f"{found[0]} (the smallest: {kept})", file=report, flush=True)
+    else:
+        kept.unlink()
+
+
+def run(
+    kind: str, count: int, seed: int, seconds: float, out: Path, searching: bool
+) -> tuple[collections.Counter, list[str]]:
     """Counts of outcomes, and what was bad; a process that dies or hangs is replaced."""
     counts, bad = collections.Counter(), []
     end = time.monotonic() + seconds
     next_index = 0
     while next_index < count and time.monotonic() < end:
         command = [sys.executable, __file__, "--worker", kind, str(seed), str(next_index), str(count)]
+        command += ["--search", "--out", str(out.resolve())] if searching else []
         child = subprocess.Popen(command, stdout=subprocess.PIPE)
         running, problem = None, None
         pending = b""
@@ -136,7 +204,10 @@ def run(kind: str, count: int, seed: int, seconds: float, out: Path) -> tuple[co
         elif status and running is None and time.monotonic() < end:
             bad.append(f"{kind}: the process did not start (exit status {status})")
             break
-    if bad:
+    if searching and not bad:
+        for path in out.glob(f"{kind}-{seed}-*-search"):  # what was being read as the time was over
+            path.unlink()
+    if bad and not searching:
         out.mkdir(parents=True, exist_ok=True)
         reader = READERS[kind]()
         samples = reader.samples()
@@ -154,6 +225,8 @@ def main() -> int:
     parser.add_argument("--others", type=int, help="of every other reader's files (--mutants)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3600, help="most that one reader takes (3600)")
+    parser.add_argument("--minutes", type=float, help="shared by all readers, instead of numbers of mutants")
+    parser.add_argument("--search", action="store_true", help="Hypothesis chooses, and looks for the smallest")
     parser.add_argument("--readers", default=",".join(READERS), help=f"of {', '.join(READERS)}, with commas (all)")
     parser.add_argument("--out", type=Path, default=Path("fuzz-files"), help="folder for the mutants that were bad")
     parser.add_argument("--only", metavar="READER:INDEX", help="this one alone, with its traceback")
@@ -161,7 +234,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.worker:
         kind, *numbers = options.worker
-        work(kind, *map(int, numbers))
+        work(kind, *map(int, numbers), options.out if options.search else None)
         return 0
     if options.only:
         kind, _, index = options.only.partition(":")
@@ -172,11 +245,13 @@ def main() -> int:
             result = outcome_of(reader, Path(folder), data, rng, verbose=True)
         print(result)
         return int(result.startswith("BAD"))
-    failed = False
-    for kind in options.readers.split(","):
+    failed, kinds = False, options.readers.split(",")
+    for kind in kinds:
         count = options.mutants if kind == "model" or options.others is None else options.others
+        if options.minutes is not None:
+            count, options.seconds = 10**6, 60 * options.minutes / len(kinds)
         start = time.monotonic()
-        counts, bad = run(kind, count, options.seed, options.seconds, options.out)
+        counts, bad = run(kind, count, options.seed, options.seconds, options.out, options.search)
         listed = ", ".join(f"{name} {number:,}" for name, number in counts.most_common())
         print(f"{kind}: {sum(counts.values()):,} of {count:,} mutants in {time.monotonic() - start:.0f} s: {listed}")
         for text in bad[:20]:

@@ -19,12 +19,12 @@ from torch_reference import (
 from jitnet import ops
 from jitnet.core.operations import augmentation, counts, losses, random
 from jitnet.core.operations.attention import DotProductAttention
-from jitnet.core.operations.batch import BatchSize
+from jitnet.core.operations.base import BatchSize
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
 from jitnet.core.operations.effects import Assigned, AssignedRows, Rows
 from jitnet.core.operations.elementwise import Unary
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
-from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, SimpleRNNSteps
+from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, ResetFirstGRUSteps, SimpleRNNSteps
 from jitnet.core.settings import Setting
 from jitnet.kernels.cpu.runtime.dispatchers import (
     numba,  # with jitnet's settings, which must come before the first import
@@ -357,6 +357,9 @@ def torch_steps(t, cell, z, kernel, bias=None, states=None, mask=None, reverse=F
             b = bias.split(units)
             u, r = (t.sigmoid(x[g] + k[g] + b[g]) for g in (0, 1))
             new = [u * states[0] + (1 - u) * t.tanh(x[2] + r * (k[2] + b[2]))]
+        elif cell == "gru_reset_first":  # x has what the candidate gets in its last columns, and bias is its kernel
+            u, r = (t.sigmoid(x[g] + k[g]) for g in (0, 1))
+            new = [u * states[0] + (1 - u) * t.tanh(x[2] + (r * states[0]) @ bias)]
         else:
             new = [getattr(t, cell)(x[0] + k[0])]
         counts = 1.0 if mask is None else mask[:, step, None]
@@ -389,6 +392,20 @@ add(
     lambda z, m, u, b: all_of(GRUSteps(False, True, True)(z, u, b, ops.max(m, 2))),
     (normal(3, 6), Draw((3, 2), "one hot", False)), (Draw((2, 6)), Draw((6,))),
     torch=lambda t, z, m, u, b: torch_steps(t, "gru", z, u, b, None, m.amax(-1), True),
+)  # fmt: skip
+add(
+    "loops", "gru that resets first",
+    lambda z, c, h, u, v: all_of(ResetFirstGRUSteps(True)(z, c, u, v, h)), (normal(3, 4), normal(3, 2), normal(2)),
+    (Draw((2, 4)), Draw((2, 2))),
+    torch=lambda t, z, c, h, u, v: torch_steps(t, "gru_reset_first", t.cat([z, c], -1), u, v, [h]),
+)  # fmt: skip
+add(
+    "loops", "gru that resets first with a mask, backwards",
+    lambda z, c, m, u, v: all_of(ResetFirstGRUSteps(False, True, True)(z, c, u, v, ops.max(m, 2))),
+    (normal(3, 4), normal(3, 2), Draw((3, 2), "one hot", False)), (Draw((2, 4)), Draw((2, 2))),
+    torch=lambda t, z, c, m, u, v: torch_steps(
+        t, "gru_reset_first", t.cat([z, c], -1), u, v, None, m.amax(-1), True
+    ),
 )  # fmt: skip
 for relu in (False, True):
     add(
@@ -962,13 +979,24 @@ FACTOR = Setting(types.SimpleNamespace(factor=0.75), "factor")
 add("batch", "sum of all", lambda x: x * ops.sum(x), normal(2, 3), torch=lambda t, x: x * x.sum())
 add("batch", "mean of all", lambda x: x - ops.mean(x * x), normal(5), torch=lambda t, x: x - (x * x).mean())
 add("batch", "sum of samples", lambda x: x * ops.sum(x, axis=0), normal(3, 2), torch=lambda t, x: x * x.sum(0))
+UNWANTED = Draw((2, 3), wanted=False)
+add("batch", "largest of samples", lambda x, y: x + ops.max(y, axis=0), (normal(2, 3), UNWANTED),
+    torch=lambda t, x, y: x + y.amax(0))  # fmt: skip
+add("batch", "largest of all", lambda x, y: x + ops.max(y), (normal(2, 3), UNWANTED), torch=lambda t, x, y: x + y.max())
 add("batch", "mean of samples", lambda x: x - ops.mean(x, axis=0), normal(7), torch=lambda t, x: x - x.mean(0))
+add(
+    "batch",
+    "joined batches",
+    lambda x, y: ops.stack([part * x for part in ops.split(ops.concatenate([x, x * y, y], axis=0), 3)], axis=1),
+    (normal(3), normal(3)),
+    torch=lambda t, x, y: t.stack([x * x, x * x * y, x * y], 1),
+)
 add("batch", "a setting", lambda x: ops.multiply(x, FACTOR), normal(3), torch=lambda t, x: x * 0.75)
 for distribution, bounds in (("uniform", (0.5, 2.0)), ("normal", (1.0, 0.3)), ("truncated_normal", (1.0, 0.3))):
     add(
         "batch",
         f"{distribution} numbers",
-        lambda x, d=distribution, b=bounds: x * random.RandomValues(d, (4,), *b, x.dtype, seed=3)(),
+        lambda x, d=distribution, b=bounds: x * random.RandomValues(d, (4,), *b, x.dtype, seed=3, batches=x.batches)(),
         normal(4),
     )
 add(
@@ -1049,7 +1077,7 @@ add_all(add)
 
 def drawn(columns, like):
     """Uniform numbers, the same in every run."""
-    return random.RandomValues("uniform", (columns,), 0.0, 1.0, like.dtype, seed=3)()
+    return random.RandomValues("uniform", (columns,), 0.0, 1.0, like.dtype, seed=3, batches=like.batches)()
 
 
 def resampled(x, mode="reflect", interpolation="bilinear"):

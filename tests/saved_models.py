@@ -13,7 +13,7 @@ from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPoo
 from jitnet.core.operations.losses import CTC, Accuracy, BinaryCrossEntropyWithLogits, CircleLoss, SparseCrossEntropy
 from jitnet.core.operations.losses import CrossEntropy as CrossEntropyOperation
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
-from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, SimpleRNNSteps
+from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, ResetFirstGRUSteps, SimpleRNNSteps
 from jitnet.core.values import Constant
 from jitnet.layers.base import REGISTRY as LAYERS
 from jitnet.layers.base import clear_names
@@ -140,9 +140,13 @@ def operations():
         "DotProductAttention": ([(3, 2, 2)], lambda x: ops.dot_product_attention(x, x, x, is_causal=True)),
         "LSTMSteps": ([(3, 8)], lambda x: LSTMSteps(reverse=True)(x, ones((2, 8)))[0]),
         "GRUSteps": ([(3, 6), (2,)], lambda x, h: GRUSteps(initial=True)(x, ones((2, 6)), ones(6), h)[1]),
+        "ResetFirstGRUSteps": (
+            [(3, 4), (3, 2)], lambda x, c: ResetFirstGRUSteps()(x, c, ones((2, 4)), ones((2, 2)))[0],
+        ),
         "SimpleRNNSteps": ([(3, 2), (3,)], lambda x, m: SimpleRNNSteps(masked=True)(x, ones((2, 2)), m)[0]),
         **random_changes(),
         "RandomValues": ([(3,)], lambda x: x + random.RandomValues("uniform", (3,), seed=3)()),
+        "BatchMax": ([(3,)], lambda x: x - ops.max(x, axis=0)),
         "BatchSum": ([(3,)], lambda x: x - ops.mean(x)),
         "SampleSum": ([(3,)], lambda x: x - ops.sum(x, axis=0)),
         "BatchNorm": ([(3,)], lambda x: BatchNorm()(x, *(Constant(ones(3, "float32")) for _ in range(4)))),
@@ -168,6 +172,8 @@ def operations():
         "ExpandDims": ([(3,)], lambda x: ops.expand_dims(x, 1)),
         "Squeeze": ([(3, 1)], lambda x: ops.squeeze(x, -1)),
         "StopGradient": ([(3,)], ops.stop_gradient),
+        "Joined": ([(3,), (3,)], lambda x, y: ops.split(ops.concatenate([x, y], axis=0) * 2.0, 2)[0]),
+        "Part": ([(3,), (3,)], lambda x, y: ops.split(ops.concatenate([x, y], axis=0) * 2.0, 2)[1]),
         "Filled": ([(3,)], lambda x: x + ops.ones((None, 3), x.dtype)),
         "Take": ([(3, 2)], lambda x: ops.take(x, [0, 2], 1)),
         "TakeAlongAxis": ([(3,), ((2,), "int64")], lambda x, i: ops.take_along_axis(x, i, 1)),

@@ -124,13 +124,20 @@ def test_other_sizes_of_what_changes_them_compile_nothing(make, sizes, made):
 
 
 @pytest.mark.parametrize("make", [sequences, attending])
-def test_sequences_of_other_lengths_compile_nothing(make, made):
+def test_sequences_of_other_lengths_compile_nothing(make, made, monkeypatch):
+    monkeypatch.setattr("jitnet.targets.cpu.thresholds.ATTENTION_WORK", 1e6)  # of long sequences
     model = make()
     run(model, (5, 6), (5,))
     assert made
     made.clear()
-    for length in (9, 1, 300):
+    for length in (9, 1, 300, 310):
         assert run(model, (length, 6), (length,))[2].shape == (10, length, 4)
+        shared_out = "def multi_head_attention_attention_forward_chunk(" in model.step_source()
+        assert shared_out == (make is attending and length >= 300)
+        if make is attending and length == 300:  # the first whose heads are shared out: another step, and a sum
+            others = [symbol for symbol in made if not symbol.startswith(("step_", "run_steps_"))]
+            assert [symbol.startswith("add_key_groups_") for symbol in others] == [True]
+            made.clear()
     assert made == []
 
 

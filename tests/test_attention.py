@@ -149,10 +149,13 @@ def attending(steps, heads=2, size=64, gradients=True, n=1):
     return step, {**arrays, **results, "seed": 0, "t": 0, "results": np.zeros(step.results)}, results
 
 
-def test_the_same_bits_with_any_number_of_threads():
-    steps = 1031  # so many that heads and queries are shared out
-    step, arrays, results = attending(steps)
+@pytest.mark.parametrize("heads", [2, 8])
+def test_the_same_bits_with_any_number_of_threads(heads, monkeypatch):
+    monkeypatch.setattr("jitnet.targets.cpu.thresholds.ATTENTION_WORK", 1e6)
+    steps = 1031 // heads * 2  # few heads: keys are shared out in groups
+    step, arrays, results = attending(steps, heads)
     assert "attention_forward_64_causal_shared" in step.source
+    assert ("add_key_groups" in step.source) == (heads == 2)
     found = []
     for threads in (1, 2, 3):
         jitnet.set_num_threads(threads)

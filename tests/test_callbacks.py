@@ -12,9 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import small_networks
+from small_networks import convolutional, perceptron
 
 import jitnet
 from jitnet import callbacks, schedules
+from jitnet.callbacks import progress
 
 
 class FakeModel:
@@ -129,6 +132,36 @@ def test_model_and_params_are_given():
     assert callbacks.CallbackList().history is None and callbacks.CallbackList().progbar is None
 
 
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_test_end", "on_train_end"])
+def test_a_callback_that_raises_ends_the_training_of_all(hook, tmp_path):
+    def fails(*arguments):
+        raise OSError("no room")
+
+    first, last = Recorder(), Recorder()
+    log = callbacks.CSVLogger(tmp_path / "log.csv")
+    failing = callbacks.LambdaCallback(**{hook: fails})
+    model, (x, y) = perceptron(), small_networks.data()
+    with pytest.raises(OSError, match="no room"):
+        validation = {"validation_data": (x, y)} if hook == "on_test_end" else {}
+        model.fit(x, y, verbose=0, callbacks=[first, log, failing, last], **validation)
+    assert log._file.closed
+    ends = [[name for name, *_ in callback.calls].count("on_train_end") for callback in (first, last)]
+    assert ends == ([1, 0] if hook == "on_train_begin" else [1, 1])  # the last one has not begun
+    twice = callbacks.CallbackList([callbacks.LambdaCallback(on_train_end=fails) for _ in range(2)])
+    with pytest.raises(OSError, match="no room") as error:
+        twice.on_train_end()
+    assert error.value.__notes__ == ["LambdaCallback.on_train_end failed, too: OSError('no room')"]
+
+
+def test_what_callbacks_say_stands_above_the_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    rates = callbacks.LearningRateScheduler(lambda epoch, rate: 0.5, verbose=1)
+    fit(LOGS, [callbacks.TerminateOnNaN(), rates], verbose=1)
+    lines = [line.split("\r")[-1] for line in sys.stdout.getvalue().split("\n")]
+    assert lines[:2] == ["Epoch 1: learning rate 0.5", "Epoch 2: learning rate 0.5"]
+    assert lines[2].startswith("Epoch 2/2: 100%")
+
+
 @pytest.mark.parametrize("bad", [[print], callbacks.History, ["EarlyStopping"]])
 def test_what_is_no_callback_is_rejected(bad):
     with pytest.raises(TypeError, match=r"`callbacks` must hold `Callback` objects\..* Received: "):
@@ -177,8 +210,10 @@ LOGS = [{"loss": 0.5, "accuracy": 0.25}, {"loss": 0.00001, "accuracy": 1.0}]
 def test_progress_is_one_line_per_epoch_where_there_is_no_terminal(verbose, capsys):
     fit(LOGS, None, verbose=verbose)
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("Epoch 1/2 - ") and first.endswith("s - loss: 0.5000 - accuracy: 0.2500")
-    assert second.startswith("Epoch 2/2 - ") and second.endswith("s - loss: 1.0000e-05 - accuracy: 1.0000")
+    assert first.startswith("Epoch 1/2 - ")
+    assert first.endswith("s - loss: 0.5000 - accuracy: 0.2500 - learning_rate: 0.1000")
+    assert second.startswith("Epoch 2/2 - ")
+    assert second.endswith("s - loss: 1.0000e-05 - accuracy: 1.0000 - learning_rate: 0.1000")
 
 
 def test_progress_of_verbose_0_is_silent(capsys):
@@ -190,12 +225,72 @@ def test_progress_of_verbose_0_is_silent(capsys):
 def test_progress_bar_on_a_terminal(verbose, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.0)
     fit(LOGS, None, verbose=verbose)
     lines = [line.split("\r")[-1] for line in sys.stdout.getvalue().strip().split("\n")]
     assert len(lines) == 2
     assert lines[0].startswith("Epoch 1/2: 100%") and "2/2" in lines[0]
-    assert "loss: 0.5000 - accuracy: 0.2500" in lines[0]
+    assert "loss: 0.5000 - accuracy: 0.2500 - learning_rate: 0.1000" in lines[0]
     assert lines[1].startswith("Epoch 2/2: 100%") and "loss: 1.0000e-05 - accuracy: 1.0000" in lines[1]
+    # epochs that nobody can read share a line
+    sys.stdout = Terminal()
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 1e9)
+    fit([*LOGS, *LOGS], None, verbose=verbose)
+    (line,) = sys.stdout.getvalue().strip().split("\n")
+    assert line.split("\r")[-1].startswith("Epoch 4/4: 100%")
+    sys.stdout = Terminal()
+    hooks = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=9, steps=1)
+    hooks.on_train_begin()
+    hooks.on_epoch_begin(0)
+    hooks.on_epoch_end(0, {"loss": 0.5})
+    hooks.on_train_end({"loss": 0.5})  # something has ended the training
+    assert sys.stdout.getvalue().endswith("\n") and "loss: 0.5" in sys.stdout.getvalue().split("\n")[-2]
+
+
+def test_progress_says_how_fast_and_how_long(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.0)
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: clock.now, time=lambda: clock.now))
+    monkeypatch.setattr("tqdm.std.time", lambda: clock.now)
+    for model, unit in ((perceptron(), "samples"), (convolutional(), "images")):
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        hooks = callbacks.CallbackList(add_progbar=True, model=model, verbose=1, epochs=1, steps=8)
+        hooks.on_train_begin()
+        hooks.on_epoch_begin(0)
+        clock.now += 30
+        hooks.progbar.compiling(0, 1)
+        hooks.progbar.compiling(1, 1)
+        clock.now += 2
+        hooks.progbar.update(2, {"loss": 0.5}, samples=3000)
+        shown = sys.stdout.getvalue().split("\r")[-1]
+        assert re.search(rf"2/8 \[00:02<00:06, loss: 0.5000 - learning_rate: \S+, 1,500 {unit}/s\]", shown)
+        clock.now += 6
+        hooks.progbar.update(8, {"loss": 0.5}, samples=12000)
+        clock.now += 50  # validation
+        hooks.on_epoch_end(0, {"loss": 0.5, "learning_rate": 7.0})
+        last = sys.stdout.getvalue().rstrip().split("\r")[-1]
+        assert f"loss: 0.5000 - learning_rate: 7.0000, 1,500 {unit}/s]" in last
+        hooks.on_train_end()
+
+
+def test_epochs_that_are_run_in_one_call_are_shown(monkeypatch, capsys):
+    """Each has its line, with the learning rate and the speed, and the weights are those of a silent training."""
+    x, y = small_networks.data(8)
+    model, silent = perceptron(jit_compile=True), perceptron(jit_compile=True)
+    model.fit(x, y, batch_size=4, epochs=40, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 40
+    for number, line in enumerate(lines, 1):
+        assert re.match(rf"Epoch {number}/40 - \S+s - \S+ samples/s - loss: \S+ - accuracy: ", line), line
+    plain = silent.fit(x, y, batch_size=4, epochs=40, verbose=0)
+    assert small_networks.digest(model) == small_networks.digest(silent)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    model = perceptron(jit_compile=True)
+    history = model.fit(x, y, batch_size=4, epochs=40, verbose=1)
+    assert history.history == plain.history and history.epoch == plain.epoch == list(range(40))
+    assert small_networks.digest(model) == small_networks.digest(silent)
+    assert sys.stdout.getvalue().split("\r")[-1].startswith("Epoch 40/40: 100%")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a pseudo-terminal")
@@ -249,6 +344,7 @@ def test_verbose_2_has_no_bar_on_a_terminal(monkeypatch):
 
 def test_an_interrupted_bar_is_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(progress, "SHORT_SECONDS", 0.0)
     hooks = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=1, steps=None)
     hooks.on_train_begin()
     hooks.on_epoch_begin(0)
@@ -423,6 +519,17 @@ def test_csv_append_to_another_kind_of_file(tmp_path):
         with pytest.raises(ValueError, match=r"log\.csv is not a CSV file"):
             fit([{"loss": 0.5}], callbacks.CSVLogger(path, append=True))
         assert path.read_bytes() == content
+
+
+def test_csv_of_names_that_come_later_and_of_several_values(tmp_path):
+    path = tmp_path / "log.csv"
+    logs = [{"loss": 1.0}, {"loss": 2.0, "val_loss": 3.0}, {"loss": 4.0, "val_loss": np.array([0.5, 0.25])}]
+    fit(logs, callbacks.CSVLogger(path))
+    expected = [["epoch", "loss", "val_loss"], ["0", "1.0", "NA"], ["1", "2.0", "3.0"], ["2", "4.0", "[0.5, 0.25]"]]
+    assert rows(path) == expected and [file.name for file in tmp_path.iterdir()] == ["log.csv"]
+    fit([{"loss": 5.0, "accuracy": 1.0}], callbacks.CSVLogger(path, append=True))
+    assert rows(path) == [["epoch", "loss", "val_loss", "accuracy"], *([*row, "NA"] for row in expected[1:]),
+                          ["0", "5.0", "NA", "1.0"]]  # fmt: skip
 
 
 def test_csv_is_written_after_every_epoch(tmp_path):

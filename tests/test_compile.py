@@ -295,7 +295,8 @@ def test_arguments_that_only_keras_knows():
     assert seen == [0]
     model = perceptron()
     model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
-    with pytest.warns(RuntimeWarning), pytest.raises(RuntimeError, match="Batch 0: the loss is nan"):
+    said = "Batch 0 of epoch 1, training step 1: the loss is nan"
+    with pytest.warns(RuntimeWarning), pytest.raises(RuntimeError, match=said):
         model.fit(X, Y, verbose=0, callbacks=callbacks.TerminateOnNaN(True))
 
 

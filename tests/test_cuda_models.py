@@ -5,7 +5,7 @@ import pytest
 from cuda_cases import ON_DEVICE, emulator
 
 import jitnet
-from jitnet import layers
+from jitnet import _stored, layers
 from jitnet.cli import main
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
@@ -51,6 +51,18 @@ def residual():
     return model
 
 
+def joined():
+    """A batch of twice as many samples inside, normalised together."""
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    x = jitnet.Input((5,))
+    both = layers.BatchNormalization()(layers.Concatenate(axis=0)([x, 2.0 * x]))
+    one, two = jitnet.ops.split(layers.Dropout(0.3, seed=1)(layers.Dense(4, "relu")(both)), 2)
+    model = jitnet.Model(x, layers.Dense(3)(one - two))
+    model.compile(jitnet.optimizers.SGD(0.1), SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
 def lenet5():
     clear_names()
     jitnet.utils.set_random_seed(3)
@@ -79,7 +91,8 @@ def trained(make, x, device, epochs=1, batch_size=2):
 
 
 @pytest.mark.parametrize(
-    ("make", "shape", "epochs"), [(dense, (7, 5), 2), (residual, (5, 6, 6, 3), 1), (lenet5, (2, 28, 28, 1), 1)]
+    ("make", "shape", "epochs"),
+    [(dense, (7, 5), 2), (residual, (5, 6, 6, 3), 1), (joined, (7, 5), 1), (lenet5, (2, 28, 28, 1), 1)],
 )
 def test_training_leaves_the_weights_of_the_cpu(make, shape, epochs):
     x = draw(*shape)
@@ -95,6 +108,18 @@ def test_training_leaves_the_weights_of_the_cpu(make, shape, epochs):
         other = theirs.optimizer.state()
         same = next(v for (slot, variable), v in other.items() if (slot, variable.name) == (key[0], key[1].name))
         np.testing.assert_allclose(values, same, rtol=1e-3, atol=1e-6)
+
+
+def test_data_in_a_file(tmp_path, monkeypatch):
+    """Portions of two batches, each in memory of its own, train as the array does."""
+    x = draw(14, 5)
+    np.save(tmp_path / "x", x)
+    arrays, _, outputs = trained(dense, x, "cuda")
+    monkeypatch.setattr(_stored, "PORTION", 150)
+    mapped, _, predictions = trained(dense, np.load(tmp_path / "x.npy", mmap_mode="r"), "cuda")
+    for weight, other in zip(mapped.get_weights(), arrays.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    np.testing.assert_array_equal(predictions, outputs)
 
 
 def test_a_run_begun_on_one_device_goes_on_on_the_other(tmp_path):
@@ -379,17 +404,18 @@ def test_masks_and_states_are_the_cpus():
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
-def test_generation():
+@pytest.mark.parametrize("prompts", [[[1, 2], [3]], [[1, 2], [0, 3]]], ids=["whole", "padded"])
+def test_generation(prompts):
     """States come back from the device and go there again: nothing is written in place."""
     clear_names()
     jitnet.utils.set_random_seed(3)
     tokens = jitnet.Input((None,), dtype="int32")
-    x = layers.TokenAndPositionEmbedding(5, 8, 4)(tokens)
+    x = layers.TokenAndPositionEmbedding(5, 8, 4, mask_zero=0 in prompts[1])(tokens)
     x = layers.GRU(3, return_sequences=True)(layers.TransformerDecoder(3, 2)(x))
     model = jitnet.Model(tokens, layers.Dense(5)(x))
     generator = np.random.default_rng(0)
     model.set_weights([generator.standard_normal(w.shape).astype(np.float32) for w in model.get_weights()])
-    expected = jitnet.text.generate(model, [[1, 2], [3]], 3)
+    expected = jitnet.text.generate(model, prompts, 3)
     jitnet.set_device("cuda:0")
-    for ours, theirs in zip(jitnet.text.generate(model, [[1, 2], [3]], 3, cache=True), expected, strict=True):
+    for ours, theirs in zip(jitnet.text.generate(model, prompts, 3, cache=True), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -23,6 +23,8 @@ SHAPES = [(3, 5, 1), (2, 1, 7), (1, 13, 35), (0, 4, 2), (2, 301, 1), (1, 900, 3)
 def test_reductions(shape):
     x, (outer, *sizes) = draw(*shape, dtype=DTYPE), shape
     y, dy = empty(outer, sizes[1]), draw(outer, sizes[1], dtype=DTYPE, seed=1)
+    if x.size:
+        assert_twins("reduction", "batch_max", x, empty(*sizes), unwritten=("y",), **SAME)
     for name in ("sum", "mean"):
         assert_twins("reduction", f"{name}_forward", x, y, *sizes, unwritten=("y",), rtol=1e-5, atol=1e-5)
         assert_twins("reduction", f"{name}_backward", dy, empty(*shape), *sizes, False, unwritten=("dx",))
@@ -82,6 +84,8 @@ def test_results():
     assert_twins("training", "add_result", totals, results, 1, 0.5, rtol=1e-14)
     assert_twins("training", "add_up", totals, empty(1), 0.25, unwritten=("out",))
     assert_twins("training", "add_numbers", draw(2, 3, dtype=DTYPE), results, 2, 4.0, rtol=1e-14)
+    numbers = np.array([3.5, -1, np.nan, 9, np.inf], DTYPE)
+    assert_twins("training", "keep_largest", numbers, np.array([9.0, 1, 0, 0, np.nan, -np.inf, 7]), 1, **SAME)
     assert_twins("training", "count_step", np.array([6]))
 
 

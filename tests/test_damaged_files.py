@@ -55,10 +55,43 @@ def test_mutants(tmp_path):
     lines = done.stdout.splitlines()
     assert [line.partition(" mutants")[0] for line in lines] == [
         "model: 300 of 300", "npy: 100 of 100", "toml: 100 of 100", "run: 100 of 100", "idx: 100 of 100",
-        "idx_gz: 100 of 100", "cifar: 100 of 100", "digits: 100 of 100",
+        "idx_gz: 100 of 100", "cifar: 100 of 100", "digits: 100 of 100", "npz: 100 of 100", "cifar100: 100 of 100",
+        "texts: 100 of 100", "table: 100 of 100", "checkpoint: 100 of 100",
     ]  # fmt: skip
     assert all(("DataError" if line.startswith("run") else "ValueError") in line for line in lines)
-    assert "loaded" in lines[0] and all("read" in line for line in lines[1:-1])
+    assert "loaded" in lines[0] and all("read" in line for line in lines[1:] if not line.startswith("digits"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the script waits for its processes as POSIX does")
+def test_searched_mutants(tmp_path):
+    """Those that Hypothesis chooses; ``scripts/fuzz_files.py --search --minutes 10`` tries more."""
+    command = [sys.executable, SCRIPTS / "fuzz_files.py", "--search", "--mutants", "30", "--out", tmp_path]
+    done = subprocess.run([*command, "--readers", "model,npy,toml,npz"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("30 of 30 mutants") == 4 and not list(tmp_path.iterdir())
+
+
+def test_a_search_ends_with_the_smallest_that_is_bad(tmp_path, capsys, monkeypatch):
+    import fuzz_files
+
+    class Fussy(file_mutants.Reader):
+        def samples(self):
+            return [b"1234567890" * 10]
+
+        def read(self, folder, data, rng):
+            if len(data) > 100:
+                raise ZeroDivisionError("longer than before")
+            return "read"
+
+    monkeypatch.chdir(tmp_path)
+    reader = Fussy()
+    with open("report", "w") as report:
+        fuzz_files.search("fussy", reader, reader.samples(), 0, 0, 200, tmp_path / "out", report)
+    *_, start, end = Path("report").read_text().splitlines()
+    kept = tmp_path / "out" / "fussy-0-0-search"
+    assert start == "start 199"
+    assert end == f"end 199 BAD ZeroDivisionError: longer than before (the smallest: {kept})"
+    assert len(kept.read_bytes()) == 101
 
 
 # ---- the checksum

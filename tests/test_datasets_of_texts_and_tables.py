@@ -230,6 +230,39 @@ def test_pickles_run_nothing(places):
     assert unpickled(pickle.dumps({b"a": [b"\xff", 1.5, None]}, protocol=2), "good") == {b"a": [b"\xff", 1.5, None]}
 
 
+ARRAYS = [
+    np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3)), np.arange(3, dtype=">i4"),
+    np.array([True, False]), lists([1, 2], [], [70_000]), np.array(2.5, np.float32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", range(2, 5))
+def test_pickled_arrays(protocol):
+    for array in ARRAYS:
+        found = unpickled(pickle.dumps({b"data": array}, protocol), "good")[b"data"]
+        np.testing.assert_array_equal(found, array, strict=True)
+        assert found.flags.writeable and found.flags.f_contiguous == array.flags.f_contiguous
+
+
+def test_pickles_that_lie_about_what_is_there():
+    """NumPy would read beyond the values, and the unpickler make memory for places, before anybody sees."""
+    sequences = pickle.dumps(ARRAYS[4], protocol=2)
+    assert sequences.count(b"K\x03\x85") == 1
+    for count in (b"J\x00\x00\x00\x08", b"K\x02", b"J\xff\xff\xff\xff", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"):
+        with pytest.raises(ValueError, match="lie: expected a pickle of arrays and lists"):
+            unpickled(sequences.replace(b"K\x03\x85", count + b"\x85"), "lie")
+    for dtype in (b"f8", b"M8", b"V9"):
+        with pytest.raises(ValueError, match="lie: expected a pickle"):
+            unpickled(sequences.replace(b"O8", dtype), "lie")
+    with pytest.raises(ValueError, match="lie: expected a pickle"):
+        unpickled(pickle.dumps(ARRAYS[0], protocol=2).replace(b"f8", b"O8"), "lie")
+    for place in (b"r\x00\x00\x00\x01", b"p16777216\n"):
+        for before in (b"", b"X\x02\x00\x00\x00r.0", b"T\x01\x00\x00\x00.0", b"I5\n0"):
+            with pytest.raises(ValueError, match="an object is kept at place 16777216"):
+                unpickled(b"\x80\x02" + before + b"]" + place + b".", "lie")
+    assert unpickled(b"\x80\x02]r\x03\x00\x00\x00.", "good") == []
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_damaged_archives_are_value_errors(places, seed):
     data = bytearray(npz(**REVIEWS))

@@ -113,10 +113,10 @@ def test_values_where_sizes_are_those_of_the_batch():
     np.testing.assert_array_equal(joined, np.concatenate([square, square[:1]]))
 
 
-def test_the_batch_axis_is_not_joined():
-    message = r"concatenate cannot run along the batch axis .* such as axis=-1\. Received: axis=0$"
-    with pytest.raises(ValueError, match=message):
-        ops.concatenate([placeholder("x", (3,))] * 2)
+def test_the_batch_axis_is_joined_with_others_like_it():
+    with pytest.raises(ValueError, match=r"joins tensors that all have it.* Received: shapes \(None, 3\), \(2, 3\)$"):
+        ops.concatenate([placeholder("x", (3,)), np.ones((2, 3), "float32")])
+    assert ops.concatenate([placeholder("x", (3,))] * 2).batches == 2
     weights = [Variable(zeros(2, 3)), Variable(zeros(4, 3))]
     assert ops.concatenate(weights).shape == (6, 3)
     assert layers.Concatenate()([placeholder("x", (3,))] * 2).shape == (None, 6)

@@ -1,5 +1,7 @@
 """``fit``, ``evaluate`` and ``predict`` on batches that come one after the other."""
 
+import os
+
 import numpy as np
 import pytest
 from small_networks import data, perceptron, two_outputs
@@ -139,6 +141,31 @@ def test_py_dataset():
     assert sorted(first) == sorted(second) == list(range(6)) and first != second
     assert model.predict(Batches(), verbose=0).shape == (21, 3)
     assert len(list(Batches(workers=2))) == 6 and utils.Sequence is utils.PyDataset
+
+
+class InProcesses(Batches):
+    """Says in which process a batch was made; without the batch of a number."""
+
+    without = None
+
+    def __getitem__(self, index):
+        if index == self.without:
+            raise KeyError("no such batch")
+        x, y = self.parts[index]
+        return x, y, np.full(len(y), os.getpid())
+
+
+def test_workers_that_are_processes():
+    given = InProcesses(workers=1, use_multiprocessing=True, max_queue_size=3)
+    given.without = 4
+    found = []
+    with pytest.raises(KeyError, match="no such batch"):
+        found.extend(batch for batch in given)
+    np.testing.assert_array_equal(np.concatenate([x for x, _, _ in found]), X[:16])
+    assert os.getpid() not in {int(process[0]) for _, _, process in found}
+    given.function = lambda: None
+    with pytest.raises(ValueError, match=r"InProcesses can't be copied to processes.*use_multiprocessing=True"):
+        list(given)
 
 
 def test_several_inputs_and_outputs():

@@ -191,17 +191,33 @@ def test_products_of_matrices(p, q, generator):
             np.testing.assert_allclose(found, expected + accumulate, rtol=1e-12, atol=1e-12)
 
 
+def ordered(indices, size):
+    """The places of indices row by row, and their rows, by two calls of which the second has nothing to do."""
+    order, rows, *spare = np.full((4, indices.size), 99)
+    for first in (0, 1):
+        order_rows(indices, order, rows, *spare, np.full(2048, 99), size, first, 1)
+    return order, rows
+
+
+@pytest.mark.parametrize("size", [1, 2047, 2048, 70_000, 5_000_000])
+def test_places_in_the_order_of_their_rows(size, generator):
+    for indices in (generator.integers(-2 * size, 2 * size, 999), generator.integers(0, min(size, 9), 50)):
+        order, rows = ordered(indices, size)
+        wanted = np.where(indices < 0, indices + size, indices)
+        wanted = np.where((wanted >= 0) & (wanted < size), wanted, size)
+        np.testing.assert_array_equal(order, np.argsort(wanted, kind="stable"))
+        np.testing.assert_array_equal(rows, np.sort(wanted))
+
+
 @pytest.mark.parametrize(("first", "last"), [(0, 7), (2, 5), (6, 7)])
 def test_rows_of_a_table(first, last, generator):
     indices, dy = np.array([6, 2, 2, -2, 9, 0, -8, 2]), generator.normal(size=(8, 3)).astype("float32")
     dx, expected = np.full((7, 3), 7, "float32"), np.zeros((7, 3), "float32")
     indexed.take_backward(indices, dy, expected, 7, 3, False)
-    order, starts = np.full(8, 99), np.zeros(8, int)
-    order_rows(indices, order, starts, 0, 1)
-    order_rows(indices, order, starts, 1, 1)
-    np.testing.assert_array_equal(starts, [0, 1, 1, 4, 4, 4, 5, 6])
-    np.testing.assert_array_equal(order[:6], [5, 1, 2, 7, 3, 0])
-    add_rows(order, starts, dy, dx, first, last)
+    order, rows = ordered(indices, 7)
+    np.testing.assert_array_equal(rows, [0, 2, 2, 2, 5, 6, 7, 7])
+    np.testing.assert_array_equal(order, [5, 1, 2, 7, 3, 0, 4, 6])
+    add_rows(order, rows, dy, dx, first, last)
     np.testing.assert_array_equal(dx[first:last], expected[first:last])
     assert (np.delete(dx, np.s_[first:last], 0) == 7).all()
     # with an update of those rows alone that something was sent to: 0, 2, 5, 6
@@ -211,10 +227,10 @@ def test_rows_of_a_table(first, last, generator):
         dx, found = np.full((7, 3), 7, "float32"), [parameter.copy(), squares.copy()]
         slots = {"squares": squares[used]}
         if name == "sgd":
-            add_rows_sgd(order, starts, dy, dx, found[0], 0.5, first, last)
+            add_rows_sgd(order, rows, dy, dx, found[0], 0.5, first, last)
             new = naive_optimizers.sgd(parameter[used], expected[used], {}, 1, 0.5)
         else:
-            add_rows_adagrad(order, starts, dy, dx, *found, 0.5, 1e-3, first, last)
+            add_rows_adagrad(order, rows, dy, dx, *found, 0.5, 1e-3, first, last)
             new = naive_optimizers.adagrad(parameter[used], expected[used], slots, 1, 0.5, 1e-3, None)
         np.testing.assert_array_equal(dx[used], expected[used])
         np.testing.assert_allclose(found[0][used], new, rtol=1e-6, atol=1e-7)

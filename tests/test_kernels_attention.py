@@ -7,6 +7,7 @@ from naive.differences import gradient
 
 from jitnet.kernels.cpu import attention
 from jitnet.kernels.cpu.fast.attention import attention_kernel, attention_supports
+from jitnet.kernels.cpu.fast.key_groups import add_key_groups
 from jitnet.kernels.cpu.runtime import vectors
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-11}
@@ -55,11 +56,13 @@ FAST = [
     (1, 66, 129, 2, 2, 8, 8, "biases rows"),
     (2, 66, 131, 2, 1, 5, 1, "dropout"),
     (1, 67, 132, 2, 2, 8, 3, "dropout causal pairs"),
+    (1, 333, 290, 2, 1, 7, 6, "causal"),  # several blocks of keys, of which queries see parts
+    (1, 290, 270, 1, 1, 7, 6, "causal bias dropout"),
 ]
 
 
-def of_kernel(case, first=0, parts=1, target=None):
-    """What ``reference`` returns, of the kernels of blocks; parts: calls that share the work."""
+def of_kernel(case, first=0, parts=1, target=None, groups=1):
+    """What ``reference`` returns, of the kernels of blocks; parts: calls that share the work; groups: of keys."""
     named = dict(
         query=case.query, key=case.key, value=case.value, mask=case.mask, bias=case.bias, scale=case.scale,
         mask_strides=case.mask_strides, bias_strides=case.bias_strides, mean=case.mean, sample=first,
@@ -73,14 +76,21 @@ def of_kernel(case, first=0, parts=1, target=None):
     )  # fmt: skip
     for template in ("attention_forward", "attention_backward"):
         chosen = attention_kernel(template, case.query.shape[3], case.value.shape[3], **flags, target=target)
-        pieces = chosen.pieces(case.query.shape[1], case.query.shape[2], case.key.shape[2])
+        groups = min(groups, -(-case.key.shape[1] // chosen.keys))
+        n, queries, heads, size = case.query.shape
+        partials = np.full((n, max(1, (groups - 1) * queries * heads * size)), np.nan, np.float32)
+        heads = case.key.shape[2] if template.endswith("backward") else heads
+        pieces = chosen.pieces(queries, heads, groups)
         workspace = np.full(parts * chosen.workspace_elements, np.nan, np.float32)
         for share in reversed(range(parts)):
             given = {
                 **named, **gradients, "dy": case.dy, "workspace": workspace, "share": share,
+                "partials": partials, "groups": groups,
                 "first": pieces * share // parts, "last": pieces * (share + 1) // parts,
             }  # fmt: skip
             chosen.kernel()(*(given[name] for name in chosen.parameters))
+    if groups > 1:
+        add_key_groups(partials, gradients["dquery"])
     return [named["y"], named["log_sums"], *gradients.values()]
 
 
@@ -93,6 +103,10 @@ def test_blocks(arguments):
         np.testing.assert_allclose(ours, right, rtol=2e-5, atol=2e-6 * max(1, np.nanmax(np.abs(right[right < 1e9]))))
     for ours, shared in zip(found, of_kernel(case, parts=3), strict=True):
         np.testing.assert_array_equal(ours, shared)  # whoever does what
+    if case.key.shape[1] > 256:
+        for ours, right in zip(of_kernel(case, parts=3, groups=2), exact, strict=True):
+            largest = max(1, np.nanmax(np.abs(right[right < 1e9])))
+            np.testing.assert_allclose(ours, right, rtol=2e-5, atol=2e-6 * largest)
 
 
 @pytest.mark.parametrize("name", ["avx2", "neon"])

@@ -24,6 +24,13 @@ def drawn(shape, dtype):
     return cache, key, value, query, np.arange(samples) * (length // 2)
 
 
+def drawn_mask(shape, rows):
+    """A mask in which the first sample sees nothing of its first steps."""
+    mask = np.random.default_rng(2).random((shape[0], rows, shape[5])) < 0.6
+    mask[:1, :, :2] = False
+    return mask
+
+
 @dtypes
 @shapes
 def test_cache(shape, dtype):
@@ -31,11 +38,13 @@ def test_cache(shape, dtype):
     expected = naive.stored(key, value, position, cache)
     decoding.cache_store(key, value, position, cache)
     np.testing.assert_array_equal(cache, expected)
-    probabilities, y = naive.attention(query, cache, position, 0.3)
-    found = np.full_like(probabilities, 7), np.full_like(y, 7)
-    decoding.cached_attention_forward(query, cache, position, *found, 0.3)
-    for ours, theirs in zip(found, (probabilities, y), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    for mask in (None, drawn_mask(shape, 1), drawn_mask(shape, shape[1])):
+        probabilities, y = naive.attention(query, cache, position, 0.3, mask)
+        found = np.full_like(probabilities, 7), np.full_like(y, 7)
+        given = query if mask is None else mask
+        decoding.cached_attention_forward(query, cache, position, given, *found, 0.3, mask is not None)
+        for ours, theirs in zip(found, (probabilities, y), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 @dtypes
@@ -43,6 +52,8 @@ def test_cache(shape, dtype):
 def test_cuda(shape, dtype):
     cache, key, value, query, position = drawn(shape, dtype)
     assert_twins("decoding", "cache_store", key, value, position, cache, rtol=0, atol=0)
-    found = naive.attention(query, cache, position, 0.3)
     options = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype], "unwritten": ("probabilities", "y")}
-    assert_twins("decoding", "cached_attention_forward", query, cache, position, *found, 0.3, **options)
+    for mask in (None, drawn_mask(shape, shape[1])):
+        found = naive.attention(query, cache, position, 0.3)
+        given = query, cache, position, query if mask is None else mask, *found, 0.3, mask is not None
+        assert_twins("decoding", "cached_attention_forward", *given, **options)

@@ -33,6 +33,7 @@ class Operands:
             "z": values(rows, steps, width, seed=2), "recurrent_kernel": values(units, width, seed=3) * 0.5,
             "recurrent_bias": values(width, seed=4), "h_first": values(rows, units, seed=5),
             "c_first": values(rows, units, seed=6), "mask": mask.astype(dtype),
+            "z_candidate": values(rows, steps, units, seed=10), "candidate_kernel": values(units, units, seed=11) * 0.5,
             "dy": values(rows, steps, units, seed=7), "dh_last": values(rows, units, seed=8),
             "dc_last": values(rows, units, seed=9), "reverse": reverse,
             "masked": masked, "sequences": sequences, "relu": cell.endswith("relu"),
@@ -40,11 +41,12 @@ class Operands:
         given = {k: v.astype("float64") if isinstance(v, np.ndarray) else v for k, v in given.items()}
         kernel, dy = given["recurrent_kernel"], given["dy"] * sequences
         first = given["recurrent_bias"], given["h_first"], given["c_first"]
-        expected = naive.forward(cell, given["z"], kernel, *first, mask, reverse)
+        candidate = given["candidate_kernel"]
+        expected = naive.forward(cell, given["z"], kernel, *first, mask, reverse, given["z_candidate"], candidate)
         last = given["dh_last"], given["dc_last"]
-        self.expected = expected | naive.backward(cell, expected, kernel, dy, *last, mask, reverse)
-        self.kept = {k: v.astype(dtype) for k, v in expected.items() if k in ("gates", "before", "cells")}
-        self.kept |= {name: expected[name].astype(dtype) for name in ("activated", "candidates")}
+        self.expected = expected | naive.backward(cell, expected, kernel, dy, *last, mask, reverse, candidate)
+        kept = ("gates", "before", "cells", "activated", "candidates", "candidate")
+        self.kept = {name: expected[name].astype(dtype) for name in kept}
 
     def run(self, kernel, also=None, forward=False):
         """{name: array} that a kernel wrote, after comparing them; also: parameters of its own."""
@@ -75,25 +77,36 @@ def test_reference(cell, dtype, masked):
         operands.run(reference(cell, "backward"))
 
 
+def packed_weights(chosen, given):
+    """The weights of the states, and of GRU's candidate, as a forward kernel reads them."""
+    found = []
+    for writer, name in ((chosen.weights, "recurrent_kernel"), (chosen.candidate_weights, "candidate_kernel")):
+        matrix = given[name]
+        found.append(np.full(writer.elements(len(matrix)), np.nan, matrix.dtype))
+        for part in range(2):
+            writer.kernel()(matrix, found[-1], part, 2)
+    return found
+
+
 def run_specialised(operands, masked, keep=True, sequences=True, states=True, target=None):
     cell, given = operands.cell, operands.given
     kernel, dtype = given["recurrent_kernel"], operands.dtype
     units = kernel.shape[0]
     names = {"lstm": ("cells", "activated"), "gru": ("before", "candidates")}.get(cell, ("before", "before"))
     chosen = recurrent_forward_kernel(cell, units, dtype, masked, keep, sequences, target)
-    packed = np.full(chosen.weights.elements(units), np.nan, dtype)
-    for part in range(2):
-        chosen.weights.kernel()(kernel, packed, part, 2)
-    states_of = np.full((len(given["h_first"]), 2 * units), np.nan, dtype)
+    packed, candidate = packed_weights(chosen, given)
+    states_of = np.full((len(given["h_first"]), chosen.own_states * units), np.nan, dtype)
     operands.expected["extra"] = operands.expected[names[1]]
     operands.kept |= {"earlier": operands.kept[names[0]], "extra": operands.kept[names[1]]}
-    also = {"weights": packed, "bias": given["recurrent_bias"], "states": states_of}
+    also = {"weights": packed, "candidate_weights": candidate, "bias": given["recurrent_bias"], "states": states_of}
     found = operands.run(chosen.kernel(), also, forward=True)
     chosen = recurrent_backward_kernel(cell, units, dtype, masked, sequences, states, target)
-    weights = np.full(chosen.weights.elements(*kernel.shape), np.nan, dtype)
-    chosen.weights.kernel()(kernel, weights, 0, 1)
+    weights = {}
+    for name, matrix in (("weights", kernel), ("candidate_weights", given["candidate_kernel"])):
+        weights[name] = np.full(chosen.weights.elements(*matrix.shape), np.nan, dtype)
+        chosen.weights.kernel()(matrix, weights[name], 0, 1)
     own = {} if states else {"dh_first": np.full_like(given["h_first"], np.nan)}
-    return found | operands.run(chosen.kernel(), {"weights": weights} | own)
+    return found | operands.run(chosen.kernel(), weights | own)
 
 
 @cells
@@ -106,28 +119,30 @@ def test_specialised(cell, dtype, masked):
 
 @pytest.mark.parametrize("name", [name for name in _TARGETS if name != vector_target().name])
 def test_other_vectors(name):
-    for cell in ("lstm", "gru", "simple_rnn_relu"):
+    for cell in ("lstm", "gru", "gru_reset_first", "simple_rnn_relu"):
         for size in ((3, 2, 5), (7, 2, 24)):
             run_specialised(Operands(cell, *size, "float32", True, False), True, target=_TARGETS[name])
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_first"])
 def test_what_is_left_out(cell):
     """Predictions keep nothing; the gradient of the last output alone needs no others, nor that of the first state."""
     operands = Operands(cell, 3, 4, 5, "float32", False, False, sequences=False)
     found = run_specialised(operands, False, keep=False, sequences=False, states=False)
-    assert not {"y", "gates", "before"} & found.keys()
+    assert not {"y", "gates", "before", "reset"} & found.keys()
     assert {"h_last", "dz"} < found.keys()
 
 
-def test_bits_do_not_depend_on_the_chunk():
-    operands = Operands("lstm", 9, 3, 21, "float32", False, False)
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_first"])
+def test_bits_do_not_depend_on_the_chunk(cell):
+    operands = Operands(cell, 9, 3, 21, "float32", False, False)
     whole = run_specialised(operands, False)
+    weights = ("recurrent_kernel", "recurrent_bias", "candidate_kernel")
     for first, last in ((0, 1), (1, 9), (4, 6)):
-        part = Operands("lstm", 9, 3, 21, "float32", False, False)
+        part = Operands(cell, 9, 3, 21, "float32", False, False)
         for table in (part.given, part.kept, part.expected):
             for name, value in table.items():
-                if isinstance(value, np.ndarray) and name not in ("recurrent_kernel", "recurrent_bias"):
+                if isinstance(value, np.ndarray) and name not in weights:
                     table[name] = value[first:last].copy()
         for name, found in run_specialised(part, False).items():
             np.testing.assert_array_equal(found, whole[name][first:last])
@@ -137,14 +152,12 @@ def test_bits_do_not_depend_on_the_chunk():
 def test_nan_spreads_from_its_step_on(cell):
     operands = Operands(cell, 2, 3, 5, "float32", False, False)
     operands.given["z"][1, 1, 0] = np.nan
-    kernel, given = operands.given["recurrent_kernel"], operands.given
-    chosen = recurrent_forward_kernel(cell, 5, keep=False)
-    packed = np.zeros(chosen.weights.elements(5), "float32")
-    chosen.weights.kernel()(kernel, packed, 0, 1)
+    given, chosen = operands.given, recurrent_forward_kernel(cell, 5, keep=False)
+    packed, candidate = packed_weights(chosen, given)
     y, last, c_last = np.zeros((2, 3, 5), "float32"), np.zeros((2, 5), "float32"), np.zeros((2, 5), "float32")
     values = given | {
-        "weights": packed, "bias": given["recurrent_bias"], "y": y, "h_last": last, "c_last": c_last,
-        "states": np.zeros((2, 10), "float32"),
+        "weights": packed, "candidate_weights": candidate, "bias": given["recurrent_bias"], "y": y, "h_last": last,
+        "c_last": c_last, "states": np.zeros((2, 5 * chosen.own_states), "float32"),
     }  # fmt: skip
     chosen.kernel()(*(values[name] for name in inspect.signature(chosen.kernel().py_func).parameters))
     assert np.isfinite(y[0]).all() and np.isfinite(y[1, 0]).all()

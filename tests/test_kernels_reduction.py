@@ -42,6 +42,14 @@ def test_reduction_backward(name):
         np.testing.assert_allclose(dx, 2 * expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("shape", [(5, 1), (1, 3), (7, 2, 3)])
+def test_maximum_over_samples(shape):
+    for x in (random(shape, np.float32), np.where(random(shape) > 1, np.nan, -np.inf)):
+        y = np.full(shape[1:], 7, x.dtype)
+        reduction.batch_max(x, y)
+        np.testing.assert_array_equal(y, x.max(axis=0))
+
+
 def test_the_first_maximum_takes_the_gradient():
     x, y, dx = np.array([[[1.0], [3.0], [3.0]]]), np.empty((1, 1)), np.empty((1, 3, 1))
     reduction.max_forward(x, y, 3, 1)

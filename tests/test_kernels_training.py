@@ -137,6 +137,12 @@ def test_numbers_are_added_to_results():
     np.testing.assert_allclose(results, expected, rtol=1e-12)
 
 
+def test_the_largest_results_are_kept():
+    results = np.array([9.0, 1, 0, 0, np.nan, -np.inf, 7])
+    training.keep_largest(np.array([[3.5, -1], [np.nan, 9], [-5, 7]], DTYPE), results[:], 1)
+    np.testing.assert_array_equal(results, [9, 3.5, 0, np.nan, np.nan, -5, 7])
+
+
 def test_steps_are_counted():
     iterations = np.array([6])
     training.count_step(iterations)

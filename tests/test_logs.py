@@ -83,7 +83,7 @@ def test_several_outputs_are_logged_by_the_names_of_their_layers(tmp_path, capsy
     with open(tmp_path / "history.csv") as file:
         assert next(csv.reader(file)) == ["epoch", *logged]
     line = capsys.readouterr().out.splitlines()[0]
-    assert [part.split(":")[0] for part in line.split(" - ")[2:]] == logged
+    assert [part.split(":")[0] for part in line.split(" - ")[3:]] == [*logged, "learning_rate"]
     assert list(model.evaluate(*validation, verbose=0, return_dict=True)) == names
 
 

@@ -290,6 +290,8 @@ INPUTS = (normal(3, 2), normal(2))
 LSTM, GRU = [Draw((2, 8)), Draw((2, 8)), Draw((8,))], [Draw((2, 6)), Draw((2, 6)), Draw((2, 6))]
 suite.add("masks", "lstm", masked(layers.LSTM, 2, return_sequences=True, return_state=True), INPUTS, tuple(LSTM))
 suite.add("masks", "gru", masked(layers.GRU, 1, zero_output_for_mask=True), INPUTS, tuple(GRU))
+RESET_FIRST = (*GRU[:2], Draw((6,)))
+suite.add("masks", "gru, reset first", masked(layers.GRU, 1, reset_after=False, go_backwards=True), INPUTS, RESET_FIRST)
 suite.add("masks", "both ways", masked(layers.LSTM, 4, return_sequences=True), INPUTS, tuple(LSTM * 2))
 
 

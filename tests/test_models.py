@@ -1,8 +1,10 @@
 """Models behave as users of Keras expect."""
 
+import re
+
 import numpy as np
 import pytest
-from small_networks import data, perceptron
+from small_networks import CLASSES, FEATURES, HIDDEN, data, digest, perceptron
 
 import jitnet
 from jitnet import layers, models, ops
@@ -442,15 +444,68 @@ def test_summary():
     model.layers[0].trainable = False
     assert lines_of(model) == [
         'Model: "frozen_model"',
-        "Layer (type)                              Output shape  Parameters",
-        "------------------------------------------------------------------",
-        "dense (Dense)                             (None, 4)             24",
-        "batch_normalization (BatchNormalization)  (None, 4)             16",
-        "dense_1 (Dense)                           (None, 3)             15",
-        "------------------------------------------------------------------",
-        "Parameters: 55 (23 trainable, 32 not)",
+        "Layer (type)                              Output shape  Parameters  Multiply-adds  Memory",
+        "-----------------------------------------------------------------------------------------",
+        "dense (Dense)                             (None, 4)             24             20    16 B",
+        "batch_normalization (BatchNormalization)  (None, 4)             16              0    16 B",
+        "dense_1 (Dense)                           (None, 3)             15             12    12 B",
+        "-----------------------------------------------------------------------------------------",
+        "Parameters: 55 (23 trainable, 32 not), 220 B",
+        "A sample: 32 multiply-adds, 44 B of activations",
     ]
-    assert len(lines_of(model, line_length=90)[2]) == 90
+    for length in (96, 80, 60):
+        lines = lines_of(model, line_length=length)
+        assert {len(line) for line in lines[1:-2]} == {length}
+    assert lines_of(model, line_length=80)[4].startswith("batch_…ion (BatchNormalization)  (None, 4)")
+    assert lines_of(model, line_length=60)[4].startswith("batch_norm…  (None, 4)")
+
+
+def test_positions_in_a_summary():
+    model = models.Sequential([layers.Input((4,)), layers.Dense(3, name="a_long_name_of_a_layer")])
+    fractions = [0.3, 0.5, 0.7, 0.9, 1.0]
+    for positions, length in ((fractions, None), (fractions, 100), ([24, 40, 56, 72, 80], None)):
+        lines = lines_of(model, positions=positions, line_length=length)
+        assert {len(line) for line in lines[1:5]} == {length or 80}
+        ends = [end if end > 1 else round(end * (length or 80)) for end in positions]
+        assert lines[3][ends[1] - 2 : ends[2]].split() == ["15"] and lines[3][ends[3] :].split() == ["12", "B"]
+    for bad in ([0.3, 0.6, 1.0], [0.5, 0.4, 0.6, 0.8, 1.0], 3):
+        with pytest.raises(ValueError, match=r"5 columns end \(Layer \(type\), .* Received: positions="):
+            model.summary(positions=bad)
+
+
+def test_multiply_adds_and_memory_in_a_summary():
+    x = layers.Input((6, 8))
+    attended = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    shared = layers.Dense(5, name="shared")
+    inner = models.Sequential([layers.Input((6, 5)), layers.LSTM(4, name="recurrent")], name="inner")
+    twice = layers.Concatenate(axis=1, name="twice")([shared(x), shared(attended)])
+    model = models.Model(x, inner(shared(attended)) + layers.GlobalAveragePooling1D(name="mean")(twice)[:, :4])
+    lines = lines_of(model, expand_nested=True)[3:-3]
+    found = {line.split()[0]: tuple(re.split(r"\s{2,}", line)[-2:]) for line in lines}
+    assert found["attention"] == ("2,112", "192 B")  # 4 * 6 * 8 * 8 + 2 * 2 * 6 * 6 * 4
+    assert found["shared"] == (str(3 * 6 * 8 * 5), "360 B")  # of three uses
+    assert found["recurrent"] == found["inner"] == (str(6 * 16 * (5 + 4)), "16 B")
+    image = layers.Input((8, 8, 4), name="image")
+    y = layers.Conv2D(6, 3, groups=2, name="grouped")(image)
+    y = layers.DepthwiseConv2D(3, name="depthwise")(y)
+    y = layers.Conv2DTranspose(3, 2, strides=2, name="transposed")(y)
+    rows = {line.split()[0]: int(line.split()[-3].replace(",", "")) for line in lines_of(models.Model(image, y))[3:-3]}
+    assert rows == {"image": 0, "grouped": 36 * 6 * 9 * 2, "depthwise": 16 * 6 * 9, "transposed": 16 * 6 * 3 * 4}
+    x = layers.Input((None, None, 3))
+    lines = lines_of(models.Model(x, layers.Conv2D(2, 3)(x)))
+    assert lines[-1].startswith("Parameters: ") and "?" in lines[4]
+
+    class Own(models.Model):
+        def __init__(self):
+            super().__init__()
+            self.last = layers.Dense(3)
+
+        def call(self, inputs):
+            return self.last(inputs)
+
+    own = Own()
+    own.predict(np.zeros((2, 4)), verbose=0)
+    assert lines_of(own)[-1] == "A sample: 12 multiply-adds"
 
 
 def test_summary_of_parts():
@@ -459,15 +514,13 @@ def test_summary_of_parts():
     inner.trainable = False
     outer = models.Sequential([layers.Input((4,)), inner, layers.Dense(2, name="last")])
     rows = [line.split() for line in lines_of(outer, expand_nested=True, show_trainable=True)]
-    assert rows[1] == ["Layer", "(type)", "Output", "shape", "Parameters", "Trainable"]
+    assert rows[1] == ["Layer", "(type)", "Output", "shape", "Parameters", "Multiply-adds", "Memory", "Trainable"]
     assert [(row[0], row[-1]) for row in rows[3:7]] == [("inner", "no"), ("deep", "no"), ("bend", "-"), ("last", "yes")]
-    assert [line.split()[0] for line in lines_of(outer, layer_range=["la.*", "last"])[3:-2]] == ["last"]
+    assert [line.split()[0] for line in lines_of(outer, layer_range=["la.*", "last"])[3:-3]] == ["last"]
     with pytest.raises(ValueError, match="Unknown layer 'lats'"):
         outer.summary(layer_range=["inner", "lats"])
     with pytest.raises(ValueError, match=r"pair of names.*Received: layer_range='last'"):
         outer.summary(layer_range="last")
-    with pytest.raises(ValueError, match=r"as wide as what is in them.*Received: positions="):
-        outer.summary(positions=[0.3, 0.6, 1.0])
 
 
 def test_inputs_and_outputs_of_models():
@@ -504,17 +557,17 @@ def test_summary_of_a_graph():
     a, b = layers.Input((5,), name="a"), layers.Input((2, 5), name="b")
     shared = layers.Dense(3)
     model = models.Model([a, b], [shared(a) * 2.0, shared(b)], name="graph")
-    assert [line.split() for line in lines_of(model)[3:-2]] == [
-        ["a", "(InputLayer)", "(None,", "5)", "0"],
-        ["b", "(InputLayer)", "(None,", "2,", "5)", "0"],
-        ["dense", "(Dense)", "(None,", "3)", "(None,", "2,", "3)", "18"],
-        ["multiply", "(Binary)", "(None,", "3)", "0"],
+    assert [line.split() for line in lines_of(model)[3:-3]] == [
+        ["a", "(InputLayer)", "(None,", "5)", "0", "0", "20", "B"],
+        ["b", "(InputLayer)", "(None,", "2,", "5)", "0", "0", "40", "B"],
+        ["dense", "(Dense)", "(None,", "3)", "(None,", "2,", "3)", "18", "45", "36", "B"],
+        ["multiply", "(Binary)", "(None,", "3)", "0", "0", "12", "B"],
     ]
 
 
 def test_summary_before_the_input_shape_is_known():
     lines = lines_of(models.Sequential(dense_pair()))
-    assert lines[3].split() == ["dense", "(Dense)", "?", "0"]
+    assert lines[3].split() == ["dense", "(Dense)", "?", "0", "?", "?"]
     assert "Not built" in lines[-1]
 
 
@@ -581,12 +634,45 @@ def test_profile():
     model = perceptron("adam")
     x, y = data()
     lines = []
+    before, bits = model.optimizer.state(), digest(model)
     rows = model.profile(x, y, batch_size=8, repeat=3, print_fn=lines.append)
-    assert model.optimizer.iterations == 4  # one that compiles, and three
-    names = [name for name, *_ in rows]
-    assert "update" in names and any("matrix_multiply" in name for name in names)
-    assert all(seconds > 0 and rate >= 0 for _, seconds, rate in rows)
-    assert len(lines) == len(rows) + 1 and lines[-1].endswith("in all, batch 8")
+    assert (model.optimizer.iterations, model.optimizer.state(), digest(model)) == (0, before, bits)
+    found = {row.function: row for row in rows}
+    assert "update" in found and found["update"].layer == "" and found["update"].phase == "update"
+    assert found["tanh_forward"].layer == "hidden" and found["tanh_forward"].phase == "forward"
+    products = [row for row in rows if "matrix_multiply" in row.function and row.phase == "forward"]
+    assert [row.layer for row in sorted(products, key=lambda row: row.layer)] == ["hidden", "probabilities"]
+    assert sorted(row.operations for row in products) == [8 * 2 * HIDDEN * n for n in (CLASSES, FEATURES)]
+    assert found["tanh_forward"].moved == 2 * 8 * HIDDEN * 4
+    assert found["gather"].moved == 2 * 8 * FEATURES * 4 + 8 * 8
+    for row in rows:
+        assert row.seconds > 0 and row.share >= 0 and row.limit in ("arithmetic", "memory")
+        assert row.gflops == pytest.approx(row.operations / row.seconds / 1e9)
+        assert row.gigabytes == pytest.approx(row.moved / row.seconds / 1e9)
+    assert len(lines) == len(rows) + 3 and lines[-1].endswith("in all, batch 8")
+    assert lines[-2].startswith("Peak, measured: ")
+    model.fit(x, y, verbose=0)
+    again = perceptron("adam")
+    again.fit(x, y, verbose=0)
+    assert digest(again) == digest(model)
+
+
+def test_profile_of_a_prediction_and_of_nested_models():
+    inner = jitnet.Sequential([jitnet.Input((FEATURES,)), layers.Dense(HIDDEN, "tanh", name="hidden")], name="inner")
+    model = jitnet.Sequential([inner, layers.BatchNormalization(name="normal"), layers.Dense(CLASSES)], name="outer")
+    x, y = data()
+    rows = model.profile(x, repeat=1, print_fn=lambda line: None)  # not compiled
+    assert {row.phase for row in rows} == {"forward"} and "inner/hidden" in {row.layer for row in rows}
+    model.compile(jitnet.optimizers.SGD(0.1, 0.9), "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    before = digest(model), model.optimizer.iterations, model.optimizer.state()
+    rows = model.profile(x, y, repeat=1, print_fn=lambda line: None)
+    assert digest(model) == before[0] and model.optimizer.iterations == before[1]
+    for key, value in model.optimizer.state().items():
+        np.testing.assert_array_equal(value, before[2][key])
+    assert {"inner/hidden", "normal", "dense", ""} == {row.layer for row in rows}
+    with pytest.raises(ValueError, match="repeat"):
+        model.profile(x, y, repeat=0)
 
 
 def test_cloning_refuses_what_it_does_not_do():

@@ -12,6 +12,7 @@ FOLDER = Path(__file__).parent / "programs"
 LIMITS = {
     "added_loss": (0.5, 1.5),
     "callbacks": (0.15, 1.6),
+    "dcgan": (0.6, 1.3),
     "denoising_autoencoder": (0.42, 1.1),
     "functional_api": (0.6, 1.6),
     "imbalanced_classes": (0.3, 3.0),
@@ -19,6 +20,7 @@ LIMITS = {
     "own_train_step": (0.8, 1.1),
     "sequence_tagging": (0.4, None),
     "stateful_characters": (0.25, 1.6),
+    "structured_data": (0.45, 1.1),
     "super_resolution": (0.025, 1.2),
     "tabular": (0.38, 1.1),
     "text_classification": (0.45, 1.6),

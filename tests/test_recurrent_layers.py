@@ -41,14 +41,16 @@ def results(layer, arguments, factors, states, masked):
     return [*found, *by_inputs, *by_weights]
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "GRU, reset first", "SimpleRNN"])
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_as_the_loop_over_the_cell(kind, case):
     units, features, steps, batch, options = CASES[case]
     options = {"return_sequences": True, "return_state": True, **options}
     counts, given = options.pop("counts", None), options.pop("states", False)
     own = {"activation": "relu"} if (kind, case) == ("SimpleRNN", "states") else {}
-    own |= {"use_bias": False} if (kind, case) == ("GRU", "last") else {}
+    own |= {"use_bias": False} if kind[:3] == "GRU" and case == "last" else {}
+    own |= {"reset_after": False} if kind == "GRU, reset first" else {}
+    kind = kind.partition(",")[0]
     draw = np.random.default_rng(3).standard_normal
     layer = getattr(layers, kind)(units, **options, **own)
     loop = layers.RNN(getattr(layers, f"{kind}Cell")(units, **own), **options)
@@ -84,7 +86,8 @@ def test_which_layers_have_kernels():
     assert "lstm_steps_keep_last(" in source_of(layers.LSTM(5))
     assert "simple_rnn_relu_steps_keep_last(" in source_of(layers.SimpleRNN(5, "relu"))
     assert "gru_steps_keep_last(" in source_of(layers.GRU(5, dropout=0.5))
-    for layer in (layers.LSTM(5, "softsign"), layers.GRU(5, recurrent_dropout=0.5), layers.GRU(5, reset_after=False)):
+    assert "gru_reset_first_steps_keep_last(" in source_of(layers.GRU(5, reset_after=False))
+    for layer in (layers.LSTM(5, "softsign"), layers.GRU(5, recurrent_dropout=0.5)):
         assert "_steps_keep" not in source_of(layer)
 
 

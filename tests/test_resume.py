@@ -1,7 +1,6 @@
 """Trainings that were killed, interrupted or hindered go on, and end with the bits of the one that was not."""
 
 import errno
-import hashlib
 import itertools
 import json
 import os
@@ -9,7 +8,6 @@ import random
 import re
 import signal
 import time
-import traceback
 import warnings
 from pathlib import Path
 
@@ -17,156 +15,30 @@ import numpy as np
 import pytest
 import small_networks
 from faulty_files import FaultyFiles, die, failing
+from resumed_trainings import (
+    BATCH,
+    EPOCHS,
+    KINDS,
+    Batches,
+    Press,
+    Rates,
+    X,
+    Y,
+    ended,
+    fit,
+    forked,
+    interrupted,
+    needs_fork,
+    perceptron,
+    state_of,
+    watching,
+)
 from test_train_step import two_networks
 
 import jitnet
-from jitnet import _checkpoints, _folder_lock, callbacks, layers, optimizers, schedules
-from jitnet.cli import main
+from jitnet import _checkpoints, _folder_lock, _training_state, callbacks, layers, optimizers, schedules
 
 KILLS = int(os.environ.get("JITNET_TEST_KILLS", "50"))
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-X, Y = small_networks.data(41)
-BATCH, EPOCHS = 8, 4  # six batches an epoch, the last one of one sample
-
-
-class Batches(jitnet.utils.PyDataset):
-    """Batches of noise of their own, made with NumPy's global generator, and in an order that every epoch changes."""
-
-    def __init__(self):
-        super().__init__()
-        self.numbers = np.arange(5)
-
-    def __len__(self):
-        return 5
-
-    def __getitem__(self, index):
-        at = 8 * self.numbers[index]
-        return X[at : at + 8] + 0.1 * np.random.normal(size=(8, X.shape[1])), Y[at : at + 8]
-
-    def on_epoch_end(self):
-        self.numbers = self.numbers[::-1]
-
-
-def endless():
-    """A generator whose passes are in random orders of Python's and NumPy's generators."""
-    while True:
-        order = list(range(5))
-        random.shuffle(order)
-        for number in order:
-            at = 8 * number
-            yield X[at : at + 8] * np.float32(np.random.uniform(0.9, 1.1)), Y[at : at + 8]
-
-
-def one_by_one():
-    """A generator that goes on where the validation before has stopped."""
-    for number in itertools.count():
-        at = 8 * (number % 5)
-        yield X[at : at + 8], Y[at : at + 8]
-
-
-class Unbatched:
-    """An iterable that begins again, shuffled by NumPy's generator."""
-
-    def __iter__(self):
-        for number in np.random.permutation(5):
-            yield X[8 * number : 8 * number + 8], Y[8 * number : 8 * number + 8]
-
-
-class Rates(callbacks.Callback):
-    """Changes what a callback may change: a number of a layer, the learning rate, step by step; it counts."""
-
-    batch_hooks = True
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def get_state(self):
-        return {"count": self.count, "nothing": None, "parts": [np.arange(self.count), {"a": np.float32(1)}]}
-
-    def set_state(self, state):
-        assert len(state["parts"][0]) == state["count"] and state["parts"][1] == {"a": 1.0}
-        self.count = state["count"]
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.count += 1
-        self.model.optimizer.learning_rate = 0.05 / (1 + 0.1 * self.count)
-        for layer in self.model.layers:
-            if isinstance(layer, layers.Dropout):
-                layer.rate = 0.25 + 0.01 * (self.count % 3)
-
-
-class Press(callbacks.Callback):
-    """Sends this process a signal: after so many batches of training, or of validation."""
-
-    def __init__(self, number, train=None, test=None):
-        super().__init__()
-        self.number, self.train, self.test, self.trained, self.tested = number, train, test, 0, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.trained += 1
-        if self.trained == self.train:
-            signal.raise_signal(self.number)
-
-    def on_test_batch_end(self, batch, logs=None):
-        self.tested += 1
-        if self.tested == self.test:
-            signal.raise_signal(self.number)
-
-
-def watching(folder=None):
-    """Callbacks with a memory."""
-    found = [
-        callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True),
-        callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.05),
-    ]
-    return found if folder is None else [*found, callbacks.CSVLogger(Path(folder) / "history.csv")]
-
-
-def perceptron(**arguments):
-    return small_networks.perceptron("adam", **{"jit_compile": True, **arguments})
-
-
-def state_of(model, history=None) -> dict:
-    """Everything that must be equal, as hashes and JSON values."""
-    slots = hashlib.sha256()
-    for name, optimizer in sorted((k, v) for k, v in vars(model).items() if isinstance(v, optimizers.Optimizer)):
-        slots.update(f"{name} {optimizer.iterations} {float(optimizer.learning_rate)}".encode())
-        numbers = {variable: number for number, variable in enumerate(model.weights)}
-        placed = {(slot, numbers[variable]): value for (slot, variable), value in optimizer.state().items()}
-        for key, value in sorted(placed.items()):
-            slots.update(str(key).encode() + value.tobytes())
-    found = {"weights": small_networks.digest(model), "optimizer": slots.hexdigest()}
-    if history is not None:
-        found |= {"history": history.history, "epoch": history.epoch}
-    return json.loads(json.dumps(found, default=float))
-
-
-KINDS = ("arrays", "steps", "dataset", "part of a dataset", "generator", "iterable")
-
-
-def fit(kind, folder, extra=(), threads=2, save_freq=2, jit_compile=True, **backup):
-    """A training of one of ``KINDS``, from its first line on; what must be equal of it."""
-    jitnet.set_num_threads(threads)
-    jitnet.utils.set_random_seed(5)
-    x, y, options = X, Y, {"validation_data": (X[:20], Y[:20])}
-    if kind == "steps":  # one call of kernels after another, epochs that end early
-        options |= {"batch_size": BATCH, "steps_per_epoch": 4, "shuffle": True}
-    elif kind == "arrays":
-        options |= {"batch_size": BATCH}
-    else:
-        x, y = {"generator": endless, "iterable": Unbatched}.get(kind, Batches)(), None
-        options |= {"steps_per_epoch": 3} if kind == "part of a dataset" else {}
-        if kind == "generator":
-            options = {"steps_per_epoch": 4, "validation_data": one_by_one(), "validation_steps": 2}
-    model = perceptron(jit_compile=jit_compile)
-    used = [*watching(folder), *extra]
-    if save_freq is not None:
-        used.append(callbacks.BackupAndRestore(Path(folder) / "backup", save_freq, **backup))
-    history = model.fit(x, y, epochs=EPOCHS, verbose=0, callbacks=used, **options)
-    return state_of(model, history) | {"csv": (Path(folder) / "history.csv").read_text()}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_goes_on_where_a_signal_has_ended_it(kind, tmp_path):
     plain = fit(kind, tmp_path, [Rates()], save_freq=None)
@@ -210,9 +82,9 @@ def test_saving_does_not_shorten_calls_needlessly(tmp_path, monkeypatch):
         return run(self, batch, count, *arguments, **keywords)
 
     monkeypatch.setattr(jitnet.step.Step, "run", counting)
+    monkeypatch.setattr(jitnet.training, "PROGRESS_SECONDS", 1e6)
     model = perceptron()
     for save_freq, expected in (("epoch", [5, 1]), (4, [4, 1, 1]), (100, [5, 1])):
-        model.fit(X, Y, BATCH, epochs=2, verbose=0)  # by now it knows how long a step takes
         counts.clear()
         backup = callbacks.BackupAndRestore(tmp_path / "backup", save_freq)
         model.fit(X, Y, BATCH, epochs=1, verbose=0, callbacks=backup)
@@ -220,31 +92,6 @@ def test_saving_does_not_shorten_calls_needlessly(tmp_path, monkeypatch):
 
 
 # ---- kills
-
-
-def forked(work) -> int:
-    """A copy of this process that does ``work()``: its number."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of copies of processes with threads
-        child = os.fork()
-    if child:
-        return child
-    status = 70
-    try:
-        status = work() or 0
-    except SystemExit as error:
-        status = error.code
-    except KeyboardInterrupt:
-        status = 130
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-def ended(child: int) -> int:
-    """The status of a copy that has ended; of one that was killed the signal's number, negative."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def convolutional(folder, threads, save_freq):
@@ -314,13 +161,6 @@ def test_killed_at_random_moments(tmp_path):
 
 
 # ---- damaged files, full disks
-
-
-def interrupted(folder, save_freq=2, steps=11, **backup):
-    """A training that has ended by Ctrl-C after so many steps: its checkpoints."""
-    with pytest.raises(KeyboardInterrupt):
-        fit("arrays", folder, [Press(signal.SIGINT, steps)], save_freq=save_freq, **backup)
-    return [Path(_checkpoints.path_of(folder / "backup", step)) for step in _checkpoints.steps_in(folder / "backup")]
 
 
 def cut(path):
@@ -530,12 +370,50 @@ def test_optimizers_and_states_of_all_kinds(tmp_path):
             if epoch == 1:
                 self.model.layers[0].trainable = False
 
+    class Exchanges(callbacks.Callback):
+        """Evaluates other weights than those that are trained."""
+
+        def on_test_begin(self, logs=None):
+            self.weights = self.model.get_weights()
+            self.model.set_weights([0.5 * w for w in self.weights])
+
+        def on_test_end(self, logs=None):
+            self.model.set_weights(self.weights)
+
+    def exchanged(extra=()):
+        jitnet.utils.set_random_seed(2)
+        model, data = perceptron(), (X[:20], Y[:20])
+        used = [Exchanges(), *extra]
+        return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used, validation_data=data))
+
+    plain = exchanged()
+    for batches in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            exchanged([Press(signal.SIGINT, test=batches), callbacks.BackupAndRestore(tmp_path / "exchanged")])
+        assert exchanged([callbacks.BackupAndRestore(tmp_path / "exchanged")]) == plain
+
     def averaged(extra=()):
         jitnet.utils.set_random_seed(2)
         optimizer = optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6, weight_decay=0.01)
         model = small_networks.perceptron(optimizer, jit_compile=True, loss_weights=0.5)
         used = [Freezes(), callbacks.LearningRateScheduler(lambda epoch, rate: 0.9 * rate), *extra]
         return state_of(model, model.fit(X, Y, BATCH, epochs=3, verbose=0, callbacks=used))
+
+    def swapped(extra=(), swap_on_epoch=True):
+        jitnet.utils.set_random_seed(2)
+        model = small_networks.perceptron(optimizers.SGD(0.3, use_ema=True, ema_momentum=0.6), jit_compile=True)
+        used = [callbacks.SwapEMAWeights(swap_on_epoch), *extra]
+        options = {"verbose": 0, "callbacks": used, "validation_data": (X[:20], Y[:20])}
+        return state_of(model, model.fit(X, Y, BATCH, epochs=3, **options))
+
+    # a finished training, whose process was killed before it had used the model
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped", delete_checkpoint=False)
+    assert swapped() == swapped([backup]) == swapped([backup])
+    backup = callbacks.BackupAndRestore(tmp_path / "swapped in validations", delete_checkpoint=False)
+    for batches in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            swapped([Press(signal.SIGINT, test=batches), backup], False)
+    assert swapped([backup], False) == swapped(swap_on_epoch=False)
 
     for train, stops in ((adversaries, (1, 8)), (recurrent, (3, 4)), (averaged, (5, 8, 14))):
         plain = train()
@@ -571,14 +449,16 @@ def test_what_does_not_fit_the_checkpoint(tmp_path):
     first = interrupted(tmp_path)
     backup = callbacks.BackupAndRestore(folder)
     memory = [*watching(tmp_path), backup]
+    history = (tmp_path / "history.csv").read_text()
 
     def refused(match, model, used=memory, x=X, y=Y, batch=BATCH, **options):
-        before = model.get_weights()
+        before = small_networks.digest(model)
         with pytest.raises(ValueError, match=match):
             model.fit(x, y, batch, epochs=EPOCHS, verbose=0, callbacks=used, validation_data=(X, Y), **options)
         assert [path for path in first if path.exists()] == first
         assert not (folder / ".lock").exists()
-        return before
+        assert small_networks.digest(model) == before and model.optimizer.iterations == 0
+        assert (tmp_path / "history.csv").read_text() == history
 
     other = r"is of a training with batch_size=8, steps=6\. Go on .* Received: batch_size=9, steps=5$"
     refused(other, perceptron(), batch=9)
@@ -621,84 +501,16 @@ def test_arguments_and_states_that_are_refused(tmp_path):
         odd = Odd()
         odd.state = state
         with pytest.raises(TypeError, match=r"A state consists of None, .* Received: callbacks/0/state/it="):
-            perceptron().fit(X, Y, verbose=0, callbacks=[odd, two[0]])
+            model = perceptron()
+            model.fit(X, Y, verbose=0, callbacks=[odd, two[0]])
+        assert model.optimizer.iterations == 0
+    odd.state = {"a/b": np.ones(2), "a": {"b": np.zeros(2)}}
+    backup = callbacks.BackupAndRestore(tmp_path / "c", delete_checkpoint=False)
+    perceptron().fit(X, Y, verbose=0, callbacks=[odd, backup])
+    _, tensors, description = _checkpoints.read(tmp_path / "c", 2)
+    kept = [c["state"] for c in _training_state.decoded(description["training"], tensors)["callbacks"]]
+    np.testing.assert_equal(kept[0], {"it": odd.state})
     assert _checkpoints.steps_in(tmp_path / "a") == []
-
-
-# ---- jitnet train --resume
-
-SMALL = ["digits", "--model", "mlp", "--set", "model.units=[12]", "--set", "shift=false"]
-LONG = [*SMALL, "--epochs", "12", "--checkpoint-every", "7", "--set", "validation_split=0.1"]
-
-
-def outcome(folder):
-    """Weights, optimizer and history of a finished run."""
-    model = jitnet.load_model(folder / "model.safetensors")
-    return state_of(model) | {"csv": (folder / "history.csv").read_text()}
-
-
-@needs_fork
-def test_runs_of_the_command_go_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["train", *LONG, "--out", "whole"]) == 0
-    expected = outcome(tmp_path / "whole")
-    assert expected["csv"].count("\n") == 13
-    steps = _checkpoints.steps_in(tmp_path / "whole" / "checkpoints")
-    assert steps[0] == 12 * 21 and len(steps) in (2, 3)
-    for number, stops in enumerate(([signal.SIGKILL] * 3, [signal.SIGTERM, signal.SIGKILL], [signal.SIGINT])):
-        out, command = tmp_path / str(number), ["train", *LONG, "--out", str(number)]
-        for sent in stops:
-            # each later than the one before
-            wanted = max([-1, *_checkpoints.steps_in(out / "checkpoints")]) + 14
-            child = forked(lambda command=command: main(command))
-            deadline = time.monotonic() + 60
-            while max([-1, *_checkpoints.steps_in(out / "checkpoints")]) < wanted:
-                assert time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0)
-            os.kill(child, sent)
-            status = ended(child)
-            assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}[sent]
-            command = ["train", "--resume", str(number), "--threads", str(1 + number % 2)]
-            if sent != signal.SIGKILL:
-                assert main(["evaluate", str(number)]) == 0  # what was trained so far
-        assert main(command) == 0
-        assert outcome(out) == expected
-        assert {path.name for path in out.iterdir()} == {
-            "checkpoints", "config.toml", "environment.json", "history.csv", "model.safetensors"
-        }  # fmt: skip
-    # killed after its last checkpoint: the end of it is done again
-    (out / "model.safetensors").unlink()
-    capsys.readouterr()
-    assert main(["train", "--resume", str(number)]) == 0
-    assert outcome(out) == expected and "Test accuracy" in capsys.readouterr().out
-    assert main(["train", "--resume", str(number)]) == 0
-    assert capsys.readouterr().out == f"{number} is finished: there is nothing to do.\n"
-
-
-def test_what_resume_refuses(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def failure(*arguments):
-        assert main(["train", *arguments]) == 2
-        captured = capsys.readouterr()
-        assert captured.out == "" and "Traceback" not in captured.err
-        return captured.err
-
-    assert "only --threads and --checkpoint-every may differ. Received: digits, --seed, --set" in failure(
-        "digits", "--resume", "run", "--seed", "0", "--set", "epochs=3"
-    )
-    assert "is no folder of a run: it has no config.toml" in failure("--resume", "run")
-    with pytest.raises(SystemExit, match="2"):
-        main(["train"])
-    assert "what to train is missing: DATASET or CONFIG.toml, or --resume RUN" in capsys.readouterr().err
-    for bad in ("0", "never", "-3", "1.5", "9" * 30):
-        assert 'checkpoint_every must be "epoch" or a number' in failure("digits", f"--checkpoint-every={bad}")
-    (tmp_path / "run").mkdir()
-    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
-    (tmp_path / "run" / "model.safetensors").unlink()
-    capsys.readouterr()
-    with _folder_lock.held(str(tmp_path / "run")):
-        assert "Another process is training there" in failure("--resume", "run")
-    assert "Another process" not in capsys.readouterr().err
 
 
 def test_states_in_files_are_checked(tmp_path):
@@ -718,8 +530,12 @@ def test_states_in_files_are_checked(tmp_path):
         changed(callbacks=[{"kind": 1, "state": {}}]),
         changed(callbacks=[{"kind": "History", "state": {"x": {"__array__": "weights/none"}}}]),
         changed(optimizers={"optimizer": {}}),
+        changed(optimizers={"optimizer": {**training["optimizers"]["optimizer"], "slots": [["velocity", "hidden"]]}}),
+        changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m", 3, {"x": 1}]]}}),
+        changed(optimizers={"optimizer": {"iterations": 1, "hyperparameters": {}, "slots": [["m"]]}}),
         changed(variables=[1]),
         changed(data=[{}]),
+        changed(data=[{"in_pass": 0, "first": 0, "begun": None, "epochs": 10**9, "ended": False}]),
         {**description, "arrays": []},
         {**description, "arrays": ["training/none"]},
     ]
@@ -727,7 +543,29 @@ def test_states_in_files_are_checked(tmp_path):
         _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
         with pytest.raises(ValueError, match=r"step-000000011\.safetensors is (no checkpoint as|damaged)"):
             _checkpoints.read(tmp_path / "backup", 11)
-    other = changed(callbacks=[{"kind": "EarlyStopping", "state": {}}])
-    _checkpoints.write(tmp_path / "backup", 11, tensors, other)
-    with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
-        fit("arrays", tmp_path)
+    right = next(part["state"] for part in training["callbacks"] if part["kind"] == "EarlyStopping")
+    for state in ({}, {**right, "best": "1.5"}, {**right, "wait": None}, {**right, "best_weights": 1.5}):
+        other = changed(callbacks=[{"kind": "EarlyStopping", "state": state}])
+        _checkpoints.write(tmp_path / "backup", 11, tensors, other)
+        with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
+            fit("arrays", tmp_path)
+    (name,) = training["optimizers"]
+    optimizer = training["optimizers"][name]
+    slot, _, array = optimizer["slots"][0]
+    rates = {**optimizer["hyperparameters"], "learning_rate": [1.0]}
+    strange = [
+        changed(optimizers={name: {**optimizer, "slots": [[slot, "none", array], *optimizer["slots"][1:]]}}),
+        changed(optimizers={name: {**optimizer, "hyperparameters": rates}}),
+        changed(loss_weights=[]),
+    ]
+    for bad in strange:
+        _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
+        with pytest.raises(ValueError, match="step-000000011"):
+            fit("arrays", tmp_path)
+
+
+def test_the_readme_names_tests_that_there_are():
+    section = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    section = section.partition("## When a training is stopped")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_[a-z_]+)`", section))
+    assert len(named) >= 6 and named <= set(globals())

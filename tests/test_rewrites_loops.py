@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from programs import Sketch, opcodes, run
 
-from jitnet.core.program import Buffer, Out
+from jitnet.core.program import Buffer, Loop, Out, Scalar, Together
 from jitnet.core.rewrites.copies import remove_copies
 from jitnet.core.rewrites.epilogues import fuse_epilogues
 from jitnet.core.rewrites.loops import simplify_loops
@@ -169,6 +169,120 @@ class RandomTurns(Sketch):
                     self.call("elementwise.tanh_forward", x=x, y=Out(out))
 
 
+class RandomSums(Sketch):
+    """A loop of sums, of what it reads in any order: before or after it is written, of other turns, of no turn."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.random = random.Random(seed)
+        backwards = self.random.random() < 0.5
+        self.inputs = [self.given("x", SIZE), self.given("y", SIZE)]
+        self.kept = [self.batch(f"kept_{number}", SIZE) for number in range(2)]
+        self.sequence = self.temporary("sequence", (SIZE,), "float32", "batch", steps=TURNS + 2)
+        self.sums = [self.temporary("sum", shape, "float32", "partial") for shape in ((SIZE, SIZE), (SIZE,))]
+        self.whole = self.temporary("shared", (SIZE,), "float32", "whole")
+        for buffer in (*self.kept, self.sequence):
+            self.call("shape.fill", y=Out(buffer), value=0.1 * len(self.calls) + 0.3)
+        for partial in self.sums:
+            self.clear(partial)
+        with self.loop("time", TURNS, backwards) as time:
+            self.fresh = []
+            for _ in range(self.random.randrange(3, 8)):
+                self.some_call([time, time + 1, time * -1 + 2])
+        for buffer in (*self.kept, self.sequence):
+            if self.random.random() < 0.3:
+                self.copy(buffer, self.given(f"last_{buffer.name}", buffer.size))
+        for partial in self.sums:
+            whole = self.temporary("total", (partial.size // SIZE, SIZE), "float32", "whole")
+            self.call("training.sum_partials", partials=partial, out=Out(whole.viewed(partial.shape)))
+            if partial.size > SIZE:
+                self.dense(self.inputs[1], whole, self.given("last_matrix", SIZE))
+            else:
+                self.bias(self.inputs[1], whole.viewed((SIZE,)), self.given("last_column", SIZE))
+
+    def some_call(self, steps) -> None:
+        views = [self.sequence.at(self.random.choice(steps)) for _ in range(3)]
+        x, y = (self.random.choice([*self.inputs, *self.kept, *views, *self.fresh]) for _ in range(2))
+        kind = self.random.choice(("filter", "filter", "column", "square", "square", "again", "read"))
+        adds = kind != "again"  # and begins anew in every turn otherwise
+        if kind in ("filter", "again"):
+            target = Out(self.sums[0], adds)
+            self.call("dense.dense_backward_filter", x=x, dy=y, dkernel=target, accumulate=adds)
+        elif kind == "column":
+            self.call("dense.bias_add_backward", dy=y, dbias=Out(self.sums[1], True), accumulate=True)
+        elif kind == "read" and self.random.random() < 0.5:
+            self.fresh.append(self.batch("fresh", SIZE))
+            self.bias(x, self.sums[1], self.fresh[-1])
+        else:
+            out = self.random.choice([*self.kept, views[0], None])
+            if out is None:
+                out = self.batch("fresh", SIZE)
+                self.fresh.append(out)
+            if not out.overlaps(x):
+                self.call("elementwise.tanh_forward", x=x, y=Out(out))
+
+
+class RandomProducts(Sketch):
+    """A loop of products and slices, of and into what is theirs in a turn, others', or no turn's."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.random = random.Random(seed)
+        self.inputs, self.kept = [self.given("x", SIZE), self.given("y", SIZE)], self.batch("kept", SIZE)
+        self.series = self.given("series", 2 * TURNS * SIZE)
+        self.kernel = self.weight("kernel", SIZE, SIZE)
+        self.shared = self.temporary("shared", (SIZE, SIZE), "float32", "whole")
+        self.matrices = self.temporary("matrices", (SIZE, SIZE), "float32", "whole", steps=TURNS)
+        self.wide = self.temporary("wide", (TURNS * SIZE,), "float32", "batch", steps=TURNS)
+        self.own = [self.temporary("own", (SIZE,), "float32", "batch", steps=TURNS) for _ in range(4)]
+        self.own.append(self.temporary("own", (SIZE,), "float32", "batch", steps=TURNS + 1))
+        self.written: set[Buffer] = set()
+        for buffer in (self.kept, self.shared, self.matrices, self.wide, *self.own):
+            self.call("shape.fill", y=Out(buffer), value=0.1 * len(self.calls) + 0.3)
+        with self.loop("time", TURNS, self.random.random() < 0.5) as time:
+            product = self.random.randrange(4)
+            for number in range(self.random.randrange(4, 8)):
+                if number == product:
+                    self.slice(self.own[0].at(time), time * SIZE)
+                    self.dense(self.own[0].at(time), self.kernel, self.own[1].at(time))
+                    self.written |= set(self.own[:2])
+                self.some_call(time, time * -1 + TURNS - 1)
+        for buffer in (self.kept, self.wide, *self.own):
+            if self.random.random() < 0.5:
+                self.copy(buffer, self.given(f"last_{buffer.name}", buffer.size))
+
+    def slice(self, out, offset) -> None:
+        widths = {"x_width": self.series.size, "y_width": SIZE}
+        self.call("shape.slice_forward", x=self.series, y=Out(out), offset=offset, **widths)
+
+    def some_call(self, time, other) -> None:
+        def likely(most, least):
+            return self.random.choice(most if most and self.random.random() < 0.8 else least)
+
+        views = [buffer.at(likely([time], [other, time + (buffer.steps > TURNS)])) for buffer in self.own]
+        fresh = [view for view in views if view.root not in self.written]
+        out = likely(fresh, [*views, self.kept])
+        x = likely([*self.inputs, *(view for view in views if view.root in self.written)], [self.kept, *views])
+        self.written.add(out.root)
+        kind = self.random.choice(("dense", "dense", "slice", "tanh", "more", "more", "put", "rows", "weights"))
+        if kind == "slice":
+            self.slice(out, likely([time * SIZE], [SIZE]))
+        elif kind == "weights" and self.random.random() < 0.3:
+            self.call("elementwise.tanh_forward", x=self.shared, y=Out(self.shared))
+        elif out.overlaps(x):
+            return
+        elif kind == "more":
+            self.call("shape.copy_backward", dy=x, dx=Out(out, True), accumulate=True)
+        elif kind == "tanh":
+            self.call("elementwise.tanh_forward", x=x, y=Out(out))
+        elif kind == "put":
+            self.put(x, self.wide.at(time), time, TURNS)
+        elif kind == "rows":
+            self.dense(x, self.matrices.at(time), out)
+        else:
+            self.dense(x, likely([self.kernel], [self.shared]), out)
+
+
 def everything(program):
     simplify_loops(program)
     fuse_epilogues(program, lambda call, epilogue: True)
@@ -181,6 +295,11 @@ def steps(program) -> list:
     return [buffer.root.steps for call in program.calls for buffer in call.buffers]
 
 
+def calls_of_blocks(program) -> list:
+    """How many calls they have."""
+    return [len(block.calls) for block in program.blocks if block.calls]
+
+
 REWRITES = {
     "epilogues": lambda program: fuse_epilogues(program, lambda call, epilogue: True),
     "copies": remove_copies, "pointwise": fuse_pointwise, "loops": simplify_loops,
@@ -191,13 +310,14 @@ REWRITES = {
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_no_rewrite_changes_a_result():
     rewritten = dict.fromkeys(REWRITES, 0)
-    for make, seed in [(RandomProgram, seed) for seed in range(300)] + [(RandomTurns, seed) for seed in range(150)]:
+    makers = [(RandomProgram, 300), (RandomTurns, 150), (RandomSums, 150), (RandomProducts, 300)]
+    for make, seed in [(make, seed) for make, count in makers for seed in range(count)]:
         before = make(seed)
         wanted = run(before)
         for name, rewrite in REWRITES.items():
             after = make(seed)
             rewrite(after)
-            if opcodes(after) == opcodes(before) and steps(after) == steps(before):
+            if all(look(after) == look(before) for look in (opcodes, steps, calls_of_blocks)):
                 continue
             rewritten[name] += 1
             found = run(after)
@@ -206,3 +326,74 @@ def test_no_rewrite_changes_a_result():
                 message = f"{name} of program {seed}: {array}"
                 np.testing.assert_allclose(found[array], wanted[array], rtol=1e-3, atol=1e-4 * size, err_msg=message)
     assert min(rewritten.values()) >= 20, rewritten
+
+
+class OneSum(Sketch):
+    """A sum of what each turn makes, by a call with ``more`` arguments, of a function of the program and the turn."""
+
+    def __init__(self, more=lambda program, time: {}):
+        super().__init__()
+        self.sums = [self.temporary("sum", (SIZE,), "float32", "partial") for _ in range(2)]
+        self.shared = self.temporary("shared", (SIZE,), "float32", "whole")
+        self.rows = self.temporary("rows", (SIZE,), "float32", "whole", steps=TURNS)
+        self.sequence = self.temporary("sequence", (SIZE,), "float32", "batch", steps=TURNS)
+        for buffer in (*self.sums, self.shared, self.rows, self.sequence):
+            self.call("shape.fill", y=Out(buffer), value=0.0)
+        with self.loop("time", TURNS) as time:
+            fresh = self.batch("fresh", SIZE)
+            self.call("elementwise.tanh_forward", x=self.given("x", SIZE), y=Out(fresh))
+            arguments = {"dy": fresh, "dbias": Out(self.sums[0], True), "accumulate": True, **more(self, time)}
+            self.sum = self.call("dense.bias_add_backward", **{n: a for n, a in arguments.items() if a is not None})
+            self.product = self.call(  # for which what turns make is kept
+                "dense.dense_backward_filter", x=fresh, dy=fresh, accumulate=True,
+                dkernel=Out(self.temporary("sum", (SIZE, SIZE), "float32", "partial"), True),
+            )  # fmt: skip
+
+    def stays(self, call) -> bool:
+        return any(call in block.calls for block in self.blocks if isinstance(block, Loop))
+
+
+def of_what_turns_write(program, time):
+    program.call("elementwise.tanh_forward", x=program.shared, y=Out(program.shared))
+    return {"scale": program.shared}
+
+
+STAYS = {
+    "it is told the turn": lambda program, time: {"offset": time},
+    "it is told where the chunk begins": lambda program, time: {"offset": Scalar("begin")},
+    "it cannot begin anew": lambda program, time: {"accumulate": None},
+    "it reads what turns write": of_what_turns_write,
+    "it reads a turn's weights": lambda program, time: {"scale": program.rows.at(time)},
+    "it reads all steps": lambda program, time: {"scale": program.sequence},
+}
+
+
+@pytest.mark.parametrize("why", STAYS)
+def test_a_sum_stays_in_its_loop_where(why):
+    program = OneSum(STAYS[why])
+    simplify_loops(program)
+    assert program.stays(program.sum) and not program.stays(program.product)
+
+
+def test_a_sum_stays_in_its_loop_that_is_a_users_or_runs_once():
+    for change in ({"attributes": {"function": len}}, {"axis": Together()}, {}):
+        program = OneSum()
+        for name, value in change.items():
+            setattr(program.sum, name, value)
+        simplify_loops(program)
+        assert program.stays(program.sum) == bool(change)
+
+
+def test_what_adds_to_two_sums_needs_both_cleared():
+    for more, cleared in (({}, 4), ({"other": 1}, 5)):
+        program = OneSum(lambda program, time, more=more: {name: Out(program.sums[1], True) for name in more})
+        simplify_loops(program)
+        assert not program.stays(program.sum)
+        assert opcodes(program).count("fill") == cleared
+
+
+def test_nothing_is_kept_for_a_sum_alone():
+    program = OneSum()
+    program.loops()[program.product].calls.remove(program.product)
+    simplify_loops(program)
+    assert program.stays(program.sum)

@@ -208,7 +208,7 @@ def test_plot(monkeypatch):
     np.testing.assert_array_equal(axes.drawn[1], DECAY(np.arange(20)))
     assert axes.drawn[2] == "ExponentialDecay" and axes.text == "step"
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"schedule.plot needs matplotlib: pip install matplotlib"):
+    with pytest.raises(ImportError, match=r"schedule.plot needs matplotlib: pip install 'jitnet\[plots\]'"):
         DECAY.plot()
 
 

@@ -410,6 +410,7 @@ ARGUMENTS = {
     reduction.Reduction: (
         {"function": "sum", "axis": 1}, {"function": NO_NAME, "axis": NO_INTEGER, "keepdims": NO_BOOLEAN},
     ),
+    batch.BatchMax: ({}, {}),
     batch.BatchSum: ({}, {"mean": NO_BOOLEAN}),
     batch.SampleSum: ({}, {"mean": NO_BOOLEAN}),
     shape.Reshape: ({"shape": (3,)}, {"shape": [(-2,), (-1, -1), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)]}),
@@ -422,6 +423,7 @@ ARGUMENTS = {
     shape.Pad2D: ({"padding": ((1, 0), (0, 1))}, {"padding": ["valid", *NO_PADDING], "value": NO_NUMBER}),
     recurrent.LSTMSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
     recurrent.GRUSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
+    recurrent.ResetFirstGRUSteps: ({}, dict.fromkeys(("initial", "masked", "reverse"), NO_BOOLEAN)),
     recurrent.SimpleRNNSteps: ({}, dict.fromkeys(("initial", "masked", "reverse", "relu"), NO_BOOLEAN)),
     softmax.Softmax: ({}, {"axis": NO_INTEGER}),
     softmax.LogSoftmax: ({}, {"axis": NO_INTEGER}),
@@ -461,6 +463,7 @@ ARGUMENTS = {
             "distribution": NO_NAME, "shape": [(-1,), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)],
             "a": [*NO_NUMBER, np.inf], "b": [*NO_NUMBER, np.inf], "dtype": ["int8", "float16", PAYLOADS[0], 3],
             "batched": NO_BOOLEAN, "seed": [-1, 1.5, "1", True, 2**63], "stream": [-1, *NO_INTEGER],
+            "batches": [*NO_INTEGER, 0],
         },
     ),
     # random changes of pictures
@@ -498,14 +501,22 @@ ARGUMENTS = {
     shape.Squeeze: ({"axes": (1,)}, {"axes": NO_AXES}),
     shape.Filled: (
         {"shape": (3,)},
-        {"shape": [(0,), (1.5,), "3", None, 3], "value": NO_NUMBER[:4], "dtype": ["int8", "float16", PAYLOADS[0], 3]},
+        {
+            "shape": [(0,), (1.5,), "3", None, 3], "value": NO_NUMBER[:4], "batches": [*NO_INTEGER, 0],
+            "dtype": ["int8", "float16", PAYLOADS[0], 3],
+        },
     ),
+    shape.Joined: ({}, {}),
+    shape.Part: ({"start": 0, "stop": 1}, {"start": [*NO_INTEGER, -1], "stop": [*NO_INTEGER, 0]}),
     strided.Index: (
         {"slices": ((0, 2, 1),)},
         {"slices": [((0, 2),), ((0, 2, 0),), ((0, "2", 1),), ((0, 1.5, 1),), "abc", None, 3, (3,), {0: 1}]},
     ),
     strided.Flip: ({"axes": (1,)}, {"axes": NO_AXES}),
-    strided.BroadcastTo: ({"shape": (3,)}, {"shape": [(0,), (1.5,), "3", None, 3], "batched": NO_BOOLEAN}),
+    strided.BroadcastTo: (
+        {"shape": (3,)},
+        {"shape": [(0,), (1.5,), "3", None, 3], "batched": NO_BOOLEAN, "batches": [*NO_INTEGER, 0]},
+    ),
     strided.Tile: ({"repeats": (2,)}, {"repeats": [(0,), (1.5,), "3", None, 3, (-1,)]}),
     strided.Repeat: ({"repeats": 2, "axis": 1}, {"repeats": [*NO_INTEGER, 0, -1], "axis": NO_INTEGER}),
     strided.Diagonal: ({}, {"offset": NO_INTEGER, "axis1": NO_INTEGER, "axis2": NO_INTEGER}),
@@ -587,6 +598,12 @@ WRONG_SHAPES = {
     "recurrent kernel": (
         lambda: recurrent.GRUSteps()(ops.reshape(row(12), (-1, 2, 6)), np.ones((2, 8)), np.ones(6)),
         "recurrent_kernel .2, 6..*shape=.2, 8",
+    ),
+    "recurrent candidate": (
+        lambda: recurrent.ResetFirstGRUSteps()(
+            ops.reshape(row(8), (-1, 2, 4)), ops.reshape(row(6), (-1, 2, 3)), np.ones((2, 4)), np.ones((2, 2))
+        ),
+        "z_candidate .None, 2, 2..*shape=.None, 2, 3",
     ),
     "recurrent states": (
         lambda: recurrent.LSTMSteps(True)(ops.reshape(row(16), (-1, 2, 8)), np.ones((2, 8)), row(2), row(3)),

@@ -233,5 +233,5 @@ def test_tables_of_numbers_at_the_start_of_a_sequential():
     np.testing.assert_array_equal(found, np.ones((3, 1)))
     with pytest.raises(ValueError, match="begins with Discretization, which works on arrays"):
         model(layers.Input((1,)))
-    with pytest.raises(ValueError, match="make it the first layer of a Sequential"):
+    with pytest.raises(ValueError, match="follows an Input, or layers of its kind"):
         jitnet.Sequential([layers.Input((1,)), layers.ReLU(), layers.Discretization(bin_boundaries=[0.0])])

@@ -279,9 +279,9 @@ def test_a_model_of_integers_at_the_start_of_a_model():
     assert model.input_shape == (None, 3) and model.predict([[1, 2, 6]], verbose=0).shape == (1, 3, 1)
 
 
-def test_an_input_of_strings_is_refused():
-    with pytest.raises(ValueError, match=r"let a Sequential begin with TextVectorization.*dtype='string'"):
-        jitnet.Input((1,), dtype="string")
+def test_strings_are_no_numbers_of_a_step():
+    with pytest.raises(ValueError, match=r"A model's step has no strings: .*TextVectorization make numbers of them"):
+        jitnet.Sequential([jitnet.Input((1,), dtype="string"), layers.Dense(1)])
 
 
 def test_an_input_after_a_table():

@@ -68,6 +68,27 @@ def recurrent_translation():
     return Model([source, target], layers.Dense(VOCABULARY)(y))
 
 
+NEVER = np.where(np.arange(VOCABULARY) == 0, -1e4, 0).astype(np.float32)  # chosen is token 0, which is padding
+
+
+def masked_decoder(positions=False):
+    x = tokens()
+    embedding = layers.TokenAndPositionEmbedding(VOCABULARY, POSITIONS, 6, mask_zero=True)
+    y = (embedding if positions else layers.Embedding(VOCABULARY, 6, mask_zero=True))(x)
+    for first in (True, False):
+        y = layers.TransformerDecoder(7, 2, normalize_first=first)(y)
+    y = layers.GroupQueryAttention(3, 4, 1)(y, y, use_causal_mask=True)
+    return Model(x, layers.Dense(VOCABULARY)(y) + NEVER)
+
+
+def masked_recurrent():
+    x = tokens()
+    y = layers.Embedding(VOCABULARY, 6, mask_zero=True)(x)
+    y = layers.GRU(5, return_sequences=True)(layers.LSTM(6, return_sequences=True)(y))
+    y = layers.SimpleRNN(6, return_sequences=True, zero_output_for_mask=True)(y)
+    return Model(x, layers.Dense(VOCABULARY)(y) + NEVER)
+
+
 def same(ours, theirs):
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
@@ -100,6 +121,36 @@ def test_what_is_kept_changes_nothing(make):
     assert alone.dtype == np.int64
     given = {} if inputs is None else {"inputs": inputs}
     np.testing.assert_array_equal(alone, text.generate(model, PROMPTS, 9, **given)[1])
+
+
+@pytest.mark.parametrize("make", [masked_decoder, masked_recurrent, lambda: masked_decoder(positions=True)])
+def test_padding_on_the_left_is_not_seen(make):
+    """Prompts of unequal length side by side: what each alone is gone on with."""
+    jitnet.utils.set_random_seed(1)
+    model = sharpened(make())
+    prompts = [[1, 2, 3], [4, 5, 6, 7, 8], [9], list(1 + np.arange(35) % (VOCABULARY - 1))]
+    for chosen, new in ((prompts[:3], 9), (prompts, 4)):
+        longest = max(map(len, chosen))
+        padded = np.array([[0] * (longest - len(prompt)) + list(prompt) for prompt in chosen])
+        kept = text.generate(model, padded, new, cache=True)
+        same(kept, text.generate(model, padded, new, cache=False))
+        same(kept, [text.generate(model, row, new, cache=True) for row in padded])
+        beams = {"method": "beam", "num_beams": 3, "cache": True}
+        same(text.generate(model, padded, new, **beams), text.generate(model, padded, new, **{**beams, "cache": False}))
+        if any(isinstance(layer, layers.TokenAndPositionEmbedding) for layer in model.layers):
+            continue  # a position is a position, of padding too
+        for prompt, row in zip(chosen, kept, strict=True):
+            alone = text.generate(model, prompt, new, cache=True)
+            np.testing.assert_array_equal(row[longest - len(prompt) :], alone)
+
+
+def test_padding_between_is_not_seen():
+    """What recurrent layers put out in steps that don't count, which others read: also from one part to the next."""
+    jitnet.utils.set_random_seed(1)
+    model = sharpened(masked_recurrent())
+    prompt = np.random.default_rng(0).integers(0, VOCABULARY, (2, 67)) * np.repeat([1, 0, 1], [30, 10, 27])
+    prompt[:, -1] = 5
+    same(text.generate(model, prompt, 6, cache=True), text.generate(model, prompt, 6, cache=False))
 
 
 @pytest.fixture(scope="module")
@@ -218,13 +269,22 @@ def test_models_of_the_users_own():
         same(text.generate(model, PROMPTS, 3), text.generate(model, PROMPTS, 3, cache=True))
 
 
+class Leaky(layers.Layer):
+    """A cell of the user's own."""
+
+    state_size = 6
+
+    def call(self, inputs, states):
+        return inputs + states[0], [inputs + 0.5 * states[0]]
+
+
 def wrong(*between):
     return Sequential([tokens(), layers.Embedding(VOCABULARY, 6), *between, layers.Dense(VOCABULARY)])
 
 
-def encoded(function):
+def encoded(function, **options):
     x = tokens()
-    return Model(x, layers.Dense(VOCABULARY)(function(layers.Embedding(VOCABULARY, 6)(x))))
+    return Model(x, layers.Dense(VOCABULARY)(function(layers.Embedding(VOCABULARY, 6, **options)(x))))
 
 
 @pytest.mark.parametrize(
@@ -233,6 +293,7 @@ def encoded(function):
         (lambda: wrong(layers.Conv1D(6, 3, padding="causal")), "the layer 'conv1d"),
         (lambda: wrong(layers.UnitNormalization(axis=1)), "the layer 'unit_normalization"),
         (lambda: wrong(layers.GRU(6, return_sequences=True, go_backwards=True)), "goes backwards"),
+        (lambda: encoded(layers.RNN(Leaky(), return_sequences=True), mask_zero=True), "by a cell of another kind"),
         (lambda: wrong(layers.TransformerEncoder(7, 2)), "is not causal self-attention"),
         (lambda: encoded(lambda y: layers.MultiHeadAttention(2, 3)(y, y)), "is not causal self-attention"),
         (lambda: encoded(lambda y: jitnet.ops.cumsum(y, axis=1)), "an operation 'cumsum'"),

@@ -3,9 +3,11 @@
 import keras_cases
 import numpy as np
 import pytest
+from graphs import Draw, Suite, normal
 
 import jitnet
 from jitnet import Input, Model, layers, ops
+from jitnet.core.values import Variable
 from jitnet.eager import vector_jacobian_product
 from jitnet.kernels.cpu.fast.matrix_multiply import MatrixMultiplyTransposed
 from jitnet.targets.cpu import thresholds
@@ -228,6 +230,59 @@ def test_decoder_is_pytorchs(first):
     assert_equal_gradients(torch, block, made, function, [x, memory, padding, of_keys], theirs)
 
 
+# ---- gradients, in float64
+
+suite = Suite()
+
+
+def weights_of(layer):
+    """(the layer or one in it, the attribute) of all weights."""
+    for name, value in list(vars(layer).items()):
+        if isinstance(value, Variable):
+            yield layer, name
+        elif isinstance(value, layers.Layer):
+            yield from weights_of(value)
+
+
+def block_of(kind, first, memory):
+    block = kind(HIDDEN, HEADS, activation="gelu", normalize_first=first)
+    block.build((None, 3, 4), *([(None, 2, 4)] if memory else []))
+    return block
+
+
+def given_weights(kind, first):
+    """A block of given weights; it sees no steps that begin with a low number."""
+
+    def function(x, *others):
+        memory = kind is layers.TransformerDecoder
+        block = block_of(kind, first, memory)
+        inputs, values = ([x, others[0]], others[1:]) if memory else ([x], others)
+        for (owner, name), value in zip(weights_of(block), values, strict=True):
+            setattr(owner, name, value)
+        masks = [ops.greater(value[:, :, 0], -1.0) for value in inputs]
+        if memory:
+            return block(*inputs, decoder_padding_mask=masks[0], encoder_padding_mask=masks[1])
+        return block(x, padding_mask=masks[0])
+
+    return function
+
+
+for block_kind in (layers.TransformerEncoder, layers.TransformerDecoder):
+    for before in (False, True):
+        decodes = block_kind is layers.TransformerDecoder
+        owners = weights_of(block_of(block_kind, before, decodes))
+        drawn = tuple(Draw(tuple(getattr(owner, name).shape)) for owner, name in owners)
+        suite.add(
+            "blocks", f"{block_kind.__name__}, {'pre' if before else 'post'}", given_weights(block_kind, before),
+            (normal(3, 4), normal(2, 4)) if decodes else normal(3, 4), drawn,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("case", suite.cases, ids=repr)
+def test_central_differences(case):
+    suite.check_differences(case, 2)
+
+
 # ---- caches
 
 
@@ -262,6 +317,27 @@ def test_caches_give_what_the_whole_sequence_gives():
     assert (cache[:, :, 5:] == 0).all() and (cache[:, :, :5] != 0).any()
 
 
+def test_a_cache_with_masks_gives_what_the_whole_sequence_gives():
+    x = random(3, STEPS, FEATURES)
+    block = layers.TransformerDecoder(HIDDEN, HEADS, normalize_first=True)
+    block(x)
+    padding = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 1], [1, 1, 1, 1, 1]], bool)
+    pairs = np.random.default_rng(1).random((3, STEPS, STEPS)) < 0.8
+    there = np.tril(padding[:, None] & pairs).any(-1)  # steps that see something
+    whole = redrawn(block)(x, decoder_padding_mask=padding, decoder_attention_mask=pairs)
+    cache, at = np.zeros((3, 2, 8, HEADS, FEATURES // HEADS), np.float32), 0
+    padding, pairs = (np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, 3)]) for mask in (padding, pairs))
+    for steps in (2, 1, 2):
+        found, cache = block(
+            x[:, at : at + steps], self_attention_cache=cache, self_attention_cache_update_index=at,
+            decoder_padding_mask=padding, decoder_attention_mask=pairs[:, at : at + steps],
+        )  # fmt: skip
+        seen = there[:, at : at + steps]
+        np.testing.assert_allclose(found[seen], whole[:, at : at + steps][seen], rtol=1e-4, atol=1e-5)
+        assert np.isfinite(found).all()
+        at += steps
+
+
 def test_bad_calls():
     x, memory = random(2, STEPS, FEATURES), random(2, KEYS, FEATURES)
     encoder, decoder = layers.TransformerEncoder(HIDDEN, HEADS), layers.TransformerDecoder(HIDDEN, HEADS)
@@ -284,7 +360,14 @@ def test_bad_calls():
             lambda: decoder(
                 x, self_attention_cache=cache, self_attention_cache_update_index=0, use_causal_mask=False
             ),
-            "with a cache sees all steps up to its own",
+            "with a cache sees steps up to its own only",
+        ),
+        (
+            lambda: decoder(
+                x, self_attention_cache=cache, self_attention_cache_update_index=0,
+                decoder_padding_mask=np.ones((2, STEPS), bool),
+            ),
+            r"decoder_padding_mask of shape \(batch, 8\)",
         ),
     ]  # fmt: skip
     for call, message in cases:

@@ -399,11 +399,11 @@ def test_model_to_dot(tmp_path, monkeypatch):
     assert (tmp_path / "model.dot").read_text().startswith("digraph model {")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match=r"program dot of Graphviz .* suffix \"\.dot\""):
-        utils.plot_model(model, tmp_path / "model.png")
+        utils.model_to_dot(model).write(tmp_path / "model.png")
     program = tmp_path / "dot"
     program.write_text('#!/bin/sh\n/bin/cat > "$3"\n')
     program.chmod(0o755)
-    utils.plot_model(model, tmp_path / "model.svg")
+    utils.model_to_dot(model).write(tmp_path / "model.svg")
     assert (tmp_path / "model.svg").read_text().startswith("digraph model {")
     with pytest.raises(ValueError, match="is not built"):
         utils.model_to_dot(jitnet.Sequential([layers.Dense(2)]))

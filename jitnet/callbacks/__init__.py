@@ -9,6 +9,8 @@ from jitnet.callbacks.lambda_callback import LambdaCallback
 from jitnet.callbacks.learning_rate import LearningRateScheduler
 from jitnet.callbacks.monitors import EarlyStopping, ReduceLROnPlateau
 from jitnet.callbacks.progress import History, ProgbarLogger
+from jitnet.callbacks.swap_ema_weights import SwapEMAWeights
+from jitnet.callbacks.tensorboard import TensorBoard
 from jitnet.callbacks.terminate_on_nan import TerminateOnNaN
 from jitnet.core.errors import module_dir, module_getattr
 
@@ -24,6 +26,8 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 

@@ -41,7 +41,6 @@ class BackupAndRestore(Monitor):
         BlockingIOError: from ``fit``: another process is training with that folder.
     """
 
-    batch_hooks = False
     _state = ("best", "best_step")
 
     def __init__(

@@ -1,5 +1,7 @@
 """What callbacks are made of: the base class, and the list that the loop calls."""
 
+import sys
+
 from jitnet.core.errors import NamesArguments
 
 _BATCH_HOOKS = (
@@ -12,6 +14,12 @@ _BATCH_HOOKS = (
     "on_predict_batch_begin",
     "on_predict_batch_end",
 )
+
+
+def say(text: str) -> None:
+    """Print a line, above the progress bar where there is one."""
+    bars = sys.modules.get("tqdm")
+    (print if bars is None else bars.tqdm.write)(text)
 
 
 class Callback(NamesArguments):
@@ -55,6 +63,9 @@ class Callback(NamesArguments):
 
         Called after ``on_train_begin``, and where the training goes on within an epoch after ``on_epoch_begin``, too.
         """
+
+    def put_back(self) -> None:
+        """Called where an evaluation or prediction raises: what took the place of weights for it gives them back."""
 
     def on_train_begin(self, logs=None):
         """Called before training."""

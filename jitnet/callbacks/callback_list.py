@@ -1,5 +1,6 @@
 """The list of callbacks that the training loop calls."""
 
+import contextlib
 import inspect
 
 from jitnet.callbacks.backup_and_restore import BackupAndRestore
@@ -25,6 +26,21 @@ def _relay(hook: str):
             getattr(callback, hook)(index, logs)
 
     return relay_counted if "epoch" in hook or "batch" in hook else relay
+
+
+def _end(callbacks, logs) -> None:
+    """Call ``on_train_end`` of all of them, then raise the first error, if there was any."""
+    first = None
+    for callback in callbacks:
+        try:
+            callback.on_train_end(logs)
+        except Exception as error:
+            if first is None:
+                first = error
+            else:
+                first.add_note(f"{type(callback).__name__}.on_train_end failed, too: {error!r}")
+    if first is not None:
+        raise first
 
 
 class CallbackList:
@@ -74,6 +90,12 @@ class CallbackList:
         """Whether any callback must be called at every batch; if not, a loop may run many batches in one go."""
         return any(callback.batch_hooks for callback in self.callbacks)
 
+    @property
+    def test_hooks(self) -> bool:
+        """Whether any callback, but for the progress bar, does something when an evaluation begins."""
+        own = (callback.on_test_begin for callback in self.callbacks if callback is not self.progbar)
+        return any(getattr(hook, "__func__", None) is not Callback.on_test_begin for hook in own)
+
     def set_params(self, params: dict) -> None:
         """Give ``params`` to every callback."""
         for callback in self.callbacks:
@@ -86,8 +108,30 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_model(model)
 
-    on_train_begin = _relay("on_train_begin")
-    on_train_end = _relay("on_train_end")
+    @contextlib.contextmanager
+    def put_back(self):
+        """An evaluation or prediction: if it raises, callbacks put back what they have put in weights' place."""
+        try:
+            yield
+        except BaseException:
+            for callback in self.callbacks:
+                callback.put_back()
+            raise
+
+    def on_train_begin(self, logs=None):
+        """Begin with all callbacks; if one of them raises, those that have begun get ``on_train_end``."""
+        logs = {} if logs is None else logs
+        for number, callback in enumerate(self.callbacks):
+            try:
+                callback.on_train_begin(logs)
+            except BaseException:
+                _end(self.callbacks[:number], logs)
+                raise
+
+    def on_train_end(self, logs=None):
+        """End with all callbacks, also after one that raises."""
+        _end(self.callbacks, {} if logs is None else logs)
+
     on_epoch_begin = _relay("on_epoch_begin")
     on_epoch_end = _relay("on_epoch_end")
     on_train_batch_begin = _relay("on_train_batch_begin")

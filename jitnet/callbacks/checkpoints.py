@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 from jitnet._atomic import FULL
+from jitnet.callbacks.base import say
 from jitnet.callbacks.monitors import Monitor, is_positive
 from jitnet.core.errors import invalid
 
@@ -122,7 +123,7 @@ class ModelCheckpoint(Monitor):
                 warnings.warn(f"{error.strerror}. The training goes on; this is said once.", stacklevel=6)
             return
         if self.verbose:
-            print(f"Epoch {self._epoch + 1}: saved {path}")
+            say(f"Epoch {self._epoch + 1}: saved {path}")
         if self.keep is not None:
             self._remove_others(path, (logs or {}).get(self.monitor))
 

@@ -52,7 +52,7 @@ class CSVLogger(Callback):
                 raise ValueError(f"{self.filename} is not a CSV file that could be added to: {error}") from None
             self._names = header[1:] if header else None
         # unbuffered: a line is in the file, or an error says that it is not
-        self._file = open(self.filename, "r+b" if self._names else "wb", 0)  # noqa: SIM115
+        self._file = open(self.filename, "r+b" if self._names else "w+b", 0)  # noqa: SIM115
         self._start = self._written = self._file.seek(0, os.SEEK_END)
         self._lines, self._waiting, self._failed = "", b"", False
 

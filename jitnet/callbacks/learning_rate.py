@@ -4,7 +4,7 @@ import inspect
 import numbers
 from collections.abc import Callable
 
-from jitnet.callbacks.base import Callback
+from jitnet.callbacks.base import Callback, say
 from jitnet.core.errors import invalid
 
 
@@ -38,7 +38,7 @@ class LearningRateScheduler(Callback):
             raise invalid("The schedule of `LearningRateScheduler` must return a number.", learning_rate=learning_rate)
         self.model.optimizer.learning_rate = float(learning_rate)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: learning rate {float(learning_rate)}")
+            say(f"Epoch {epoch + 1}: learning rate {float(learning_rate)}")
 
     def on_epoch_end(self, epoch, logs=None):
         """Add the learning rate to the logs."""

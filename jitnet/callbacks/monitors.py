@@ -4,7 +4,7 @@ import math
 import numbers
 import warnings
 
-from jitnet.callbacks.base import Callback
+from jitnet.callbacks.base import Callback, say
 from jitnet.core import checks
 from jitnet.core.errors import invalid
 
@@ -16,6 +16,10 @@ _LOWER_IS_BETTER = ("error", "entropy", "mse", "mae", "mape", "msle", "hinge", "
 def is_positive(value) -> bool:
     """Whether it is a whole number above 0."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Monitor(Callback):
@@ -51,7 +55,12 @@ class Monitor(Callback):
     def set_state(self, state: dict) -> None:
         """Go on with that."""
         for name in self._state:
-            setattr(self, name, state[name])
+            value = state[name]
+            if isinstance(getattr(self, name), int | float) and not _is_number(value):
+                raise TypeError(f"{name} is a number")
+            if name == "best_weights" and not isinstance(value, list | None):
+                raise TypeError(f"{name} is a list")
+            setattr(self, name, value)
 
     @property
     def _worst(self):
@@ -147,10 +156,10 @@ class EarlyStopping(Monitor):
     def on_train_end(self, logs=None):
         """Restore the best weights."""
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             if self.verbose:
-                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+                say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
 
 
@@ -217,13 +226,13 @@ class ReduceLROnPlateau(Monitor):
             logs["learning_rate"] = learning_rate
         if current is None:
             return
-        if self.cooldown_counter > 0:
+        if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
         if self._improves(current, self.best):
             self.best = current
             self.wait = 0
-        elif self.cooldown_counter == 0:
+        elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience and learning_rate > self.min_lr:
                 reduced = max(learning_rate * self.factor, self.min_lr)
@@ -231,4 +240,8 @@ class ReduceLROnPlateau(Monitor):
                 self.cooldown_counter = self.cooldown
                 self.wait = 0
                 if self.verbose:
-                    print(f"Epoch {epoch + 1}: learning rate reduced to {reduced}")
+                    say(f"Epoch {epoch + 1}: learning rate reduced to {reduced}")
+
+    def in_cooldown(self) -> bool:
+        """Whether patience is not counted, after a reduction."""
+        return self.cooldown_counter > 0

@@ -51,7 +51,7 @@ def run(options) -> int:
         print(_described(config, {"training": training, "validation": validation, "test": test}))
         model.summary()
         print(f"Run: {folder}", flush=True)
-        status = _fit(model, training, validation, config, folder)
+        status = _fit(model, training, validation, config, folder, options.debug_nan)
     if status:
         print(
             f"Interrupted after {model.optimizer.iterations:,} steps; what was trained is in {folder / runs.WEIGHTS}. "
@@ -150,15 +150,16 @@ def _prepare_folder(folder: Path, config: dict, model, options) -> None:
         raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
 
 
-def _fit(model, training, validation, config: dict, folder: Path) -> int:
+def _fit(model, training, validation, config: dict, folder: Path, debug_nan: bool) -> int:
     """Train, save the model; returns the status of what ended it early: 130 (Ctrl-C), 143 (SIGTERM), else 0."""
     from jitnet import _interrupts
-    from jitnet.callbacks import BackupAndRestore, CSVLogger
+    from jitnet.callbacks import BackupAndRestore, CSVLogger, TerminateOnNaN
 
     backup = BackupAndRestore(
         folder / runs.CHECKPOINTS, config["checkpoint_every"], delete_checkpoint=False, keep=KEPT_CHECKPOINTS,
         monitor="loss" if validation is None else "val_loss",
     )  # fmt: skip
+    debugging = [TerminateOnNaN(debug=True)] if debug_nan else []
     added = configuration.build_callbacks(config, folder)
     status = 0
     with _interrupts.held(terminates=True, notice=b"\nStopping after this step; Ctrl-C again stops at once.\n"):
@@ -169,7 +170,7 @@ def _fit(model, training, validation, config: dict, folder: Path) -> int:
                 epochs=config["epochs"],
                 validation_data=validation,
                 # the history after them: it has what they add to the logs
-                callbacks=[*added, CSVLogger(folder / runs.HISTORY), backup],
+                callbacks=[*debugging, *added, CSVLogger(folder / runs.HISTORY), backup],
             )
         except _interrupts.Interrupted:
             status = 130

@@ -50,7 +50,7 @@ class Gradients:
         if value in table:
             return Out(table[value], True)
         name = f"d_{self.lowering.buffer(value).name}{'_partial' if kind == 'partial' else ''}"
-        buffer = self.program.temporary(name, shape_of(value), value.dtype, kind)
+        buffer = self.program.temporary(name, shape_of(value), value.dtype, kind, batches=value.batches)
         buffer.source = source
         table[value] = buffer
         return Out(buffer, False)
@@ -106,7 +106,7 @@ class Gradients:
     def sum_up(self, variables) -> dict[Variable, Buffer]:
         """Add the calls that complete the gradients of ``variables``: {variable: its gradient}."""
         program = self.program
-        program.layer, program.phase, program.attributes = "", "gradients", {}
+        program.next_calls("", "gradients")
         for variable in variables:
             total, partial = self.of_variable(variable), self._partial.pop(variable, None)
             if partial is None:

@@ -21,6 +21,10 @@ def invalid(expected: str, **received) -> ValueError:
     return ValueError(f"{expected} Received: {_listed(received)}")
 
 
+class SamplesPairedError(ValueError):
+    """Broadcasting would pair each sample of a batch with all others, by tensors with a batch axis of other ranks."""
+
+
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> ValueError:
     """A ``ValueError`` for a name that no ``kind`` has; it names the nearest known one, or all if none is near.
 
@@ -37,6 +41,22 @@ def unknown_arguments(owner: str, unknown: Mapping[str, object], known: Iterable
     """A ``TypeError`` for keyword arguments that the constructor of the class ``owner`` does not have."""
     name = next(iter(unknown))
     return TypeError(f"{owner} has no argument {name!r}. {_hint('argument', name, known)} Received: {_listed(unknown)}")
+
+
+class noted:
+    """Within it an exception gets a note: what ``text()`` returns, beside its message and traceback."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: Callable[[], str]):
+        self._text = text
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, Exception):
+            error.add_note(self._text())
 
 
 class NamesArguments:

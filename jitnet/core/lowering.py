@@ -37,7 +37,8 @@ class Lowering:
             found = Buffer(program.unique_name("constant"), value.shape, value.dtype, "constant", source=value)
         else:
             kind = "batch" if value.batched else "whole"
-            found = program.temporary(self._name_of(value), shape_of(value), value.dtype, kind)
+            name = self._name_of(value)
+            found = program.temporary(name, shape_of(value), value.dtype, kind, batches=value.batches)
         self._buffers[value] = found
         return found
 
@@ -99,9 +100,8 @@ def shape_of(value) -> tuple:
 
 def with_context(lowering: Lowering, application: Application, phase: str) -> None:
     """The program's next calls belong to ``application``."""
-    program = lowering.program
-    program.layer, program.phase = lowering.layer_of(application), phase
-    program.attributes = {"bfloat16": True} if application.bfloat16 else {}
+    attributes = {"bfloat16": True} if application.bfloat16 else {}
+    lowering.program.next_calls(lowering.layer_of(application), phase, attributes, application.batches)
 
 
 class Lowered:

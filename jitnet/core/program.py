@@ -40,6 +40,7 @@ class Buffer:
     step: of a view of one of them, or of neighbouring ones: which, or which is the first.
     part: of a view of some of a sample's leading rows: how many for each row of what a target's section runs along.
     column: of a view from a column on, which a part of such a section begins with: bytes from a column to the next.
+    batches: of kind batch: how many batches it joins: each sample has so many parts, one after the other.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Buffer:
     step: "Scalar | int | None" = None
     part: int = 0
     column: int = 0
+    batches: int = 1
 
     def __post_init__(self):
         if self.root is None:
@@ -61,12 +63,13 @@ class Buffer:
 
     @property
     def size(self) -> int:
-        """Elements per sample (or in all, without a batch axis)."""
+        """Elements per sample (or in all, without a batch axis), of each of its batches."""
         return self.rows * math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        return self.size * ITEMSIZE[self.dtype]
+        """Bytes per sample (or in all, without a batch axis), of all its batches."""
+        return self.batches * self.size * ITEMSIZE[self.dtype]
 
     @property
     def batched(self) -> bool:
@@ -254,7 +257,7 @@ class Call:
 
     def __post_init__(self):
         if self.work is None:
-            self.work = max((b.size for b in self.buffers if b.batched), default=1)
+            self.work = max((b.batches * b.size for b in self.buffers if b.batched), default=1)
 
     def __setattr__(self, name, value):
         if name == "arguments":
@@ -381,6 +384,7 @@ class Program:
         self.blocks: list[Block] = [Block()]
         self.reserved = tuple(taken)
         self.layer, self.phase = "", "input"  # of the calls that are being added
+        self.batches = 1  # of what they compute
         self.attributes: dict = {}
         self._names: set = set(taken)
         self._views: dict = {}
@@ -398,15 +402,19 @@ class Program:
         self._names.add(name)
         return name
 
-    def temporary(self, name, shape, dtype, kind, steps: int | None = None) -> Buffer:
-        """Memory of the step's own; with ``steps``, ``shape`` is that of each."""
+    def temporary(self, name, shape, dtype, kind, steps: int | None = None, batches: int | None = None) -> Buffer:
+        """Memory of the step's own; with ``steps``, ``shape`` is that of each.
+
+        batches: of kind batch: how many it joins, by default as many as the calls that are being added.
+        """
         name, shape = self.unique_name(name), tuple(shape)
+        batches = (batches or self.batches) if kind == "batch" else 1
         if steps is None:
-            return Buffer(name, shape, dtype, kind)
+            return Buffer(name, shape, dtype, kind, batches=batches)
         if kind not in ("batch", "whole"):
             raise invalid("Buffers of the kinds batch and whole have steps.", name=name, kind=kind)
         rows, shape = (steps, shape) if kind == "batch" else (1, (steps, *shape))
-        return Buffer(name, shape, dtype, kind, rows=rows, steps=steps)
+        return Buffer(name, shape, dtype, kind, rows=rows, steps=steps, batches=batches)
 
     def reshaped(self, buffer: Buffer, shape, rows: int = 1, name: str | None = None) -> Buffer:
         """The same memory under another shape; ``rows`` leading rows per sample."""
@@ -431,6 +439,16 @@ class Program:
     # ---- calls
 
     @property
+    def samples(self) -> Scalar:
+        """How many samples the calls that are being added have."""
+        return Scalar("batch") * self.batches
+
+    @property
+    def first_sample(self) -> Scalar:
+        """Which of these is the first of a chunk."""
+        return Scalar("begin") * self.batches
+
+    @property
     def calls(self) -> list[Call]:
         """All calls, block after block."""
         return [call for block in self.blocks for call in block.calls]
@@ -449,6 +467,10 @@ class Program:
         call = self.call("shape.fill", y=Out(partial), value=0.0)
         call.axis = Batch()
         return call
+
+    def next_calls(self, layer: str, phase: str, attributes: dict | None = None, batches: int = 1) -> None:
+        """Say whose calls are added from here on, for what, and how many batches they join."""
+        self.layer, self.phase, self.attributes, self.batches = layer, phase, attributes or {}, batches
 
     @contextlib.contextmanager
     def loop(self, index: str, count: int, backwards: bool = False) -> Iterator[Scalar]:

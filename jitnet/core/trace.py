@@ -26,6 +26,11 @@ class Application:
     def batched(self) -> bool:
         return any(value.batched for value in [*self.inputs, *self.outputs])
 
+    @property
+    def batches(self) -> int:
+        """How many batches what it computes joins, at most."""
+        return max((value.batches for value in [*self.inputs, *self.outputs]), default=1)
+
 
 # what layers may ask while they are traced, each thread its own
 _training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
@@ -150,13 +155,22 @@ def current_scope() -> tuple[str, str]:
 def apply(operation, *inputs):
     """Add ``operation`` to the graph; the symbolic result (a tensor, or a tuple for several)."""
     limits.count_operation()
+    for x in inputs:
+        if getattr(x, "dtype", None) == "string":
+            raise ValueError(
+                "A model's step has no strings: StringLookup, Hashing and TextVectorization make numbers of them, "
+                f"right after the Input. Received: {operation.name} of {x!r}"
+            )
     inputs = operation.prepare(inputs)
     name, policy = current_scope()
     application = Application(operation, inputs, name, policy == MIXED)
     specifications = operation.infer(*inputs)
+    batches = operation.batches_of(inputs)
     base = application.scope or operation.name
-    for shape, dtype in specifications:
-        application.outputs.append(SymbolicTensor(shape, dtype, base, application))
+    for place, (shape, dtype) in enumerate(specifications):
+        of_output = batches if isinstance(batches, int) else batches[place]
+        joined = of_output if shape[:1] == (None,) else 1
+        application.outputs.append(SymbolicTensor(shape, dtype, base, application, joined))
     if not specifications:
         effects = _effects.get()
         if effects is None:

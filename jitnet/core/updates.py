@@ -56,7 +56,7 @@ class Updates:
         loss: the value that they are gradients of, for optimizers that ask for it.
         """
         state, program = self.state(optimizer), self.program
-        program.layer, program.phase, program.attributes = "", "update", {}
+        program.next_calls("", "update")
         state.variables += [v for v in gradients if v not in state.variables]
         self._numbers = {}  # others may run in other steps
         every, step = optimizer.accumulates, state.step
@@ -130,7 +130,7 @@ class Updates:
 
     def finish(self) -> None:
         """Add the counting of steps, after everything else."""
-        self.program.layer, self.program.phase, self.program.attributes = "", "update", {}
+        self.program.next_calls("", "update")
         for state in self.states:
             iterations = Buffer(state.iterations, (1,), "int64", "argument")
             self.program.call("training.count_step", iterations=Out(iterations, True))
@@ -195,7 +195,7 @@ class Updates:
         applications = topological_order(new.values())
         known = {item.application for item in self.lowering.lowered}
         self.lowering.lower([a for a in applications if a not in known], "update")
-        self.program.layer, self.program.phase, self.program.attributes = "", "update", {}
+        self.program.next_calls("", "update")
         for name, value in new.items():
             if self.lowering.buffer(value).root is not targets[name].root:
                 self.program.call("shape.copy_forward", x=self.lowering.buffer(value), y=Out(targets[name]))

@@ -26,6 +26,7 @@ class Value:
     dtype: str
     name: str
     mask: "Value | None" = None  # (batch, steps, ...), bool: which of its steps count; None: all
+    batches: int = 1  # how many batches its first axis joins, of tensors with a batch axis
 
     @property
     def batched(self) -> bool:
@@ -159,11 +160,12 @@ class SymbolicTensor(_Operators, Value):
     producer: the Application that computes it, or None for an input.
     """
 
-    def __init__(self, shape, dtype, name, producer=None):
+    def __init__(self, shape, dtype, name, producer=None, batches=1):
         self.shape = tuple(shape)
         self.dtype = dtype
         self.name = name
         self.producer = producer
+        self.batches = batches
         self.history = None  # the layers.base.Node of the layer that returned it; how Model finds its layers
 
     def __getstate__(self) -> dict:

@@ -77,7 +77,8 @@ class Augmentation(Layer):
             return self.unchanged(inputs)
         if not inputs.dtype.startswith("float"):
             inputs = ops.cast(inputs, self.dtype)
-        draws = RandomValues("uniform", (self.count,), 0.0, 1.0, inputs.dtype, True, self.seed, self._stream)()
+        seed = self.seed, self._stream, inputs.batches
+        draws = RandomValues("uniform", (self.count,), 0.0, 1.0, inputs.dtype, True, *seed)()
         return self.changed(inputs, draws)
 
     # ---- on arrays

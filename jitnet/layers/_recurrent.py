@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import activations, ops
 from .._structures import flatten
-from ..core.operations.recurrent import GRUSteps, LSTMSteps, SimpleRNNSteps
+from ..core.operations.recurrent import GRUSteps, LSTMSteps, ResetFirstGRUSteps, SimpleRNNSteps
 from ..core.values import Value
 from .rnn_cells import GRUCell, LSTMCell, SimpleRNNCell
 
@@ -19,8 +19,6 @@ def has_kernel(cell, sequences, states, from_zero: bool, training: bool) -> bool
         return False
     if isinstance(cell, LSTMCell | GRUCell) and activations.serialize(cell.recurrent_activation) != "sigmoid":
         return False
-    if isinstance(cell, GRUCell) and not cell.reset_after:
-        return False
     batched = from_zero or all(isinstance(state, Value) and state.batched for state in flatten(states))
     return batched and not (training and cell.recurrent_dropout)
 
@@ -34,21 +32,26 @@ def run(layer, sequences, states, counts, training: bool) -> tuple:
     if training and cell.dropout:
         dropped, _ = cell.masks(ops.reshape(ops.slice_axis(sequences, 1, 0, 1), (-1, features)), training)
         sequences = sequences * ops.reshape(dropped, (-1, 1, features))
-    z, bias = ops.matmul(sequences, cell.kernel), cell.bias
-    further = []
-    if isinstance(cell, GRUCell):
-        further = [np.zeros(z.shape[2], z.dtype) if bias is None else cell._bias_row(1)]
+    bias, further = cell.bias, []
+    if isinstance(cell, GRUCell) and cell.reset_after:
+        further = [np.zeros(3 * cell.units, sequences.dtype) if bias is None else cell._bias_row(1)]
         bias = None if bias is None else cell._bias_row(0)
-    z = z if bias is None else ops.bias_add(z, bias)
+    reset_first = isinstance(cell, GRUCell) and not cell.reset_after
+    # the gates' weights, and the candidate's: their products with the states are apart, too
+    parts = [(0, 2 * cell.units), (2 * cell.units, 3 * cell.units)] if reset_first else [None]
+    z, *further_z = (_inputs(sequences, _columns(cell.kernel, part), _columns(bias, part)) for part in parts)
+    weights = [_columns(cell.recurrent_kernel, part) for part in parts]
     further += [] if states is None else flatten(states)
     mask = None if counts is None else ops.cast(counts, z.dtype)
     further += [] if mask is None else [ops.reshape(mask, (-1, steps))]
     options = {"initial": states is not None, "masked": mask is not None, "reverse": layer.go_backwards}
     if isinstance(cell, SimpleRNNCell):
         operation = SimpleRNNSteps(**options, relu=activations.serialize(cell.activation) == "relu")
+    elif isinstance(cell, LSTMCell):
+        operation = LSTMSteps(**options)
     else:
-        operation = (LSTMSteps if isinstance(cell, LSTMCell) else GRUSteps)(**options)
-    outputs, *last = operation(z, cell.recurrent_kernel, *further)
+        operation = (ResetFirstGRUSteps if reset_first else GRUSteps)(**options)
+    outputs, *last = operation(z, *further_z, *weights, *further)
     if mask is None or (states is None and not layer.zero_output_for_mask):
         return (outputs if layer.return_sequences else last[0]), last
     if layer.zero_output_for_mask:
@@ -61,3 +64,14 @@ def run(layer, sequences, states, counts, training: bool) -> tuple:
         return ops.where(shown, outputs, 0.0), last
     end = 0 if layer.go_backwards else steps - 1
     return ops.where(ops.reshape(ops.slice_axis(shown, 1, end, end + 1), (-1, 1)), last[0], 0.0), last
+
+
+def _columns(weight, part):
+    """Columns [first, last) of a weight, or all of them."""
+    return weight if weight is None or part is None else ops.slice_axis(weight, -1, *part)
+
+
+def _inputs(sequences, kernel, bias):
+    """What the inputs of all steps give."""
+    z = ops.matmul(sequences, kernel)
+    return z if bias is None else ops.bias_add(z, bias)

@@ -13,13 +13,13 @@ from jitnet.kernels.locks import across_forks
 
 from .. import _masks, _registry, constraints, initializers, regularizers
 from .._fixed import Fixed, noticed
+from .._places import calling
 from .._structures import flatten, mapped, packed
 from ..activations import linear
 from ..config import check_policy
 from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
-from ..core.operations.base import display
-from ..core.operations.batch import BatchSize
+from ..core.operations.base import BatchSize, display
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
 from . import _quantized
@@ -363,12 +363,16 @@ class Layer(Fixed, NamesArguments):
 
         Raises TypeError for arguments that ``call`` doesn't take.
         """
-        bound, training = self._bind(arguments, keywords)
-        given = flatten([*bound.arguments.values()])
-        if _computes_at_once(given):
-            sizes = {len(leaf) for leaf in given if isinstance(leaf, np.ndarray) and leaf.ndim}
-            with trace.batch_of(sizes.pop() if len(sizes) == 1 else None):
-                return self._call_on_arrays(bound, training)
+        with calling(self, [*arguments, *keywords.values()], names=True):
+            bound, training = self._bind(arguments, keywords)
+            given = flatten([*bound.arguments.values()])
+            if _computes_at_once(given):
+                sizes = {len(leaf) for leaf in given if isinstance(leaf, np.ndarray) and leaf.ndim}
+                with trace.batch_of(sizes.pop() if len(sizes) == 1 else None):
+                    return self._call_on_arrays(bound, training)
+            return self._call_on_tensors(bound, training, given)
+
+    def _call_on_tensors(self, bound: inspect.BoundArguments, training, given: list):
         if not all(isinstance(leaf, Value) for leaf in given):
             bound.arguments = {name: mapped(self._as_argument, part) for name, part in bound.arguments.items()}
         arguments, keywords = bound.args, bound.kwargs
@@ -377,15 +381,10 @@ class Layer(Fixed, NamesArguments):
         mode = self._mode(training)
         told = {"training": mode} if self._accepts_training() else {}
         with trace.training_mode(mode), trace.scope(self.name, self.dtype_policy):
-            try:
-                if self.input_spec is not None:
-                    check_inputs(self.input_spec, flatten(next(iter(bound.arguments.values()), [])))
-                self._build_once(bound)
-                returned = trace.call_of(self)(*masked.args, **masked.kwargs, **told)
-            except ValueError as error:
-                if str(error).startswith("Layer "):
-                    raise
-                raise ValueError(f"{self._described()}: {error}") from None
+            if self.input_spec is not None:
+                check_inputs(self.input_spec, flatten(next(iter(bound.arguments.values()), [])))
+            self._build_once(bound)
+            returned = trace.call_of(self)(*masked.args, **masked.kwargs, **told)
 
         def result(output):
             if not isinstance(output, SymbolicTensor):
@@ -436,7 +435,7 @@ class Layer(Fixed, NamesArguments):
             warnings.warn(
                 f"{self._described()} supports no masks: what comes after it takes all steps into account. Its input "
                 "has a mask; supports_masking = True passes it on.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _add_activity(self, outputs) -> None:

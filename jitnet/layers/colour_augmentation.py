@@ -328,8 +328,9 @@ class RandomErasing(Augmentation):
     def changed(self, inputs, draws):
         if self.fill_value is None:
             normal = RandomValues(
-                "normal", tuple(inputs.shape[1:]), 0.0, 1.0, inputs.dtype, True, self.seed, self._stream + NOISE_STREAM
-            )()
+                "normal", tuple(inputs.shape[1:]), 0.0, 1.0, inputs.dtype, True, self.seed, self._stream + NOISE_STREAM,
+                inputs.batches,
+            )()  # fmt: skip
             noise = ops.minimum(ops.maximum(normal * self.value_range[1], self.value_range[0]), self.value_range[1])
         else:
             noise = inputs * 0.0 + self._fill(inputs.shape[3])

@@ -14,7 +14,8 @@ class InputLayer(Layer):
     Arguments:
         shape: without the batch axis; None for a length that may differ from call to call, as in (None, None, 3).
         batch_size: None for any; a number: the model refuses batches of another size.
-        dtype: "float32", "float64", "int32" or "int64"; None: ``jitnet.floatx()``.
+        dtype: "float32", "float64", "int32" or "int64"; "string" for what a StringLookup, Hashing or TextVectorization
+            takes; None: ``jitnet.floatx()``.
         batch_shape: instead of ``shape`` and ``batch_size``: both in one, (batch_size, *shape).
         tensor: a symbolic tensor that nothing computes, to be this input; its shape and dtype count.
         optional: accepted for Keras's sake; must be False: every input is needed.
@@ -39,13 +40,8 @@ class InputLayer(Layer):
             if not isinstance(tensor, SymbolicTensor) or tensor.producer or tensor.history or not tensor.batched:
                 raise invalid("Input expects tensor to be a symbolic tensor that nothing computes.", tensor=tensor)
             shape, dtype, tensor.name = tensor.shape[1:], tensor.dtype, self.name
-        if dtype == "string":
-            raise invalid(
-                "A model's step has no strings: let a Sequential begin with TextVectorization or StringLookup, and no "
-                "Input.",
-                dtype=dtype,
-            )
-        self._policy = None if dtype is None else checks.one_of("Input", "dtype", dtype, CAST_DTYPES)
+        checks.one_of("Input", "dtype", dtype or policy.floatx(), (*CAST_DTYPES, "string"))
+        self._policy = None if dtype == "string" else dtype
         self.shape = shape = checks.input_shape("Input", "shape", shape)
         self.batch_size = None if batch_size is None else checks.integer("Input", "batch_size", batch_size, least=1)
         self.built = True

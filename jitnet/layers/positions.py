@@ -52,7 +52,7 @@ def _spread(rows, inputs):
     """Rows (steps, features), or (batch, steps, features) of each sample's own, in the shape of ``inputs``."""
     if isinstance(rows, Value) and rows.batched:
         rows = ops.reshape(rows, (-1, *[1] * (inputs.ndim - 3), *rows.shape[1:]))
-    return BroadcastTo(inputs.shape[1:])(rows)
+    return BroadcastTo(inputs.shape[1:], batches=inputs.batches)(rows)
 
 
 class SinePositionEncoding(Layer):

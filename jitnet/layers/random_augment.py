@@ -77,7 +77,8 @@ class RandAugment(Augmentation):
             chosen = [1.0 - above[0], *(a - b for a, b in itertools.pairwise(above)), above[-1]]
             total = None
             for way, mask in zip(ways, chosen, strict=True):
-                own = RandomValues("uniform", (way.count,), 0.0, 1.0, draws.dtype, True, way.seed, way._stream)()
+                seed = way.seed, way._stream, inputs.batches
+                own = RandomValues("uniform", (way.count,), 0.0, 1.0, draws.dtype, True, *seed)()
                 part = way.changed(inputs, own) * mask
                 total = part if total is None else total + part
             inputs = total

@@ -29,8 +29,9 @@ class _Random(Layer):
 
     def _draw(self, distribution, x, shape, batched=True):
         return RandomValues(
-            distribution, shape, 0.0, 1.0, x.dtype, batched=batched, seed=self.seed, stream=self._stream
-        )()
+            distribution, shape, 0.0, 1.0, x.dtype, batched=batched, seed=self.seed, stream=self._stream,
+            batches=x.batches,
+        )()  # fmt: skip
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}

@@ -21,7 +21,7 @@ class _BeforeTheStep(Layer):
     """A layer of arrays of strings or numbers, whose result is an array.
 
     A model's step has no strings and no tables to look them up in: give a model what this returns, or let it begin
-    with this layer, as a ``Sequential`` may.
+    with this layer, after an ``Input``.
     """
 
     before_the_step = True
@@ -29,11 +29,9 @@ class _BeforeTheStep(Layer):
     def __call__(self, inputs, *arguments, **keywords):
         keywords.pop("training", None)
         if isinstance(inputs, Value):
-            raise invalid(
-                f"{self._described()} works on arrays, before a model: call it on the data, and give its result to the "
-                "model, or make it the first layer of a Sequential.",
-                inputs=inputs,
-            )
+            from .._before_the_step import applied
+
+            return applied(self, inputs)
         self.built = True
         return self.call(inputs, *arguments, **keywords)
 

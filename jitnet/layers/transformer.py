@@ -171,9 +171,9 @@ class TransformerDecoder(_Block):
     normalisation of the self-attention, if the layer's first call has an ``encoder_sequence``.
 
     With a cache, (batch, 2, length, num_heads, features // num_heads), the call is for some steps of a longer sequence:
-    their keys and values are added to the cache from ``self_attention_cache_update_index`` on, a number or
-    integers (batch,), and attention sees all steps in it up to each one's own.  ``jitnet.text.generate`` does that by
-    itself.  There is no gradient through a cache.
+    their keys and values are added to the cache from ``self_attention_cache_update_index`` on, a number or integers
+    (batch,), and attention sees the steps in it up to each one's own that the decoder's masks let it see, which then
+    are of the cache's steps.  ``jitnet.text.generate`` does that by itself.  There is no gradient through a cache.
 
     Arguments:
         intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, kernel_initializer, bias_initializer,
@@ -199,8 +199,10 @@ class TransformerDecoder(_Block):
 
         encoder_sequence: (batch, keys, features); decoder_padding_mask: (batch, steps), encoder_padding_mask:
         (batch, keys), decoder_attention_mask: (batch, steps, steps), encoder_attention_mask: (batch, steps, keys), true
-        where attention may look.  cross_attention_cache: (batch, 2, keys, num_heads, features // num_heads); without an
-        update index it has the keys and values of the encoder's output already, with index 0 they are put there.
+        where attention may look; with a self_attention_cache the decoder's are (batch, length) and (batch, steps,
+        length), and what a step gets that sees none is zeros.  cross_attention_cache: (batch, 2, keys, num_heads,
+        features // num_heads); without an update index it has the keys and values of the encoder's output already,
+        with index 0 they are put there.
         Without padding masks, the masks count that both sequences have.
         """
         kind, x = type(self).__name__, decoder_sequence
@@ -218,20 +220,18 @@ class TransformerDecoder(_Block):
             decoder_padding_mask = x.mask
         if encoder_padding_mask is None and encoder_sequence is not None:
             encoder_padding_mask = encoder_sequence.mask
-        masks = decoder_padding_mask, decoder_attention_mask
-        if self_attention_cache is not None and (not use_causal_mask or any(mask is not None for mask in masks)):
+        if self_attention_cache is not None and not use_causal_mask:
             raise invalid(
-                f"{kind} with a cache sees all steps up to its own: it takes no decoder masks, and use_causal_mask is "
-                "True.",
-                use_causal_mask=use_causal_mask, decoder_padding_mask=decoder_padding_mask,
-                decoder_attention_mask=decoder_attention_mask,
-            )  # fmt: skip
-        mask = self._mask("decoder_", *masks, steps, steps)
+                f"{kind} with a cache sees steps up to its own only: use_causal_mask is True.",
+                use_causal_mask=use_causal_mask,
+            )
+        seen = steps if self_attention_cache is None else self_attention_cache.shape[2]
+        mask = self._mask("decoder_", decoder_padding_mask, decoder_attention_mask, steps, seen)
 
         def attend(x):
             layer = self.self_attention_layer
             if self_attention_cache is not None:
-                return cached_attention(layer, x, self_attention_cache, self_attention_cache_update_index)
+                return cached_attention(layer, x, self_attention_cache, self_attention_cache_update_index, mask)
             return layer(x, x, attention_mask=mask, training=training, use_causal_mask=use_causal_mask), None
 
         x, cache = self._around("self_attention", x, training, attend)
@@ -269,15 +269,17 @@ class TransformerDecoder(_Block):
         return layer.output_dense(found), cache
 
 
-def cached_attention(layer, x, cache, position, donated: bool = False):
+def cached_attention(layer, x, cache, position, mask=None, donated: bool = False):
     """Causal self-attention of new steps by a MultiHeadAttention: (output, cache with their keys and values).
 
-    x: (batch, steps, features); position: of the first of them, a number or integers (batch,).
+    x: (batch, steps, features); position: of the first of them, a number or integers (batch,); mask: (batch, 1 or
+    steps, length) of bool, which steps of the cache may be seen, or None for all.
     """
     position = _as_position(position)
     cache = CacheStore(donated)(cache, layer.key_dense(x), layer.value_dense(x), position)
     query = layer.query_dense(x)
-    found = CachedAttention(1 / math.sqrt(query.shape[-1]))(query, cache, position)
+    masks = [] if mask is None else [mask]
+    found = CachedAttention(1 / math.sqrt(query.shape[-1]))(query, cache, position, *masks)
     return layer.output_dense(found), cache
 
 

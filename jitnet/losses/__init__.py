@@ -16,6 +16,7 @@ from .base import (  # noqa: F401 - the last ones are jitnet's own
     prepare_targets,
     step_values,
     symbolic_targets,
+    takes_targets_as_given,
     target_shape,
 )  # fmt: skip
 from .crossentropy import (

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _registry, ops
 from .._fixed import Fixed, noticed
 from ..core import checks
-from ..core.errors import NamesArguments, invalid
+from ..core.errors import NamesArguments, SamplesPairedError, invalid
 from ..core.operations.base import display
 from ..core.policy import floatx
 from ..core.values import SymbolicTensor
@@ -46,6 +46,10 @@ class Loss(Fixed, NamesArguments):
     def call(self, y_true, y_pred):
         raise TypeError(f"{type(self).__name__} lacks a call method")
 
+    def compared(self, y_true, y_pred):
+        """``call``, of a user's class with targets as they are given."""
+        return compared(self.call, y_true, y_pred) if compares_itself(self) else self.call(y_true, y_pred)
+
     def _mask(self, y_true, y_pred, values):
         """1 for the values that count, 0 for others, of the shape of ``values``; None: all do."""
         return None
@@ -72,7 +76,7 @@ class Loss(Fixed, NamesArguments):
         if isinstance(y_pred, SymbolicTensor):
             noticed(self)
             y_true = symbolic_targets(self, y_true, y_pred)
-            values = self.call(y_true, y_pred)
+            values = self.compared(y_true, y_pred)
             return self.reduced(values, sample_weight, self.counting(y_true, y_pred, values))
         values, mask = values_of_arrays(self, y_true, y_pred)
         return self._reduced_array(values, sample_weight, mask)
@@ -130,7 +134,56 @@ class FunctionLoss(Loss):
         self.function = function
 
     def call(self, y_true, y_pred):
-        return self.function(y_true, y_pred)
+        return self.function(*_of_one_rank(y_true, y_pred))
+
+
+def _of_one_rank(y_true, y_pred) -> tuple:
+    """Targets and predictions of one rank, where a last axis of 1 is all that they differ by, as Keras has them."""
+    short, long = sorted((y_true, y_pred), key=lambda x: x.ndim)
+    if long.ndim != short.ndim + 1 or long.shape[-1] != 1:
+        return y_true, y_pred
+    if short.ndim == 1:
+        short = ops.expand_dims(short, -1)
+    else:
+        long = ops.squeeze(long, -1)
+    return (long, short) if y_true.ndim > y_pred.ndim else (short, long)
+
+
+def compares_itself(owner) -> bool:
+    """Whether the ``call`` of a loss, or the ``values`` of a metric, is a user's own, or a metric is a function."""
+    loss = getattr(owner, "loss", None)
+    if isinstance(loss, Loss):
+        return isinstance(loss, FunctionLoss) or compares_itself(loss)
+    method = getattr(type(owner), "call", None) or getattr(owner, "_fn", None) or type(owner).values
+    return not str(method.__module__).startswith("jitnet.")
+
+
+def compared(function, y_true, y_pred):
+    """``function(y_true, y_pred)`` of a user, with targets as they are given, as in Keras.
+
+    Where that pairs each sample with all others, (batch,) with (batch, 1), targets get the axis that they lack, or lose
+    the one that predictions lack.
+    """
+    try:
+        return function(y_true, y_pred)
+    except SamplesPairedError:
+        other = with_other_rank(y_true)
+        if other is None:
+            raise
+        return function(other, y_pred)
+
+
+def with_other_rank(y_true):
+    """Targets (batch,) as (batch, 1), and the other way round; None of other shapes."""
+    if not isinstance(y_true, SymbolicTensor) or y_true.shape not in ((None,), (None, 1)):
+        return None
+    return ops.expand_dims(y_true, -1) if y_true.ndim == 1 else ops.squeeze(y_true, -1)
+
+
+def takes_targets_as_given(owner) -> bool:
+    """Whether targets keep their shape for a loss or a metric, as in Keras: for a user's own."""
+    update = getattr(type(owner), "update_state", None)
+    return compares_itself(owner) or not str(getattr(update, "__module__", "jitnet.")).startswith("jitnet.")
 
 
 def mask_of(predictions, values):
@@ -197,7 +250,7 @@ def step_values(loss, target, prediction, own_weight, weight) -> tuple:
 
     own_weight: (batch, ...), weights of this output's samples, or None; weight: (batch,), those of all outputs.
     """
-    values = checked(loss, loss.call(target, prediction))
+    values = checked(loss, loss.compared(target, prediction))
     mask = loss.counting(target, prediction, values)
     if own_weight is not None and values.batched:
         own_weight = aligned(own_weight, values)
@@ -223,8 +276,10 @@ def symbolic_targets(loss, y, predictions):
     if not isinstance(y, SymbolicTensor):
         return y
     sparse = getattr(loss, "sparse", False)
-    expected = target_shape(loss, predictions.shape)
-    if sparse and expected is not None and y.shape[1:] == (*expected, 1):
+    expected = None if compares_itself(loss) else target_shape(loss, predictions.shape)
+    if expected is None:
+        pass
+    elif sparse and y.shape[1:] == (*expected, 1):
         y = ops.reshape(y, (-1, *y.shape[1:-1]))
     elif not sparse and y.shape == (None,) and predictions.shape == (None, 1):
         y = ops.reshape(y, (-1, 1))
@@ -260,13 +315,17 @@ def target_shape(loss, prediction_shape) -> tuple | None:
     return tuple(prediction_shape[1:-1] if getattr(loss, "sparse", False) else prediction_shape[1:])
 
 
-def prepare_targets(loss, y, prediction_shape, dtype) -> np.ndarray:
+def prepare_targets(loss, y, prediction_shape, dtype, as_given: bool = False) -> np.ndarray:
     """Targets in the shape and dtype that ``loss`` compares with predictions (N, ...).
 
-    Targets of another shape are returned as they are, for the caller to reject.
+    Targets of another shape are returned as they are, for the caller to reject.  as_given: none gets another shape.
     """
     sparse = getattr(loss, "sparse", False)
     expected = target_shape(loss, prediction_shape)
+    if as_given or compares_itself(loss):
+        if sparse and (expected is None or y.shape[1:] in (expected, (*expected, 1))):
+            _check_labels(loss, y, prediction_shape)
+        return y.astype(np.int64 if sparse else dtype)
     if sparse:
         if expected is not None and y.shape[1:] == (*expected, 1):
             y = y.reshape(y.shape[:-1])
@@ -321,7 +380,7 @@ def values_of_arrays(loss, y_true, y_pred) -> tuple:
     masks = []
 
     def function(predictions, targets):
-        values = loss.call(targets, predictions)
+        values = loss.compared(targets, predictions)
         mask = loss._mask(targets, predictions, values)
         masks.append(mask is not None)
         return values if mask is None else [values, mask]

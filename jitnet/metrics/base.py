@@ -9,20 +9,24 @@ import numpy as np
 from .. import _registry, initializers, losses, ops
 from .._fixed import Fixed, noticed
 from ..core import checks, trace
-from ..core.errors import NamesArguments, invalid
+from ..core.errors import NamesArguments, SamplesPairedError, invalid
 from ..core.operations.base import display, elements
 from ..core.policy import floatx
 from ..core.values import Value, as_value
 from ..eager import Evaluated, evaluate_function
 from ..losses import checked_values, per_sample
-from ..losses.base import aligned, aligned_array, mask_of
+from ..losses.base import aligned, aligned_array, compared, mask_of, with_other_rank
 
 
 class MetricVariable:
-    """A number or an array that a metric adds up over batches, in float64.
+    """What a metric adds up over batches, a number or an array, in float64, or of which it keeps the extremes.
 
     In a step it is summed with the step's results; on arrays it is added to at once.
+
+    kept: "sum", "maximum" or "minimum", as the metric's first update says.
     """
+
+    kept = None
 
     def __init__(self, metric, shape, name, initial=0.0):
         self._metric, self.shape, self.name = metric, tuple(shape), name
@@ -36,24 +40,60 @@ class MetricVariable:
     def assign_add(self, value) -> None:
         """Add to it: an array, or in a step a symbolic tensor of its shape, such as jitnet.ops.sum(values, axis=0)."""
         if isinstance(value, Value) or self._metric._contributions is not None:
-            value = as_value(value)
-            if value.batched or elements(value.shape) != self.value.size:
-                raise ValueError(
-                    f"The metric {self._metric.name!r} adds to {self.name} what has its shape, {self.shape}: reduce "
-                    f"the batch with jitnet.ops.sum. Received: shape={display(value.shape)}"
-                )
-            self._metric._contribute(self, value)
+            self._take(as_value(value), "sum")
         else:
             self.value = self.value + np.asarray(value, np.float64)
 
+    def _take(self, value: Value, kept: str) -> None:
+        """Add a symbolic value to it, or keep the extreme of both, whenever the step runs."""
+        reduced = {"sum": "sum", "maximum": "max", "minimum": "min"}[kept]
+        if value.batched or elements(value.shape) != self.value.size:
+            verb = "adds to" if kept == "sum" else "compares with"
+            raise ValueError(
+                f"The metric {self._metric.name!r} {verb} {self.name} what has its shape, {self.shape}: reduce "
+                f"the batch with jitnet.ops.{reduced}. Received: shape={display(value.shape)}"
+            )
+        if self.kept not in (None, kept):
+            raise invalid(
+                f"The metric {self._metric.name!r} updates {self.name} in one way: adds to it, or keeps a maximum, or "
+                "a minimum.", first=self.kept, then=kept,
+            )  # fmt: skip
+        self.kept = kept
+        # results keep sums and maxima
+        self._metric._contribute(self, ops.negative(value) if kept == "minimum" else value)
+
+    @property
+    def first_result(self):
+        """What the results of a step have of it before the first batch."""
+        return {"maximum": self._initial, "minimum": -self._initial}.get(self.kept, 0.0)
+
+    def take_result(self, found) -> None:
+        """Take what the results of a step have of it into account."""
+        found = np.asarray(found, np.float64).reshape(self.shape)
+        if self.kept in ("maximum", "minimum"):
+            self.value = np.maximum(self.value, found) if self.kept == "maximum" else np.minimum(self.value, -found)
+        else:
+            self.value = self.value + found
+
+    def kept_as(self, kept: str, value: Value) -> "_Extreme":
+        """The larger one ("maximum") or the smaller one ("minimum") of itself and a symbolic value."""
+        return _Extreme(self, kept, value)
+
     def assign(self, value) -> None:
-        """Overwrite it with an array; in a step, with the sum of itself and what is added: ``variable + value``."""
+        """Overwrite it with an array.
+
+        In a step, with the sum of itself and what is added, ``variable + value``, or with an extreme:
+        ``jitnet.ops.maximum(variable, jitnet.ops.max(values))``, or ``minimum``.
+        """
         if isinstance(value, _Sum) and value.variable is self:
             self.assign_add(value.added)
-        elif isinstance(value, Value | _Sum):
+        elif isinstance(value, _Extreme) and value.variable is self:
+            self._take(value.value, value.kept)
+        elif isinstance(value, Value | _Sum | _Extreme):
             raise ValueError(
                 f"In a step the metric {self._metric.name!r} can add to {self.name}, with assign_add(value) or "
-                f"assign({self.name} + value). Received: {value!r}"
+                f"assign({self.name} + value), or keep an extreme, with assign(jitnet.ops.maximum({self.name}, value)) "
+                f"or minimum. Received: {value!r}"
             )
         else:
             self.value = np.broadcast_to(np.asarray(value, np.float64), self.shape).copy()
@@ -98,10 +138,20 @@ class _Sum:
 
 
 @dataclass
+class _Extreme:
+    """The larger or smaller one of a variable and a value."""
+
+    variable: MetricVariable
+    kept: str
+    value: Value
+
+
+@dataclass
 class Traced:
     """The result of a metric, where a step computes it.
 
-    values: (batch,) or a single number, whose mean it is; or contributions: [(variable, what is added to it)].
+    values: (batch,) or a single number, whose mean it is; or contributions: [(variable, what is added to it, or what
+        its maximum is taken with)].
     """
 
     metric: "Metric"
@@ -143,7 +193,7 @@ class Metric(Fixed, NamesArguments):
     def add_variable(
         self, shape=(), initializer="zeros", dtype=None, aggregation="sum", name="variable"
     ) -> MetricVariable:
-        """A variable that adds up over the batches of an epoch, from what the initializer says.
+        """A variable that adds up over the batches of an epoch, from what the initializer says, or keeps an extreme.
 
         dtype: accepted for Keras's sake; None or a float type: sums are float64.  aggregation: "sum".
         """
@@ -178,7 +228,7 @@ class Metric(Fixed, NamesArguments):
         """
         if isinstance(y_pred, Value):
             y_true = losses.symbolic_targets(self, y_true, y_pred)
-            values = checked_values(self.name, self.values(y_true, y_pred))
+            values = checked_values(self.name, compared(self.values, y_true, y_pred))
             given = mask_of(y_pred, values)
             if given is not None:
                 weights = as_value(1.0 if sample_weight is None else sample_weight, values.dtype)
@@ -189,7 +239,7 @@ class Metric(Fixed, NamesArguments):
 
         def values_and_mask(predictions, targets):
             noticed(self)
-            values = self.values(targets, predictions)
+            values = compared(self.values, targets, predictions)
             mask = None if sample_weight is None else self._mask(targets, predictions, values)
             return [values] if mask is None else [values, mask], None
 
@@ -255,7 +305,7 @@ class Metric(Fixed, NamesArguments):
         for variable, _ in sums:
             variable.reset()
         for variable, value in sums:
-            variable.value = variable.value + np.asarray(value).reshape(variable.shape)
+            variable.take_result(value)
         found = self.result()
         return np.array(found) if np.ndim(found) else float(found)
 
@@ -296,7 +346,7 @@ class Metric(Fixed, NamesArguments):
             self._take_array(np.atleast_1d(sums[0]))
             return
         for variable, value in zip(variables, sums, strict=True):
-            variable.value = variable.value + np.asarray(value, np.float64).reshape(variable.shape)
+            variable.take_result(value)
 
     def get_config(self) -> dict:
         return {"name": self.name}
@@ -340,7 +390,15 @@ def _traced_update(update):
         arguments = {**dict(zip(names, given, strict=False)), **named}
         is_mean = type(self).result is Metric.result
         if is_mean or self._contributions is not None or any(isinstance(x, Value) for x in arguments.values()):
-            return update(self, *given, **named)
+            before = self._contributions, self._values
+            try:
+                return update(self, *given, **named)
+            except SamplesPairedError:
+                other = with_other_rank(arguments.get("y_true"))
+                if other is None:
+                    raise
+                self._contributions, self._values = before
+                return update(self, **{**arguments, "y_true": other})
         sample_weight = arguments.pop("sample_weight", None)
         return self._update_on_arrays(*arguments.values(), sample_weight=sample_weight)
 

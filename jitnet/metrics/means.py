@@ -40,7 +40,9 @@ class LossMetric(Metric):
         return self.loss._mask(y_true, y_pred, values)
 
     def values(self, y_true, y_pred):
-        return self.loss.call(y_true, y_pred)
+        if isinstance(self.loss, losses.FunctionLoss):
+            return self.loss.function(y_true, y_pred)
+        return self.loss.compared(y_true, y_pred)
 
     def get_config(self):
         return {**super().get_config(), "loss": losses.serialize(self.loss)}

@@ -91,6 +91,19 @@ def unary(name: str, text: str, function: str | None = None, array=None):
     return operation if array is None else on_arrays(array)(operation)
 
 
+def kept(function):
+    """``function`` of two values, of which one may be what a metric keeps over batches: that then says what it is."""
+
+    @functools.wraps(function)
+    def operation(x1, x2):
+        for x, other in ((x1, x2), (x2, x1)):
+            if hasattr(x, "kept_as") and isinstance(other, Value):
+                return x.kept_as(function.__name__, other)
+        return function(x1, x2)
+
+    return operation
+
+
 def binary(name: str, text: str, array):
     """A function of two values with broadcasting; ``array``: NumPy's."""
 

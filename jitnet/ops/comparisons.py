@@ -106,10 +106,11 @@ def spread(*values) -> list:
     except ValueError:
         raise invalid("These shapes can't be broadcast.", shapes=shapes) from None
     whole = (None, *sample) if batched else sample
-    return [_spread(x, shape, sample, whole) for x, shape in zip(values, shapes, strict=True)]
+    batches = max((x.batches for x in values if isinstance(x, Value)), default=1)
+    return [_spread(x, shape, sample, whole, batches) for x, shape in zip(values, shapes, strict=True)]
 
 
-def _spread(x, shape, sample, whole):
+def _spread(x, shape, sample, whole, batches):
     if not isinstance(x, Value) or isinstance(x, Constant):
         array = x.array if isinstance(x, Constant) else np.asarray(x)
         own = shape
@@ -124,7 +125,7 @@ def _spread(x, shape, sample, whole):
         x = Constant(np.asarray(x, None if np.asarray(x).dtype.kind != "f" else floatx()))
     if whole[:1] == (None,) and not x.batched and x.ndim == len(whole):
         x = Squeeze((0,))(x)
-    return BroadcastTo(sample, whole[:1] == (None,))(x)
+    return BroadcastTo(sample, whole[:1] == (None,), batches)(x)
 
 
 def broadcast_shapes(*shapes) -> tuple:

@@ -7,6 +7,7 @@ symbolic tensor with a batch axis.
 import numpy as np
 
 from ..core.errors import invalid
+from ..core.lengths import Samples, batches_in
 from ..core.operations.shape import Filled
 from ..core.policy import floatx
 from ..core.values import Value
@@ -22,7 +23,7 @@ def _filled(owner: str, sizes, value, dtype):
     sizes = (sizes,) if isinstance(sizes, int | np.integer) else tuple(sizes)
     dtype = checked_dtype(owner, dtype or floatx())
     if sizes[:1] == (None,):
-        return Filled(sizes[1:], float(value), dtype)()
+        return Filled(sizes[1:], float(value), dtype, batches_in(sizes[0]))()
     if None in sizes:
         raise invalid(f"ops.{owner} expects sizes that are known, but for the first, the batch's.", shape=sizes)
     return np.full(sizes, value, dtype)
@@ -92,7 +93,7 @@ def arange(start, stop=None, step=None, dtype=None):
     that the arguments can't depend on the batch.
     """
     given = (start, stop, step)
-    if start is None or any(isinstance(x, Value) for x in given):
+    if start is None or any(isinstance(x, Value | Samples) for x in given):
         raise invalid(
             "ops.arange makes its numbers while the model is traced: it takes numbers, no symbolic values, and not the "
             "size of the batch, which is None.", start=start, stop=stop, step=step,

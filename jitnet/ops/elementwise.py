@@ -8,7 +8,7 @@ from ..core.errors import invalid
 from ..core.operations.elementwise import Binary
 from ..core.policy import floatx
 from ..core.values import Value, is_integer
-from ._calls import apply, binary, on_arrays, publisher, unary
+from ._calls import apply, binary, kept, on_arrays, publisher, unary
 from .comparisons import equal, greater, isnan, less, less_equal, logical_and, logical_not, where
 from .tensors import cast, checked_dtype, dtype_of
 
@@ -34,8 +34,8 @@ add = public(binary("add", "x1 + x2", np.add))
 subtract = public(binary("subtract", "x1 - x2", np.subtract))
 multiply = public(binary("multiply", "x1 * x2", np.multiply))
 divide = public(binary("divide", "x1 / x2", np.divide))
-maximum = public(binary("maximum", "The larger of x1 and x2", np.maximum))
-minimum = public(binary("minimum", "The smaller of x1 and x2", np.minimum))
+maximum = public(kept(binary("maximum", "The larger of x1 and x2", np.maximum)))
+minimum = public(kept(binary("minimum", "The smaller of x1 and x2", np.minimum)))
 true_divide = divide
 
 

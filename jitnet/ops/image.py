@@ -296,7 +296,7 @@ def affine_transform(
         raise invalid("ops.image.affine_transform expects a transform of eight numbers.", shape=rows.shape)
     operation = Resample(tuple(images.shape[1:3]), fill_mode, interpolation, fill_value)
     if isinstance(images, Value):
-        return operation(images, BroadcastTo((8,), True)(Constant(rows)))
+        return operation(images, BroadcastTo((8,), True, images.batches)(Constant(rows)))
     return apply(operation, images, np.broadcast_to(rows, (len(images), 8)).copy())
 
 

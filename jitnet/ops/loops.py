@@ -51,8 +51,9 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
     known = [v.dtype for v in [*sequences, *flatten(init)] if isinstance(v, Value) and v.dtype.startswith("float")]
     dtype = known[0] if known else None
     initial = [as_value(leaf, dtype) for leaf in flatten(init)]
-    carried = [SymbolicTensor(_batched_shape(v), v.dtype, "carry") for v in initial]
-    steps = [SymbolicTensor((None, *x.shape[2:]), x.dtype, "step") for x in sequences]
+    batches = max(x.batches for x in [*initial, *sequences])
+    carried = [SymbolicTensor(_batched_shape(v), v.dtype, "carry", batches=batches) for v in initial]
+    steps = [SymbolicTensor((None, *x.shape[2:]), x.dtype, "step", batches=batches) for x in sequences]
     found = f(packed(init, carried), packed(xs, steps) if sequences else None)
     if not isinstance(found, tuple) or len(found) != 2:
         raise invalid("scan expects its function to return a carry and what is stacked.", returned=found)

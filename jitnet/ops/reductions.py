@@ -7,7 +7,7 @@ import numpy as np
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.base import normalize_axis
-from ..core.operations.batch import BatchSum, SampleSum
+from ..core.operations.batch import BatchMax, BatchSum, SampleSum
 from ..core.operations.cumulative import Cumulative
 from ..core.operations.indexed import ArgMax, ArgSort, TakeAlongAxis
 from ..core.operations.reduction import Reduction
@@ -68,15 +68,23 @@ def mean(x, axis=None, keepdims=False):
 @public
 @on_arrays(lambda x, axis, keepdims, initial: np.max(x, axis, keepdims=keepdims, **_given(initial)))
 def max(x, axis=None, keepdims=False, initial=None):
-    """The maximum along ``axis`` (an int or a tuple, not the batch); the first one receives the gradient.
+    """The maximum along ``axis`` (an int or a tuple), or of all elements; the first one receives the gradient.
 
-    initial: a number that the result is not below.
+    initial: a number that the result is not below.  Over the batch it has no gradient.
     """
-    if is_integer(x):
+    over_batch = x.batched and (axis is None or 0 in [a % x.ndim for a in np.atleast_1d(axis)])
+    if over_batch and is_integer(x):
+        found = cast(max(cast(x, "float64"), axis, keepdims), x.dtype)
+    elif is_integer(x):
         found = x
         for a in _axes("max", x, axis):
             found = TakeAlongAxis(a)(found, ArgMax(a, True)(found))
             found = found if keepdims else Squeeze((a,))(found)
+    elif over_batch and not keepdims:
+        found = BatchMax()(x)
+        others = range(1, x.ndim) if axis is None else {a % x.ndim for a in map(int, np.atleast_1d(axis))} - {0}
+        for a in sorted(others, reverse=True):
+            found = Reduction("max", a - 1)(found)
     else:
         found = _reduce("max", x, axis, keepdims)
     return found if initial is None else maximum(found, initial)
@@ -89,9 +97,9 @@ def _given(initial) -> dict:
 @public
 @on_arrays(lambda x, axis, keepdims, initial: np.min(x, axis, keepdims=keepdims, **_given(initial)))
 def min(x, axis=None, keepdims=False, initial=None):
-    """The minimum along ``axis`` (an int or a tuple, not the batch); the first one receives the gradient.
+    """The minimum along ``axis`` (an int or a tuple), or of all elements; the first one receives the gradient.
 
-    initial: a number that the result is not above.
+    initial: a number that the result is not above.  Over the batch it has no gradient.
     """
     return negative(max(negative(x), axis, keepdims, None if initial is None else -initial))
 

@@ -7,10 +7,20 @@ import numpy as np
 
 from ..core import checks
 from ..core.errors import invalid
-from ..core.lengths import Length
+from ..core.lengths import Length, Samples, batches_in
 from ..core.operations.base import normalize_axis
 from ..core.operations.indexed import Take
-from ..core.operations.shape import Concatenate, ExpandDims, Pad2D, Reshape, Slice, Squeeze, Transpose
+from ..core.operations.shape import (
+    Concatenate,
+    ExpandDims,
+    Joined,
+    Pad2D,
+    Part,
+    Reshape,
+    Slice,
+    Squeeze,
+    Transpose,
+)
 from ..core.operations.strided import BroadcastTo, Diagonal, Flip, Index, Pad, Repeat, Tile, moved
 from ..core.values import Value
 from ._calls import apply, on_arrays, publisher
@@ -32,7 +42,8 @@ def reshape(x, newshape):
     """The elements of x under ``newshape``; of a symbolic tensor its first entry is the batch axis, -1 or None."""
     shape = tuple(newshape) if isinstance(newshape, tuple | list | np.ndarray) else (newshape,)
     if x.batched:
-        if not shape or shape[0] not in (-1, None):
+        others = bool(shape) and isinstance(shape[0], Samples) and shape[0].batches != x.batches
+        if not shape or others or shape[0] not in (-1, None):
             raise invalid("ops.reshape keeps the batch axis: newshape starts with -1.", newshape=shape)
         shape = shape[1:]
     return apply(Reshape(shape), x)
@@ -77,7 +88,15 @@ def moveaxis(x, source, destination):
 @public
 @on_arrays(np.concatenate)
 def concatenate(xs, axis=0):
-    """Tensors side by side along ``axis``; the batch axis, 0, is for arrays and weights only."""
+    """Tensors side by side along ``axis``.
+
+    Along the batch axis, 0, the samples of symbolic tensors become one batch, as long as theirs together: what follows
+    treats them as one, batch normalisation, say.  ``split`` and slices from one multiple of ``ops.shape(x)[0]`` to
+    another take it apart again.  In which order it has its samples, no operation tells.
+    """
+    xs = list(xs)
+    if any(isinstance(x, Value) and x.batched and axis in (0, -x.ndim) for x in xs):
+        return apply(Joined(), *xs)
     return apply(Concatenate(axis), *xs)
 
 
@@ -86,7 +105,7 @@ def concatenate(xs, axis=0):
 def append(x1, x2, axis=None):
     """x2 after x1 along ``axis``."""
     if axis is None:
-        raise invalid("ops.append of symbolic tensors needs an axis, not the batch's.", axis=axis)
+        raise invalid("ops.append of symbolic tensors needs an axis.", axis=axis)
     return concatenate([x1, x2], axis)
 
 
@@ -105,7 +124,7 @@ def stack(x, axis=0):
 @public
 @on_arrays(lambda xs: np.vstack(xs))
 def vstack(xs):
-    """Arrays and weights one below the other: ``concatenate`` along axis 0, which a batch can't be."""
+    """Tensors one below the other: ``concatenate`` along axis 0."""
     return concatenate([expand_dims(x, 0) if len(x.shape) == 1 else x for x in xs], 0)
 
 
@@ -119,7 +138,13 @@ def hstack(xs):
 @public
 @on_arrays(lambda x, sections, axis: list(np.split(x, sections, axis)))
 def split(x, indices_or_sections, axis=0):
-    """A list of parts along ``axis``, not the batch's: so many equal ones, or between indices."""
+    """A list of parts along ``axis``: so many equal ones, or between indices.
+
+    Along the batch axis, of what ``concatenate`` has joined: as many as it has joined, or between multiples of
+    ``ops.shape(x)[0]``.
+    """
+    if x.batched and axis in (0, -x.ndim):
+        return _parts_of_batch(x, indices_or_sections)
     axis = normalize_axis("split", axis, x)
     size = x.shape[axis]
     if isinstance(indices_or_sections, int | np.integer):
@@ -130,6 +155,44 @@ def split(x, indices_or_sections, axis=0):
     else:
         places = [0, *checks.sizes("ops.split", "indices_or_sections", indices_or_sections), size]
     return [Slice(axis, start, stop)(x) for start, stop in itertools.pairwise(places)]
+
+
+def _parts_of_batch(x, indices_or_sections) -> list:
+    """``split`` along the batch axis."""
+    if isinstance(indices_or_sections, int | np.integer):
+        count = checks.integer("ops.split", "indices_or_sections", indices_or_sections, least=1)
+        if x.batches % count:
+            raise invalid(
+                "ops.split along the batch axis takes apart what ops.concatenate(xs, axis=0) has joined, into a number "
+                f"of parts that divides {x.batches}: a batch of any size has no halves.", indices_or_sections=count,
+            )  # fmt: skip
+        places = range(0, x.batches + 1, x.batches // count)
+    else:
+        places = [0, *(_batches_before(x, place) for place in indices_or_sections), x.batches]
+    return [x if ends == (0, x.batches) else Part(*ends)(x) for ends in itertools.pairwise(places)]
+
+
+def _batches_before(x, place) -> int:
+    """Which of the batches of x begins at a place of its batch axis."""
+    batches = place.batches if isinstance(place, Samples) else None
+    if isinstance(batches, int) and -x.batches <= batches <= x.batches:
+        return batches % x.batches if batches < 0 else batches
+    raise invalid(
+        "A part of the batch axis begins and ends at multiples of a batch's size, n = ops.shape(x)[0], in what "
+        f"ops.concatenate(xs, axis=0) has joined; this joins {x.batches}. For another part of the batch, cut the "
+        "arrays before they are given to the model.", index=place,
+    )  # fmt: skip
+
+
+def _part_of_batch(x, part: slice):
+    """``x[part]`` along the batch axis, from one multiple of the batch's size to another."""
+    if part.step not in (None, 1):
+        raise invalid("A part of the batch axis has the step 1.", index=part)
+    start = 0 if part.start is None else _batches_before(x, 0 if part.start == 0 else part.start)
+    stop = x.batches if part.stop is None else _batches_before(x, part.stop)
+    if start >= stop:
+        raise invalid(f"A part of a batch axis that joins {x.batches} batches has samples.", index=part)
+    return x if (start, stop) == (0, x.batches) else Part(start, stop)(x)
 
 
 @public
@@ -184,12 +247,15 @@ def roll(x, shift, axis=None):
 @public
 @on_arrays(np.tile)
 def tile(x, repeats):
-    """x so many times along each axis, not the batch's; missing numbers in front are 1."""
+    """x so many times along each axis; missing numbers in front are 1."""
     repeats = (repeats,) if isinstance(repeats, int | np.integer) else tuple(repeats)
     repeats = (1,) * (x.ndim - len(repeats)) + repeats
-    if len(repeats) > x.ndim or (x.batched and repeats[0] != 1):
-        raise invalid(f"ops.tile expects up to {x.ndim} numbers, 1 for the batch axis.", repeats=repeats)
-    return apply(Tile(repeats[x.batched :]), x)
+    if len(repeats) > x.ndim:
+        raise invalid(f"ops.tile expects up to {x.ndim} numbers.", repeats=repeats)
+    if x.batched and repeats[0] != 1:
+        count = checks.integer("ops.tile", "repeats", repeats[0], least=1)
+        x = concatenate([x] * count, 0)
+    return apply(Tile(repeats[x.batched :]), x) if repeats[x.batched :] != (1,) * (x.ndim - x.batched) else x
 
 
 @public
@@ -209,7 +275,7 @@ def broadcast_to(x, shape):
     batched = shape[:1] == (None,)
     if batched and not x.batched and x.ndim == len(shape):
         x = squeeze(x, 0)
-    return BroadcastTo(shape[batched:], batched)(x)
+    return BroadcastTo(shape[batched:], batched, batches_in(shape[0]) if batched else 1)(x)
 
 
 @public
@@ -250,7 +316,12 @@ def slice_axis(x, axis, start, stop):
 
 
 def index(x, key):
-    """``x[key]``: integers, slices, ``...`` and None; the batch axis stays whole."""
+    """``x[key]``: integers, slices, ``...`` and None; of the batch axis, parts that are whole batches."""
+    if x.batches > 1 and isinstance(key, slice) and key.start is key.stop is key.step is None:
+        raise invalid(
+            "x[:] of a tensor that joins several batches would be all of it. The size of a batch is ops.shape(x)[0] of "
+            "one of them, not x.shape[0], which is None.", index=key,
+        )  # fmt: skip
     key = key if isinstance(key, tuple) else (key,)
     given = sum(part is not None and part is not Ellipsis for part in key)
     if sum(part is Ellipsis for part in key) > 1 or given > x.ndim:
@@ -260,6 +331,9 @@ def index(x, key):
     at = next(i for i, part in enumerate(key) if part is Ellipsis)
     key = (*key[:at], *[slice(None)] * (x.ndim - given), *key[at + 1 :])
     slices, dropped, new = [], [], []
+    first = key[0] if key else None
+    if x.batched and isinstance(first, slice) and any(isinstance(n, Samples) for n in (first.start, first.stop)):
+        x, key = _part_of_batch(x, first), (slice(None), *key[1:])
     for part in key:
         if part is None:
             new.append(len(slices) - len(dropped) + len(new))

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ..core.errors import invalid
+from ..core.lengths import Samples
+from ..core.operations.base import number_of
 from ..core.operations.comparison import Compare
 from ..core.operations.elementwise import CAST_DTYPES, Cast
 from ..core.operations.shape import Concatenate, ExpandDims, StopGradient
@@ -32,8 +34,13 @@ def checked_dtype(owner: str, dtype) -> str:
 
 @public
 def shape(x):
-    """The sizes of x, as a tuple; None for the batch axis of a symbolic tensor."""
-    return tuple(x.shape) if isinstance(x, Value) else np.shape(x)
+    """The sizes of x, as a tuple; that of a symbolic tensor's batch axis counts as None where a size is expected.
+
+    It tells parts of the batch axis, ``joined[: ops.shape(x)[0]]``, and is a number for operations, ``total / size``.
+    """
+    if not isinstance(x, Value):
+        return np.shape(x)
+    return (Samples(x, x.batches), *x.shape[1:]) if x.batched else tuple(x.shape)
 
 
 @public
@@ -67,6 +74,8 @@ def cast(x, dtype):
 
     Towards integers, what is after the point is cut off; towards bool, all but 0 is true.
     """
+    if isinstance(x, Samples):
+        return number_of(x, checked_dtype("cast", dtype))
     if not isinstance(x, Value):
         return np.asarray(x).astype(checked_dtype("cast", dtype))
     dtype = dtype if isinstance(dtype, str) else checked_dtype("cast", dtype)
@@ -81,6 +90,8 @@ def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
     """Arrays, numbers and lists as an array, Python's floats of floatx; a symbolic value as it is; ``dtype``: cast."""
     if sparse or ragged:
         raise invalid("ops.convert_to_tensor makes dense tensors only.", sparse=sparse, ragged=ragged)
+    if isinstance(x, Samples):
+        return number_of(x, checked_dtype("convert_to_tensor", dtype or "int32"))
     if isinstance(x, list | tuple) and any(isinstance(part, Value) for part in x):
         x = Concatenate(0)(*(ExpandDims((0,))(part) for part in x))
     if isinstance(x, Value):

@@ -31,6 +31,13 @@ def data_unchanged():
         _data.scope = before
 
 
+def forget_data(arrays) -> None:
+    """What was noted of these arrays, and keeps them, is forgotten: they will not come again."""
+    scope = unchanged_data() or {}
+    for key in [key for key, value in scope.items() if any(value is array for array in arrays)]:
+        del scope[key]
+
+
 def unchanged_data() -> dict | None:
     """Where a target notes what it has copied, or None where data may change from run to run."""
     return getattr(_data, "scope", None)

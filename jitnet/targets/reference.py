@@ -34,15 +34,22 @@ class Reference(Target):
         Variables, slots, outputs and results are written where they lie.  Raises TypeError for a call whose arguments
         are not its kernel's, by name and order, or that is not plain.
         """
-        memory = Memory(batch, arrays, {} if slots is None else slots)
+        memory = self.memory(batch, arrays, {} if slots is None else slots)
         names = {**(scalars or {}), "batch": batch, "begin": 0, "chunk": 0, "chunks": 1}
         for block in program.blocks:
             if block.condition is None or block.condition.value(names):
                 for turn in block.turns():
                     for call in block.calls:
-                        kernel, known = self.kernel(call), {**names, **turn}
-                        kernel(*(_value(a, call.batched, memory, known) for a in call.arguments.values()))
+                        self.run_call(call, memory, {**names, **turn})
         return memory
+
+    def memory(self, batch: int, arrays: dict, slots: dict) -> "Memory":
+        """What a run works in."""
+        return Memory(batch, arrays, slots)
+
+    def run_call(self, call: Call, memory: "Memory", names: dict) -> None:
+        """Run a call; names: the values of scalars."""
+        self.kernel(call)(*(_value(a, call.batched, memory, names) for a in call.arguments.values()))
 
     def kernel(self, call: Call):
         """The function that a plain call means, whose arguments it has.
@@ -152,7 +159,7 @@ def _users(function):
 
 
 class Memory:
-    """The arrays of a run.  What nothing has written is NaN, or as large as its type allows."""
+    """The arrays of a run.  What nothing has written is NaN, or as large as its type allows: see ``unwritten``."""
 
     def __init__(self, batch: int, arrays: dict, slots: dict):
         self.batch = batch
@@ -165,7 +172,7 @@ class Memory:
         """What a buffer views; names: the values of scalars."""
         if buffer.kind == "argument" and buffer.root is buffer:
             return self._arrays[buffer.name]
-        leading = (self.batch * buffer.rows,) if buffer.batched else ()
+        leading = (self.batch * buffer.batches * buffer.rows,) if buffer.batched else ()
         array = self._root(buffer.root)
         if buffer.step is not None:
             step = buffer.step.value(names) if isinstance(buffer.step, Scalar) else buffer.step
@@ -184,13 +191,15 @@ class Memory:
             return slot.reshape(-1)[: root.size].reshape(root.shape)
         table, key = (self.gradients, root.source) if root.kind == "gradient" else (self._temporaries, root)
         if key not in table:
-            size = root.size * (self.batch if root.batched else 1)
-            table[key] = np.full(size, _unwritten(root.dtype), root.dtype).reshape(-1 if root.batched else root.shape)
+            size = root.size * (self.batch * root.batches if root.batched else 1)
+            array = np.full(size, self.unwritten(root.dtype), root.dtype)
+            table[key] = array.reshape(-1 if root.batched else root.shape)
         return table[key]
 
-
-def _unwritten(dtype: str):
-    return np.nan if dtype.startswith("float") else True if dtype == "bool" else np.iinfo(dtype).max
+    @staticmethod
+    def unwritten(dtype: str):
+        """What elements are before anything has written them."""
+        return np.nan if dtype.startswith("float") else True if dtype == "bool" else np.iinfo(dtype).max
 
 
 def _value(argument, batched: bool, memory: Memory, names: dict):

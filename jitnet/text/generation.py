@@ -25,6 +25,7 @@ def generate(
     token after it; they must not depend on tokens behind t.  Where all its layers are known to work step by step
     (causal attention, recurrent layers, positions, and layers that do the same with each step), each new token costs
     one step: keys, values and states are kept.  Otherwise the whole sequence is computed again for each new token.
+    Tokens that an Embedding masks are not seen: padding may stand on a prompt's left, but not at its end.
 
     model: with tokens as its input, or as the last of its inputs.
     prompts: one prompt, a sequence of integers, or a list of such, also of unequal lengths; no prompt is empty.

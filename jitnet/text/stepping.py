@@ -19,10 +19,12 @@ from ..core.errors import invalid
 from ..core.locks import building
 from ..core.operations.base import Operation
 from ..core.operations.comparison import Compare, Select
+from ..core.operations.decoding import CacheStore
 from ..core.operations.dense import BiasAdd, Matmul
 from ..core.operations.elementwise import Binary, Cast, Unary
 from ..core.operations.shape import StopGradient
 from ..core.values import SymbolicTensor, placeholder
+from ..layers.attention import as_bool, both
 from ..layers.base import Layer
 from ..layers.transformer import cached_attention
 from ..models import Model, Sequential
@@ -43,6 +45,7 @@ _ALONG_FEATURES = (
     layers.UnitNormalization, layers.Concatenate,
 )  # fmt: skip
 _MERGES = (layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract)
+_CELLS = (layers.SimpleRNNCell, layers.LSTMCell, layers.GRUCell)  # whose output is their first state
 _CONTAINERS = (layers.Residual, layers.TransformerDecoder, layers.TransformerEncoder)
 _OPERATIONS = (BiasAdd, Binary, Cast, Compare, Select, StopGradient, Unary)
 
@@ -68,6 +71,7 @@ class _Tracer:
         self._tokens, self._position, self._length, self._trusted = tokens, position, length, trusted
         self.states: list[_State] = []
         self.longest = length  # how many positions the model has
+        self.masked = False  # whether attention has a mask of steps
         self._depend = {tokens: True, position: True}  # what changes from step to step
         self._in_place = device() == "cpu"
 
@@ -140,20 +144,39 @@ class _Tracer:
                 query, value, key, query_mask, value_mask, key_mask, attention_mask, return_attention_scores, False,
                 use_causal_mask,
             )  # fmt: skip
-        masks = query_mask, value_mask, key_mask, attention_mask
         same = query is value and key in (None, query)
         key_heads, size, width = layer._sizes[1:]
         plain = size == width and query.ndim == 3 and layer.sliding_window is None and not layer.use_gate
-        if not (same and plain and use_causal_mask) or return_attention_scores or any(m is not None for m in masks):
-            raise NotStepwise(f"the attention of {layer.name!r} is not causal self-attention without further masks")
+        steps = attention_mask is None or (attention_mask.ndim == 3 and attention_mask.shape[1] == 1)
+        if not (same and plain and use_causal_mask and steps) or return_attention_scores:
+            raise NotStepwise(
+                f"the attention of {layer.name!r} is not causal self-attention, without masks but those of steps"
+            )
+        mask = both(both(as_bool(value_mask), as_bool(key_mask)), self._of_steps(as_bool(attention_mask)))
         state = self._state((2, self._length, key_heads, size), query.dtype)
-        y, new = cached_attention(layer, query, state.old, self._position, self._in_place)
+        seen = None if mask is None else self._seen(mask, query.dtype)
+        y, new = cached_attention(layer, query, state.old, self._position, seen, self._in_place)
         state.new = None if self._in_place else new
         return y
 
+    def _of_steps(self, mask):
+        """A mask (batch, 1, steps) as (batch, steps)."""
+        return None if mask is None else ops.squeeze(mask, 1)
+
+    def _seen(self, mask, dtype):
+        """The mask (batch, 1, length) of all steps so far; what new ones have, (batch, steps), is kept like keys."""
+        self.masked = True
+        state = self._state((2, self._length, 1, 1), dtype)
+        new = ops.reshape(ops.cast(mask, dtype), (-1, mask.shape[1], 1, 1))
+        kept = CacheStore(self._in_place)(state.old, new, new, self._position)
+        state.new = None if self._in_place else kept
+        return ops.not_equal(ops.reshape(ops.slice_axis(kept, 1, 0, 1), (-1, 1, self._length)), 0)
+
     def _recurrent(self, layer, sequences, initial_state=None, mask=None, training=False):
-        if mask is not None or layer.go_backwards:
-            raise NotStepwise(f"the recurrent layer {layer.name!r} goes backwards, or over masked steps")
+        if layer.go_backwards:
+            raise NotStepwise(f"the recurrent layer {layer.name!r} goes backwards")
+        if mask is not None and not isinstance(layer.cell, _CELLS):
+            raise NotStepwise(f"the recurrent layer {layer.name!r} goes over masked steps by a cell of another kind")
         sizes = layer.state_size if isinstance(layer.state_size, list | tuple) else [layer.state_size]
         shapes = [size if isinstance(size, tuple) else (size,) for size in flatten(list(sizes))]
         states = [self._state(shape, sequences.dtype) for shape in shapes]
@@ -165,12 +188,31 @@ class _Tracer:
         attributes = vars(layer)
         wanted, attributes["return_state"] = attributes["return_state"], True
         try:
-            output, *new = layer.call(sequences, initial_state=packed(list(sizes), old), training=False)
+            given = packed(list(sizes), old)
+            output, *new = layer.call(sequences, initial_state=given, mask=mask, training=False)
         finally:
             attributes["return_state"] = wanted
         for state, value in zip(states, flatten(new), strict=True):
             state.new = value
+        if mask is not None and not layer.zero_output_for_mask:
+            output = self._shown(layer, output, old[0], mask)
         return [output, *new] if wanted else output
+
+    def _shown(self, layer, output, h, mask):
+        """The output of a recurrent layer in steps that don't count: that of the last one that did, in an earlier part.
+
+        The layer itself gives 0 before the first of its steps that counts; h: the output of the last one before them.
+        """
+        begun = self._state((1,), h.dtype)
+        counted = ops.cumsum(ops.cast(mask, h.dtype), axis=1)
+        steps = counted.shape[1]
+        last = ops.slice_axis(counted, 1, steps - 1, steps)
+        begun.new = ops.maximum(begun.old, ops.minimum(last, 1.0))
+        waits = ops.equal(counted if layer.return_sequences else last, 0)
+        earlier = h * begun.old
+        if layer.return_sequences:
+            waits, earlier = ops.expand_dims(waits, -1), ops.expand_dims(earlier, 1)
+        return ops.where(waits, earlier, output)
 
     def _positions(self, layer, inputs, start_index=0, positions=None):
         along = getattr(layer, "sequence_axis", 1)
@@ -228,7 +270,7 @@ class _Traced:
             logits = flatten(model(inputs))
         if len(logits) != 1 or logits[0].ndim != 3 or logits[0].shape[1] != steps:
             raise NotStepwise("it does not map tokens (batch, steps) to logits (batch, steps, vocabulary)")
-        self.states, self.longest = tracer.states, tracer.longest
+        self.states, self.longest, self.masked = tracer.states, tracer.longest, tracer.masked
         (self.logits,) = logits
         outputs = [self.logits, *(state.new for state in self.states if state.new is not None)]
         self.before, self.first = _apart(tracer, others, outputs)
@@ -391,5 +433,6 @@ def stepper_of(model, length: int, trusted: bool) -> Stepper:
     found = _steppers.setdefault(model, {})
     if trusted not in found:
         found[trusted] = Stepper(model, trusted)
-    found[trusted].traced(1, length)
+    if found[trusted].traced(1, length).masked:
+        found[trusted].traced(CHUNK, length)  # one step cannot tell a mask of pairs from one of steps
     return found[trusted]

@@ -18,6 +18,8 @@ from .batches import (
     standardize_dtype,
     unpack_x_y_sample_weight,
 )
+from .csv_files import csv_dataset
+from .disk_batches import DiskBatches
 from .files import get_file
 from .image_folders import image_dataset_from_directory
 from .images import array_to_img, img_to_array, load_img, save_img
@@ -36,12 +38,14 @@ Sequence = PyDataset  # its older name in Keras
 
 __all__ = [
     "CustomObjectScope",
+    "DiskBatches",
     "Progbar",
     "PyDataset",
     "Sequence",
     "SequenceBatches",
     "array_to_img",
     "clear_session",
+    "csv_dataset",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

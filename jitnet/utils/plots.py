@@ -1,4 +1,4 @@
-"""Models as pictures: graphs in the language of Graphviz."""
+"""Models as pictures, and as graphs in the language of Graphviz."""
 
 import os
 import shutil
@@ -76,18 +76,23 @@ def model_to_dot(
 def plot_model(
     model, to_file="model.png", show_shapes=False, show_dtype=False, show_layer_names=False, rankdir="TB",
     expand_nested=False, dpi=200, show_layer_activations=False, show_trainable=False, splines="ortho",
-) -> None:  # fmt: skip
-    """Draw a built model into a file; arguments as of ``model_to_dot``.
+):  # fmt: skip
+    """Draw a built model into a file, as ``model.plot`` does, and return the picture.
 
-    to_file: its suffix says what it is: "png", "svg", "pdf", ..., drawn by Graphviz's ``dot``, or "dot": its text.
-
-    Raises RuntimeError where Graphviz is not installed.
+    to_file: its suffix says what it is: "svg", by matplotlib "png", "pdf", ..., or "dot": the text of
+        ``model_to_dot``, which ``splines`` is for and whose boxes hold the shapes.
+    Other arguments as of ``model_to_dot``.
     """
-    graph = model_to_dot(
-        model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi, False, show_layer_activations,
-        show_trainable, splines,
+    if os.path.splitext(os.fspath(to_file))[1] in (".dot", ".gv"):
+        model_to_dot(
+            model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi, False,
+            show_layer_activations, show_trainable, splines,
+        ).write(to_file)  # fmt: skip
+        return None
+    return model.plot(
+        to_file, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi, show_layer_activations,
+        show_trainable,
     )  # fmt: skip
-    graph.write(to_file)
 
 
 def _quoted(text) -> str:
@@ -112,10 +117,10 @@ class _Drawing:
         """Add the nodes and edges of a model; {layer: its node, or those that enter and leave a model in it}."""
         indent = "  " * (1 + path.count("/"))
         uses: dict = {}
-        for node in model._nodes:
+        for node in model._all_nodes():
             uses.setdefault(node.layer, []).append(node)
         ends = {}
-        firsts = [x.history.layer for x in model._graph_inputs if x.history is not None]  # Sequential hides its own
+        firsts = [x.history.layer for x in model.inputs if x.history is not None]  # Sequential hides its own
         for number, layer in enumerate(dict.fromkeys([*firsts, *model.layers, *uses])):
             identifier = f"{path}{number}"
             if self._expand and getattr(layer, "_graph_inputs", None) is not None:
@@ -138,8 +143,8 @@ class _Drawing:
 
     def _origins(self, model, tensors, ends) -> list:
         """The nodes that tensors come from."""
-        owner = {id(output): node.layer for node in model._nodes for output in node.outputs}
-        inputs = {id(x): x.history.layer for x in model._graph_inputs if x.history is not None}
+        owner = {id(output): node.layer for node in model._all_nodes() for output in node.outputs}
+        inputs = {id(x): x.history.layer for x in model.inputs if x.history is not None}
         found = []
         for x in tensors:
             layer = owner.get(id(x)) or inputs.get(id(x))
@@ -147,20 +152,14 @@ class _Drawing:
         return list(dict.fromkeys(found))
 
     def _label(self, layer, uses) -> str:
-        kind = type(layer).__name__
-        lines = [f"{layer.name} ({kind})" if self._names else kind]
-        activation = getattr(layer, "activation", None)
-        if self._activations and activation is not None:
-            lines.append(
-                f"activation: {getattr(activation, '__name__', None) or getattr(activation, 'name', activation)}"
-            )
+        from jitnet._model_picture import layer_lines
+
         nodes = uses.get(layer, ())
         outputs = [x for node in nodes for x in node.outputs] or [layer.output]
+        shapes = []
         if self._shapes:
             inputs = [x for node in nodes for x in node.inputs if getattr(x, "batched", False)]
-            lines += [f"in: {_shapes(inputs)}"] * bool(inputs) + [f"out: {_shapes(outputs)}"]
-        if self._dtype:
-            lines.append(f"dtype: {', '.join(dict.fromkeys(x.dtype for x in outputs))}")
-        if self._trainable and getattr(layer, "weights", None):
-            lines.append("trainable" if layer.trainable else "not trainable")
-        return "\n".join(lines)
+            shapes = [f"in: {_shapes(inputs)}"] * bool(inputs) + [f"out: {_shapes(outputs)}"]
+        return "\n".join(
+            layer_lines(layer, outputs, self._names, shapes, self._dtype, self._activations, self._trainable)
+        )

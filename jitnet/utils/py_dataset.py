@@ -1,12 +1,15 @@
 """``PyDataset``: batches by their numbers."""
 
-from collections import deque
+import itertools
 
 import numpy as np
 
+from .._ahead import made_ahead
 from ..core.errors import NamesArguments, invalid
 
 __all__ = ["PyDataset"]
+
+ORDER_STREAM = 2**32 - 2  # the random stream of the order of batches; those below it are of the orders within blocks
 
 
 class PyDataset(NamesArguments):
@@ -17,10 +20,14 @@ class PyDataset(NamesArguments):
 
     Arguments:
         workers: how many threads make batches ahead of the training; 0 and 1: none, they are made when needed.
-        use_multiprocessing: accepted for Keras's sake; the workers are threads either way.
+        use_multiprocessing: whether the workers are processes, for Python code that would keep threads from running at
+            the same time. Each pass begins new ones, with a copy of the dataset that pickle must be able to make: what
+            ``__getitem__`` changes in it is lost, and a script needs ``if __name__ == "__main__":`` around what trains.
         max_queue_size: how many batches may be ready.
 
-    Raises ValueError for other values.
+    The batches come in the same order however many workers there are; an error in a worker reaches ``fit``.
+
+    Raises ValueError for other values, and in ``fit`` for a dataset that can't be copied to processes.
 
     Example:
         >>> import numpy as np
@@ -80,21 +87,61 @@ class PyDataset(NamesArguments):
             yield number
             number += 1
 
+    def ordered_batches(self, order, start=0):
+        """The batches of an epoch of ``fit``, from number ``start`` of its order on, for a training that goes on there.
+
+        order: ``order(count)`` is an array of the numbers below ``count``, in the order of this epoch;
+            ``order(count, stream)`` has others for every ``stream``.
+        """
+        count = self.num_batches
+        numbers = self._numbers() if count is None else order(count).tolist()
+        return self.batches(itertools.islice(numbers, start, None))
+
     def batches(self, numbers):
         """The batches of these numbers, in this order."""
-        if self.workers < 2:
+        processes = self.use_multiprocessing and self.workers > 0
+        if self.workers < 2 and not processes:
             yield from map(self.__getitem__, numbers)
             return
-        from concurrent.futures import ThreadPoolExecutor
-
-        waiting: deque = deque()
-        pool = ThreadPoolExecutor(self.workers)
+        make, pool = (_in_process, _processes(self)) if processes else (self.__getitem__, None)
         try:
-            for number in numbers:
-                waiting.append(pool.submit(self.__getitem__, number))
-                if len(waiting) > self.max_queue_size:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            yield from made_ahead(make, numbers, self.workers, self.max_queue_size, pool)
+        except RuntimeError as error:
+            if type(error).__name__ != "BrokenProcessPool":
+                raise
+            raise RuntimeError(
+                f"The processes of {type(self).__name__} have ended: what they wrote says why. A script needs "
+                'if __name__ == "__main__": around what trains. Received: use_multiprocessing=True'
+            ) from None
+
+
+def _processes(dataset):
+    """An executor whose processes have a copy of the dataset."""
+    import multiprocessing
+    import pickle
+    from concurrent.futures import ProcessPoolExecutor
+
+    try:
+        copy = pickle.dumps(dataset)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{type(dataset).__name__} can't be copied to processes: {error}. Use threads, or define its class in a "
+            "module, without open files or functions in it. Received: use_multiprocessing=True"
+        ) from None
+    # a fork would copy locks that threads of this process hold
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(dataset.workers, context, _keep, (copy,))
+
+
+_kept = None  # the dataset of a worker process
+
+
+def _keep(copy: bytes) -> None:
+    import pickle
+
+    global _kept
+    _kept = pickle.loads(copy)
+
+
+def _in_process(number: int):
+    return _kept[number]

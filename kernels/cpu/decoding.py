@@ -36,11 +36,11 @@ def cache_store(key, value, position, cache):
 
 
 @kernel
-def cached_attention_forward(query, cache, position, probabilities, y, scale):
+def cached_attention_forward(query, cache, position, mask, probabilities, y, scale, masked):
     """y[n, t] = probabilities[n, t] values, which are softmax(scale query[n, t] . keys) up to step position[n] + t.
 
     query, y: (N, T, H, S), with H a multiple of K: so many heads that follow one another share one of the cache;
-    probabilities: (N, T, H, L)
+    probabilities: (N, T, H, L); with ``masked`` mask: (N, 1 or T, L), false where a step is not seen: of none, y is 0
     """
     kernel_attributes()
     separate_arrays()
@@ -48,6 +48,7 @@ def cached_attention_forward(query, cache, position, probabilities, y, scale):
     length, width = cache.shape[2], cache.shape[3] * size
     shared = heads // cache.shape[3]
     queries, stored, weights, out = query.reshape(-1), cache.reshape(-1), probabilities.reshape(-1), y.reshape(-1)
+    visible, rows = mask.reshape(-1), mask.shape[1] if masked else 1
     number = query.dtype.type
     factor = number(scale)
     for n in range(samples):
@@ -67,10 +68,19 @@ def cached_attention_forward(query, cache, position, probabilities, y, scale):
                     row[j] = product * factor
                     largest = row[j] if row[j] > largest else largest
                 total = number(0)
-                for j in range(seen):
-                    row[j] = vector_math.exp(row[j] - largest)
-                    total += row[j]
-                share = number(1) / total
+                if masked:
+                    line = (n * rows + t % rows) * length
+                    largest = number(-np.inf)
+                    for j in range(seen):
+                        largest = row[j] if visible[line + j] and row[j] > largest else largest
+                    for j in range(seen):
+                        row[j] = vector_math.exp(row[j] - largest) if visible[line + j] else number(0)
+                        total += row[j]
+                else:
+                    for j in range(seen):
+                        row[j] = vector_math.exp(row[j] - largest)
+                        total += row[j]
+                share = number(0) if masked and total == 0 else number(1) / total
                 at += length * width
                 o[:] = 0
                 for j in range(seen):

@@ -212,6 +212,95 @@ def gru_backward(
 
 
 @kernel
+def gru_reset_first_forward(
+    z, z_candidate, recurrent_kernel, candidate_kernel, h_first, mask, gates, candidate, before, reset, y, h_last,
+    reverse, masked,
+):  # fmt: skip
+    """h = u h + (1 - u) tanh(z_candidate + (r h) @ candidate_kernel), u and r = sigmoid(z + h @ recurrent_kernel).
+
+    recurrent_kernel: (units, 2 units); candidate_kernel: (units, units); gates: (n, steps, 2 units): u and r, may be
+    z's memory; candidate: (n, steps, units): the tanh, may be z_candidate's; reset: (n, steps, units): r h.
+    """
+    kernel_attributes()
+    steps, units = y.shape[1], y.shape[2]
+    one = z.dtype.type(1)
+    for n in range(y.shape[0]):
+        h = h_last[n]
+        for j in range(units):
+            h[j] = h_first[n, j]
+        for turn in range(steps):
+            t = steps - 1 - turn if reverse else turn
+            now = gates[n, t]
+            new = candidate[n, t]
+            left = reset[n, t]
+            for j in range(units):
+                before[n, t, j] = h[j]
+            if masked and mask[n, t] == 0:
+                now[:] = 0
+                new[:] = 0
+                left[:] = 0
+                for j in range(units):
+                    y[n, t, j] = h[j]
+                continue
+            for j in range(2 * units):
+                now[j] = z[n, t, j]
+            _add_product(h, recurrent_kernel, 0, now)
+            for j in range(units):
+                now[j] = sigmoid(now[j])
+                now[units + j] = sigmoid(now[units + j])
+                left[j] = now[units + j] * h[j]
+                new[j] = z_candidate[n, t, j]
+            _add_product(left, candidate_kernel, 0, new)
+            for j in range(units):
+                u = now[j]
+                new[j] = tanh(new[j])
+                h[j] = u * h[j] + (one - u) * new[j]
+                y[n, t, j] = h[j]
+
+
+@kernel
+def gru_reset_first_backward(
+    dy, dh_last, recurrent_kernel, candidate_kernel, gates, candidate, before, mask, dz, dz_candidate, dh_first,
+    reverse, masked, sequences,
+):  # fmt: skip
+    """The gradients of z, of z_candidate and of the first state: they may be the memory of gates and of candidate."""
+    kernel_attributes()
+    steps, units = before.shape[1], before.shape[2]
+    one = gates.dtype.type(1)
+    for n in range(before.shape[0]):
+        dh = dh_first[n]
+        for j in range(units):
+            dh[j] = dh_last[n, j]
+        for turn in range(steps):
+            t = turn if reverse else steps - 1 - turn
+            if sequences:
+                for j in range(units):
+                    dh[j] += dy[n, t, j]
+            now = dz[n, t]
+            d_new = dz_candidate[n, t]
+            if masked and mask[n, t] == 0:
+                now[:] = 0
+                d_new[:] = 0
+                continue
+            for j in range(units):
+                u = gates[n, t, j]
+                r = gates[n, t, units + j]
+                new = candidate[n, t, j]
+                d_new[j] = dh[j] * (one - u) * (one - new * new)
+                now[j] = dh[j] * (before[n, t, j] - new) * u * (one - u)
+                now[units + j] = r
+                dh[j] *= u
+            for j in range(units):
+                d_reset = d_new.dtype.type(0)
+                for k in range(units):
+                    d_reset += candidate_kernel[j, k] * d_new[k]
+                r = now[units + j]
+                now[units + j] = d_reset * before[n, t, j] * r * (one - r)
+                dh[j] += d_reset * r
+            _add_transposed_product(now, recurrent_kernel, dh)
+
+
+@kernel
 def simple_rnn_forward(z, recurrent_kernel, h_first, mask, gates, before, y, h_last, reverse, masked, relu):
     """h = tanh(z + h @ recurrent_kernel), or relu of it.  gates: (n, steps, units), may be z's memory"""
     kernel_attributes()

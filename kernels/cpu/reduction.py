@@ -107,6 +107,13 @@ def max_forward(x, y, axis_size, inner):
 
 
 @kernel
+def batch_max(x, y):
+    """y[j] = maximum of x[:, j] over all samples, NaN if there is one.  x: (samples, ...), y: (...)"""
+    kernel_attributes()
+    max_forward(x, y, x.size // y.size, y.size)
+
+
+@kernel
 def max_backward(x, y, dy, dx, axis_size, inner, accumulate):
     """dx = dy at the first maximum, else 0.  y, dy: (outer, inner), x, dx: (outer, axis_size, inner)"""
     kernel_attributes()

@@ -148,6 +148,17 @@ def add_numbers(numbers, results, index, factor):
 
 
 @kernel
+def keep_largest(numbers, results, index):
+    """results[index + i] = max(itself, numbers[i]), NaN from the first one on.  numbers: (n,), results: (k,) float64"""
+    kernel_attributes()
+    flat = numbers.reshape(-1)
+    for i in range(flat.size):
+        number = flat[i]
+        if number > results[index + i] or number != number:
+            results[index + i] = number
+
+
+@kernel
 def scale(values, factor):
     """values *= factor.  values: (n,)"""
     kernel_attributes()

@@ -233,6 +233,114 @@ def gru_backward(
 
 
 @kernel
+def _reset_first_gates(z, recurrent_kernel, mask, gates, before, reset, h_last, t, steps, units, masked):
+    for i in range(cuda.grid(1), h_last.size, cuda.gridsize(1)):
+        step, j = i // units * steps + t, i % units
+        at, first, h_row = step * units + j, step * 2 * units + j, step * units
+        u, r, left = real(0), real(0), real(0)
+        if not (masked and mask[step] == 0):
+            u = sigmoid(z[first] + _product(before, h_row, recurrent_kernel, j, 2 * units, units))
+            r = sigmoid(z[first + units] + _product(before, h_row, recurrent_kernel, units + j, 2 * units, units))
+            left = r * before[at]
+        gates[first], gates[first + units], reset[at] = u, r, left
+
+
+@kernel
+def _reset_first_candidate(
+    z_candidate, candidate_kernel, mask, gates, candidate, before, reset, y, h_last, t, following, steps, units, masked
+):  # fmt: skip
+    for i in range(cuda.grid(1), h_last.size, cuda.gridsize(1)):
+        step, j = i // units * steps + t, i % units
+        at, u = step * units + j, gates[step * 2 * units + j]
+        h, new = before[at], real(0)
+        if not (masked and mask[step] == 0):
+            new = tanh(z_candidate[at] + _product(reset, step * units, candidate_kernel, j, units, units))
+            h = u * h + (real(1) - u) * new
+        candidate[at], y[at], h_last[i] = new, h, h
+        if following >= 0:
+            before[(i // units * steps + following) * units + j] = h
+
+
+def gru_reset_first_forward(
+    z, z_candidate, recurrent_kernel, candidate_kernel, h_first, mask, gates, candidate, before, reset, y, h_last,
+    reverse, masked,
+):  # fmt: skip
+    """h = u h + (1 - u) tanh(z_candidate + (r h) @ candidate_kernel), u and r = sigmoid(z + h @ recurrent_kernel)."""
+    steps, units = y.shape[1], y.shape[2]
+    order = _steps(steps, reverse)
+    before, reset, h_last, mask, gates = (a.reshape(-1) for a in (before, reset, h_last, mask, gates))
+    of_gates = z.reshape(-1), recurrent_kernel.reshape(-1), mask, gates, before, reset, h_last
+    others = z_candidate.reshape(-1), candidate_kernel.reshape(-1), mask, gates, candidate.reshape(-1)
+    grid = over(h_last.size)
+    launch(_begin, *grid, h_first.reshape(-1), before, h_last, order[0][0], steps, units)
+    for t, following in order:
+        launch(_reset_first_gates, *grid, *of_gates, t, steps, units, masked)
+        launch(
+            _reset_first_candidate, *grid, *others, before, reset, y.reshape(-1), h_last, t, following, steps, units,
+            masked,
+        )  # fmt: skip
+
+
+@kernel
+def _reset_first_candidate_back(
+    dy, recurrent_kernel, gates, candidate, before, mask, dz, dz_candidate, dh_first, t, earlier, steps, units, masked,
+    sequences,
+):  # fmt: skip
+    one = real(1)
+    for i in range(cuda.grid(1), dh_first.size, cuda.gridsize(1)):
+        step, j = i // units * steps + t, i % units
+        at, first, width = step * units + j, step * 2 * units + j, 2 * units
+        dh = dh_first[i]
+        if earlier >= 0:
+            dh += _transposed_product(dz, (i // units * steps + earlier) * width, recurrent_kernel, j, width)
+        if sequences:
+            dh += dy[at]
+        if masked and mask[step] == 0:
+            dz[first], dz_candidate[at], dh_first[i] = real(0), real(0), dh
+        else:
+            u, new = gates[first], candidate[at]
+            dz[first] = dh * (before[at] - new) * u * (one - u)
+            dz_candidate[at] = dh * (one - u) * (one - new * new)
+            dh_first[i] = dh * u
+
+
+@kernel
+def _reset_first_gates_back(
+    candidate_kernel, gates, before, mask, dz, dz_candidate, dh_first, t, steps, units, masked
+):  # fmt: skip
+    for i in range(cuda.grid(1), dh_first.size, cuda.gridsize(1)):
+        step, j = i // units * steps + t, i % units
+        place = step * 2 * units + units + j
+        if masked and mask[step] == 0:
+            dz[place] = real(0)
+        else:
+            r = gates[place]
+            d_reset = _transposed_product(dz_candidate, step * units, candidate_kernel, j, units)
+            dz[place] = d_reset * before[step * units + j] * r * (real(1) - r)
+            dh_first[i] += d_reset * r
+
+
+def gru_reset_first_backward(
+    dy, dh_last, recurrent_kernel, candidate_kernel, gates, candidate, before, mask, dz, dz_candidate, dh_first,
+    reverse, masked, sequences,
+):  # fmt: skip
+    """The gradients of z, of z_candidate and of the first state: they may be the memory of gates and of candidate."""
+    steps, units = before.shape[1], before.shape[2]
+    gates, before, mask, dz, d_new, dh = (a.reshape(-1) for a in (gates, before, mask, dz, dz_candidate, dh_first))
+    recurrent_kernel, candidate_kernel = recurrent_kernel.reshape(-1), candidate_kernel.reshape(-1)
+    first = dy.reshape(-1), recurrent_kernel, gates, candidate.reshape(-1), before, mask, dz, d_new, dh
+    second = candidate_kernel, gates, before, mask, dz, d_new, dh
+    grid = over(dh.size)
+    launch(_copy, *grid, dh_last.reshape(-1), dh)
+    earlier = -1
+    for t, _ in _steps(steps, not reverse):
+        launch(_reset_first_candidate_back, *grid, *first, t, earlier, steps, units, masked, sequences)
+        launch(_reset_first_gates_back, *grid, *second, t, steps, units, masked)
+        earlier = t
+    launch(_add_transposed_products, *grid, dz, recurrent_kernel, dh, earlier, steps, units, 2 * units)
+
+
+@kernel
 def _simple_rnn_step(
     z, recurrent_kernel, mask, gates, before, y, h_last, t, following, steps, units, masked, relu
 ):  # fmt: skip

@@ -90,6 +90,11 @@ def max_forward(x, y, axis_size, inner):
     launch(_max_forward, columns.grid, columns.block, x.reshape(-1), y.reshape(-1), axis_size, inner)
 
 
+def batch_max(x, y):
+    """y[j] = maximum of x[:, j] over all samples, NaN if there is one.  x: (samples, ...), y: (...)"""
+    max_forward(x, y, x.size // y.size, y.size)
+
+
 @kernel
 def _max_backward(x, y, dy, dx, axis_size, inner, accumulate):
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):

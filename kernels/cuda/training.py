@@ -210,6 +210,19 @@ def add_numbers(numbers, results, index, factor):
 
 
 @kernel
+def _keep_largest(numbers, results, index):
+    for i in range(cuda.grid(1), numbers.size, cuda.gridsize(1)):
+        number = numbers[i]
+        if number > results[index + i] or number != number:
+            results[index + i] = number
+
+
+def keep_largest(numbers, results, index):
+    """results[index + i] = max(itself, numbers[i]), NaN from the first one on.  numbers: (n,), results: (k,) float64"""
+    launch(_keep_largest, *over(numbers.size), numbers.reshape(-1), results, index)
+
+
+@kernel
 def _scale(values, factor):
     times = real(factor[0])
     for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):

@@ -11,11 +11,12 @@ def steps_of(count, backwards):
     return reversed(range(count)) if backwards else range(count)
 
 
-def forward(cell, z, kernel, bias, h, c, mask, reverse):
-    """cell: lstm, gru, simple_rnn or simple_rnn_relu; mask: (n, steps) of booleans."""
+def forward(cell, z, kernel, bias, h, c, mask, reverse, z_candidate=None, candidate_kernel=None):
+    """cell: lstm, gru, gru_reset_first, simple_rnn or simple_rnn_relu; mask: (n, steps) of booleans."""
     n, steps, width = z.shape
     units = kernel.shape[0]
     made = {name: np.zeros((n, steps, units)) for name in ("before", "y", "cells", "activated", "candidates")}
+    made |= {name: np.zeros((n, steps, units)) for name in ("candidate", "reset")}
     made["gates"] = np.zeros((n, steps, width))
     for t in steps_of(steps, reverse):
         here = mask[:, t, None]
@@ -35,6 +36,11 @@ def forward(cell, z, kernel, bias, h, c, mask, reverse):
             new = np.tanh(x[2] + r * k[2])
             new_h, gates = u * h + (1 - u) * new, (u, r, new)
             made["candidates"][:, t] = np.where(here, k[2], 0)
+        elif cell == "gru_reset_first":
+            u, r = gates = np.split(sigmoid(z[:, t] + product), 2, axis=-1)
+            new = np.tanh(z_candidate[:, t] + (r * h) @ candidate_kernel)
+            new_h = u * h + (1 - u) * new
+            made["candidate"][:, t], made["reset"][:, t] = np.where(here, new, 0), np.where(here, r * h, 0)
         else:
             new_h = z[:, t] + product
             new_h = np.maximum(new_h, 0) if cell == "simple_rnn_relu" else np.tanh(new_h)
@@ -45,10 +51,11 @@ def forward(cell, z, kernel, bias, h, c, mask, reverse):
     return made | {"h_last": h, "c_last": c}
 
 
-def backward(cell, made, kernel, dy, dh, dc, mask, reverse):
+def backward(cell, made, kernel, dy, dh, dc, mask, reverse, candidate_kernel=None):
     """made: by ``forward``."""
     n, steps, units = dy.shape
     dz, dk = (np.zeros((n, steps, kernel.shape[1])) for _ in range(2))
+    dz_candidate = np.zeros((n, steps, units))
     for t in steps_of(steps, not reverse):
         here, dh = mask[:, t, None], dh + dy[:, t]
         gates = np.split(made["gates"][:, t], kernel.shape[1] // units, axis=-1)
@@ -65,9 +72,16 @@ def backward(cell, made, kernel, dy, dh, dc, mask, reverse):
             du, dr = dh * (made["before"][:, t] - new) * u * (1 - u), d_new * made["candidates"][:, t] * r * (1 - r)
             of_z, of_k = (np.concatenate([du, dr, last], axis=-1) for last in (d_new, d_new * r))
             direct = dh * u
+        elif cell == "gru_reset_first":
+            (u, r), new, h = gates, made["candidate"][:, t], made["before"][:, t]
+            d_new = dh * (1 - u) * (1 - new**2)
+            d_reset = d_new @ candidate_kernel.T
+            of_z = of_k = np.concatenate([dh * (h - new) * u * (1 - u), d_reset * h * r * (1 - r)], axis=-1)
+            dz_candidate[:, t] = np.where(here, d_new, 0)
+            direct = dh * u + d_reset * r
         else:
             of_z = of_k = dh * ((gates[0] > 0) if cell == "simple_rnn_relu" else 1 - gates[0] ** 2)
             direct = 0.0
         dz[:, t], dk[:, t] = np.where(here, of_z, 0), np.where(here, of_k, 0)
         dh = np.where(here, direct + of_k @ kernel.T, dh)
-    return {"dz": dz, "dk": dk, "dh_first": dh, "dc_first": dc}
+    return {"dz": dz, "dk": dk, "dz_candidate": dz_candidate, "dh_first": dh, "dc_first": dc}

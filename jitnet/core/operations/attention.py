@@ -69,7 +69,7 @@ class DotProductAttention(Operation):
                 )
         return [((*shapes[0][:3], shapes[2][3]), query.dtype)]
 
-    def _arguments(self, lowered) -> dict:
+    def _arguments(self, program, lowered) -> dict:
         query, key = lowered.application.inputs[:2]
         seed = 0
         if self.random:
@@ -80,7 +80,7 @@ class DotProductAttention(Operation):
             "mask_strides": _strides(mask), "bias_strides": _strides(bias),
             "scale": self.scale, "causal": self.causal, "mean": self.mean, "rate": self.rate, "seed": seed,
             "stream": self.stream, "step": Scalar("t") if self.random else 0,
-            "first": Scalar("begin") if self.random else 0,
+            "first": program.first_sample if self.random else 0,
             "work": 2 * heads * steps * (query.shape[3] + lowered.output.shape[-1]) // (2 if self.causal else 1),
         }  # fmt: skip
 
@@ -89,7 +89,7 @@ class DotProductAttention(Operation):
         log_sums = lowered.save("log_sums", (lowered.output.shape[1], lowered.output.shape[0]), lowered.output.dtype)
         program.call(
             "attention.attention_forward", **dict(zip(names, lowered.inputs, strict=True)), y=Out(lowered.output),
-            log_sums=Out(log_sums), **self._arguments(lowered),
+            log_sums=Out(log_sums), **self._arguments(program, lowered),
         )  # fmt: skip
 
     def backward(self, program, lowered):
@@ -107,7 +107,7 @@ class DotProductAttention(Operation):
                 wanted = Out(own)
             targets[f"d{name}"] = wanted
         given = dict(zip((*names, "mask", "bias"), lowered.inputs, strict=True))
-        arguments = self._arguments(lowered)
+        arguments = self._arguments(program, lowered)
         arguments["work"] *= 2.5
         program.call(
             "attention.attention_backward", **given, y=lowered.output, log_sums=lowered.saved["log_sums"],

@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 
+from ..lengths import Samples
 from ..policy import floatx
-from ..program import Out
+from ..program import Out, Scalar
 from ..settings import Number
 from ..trace import apply
 from ..values import Value, as_value, is_integer
@@ -31,6 +32,7 @@ class Operation:
     whole_inputs: tuple = ()  # indices of inputs that have no batch axis, such as weights
     broadcasts = False  # whether inputs are repeated along missing axes, by NumPy's rules
     labels: tuple = ()  # indices of inputs that are integers by their meaning
+    joins = True  # whether it takes tensors that join several batches
     keeps_booleans = True  # whether inputs that are all bool stay so; else they become int32
     integers = CONVERTED  # what becomes of inputs that are all integers: KEPT, CONVERTED to floatx first, or REFUSED
 
@@ -52,6 +54,26 @@ class Operation:
         """What it is applied to as values of one dtype, by Keras's rules of promotion."""
         return converted(self, inputs)
 
+    def batches_of(self, inputs) -> int | list[int]:
+        """How many batches its outputs with a batch axis join, or each of them: as many as its inputs.
+
+        Raises:
+            ValueError: these have different numbers of samples, or it takes no joined batches.
+        """
+        found = sorted({x.batches for x in inputs if x.batched})
+        if len(found) > 1:
+            counts = " and ".join(map(_counted, found))
+            raise ValueError(
+                f"{self.name} takes tensors of equally many samples; what was joined by jitnet.ops.concatenate(xs, "
+                f"axis=0) is taken apart by jitnet.ops.split(x, {found[-1]}). Received: tensors of {counts}"
+            )
+        if found and found[0] > 1 and not self.joins:
+            raise ValueError(
+                f"{self.name} works on one batch, not on several that jitnet.ops.concatenate(xs, axis=0) has joined: "
+                f"apply it to each of them before. Received: a tensor of {_counted(found[0])}"
+            )
+        return found[0] if found else 1
+
     def infer(self, *inputs) -> list[tuple]:
         """``[(shape, dtype), ...]`` of the outputs; raises ValueError for inputs that don't fit."""
         raise TypeError(f"{type(self).__name__} lacks an infer method")
@@ -67,6 +89,10 @@ class Operation:
     def get_config(self) -> dict:
         """The constructor's arguments, settings as the numbers that they are at present."""
         return {name: _present(value) for name, value in vars(self).items()}
+
+
+def _counted(batches: int) -> str:
+    return "1 batch" if batches == 1 else f"{batches} batches"
 
 
 def _present_value(setting: Number, dtype: str) -> Value:
@@ -146,6 +172,9 @@ def converted(operation, inputs) -> tuple:
     found = []
     for i, x in enumerate(inputs):
         wanted = "int64" if i in operation.labels else dtype
+        if isinstance(x, Samples):
+            found.append(number_of(x, wanted))
+            continue
         value = _present_value(x, wanted) if isinstance(x, Number) else as_value(x, wanted)
         if value.dtype != wanted and not value.dtype.startswith("float"):
             value = REGISTRY["Cast"](wanted)(value)
@@ -156,6 +185,29 @@ def converted(operation, inputs) -> tuple:
                 f"{operation.name} mixes {dtype} and {x.dtype} ({x!r}). Build all layers under one jitnet.set_floatx."
             )
     return tuple(found)
+
+
+class BatchSize(Operation, registered=False):
+    """The number of samples in a tensor with a batch axis, or in ``batches`` like it, as a number () of its dtype."""
+
+    differentiable = False
+
+    def __init__(self, batches: int | None = None):
+        self.batches = batches
+
+    def infer(self, x):
+        return [((), x.dtype)]
+
+    def forward(self, program, lowered):
+        batches = self.batches or lowered.application.inputs[0].batches
+        program.call("shape.fill", y=Out(lowered.output), value=1.0 * (Scalar("batch") * batches))
+
+
+def number_of(samples: Samples, dtype: str) -> Value:
+    """A number of samples as a value () of ``dtype``."""
+    x = samples.tensor
+    found = BatchSize(samples.batches)(x if x.dtype.startswith("float") else REGISTRY["Cast"](floatx())(x))
+    return found if found.dtype == dtype else REGISTRY["Cast"](dtype)(found)
 
 
 class Present(Operation, registered=False):

@@ -3,8 +3,9 @@
 import math
 
 from .. import checks
-from ..program import Out, Scalar
-from .base import Operation
+from ..errors import invalid
+from ..program import Out
+from .base import REFUSED, Operation
 
 
 class BatchSum(Operation):
@@ -22,34 +23,45 @@ class BatchSum(Operation):
             raise ValueError(f"{self.name} over the batch needs a tensor with a batch axis. Received: shape={x.shape}")
         return [((), x.dtype)]
 
-    def _scale(self, x):
-        return 1.0 / (Scalar("batch") * x.size) if self.mean else 1.0
+    def _scale(self, program, x):
+        return 1.0 / (program.samples * x.size) if self.mean else 1.0
 
     def forward(self, program, lowered):
         x, y = lowered.inputs[0], lowered.output
         total = program.temporary(f"{y.name}_total", (1,), "float64", "partial")
         program.call("training.total", values=program.reshaped(x, (), rows=x.size), out=Out(total))
-        program.call("training.add_up", totals=total, out=Out(y), scale=self._scale(x))
+        program.call("training.add_up", totals=total, out=Out(y), scale=self._scale(program, x))
 
     def backward(self, program, lowered):
         dx = lowered.gradient(0)
         values = Out(program.reshaped(dx.buffer, (), rows=dx.buffer.size), dx.accumulate)
         program.call(
-            "training.spread", dtotal=lowered.d_output, dvalues=values, scale=self._scale(dx.buffer),
+            "training.spread", dtotal=lowered.d_output, dvalues=values, scale=self._scale(program, dx.buffer),
             accumulate=dx.accumulate,
         )  # fmt: skip
 
 
-class BatchSize(Operation, registered=False):
-    """The number of samples in a tensor with a batch axis, as a number () of its dtype."""
+class BatchMax(Operation):
+    """The maximum over the samples, (None, ...) to (...); it has no gradient."""
 
-    differentiable = False
+    integers = REFUSED
 
     def infer(self, x):
-        return [((), x.dtype)]
+        if not x.batched:
+            raise ValueError(f"{self.name} needs a tensor with a batch axis. Received: shape={x.shape}")
+        return [(x.shape[1:], x.dtype)]
 
     def forward(self, program, lowered):
-        program.call("shape.fill", y=Out(lowered.output), value=1.0 * Scalar("batch"))
+        x, y = lowered.inputs[0], lowered.output
+        partial = program.temporary(f"{y.name}_partial", x.shape or (1,), y.dtype, "partial")
+        program.call("reduction.batch_max", x=x, y=Out(partial))
+        program.call("reduction.batch_max", x=partial, y=Out(y))
+
+    def backward(self, program, lowered):
+        raise invalid(
+            "The maximum over a batch has no gradient: which sample has it, no chunk of the batch knows. Take the "
+            "gradient of a mean, or jitnet.ops.stop_gradient of the maximum.", layer=lowered.application.scope,
+        )  # fmt: skip
 
 
 class SampleSum(Operation):
@@ -73,7 +85,7 @@ class SampleSum(Operation):
         program.call("dense.bias_add_backward", dy=rows, dbias=Out(partial), accumulate=False)
         program.call("training.sum_partials", partials=partial, out=Out(program.reshaped(y, (size,))))
         if self.mean:
-            scale = 1.0 / Scalar("batch")
+            scale = 1.0 / program.samples
             program.call("training.scale", values=Out(program.reshaped(y, (size,)), True), factor=scale)
 
     def backward(self, program, lowered):
@@ -82,5 +94,5 @@ class SampleSum(Operation):
         program.call(
             "training.repeat", row=program.reshaped(lowered.d_output, (size,)),
             rows=Out(program.as_rows(dx.buffer, size), dx.accumulate),
-            scale=1.0 / Scalar("batch") if self.mean else 1.0, accumulate=dx.accumulate,
+            scale=1.0 / program.samples if self.mean else 1.0, accumulate=dx.accumulate,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from .. import checks
 from ..errors import invalid
 from ..program import Out
-from .base import KEPT, Operation, display
+from .base import KEPT, Operation, converted, display
 
 
 class CacheStore(Operation, registered=False):
@@ -45,20 +45,24 @@ class CacheStore(Operation, registered=False):
 
 
 class CachedAttention(Operation, registered=False):
-    """Attention of new steps to those of a cache up to their own: inputs (query, cache, position).
+    """Attention of new steps to those of a cache up to their own: inputs (query, cache, position[, mask]).
 
     query: (None, steps, heads, size), of which the first is at ``position``, (None,) integers; cache:
-    (None, 2, length, key heads, size).
+    (None, 2, length, key heads, size); mask: (None, 1 or steps, length), bool, false where a step is not seen.
     """
 
     differentiable = False
     integers = KEPT
     labels = (2,)
 
+    def prepare(self, inputs):
+        query, cache, position, *mask = inputs
+        return *converted(self, (query, cache, position)), *mask
+
     def __init__(self, scale: float):
         self.scale = checks.number("cached_attention", "scale", scale)
 
-    def infer(self, query, cache, position):
+    def infer(self, query, cache, position, mask=None):
         if query.ndim != 4 or query.shape[3] != cache.shape[4] or query.shape[2] % cache.shape[3]:
             raise invalid(
                 "Attention to a cache (batch, 2, length, heads, size) takes a query (batch, steps, heads, size) of as "
@@ -66,17 +70,28 @@ class CachedAttention(Operation, registered=False):
                 query=display(query.shape), cache=display(cache.shape),
             )  # fmt: skip
         _check_position(position)
+        rows = (1, query.shape[1])
+        if mask is not None and (
+            mask.dtype != "bool" or mask.ndim != 3 or not mask.batched or mask.shape[1] not in rows
+            or mask.shape[2] != cache.shape[2]
+        ):
+            raise invalid(
+                "Attention to a cache takes a mask of bool (batch, steps, length), or with 1 for the steps: "
+                f"{display((None, *rows[1:], cache.shape[2]))}.",
+                mask=display(mask.shape), dtype=mask.dtype,
+            )  # fmt: skip
         return [(query.shape, query.dtype)]
 
     def forward(self, program, lowered):
-        query, cache, position = lowered.inputs
+        query, cache, position, *mask = lowered.inputs
         steps, heads, size = query.shape
         length = cache.shape[1]
         name = f"{lowered.output.name}_probabilities"
         probabilities = program.temporary(name, (steps, heads, length), query.dtype, "batch")
         program.call(
             "decoding.cached_attention_forward", query=query, cache=cache, position=position,
-            probabilities=Out(probabilities), y=Out(lowered.output), scale=self.scale,
+            mask=mask[0] if mask else query,  # which is not read then
+            probabilities=Out(probabilities), y=Out(lowered.output), scale=self.scale, masked=bool(mask),
             work=4 * steps * heads * size * length,
         )  # fmt: skip
 

@@ -40,6 +40,9 @@ class Gradient(_Effect, registered=False):
                 _check_unchanged(application)
         return [(value.shape, value.dtype) for value in values]
 
+    def batches_of(self, inputs):
+        return [value.batches for value in inputs[1:]]
+
     def forward(self, program, lowered):
         loss, *values = lowered.application.inputs
         lowering = lowered.lowering
@@ -148,6 +151,8 @@ class AssignedRows(Operation, registered=False):
 
     Inputs (*outputs, *values (None, ...), *variables (batch, ...)), as many values as variables; outputs as they are.
     """
+
+    joins = False
 
     def __init__(self, count: int):
         self.count = count

@@ -3,7 +3,7 @@
 from ...kernels.scalar import activations, arithmetic
 from ...kernels.scalar.broadcasting import canonical
 from .. import checks
-from ..errors import invalid
+from ..errors import SamplesPairedError, invalid
 from ..program import Out
 from .base import CONVERTED, KEPT, REFUSED, Operation, display
 
@@ -107,8 +107,9 @@ class Binary(Operation):
                 other = type("Squeezed", (), {"shape": shape, "batched": False})()
                 a, b = (batched, other) if a.batched else (other, batched)
         elif a.batched and a.ndim != b.ndim:
-            raise ValueError(
-                f"{self.function} needs operands of the same rank when both have a batch axis. "
+            raise SamplesPairedError(
+                f"{self.function} needs operands of the same rank when both have a batch axis: broadcasting would pair "
+                "each sample with all others. jitnet.ops.expand_dims(x, -1) adds an axis. "
                 f"Received: shapes {display(a.shape)} and {display(b.shape)}"
             )
         return canonical(*_split(a), *_split(b))
@@ -117,7 +118,7 @@ class Binary(Operation):
         try:
             self._canonical(a, b)
         except ValueError as error:
-            raise ValueError(
+            raise type(error)(
                 f"{self.function} cannot combine shapes {display(a.shape)} and {display(b.shape)}: {error}"
             ) from None
         sizes = []

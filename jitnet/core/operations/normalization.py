@@ -1,7 +1,7 @@
 """Normalisation over the batch, or of each sample by itself."""
 
 from .. import checks
-from ..program import Out, Scalar
+from ..program import Out
 from .base import Operation, display, elements
 
 
@@ -45,7 +45,7 @@ class BatchNorm(Operation):
             variance = program.temporary(f"{y.name}_variance", (channels,), dtype, "whole")
             program.call("normalization.batch_norm_statistics", x=rows, mean=Out(means), m2=Out(m2s))
             counts = program.temporary(f"{y.name}_counts", (), "int64", "partial")
-            program.call("training.chunk_counts", counts=Out(counts), batch=Scalar("batch"), rows=rows.rows)
+            program.call("training.chunk_counts", counts=Out(counts), batch=program.samples, rows=rows.rows)
             program.call(
                 "normalization.batch_norm_combine", means=means, m2s=m2s, counts=counts, mean=Out(mean),
                 variance=Out(variance), rstd=Out(rstd), epsilon=epsilon,
@@ -91,7 +91,7 @@ class BatchNorm(Operation):
         if self.training:
             program.call(
                 "normalization.batch_norm_backward_data", x=rows, dy=dy, mean=mean, rstd=rstd, gamma=gamma,
-                dgamma=totals[0], dbeta=totals[1], dx=target, count=Scalar("batch") * rows.rows,
+                dgamma=totals[0], dbeta=totals[1], dx=target, count=program.samples * rows.rows,
                 accumulate=dx.accumulate, in_place=None if dx.accumulate else ("dy", "dx"),
             )  # fmt: skip
         else:

@@ -42,7 +42,7 @@ class Dropout(Operation):
         rate = lowered.setting("rate", self.rate)
         program.call(
             "random.dropout_forward", x=x, y=Out(y), mask=Out(mask), rate=rate, seed=seed, stream=self.stream,
-            step=Scalar("t"), first=Scalar("begin"), in_place=("x", "y"),
+            step=Scalar("t"), first=program.first_sample, in_place=("x", "y"),
         )  # fmt: skip
 
     def backward(self, program, lowered):
@@ -61,23 +61,28 @@ class RandomValues(Operation):
     """Random numbers (None, *shape), or (*shape) without a batch axis, new ones in every step.
 
     distribution: "normal" or "truncated_normal" with mean ``a`` and standard deviation ``b``, "uniform" in [a, b).
+    batches: for how many joined batches.
     """
 
     differentiable = False
     random = True
 
-    def __init__(self, distribution, shape, a=0.0, b=1.0, dtype=None, batched=True, seed=None, stream=0):
+    def __init__(self, distribution, shape, a=0.0, b=1.0, dtype=None, batched=True, seed=None, stream=0, batches=1):
         self.distribution = checks.one_of("random", "distribution", distribution, DISTRIBUTIONS)
         self.shape = checks.sizes("random", "shape", shape, least=0)
         self.a = checks.number("random", "minval" if distribution == "uniform" else "mean", a)
         self.b = checks.number("random", "maxval" if distribution == "uniform" else "stddev", b)
         self.dtype = checks.one_of("random", "dtype", dtype or floatx(), ("float32", "float64"))
         self.batched = checks.boolean("random", "batched", batched)
+        self.batches = checks.integer("random", "batches", batches, least=1)
         self.seed, self.stream = checked_seed("random", seed, stream)
 
     @property
     def name(self):
         return self.distribution
+
+    def batches_of(self, inputs):
+        return self.batches
 
     def infer(self):
         return [((None, *self.shape) if self.batched else self.shape, self.dtype)]
@@ -85,7 +90,7 @@ class RandomValues(Operation):
     def forward(self, program, lowered):
         names = ("low", "high") if self.distribution == "uniform" else ("mean", "stddev")
         seed = Scalar("seed") if self.seed is None else self.seed
-        first = Scalar("begin") if self.batched else 0
+        first = program.first_sample if self.batched else 0
         program.call(
             f"random.{self.distribution}", out=Out(lowered.output), **dict(zip(names, (self.a, self.b), strict=True)),
             seed=seed, stream=self.stream, step=Scalar("t"), first=first,

@@ -18,8 +18,10 @@ class _Recurrent(Operation, registered=False):
     gates = 1
     states = ("h",)
     weights = ("recurrent_kernel",)
+    further = ()  # inputs between z and the weights
     _read: tuple  # by the backward kernel, of what the forward one keeps
     _made: tuple  # by the backward kernel
+    _products = {"recurrent_kernel": ("before", "dz")}  # {weight: (what it multiplies, the product's gradient)}
 
     def __init__(self, initial: bool = False, masked: bool = False, reverse: bool = False):
         self.initial = checks.boolean(self.name, "initial", initial)
@@ -28,7 +30,7 @@ class _Recurrent(Operation, registered=False):
 
     def _named(self, inputs) -> dict:
         """The inputs by name."""
-        names = ["z", *self.weights]
+        names = ["z", *self.further, *self.weights]
         names += [f"{state}_first" for state in self.states] if self.initial else []
         return dict(zip([*names, "mask"] if self.masked else names, inputs, strict=True))
 
@@ -44,7 +46,7 @@ class _Recurrent(Operation, registered=False):
             )
         steps, width = z.shape[1:]
         units = width // self.gates
-        expected = {"recurrent_kernel": (units, width), "recurrent_bias": (width,), "mask": (None, steps)}
+        expected = self._shapes(steps, units) | {"recurrent_kernel": (units, width), "mask": (None, steps)}
         expected |= {f"{state}_first": (None, units) for state in self.states}
         for name, value in given.items():
             if name != "z" and (value.shape != expected[name] or width != units * self.gates):
@@ -54,6 +56,10 @@ class _Recurrent(Operation, registered=False):
                 )
         return [((None, steps, units), kernel.dtype), *(((None, units), kernel.dtype) for _ in self.states)]
 
+    def _shapes(self, steps: int, units: int) -> dict:
+        """Of inputs that other cells have not."""
+        return {}
+
     def _kept(self, units: int) -> dict[str, int]:
         """What the forward pass keeps for each step: {name: elements}."""
         return {"gates": self.gates * units, "before": units}
@@ -62,7 +68,8 @@ class _Recurrent(Operation, registered=False):
         return {}
 
     def _work(self, lowered) -> int:
-        return 2 * lowered.output.size * lowered.inputs[1].shape[1]
+        given = self._named(lowered.inputs)
+        return 2 * lowered.output.size * sum(given[name].shape[1] for name in self._products)
 
     def _zeros(self, program, lowered) -> Buffer:
         output = lowered.output
@@ -76,7 +83,7 @@ class _Recurrent(Operation, registered=False):
         if not self.initial:
             given |= dict.fromkeys((f"{state}_first" for state in self.states), self._zeros(program, lowered))
         given.setdefault("mask", given["h_first"])  # which is not read then
-        names = "z", *self.weights, *(f"{state}_first" for state in self.states), "mask"
+        names = "z", *self.further, *self.weights, *(f"{state}_first" for state in self.states), "mask"
         kept = {
             name: Out(lowered.save(name, (steps, size), lowered.output.dtype))
             for name, size in self._kept(units).items()
@@ -94,43 +101,44 @@ class _Recurrent(Operation, registered=False):
         zeros = self._zeros(program, lowered) if None in d_last else None
         d_last = [zeros if d is None else d for d in d_last]
         places = {name: index for index, name in enumerate(given)}
-        made = {"dz": "z"} | {f"d{state}_first": f"{state}_first" for state in self.states}
+        made = {f"d{name}": name for name in ("z", *self.further)}
+        made |= {f"d{state}_first": f"{state}_first" for state in self.states}
         outs, sums = {}, []
         for name, source in made.items():
             index = places.get(source)
             target = lowered.gradient(index) if index is not None and lowered.needs(index) else None
             if target is None or target.accumulate:
-                shape = given["z"].shape if source == "z" else lowered.output.shape[1:]
+                shape = lowered.output.shape[1:] if source.endswith("_first") else given[source].shape
                 name_of_buffer = f"{lowered.output.name}_{name}"
                 outs[name] = Out(program.temporary(name_of_buffer, shape, lowered.output.dtype, "batch"))
                 sums += [] if target is None else [(outs[name].buffer, target)]
             else:
                 outs[name] = target
-        d_product = outs["dz"].buffer
         if "dk" in self._made:
-            d_product = program.temporary(f"{lowered.output.name}_dk", d_product.shape, d_product.dtype, "batch")
-            outs["dk"] = Out(d_product)
+            name_of_buffer = f"{lowered.output.name}_dk"
+            outs["dk"] = Out(program.temporary(name_of_buffer, given["z"].shape, lowered.output.dtype, "batch"))
         program.call(
             f"recurrent.{self.name}_backward", dy=saved["before"] if dy is None else dy,  # which is not read then
             **{f"d{state}_last": d for state, d in zip(self.states, d_last, strict=True)},
-            recurrent_kernel=given["recurrent_kernel"], **{name: saved[name] for name in self._read},
+            **{name: given[name] for name in self._products}, **{name: saved[name] for name in self._read},
             mask=given.get("mask", d_last[0]), **{name: outs[name] for name in self._made},
             reverse=self.reverse, masked=self.masked, sequences=dy is not None, **self._options(),
             in_place=("gates", "dz"), work=self._work(lowered),
         )  # fmt: skip
         for found, target in sums:
             program.call("shape.copy_backward", dy=found, dx=target, accumulate=True)
-        if lowered.needs(1):
-            dkernel = lowered.gradient(1)
-            units, width = given["recurrent_kernel"].shape
+        for weight, (kept, product) in self._products.items():
+            if not lowered.needs(places[weight]):
+                continue
+            dkernel, (units, width) = lowered.gradient(places[weight]), given[weight].shape
             program.call(
-                "dense.dense_backward_filter", x=program.as_rows(saved["before"], units),
-                dy=program.as_rows(d_product, width), dkernel=dkernel, accumulate=dkernel.accumulate,
-                work=self._work(lowered),
+                "dense.dense_backward_filter", x=program.as_rows(saved[kept], units),
+                dy=program.as_rows(outs[product].buffer, width), dkernel=dkernel, accumulate=dkernel.accumulate,
+                work=2 * lowered.output.size * width,
             )  # fmt: skip
         if "recurrent_bias" in given and lowered.needs(2):
             dbias = lowered.gradient(2)
-            program.call("dense.bias_add_backward", dy=d_product, dbias=dbias, accumulate=dbias.accumulate)
+            program.call("dense.bias_add_backward", dy=outs["dk"].buffer, dbias=dbias, accumulate=dbias.accumulate)
 
 
 class LSTMSteps(_Recurrent):
@@ -155,9 +163,36 @@ class GRUSteps(_Recurrent):
     weights = ("recurrent_kernel", "recurrent_bias")
     _read = ("gates", "before", "candidates")
     _made = ("dz", "dk", "dh_first")
+    _products = {"recurrent_kernel": ("before", "dk")}
+
+    def _shapes(self, steps, units):
+        return {"recurrent_bias": (3 * units,)}
 
     def _kept(self, units):
         return {**super()._kept(units), "candidates": units}
+
+
+class ResetFirstGRUSteps(_Recurrent):
+    """GRU that resets before the product with the state: see ``gru_reset_first_forward``.
+
+    Inputs: z (None, steps, 2 x units) of the gates, z_candidate (None, steps, units), recurrent_kernel
+    (units, 2 x units) and candidate_kernel (units, units); the others as above.
+    """
+
+    name = "gru_reset_first"
+    gates = 2
+    whole_inputs = (2, 3)
+    further = ("z_candidate",)
+    weights = ("recurrent_kernel", "candidate_kernel")
+    _read = ("gates", "candidate", "before")
+    _made = ("dz", "dz_candidate", "dh_first")
+    _products = {"recurrent_kernel": ("before", "dz"), "candidate_kernel": ("reset", "dz_candidate")}
+
+    def _shapes(self, steps, units):
+        return {"z_candidate": (None, steps, units), "candidate_kernel": (units, units)}
+
+    def _kept(self, units):
+        return {"gates": 2 * units, "candidate": units, "before": units, "reset": units}
 
 
 class SimpleRNNSteps(_Recurrent):

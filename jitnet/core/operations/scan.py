@@ -222,8 +222,9 @@ def _check_and_number(calls: list, time: Scalar) -> None:
     for call in calls:
         if not call.batched:
             raise _meets(call.opcode, call.layer)
-        if call.arguments.get("first") == Scalar("begin"):
-            first = Scalar("begin") + time * Scalar("batch")
+        first = call.arguments.get("first")
+        if isinstance(first, Scalar):  # of which samples random numbers are
+            first = first + time * (Scalar("batch") * next(out.buffer.batches for out in call.outputs))
             call.arguments = {**call.arguments, "first": first}
 
 

@@ -86,17 +86,21 @@ class StopGradient(Reshape):
 
 
 class Filled(Operation):
-    """``value`` everywhere: (None, *shape), for each sample of the batch."""
+    """``value`` everywhere: (None, *shape), for each sample of the batch, or of so many joined ``batches``."""
 
     differentiable = False
 
-    def __init__(self, shape, value: float = 0.0, dtype: str | None = None):
+    def __init__(self, shape, value: float = 0.0, dtype: str | None = None, batches: int = 1):
         self.shape = checks.sizes("filled", "shape", shape)
         self.value = checks.number("filled", "value", value, finite=False)
         self.dtype = checks.one_of("filled", "dtype", dtype or floatx(), DTYPES)
+        self.batches = checks.integer("filled", "batches", batches, least=1)
 
     def prepare(self, inputs):
         return inputs
+
+    def batches_of(self, inputs):
+        return self.batches
 
     def infer(self):
         return [((None, *self.shape), self.dtype)]
@@ -152,6 +156,84 @@ class Concatenate(Operation):
             if lowered.needs(index):
                 dx = lowered.gradient(index)
                 program.call("shape.concatenate_backward", dy=dy, dx=dx, **scalars, accumulate=dx.accumulate)
+
+
+class Joined(Operation):
+    """The samples of several tensors in one, whose batch axis is as long as theirs together: (None, ...).
+
+    Each sample of the batch has one part of every tensor, in the tensors' order, so that it stays in its chunk: what
+    has the first samples of all is ``Part``.
+    """
+
+    integers = KEPT
+
+    def infer(self, *tensors):
+        if not tensors or any(not x.batched or x.shape != tensors[0].shape for x in tensors):
+            shapes = ", ".join(display(x.shape) for x in tensors)
+            raise ValueError(
+                "concatenate along the batch axis, 0, joins tensors that all have it, of shapes that agree in all "
+                f"other axes. Received: shapes {shapes}"
+            )
+        return [(tensors[0].shape, tensors[0].dtype)]
+
+    def batches_of(self, inputs):
+        return sum(x.batches for x in inputs)
+
+    def _parts(self, application):
+        """Per input where it starts, its width and that of the whole, in elements of a sample of the batch."""
+        width = elements(application.inputs[0].shape)
+        start, batches = 0, application.batches
+        for x in application.inputs:
+            yield {"offset": start * width, "x_width": x.batches * width, "y_width": batches * width}
+            start += x.batches
+
+    def forward(self, program, lowered):
+        y = lowered.output
+        for x, scalars in zip(lowered.inputs, self._parts(lowered.application), strict=True):
+            program.call("shape.concatenate_forward", x=x, y=Out(y, accumulate=scalars["offset"] > 0), **scalars)
+
+    def backward(self, program, lowered):
+        dy = lowered.d_output
+        for index, scalars in enumerate(self._parts(lowered.application)):
+            if lowered.needs(index):
+                dx = lowered.gradient(index)
+                program.call("shape.concatenate_backward", dy=dy, dx=dx, **scalars, accumulate=dx.accumulate)
+
+
+class Part(Operation):
+    """The batches ``start`` to ``stop`` - 1 of those that a tensor joins: (None, ...)."""
+
+    integers = KEPT
+
+    def __init__(self, start: int, stop: int):
+        self.start = checks.integer("part", "start", start, least=0)
+        self.stop = checks.integer("part", "stop", stop, least=1)
+
+    def infer(self, x):
+        if not x.batched or not self.start < self.stop <= x.batches:
+            raise ValueError(
+                f"part expects 0 <= start < stop <= {x.batches}, the batches that its input {display(x.shape)} joins. "
+                f"Received: start={self.start}, stop={self.stop}"
+            )
+        return [(x.shape, x.dtype)]
+
+    def batches_of(self, inputs):
+        return self.stop - self.start
+
+    def _scalars(self, x) -> dict:
+        width = elements(x.shape)
+        return {
+            "offset": self.start * width, "x_width": x.batches * width, "y_width": (self.stop - self.start) * width,
+        }  # fmt: skip
+
+    def forward(self, program, lowered):
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call("shape.slice_forward", x=lowered.inputs[0], y=Out(lowered.output), **scalars)
+
+    def backward(self, program, lowered):
+        dx = lowered.gradient(0)
+        scalars = self._scalars(lowered.application.inputs[0])
+        program.call("shape.slice_backward", dy=lowered.d_output, dx=dx, **scalars, accumulate=dx.accumulate)
 
 
 class Slice(Operation):

@@ -124,10 +124,14 @@ class Flip(_Strided):
 
 
 class BroadcastTo(_Strided):
-    """Repeated to the sizes ``shape``, by NumPy's rules; with ``batched``, these are of each sample of the batch."""
+    """Repeated to the sizes ``shape``, by NumPy's rules; with ``batched``, these are of each sample of the batch.
 
-    def __init__(self, shape, batched: bool = True):
+    batches: for how many joined batches.
+    """
+
+    def __init__(self, shape, batched: bool = True, batches: int = 1):
         self.shape = checks.sizes("broadcast_to", "shape", shape)
+        self.batches = checks.integer("broadcast_to", "batches", batches, least=1)
         self.batched = checks.boolean("broadcast_to", "batched", batched)
 
     def infer(self, x):
@@ -139,6 +143,9 @@ class BroadcastTo(_Strided):
             target = display((None, *self.shape)) if self.batched else display(self.shape)
             raise ValueError(f"broadcast_to cannot repeat {display(x.shape)} to {target}. Received: shape={self.shape}")
         return [((None, *self.shape) if self.batched else self.shape, x.dtype)]
+
+    def batches_of(self, inputs):
+        return super().batches_of(inputs) if inputs[0].batched else self.batches
 
     def _view(self, x):
         own = sample_shape(x)

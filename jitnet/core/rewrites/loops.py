@@ -125,7 +125,7 @@ class _Places:
         outs = call.outputs
         if not outs or not call.batched or "accumulate" not in call.arguments or "function" in call.attributes:
             return False
-        if not all(out.accumulate and out.buffer.root.kind == "partial" for out in outs):
+        if not all(out.buffer.root.kind == "partial" for out in outs):
             return False
         numbers = {name for a in call.arguments.values() if isinstance(a, Scalar) for name in a.names()}
         if numbers & {self.loop.index, "begin"}:
@@ -150,9 +150,9 @@ class _Places:
             if any(self._at[writer] >= self._at[call] for writer in writers):
                 return None
             if root.steps is not None:
-                if buffer.step is None or not self._is_own(buffer, writers):
+                if not self._is_own(buffer, writers):
                     return None
-            elif not writers or root not in self._alone or self.loop.carries(root):
+            elif root not in self._alone or self.loop.carries(root):
                 return None  # the same in all turns, or what several of them make
             else:
                 found.add(root)
@@ -165,7 +165,7 @@ class _Places:
             return False
         written = [out.buffer for call in writers for out in call.outputs if out.buffer.root is buffer.root]
         for other in written:
-            one, by = shifted(other.step) if other.step is not None else (None, 0)
+            one, by = shifted(other.step)
             if one != turn:
                 return False
             # a step that this turn reads and another one writes must be written before
@@ -186,13 +186,30 @@ def _early(program: Program, loop: Loop) -> list[Call]:
         read = [argument for argument in call.arguments.values() if isinstance(argument, Buffer)]
         if not _is_of_one_turn(call, loop) or not all(_is_known(b, call, loop, written, by) for b in read):
             continue
-        if any(sum(root in other.writes for other in loop.calls) > 1 for root in call.writes):
+        if not _is_alone(call, loop):
             continue
         by.update(dict.fromkeys(call.writes, call))
         sources[call] = {call}.union(*(sources[by[b.root]] for b in read if b.root in by))
     products = {call for call in sources if call.opcode == "dense.dense_forward"}
     found = {c for call, needed in sources.items() if not products.isdisjoint(needed) for c in needed}
     return [call for call in loop.calls if call in found]
+
+
+def _is_alone(call: Call, loop: Loop) -> bool:
+    """Whether nothing else in the loop writes what the call writes, nor reads a step of that before it is written."""
+    begun = False
+    for other in loop.calls:
+        if other is call:
+            begun = True
+            continue
+        if not call.writes.isdisjoint(other.writes):
+            return False
+        for buffer in other.buffers:
+            if buffer.root in call.writes:
+                turn, shift = shifted(buffer.step)
+                if turn != Scalar(loop.index) or not (begun if shift == 0 else (shift > 0) == loop.backwards):
+                    return False
+    return True
 
 
 def _is_of_one_turn(call: Call, loop: Loop) -> bool:
@@ -216,7 +233,7 @@ def _is_known(buffer: Buffer, call: Call, loop: Loop, written: set, by: dict) ->
         return True
     if buffer.root.steps is None:  # a part of it, say
         return call.opcode == "shape.slice_forward"
-    return buffer.step is not None and shifted(buffer.step)[0] == Scalar(loop.index)
+    return shifted(buffer.step)[0] == Scalar(loop.index)
 
 
 def _compute_before(program: Program, loop: Loop, early: list[Call]) -> None:

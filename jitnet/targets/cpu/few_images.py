@@ -33,6 +33,7 @@ def can_split(program: Program) -> bool:
         and all(type(block) is Block and block.condition is None for block in program.blocks)
         and {root.kind for root in roots} <= {"batch", "external", "whole", "variable", "constant", "partial"}
         and all(_is_workspace(root, program) for root in partial)
+        and all(root.batches == 1 for root in roots)
         and all(call.axis is None or isinstance(call.axis, Batch | RowsOfWeights) for call in program.calls)
     )
 

@@ -133,7 +133,7 @@ def _in_parts(program: Program, call: Call, axis: Rows | None, count: int) -> li
     """A product as partial sums, and their sum; axis: along which rows of the weights."""
     x, kernel, out = call["x"], call["kernel"], call.outputs[0]
     chosen = matrix_multiply_part_kernel(x.dtype)
-    sums = program.temporary(f"{out.buffer.name}_parts", (count, kernel.shape[1]), x.dtype, "batch")
+    sums = program.temporary(f"{out.buffer.name}_parts", (count, kernel.shape[1]), x.dtype, "batch", batches=x.batches)
     sums.in_one_piece = True
     given = {"a": x, "b": kernel, "c": Out(sums), "part": Scalar("chunk"), **_PART}
     part = call.replaced_by(chosen.name, given, kernel=chosen, axis=axis or Rows(kernel.shape[0], 1))

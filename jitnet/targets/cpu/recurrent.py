@@ -2,8 +2,12 @@
 
 from ...core.program import Call, Out
 from ...kernels.cpu.fast.recurrent import recurrent_backward_kernel, recurrent_forward_kernel
+from ...kernels.cpu.fast.template import parameters_of
 
-_NAMES = {"activated": "extra", "candidates": "extra", "recurrent_bias": "bias", "recurrent_kernel": "weights"}
+_NAMES = {
+    "activated": "extra", "candidate_kernel": "candidate_weights", "candidates": "extra", "recurrent_bias": "bias",
+    "recurrent_kernel": "weights",
+}  # fmt: skip
 
 
 def _cell(call: Call) -> str:
@@ -17,14 +21,15 @@ def forward(call: Call, selection) -> Call:
     keep = any(selection.is_read(call, call[name]) for name in ("gates", "before"))
     sequences = selection.is_read(call, y)
     chosen = recurrent_forward_kernel(_cell(call), y.shape[1], y.dtype, call["masked"], keep, sequences)
-    states = selection.program.temporary(f"{y.name}_states", (2 * y.shape[1],), y.dtype, "batch")
-    weights = selection.recurrent_weights(call, kernel, chosen)
+    name = f"{y.name}_states"
+    size = chosen.own_states * y.shape[1]
+    states = selection.program.temporary(name, (size,), y.dtype, "batch", batches=y.batches)
+    weights = selection.recurrent_weights(call, kernel, chosen.weights)
     given = {**call.arguments, "recurrent_kernel": weights, "states": Out(states)}
-    order = (
-        "z", "weights", "bias", "h_first", "c_first", "mask", "gates", "before", "cells", "extra", "y", "h_last",
-        "c_last", "states", "reverse",
-    )  # fmt: skip
-    return _replaced(call, chosen, given, order)
+    if "candidate_kernel" in given:
+        kernel = call["candidate_kernel"]
+        given["candidate_kernel"] = selection.recurrent_weights(call, kernel, chosen.candidate_weights)
+    return _replaced(call, chosen, given)
 
 
 def backward(call: Call, selection) -> Call:
@@ -34,19 +39,18 @@ def backward(call: Call, selection) -> Call:
     chosen = recurrent_backward_kernel(_cell(call), dh.shape[0], dh.dtype, call["masked"], call["sequences"], states)
     weights = selection.transposed_panels(call, kernel, chosen.weights.panel)
     given = {**call.arguments, "recurrent_kernel": weights}
+    if "candidate_kernel" in given:
+        kernel = call["candidate_kernel"]
+        given["candidate_kernel"] = selection.transposed_panels(call, kernel, chosen.weights.panel)
     earlier = {"lstm": "cells", "gru": "before"}.get(chosen.cell)
     if earlier:
         given["earlier"] = given.pop(earlier)
-    order = (
-        "dy", "dh_last", "dc_last", "weights", "gates", "earlier", "extra", "mask", "dz", "dk", "dh_first",
-        "dc_first", "reverse",
-    )  # fmt: skip
-    return _replaced(call, chosen, given, order)
+    return _replaced(call, chosen, given)
 
 
-def _replaced(call: Call, chosen, given: dict, order: tuple) -> Call:
+def _replaced(call: Call, chosen, given: dict) -> Call:
     named = {_NAMES.get(name, name): argument for name, argument in given.items()}
-    arguments = {name: named[name] for name in order if name in named and name not in chosen.unused}
+    arguments = {name: named[name] for name in parameters_of(chosen.template) if name not in chosen.unused}
     both = call.in_place is not None and set(call.in_place) <= arguments.keys()
     changes = {"in_place": call.in_place if both else None, "attributes": {"recurrent": True}}
     return call.replaced_by(chosen.name, arguments, kernel=chosen, **changes)

@@ -324,9 +324,12 @@ class StepRunner(Runner):
         """A user's own function, by its name in the source."""
         found = re.fullmatch(r"(.*)_(forward|backward)(_\d+)?", name)
         role, operation = (found[2], found[1]) if found else ("own", name)
-        function = self.source.functions[name].py_func
+        given = self.source.functions[name]
+        function = given.py_func
         place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
-        return f"{function.__name__!r}, the {role} function of CustomOperation {operation!r} ({place})"
+        calls = [call for call in self.schedule.program.calls if call.attributes.get("function") is given]
+        used = "".join(f", in the layer {name!r} of the step" for name in dict.fromkeys(c.layer for c in calls) if name)
+        return f"{function.__name__!r}, the {role} function of CustomOperation {operation!r} ({place}){used}"
 
 
 class StepRun(Run):

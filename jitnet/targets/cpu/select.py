@@ -82,7 +82,8 @@ def specialise(program: Program, scratch: Scratch, algorithm: str, few: bool = F
             replaced[call] = [_whole_product(call, selection)]
         elif call.opcode in _SELECTORS and call.batched and is_specialised(call) and not _changes(call):
             selection.before = before[call] = []
-            replaced[call] = [_SELECTORS[call.opcode](call, selection)]
+            found = _SELECTORS[call.opcode](call, selection)
+            replaced[call] = found if isinstance(found, list) else [found]
     for call, prepares in selection.later().items():
         before[call] = [*prepares, *before.get(call, [])]
     replace(program, replaced, before)
@@ -178,9 +179,8 @@ class _Selection:
         elements = chosen.elements(*kernel.shape)
         return self._copy(call, kernel, chosen, f"{kernel.root.name}_transposed", elements, True)
 
-    def recurrent_weights(self, call: Call, kernel: Buffer, chosen) -> Buffer:
+    def recurrent_weights(self, call: Call, kernel: Buffer, writer) -> Buffer:
         """Recurrent weights with the gates side by side, likewise."""
-        writer = chosen.weights
         elements = writer.elements(kernel.shape[0])
         return self._copy(call, kernel, writer, f"{kernel.root.name}_packed", elements, True)
 
@@ -434,26 +434,40 @@ def _depthwise(call: Call, selection: _Selection) -> Call:
     return call.replaced_by(f"fast.{call.opcode}", call.arguments) if one_filter else call
 
 
-def _attention(call: Call, selection: _Selection) -> Call:
-    query, key, value, direction = call["query"], call["key"], call["value"], call.opcode.rpartition(".")[2]
-    size, width = query.shape[-1], value.shape[-1]
+def _attention(call: Call, selection: _Selection) -> Call | list[Call]:
+    query, value, direction = call["query"], call["value"], call.opcode.rpartition(".")[2]
+    (queries, heads, size), (keys, key_heads, width) = query.shape, value.shape
     if not attention_supports(query.dtype, size, width):
         return call
-    heavy = call.work >= thresholds.ATTENTION_WORK and not selection.program.any_size
-    shared = heavy and call not in selection.loops
+    apart = call.work >= thresholds.ATTENTION_WORK and call not in selection.loops
+    shared = apart or selection.program.any_size  # other lengths, for which it is apart, run the same kernels
     flags = {"masked": call["mask"].shape != (1,), "biased": call["bias"].shape != (1,)}
     flags |= {"causal": call["causal"], "dropped": call["rate"] != 0, "shared": shared}
     chosen = attention_kernel(direction, size, width, **flags)
-    given = {**call.arguments, "sample": call["first"], "share": Scalar("chunk")}
+    backward = direction == "attention_backward"
+    groups = chosen.groups(keys, key_heads) if backward and apart else 1
+    pieces = chosen.pieces(queries, key_heads if backward else heads, groups)
+    given = {**call.arguments, "sample": call["first"], "share": Scalar("chunk"), "groups": groups}
     axis, elements = None, chosen.workspace_elements
     given["workspace"] = selection.scratch.get(query.dtype, elements)
-    if shared:
-        axis = Shares(chosen.pieces(query.shape[0], query.shape[1], key.shape[1]))
+    if shared and backward:
+        of_groups = max(1, (groups - 1) * query.size)
+        partials = selection.program.temporary(f"{query.name}_groups", (of_groups,), query.dtype, "batch")
+        given["partials"] = Out(partials)
+    if shared and not apart:
+        given |= {"share": 0, "first": 0, "last": pieces}
+    if apart:
+        axis = Shares(pieces)
         given |= {"first": Scalar("first"), "last": Scalar("last"), "sample": 0}
         given["workspace"] = selection.workspace_of_shares(query.dtype, elements)
-        for buffer in call.buffers:
+    result = call.replaced_by(chosen.name, {name: given[name] for name in chosen.parameters}, kernel=chosen, axis=axis)
+    if apart:
+        for buffer in result.buffers:
             buffer.root.in_one_piece = buffer.root.kind == "batch"
-    return call.replaced_by(chosen.name, {name: given[name] for name in chosen.parameters}, kernel=chosen, axis=axis)
+    if groups == 1:
+        return result
+    arguments = {"partials": partials, "dquery": Out(call["dquery"], True)}
+    return [result, call.replaced_by("fast.key_groups.add_key_groups", arguments, work=query.size * groups)]
 
 
 _SELECTORS = {
@@ -473,6 +487,8 @@ _SELECTORS = {
     "pool.max_pool2d_backward": _max_pool2d_backward,
     "recurrent.gru_backward": recurrent.backward,
     "recurrent.gru_forward": recurrent.forward,
+    "recurrent.gru_reset_first_backward": recurrent.backward,
+    "recurrent.gru_reset_first_forward": recurrent.forward,
     "recurrent.lstm_backward": recurrent.backward,
     "recurrent.lstm_forward": recurrent.forward,
     "recurrent.simple_rnn_backward": recurrent.backward,

@@ -172,6 +172,7 @@ class StepWriter:
             shape = (count, *sizes) if buffer.rows > 1 else ("n", count, *sizes[1:])
         elif buffer.batched:
             samples = "n" if chunked else "batch"
+            samples = samples if buffer.batches == 1 else f"{samples} * {buffer.batches}"
             single = buffer.rows == 1 and not self.schedule.program.any_size
             shape = (samples if single else f"{samples} * {literal(buffer.rows)}", *sizes)
         if buffer.kind == "batch" and root.in_one_piece:
@@ -505,7 +506,8 @@ def _commented(lines: list[str], call: Call, indent: str) -> list[str]:
     if not written or written[0].kind == "flat":
         return lines
     buffer = written[0]
-    batch = ([f"N * {buffer.rows}" if buffer.rows > 1 else "N"]) if buffer.batched else []
+    samples = "N" if buffer.batches == 1 else f"{buffer.batches} N"
+    batch = ([f"{samples} * {buffer.rows}" if buffer.rows > 1 else samples]) if buffer.batched else []
     sizes = [*batch, *map(str, buffer.shape)]
     shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
     comment = f"  # {identifier(call.layer)} {shape}" if call.layer else f"  # {shape}"

@@ -33,12 +33,15 @@ def sum_rows_in_update(program: Program) -> None:
             continue
         for buffer in given:
             buffer.root.in_one_piece = buffer.kind == "batch"
-        order = program.temporary(f"{indices.root.name}_order", indices.shape, "int64", "batch")
-        order.rows, order.in_one_piece = indices.rows, True
-        starts = program.temporary(f"{indices.root.name}_starts", (table[0] + 1,), "int64", "whole")
+        own = {}
+        for name in ("order", "rows", "spare_order", "spare_rows"):
+            full = f"{indices.root.name}_{name}"
+            own[name] = program.temporary(full, indices.shape, "int64", "batch", batches=indices.batches)
+            own[name].rows, own[name].in_one_piece = indices.rows, True
+        own["counts"] = program.temporary(f"{indices.root.name}_counts", (2048,), "int64", "whole")
         part = {"first": Scalar("first"), "last": Scalar("last")}
-        found = {"indices": indices, "order": Out(order), "starts": Out(starts), **part}
-        sums = {"order": order, "starts": starts, "dy": dy, "dx": total.outputs[0], **part}
+        found = {"indices": indices, **{name: Out(buffer) for name, buffer in own.items()}, "size": table[0], **part}
+        sums = {"order": own["order"], "rows": own["rows"], "dy": dy, "dx": total.outputs[0], **part}
         replaced[call] = [call.replaced_by("fast.embedding.order_rows", found, work=1, axis=Rows(1, 1))]
         update = _of_used_rows(program, users, total)
         rows = {"phase": "gradients", "axis": Rows(table[0], 1)}
@@ -46,7 +49,7 @@ def sum_rows_in_update(program: Program) -> None:
             replaced[total] = [call.replaced_by("fast.embedding.add_rows", sums, **rows)]
             continue
         arrays = {name: _shaped(a, table) for name, a in update.arguments.items() if name != "gradient"}
-        given = {name: sums[name] for name in ("order", "starts", "dy", "dx")} | arrays | part
+        given = {name: sums[name] for name in ("order", "rows", "dy", "dx")} | arrays | part
         replaced[total], name = [], update.opcode.removeprefix("optimizers.").removesuffix("_update")
         replaced[update] = [call.replaced_by(f"fast.embedding.add_rows_{name}", given, **rows)]
     replace(program, replaced)

@@ -129,7 +129,7 @@ class Layouts:
         temporary = [r for r in roots if r.kind in ("batch", "partial", "whole") and r not in offsets]
 
         def nbytes(root):
-            return aligned(max(1, root.size * (batch if root.batched else 1)) * ITEMSIZE[root.dtype])
+            return aligned(max(ITEMSIZE[root.dtype], root.nbytes * (batch if root.batched else 1)))
 
         places, total = place(items, temporary, nbytes)
         offsets.update((root, kept + offset) for root, offset in places.items())
@@ -190,7 +190,7 @@ class Memory:
 
     def _array(self, buffer: Buffer, batched: bool, names: dict):
         root = buffer.root
-        leading = (self._batch * buffer.rows,) if buffer.batched else ()
+        leading = (self._batch * buffer.batches * buffer.rows,) if buffer.batched else ()
         shape = (*leading, *buffer.shape) or (1,)  # kernels take arrays of an axis
         array = self._flat(root) if buffer.step is None else self._step(buffer, names)
         if root.kind == "partial" and not batched:
@@ -203,13 +203,13 @@ class Memory:
         """All elements of the steps that a view has of a sequence, of which temporaries alone have steps."""
         root = buffer.root
         step = buffer.step.value(names) if isinstance(buffer.step, Scalar) else buffer.step
-        size = root.size // root.steps * (self._batch if root.batched else 1)
+        size = root.size // root.steps * (self._batch * root.batches if root.batched else 1)
         offset = self._placement.offsets[root] + step * size * ITEMSIZE[root.dtype]
         return self._view(self._arena, offset, size * buffer.viewed_steps, root.dtype)
 
     def _flat(self, root: Buffer):
         """All elements of a root; of a data set the array itself."""
-        size = root.size * (self._batch if root.batched else 1)
+        size = root.size * (self._batch * root.batches if root.batched else 1)
         if root in self._placement.offsets:
             return self._view(self._arena, self._placement.offsets[root], size, root.dtype)
         itemsize = ITEMSIZE[root.dtype]

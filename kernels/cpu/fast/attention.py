@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from jitnet.kernels.cpu.fast.template import TemplateKernel, parameters_of
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-# As a prototype measured them, with AVX-512 and heads of 64: blocks of scores that leave room in the second-level cache
-_QUERIES, _KEYS = 64, 128
+# Measured with AVX-512 and heads of 64: blocks of keys and of scores that leave room in a second-level cache of 512 KB
+_QUERIES = 64
 _LARGEST = 256  # elements of a head
+_PIECES = 8  # of a sample, by heads and groups of keys; each further group takes the memory of the queries once more
 
 
 def _vectors(size: int, lanes: int, registers: int) -> tuple[int, int]:
@@ -64,7 +65,7 @@ class AttentionKernel(TemplateKernel):
         if not self.dropped:
             unused |= {"rate", "seed", "stream", "step", "sample"}
         if not self.shared:
-            unused |= {"share", "first", "last"}
+            unused |= {"partials", "groups", "share", "first", "last"}
         return unused
 
     @property
@@ -79,11 +80,20 @@ class AttentionKernel(TemplateKernel):
     @property
     def unit(self) -> int:
         """Queries that pass by a block of keys while it is in the cache."""
-        return max(_QUERIES, min(4, 256 // max(self.size, self.width)) * _QUERIES)
+        return max(_QUERIES, min(8, 512 // max(self.size, self.width)) * _QUERIES)
 
-    def pieces(self, queries: int, heads: int, key_heads: int) -> int:
-        """Of a sample, which several calls share."""
-        return key_heads if self.template.endswith("backward") else heads * -(-queries // self.unit)
+    @property
+    def keys(self) -> int:
+        """Keys of a block."""
+        return 256 if max(self.size, self.width) <= 64 else 128
+
+    def groups(self, keys: int, key_heads: int) -> int:
+        """In how many parts a backward pass does the keys of a head: few heads are to give many cores work."""
+        return max(1, min(_PIECES // key_heads, -(-keys // self.keys)))
+
+    def pieces(self, queries: int, heads: int, groups: int) -> int:
+        """Of a sample, which several calls share; heads: backward those of keys."""
+        return heads * (groups if self.template.endswith("backward") else -(-queries // self.unit))
 
     @property
     def workspace_elements(self) -> int:
@@ -92,11 +102,12 @@ class AttentionKernel(TemplateKernel):
             _vectors(elements, self._lanes, self.target.registers)[0] * self._lanes
             for elements in (self.size, self.width)
         )
-        dropped = (_KEYS + 4) * _QUERIES if self.dropped else 0
+        keys = self.keys
+        dropped = (keys + 4) * _QUERIES if self.dropped else 0
         if self.template.endswith("forward"):
-            return self.unit * (size + width) + _KEYS * (size + width + _QUERIES) + 3 * self.unit + 16 + dropped
-        found = 2 * _KEYS * (size + width) + 3 * _QUERIES * size + 2 * _QUERIES * width + _KEYS * _QUERIES
-        return found + 2 * _QUERIES + 16 + width + (dropped + _KEYS * _QUERIES if self.dropped else 0)
+            return self.unit * (size + width) + keys * (size + width + _QUERIES) + 3 * self.unit + 16 + dropped
+        found = 2 * keys * (size + width) + 3 * _QUERIES * size + 2 * _QUERIES * width + keys * _QUERIES
+        return found + 2 * _QUERIES + 16 + width + (dropped + keys * _QUERIES if self.dropped else 0)
 
     @property
     def constants(self) -> dict:
@@ -106,7 +117,7 @@ class AttentionKernel(TemplateKernel):
         width, width_tile = _vectors(self.width, lanes, registers)
         return self.widest_vectors | dict(
             SIZE=self.size, WIDTH=self.width, SIZE_VECTORS=size, WIDTH_VECTORS=width, MR=8 if registers >= 32 else 4,
-            VECTORS=2, SIZE_TILE=size_tile, WIDTH_TILE=width_tile, SOFTMAX=4, QUERIES=_QUERIES, KEYS=_KEYS,
+            VECTORS=2, SIZE_TILE=size_tile, WIDTH_TILE=width_tile, SOFTMAX=4, QUERIES=_QUERIES, KEYS=self.keys,
             UNIT=self.unit, CAUSAL=self.causal, MASKED=self.masked, BIASED=self.biased, DROPPED=self.dropped,
             SHARED=self.shared, WORKSPACE=self.workspace_elements if self.shared else 0,
         )  # fmt: skip

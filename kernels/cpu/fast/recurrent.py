@@ -10,7 +10,7 @@ from jitnet.kernels.cpu.fast.template import TemplateKernel
 from jitnet.kernels.cpu.fast.transpose import PanelsKernel, panels_kernel
 from jitnet.kernels.cpu.runtime.vectors import VectorTarget, vector_target
 
-GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1, "simple_rnn_relu": 1}
+GATES = {"lstm": 4, "gru": 3, "gru_reset_first": 2, "simple_rnn": 1, "simple_rnn_relu": 1}  # of recurrent_kernel
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,14 @@ class _Recurrent(TemplateKernel):
 
     @property
     def _of_cell(self) -> dict:
-        return self.widest_vectors | dict(
-            CELL=self.cell, GATES=GATES[self.cell], WHOLE=self.whole, MASKED=self.masked, SEQUENCES=self.sequences
-        )
+        of_cell = {} if self.cell == "gru_reset_first" else dict(CELL=self.cell, GATES=GATES[self.cell])
+        given = dict(WHOLE=self.whole, MASKED=self.masked, SEQUENCES=self.sequences)
+        return self.widest_vectors | of_cell | given
+
+    @property
+    def template(self) -> str:
+        """The template's name."""
+        return f"{'reset_first' if self.cell == 'gru_reset_first' else 'recurrent'}_{self.direction}"
 
     @property
     def _unused(self) -> set[str]:
@@ -87,7 +92,7 @@ class RecurrentForward(_Recurrent):
     """
 
     keep: bool
-    template = "recurrent_forward"
+    direction = "forward"
 
     @property
     def name(self) -> str:
@@ -97,20 +102,31 @@ class RecurrentForward(_Recurrent):
     @property
     def unused(self) -> set[str]:
         """Parameters of the template's kernel that the specialised one has not."""
-        of_keeping = set() if self.keep else {"gates", "before", "cells", "extra"}
+        of_keeping = set() if self.keep else {"gates", "candidate", "before", "cells", "extra", "reset"}
         return self._unused | of_keeping | (set() if self.sequences else {"y"})
 
     @property
     def constants(self) -> dict:
         """Values of the template's constants."""
         many = self.target.registers >= 32
-        rows = {"lstm": 4 if many else 2, "gru": 8 if many else 3}.get(self.cell, 8)
+        rows = {"lstm": 4 if many else 2, "gru": 8 if many else 3, "gru_reset_first": 8 if many else 4}
+        rows = rows.get(self.cell, 8)
         return self._of_cell | dict(ROWS=rows, KEEP=self.keep)
 
     @property
     def weights(self) -> RecurrentWeights:
         """The kernel that makes its weights."""
         return RecurrentWeights(self.dtype, self.target, GATES[self.cell])
+
+    @property
+    def candidate_weights(self) -> RecurrentWeights:
+        """The kernel that makes those of its candidate, where they are apart."""
+        return RecurrentWeights(self.dtype, self.target, 1)
+
+    @property
+    def own_states(self) -> int:
+        """How many numbers of its own it needs for each unit."""
+        return 4 if self.cell == "gru_reset_first" else 2
 
 
 @dataclass(frozen=True)
@@ -119,7 +135,7 @@ class RecurrentBackward(_Recurrent):
 
     vectors: int
     states: bool
-    template = "recurrent_backward"
+    direction = "backward"
 
     @property
     def name(self) -> str:

@@ -109,6 +109,16 @@ class _Cell:
         new = self.tanh(self.e.multiply_add(r, sums[2], z[2]))
         return [u, r, new], sums[2], self.e.multiply_add(u, self.builder.fsub(h, new), new), None
 
+    def gru_gates(self, sums, z, h, _):
+        """gates, and twice what is left of h after the reset, and u"""
+        u, r = (self.sigmoid(self.builder.fadd(a, b)) for a, b in zip(sums, z, strict=True))
+        left = self.product(r, h)
+        return [u, r], left, left, u
+
+    def gru_candidate(self, sums, z, h, u):
+        new = self.tanh(self.builder.fadd(sums[0], z[0]))
+        return [new], None, self.e.multiply_add(u, self.builder.fsub(h, new), new), None
+
     def simple_rnn(self, sums, z, *_):
         value = self.tanh(self.builder.fadd(sums[0], z[0]))
         return [value], None, value, None
@@ -137,6 +147,16 @@ class _Cell:
         du = self.product(d, self.builder.fsub(h, new), u, self.rest(u))
         dr = self.product(d_new, candidate, r, self.rest(r))
         return [du, dr, d_new], [du, dr, self.product(d_new, r)], self.product(d, u), None
+
+    def gru_candidate_gradient(self, d, _, gates, new, h):
+        (u,) = gates
+        d_new = self.product(d, self.rest(u), self.rest_of_square(new))
+        return [self.product(d, self.builder.fsub(h, new), u, self.rest(u))], [d_new], self.product(d, u), None
+
+    def gru_gates_gradient(self, d, dh, gates, _, h):
+        """d: the gradient of what is left of h after the reset; dh: what else goes on to the state before."""
+        (r,) = gates
+        return [self.product(d, h, r, self.rest(r))], [], self.e.multiply_add(d, r, dh), None
 
     def simple_rnn_gradient(self, d, _, gates, *others):
         dz = [self.product(d, self.rest_of_square(gates[0]))]
@@ -208,8 +228,10 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, gates_of_cell, rows, w
     steps_row in before, cells, extra and y, mask_row; valid_rows, valid_units; ahead: 1 or -1, to the next step.
 
     h: the states of all units, h_now and h_next: of these, before and after.  ``extra`` takes LSTM's tanh(c) and GRU's
-    candidates.  Without ``whole``, units from ``valid_units`` on are left alone; with ``masked``, rows whose mask
-    is 0 keep their states; with ``keep`` is written what the backward pass reads; with ``sequences`` y.
+    candidates.  GRU that resets first has a tile for its gates, which leaves r h in the place of h_next and u in that
+    of c, and one for its candidate, which reads them.  Without ``whole``, units from ``valid_units`` on are left alone;
+    with ``masked``, rows whose mask is 0 keep their states; with ``keep`` is written what the backward pass reads; with
+    ``sequences`` y.
     """
 
     def emit(
@@ -243,24 +265,25 @@ def recurrent_tile(*, dtype, lanes, hardware_masks, cell, gates_of_cell, rows, w
             for place in places:
                 _prefetch(e, e.advance(e.pointer(z), builder.add(builder.add(at_z, place), builder.mul(ahead, width))))
             from_z = [load(z, builder.add(at_z, place)) for place in places]
-            h_old = load(h_now, at_state) if keep or masked or cell == "gru" else None
-            c_old = load(c, at_c) if cell == "lstm" else None
+            h_old = load(h_now, at_state) if keep or masked or cell.startswith("gru") else None
+            c_old = load(c, at_c) if cell in ("lstm", "gru_candidate") else None
             now, other, h_new, c_new = getattr(arithmetic, cell)(values, from_z, h_old, c_old)
             if masked:
                 counts = _not_masked(e, mask, i, mask_row)
                 h_new = builder.select(counts, h_new, h_old)
-                c_new = builder.select(counts, c_new, c_old) if cell == "lstm" else None
+                c_new = builder.select(counts, c_new, c_old) if cell == "lstm" else c_new
                 now = [builder.select(counts, value, e.zero) for value in now]
                 other = None if other is None else builder.select(counts, other, e.zero)
             store(h_new, h_next, at_state)
-            if cell == "lstm":
+            if cell in ("lstm", "gru_gates"):
                 store(c_new, c, at_c)
             if sequences:
                 store(h_new, y, at_step)
             if keep:
                 for value, place in zip(now, places, strict=True):
                     store(value, gates, builder.add(at_z, place))
-                store(h_old, before, at_step)
+                if cell != "gru_candidate":
+                    store(h_old, before, at_step)
                 if cell == "lstm":
                     store(c_old, cells, at_step)
                 if other is not None:
@@ -284,7 +307,8 @@ def recurrent_gradient_tile(
 
     d_next: the gradients of the products of the step after this one; depth: how many, or 0 in the last step; dh: what
     else is added to the gradient of the state, which is replaced by what goes on to the step before; earlier: LSTM's c
-    before this step, or h.  The others as in ``recurrent_tile``.
+    before this step, or h.  Of GRU that resets first, the tile of the candidate comes first and writes its gradient as
+    dk; that of the gates multiplies by it (d_next), and adds to dh.  The others as in ``recurrent_tile``.
     """
 
     def emit(
@@ -295,11 +319,14 @@ def recurrent_gradient_tile(
         masks = [None if whole else e.lane_mask(builder.sub(valid_units, _INT(v * e.lanes))) for v in range(vectors)]
         last = builder.sub(valid_rows, _INT(1))
         index = [_INT(0)] + [e.minimum(_INT(i), last) for i in range(1, rows)]
-        a_rows = [e.advance(e.pointer(d_next), builder.mul(i, z_row)) for i in index]
+        next_row = steps_row if cell == "gru_gates" else z_row
+        a_rows = [e.advance(e.pointer(d_next), builder.mul(i, next_row)) for i in index]
         sums = _products(e, a_rows, e.pointer(weights), depth, vectors, [e.zero] * (rows * vectors))
         sums = [sums[i * vectors : (i + 1) * vectors] for i in range(rows)]
+        with_extra = cell in ("lstm", "gru", "gru_candidate")
+        with_earlier = with_extra or cell == "gru_gates"
         places = [builder.mul(units, _INT(g)) for g in range(gates_of_cell)]
-        width = builder.mul(units, _INT(gates_of_cell))
+        width = builder.mul(units, _INT(2 if cell.startswith("gru_") else gates_of_cell))
 
         def row(i, values):
             at_state, at_step, at_z = builder.mul(i, c_row), builder.mul(i, steps_row), builder.mul(i, z_row)
@@ -317,27 +344,32 @@ def recurrent_gradient_tile(
                     at = builder.add(builder.add(at_z, place), builder.add(builder.mul(ahead, width), _INT(shift)))
                     _prefetch(e, e.advance(e.pointer(gates), at))
                 at = builder.add(at_step, builder.add(builder.mul(ahead, units), _INT(shift)))
-                for address in (earlier, extra) if cell in ("lstm", "gru") else ():
+                for address in [earlier] * with_earlier + [extra] * with_extra:
                     _prefetch(e, e.advance(e.pointer(address), at))
-                d = builder.fadd(values[v], load(dh, at_state))
+                stays = load(dh, at_state)
+                d = values[v] if cell == "gru_gates" else builder.fadd(values[v], stays)
                 if sequences:
                     d = builder.fadd(d, load(dy, at_step))
                 now = [load(gates, builder.add(at_z, place)) for place in places]
-                dc_old = load(dc, at_state) if cell == "lstm" else None
-                other = load(extra, at_step) if cell in ("lstm", "gru") else None
-                old = load(earlier, at_step) if cell in ("lstm", "gru") else None
+                if cell != "gru_gates":
+                    stays = d
+                dc_old = load(dc, at_state) if cell == "lstm" else stays
+                other = load(extra, at_step) if with_extra else None
+                old = load(earlier, at_step) if with_earlier else None
                 of_z, of_product, dh_new, dc_new = getattr(arithmetic, f"{cell}_gradient")(d, dc_old, now, other, old)
                 if masked:
                     counts = _not_masked(e, mask, i, mask_row)
                     of_z = [builder.select(counts, value, e.zero) for value in of_z]
                     of_product = [builder.select(counts, value, e.zero) for value in of_product]
-                    dh_new = builder.select(counts, dh_new, d)
+                    dh_new = builder.select(counts, dh_new, stays)
                     dc_new = builder.select(counts, dc_new, dc_old) if cell == "lstm" else None
                 for value, place in zip(of_z, places, strict=True):
                     store(value, dz, builder.add(at_z, place))
                 if cell == "gru":
                     for value, place in zip(of_product, places, strict=True):
                         store(value, dk, builder.add(at_z, place))
+                if cell == "gru_candidate":
+                    store(of_product[0], dk, at_step)
                 store(dh_new, dh, at_state)
                 if cell == "lstm":
                     store(dc_new, dc, at_state)

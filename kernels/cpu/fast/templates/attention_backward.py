@@ -21,8 +21,8 @@ DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 SIZE, WIDTH = 64, 64  # elements of a head's query and key, and of its value
 SIZE_VECTORS, WIDTH_VECTORS = 4, 4  # that hold them, in whole tiles
 MR, VECTORS, SIZE_TILE, WIDTH_TILE, SOFTMAX = 8, 2, 2, 2, 4  # rows and vectors of tiles
-QUERIES, KEYS = 64, 128  # of a block of scores
-UNIT = 256
+QUERIES, KEYS = 64, 256  # of a block of scores
+UNIT = 512
 CAUSAL, MASKED, BIASED, DROPPED, SHARED = False, False, False, False, False
 WORKSPACE = 0  # elements of a share's part of the workspace
 
@@ -54,19 +54,21 @@ of_queries = product_tile(vectors=SIZE_TILE, contiguous=False, add=False, finish
 @kernel
 def attention_backward(
     query, key, value, mask, bias, y, log_sums, dy, dquery, dkey, dvalue, workspace, mask_strides, bias_strides, scale,
-    mean, rate, seed, stream, step, sample, share, first, last,
+    mean, rate, seed, stream, step, sample, partials, groups, share, first, last,
 ):  # fmt: skip
     """As ``cpu.attention.attention_backward``, with ``sample`` for its ``first``.
 
-    With SHARED a call does the key heads [first, last) of each sample, of several calls.
+    With SHARED a call does the units [first, last) of each sample, one of ``groups`` groups of a head's keys, of
+    several calls; what a group after the first adds to dquery is left in partials, for each query and head of each.
     """
     kernel_attributes()
     n, queries, heads, _ = query.shape
     keys, key_heads, _ = value.shape[1:]
     of_group = heads // key_heads
-    begin, end, place = 0, key_heads, 0
+    begin, end, place, parts = 0, key_heads, 0, 1
     if SHARED:
-        begin, end, place = first, last, share * WORKSPACE
+        begin, end, place, parts = first, last, share * WORKSPACE, groups
+    blocks = (keys + KEYS - 1) // KEYS
     # workspace: keys, values and their gradients of a block; queries and gradients of a block, and as columns; the
     # queries' gradients; scores, and other ones with dropout; numbers for each query
     values_at = place + KEYS * PITCH
@@ -99,7 +101,14 @@ def attention_backward(
     packed_gradients, columns = address(workspace, gradients_at), address(workspace, columns_at)
     block = address(workspace, scores_at)
     for b in range(n):
-        for shared in range(begin, end):
+        for unit in range(begin, end):
+            shared, group = unit // parts, unit % parts
+            start, stop = blocks * group // parts * KEYS, min(keys, blocks * (group + 1) // parts * KEYS)
+            if SHARED and CAUSAL and group > 0:  # queries that see none of its keys
+                of_group_at = (b * (parts - 1) + group - 1) * queries
+                for row in range(of_group_at, of_group_at + min(start // QUERIES * QUERIES, queries)):
+                    at = (row * heads + shared * of_group) * SIZE - b * partials.shape[1]
+                    partials[b, at : at + of_group * SIZE] = 0
             # of queries that see no key and got the mean of all values
             unseen[:] = 0
             if CHANGED:
@@ -109,18 +118,19 @@ def attention_backward(
                             line = dy[b, i, h]
                             for d in range(WIDTH):
                                 unseen[d] += line[d] / np.float32(keys)
-            for j in range(0, keys, KEYS):
+            for j in range(start, stop, KEYS):
                 count = min(KEYS, keys - j)
                 row = (b * keys + j) * key_heads + shared
                 pack_key((address(key, row * SIZE), key_heads * SIZE, packed_keys, count))
                 pack_value((address(value, row * WIDTH), key_heads * WIDTH, packed_values, count))
-                dkeys[:] = 0
+                dkeys[: count * PITCH] = 0
                 for row in range(count):
                     dvalues[row * VALUE_PITCH : (row + 1) * VALUE_PITCH] = unseen
                 earliest = j // QUERIES * QUERIES if CAUSAL else 0
                 for h in range(shared * of_group, (shared + 1) * of_group):
                     for q in range(earliest, queries, QUERIES):
                         of_block = min(QUERIES, queries - q)
+                        seen = min(count, q + of_block - j) if CAUSAL else count  # keys, by any of these queries
                         for i in range(0, of_block, LANES):
                             row, rest = (b * queries + q + i) * heads + h, of_block - i
                             turn_query((
@@ -137,12 +147,14 @@ def attention_backward(
                             ))  # fmt: skip
                         for i in range(of_block):
                             sums[i] = log_sums[b, h, q + i] * np.float32(LOG2E)
-                        hidden = CAUSAL and j + count > q
-                        for row in range(0, count, MR):
+                        hidden = CAUSAL and j + seen > q
+                        for row in range(0, seen, MR):
                             for column in range(0, of_block, COLUMNS):
+                                if CAUSAL and column + COLUMNS <= j + row - q:
+                                    continue
                                 arguments = (
                                     packed_keys + row * PITCH * 4, PITCH, 1, turned + column * 4, QUERIES,
-                                    block + (row * QUERIES + column) * 4, QUERIES, SIZE, count - row,
+                                    block + (row * QUERIES + column) * 4, QUERIES, SIZE, seen - row,
                                     address(workspace, numbers_at + column), j + row - q - column,
                                 )  # fmt: skip
                                 if CHANGED:
@@ -154,7 +166,7 @@ def attention_backward(
                         if BIASED:
                             added = bias.reshape(-1)
                             at = b * bias_strides[0] + h * bias_strides[1] + q * bias_strides[2] + j * bias_strides[3]
-                            for row in range(count):
+                            for row in range(seen):
                                 line = scores[row * QUERIES : row * QUERIES + of_block]
                                 for i in range(line.size):
                                     line[i] += added[at + i * bias_strides[2]] * np.float32(LOG2E)
@@ -162,7 +174,7 @@ def attention_backward(
                         if MASKED:
                             visible = mask.reshape(-1)
                             at = b * mask_strides[0] + h * mask_strides[1] + q * mask_strides[2] + j * mask_strides[3]
-                            for row in range(count):
+                            for row in range(seen):
                                 line = scores[row * QUERIES : row * QUERIES + of_block]
                                 if mask_strides[2] == 0:
                                     if not visible[at]:
@@ -174,19 +186,19 @@ def attention_backward(
                                 at += mask_strides[3]
                         if CHANGED:
                             if hidden:
-                                for row in range(count):
+                                for row in range(seen):
                                     scores[row * QUERIES : row * QUERIES + max(0, min(of_block, j + row - q))] = (
                                         np.float32(LOWEST)
                                     )
                             for column in range(0, of_block, SOFTMAX * LANES):
-                                power((block + column * 4, QUERIES, count, address(workspace, numbers_at + column)))
+                                power((block + column * 4, QUERIES, seen, address(workspace, numbers_at + column)))
                         probabilities = block
                         if DROPPED:
                             threshold, kept = np.uint64(rate * 4294967296.0), np.float32(1.0 / (1.0 - rate))
                             number = ((((sample + b) * heads + h) * queries + q) * keys) + j
                             drawn = workspace[kept_at : kept_at + (KEYS + 4) * QUERIES]
                             others = workspace[others_at : others_at + KEYS * QUERIES]
-                            for part in range((count + 6) // 4):
+                            for part in range((seen + 6) // 4):
                                 line = drawn[4 * part * QUERIES : 4 * (part + 1) * QUERIES]
                                 for i in range(QUERIES):
                                     w0, w1, w2, w3 = _words_of(seed, stream, step, (number + i * keys) // 4 + part, 0)
@@ -194,24 +206,28 @@ def attention_backward(
                                     line[i + QUERIES] = kept if w1 >= threshold else np.float32(0)
                                     line[i + 2 * QUERIES] = kept if w2 >= threshold else np.float32(0)
                                     line[i + 3 * QUERIES] = kept if w3 >= threshold else np.float32(0)
-                            for row in range(count):
+                            for row in range(seen):
                                 line = scores[row * QUERIES : row * QUERIES + of_block]
                                 other = others[row * QUERIES : row * QUERIES + of_block]
                                 for i in range(line.size):
                                     other[i] = line[i] * drawn[(row + (number + i * keys) % 4) * QUERIES + i]
                             probabilities = address(workspace, others_at)
-                        for row in range(0, count, MR):
+                        for row in range(0, seen, MR):
+                            hides = max(0, j + row - q) if CAUSAL else 0  # queries that don't see these keys
                             for column in range(0, VALUE_PITCH, WIDTH_TILE * LANES):
                                 of_values((
-                                    probabilities + row * QUERIES * 4, QUERIES, 1, packed_gradients + column * 4,
-                                    VALUE_PITCH, address(workspace, dvalues_at + row * VALUE_PITCH + column),
-                                    VALUE_PITCH, of_block, count - row, 0, 0,
+                                    probabilities + (row * QUERIES + hides) * 4, QUERIES, 1,
+                                    packed_gradients + (hides * VALUE_PITCH + column) * 4, VALUE_PITCH,
+                                    address(workspace, dvalues_at + row * VALUE_PITCH + column), VALUE_PITCH,
+                                    of_block - hides, seen - row, 0, 0,
                                 ))  # fmt: skip
-                        for row in range(0, count, MR):
+                        for row in range(0, seen, MR):
                             for column in range(0, of_block, COLUMNS):
+                                if CAUSAL and column + COLUMNS <= j + row - q:
+                                    continue
                                 arguments = (
                                     packed_values + row * VALUE_PITCH * 4, VALUE_PITCH, 1, columns + column * 4,
-                                    QUERIES, probabilities + (row * QUERIES + column) * 4, QUERIES, WIDTH, count - row,
+                                    QUERIES, probabilities + (row * QUERIES + column) * 4, QUERIES, WIDTH, seen - row,
                                     address(workspace, numbers_at + QUERIES + column), 0,
                                 )  # fmt: skip
                                 if DROPPED:
@@ -219,29 +235,35 @@ def attention_backward(
                                 else:
                                     score_gradient(arguments)
                         if DROPPED:
-                            for row in range(count):
+                            for row in range(seen):
                                 line = scores[row * QUERIES : row * QUERIES + of_block]
                                 other = others[row * QUERIES : row * QUERIES + of_block]
                                 for i in range(line.size):
                                     kept_here = drawn[(row + (number + i * keys) % 4) * QUERIES + i]
                                     line[i] *= other[i] * kept_here - delta[i]
-                        for row in range(0, count, MR):
+                        for row in range(0, seen, MR):
+                            hides = max(0, j + row - q) if CAUSAL else 0
                             for column in range(0, PITCH, SIZE_TILE * LANES):
                                 of_keys((
-                                    block + row * QUERIES * 4, QUERIES, 1, packed_queries + column * 4, PITCH,
-                                    address(workspace, dkeys_at + row * PITCH + column), PITCH, of_block, count - row,
-                                    0, 0,
+                                    block + (row * QUERIES + hides) * 4, QUERIES, 1,
+                                    packed_queries + (hides * PITCH + column) * 4, PITCH,
+                                    address(workspace, dkeys_at + row * PITCH + column), PITCH, of_block - hides,
+                                    seen - row, 0, 0,
                                 ))  # fmt: skip
                         for row in range(0, of_block, MR):
+                            depth = min(seen, q + row + MR - j) if CAUSAL else seen
                             for column in range(0, PITCH, SIZE_TILE * LANES):
                                 of_queries((
                                     block + row * 4, 1, QUERIES, packed_keys + column * 4, PITCH,
-                                    address(workspace, dqueries_at + row * PITCH + column), PITCH, count,
+                                    address(workspace, dqueries_at + row * PITCH + column), PITCH, depth,
                                     of_block - row, 0, 0,
                                 ))  # fmt: skip
                         target = address(dquery, ((b * queries + q) * heads + h) * SIZE)
+                        if SHARED and group > 0:
+                            row = (b * (parts - 1) + group - 1) * queries + q
+                            target = address(partials, (row * heads + h) * SIZE)
                         arguments = address(workspace, dqueries_at), target, heads * SIZE, of_block, factors + 4
-                        if j == 0:
+                        if j == start:
                             unpack(arguments)
                         else:
                             unpack_more(arguments)

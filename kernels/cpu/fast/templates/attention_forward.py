@@ -13,8 +13,8 @@ DTYPE, LANES, HARDWARE_MASKS = "float32", 16, True
 SIZE, WIDTH = 64, 64  # elements of a head's query and key, and of its value
 SIZE_VECTORS, WIDTH_VECTORS = 4, 4  # that hold them, in whole tiles
 MR, VECTORS, SIZE_TILE, WIDTH_TILE, SOFTMAX = 8, 2, 2, 2, 4  # rows and vectors of tiles
-QUERIES, KEYS = 64, 128  # of a block of scores
-UNIT = 256  # queries that see a block of keys while it is in the cache
+QUERIES, KEYS = 64, 256  # of a block of scores
+UNIT = 512  # queries that see a block of keys while it is in the cache
 CAUSAL, MASKED, BIASED, DROPPED, SHARED = False, False, False, False, False
 WORKSPACE = 0  # elements of a share's part of the workspace
 
@@ -85,17 +85,20 @@ def attention_forward(
                     if CAUSAL and j >= q + QUERIES:
                         continue
                     of_block, own = min(QUERIES, queries - q), q - start
+                    seen = min(count, q + of_block - j) if CAUSAL else count  # keys, by any of these queries
                     columns = turned + own * PITCH * 4
-                    for row in range(0, count, MR):
+                    for row in range(0, seen, MR):
                         for column in range(0, of_block, COLUMNS):
+                            if CAUSAL and column + COLUMNS <= j + row - q:
+                                continue
                             score((
                                 packed_keys + row * PITCH * 4, PITCH, 1, columns + column * 4, QUERIES,
-                                block + (row * QUERIES + column) * 4, QUERIES, SIZE, count - row, 0, 0,
+                                block + (row * QUERIES + column) * 4, QUERIES, SIZE, seen - row, 0, 0,
                             ))  # fmt: skip
                     if BIASED:
                         added = bias.reshape(-1)
                         at = b * bias_strides[0] + h * bias_strides[1] + q * bias_strides[2] + j * bias_strides[3]
-                        for row in range(count):
+                        for row in range(seen):
                             line = scores[row * QUERIES : row * QUERIES + of_block]
                             for i in range(line.size):
                                 line[i] += added[at + i * bias_strides[2]] * np.float32(LOG2E)
@@ -103,7 +106,7 @@ def attention_forward(
                     if MASKED:
                         visible = mask.reshape(-1)
                         at = b * mask_strides[0] + h * mask_strides[1] + q * mask_strides[2] + j * mask_strides[3]
-                        for row in range(count):
+                        for row in range(seen):
                             line = scores[row * QUERIES : row * QUERIES + of_block]
                             if mask_strides[2] == 0:
                                 if not visible[at]:
@@ -116,10 +119,10 @@ def attention_forward(
                     for column in range(0, of_block, SOFTMAX * LANES):
                         at = numbers_at + own + column
                         arguments = (
-                            block + column * 4, QUERIES, count, address(workspace, at), address(workspace, at + UNIT),
+                            block + column * 4, QUERIES, seen, address(workspace, at), address(workspace, at + UNIT),
                             address(workspace, at + 2 * UNIT), j > 0, j - q - column,
                         )  # fmt: skip
-                        if CAUSAL and j + count > q:
+                        if CAUSAL and j + seen > q:
                             softmax_causal(arguments)
                         else:
                             softmax(arguments)
@@ -128,7 +131,7 @@ def attention_forward(
                         threshold, kept = np.uint64(rate * 4294967296.0), np.float32(1.0 / (1.0 - rate))
                         number = ((((sample + b) * heads + h) * queries + q) * keys) + j
                         drawn = workspace[kept_at : kept_at + (KEYS + 4) * QUERIES]
-                        for part in range((count + 6) // 4):
+                        for part in range((seen + 6) // 4):
                             line = drawn[4 * part * QUERIES : 4 * (part + 1) * QUERIES]
                             for i in range(QUERIES):
                                 w0, w1, w2, w3 = _words_of(seed, stream, step, (number + i * keys) // 4 + part, 0)
@@ -136,7 +139,7 @@ def attention_forward(
                                 line[i + QUERIES] = kept if w1 >= threshold else np.float32(0)
                                 line[i + 2 * QUERIES] = kept if w2 >= threshold else np.float32(0)
                                 line[i + 3 * QUERIES] = kept if w3 >= threshold else np.float32(0)
-                        for row in range(count):
+                        for row in range(seen):
                             line = scores[row * QUERIES : row * QUERIES + of_block]
                             for i in range(line.size):
                                 line[i] *= drawn[(row + (number + i * keys) % 4) * QUERIES + i]
@@ -147,10 +150,11 @@ def attention_forward(
                                 for d in range(line.size):
                                     line[d] *= factor[i]
                     for row in range(0, of_block, MR):
+                        depth = min(seen, q + row + MR - j) if CAUSAL else seen
                         for column in range(0, VALUE_PITCH, WIDTH_TILE * LANES):
                             arguments = (
                                 block + row * 4, 1, QUERIES, packed_values + column * 4, VALUE_PITCH,
-                                address(workspace, results_at + (own + row) * VALUE_PITCH + column), VALUE_PITCH, count,
+                                address(workspace, results_at + (own + row) * VALUE_PITCH + column), VALUE_PITCH, depth,
                                 of_block - row, 0, 0,
                             )  # fmt: skip
                             if j > 0:
