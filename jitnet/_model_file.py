@@ -4,7 +4,8 @@ The tensors are ``weights/<layer>/<weight>`` and ``optimizer/<slot>/<layer>/<wei
 ``training/...`` instead of the latter.  The metadata are
   "jitnet"           JSON: "format_version", "jitnet_version", "weights" (the weights' names in the order of
                      ``get_weights``) and, for a whole model, "model" (its configuration), "compile", "iterations",
-                     "floatx", "inputs", "input_structure" and "random_streams"; for a checkpoint "training" (see
+                     "floatx", "inputs", "input_structure", "random_streams" and "compressed" (which weights
+                     have masks or are integers); for a checkpoint "training" (see
                      ``_training_state``) and "arrays" (the names of its other tensors)
   "jitnet_checksum"  CRC-32 over the bytes of that JSON, and over the tensors' names, dtypes, shapes and values
 

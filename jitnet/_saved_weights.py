@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from ._masks import masks_first
+
 
 def walk(layer):
     """``layer`` and all layers in it, each once."""
@@ -51,7 +53,7 @@ def optimizer_state(tensors, variables) -> dict:
 def assign(model, path, tensors, description) -> dict:
     """Set the model's weights, all or none; returns {name in the file: variable}."""
     variables = matched(model, path, tensors, description)
-    for source, variable in variables.items():
+    for variable, source in masks_first((variable, source) for source, variable in variables.items()):
         variable.assign(tensors[f"weights/{source}"])
     return variables
 
@@ -80,7 +82,7 @@ def matched(model, path, tensors, description) -> dict:
                 f"{variable.name} of the model {model.name!r} expects shape {variable.shape}. "
                 f"Received: {source} in {path} with shape={value.shape}"
             )
-        if not np.can_cast(value.dtype, variable.dtype, "same_kind"):
+        if not _fits(value.dtype, variable.dtype):
             raise ValueError(
                 f"{variable.name} of the model {model.name!r} expects values of dtype {variable.dtype}. "
                 f"Received: {source} in {path} with dtype={value.dtype}"
@@ -90,14 +92,19 @@ def matched(model, path, tensors, description) -> dict:
 
 def assign_fitting(model, path, tensors) -> None:
     left = []
-    for variable, name in weight_names(model).items():
+    for variable, name in masks_first(weight_names(model).items()):
         value = tensors.get(f"weights/{name}")
-        if value is None or value.shape != variable.shape or not np.can_cast(value.dtype, variable.dtype, "same_kind"):
+        if value is None or value.shape != variable.shape or not _fits(value.dtype, variable.dtype):
             left.append(name)
         else:
             variable.assign(value)
     if left:
         warnings.warn(f"{path} has nothing that fits these weights of {model.name!r}: {_few(left)}.", stacklevel=4)
+
+
+def _fits(dtype, variable_dtype: str) -> bool:
+    """Whether values of a file are taken for a variable: integers of a quantised model are no weights of another."""
+    return np.can_cast(dtype, variable_dtype, "same_kind") and (dtype != "int8" or variable_dtype == "int8")
 
 
 def _few(names) -> str:

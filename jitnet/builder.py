@@ -130,6 +130,8 @@ class Builder:
         self.updates.finish()
         used = [*leaves, *self.lowering.values()]  # an optimizer's update, too, may have constants
         self.constants = list(dict.fromkeys(v for v in used if isinstance(v, Constant)))
+        # and what a weight's mask or constraint reads
+        self.variables = list(dict.fromkeys([*self.variables, *(v for v in used if isinstance(v, Variable))]))
 
     def _context(self, phase: str) -> None:
         """The next calls are no layer's."""

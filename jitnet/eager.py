@@ -7,7 +7,7 @@ from ._fixed import fix, tracing
 from .builder import Computation
 from .core.locks import building
 from .core.policy import floatx
-from .core.values import ITEMSIZE, SymbolicTensor, Variable, placeholder
+from .core.values import DTYPES, SymbolicTensor, Variable, placeholder
 from .step import Step
 
 KEPT_SHAPES = 16  # for which ``Evaluated`` keeps its steps (a guess)
@@ -15,7 +15,7 @@ KEPT_SHAPES = 16  # for which ``Evaluated`` keeps its steps (a guess)
 
 def _prepare(array):
     array = np.asarray(array)
-    if array.dtype.kind in "iub" and array.dtype.name not in ITEMSIZE:
+    if array.dtype.kind in "iub" and array.dtype.name not in DTYPES:
         array = array.astype(np.int64)
     elif array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
         array = array.astype(floatx())

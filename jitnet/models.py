@@ -27,6 +27,7 @@ from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
 from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
+from .layers._quantized import quantize_layers
 from .layers.base import REGISTRY, Layer, unique_layer_name, with_mask
 from .layers.input import InputLayer
 from .training import Trainer
@@ -300,6 +301,24 @@ class Model(TakesData, Trainer, Described, Layer):
                 outputs = flatten(self.call(given, **arguments))
                 self._pass_masks(self._bind((given,), {})[0], outputs)
         return inputs, outputs
+
+    def quantize(self, mode=None, config=None, filters=None, **kwargs) -> None:
+        """Make the weights of layers integers of 8 bits, each channel with a scale: files are a quarter as large.
+
+        Of Dense, EinsumDense, Conv1D and Conv2D that is the kernel, with a scale for every output, and of Embedding the
+        table, with one for every row; biases and other layers stay as they are, and a warning names those of these that
+        have matrices.  As in Keras, w becomes round(w s) with s = 127 / (max |w| + 1e-7), and counts as that over s.
+
+        A prediction makes floats of them once, and keeps these until weights change: it is as fast as before and takes
+        no less memory, and inputs are not rounded.  A layer that is quantised is not trained.
+
+        mode: "int8"; config: None; filters: a regular expression, or several, one of which is found in a layer's name,
+            or a function of a layer that says whether it is quantised; None: all; type_check: as of a layer's.
+
+        Raises:
+            ValueError: another mode, a config, a model that is not built, or no layer that can be quantised.
+        """
+        quantize_layers(self, mode, config, filters, **kwargs)
 
     # ---- weights on disk, configuration
 

@@ -32,7 +32,7 @@ from .core import limits, policy
 from .core.errors import module_dir
 from .core.lengths import shown
 from .core.values import placeholder
-from .layers import base
+from .layers import _quantized, base
 from .layers.base import REGISTRY
 from .training import Trainer
 
@@ -88,6 +88,7 @@ def save_model(model, filepath, overwrite=True) -> None:
         "floatx": next((v.dtype for v in names if v.dtype.startswith("float")), policy.floatx()),
         **_described_inputs(model),
         "random_streams": [layer._stream for layer in _weights.random_layers(model)],
+        "compressed": _quantized.compressions(_weights.walk(model)),
     }
     tensors = _weights.weight_tensors(names)
     if model.optimizer is not None:
@@ -159,6 +160,7 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
         # format 2 has no structure
         structure = description.get("input_structure", list(range(len(found))) if len(found) > 1 else 0)
         model._build_from_tensors(packed(structure, found))
+    _quantized.compress(_weights.walk(model), description.get("compressed", []))  # older files don't say
     variables = _weights.assign(model, path, tensors, description)
     for layer, stream in zip(_weights.random_layers(model), description["random_streams"], strict=True):
         layer._stream = stream

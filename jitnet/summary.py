@@ -118,7 +118,8 @@ def _rows(
     for layer in _in_range(list({**first, **nodes}), layer_range):
         used = nodes.get(layer, ())
         count = layer.count_params() if isinstance(layer, Layer) else 0
-        name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
+        mode = f", {layer.quantization_mode}" if getattr(layer, "quantization_mode", None) else ""
+        name = f"{'  ' * depth}{layer.name} ({type(layer).__name__}{mode})"
         trainable = ("yes" if layer.trainable else "no") if count else "-"
         multiplied = None if products is None else sum(products[id(node)] for node in used)
         multiplied = "?" if multiplied is None or not (used or isinstance(layer, InputLayer)) else f"{multiplied:,}"

@@ -8,6 +8,7 @@ import jitnet
 from jitnet import callbacks, layers, losses, ops, optimizers
 from jitnet.layers.base import clear_names
 from jitnet.targets.cuda import devices
+from jitnet.utils import prune
 
 GENERATOR = np.random.default_rng(0)
 X, R = (GENERATOR.standard_normal((6, n)).astype(np.float32) for n in (4, 2))
@@ -135,10 +136,22 @@ def a_cell_of_ones_own():
     return model, history | {"predictions": model.predict(x, verbose=0)}
 
 
+def pruned_and_quantised():
+    """A mask that is made after steps have run, and a prediction by integers."""
+    model = jitnet.Sequential([jitnet.Input((4,)), layers.Dense(5, "tanh"), layers.Dense(2)])
+    model.compile(optimizers.Adam(0.1), "mse")
+    model.fit(X, R, batch_size=3, verbose=0)
+    prune.l1_unstructured(model.layers[-2], "kernel", 0.5)
+    history = model.fit(X, R, batch_size=3, epochs=2, verbose=0).history
+    assert (model.layers[-2].kernel.value == 0).sum() == 10
+    model.quantize("int8")
+    return model, history | {"predictions": model.predict(X, verbose=0)}
+
+
 @pytest.mark.parametrize(
     "train",
     [
-        a_cell_of_ones_own,
+        a_cell_of_ones_own, pruned_and_quantised,
         options_of_optimizers, eve,
         several_outputs, weighted_samples, double_precision, train_step_of_ones_own, images_of_any_size,
         rates_by_epoch, little_memory, batches_of_many_sizes,

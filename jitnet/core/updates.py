@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from ..kernels.scalar import optimizers as scalar_functions
 from .errors import invalid
+from .operations.comparison import Select
 from .program import Block, Buffer, Out, Scalar
 from .trace import topological_order
 from .values import SymbolicTensor, Value, Variable
@@ -93,8 +94,13 @@ class Updates:
                 self._elementwise("overwrite", parameter=Out(parameter, True), average=average)
             program.blocks.append(Block())
         for variable in gradients:
+            target = {variable: self.lowering.buffer(variable)}
+            if variable.kept is not None:  # first: what a constraint measures has no other elements
+                self._assign({variable: _pruned(variable)}, target)
             if variable.constraint is not None:
-                self._assign({variable: checked_constraint(variable)}, {variable: self.lowering.buffer(variable)})
+                self._assign({variable: checked_constraint(variable)}, target)
+                if variable.kept is not None:
+                    self._assign({variable: _pruned(variable)}, target)
 
     def _rate(self, state: State, variable: Variable):
         """The learning rate of a variable; None for an optimizer without one."""
@@ -193,6 +199,11 @@ class Updates:
         for name, value in new.items():
             if self.lowering.buffer(value).root is not targets[name].root:
                 self.program.call("shape.copy_forward", x=self.lowering.buffer(value), y=Out(targets[name]))
+
+
+def _pruned(variable: Variable) -> Value:
+    """A variable with 0 where its mask says so."""
+    return Select()(variable.kept, variable, 0.0)
 
 
 def checked_constraint(variable: Variable) -> Value:

@@ -12,9 +12,11 @@ import sys
 import numpy as np
 
 from . import checks
+from .errors import invalid
 from .policy import floatx
 
-ITEMSIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
+ITEMSIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "int8": 1, "uint8": 1, "bool": 1}
+DTYPES = tuple(dtype for dtype in ITEMSIZE if dtype != "int8")  # of tensors: int8 is of weights alone
 
 
 class Value:
@@ -219,7 +221,12 @@ class Variable(_Operators, Value):
     ``value`` is a view of the memory that steps read and write, only to be read; assigning to it writes there, as
     ``assign`` does.  Once a plan was made that memory is part of one flat storage array, so that the optimizer updates
     all parameters in one pass.  A copy, also a pickled one, has memory of its own.
+
+    kept: None, or a variable of True and False of its shape: where that is False the value is 0, whatever is assigned
+        and however it is updated.
     """
+
+    kept: "Variable | None" = None
 
     def __init__(self, value, name="variable", trainable=True, regularizer=None, constraint=None):
         self._live_in(np.array(value, order="C"))
@@ -288,6 +295,10 @@ class Variable(_Operators, Value):
             raise TypeError(f"Variable {self.name!r} holds numbers. Received: dtype={value.dtype}")
         if value.shape != self.shape:
             raise ValueError(f"Variable {self.name!r} has shape {self.shape}. Received: shape={value.shape}")
+        if self.dtype == "int8" and not np.can_cast(value.dtype, np.int8):  # floats would be cut off, others wrapped
+            raise invalid(f"Variable {self.name!r} holds integers of 8 bits.", dtype=str(value.dtype))
+        if self.kept is not None:
+            value = np.where(self.kept.value, value, 0)
         self._settle()
         self._value[...] = value
         if self.changes is not None:
@@ -325,5 +336,5 @@ def is_integer(x) -> bool:
 
 def placeholder(name: str, shape, dtype=None) -> SymbolicTensor:
     """A symbolic input; ``shape`` is without the batch axis."""
-    dtype = checks.one_of("an input", "dtype", dtype or floatx(), ITEMSIZE)
+    dtype = checks.one_of("an input", "dtype", dtype or floatx(), DTYPES)
     return SymbolicTensor((None, *checks.input_shape("An input", "shape", shape, least=0)), dtype, name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from jitnet.kernels.locks import across_forks
 
-from .. import _registry, constraints, initializers, regularizers
+from .. import _masks, _registry, constraints, initializers, regularizers
 from .._fixed import Fixed, noticed
 from .._places import calling
 from .._structures import flatten, mapped, packed
@@ -22,6 +22,7 @@ from ..core.errors import NamesArguments, invalid, unknown_arguments
 from ..core.operations.base import BatchSize, display
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
+from . import _quantized
 from .input_spec import check_inputs
 
 _counters: dict[str, int] = defaultdict(int)
@@ -104,6 +105,7 @@ class Layer(Fixed, NamesArguments):
     # whether outputs get a mask, by ``compute_mask``; True also for a class that has that method
     supports_masking = False
     input_spec = None  # an InputSpec, or a list of them
+    quantized_weight: str | None = None  # the attribute of what ``quantize`` makes integers
     example: dict | None = None  # {"arguments": {...}, "input_shape": (...)} for the tests of all layers
     before_the_step = False  # whether it works on arrays alone
 
@@ -240,6 +242,23 @@ class Layer(Fixed, NamesArguments):
         self._weights.append(variable)
         return variable
 
+    @property
+    def quantization_mode(self) -> str | None:
+        """ "int8" once the layer is quantised, else None."""
+        return _quantized.mode_of(self)
+
+    def quantize(self, mode=None, type_check=True, config=None) -> None:
+        """Make the weight that has most elements integers of 8 bits: see ``Model.quantize``.
+
+        mode: "int8"; type_check=False: also of a user's own class, derived from one that can do with them, whose call
+            does not read the weight itself.
+
+        Raises:
+            NotImplementedError: the layer has no quantised form.
+            ValueError: another mode, a config, or a layer that is not built, or quantised already.
+        """
+        _quantized.quantize(self, mode, type_check, config)
+
     def add_loss(self, loss) -> None:
         """In ``call``: add to the loss that the model is trained with.
 
@@ -311,7 +330,7 @@ class Layer(Fixed, NamesArguments):
                 raise ValueError(
                     f"{variable.name} expects an array of shape {variable.shape}. Received: shape={value.shape}"
                 )
-        for variable, value in zip(variables, weights, strict=True):
+        for variable, value in _masks.masks_first(zip(variables, weights, strict=True)):
             variable.assign(value)
 
     def count_params(self) -> int:

@@ -4,6 +4,7 @@ from .. import activations, constraints, initializers, ops, regularizers
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.base import require_rank
+from ._quantized import floats
 from .base import Layer
 
 AXES = {1: "(batch, length, channels)", 2: "(batch, height, width, channels)"}
@@ -71,6 +72,8 @@ class _Convolution(Layer):
 
 
 class _Conv(_Convolution):
+    quantized_weight = "kernel"
+
     def __init__(
         self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1, groups=1,
         activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
@@ -103,8 +106,12 @@ class _Conv(_Convolution):
         )  # fmt: skip
         self._add_bias(self.filters)
 
+    def quantized_axes(self):
+        """The kernel's axes that have one scale together."""
+        return tuple(range(self.rank + 1))
+
     def _convolve(self, inputs):
-        return ops.conv(inputs, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate)
+        return ops.conv(inputs, floats(self), self.strides, self.padding, dilation_rate=self.dilation_rate)
 
     def get_config(self):
         return {

@@ -2,6 +2,7 @@
 
 from .. import activations, constraints, initializers, ops, regularizers
 from ..core import checks
+from ._quantized import floats
 from .base import Layer
 
 
@@ -19,6 +20,7 @@ class Dense(Layer):
     """
 
     supports_masking = True
+    quantized_weight = "kernel"
     example = {"arguments": {"units": 3, "activation": "tanh"}, "input_shape": (5,)}
 
     def __init__(
@@ -51,8 +53,12 @@ class Dense(Layer):
                 constraint=self.bias_constraint, name="bias",
             )  # fmt: skip
 
+    def quantized_axes(self):
+        """The kernel's axes that have one scale together."""
+        return (0,)
+
     def call(self, inputs):
-        y = ops.matmul(inputs, self.kernel)
+        y = ops.matmul(inputs, floats(self))
         if self.use_bias:
             y = ops.bias_add(y, self.bias)
         return self.activation(y)

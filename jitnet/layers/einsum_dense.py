@@ -6,6 +6,7 @@ from .. import activations, constraints, initializers, ops, regularizers
 from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.dense import Matmul
+from ._quantized import floats
 from .base import Layer
 
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
@@ -30,6 +31,7 @@ class EinsumDense(Layer):
     """
 
     supports_masking = True
+    quantized_weight = "kernel"
     example = {
         "arguments": {"equation": "abc,cde->abde", "output_shape": (None, 2, 3), "bias_axes": "de"},
         "input_shape": (4, 5),
@@ -133,6 +135,10 @@ class EinsumDense(Layer):
             sizes[letter] = known
         return sizes
 
+    def quantized_axes(self):
+        """The kernel's axes that have one scale together."""
+        return tuple(axis for axis, letter in enumerate(self._kernel) if letter not in self._output)
+
     def call(self, inputs):
         shared = [letter for letter in self._input if letter in self._kernel]
         made = [letter for letter in self._output if letter not in self._input]
@@ -145,9 +151,9 @@ class EinsumDense(Layer):
             and self.bias_axes in (None, "".join(made))
         )
         if plain:  # rows times a matrix, with the bias in the product's epilogue
-            y = Matmul(len(shared))(inputs, self.kernel)
+            y = Matmul(len(shared))(inputs, floats(self))
             return self.activation(y if self.bias is None else ops.bias_add(y, self.bias))
-        y = ops.einsum(self.equation, inputs, self.kernel)
+        y = ops.einsum(self.equation, inputs, floats(self))
         return self.activation(y if self.bias is None else ops.add(y, self.bias))
 
     def get_config(self):

@@ -9,6 +9,7 @@ from ..core import checks
 from ..core.errors import invalid
 from ..core.operations.indexed import Take
 from ..core.values import is_integer
+from ._quantized import check_untrained
 from .base import Layer
 
 
@@ -37,6 +38,7 @@ class Embedding(Layer):
     ``input_length`` means nothing, as in Keras 3.
     """
 
+    quantized_weight = "embeddings"
     example = {"arguments": {"input_dim": 7, "output_dim": 3}, "input_shape": (4,), "integers": 7}
 
     def __init__(
@@ -69,9 +71,18 @@ class Embedding(Layer):
             self.embeddings.assign(np.asarray(self._given[0] if isinstance(self._given, list | tuple) else self._given))
             self._given = None
 
+    def quantized_axes(self):
+        """The axes of the embeddings that have one scale together."""
+        return (1,)
+
     def call(self, inputs):
         indices = inputs if is_integer(inputs) else ops.cast(inputs, "int64")
-        return Take(0, negative=False)(self.embeddings, indices)
+        rows = Take(0, negative=False)(self.embeddings, indices)
+        if self.embeddings.dtype != "int8":
+            return rows
+        check_untrained(self)
+        scale = Take(0, negative=False)(self.embeddings_scale, indices)
+        return ops.cast(rows, self.dtype) / ops.expand_dims(scale, -1)
 
     def compute_mask(self, inputs, mask=None):
         return ops.not_equal(inputs, 0) if self.mask_zero else None

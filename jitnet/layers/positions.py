@@ -229,6 +229,7 @@ class ReversibleEmbedding(Embedding):
         logit_soft_cap: None, or a number c: x becomes c tanh(x / c) on the way back.
     """
 
+    quantized_weight = None  # the way back reads it too
     example = {"arguments": {"input_dim": 7, "output_dim": 3}, "input_shape": (4,), "integers": 7}
 
     def __init__(

@@ -10,6 +10,7 @@ from jitnet._registry import (
 from jitnet._seed import set_random_seed
 from jitnet.core.errors import missing_name, module_dir
 
+from . import prune
 from .batches import (
     get_source_inputs,
     is_keras_tensor,
@@ -62,6 +63,7 @@ __all__ = [
     "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
+    "prune",
     "register_keras_serializable",
     "save_img",
     "serialize_keras_object",

@@ -11,28 +11,12 @@ import numpy as np
 from recipe import Remembered, arguments, claim, figure, mnist, save
 
 import jitnet
-from jitnet import layers, ops, optimizers
-
-
-class Masked(layers.Layer):
-    """A dense layer of which a mask takes weights away."""
-
-    def __init__(self, units, activation):
-        super().__init__()
-        self.units, self.activation = units, layers.Activation(activation)
-
-    def build(self, input_shape):
-        shape = input_shape[-1], self.units
-        self.kernel = self.add_weight(shape, name="kernel")
-        self.mask = self.add_weight(shape, initializer="ones", trainable=False, name="mask")
-        self.bias = self.add_weight((self.units,), initializer="zeros", name="bias")
-
-    def call(self, x):
-        return self.activation(ops.matmul(x, self.kernel * self.mask) + self.bias)
+from jitnet import layers, optimizers
+from jitnet.utils import prune
 
 
 def network():
-    stack = [Masked(300, "relu"), Masked(100, "relu"), Masked(10, "softmax")]
+    stack = [layers.Dense(300, "relu"), layers.Dense(100, "relu"), layers.Dense(10, "softmax")]
     return jitnet.Sequential([layers.Input((784,)), *stack])
 
 
@@ -43,29 +27,22 @@ def accuracy(model, data, test, epochs):
     return 100 * max(history["val_accuracy"])
 
 
-def prune(layer, share):
-    """Take away a ``share`` of the weights that are left, the smallest ones."""
-    kernel, mask = layer.kernel.numpy(), layer.mask.numpy()
-    left = np.sort(np.abs(kernel[mask > 0]))
-    smallest = left[int(share * len(left))]
-    layer.mask.assign((mask * (np.abs(kernel) >= smallest)).astype(mask.dtype))
-
-
 def tickets(seed, data, test, rounds, epochs):
     """Accuracies of the winning and of random tickets, by round."""
     jitnet.utils.set_random_seed(seed)
     model = network()
-    beginning = [layer.kernel.numpy().copy() for layer in model.layers]
+    beginning = [layer.kernel.numpy() for layer in model.layers]
     won, drawn = [], []
     for number in range(rounds):
         won.append(accuracy(model, data, test, epochs))
         other = network()
         for layer, theirs in zip(other.layers, model.layers, strict=True):
-            layer.mask.assign(theirs.mask.numpy())
+            if prune.is_pruned(theirs):
+                prune.custom_from_mask(layer, "kernel", theirs.kernel_mask)
         drawn.append(accuracy(other, data, test, epochs))
         for layer, kernel in zip(model.layers, beginning, strict=True):
             # the last layer at half the rate, as in the paper
-            prune(layer, 0.1 if layer is model.layers[-1] else 0.2)
+            prune.l1_unstructured(layer, "kernel", 0.1 if layer is model.layers[-1] else 0.2)
             layer.kernel.assign(kernel)
             layer.bias.assign(np.zeros_like(layer.bias.numpy()))
         print(f"  seed {seed}, round {number + 1}: {won[-1]:.2f} %, random {drawn[-1]:.2f} %", flush=True)

@@ -4,7 +4,7 @@ from .. import checks
 from ..errors import invalid
 from ..policy import floatx
 from ..program import Out
-from ..values import ITEMSIZE
+from ..values import DTYPES
 from .base import KEPT, Operation, display, elements, normalize_axis, require_rank
 from .strided import canonical_strides, dense_strides, sample_shape
 
@@ -93,7 +93,7 @@ class Filled(Operation):
     def __init__(self, shape, value: float = 0.0, dtype: str | None = None, batches: int = 1):
         self.shape = checks.sizes("filled", "shape", shape)
         self.value = checks.number("filled", "value", value, finite=False)
-        self.dtype = checks.one_of("filled", "dtype", dtype or floatx(), ITEMSIZE)
+        self.dtype = checks.one_of("filled", "dtype", dtype or floatx(), DTYPES)
         self.batches = checks.integer("filled", "batches", batches, least=1)
 
     def prepare(self, inputs):

@@ -28,7 +28,7 @@ RESERVED = (
     "seed", "t", "results", "predictions", "sample_weight", "parameters", "state", "view", "parallel_for",
     "flush_denormals", "compile_function", "compile_part", "step", "step_compiled", "run_steps", "steps_per_result",
     "prepare", "prepared", "preparing", "portions", "block", "column",
-    "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "uint8",
+    "first", "last", "count", "i", "arguments", "float32", "float64", "int32", "int64", "int8", "uint8",
 )  # fmt: skip
 # not every step needs them
 _OPTIONAL = ("blocks", "parts", "shares", "update_threads", "constants", "seed", "t", "results")
