@@ -121,7 +121,7 @@ def _rows(
         mode = f", {layer.quantization_mode}" if getattr(layer, "quantization_mode", None) else ""
         name = f"{'  ' * depth}{layer.name} ({type(layer).__name__}{mode})"
         trainable = ("yes" if layer.trainable else "no") if count else "-"
-        multiplied = None if products is None else sum(products[id(node)] for node in used)
+        multiplied = None if products is None else sum(products.get(id(node), 0) for node in used)
         multiplied = "?" if multiplied is None or not (used or isinstance(layer, InputLayer)) else f"{multiplied:,}"
         memory = _activations(layer, used)
         memory = "?" if memory is None else shown_bytes(memory)
@@ -191,6 +191,8 @@ def _activations(layer, nodes) -> int | None:
             tensors = [x for node in inner for x in node.outputs] * len(nodes)
     shapes = [x.shape[1:] if getattr(x, "batched", False) else x.shape for x in tensors]
     if not tensors or any(lengths.unknown(shape) for shape in shapes):
+        return None
+    if any(x.dtype not in ITEMSIZE for x in tensors):  # texts, which no step sees
         return None
     return sum(math.prod(shape) * ITEMSIZE[x.dtype] for x, shape in zip(tensors, shapes, strict=True))
 

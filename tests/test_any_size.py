@@ -136,7 +136,7 @@ def test_sequences_of_other_lengths_compile_nothing(make, made, monkeypatch):
         assert shared_out == (make is attending and length >= 300)
         if make is attending and length == 300:  # the first whose heads are shared out: another step, and a sum
             others = [symbol for symbol in made if not symbol.startswith(("step_", "run_steps_"))]
-            assert [symbol.startswith("add_key_groups_") for symbol in others] == [True]
+            assert all(symbol.startswith("add_key_groups_") for symbol in others)
             made.clear()
     assert made == []
 

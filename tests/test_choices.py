@@ -54,7 +54,6 @@ def test_refusals():
         (lambda: ops.while_loop(lambda y: ops.sum(y) > 0, lambda y: y - 1.0, (x,)), "ops.scan"),
         (lambda: ops.map(lambda row: row, x), "ops.scan on every step"),
         (lambda: ops.map(lambda row: row, (X, X[:1])), "one length"),
-        (lambda: layers.Input((1,), dtype="string"), "StringLookup"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
             call()

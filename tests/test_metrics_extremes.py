@@ -125,7 +125,7 @@ def test_what_a_variable_is_not_updated_by():
 
     x, y = data(5)
     for metric, message in (
-        (Both, r"updates top in one way.*Received: first='maximum', then='sum'$"),
+        (Both, r"(?m)updates top in one way.*Received: first='maximum', then='sum'$"),
         (Whole, r"compares with top what has its shape, \(\): reduce the batch with jitnet\.ops\.max"),
         (Product, r"can add to top, .* or keep an extreme"),
     ):

@@ -27,7 +27,7 @@ LIMITS = {
     "timeseries_classification": (0.3, None),
     "unet": (0.3, 1.5),
 }
-PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.endswith(("_data", "_keras")))
+PROGRAMS = sorted({path.stem for path in FOLDER.glob("*.py") if not path.stem.endswith("_keras")} - {"program_data"})
 keras = cases.load_keras()
 
 
