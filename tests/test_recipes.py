@@ -1,5 +1,7 @@
 """Every recipe runs in its quick form, draws its picture and prints its line."""
 
+import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -34,3 +36,14 @@ def test_quick_form(name, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / f"{name}.png").stat().st_size > 5000
     assert len(done.stdout.splitlines()) >= 2
+
+
+def test_the_gallery_is_what_the_recipes_say():
+    specification = importlib.util.spec_from_file_location("gallery", FOLDER / "gallery.py")
+    gallery = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(gallery)
+    results = json.loads((FOLDER / "gallery" / "results.json").read_text(encoding="utf-8"))
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == gallery.page(results)
+    pictures = {path.stem: path.stat().st_size for path in (FOLDER / "gallery").glob("*.png")}
+    assert set(results) == set(pictures) <= set(gallery.recipes())
+    assert max(pictures.values()) <= gallery.LARGEST_PICTURE
