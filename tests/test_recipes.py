@@ -23,8 +23,8 @@ DATA = Path(os.environ.get("JITNET_DATA_DIR") or ROOT.parent / "shared" / "datas
 def test_quick_form(name, tmp_path):
     pytest.importorskip("matplotlib")
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-    for package in ("optuna", "pmdarima"):
-        if package in source:
+    for word, package in (("optuna", "optuna"), ("photographs", "skimage"), ("pmdarima", "pmdarima")):
+        if word in source:
             pytest.importorskip(package)
     missing = [str(DATA / folder) for folder in ("text", "tagging") if not (DATA / folder).is_dir()]
     if "data_file" in source and missing:
