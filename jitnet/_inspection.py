@@ -1,17 +1,21 @@
 """What a model shows of the inside of its steps.  Mixed into ``Trainer``."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._exclusive import trains
 from ._fit_arguments import checked_batch_size
 from ._fixed import tracing
-from ._not_finite import NotFinite, Watching, first_not_finite
 from ._profile import ProfileLine, profile, restored
 from ._stored import loaded
 from .config import device
 from .core import checks
 from .core.locks import building
 from .step import target_of
+
+if TYPE_CHECKING:  # not before it is needed: trainings begin sooner
+    from ._not_finite import NotFinite
 
 
 class Inspection:
@@ -66,7 +70,7 @@ class Inspection:
             return profile(step, run_once, batch, repeat, print_fn, self)
 
     @trains
-    def find_not_finite(self, x, y=None, sample_weight=None) -> NotFinite | None:
+    def find_not_finite(self, x, y=None, sample_weight=None) -> "NotFinite | None":
         """Where NaN or infinity begins in a training step on one batch, forward or backward; None if all is finite.
 
         The step runs kernel by kernel, unfused, from the present weights, which are as before afterwards.  It takes
@@ -91,8 +95,10 @@ class Inspection:
         arrays = {name: loaded(array) for name, array in arrays.items()}
         return self._first_not_finite(("train", shapes), samples, {**arrays, "order": np.arange(samples)})
 
-    def _first_not_finite(self, which: tuple, batch: int, values: dict) -> NotFinite | None:
+    def _first_not_finite(self, which: tuple, batch: int, values: dict) -> "NotFinite | None":
         """which: mode and shapes of the targets; values: arguments of the step, as of a training's one that ran."""
+        from ._not_finite import Watching, first_not_finite
+
         mode, shapes = which
         watching = Watching(target_of(device()).zeros)
         options = {"fuse": False, "target": watching}

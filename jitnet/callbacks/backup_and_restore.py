@@ -2,7 +2,7 @@
 
 import os
 
-from jitnet.callbacks.monitors import Monitor, is_positive
+from jitnet.callbacks.monitors import Monitor, check_saving
 from jitnet.core.errors import invalid
 
 
@@ -50,10 +50,7 @@ class BackupAndRestore(Monitor):
         super().__init__(monitor or "loss", mode)
         if not os.fspath(backup_dir):
             raise invalid("BackupAndRestore needs a folder.", backup_dir=backup_dir)
-        if save_freq != "epoch" and not is_positive(save_freq):
-            raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
-        if keep is not None and not is_positive(keep):
-            raise invalid("`keep` must be a positive integer or None.", keep=keep)
+        check_saving(save_freq, keep)
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint

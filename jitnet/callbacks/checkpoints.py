@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jitnet._atomic import FULL
 from jitnet.callbacks.base import say
-from jitnet.callbacks.monitors import Monitor, is_positive
+from jitnet.callbacks.monitors import Monitor, check_saving
 from jitnet.core.errors import invalid
 
 
@@ -50,10 +50,7 @@ class ModelCheckpoint(Monitor):
     ):
         # what is better matters only where it is asked
         super().__init__(monitor, mode if save_best_only or keep is not None or mode != "auto" else "min")
-        if save_freq != "epoch" and not is_positive(save_freq):
-            raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
-        if keep is not None and not is_positive(keep):
-            raise invalid("`keep` must be a positive integer or None.", keep=keep)
+        check_saving(save_freq, keep)
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only

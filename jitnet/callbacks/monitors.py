@@ -18,6 +18,14 @@ def is_positive(value) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
+def check_saving(save_freq, keep) -> None:
+    """Raise ValueError unless they say when a callback saves, and how many of its files it keeps."""
+    if save_freq != "epoch" and not is_positive(save_freq):
+        raise invalid("`save_freq` must be 'epoch' or a positive integer.", save_freq=save_freq)
+    if keep is not None and not is_positive(keep):
+        raise invalid("`keep` must be a positive integer or None.", keep=keep)
+
+
 def higher_is_better(monitor: str) -> bool | None:
     """Whether more of a quantity is better, by its name; None where that doesn't tell."""
     a_loss = monitor.endswith("loss")

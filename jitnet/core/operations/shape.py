@@ -187,17 +187,8 @@ class Joined(Operation):
             yield {"offset": start * width, "x_width": x.batches * width, "y_width": batches * width}
             start += x.batches
 
-    def forward(self, program, lowered):
-        y = lowered.output
-        for x, scalars in zip(lowered.inputs, self._parts(lowered.application), strict=True):
-            program.call("shape.concatenate_forward", x=x, y=Out(y, accumulate=scalars["offset"] > 0), **scalars)
-
-    def backward(self, program, lowered):
-        dy = lowered.d_output
-        for index, scalars in enumerate(self._parts(lowered.application)):
-            if lowered.needs(index):
-                dx = lowered.gradient(index)
-                program.call("shape.concatenate_backward", dy=dy, dx=dx, **scalars, accumulate=dx.accumulate)
+    # of a joined tensor, too, parts are columns
+    forward, backward = Concatenate.forward, Concatenate.backward
 
 
 class Part(Operation):
