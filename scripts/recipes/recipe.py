@@ -1,6 +1,7 @@
 """What the recipes share: their command line, the bundled digits, files of data, and the writing of one picture."""
 
 import argparse
+import gzip
 import itertools
 import json
 import os
@@ -125,6 +126,18 @@ def data_file(name: str) -> Path:
         source = SOURCES.get(name, "the same source as the files beside it")
         raise SystemExit(f"No file {path}. It comes from {source}; JITNET_DATA_DIR names the folder.")
     return path
+
+
+def sentences(name: str, count: int):
+    """Lists of words, and lists of their tags, of a file of tagging/; of the first ``count`` sentences, 0: of all."""
+    with gzip.open(data_file(f"tagging/{name}"), "rt", encoding="utf-8") as file:
+        blocks = [block.split("\n") for block in file.read().strip("\n").split("\n\n")][: count or None]
+    return tuple([[line.split("\t")[column] for line in block] for block in blocks] for column in (0, 1))
+
+
+def flat(rows) -> list:
+    """The rows' elements, one after the other."""
+    return list(itertools.chain.from_iterable(rows))
 
 
 def numbers_of_characters(lines: list):
