@@ -194,6 +194,12 @@ def figure(rows: int, columns: int, width: float = 9.0, height: float = 3.6):
     return pyplot.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
 
 
+def mosaic(images):
+    """One picture (rows * height, columns * width) of images (rows, columns, height, width) side by side."""
+    rows, columns, height, width = images.shape
+    return images.swapaxes(1, 2).reshape(rows * height, columns * width)
+
+
 def save(picture, output: Path, name: str) -> None:
     """Write a figure as NAME.png."""
     output.mkdir(parents=True, exist_ok=True)
