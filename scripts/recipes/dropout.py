@@ -9,6 +9,7 @@ of an ensemble without.
 """
 
 import numpy as np
+from overfitting import network
 from recipe import arguments, claim, digits, figure, save
 
 import jitnet
@@ -18,11 +19,7 @@ RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def trained(rate, data, epochs):
-    stack = []
-    for _ in range(3):
-        stack += [layers.Dense(256, "relu"), layers.Dropout(rate)]
-    model = jitnet.Sequential([layers.Input((64,)), *stack, layers.Dense(10, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=True)
+    model = network(dropout=rate)
     model.fit(*data, batch_size=32, epochs=epochs, verbose=0)
     return model
 

@@ -45,9 +45,9 @@ def network(seed: int = 0) -> keras.Sequential:
     )
 
 
-def accuracy(optimizer, train, test) -> float:
+def accuracy(optimizer, train, test, seed: int = 0) -> float:
     """Of the test images after one epoch."""
-    model = network()
+    model = network(seed)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(*train, batch_size=32, epochs=1, verbose=0)
     return model.evaluate(*test, batch_size=256, verbose=0)[1]

@@ -7,20 +7,17 @@ heart, too much to learn nothing. The texts leave biases out.
 """
 
 import numpy as np
+from overfitting import network
 from recipe import arguments, claim, digits, figure, save
 
 import jitnet
-from jitnet import layers, regularizers
+from jitnet import regularizers
 
 
 def trained(strength, biases, data, epochs):
     penalty = regularizers.L2(strength) if strength else None
-    stack = [
-        layers.Dense(256, "relu", kernel_regularizer=penalty, bias_regularizer=penalty if biases else None)
-        for _ in range(2)
-    ]
-    model = jitnet.Sequential([layers.Input((64,)), *stack, layers.Dense(10, "softmax", kernel_regularizer=penalty)])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=True)
+    kernels = {"kernel_regularizer": penalty}
+    model = network(depth=2, hidden=kernels | {"bias_regularizer": penalty if biases else None}, output=kernels)
     model.fit(*data, batch_size=32, epochs=epochs, verbose=0)
     return model
 
