@@ -263,7 +263,7 @@ def shorten_sequences(program: Program) -> None:
     loops, users = program.loops(), program.users()
     shorter: dict[Buffer, tuple[Buffer, int]] = {}
     for root, touching in users.items():
-        if root.steps is None or root.kind != "batch" or root.in_one_piece:
+        if root.steps is None or root.kind != "batch":
             continue
         around = {loops.get(call) for call in touching}
         views = [buffer for call in touching for buffer in call.buffers if buffer.root is root]
