@@ -413,6 +413,24 @@ def test_what_adds_to_two_sums_needs_both_cleared():
         assert opcodes(program).count("fill") == cleared
 
 
+def another_sum(program, time):
+    program.call("dense.bias_add_backward", dy=program.sequence.at(time), dbias=Out(program.sums[0], True),
+                 accumulate=True, offset=time)  # fmt: skip
+    return {}
+
+
+@pytest.mark.parametrize("case", ["cleared for it", "another sum stays", "it goes on with another's"])
+def test_the_first_sum_begins_only_where_nothing_was_before(case):
+    program = OneSum(another_sum if case == "another sum stays" else lambda program, time: {})
+    first = next(call for call in program.calls if program.sums[0] in call.writes)
+    if case == "it goes on with another's":
+        first.opcode = "shape.something"
+    simplify_loops(program)
+    assert not program.stays(program.sum)
+    begins = case == "cleared for it"
+    assert (first in program.calls) == (program.sum.outputs[0].accumulate) == program.sum["accumulate"] == (not begins)
+
+
 def test_nothing_is_kept_for_a_sum_alone():
     program = OneSum()
     program.loops()[program.product].calls.remove(program.product)
@@ -527,12 +545,12 @@ def whole(program, time):
     program.copy(program.sequence, program.given("all", program.sequence.size))
 
 
-def told(opcode):
-    """A write by a call that is told the turn."""
+def told(opcode, place=None):
+    """A write by a call that is told the turn, or always the same place."""
 
     def make(program, time):
-        widths = {"x_width": SIZE, "y_width": SIZE}
-        program.call(f"shape.{opcode}", x=program.x, y=Out(program.sequence.at(time)), offset=time, **widths)
+        widths = {"x_width": SIZE, "y_width": SIZE, "offset": time if place is None else place}
+        program.call(f"shape.{opcode}", x=program.x, y=Out(program.sequence.at(time)), **widths)
 
     return make
 
@@ -543,6 +561,7 @@ LENGTHS = {
     "written and read in a turn": (None, [write(), read()], {}),
     "told the turn, but written as a whole": (None, [told("slice_forward"), read()], {}),
     "a part is written in a turn": (TURNS, [told("concatenate_forward"), read()], {}),
+    "the same part is written in every turn": (None, [told("concatenate_forward", 0), read()], {}),
     "read before it is written": (TURNS, [read(), write()], {}),
     "added to": (TURNS, [write(accumulate=True), read()], {}),
     "seen as a whole after the loop": (TURNS, [write(), read()], {"after": [whole]}),
@@ -566,3 +585,11 @@ LENGTHS = {
 def test_how_many_steps_of_a_sequence_are_kept(case):
     expected, calls, more = LENGTHS[case]
     assert OneSequence(calls, **more).length() == expected
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_a_loop_of_which_nothing_leaves_stays_alone(few):
+    program = OneSequence([read(), write(1)], **STATE)
+    count = len(program.blocks)
+    simplify_loops(program, few)
+    assert len(program.blocks) == count

@@ -123,7 +123,7 @@ class _Places:
     def is_sum(self, call: Call) -> bool:
         """Whether a call does nothing but add to partial sums that are no one else's concern in the loop."""
         outs = call.outputs
-        if not outs or not call.batched or "accumulate" not in call.arguments or "function" in call.attributes:
+        if not call.batched or "accumulate" not in call.arguments or "function" in call.attributes:
             return False
         if not all(out.buffer.root.kind == "partial" for out in outs):
             return False
@@ -263,7 +263,7 @@ def shorten_sequences(program: Program) -> None:
     loops, users = program.loops(), program.users()
     shorter: dict[Buffer, tuple[Buffer, int]] = {}
     for root, touching in users.items():
-        if root.steps is None or root.kind != "batch":
+        if root.kind != "batch":
             continue
         around = {loops.get(call) for call in touching}
         views = [buffer for call in touching for buffer in call.buffers if buffer.root is root]
@@ -295,7 +295,7 @@ def _length(loop: Loop, touching: list[Call], root: Buffer) -> int:
     first = touching[0]
     if len(shifts) == 1:
         return 1 if root in first.writes and root not in first.reads and not _is_told(loop, first) else 0
-    return 2 if len(shifts) == 2 and max(shifts) - min(shifts) == 1 else 0
+    return 2 if max(shifts) - min(shifts) == 1 else 0
 
 
 def _is_told(loop: Loop, call: Call) -> bool:
