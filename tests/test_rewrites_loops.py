@@ -493,6 +493,7 @@ def test_what_follows_a_product_stays_in_its_loop_where(why):
     simplify_loops(program, few=True)
     still = [call for block in program.blocks if isinstance(block, Loop) for call in block.calls]
     assert program.product not in still and (program.other in still) == (why is not None)
+    assert all(block.calls for block in program.blocks if isinstance(block, Loop))
     assert program.product["kernel"] is program.kernel  # which has no turns
     assert program.product["x"].rows == program.product["y"].rows == TURNS
 
@@ -545,12 +546,16 @@ def whole(program, time):
     program.copy(program.sequence, program.given("all", program.sequence.size))
 
 
-def told(opcode, place=None):
+def read_backwards(program, time):
+    program.call("elementwise.tanh_forward", x=program.sequence.at(time * -1 + 2), y=Out(program.y))
+
+
+def told(opcode, place=None, shift=0):
     """A write by a call that is told the turn, or always the same place."""
 
     def make(program, time):
         widths = {"x_width": SIZE, "y_width": SIZE, "offset": time if place is None else place}
-        program.call(f"shape.{opcode}", x=program.x, y=Out(program.sequence.at(time)), **widths)
+        program.call(f"shape.{opcode}", x=program.x, y=Out(seen(program, time, shift)), **widths)
 
     return make
 
@@ -576,6 +581,8 @@ LENGTHS = {
     "a state of another beginning": (TURNS + 1, [read(), write(1)], {**STATE, "before": [write(1)]}),
     "a state that is read first": (TURNS + 1, [read(1), read(), write(1)], STATE),
     "a state that is added to": (TURNS + 1, [read(), write(1, accumulate=True)], STATE),
+    "a state of which other steps are read": (TURNS + 1, [read(), read_backwards, write(1)], STATE),
+    "a state that is written in parts": (TURNS + 1, [read(), told("concatenate_forward", shift=1)], STATE),
     "a state whose old step is written": (TURNS + 1, [read(), write(1), write(0)], STATE),
     "a state that is read alone": (TURNS + 1, [read()], STATE),
 }  # fmt: skip
@@ -589,7 +596,7 @@ def test_how_many_steps_of_a_sequence_are_kept(case):
 
 @pytest.mark.parametrize("few", [False, True])
 def test_a_loop_of_which_nothing_leaves_stays_alone(few):
-    program = OneSequence([read(), write(1)], **STATE)
+    program = OneSequence([read(), write(1)], steps=TURNS + 1)  # after a block of no calls
     count = len(program.blocks)
     simplify_loops(program, few)
     assert len(program.blocks) == count

@@ -196,7 +196,7 @@ def _early(program: Program, loop: Loop) -> list[Call]:
 
 
 def _is_alone(call: Call, loop: Loop) -> bool:
-    """Whether nothing else in the loop writes what the call writes, nor reads a step of that before it is written."""
+    """Whether nothing else in the loop writes what the call writes, nor reads other than its turn's step after it."""
     begun = False
     for other in loop.calls:
         if other is call:
@@ -204,11 +204,9 @@ def _is_alone(call: Call, loop: Loop) -> bool:
             continue
         if not call.writes.isdisjoint(other.writes):
             return False
-        for buffer in other.buffers:
-            if buffer.root in call.writes:
-                turn, shift = shifted(buffer.step)
-                if turn != Scalar(loop.index) or not (begun if shift == 0 else (shift > 0) == loop.backwards):
-                    return False
+        seen = [shifted(buffer.step) for buffer in other.buffers if buffer.root in call.writes]
+        if seen and not (begun and all(step == (Scalar(loop.index), 0) for step in seen)):
+            return False
     return True
 
 
@@ -294,7 +292,7 @@ def _length(loop: Loop, touching: list[Call], root: Buffer) -> int:
     shifts = {shift for _, shift in steps}
     first = touching[0]
     if len(shifts) == 1:
-        return 1 if root in first.writes and root not in first.reads and not _is_told(loop, first) else 0
+        return 1 if root not in first.reads and not _is_told(loop, first) else 0
     return 2 if max(shifts) - min(shifts) == 1 else 0
 
 
