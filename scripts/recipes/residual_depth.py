@@ -54,7 +54,7 @@ def run(depth, residual, seed, data, test, epochs):
 
 
 def main():
-    given = arguments(__doc__, epochs=(10, 1), seeds=(3, 1), samples=(10_000, 128))
+    given = arguments(__doc__, epochs=(8, 1), seeds=(3, 1), samples=(10_000, 128))
     # every 2 x 2 pixels become one
     (x, y), test = ((p.reshape(-1, 16, 2, 16, 2, 3).mean(axis=(2, 4)), y) for p, y in small_pictures(given.quick))
     mean = x.mean(axis=(0, 1, 2))

@@ -87,7 +87,7 @@ def measured(kind, seed, data, held_out, steps):
 
 
 def main():
-    given = arguments(__doc__, steps=(2000, 4), seeds=(3, 1), set5=("", ""))
+    given = arguments(__doc__, steps=(1500, 4), seeds=(3, 1), set5=("", ""))
     held_out = sorted(Path(given.set5).glob("*.png")) if given.set5 else photographs(HELD_OUT)
     data, held_out = ([halved(path) for path in paths] for paths in (photographs(TRAINING), held_out))
     held_out = held_out[:1] if given.quick else held_out
