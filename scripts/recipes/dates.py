@@ -9,7 +9,7 @@ state and from a mean of the encoder's outputs, which the scores of Bahdanau et 
 """
 
 import numpy as np
-from recipe import arguments, data_file, exact_answers, figure, numbers_of_characters, save
+from recipe import arguments, claim, data_file, exact_answers, figure, numbers_of_characters, save
 
 import jitnet
 from jitnet import layers, ops, optimizers
@@ -43,21 +43,22 @@ def main():
     for epoch in range(given.epochs):
         model.fit([questions[test:], answers[test:, :-1]], answers[test:, 1:], batch_size=128, verbose=0)
         count = test if epoch == given.epochs - 1 else min(test, 1000)
-        curve.append(exact_answers(model, questions[:count], answers[:count]).mean())
+        curve.append(100 * exact_answers(model, questions[:count], answers[:count]).mean())
     weights = maps.predict([questions[:3], answers[:3, :-1]], verbose=0)
     picture, ((learning, *axes),) = figure(1, 4, 13, 4)
     learning.plot(range(1, given.epochs + 1), curve, "o-")
-    learning.set_xlabel("epoch")
-    learning.set_ylabel("exact dates, held out")
-    learning.set_ylim(0, 1.02)
+    learning.set(xlabel="epoch", ylabel="exact dates, held out, %", ylim=(0, 102))
     learning.grid(alpha=0.3)
     for axis, line, seen in zip(axes, lines[:3], weights, strict=True):
         asked = line[:ASKED].rstrip()
         axis.imshow(seen[:, : len(asked)].T, cmap="Greys", aspect="auto", vmin=0)
         axis.set_xticks(range(ANSWERED), line[ASKED + 1 :])
         axis.set_yticks(range(len(asked)), asked, fontsize=7)
+        axis.set_xlabel("answer")
+    axes[0].set_ylabel("attention to the question")
     save(picture, given.output, "dates")
-    print(f"Exact dates, held out, after {given.epochs} epochs: {100 * curve[-1]:.2f} % of {test}")
+    print(f"Exact dates, held out, after {given.epochs} epochs: {curve[-1]:.2f} % of {test}")
+    claim("With attention, at least 99 % of the dates that were held out are exact.", curve[-1] >= 99)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ of an ensemble without.
 """
 
 import numpy as np
+from overfitting import network
 from recipe import arguments, claim, digits, figure, save
 
 import jitnet
@@ -18,11 +19,7 @@ RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def trained(rate, data, epochs):
-    stack = []
-    for _ in range(3):
-        stack += [layers.Dense(256, "relu"), layers.Dropout(rate)]
-    model = jitnet.Sequential([layers.Input((64,)), *stack, layers.Dense(10, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=True)
+    model = network(dropout=rate)
     model.fit(*data, batch_size=32, epochs=epochs, verbose=0)
     return model
 
@@ -42,7 +39,7 @@ def scaling_at_test_time(x, rate=0.5, times=20_000):
 
 
 def main():
-    given = arguments(__doc__, epochs=(200, 4), samples=(150, 100), seeds=(5, 2), members=(10, 2))
+    given = arguments(__doc__, epochs=(60, 4), samples=(1000, 100), seeds=(5, 2), members=(10, 2))
     data, (x_test, y_test) = digits(given.samples)
     gaps, accuracies = np.empty((2, given.seeds, len(RATES)))
     thinned, mean_of_thinned, ensemble = [], [], []
@@ -78,6 +75,7 @@ def main():
         f"its thinned networks {np.mean(mean_of_thinned):.1f} %, ensemble {np.mean(ensemble):.1f} %"
     )
     claim("Dropout of 0.4 closes a part of the gap.", gaps[:, 0] - gaps[:, 2])
+    claim("It makes the network more accurate on the test, in %.", accuracies[:, 2] - accuracies[:, 0])
     claim("One network with dropout is as accurate as the ensemble, or better.", np.array(thinned) - ensemble)
     limit = 0.2 if given.quick else 0.03
     claim(f"Scaling at test time equals inverted dropout in the mean ({test_time:.3f}, {inverted:.3f} of the output).",

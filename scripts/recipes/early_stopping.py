@@ -8,17 +8,11 @@ stopping has seen.
 """
 
 import numpy as np
+from overfitting import network
 from recipe import arguments, claim, digits, figure, save
 
 import jitnet
-from jitnet import callbacks, layers
-
-
-def network():
-    stack = [layers.Dense(256, "relu") for _ in range(3)]
-    model = jitnet.Sequential([layers.Input((64,)), *stack, layers.Dense(10, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=True)
-    return model
+from jitnet import callbacks
 
 
 def main():

@@ -46,7 +46,8 @@ def run(name: str) -> dict:
     shrink(output / f"{name}.png", FOLDER / f"{name}.png")
     # news of single runs begin with a space
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("Picture:", "  "))]
-    return {"date": f"{datetime.date.today()}", "seconds": round(seconds), "lines": lines}
+    cores = int(os.environ.get("NUMBA_NUM_THREADS", os.cpu_count()))
+    return {"date": f"{datetime.date.today()}", "seconds": round(seconds), "cores": cores, "lines": lines}
 
 
 def shrink(source: Path, target: Path) -> None:
@@ -84,7 +85,8 @@ def page(results: dict) -> str:
             took = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{result['seconds']} s"
             lines += [f"![{title}](gallery/{name}.png)", ""]
             lines += [f"- {line.removeprefix('Claim: ')}" for line in result["lines"]]
-            lines += [f"- {result['date']}, {took} on two cores.", ""]
+            cores = "one core" if result["cores"] == 1 else f"{result['cores']} cores"
+            lines += [f"- {result['date']}, {took} on {cores}.", ""]
         else:
             lines += ["Not run in full yet.", ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -7,7 +7,7 @@ make them vanish or explode.
 """
 
 import numpy as np
-from recipe import arguments, figure, save
+from recipe import arguments, claim, figure, save
 
 import jitnet
 from jitnet import initializers, layers, ops
@@ -68,6 +68,9 @@ def main():
     save(picture, given.output, "initialization")
     shown = "; ".join(f"{name} {signal:.1e}, {gradient:.1e}" for name, (signal, gradient) in spans.items())
     print(f"Signals (last layer over first) and gradients (first over last), {given.depth} layers: {shown}")
+    for name in ("ReLU, He", "ReLU, Glorot", "SELU, LeCun"):
+        signal = spans[name][0]
+        claim(f"{name}: signals stay within a factor of 2 from the first layer to the last.", 0.5 < signal < 2)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 Linear methods (kernels, splines of fixed width) have one resolution everywhere; a jump or uneven smoothness is what
 they do worst. Deep networks choose where to be sharp (Imaizumi & Fukumizu 2019; Suzuki 2019). Networks of one to five
 hidden layers with as many weights each, and kernel ridge regression at its best width, learn both from noisy samples.
+What a network could represent it need not find: gradient descent learns slow waves first (Rahaman et al. 2019).
 """
 
 import numpy as np

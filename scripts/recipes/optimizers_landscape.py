@@ -7,7 +7,7 @@ that scale every coordinate soonest of all; in the valley x^2 / 20 + y^2 plain d
 """
 
 import numpy as np
-from recipe import arguments, figure, save
+from recipe import arguments, claim, figure, save
 
 import jitnet
 from jitnet import ops, optimizers
@@ -17,18 +17,18 @@ SURFACES = {  # name: (function, where it starts)
     "valley": (lambda x, y: x * x / 20 + y * y, (-7.0, 2.0)),
 }
 METHODS = {  # with the rate that suits each, for both surfaces alike
-    "SGD": lambda: optimizers.SGD(0.1),
-    "Momentum": lambda: optimizers.SGD(0.1, momentum=0.9),
-    "Nesterov": lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-    "Adagrad": lambda: optimizers.Adagrad(1.0),
-    "Adadelta": lambda: optimizers.Adadelta(1.0, epsilon=1e-3),
-    "RMSprop": lambda: optimizers.RMSprop(0.1),
-    "Adam": lambda: optimizers.Adam(0.2),
-    "Adamax": lambda: optimizers.Adamax(0.2),
-    "Nadam": lambda: optimizers.Nadam(0.2),
-    "Ftrl": lambda: optimizers.Ftrl(1.0),
-    "Lion": lambda: optimizers.Lion(0.1),
-    "Eve": lambda: optimizers.Eve(0.2),
+    "SGD": lambda rate=0.1: optimizers.SGD(rate),
+    "Momentum": lambda rate=0.1: optimizers.SGD(rate, momentum=0.9),
+    "Nesterov": lambda rate=0.1: optimizers.SGD(rate, momentum=0.9, nesterov=True),
+    "Adagrad": lambda rate=1.0: optimizers.Adagrad(rate),
+    "Adadelta": lambda rate=1.0: optimizers.Adadelta(rate, epsilon=1e-3),
+    "RMSprop": lambda rate=0.1: optimizers.RMSprop(rate),
+    "Adam": lambda rate=0.2: optimizers.Adam(rate),
+    "Adamax": lambda rate=0.2: optimizers.Adamax(rate),
+    "Nadam": lambda rate=0.2: optimizers.Nadam(rate),
+    "Ftrl": lambda rate=1.0: optimizers.Ftrl(rate),
+    "Lion": lambda rate=0.1: optimizers.Lion(rate),
+    "Eve": lambda rate=0.2: optimizers.Eve(rate),
 }
 COLOURS = (
     "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:gray", "tab:olive",
@@ -65,6 +65,12 @@ def path(surface, start, optimizer, steps: int) -> np.ndarray:
     return np.array(places)
 
 
+def steps_to_leave(places):
+    """How many steps until a path (N, 2) is further from the saddle's ridge than it was along it at the start."""
+    left = np.flatnonzero(np.abs(places[:, 1]) > 1)
+    return int(left[0]) if left.size else None
+
+
 def main():
     given = arguments(__doc__, steps=(60, 5))
     picture, (axes,) = figure(1, 2, 12, 5)
@@ -78,8 +84,7 @@ def main():
             places = path(surface, start, make(), given.steps)
             axis.plot(*np.clip(places, -10, 10).T, ".-", markersize=3, linewidth=1, label=method)
             if name == "saddle":
-                left = np.flatnonzero(np.abs(places[:, 1]) > 1)
-                out[method] = int(left[0]) if left.size else None
+                out[method] = steps_to_leave(places)
             else:
                 near[method] = float(np.hypot(*places[-1]))
         axis.set_xlim(-half[0], half[0])
@@ -91,6 +96,7 @@ def main():
     save(picture, given.output, "optimizers_landscape")
     print("Steps until the saddle is left: " + ", ".join(f"{m} {s or 'never'}" for m, s in out.items()))
     print("Distance from the valley's floor at the end: " + ", ".join(f"{m} {d:.2g}" for m, d in near.items()))
+    claim("Momentum leaves the saddle before SGD.", (out["Momentum"] or np.inf) < (out["SGD"] or np.inf))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the recipes share: their command line, the bundled digits, files of data, and the writing of one picture."""
 
 import argparse
+import gzip
 import itertools
 import json
 import os
@@ -127,6 +128,18 @@ def data_file(name: str) -> Path:
     return path
 
 
+def sentences(name: str, count: int):
+    """Lists of words, and lists of their tags, of a file of tagging/; of the first ``count`` sentences, 0: of all."""
+    with gzip.open(data_file(f"tagging/{name}"), "rt", encoding="utf-8") as file:
+        blocks = [block.split("\n") for block in file.read().strip("\n").split("\n\n")][: count or None]
+    return tuple([[line.split("\t")[column] for line in block] for block in blocks] for column in (0, 1))
+
+
+def flat(rows) -> list:
+    """The rows' elements, one after the other."""
+    return list(itertools.chain.from_iterable(rows))
+
+
 def numbers_of_characters(lines: list):
     """Lines of one length as numbers of their characters (lines, characters), and the characters."""
     layer = jitnet.layers.TextVectorization(standardize=None, split="character")
@@ -179,6 +192,12 @@ def figure(rows: int, columns: int, width: float = 9.0, height: float = 3.6):
     from matplotlib import pyplot
 
     return pyplot.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+
+
+def mosaic(images):
+    """One picture (rows * height, columns * width) of images (rows, columns, height, width) side by side."""
+    rows, columns, height, width = images.shape
+    return images.swapaxes(1, 2).reshape(rows * height, columns * width)
 
 
 def save(picture, output: Path, name: str) -> None:

@@ -10,7 +10,7 @@ likeliest letter each time. FOLDER/text/dates.txt is that of dates.py.
 import time
 
 import numpy as np
-from recipe import arguments, data_file, exact_answers, figure, numbers_of_characters, save
+from recipe import arguments, claim, data_file, exact_answers, figure, numbers_of_characters, save
 
 import jitnet
 from jitnet import layers, optimizers
@@ -46,6 +46,7 @@ def main():
     questions, answers, test = numbers[:, :ASKED], numbers[:, ASKED:], len(lines) // 10
     picture, ((axis,),) = figure(1, 1, 6, 4)
     said = []
+    ends = []
     for name, make in (("Transformer", transformer), ("LSTM", recurrent)):
         jitnet.utils.set_random_seed(given.seed)
         model = make(len(vocabulary), given.width)
@@ -57,18 +58,19 @@ def main():
             model.fit([questions[test:], answers[test:, :-1]], answers[test:, 1:], batch_size=128, verbose=0)
             seconds += time.perf_counter() - start
             count = test if epoch == given.epochs - 1 else min(test, 1000)
-            curve.append(exact_answers(model, questions[:count], answers[:count]).mean())
+            right = exact_answers(model, questions[:count], answers[:count])
+            curve.append(100 * right.mean())
+        ends.append(right)
         axis.plot(
             range(1, given.epochs + 1), curve, "o-", markersize=3, label=f"{name}, {model.count_params():,} weights"
         )
-        said.append(f"{name} {100 * curve[-1]:.2f} % ({seconds / given.epochs:.0f} s an epoch)")
-    axis.set_xlabel("epoch")
-    axis.set_ylabel("exact dates, held out")
-    axis.set_ylim(0, 1.02)
+        said.append(f"{name} {curve[-1]:.2f} % ({seconds / given.epochs:.0f} s an epoch)")
+    axis.set(xlabel="epoch", ylabel="exact dates, held out, %", ylim=(0, 102))
     axis.legend()
     axis.grid(alpha=0.3)
     save(picture, given.output, "translation_transformer")
     print(f"Exact dates, held out, after {given.epochs} epochs: {', '.join(said)}")
+    claim("The Transformer writes more dates without a fault, in %.", 100.0 * ends[0] - 100.0 * ends[1], "dates")
 
 
 if __name__ == "__main__":

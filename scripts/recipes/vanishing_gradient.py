@@ -7,7 +7,7 @@ gradient of the first layers all but vanishes (Hochreiter 1991); ReLU's is 1 whe
 """
 
 import numpy as np
-from recipe import arguments, digits, figure, save
+from recipe import arguments, claim, digits, figure, save
 
 import jitnet
 from jitnet import layers, losses
@@ -51,6 +51,11 @@ def main():
     save(picture, given.output, "vanishing_gradient")
     shares = ", ".join(f"{kind} {values[0] / values[-1]:.1e}" for kind, values in norms.items())
     print(f"Gradient of the first layer over that of the last, {given.depth} layers: {shares}")
+    shrinking = norms["sigmoid"][:-1] / norms["sigmoid"][1:]
+    claim("With sigmoid every layer leaves less than half of the gradient to the one before it.", shrinking.max() < 0.5)
+    mildest = {kind: min(values[0] / values[-1], values[-1] / values[0]) for kind, values in norms.items()}
+    claim("With ReLU it stays within a factor of 10 through all layers.", mildest["ReLU"] > 0.1)
+    claim("Batch normalisation keeps it so with sigmoid.", mildest["sigmoid, batch normalisation"] > 0.1)
 
 
 if __name__ == "__main__":
