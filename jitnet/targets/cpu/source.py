@@ -353,7 +353,6 @@ class StepWriter:
             launches.append(f"    parallel_for({name}, chunks, threads, arguments)")
             whole += [a for a in used if a not in whole]
         whole += [a for a in self._used(after) if a not in whole]
-        whole.sort(key=[*self.arguments, "preparing"].index)
         source += ["@compile_function", *_wrapped(f"def {section.name}", ["chunks", "threads", *whole], ":", "")]
         self.calls_of_functions[section.name] = [section.count, section.threads, *whole]
         count = section.count if section.count in _COUNTS else "chunks"  # of the same type
