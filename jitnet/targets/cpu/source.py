@@ -206,7 +206,8 @@ class StepWriter:
             return argument, f"{self.schedule.layout.offsets[buffer.source] * itemsize}", shape
         if buffer.kind == "flat":
             place = buffer.source
-            start = f"({place.start} + begin) * {itemsize}" if place.start else f"begin * {itemsize}"
+            start = f"{place.start} + begin" if place.start else "begin"
+            start = start if itemsize == 1 else f"({start}) * {itemsize}" if place.start else f"{start} * {itemsize}"
             return checked_name(place.argument), start, ("size",)
         return "constants", f"{self.constant_offsets[buffer.source]}", shape
 
