@@ -23,9 +23,13 @@ def finished(figure, path, dpi: int = 150):
     Raises ValueError for a suffix that matplotlib doesn't know.
     """
     if path is not None:
-        known = figure.canvas.get_supported_filetypes()
-        suffix = str(path).rpartition(".")[2].lower()
-        if suffix not in known:
-            raise invalid(f"Figures are written as {', '.join(sorted(known))}: the suffix says which.", path=str(path))
+        check_suffix(figure, path)
         figure.savefig(path, dpi=dpi)
     return figure
+
+
+def check_suffix(figure, path) -> None:
+    """Raise ValueError for a suffix that matplotlib doesn't know."""
+    known = figure.canvas.get_supported_filetypes()
+    if str(path).rpartition(".")[2].lower() not in known:
+        raise invalid(f"Figures are written as {', '.join(sorted(known))}: the suffix says which.", path=str(path))

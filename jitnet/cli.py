@@ -106,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--resume", metavar="FOLDER", help="go on with an interrupted search, or make more trials")
     tune.add_argument("--out", metavar="DIR", help="new folder (default: runs/DATASET-MODEL-seedSEED-tune)")
     tune.add_argument(
+        "--plot",
+        metavar="FILE.png",
+        help="draw how much each setting matters, and the course of the best value. Needs pip install 'jitnet[plots]'",
+    )
+    tune.add_argument(
         "--set",
         action="append",
         default=[],

@@ -30,6 +30,12 @@ def value_and_grad(function, argnums=None, has_aux=False, variables=None, whole_
     symbolic, too; or arrays and numbers, for which it is compiled once per shapes and dtypes.  It returns
     (value, gradients), or ((value, aux), gradients): with both argnums and variables, gradients is a pair.
 
+    Which pixels a class's score rests on (saliency, Simonyan et al. 2014), of a model whose softmax is a layer:
+
+        scores = Model(model.input, model.get_layer("scores").output)
+        call = value_and_grad(lambda images, labels: ops.sum(ops.one_hot(labels, 10) * scores(images)))
+        saliency = np.abs(call(images, labels)[1]).max(axis=-1)
+
     Raises ValueError if the value is no single number, or if a gradient of a gradient is asked for.
     """
     if not callable(function):

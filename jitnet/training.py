@@ -52,8 +52,10 @@ class Trainer(Inspection, ModelSteps):
             order of ``output_names`` or as a dict by them.
         loss_weights: a number or a schedule per output, as a list or a dict.
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
-            list or dict of such lists, one per output.  Logs have the name that was given, or an object's own, with
-            ``_1``, ``_2``, ... where names repeat, after ``{name of the output}_`` where there are several outputs.
+            list or dict of such lists, one per output.  A function returns values (batch,) or (batch, ...), or one
+            number for the batch, of which the mean over batches is taken, as in Keras.  Logs have the name that was
+            given, or an object's own, with ``_1``, ``_2``, ... where names repeat, after ``{name of the output}_``
+            where there are several outputs.
         weighted_metrics: likewise, of which samples count by their weights; where a name is among ``metrics``, too,
             logs have it with ``weighted_`` before it.
         run_eagerly: accepted for Keras's sake; must be False.

@@ -178,3 +178,15 @@ def test_accumulated_gradients_and_moving_averages(size, dtype):
     np.testing.assert_allclose(average, 0.9 * slot + 0.1 * parameter, rtol=1e-5, atol=TOLERANCE[dtype])
     kernels.overwrite_update(parameter, average)
     np.testing.assert_array_equal(parameter, average)
+
+
+@DTYPES
+@pytest.mark.parametrize("size", [0, 1, SIZE])
+def test_pruned_elements(size, dtype):
+    random = np.random.default_rng(3)
+    parameter, mask = random.standard_normal(size).astype(dtype), random.random(size) < 0.5
+    parameter[~mask] = np.nan  # whatever was computed
+    kept = parameter[mask]
+    kernels.prune_update(parameter, mask)
+    np.testing.assert_array_equal(parameter[mask], kept)
+    np.testing.assert_array_equal(parameter[~mask], 0)

@@ -226,6 +226,56 @@ def test_chunks_depend_on_the_batch_alone(monkeypatch):
     assert all(count <= batch for batch, count in enumerate(counts[0], start=1))
 
 
+def wide():
+    """Two weights of 256 x 256, whose gradients are products over the whole batch, and normalisation between them."""
+    model = jitnet.Sequential(
+        [
+            layers.Input((256,), name="x"),
+            layers.Dense(256, name="dense_1"),
+            layers.LayerNormalization(name="normalisation"),
+            layers.Dense(256, name="dense_2"),
+            layers.Dense(3, name="dense_3"),
+        ],
+        name="wide",
+    )
+    model.compile("adam", jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def test_an_update_takes_turns_with_large_weights():
+    (update,) = (s for s in wide()._step("train").schedule.sections if s.count == "blocks")
+    large = [[c.outputs[0].buffer.shape for _, calls in turn for c in calls if c.axis] for turn in update.turns]
+    assert large == [[(256, 256)], [(256, 256)]]
+    assert [part for turn in update.turns for part in turn] == update.parts
+    for name in MODELS:  # nothing large, nothing to wait for
+        assert all(section.turns == [section.parts] for section in schedule_of(name).sections)
+
+
+def test_gradients_of_a_normalisation_are_summed_with_the_others():
+    source = wide()._step("train").source
+    assert len(re.findall(r"d_normalisation_(gamma|beta)_partial = view\(chunk_gradients", source)) == 2
+    assert "copy_backward" not in source and "normalisation_beta_block" in source
+
+
+def test_a_normalisation_that_is_used_twice():
+    def change_of(shared):
+        inputs = layers.Input((6,))
+        first = layers.LayerNormalization(name="first")
+        second = first if shared else layers.LayerNormalization(name="second")
+        model = jitnet.Model(inputs, layers.Dense(3, name="dense")(second(layers.ReLU()(first(inputs)))))
+        model.compile(jitnet.optimizers.SGD(0.5), jitnet.losses.SparseCategoricalCrossentropy(from_logits=True))
+        generator = np.random.default_rng(0)
+        for name in {"first", second.name}:
+            gamma_and_beta = np.random.default_rng(1).normal(size=(2, 6)).astype("float32")
+            model.get_layer(name).set_weights(list(gamma_and_beta))
+        model.get_layer("dense").set_weights([generator.normal(size=(6, 3)), np.zeros(3)])
+        model.train_on_batch(generator.normal(size=(40, 6)).astype("float32"), generator.integers(0, 3, 40))
+        changes = [np.array(model.get_layer(n).get_weights()) - gamma_and_beta for n in {"first", second.name}]
+        return np.sum(changes, axis=0)
+
+    np.testing.assert_allclose(change_of(shared=True), change_of(shared=False), rtol=1e-4, atol=1e-6)
+
+
 # ---- the same results however calls are grouped
 
 
@@ -259,6 +309,24 @@ def test_fusion_gives_the_same_results(name):
     for regions in (None, False) if name == "lenet" else (None,):
         for found, expected in zip(fused, trained(name, fuse=False, regions=regions), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_turns_give_the_same_bits_with_any_number_of_threads(monkeypatch):
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(90, 256)).astype("float32"), generator.integers(0, 3, 90)
+
+    def weights(threads, compiled):
+        monkeypatch.setattr(threads_of_the_process, "_threads", threads)
+        jitnet.utils.set_random_seed(4)
+        model = wide()
+        model._compiled["jit_compile"] = compiled
+        model.fit(x, y, batch_size=40, epochs=2, verbose=0)
+        return model.get_weights()
+
+    expected = weights(1, False)
+    for threads, compiled in ((2, False), (1, True), (2, True)):
+        for found, array in zip(weights(threads, compiled), expected, strict=True):
+            np.testing.assert_array_equal(found, array)
 
 
 def test_one_module_serves_every_batch_size(monkeypatch):

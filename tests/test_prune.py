@@ -63,9 +63,19 @@ def test_all_together_at_random_and_by_a_mask():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_masks_hold_through_training(jit_compile):
-    """Against a network in NumPy whose weights are set to 0 after every step."""
-    model, free = perceptron(optimizers.Adam(0.1), jit_compile), perceptron(optimizers.Adam(0.1), jit_compile)
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (optimizers.Adam, {}),
+        (optimizers.Adam, dict(gradient_accumulation_steps=2, use_ema=True, ema_momentum=0.5)),
+        (optimizers.SGD, dict(clipnorm=0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2)),
+        (optimizers.Adafactor, {}),  # updated by operations
+    ],
+    ids=["adam", "accumulated", "overwritten", "adafactor"],
+)
+def test_masks_hold_through_training(make, options, jit_compile):
+    """Against a network whose weights are set to 0 after every step."""
+    model, free = (perceptron(make(0.1, **options), jit_compile) for _ in range(2))
     model.fit(X, Y, verbose=0, shuffle=False)  # with a step that knows no mask
     free.fit(X, Y, verbose=0, shuffle=False)
     hidden, other = model.layers[-2], free.layers[-2]
@@ -89,8 +99,23 @@ def test_masks_hold_through_training(jit_compile):
     assert not hasattr(hidden, "kernel_mask")
     assert len(model.weights) == 4
     np.testing.assert_array_equal(hidden.kernel.value, mask)
-    model.fit(X, Y, verbose=0)
+    model.fit(X, Y, epochs=2, verbose=0)
     assert (hidden.kernel.value != 0).all()
+
+
+def test_masks_are_a_part_of_the_update():
+    """A block of a weight is pruned while it is in the cache; neighbours whose masks lie elsewhere stay apart."""
+    model = perceptron("adam")
+    assert "prune_update" not in model.step_source()
+    joined = model.step_source().count("    adam_update(")
+    for layer in model.layers[-2:]:
+        prune.l1_unstructured(layer, "kernel", 0.5)
+        prune.l1_unstructured(layer, "bias", 1)
+    source = model.step_source()
+    update = source[source.index("def update_chunk") : source.index("def update(")]
+    assert source.count("    prune_update(") == update.count("    prune_update(") == 4
+    assert update.count("    adam_update(") == 4 > joined
+    assert "select_forward" not in source
 
 
 def test_a_constraint_holds_beside_the_mask():

@@ -116,7 +116,12 @@ def test_a_search_is_reproducible_goes_on_and_its_best_is_repeated(asked, tmp_pa
     assert rows(stopped) == rows(tmp_path / "unstopped")
     assert weights(stopped / "best") == weights(tmp_path / "unstopped" / "best")
     # more trials than were asked for at first
-    assert main(["tune", "--resume", "stopped", "--trials", "8"]) == 0
+    capsys.readouterr()
+    plotted = ["--plot", "search.png"] if importlib.util.find_spec("matplotlib") else []
+    assert main(["tune", "--resume", "stopped", "--trials", "8", *plotted]) == 0
+    if plotted:
+        assert "Picture: search.png\n" in capsys.readouterr().out
+        assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")
     assert rows(stopped)[:7] == rows(tmp_path / "unstopped") and len(rows(stopped)) == 8
 
 
@@ -205,6 +210,60 @@ def test_mistakes_without_a_search(asked, tmp_path, capsys, monkeypatch):
     monkeypatch.delattr(commands, "trials", raising=False)
     assert "pip install 'jitnet[tune]'" in failure(capsys, ["tune", "asked.toml"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["asked.toml"]
+
+
+@needs_optuna
+def test_a_picture_that_cannot_be_written_is_refused_before_the_search(asked, tmp_path, capsys, monkeypatch):
+    if importlib.util.find_spec("matplotlib"):
+        assert "the suffix says which. Received: path='a.txt'" in failure(
+            capsys, ["tune", "asked.toml", "--plot", "a.txt"]
+        )
+        assert "there is no folder nowhere" in failure(capsys, ["tune", "asked.toml", "--plot", "nowhere/a.png"])
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    expected = "jitnet tune --plot needs matplotlib: pip install 'jitnet[plots]'"
+    assert expected in failure(capsys, ["tune", "asked.toml", "--plot", "a.png"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["asked.toml"]
+
+
+@needs_optuna
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_what_the_picture_shows(tmp_path, direction):
+    pytest.importorskip("matplotlib")
+    import optuna
+
+    from jitnet.commands import tune_picture
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=1))
+    values = [3.0, 1.0, 2.0, None, 4.0, 0.5, 9.0]
+    for number, value in enumerate(values):
+        trial = study.ask()
+        trial.suggest_float("batch_size", 0, 1)
+        trial.suggest_float("seed", 0, 1)
+        if number == 6:
+            trial.report(value, 0)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, value, state=None if value else optuna.trial.TrialState.FAIL)
+    search = {"monitor": "val_quantity", "mode": direction[:3]}
+    picture = tune_picture.Picture(str(tmp_path / "search.svg"))
+    picture.write(study, search)
+    bars, course = picture._figure.axes
+    assert {label.get_text() for label in bars.get_yticklabels()} == {"batch_size", "seed"}
+    assert sum(bar.get_width() for bar in bars.patches) == pytest.approx(1)
+    lines = {line.get_label(): line.get_xydata().tolist() for line in course.lines}
+    assert lines["trained to the end"] == [[0, 3], [1, 1], [2, 2], [4, 4], [5, 0.5]]
+    assert lines["pruned"] == [[6, 9]]
+    best = [3, 1, 1, 1, 0.5, 0.5] if direction == "minimize" else [3, 3, 3, 4, 4, 4]
+    assert lines["best so far"] == [list(pair) for pair in zip([0, 1, 2, 4, 5, 6], best, strict=True)]
+    assert course.get_yscale() == ("log" if direction == "minimize" else "linear")
+    assert course.get_ylabel() == "val_quantity"
+    # too few for importances
+    few = optuna.create_study(direction=direction)
+    few.tell(few.ask(), 0.5)
+    picture = tune_picture.Picture(str(tmp_path / "few.svg"))
+    picture.write(few, search)
+    assert "too few finished trials" in (text.get_text() for text in picture._figure.axes[0].texts)
 
 
 @needs_optuna

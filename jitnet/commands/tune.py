@@ -28,10 +28,11 @@ def run(options) -> int:
     settings = {key: value for key, value in flags.items() if value is not None}
     settings.update(configuration.parse_setting(text) for text in options.settings)
     config, search = configuration.resolve_search(given, settings)
-    from jitnet.commands import trials
+    from jitnet.commands import trials, tune_picture
 
     trials.pruner(search["pruner"])
     trials.direction(search)
+    picture = None if options.plot is None else tune_picture.Picture(options.plot)
     if is_new:
         folder = train.new_folder(options.out, config, "-tune")
     with _folder_lock.held(str(folder)):
@@ -54,7 +55,8 @@ def run(options) -> int:
             status = error.code
         finally:
             trials.write_table(folder, found, search)
-        _keep_best(folder, found, search)
+        if _keep_best(folder, found, search) and picture is not None:
+            picture.write(found, search)
     if status:
         print(f"Interrupted. Go on with: jitnet tune --resume {folder}", file=sys.stderr)
     elif not (folder / BEST).is_dir():
@@ -162,14 +164,14 @@ def _without_ctrl_c():
         signal.signal(signal.SIGINT, before)
 
 
-def _keep_best(folder: Path, found, search: dict) -> None:
-    """Copy the best trial's run, and say which it is and what made the difference."""
+def _keep_best(folder: Path, found, search: dict) -> bool:
+    """Copy the best trial's run, and say which it is and what made the difference; False if none has ended yet."""
     from jitnet.commands import trials
 
     try:
         best = found.best_trial
-    except ValueError:  # none has ended yet
-        return
+    except ValueError:
+        return False
     fresh = folder / f".{BEST}"
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(folder / trials.FOLDER / f"{best.number:04d}", fresh)
@@ -180,3 +182,4 @@ def _keep_best(folder: Path, found, search: dict) -> None:
         print(f"Importance: {', '.join(parts)}")
     print(f"Best: trial {best.number}, {search['monitor']} {best.value:.6g}: {trials.described(best, search)}")
     print(f"Saved: {folder / BEST}{os.sep}. Repeat it: jitnet train {folder / BEST / runs.CONFIG}")
+    return True

@@ -1,6 +1,6 @@
 """Variables in flat memory: so an update passes over all of them at once, whatever the machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class Layout:
     offsets: dict  # variable -> first element in the gradient
     size: int
     dtype: str = "float32"
+    storage_names: dict = field(default_factory=dict)  # {id of any variable's storage: its name}
 
     def part(self, flat: np.ndarray, variable) -> np.ndarray:
         """What belongs to ``variable`` in an array of this layout."""
@@ -79,4 +80,4 @@ def gradient_layout(variables, storage_names: dict) -> Layout:
             runs.append((name, variable.storage_offset, size, length))
         offsets[variable] = size
         size += length
-    return Layout(runs, offsets, size, ordered[0].dtype if ordered else "float32")
+    return Layout(runs, offsets, size, ordered[0].dtype if ordered else "float32", storage_names)

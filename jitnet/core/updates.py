@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from ..kernels.scalar import optimizers as scalar_functions
 from .errors import invalid
-from .operations.comparison import Select
 from .program import Block, Buffer, Out, Scalar
 from .trace import topological_order
 from .values import SymbolicTensor, Value, Variable
@@ -85,6 +84,7 @@ class Updates:
                 )
             if every > 1:
                 program.call("shape.fill", y=Out(gradient), value=0.0).attributes["elementwise"] = True
+            self._prune(variable)
         if every > 1:
             program.blocks.append(Block())
         if optimizer.averages and optimizer.overwrites:
@@ -92,15 +92,18 @@ class Updates:
             for variable in gradients:
                 parameter, average = self.lowering.buffer(variable), self._slot(state, "average", variable)
                 self._elementwise("overwrite", parameter=Out(parameter, True), average=average)
+                self._prune(variable)
             program.blocks.append(Block())
         for variable in gradients:
-            target = {variable: self.lowering.buffer(variable)}
-            if variable.kept is not None:  # first: what a constraint measures has no other elements
-                self._assign({variable: _pruned(variable)}, target)
-            if variable.constraint is not None:
-                self._assign({variable: checked_constraint(variable)}, target)
-                if variable.kept is not None:
-                    self._assign({variable: _pruned(variable)}, target)
+            if variable.constraint is not None:  # what it measures is pruned already
+                self._assign({variable: checked_constraint(variable)}, {variable: self.lowering.buffer(variable)})
+                self._prune(variable)
+
+    def _prune(self, variable: Variable) -> None:
+        """Let what its mask takes away from a variable, if it has one, be 0 again."""
+        if variable.kept is not None:
+            parameter, mask = self.lowering.buffer(variable), self.lowering.buffer(variable.kept)
+            self._elementwise("prune", parameter=Out(parameter, True), mask=mask)
 
     def _rate(self, state: State, variable: Variable):
         """The learning rate of a variable; None for an optimizer without one."""
@@ -199,11 +202,6 @@ class Updates:
         for name, value in new.items():
             if self.lowering.buffer(value).root is not targets[name].root:
                 self.program.call("shape.copy_forward", x=self.lowering.buffer(value), y=Out(targets[name]))
-
-
-def _pruned(variable: Variable) -> Value:
-    """A variable with 0 where its mask says so."""
-    return Select()(variable.kept, variable, 0.0)
 
 
 def checked_constraint(variable: Variable) -> Value:

@@ -293,17 +293,17 @@ def checked(loss, values):
 
 
 def checked_values(name: str, values):
-    """What a metric returned, as values (batch, ...)."""
-    return _checked("metric", name, values, numbers=False)
+    """What a metric returned: values (batch, ...), or a single number for the batch."""
+    return _checked("metric", name, values)
 
 
-def _checked(kind: str, name: str, values, numbers=True, values_of_batch=False):
+def _checked(kind: str, name: str, values, values_of_batch=False):
     if not isinstance(values, SymbolicTensor):
         raise TypeError(f"The {kind} {name!r} must be made of jitnet.ops. Received: {values!r}")
-    if not (values.batched or (numbers and values.ndim == 0) or values_of_batch):
+    if not (values.batched or values.ndim == 0 or values_of_batch):
         raise ValueError(
-            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...): the mean over the batch "
-            f"is taken by jitnet. Received: shape={display(values.shape)}"
+            f"The {kind} {name!r} must return one value per sample, (batch,) or (batch, ...), or a single number for "
+            f"the batch. Received: shape={display(values.shape)}"
         )
     return values
 

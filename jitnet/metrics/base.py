@@ -163,7 +163,8 @@ class Metric(Fixed, NamesArguments):
     """Base of the metrics.
 
     The mean over samples of one value each: a subclass gives ``values(y_true, y_pred)``, made of jitnet.ops: symbolic
-    tensors in, values (batch, ...) out.  Anything else that sums add up to: it makes variables with ``add_variable``,
+    tensors in, values (batch, ...) out; a single number for a batch counts once, as in Keras, so that the last, smaller
+    batch counts as much as others.  Anything else that sums add up to: it makes variables with ``add_variable``,
     adds to them in ``update_state(y_true, y_pred, sample_weight)`` with ``assign_add``, and computes ``result()`` of
     them, in NumPy.
 
@@ -229,6 +230,9 @@ class Metric(Fixed, NamesArguments):
         if isinstance(y_pred, Value):
             y_true = losses.symbolic_targets(self, y_true, y_pred)
             values = checked_values(self.name, compared(self.values, y_true, y_pred))
+            if not values.batched:
+                self._take_number(values, sample_weight, getattr(y_pred, "mask", None))
+                return
             given = mask_of(y_pred, values)
             if given is not None:
                 weights = as_value(1.0 if sample_weight is None else sample_weight, values.dtype)
@@ -246,6 +250,8 @@ class Metric(Fixed, NamesArguments):
         y_true, y_pred = self._arrays(y_true, y_pred)
         found, _ = self._evaluated(values_and_mask, sample_weight is None, y_pred, y_true)
         values, mask = [*found, None][:2]
+        if sample_weight is not None and np.ndim(values) == 0:
+            raise self._not_weighed("weights")
         self._take_array(values, sample_weight, mask)
 
     def _mask(self, y_true, y_pred, values):
@@ -261,6 +267,19 @@ class Metric(Fixed, NamesArguments):
         weights = weights if mask is None else weights * mask
         self._contribute(self._total, ops.sum(per_sample(values * weights)))
         self._contribute(self._count, ops.sum(per_sample(weights)))
+
+    def _take_number(self, value, weights, mask) -> None:
+        """Count a batch's symbolic number once in the mean, as Keras does, of however many samples it is."""
+        if weights is not None or mask is not None:
+            raise self._not_weighed("a mask" if weights is None else "weights")
+        self._contribute(self._total, value)
+        self._contribute(self._count, as_value(1.0, value.dtype))
+
+    def _not_weighed(self, by: str) -> ValueError:
+        return ValueError(
+            f"The metric {self.name!r} is a single number for a batch, which {by} of samples cannot weigh: return "
+            f"values (batch,) or (batch, ...), or take the number without {by}."
+        )
 
     def _take_array(self, values, weights=None, mask=None) -> None:
         """The same for arrays."""

@@ -67,6 +67,8 @@ class Flat:
 
     def _joins(self, before: Variable, variable: Variable, of_variable) -> bool:
         """Whether both are neighbours with which the same is done."""
+        if variable.kept is not None:  # whose mask lies elsewhere
+            return False
         neighbours = self.layout.offsets[before] + padded_elements(before) == self.layout.offsets[variable]
         first, second = (list(map(_meaning, of_variable[v])) for v in (before, variable))
         return neighbours and first == second and not any(c.axis for c in of_variable[variable])
@@ -79,10 +81,15 @@ class Flat:
 
         first, last = (self._names.get(variable, "parameters") for variable in (variables[0], variables[-1]))
         together = first if first == last else f"{first}_to_{last}"
+        masks = [variable.kept for variable in variables if variable.kept is not None]
 
         def flat(buffer: Buffer) -> Buffer:
             if _is_number(buffer):
                 return buffer
+            if buffer.source in masks:
+                mask = buffer.source
+                place = Place(self.layout.storage_names[id(mask.storage)], mask.storage_offset)
+                return Buffer(f"{together}_mask_block", (length,), mask.dtype, "flat", source=place)
             name, argument, start = {
                 "variable": (f"{together}_block", *storage),
                 "gradient": (f"d_{together}_block", "gradients", offset),

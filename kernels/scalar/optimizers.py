@@ -211,6 +211,11 @@ def overwrite(parameter, average, /):
     return average
 
 
+def prune(parameter, mask, /):
+    """What is pruned stays 0, whatever was computed."""
+    return parameter if mask else real(0)
+
+
 UPDATES = {
     "sgd": ("parameter",),
     "sgd_momentum": ("parameter", "velocity"),
@@ -231,6 +236,7 @@ UPDATES = {
     "accumulate": ("accumulator",),
     "moving_average": ("average",),
     "overwrite": ("parameter",),
+    "prune": ("parameter",),
 }
 
 

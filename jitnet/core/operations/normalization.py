@@ -115,13 +115,21 @@ class _OfSamples(Operation, registered=False):
         """emit(**{name: Out(partial sums)}), and what they add up to for the inputs from 1 on."""
         shape, dtype = lowered.inputs[1].shape, lowered.output.dtype
         size = elements(shape)
-        partials = [program.temporary(f"{lowered.output.name}_{name}", (size,), dtype, "partial") for name in names]
-        emit(**dict(zip(names, map(Out, partials), strict=True)))
-        for index, partial in enumerate(partials, start=1):
-            if lowered.needs(index):
-                total = program.temporary(f"{partial.name}_sum", (size,), dtype, "whole")
-                program.call("training.sum_partials", partials=partial, out=Out(total))
-                lowered.contribute(index, program.reshaped(total, shape))
+        sums, later = {}, {}
+        for index, name in enumerate(names, start=1):
+            target = lowered.gradient(index) if lowered.needs(index) else None
+            if target is not None and not target.accumulate:
+                sums[name] = Out(program.reshaped(target.buffer, (size,)))
+                continue
+            partial = program.temporary(f"{lowered.output.name}_{name}", (size,), dtype, "partial")
+            sums[name] = Out(partial)
+            if target is not None:  # a layer that is used again: the kernels write sums, they don't add to any
+                later[index] = partial
+        emit(**sums)
+        for index, partial in later.items():
+            total = program.temporary(f"{partial.name}_sum", (size,), dtype, "whole")
+            program.call("training.sum_partials", partials=partial, out=Out(total))
+            lowered.contribute(index, program.reshaped(total, shape))
 
     def _target(self, program, lowered) -> Out:
         """Where the gradient of the input goes, wanted or not."""

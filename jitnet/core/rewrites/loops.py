@@ -123,7 +123,7 @@ class _Places:
     def is_sum(self, call: Call) -> bool:
         """Whether a call does nothing but add to partial sums that are no one else's concern in the loop."""
         outs = call.outputs
-        if not outs or not call.batched or "accumulate" not in call.arguments or "function" in call.attributes:
+        if not call.batched or "accumulate" not in call.arguments or "function" in call.attributes:
             return False
         if not all(out.buffer.root.kind == "partial" for out in outs):
             return False
@@ -196,7 +196,7 @@ def _early(program: Program, loop: Loop) -> list[Call]:
 
 
 def _is_alone(call: Call, loop: Loop) -> bool:
-    """Whether nothing else in the loop writes what the call writes, nor reads a step of that before it is written."""
+    """Whether nothing else in the loop writes what the call writes, nor reads other than its turn's step after it."""
     begun = False
     for other in loop.calls:
         if other is call:
@@ -204,11 +204,9 @@ def _is_alone(call: Call, loop: Loop) -> bool:
             continue
         if not call.writes.isdisjoint(other.writes):
             return False
-        for buffer in other.buffers:
-            if buffer.root in call.writes:
-                turn, shift = shifted(buffer.step)
-                if turn != Scalar(loop.index) or not (begun if shift == 0 else (shift > 0) == loop.backwards):
-                    return False
+        seen = [shifted(buffer.step) for buffer in other.buffers if buffer.root in call.writes]
+        if seen and not (begun and all(step == (Scalar(loop.index), 0) for step in seen)):
+            return False
     return True
 
 
@@ -263,7 +261,7 @@ def shorten_sequences(program: Program) -> None:
     loops, users = program.loops(), program.users()
     shorter: dict[Buffer, tuple[Buffer, int]] = {}
     for root, touching in users.items():
-        if root.steps is None or root.kind != "batch" or root.in_one_piece:
+        if root.kind != "batch":
             continue
         around = {loops.get(call) for call in touching}
         views = [buffer for call in touching for buffer in call.buffers if buffer.root is root]
@@ -294,8 +292,8 @@ def _length(loop: Loop, touching: list[Call], root: Buffer) -> int:
     shifts = {shift for _, shift in steps}
     first = touching[0]
     if len(shifts) == 1:
-        return 1 if root in first.writes and root not in first.reads and not _is_told(loop, first) else 0
-    return 2 if len(shifts) == 2 and max(shifts) - min(shifts) == 1 else 0
+        return 1 if root not in first.reads and not _is_told(loop, first) else 0
+    return 2 if max(shifts) - min(shifts) == 1 else 0
 
 
 def _is_told(loop: Loop, call: Call) -> bool:

@@ -26,6 +26,7 @@ class Section:
     """Calls and loops that run together.
 
     parts: [(axis, calls and loops)], one after the other; an axis of None: once.
+    turns: the same parts in groups: all threads are done with one before the next one begins.
     count, threads: the step's arguments that say in how many parts, and in how many threads.
     after: calls that follow, once: they are done together with it, whatever interrupts the step.
     """
@@ -50,6 +51,26 @@ class Section:
     def axis(self):
         """The axis of its first part."""
         return self.parts[0][0]
+
+    @property
+    def turns(self) -> list[list[tuple[object, list[Call | Loop]]]]:
+        turns: list[list] = [[]]
+        for part in self.parts:
+            if _is_large(part) and any(map(_is_large, turns[-1])):
+                turns.append([])
+            turns[-1].append(part)
+        return turns
+
+
+def _is_large(part: tuple[object, list[Call | Loop]]) -> bool:
+    """Whether a part multiplies matrices that should have a core's cache for themselves, and gives all cores work.
+
+    Each block of rows reads one of the operands from one end to the other.
+    """
+    axis, items = part
+    if not isinstance(axis, Rows) or -(-axis.rows // axis.tile) < thresholds.GROUPS_OF_A_TURN:
+        return False
+    return any(call.axis == axis and call.outputs[0].buffer.size >= thresholds.SPLIT_KERNEL for call in items)
 
 
 def schedule(calls: list[Call | Loop]) -> list[Section]:

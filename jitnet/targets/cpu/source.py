@@ -142,7 +142,7 @@ class StepWriter:
         own = [*schedule.program.reserved, *self.arguments, *self.hyperparameters]
         every = [*schedule.preparing, *schedule.sections]
         for section in every:
-            own += [section.name, f"{section.name}_chunk"]
+            own += [section.name, *(_of_turn(f"{section.name}_chunk", n) for n, _ in enumerate(section.turns, 1))]
         self._indices = {item.index for s in schedule.sections for item in s.items if isinstance(item, Loop)}
         own += sorted(self._indices)
         self._names: dict[str, object] = {name: name for name in own}  # name in the source -> what has it
@@ -206,7 +206,8 @@ class StepWriter:
             return argument, f"{self.schedule.layout.offsets[buffer.source] * itemsize}", shape
         if buffer.kind == "flat":
             place = buffer.source
-            start = f"({place.start} + begin) * {itemsize}" if place.start else f"begin * {itemsize}"
+            start = f"{place.start} + begin" if place.start else "begin"
+            start = start if itemsize == 1 else f"({start}) * {itemsize}" if place.start else f"{start} * {itemsize}"
             return checked_name(place.argument), start, ("size",)
         return "constants", f"{self.constant_offsets[buffer.source]}", shape
 
@@ -336,27 +337,34 @@ class StepWriter:
 
     def _function(self, section: Section) -> list[str]:
         """The function of a section; of one that runs in parts also its launcher."""
-        parts = [self._part(axis, items) for axis, items in section.parts]
-        body = [line for number, part in enumerate(parts) for line in ([""] if number else []) + part]
-        body = self._hyperparameters(body) + body
         after = self._calls(section.after, None)
         if section.axis is None:
+            body = self._body(section.parts)
             used = self._used(body + after)
             source = ["@compile_function", *_wrapped(f"def {section.name}", used, ":", "")]
             self.calls_of_functions[section.name] = used
             self.function_calls.append((section.name, used))
             return [*source, "    flush_denormals()", *body, *after, "", ""]
-        used = [a for a in self._used(body) if a not in _COUNTS]
-        source = ["@compile_part"]
-        source += _wrapped(f"def {section.name}_chunk", ["chunk", "chunks", *used], ":", "")
-        source += [*body, "", "", "@compile_function"]
-        whole = [*used, *(a for a in self._used(after) if a not in used)]
-        source += _wrapped(f"def {section.name}", ["chunks", "threads", *whole], ":", "")
-        source += _wrapped("arguments = ", used if len(used) > 1 else [f"{name}," for name in used], "", "    ")
+        source, launches, whole = [], [], []
+        for number, parts in enumerate(section.turns, 1):
+            name, body = _of_turn(f"{section.name}_chunk", number), self._body(parts)
+            used = [a for a in self._used(body) if a not in _COUNTS]
+            source += ["@compile_part", *_wrapped(f"def {name}", ["chunk", "chunks", *used], ":", ""), *body, "", ""]
+            launches += _wrapped("arguments = ", used if len(used) > 1 else [f"{n}," for n in used], "", "    ")
+            launches.append(f"    parallel_for({name}, chunks, threads, arguments)")
+            whole += [a for a in used if a not in whole]
+        whole += [a for a in self._used(after) if a not in whole]
+        source += ["@compile_function", *_wrapped(f"def {section.name}", ["chunks", "threads", *whole], ":", "")]
         self.calls_of_functions[section.name] = [section.count, section.threads, *whole]
         count = section.count if section.count in _COUNTS else "chunks"  # of the same type
         self.function_calls.append((section.name, [count, section.threads, *whole]))
-        return [*source, f"    parallel_for({section.name}_chunk, chunks, threads, arguments)", *after, "", ""]
+        return [*source, *launches, *after, "", ""]
+
+    def _body(self, parts: list) -> list[str]:
+        """The lines of the parts of a section, one after the other."""
+        lines = [self._part(axis, items) for axis, items in parts]
+        body = [line for number, part in enumerate(lines) for line in ([""] if number else []) + part]
+        return self._hyperparameters(body) + body
 
     def _part(self, axis, items: list[Call | Loop]) -> list[str]:
         """The lines of a part of a section: where it begins and ends, the views, and the calls."""
@@ -493,6 +501,11 @@ def _rows_of_image(axis: ImageRows) -> list[str]:
     last = f"{groups} * (block + 1) // {axis.blocks}{tile}"
     last = f"min({last}, {axis.rows})" if axis.rows % axis.tile else last
     return [*lines, f"    first = {groups} * block // {axis.blocks}{tile}", f"    last = {last}"]
+
+
+def _of_turn(name: str, number: int) -> str:
+    """The name of what belongs to a turn of a section, counted from 1."""
+    return name if number == 1 else f"{name}_{number}"
 
 
 def _is_given(buffer: Buffer) -> bool:

@@ -42,6 +42,7 @@ PARAMETERS_PER_BLOCK = 4096  # 16 KiB each of parameters, gradients and slots: t
 
 # Dense layers.  Measured on 784-128-10 and on 1024 to 2048 wide layers with 2 threads.
 SPLIT_KERNEL = 1 << 16  # elements of the weights from which a core should keep to its own part of them
+GROUPS_OF_A_TURN = 32  # of rows that threads share before they meet, so that many cores have work (a guess)
 PANEL_KERNEL = 1 << 16  # elements of the weights from which their transposed copy is made in panels
 # bytes of all dense weights of whose gradients chunks may have copies (a guess: they are to stay in a cache)
 COPIED_PRODUCTS = 1 << 24
