@@ -20,6 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "gallery"
 LARGEST_PICTURE = 60_000  # bytes
+FURTHER = {"character_model": ["--compare", "torch"]}  # arguments of a full run
 
 
 def recipes() -> dict:
@@ -38,7 +39,7 @@ def run(name: str) -> dict:
     # not of this process alone: a long recipe that was stopped goes on from what it left there
     output = Path(tempfile.gettempdir()) / f"jitnet-gallery-{os.getuid()}" / name
     start = time.perf_counter()
-    command = [sys.executable, str(HERE / f"{name}.py"), "--output", str(output)]
+    command = [sys.executable, str(HERE / f"{name}.py"), "--output", str(output), *FURTHER.get(name, [])]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, text=True, capture_output=True, cwd=HERE)
     seconds = time.perf_counter() - start
     if done.returncode:

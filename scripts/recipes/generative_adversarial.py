@@ -68,7 +68,7 @@ def nearest(images, real):
 
 
 def main():
-    given = arguments(__doc__, epochs=(15, 2), seeds=(5, 1), units=(256, 32), latent=(64, 8), samples=(60_000, 256))
+    given = arguments(__doc__, epochs=(15, 2), seeds=(5, 1), units=(256, 32), latent=(64, 8), samples=(30_000, 256))
     (x, y), (x_test, _) = mnist(given.quick)
     judge, _ = trained_classifier(x, y, 3)
     x, x_test = (images.reshape(len(images), -1) for images in (x[: given.samples], x_test[:1000]))

@@ -64,7 +64,7 @@ class VAE(jitnet.Model):
 
 
 def main():
-    given = arguments(__doc__, epochs=(12, 2), seeds=(3, 1), units=(400, 32), samples=(60_000, 256))
+    given = arguments(__doc__, epochs=(12, 2), seeds=(3, 1), units=(400, 32), samples=(30_000, 256))
     (x, y), (x_test, _) = mnist(given.quick)
     judge, _ = trained_classifier(x, y, 3)
     black = [(images > 0.5).reshape(len(images), -1).astype("float32") for images in (x[: given.samples], x_test)]
