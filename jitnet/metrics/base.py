@@ -425,7 +425,7 @@ def _traced_update(update):
 
 
 class Mean(Metric):
-    """The mean of what it is updated with: losses in a ``train_step``, or arrays."""
+    """The mean of what it is updated with: losses in a ``train_step``, or arrays; a number counts once, as in Keras."""
 
     def __init__(self, name="mean", dtype=None):
         super().__init__(dtype, name)
@@ -441,8 +441,12 @@ class Mean(Metric):
         return float(self._count)
 
     def update_state(self, values, sample_weight=None):
-        take = self._take if isinstance(values, Value) else self._take_array
-        take(values, sample_weight)
+        if not isinstance(values, Value):
+            self._take_array(values, sample_weight)
+        elif sample_weight is None and not values.batched:
+            self._take_number(values, None, None)
+        else:
+            self._take(values, sample_weight)
 
     def __call__(self, values, sample_weight=None):
         self.update_state(values, sample_weight)
