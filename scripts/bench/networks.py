@@ -213,6 +213,7 @@ NETWORKS = {
             ),
         ),
         Network("mlp-layernorm-gelu", (512,), (*(Dense(512, "gelu", norm=True) for _ in range(3)), Dense(10))),
+        Network("mlp-layernorm-gelu-128", (784,), (*(Dense(128, "gelu", norm=True) for _ in range(2)), Dense(10))),
         Network("mlp-large", (2048,), (*(Dense(2048, "relu") for _ in range(3)), Dense(10))),
         Network("vgg16", (32, 32, 3), _VGG16),
         Network("vgg16-224", (224, 224, 3), _VGG16),

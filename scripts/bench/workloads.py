@@ -99,6 +99,10 @@ _WORKLOADS = [
         {"best": 2.0}, ("torch-compiled",), "mlp-layernorm-gelu", 128, 20, "adam",
     ),
     Workload(
+        "mlp-layernorm-gelu-128-train", "train", "MLP 784-128-128-10 with layer normalisation and GELU, Adam, batch 64",
+        TORCH, {"best": 2.0}, ("torch-compiled",), "mlp-layernorm-gelu-128", 64, 100, "adam",
+    ),
+    Workload(
         "lenet5", "train", "LeNet-5, Adam, batch 64", (*TORCH, "jax"),
         {"best": 4.5}, ("torch-compiled", "jax-scan"), "lenet5", 64, 100, "adam",
     ),
