@@ -2,9 +2,9 @@
 
     JITNET_DATA_DIR=FOLDER python scripts/recipes/residual_depth.py
 
-A deeper plain network has a higher training loss, which is no overfitting: it is harder to train. With shortcuts it is
-not (He et al. 2016, section 4.2, whose networks of 6 n + 2 layers with 16, 32 and 64 filters these are). The pictures
-are CIFAR-10's, made half as wide and high. Stopped, it goes on where it was.
+A deeper plain network has a higher training loss, which is no overfitting: it is harder to train. He et al. 2016
+(section 4.2, whose networks of 6 n + 2 layers with 16, 32 and 64 filters these are) found that with shortcuts it is
+not. The pictures are CIFAR-10's, made half as wide and high. Stopped, it goes on where it was.
 """
 
 import functools
