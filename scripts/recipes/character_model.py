@@ -77,7 +77,7 @@ def trained_by_torch(weights, name: str, data, held, orders):
 
 
 def main():
-    given = arguments(__doc__, epochs=(4, 1), seeds=(3, 1), units=(128, 16), characters=(0, 60_000), compare=("", ""))
+    given = arguments(__doc__, epochs=(3, 1), seeds=(3, 1), units=(128, 16), characters=(0, 60_000), compare=("", ""))
     text = data_file("text/tinyshakespeare.txt").read_text(encoding="utf-8")[: given.characters or None]
     vectorize = layers.TextVectorization(standardize=None, split="character")
     vectorize.adapt([text])
