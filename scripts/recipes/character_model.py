@@ -98,7 +98,7 @@ def main():
                 found["PyTorch"].append(trained_by_torch(weights, name, data, held, orders))
         start, length = [vocabulary.index("\n")], 20 if given.quick else 300
         sample = jitnet.text.generate(model, start, length, method="sample", temperature=0.7, seed=given.seed)
-        print(f"--- {name}:\n{''.join(vocabulary[number] for number in sample[1:])}\n---")
+        print(f"  {name}:", *"".join(vocabulary[number] for number in sample[1:]).splitlines(), sep="\n  ")
         for (who, curves), line in zip(found.items(), ("-", "--"), strict=False):
             axis.plot(range(1, given.epochs + 1), np.mean(curves, axis=0), line, label=who)
             last[name, who] = np.array(curves)[:, -1]
