@@ -77,7 +77,7 @@ def trained_by_torch(weights, name: str, data, held, orders):
 
 
 def main():
-    given = arguments(__doc__, epochs=(3, 1), seeds=(3, 1), units=(128, 16), characters=(0, 60_000), compare=("", ""))
+    given = arguments(__doc__, epochs=(4, 1), seeds=(3, 1), units=(128, 16), characters=(0, 60_000), compare=("", ""))
     text = data_file("text/tinyshakespeare.txt").read_text(encoding="utf-8")[: given.characters or None]
     vectorize = layers.TextVectorization(standardize=None, split="character")
     vectorize.adapt([text])
@@ -112,8 +112,8 @@ def main():
           last["LSTM", "jitnet"] - last["GRU", "jitnet"])  # fmt: skip
     for name in CELLS if given.compare else ():
         ours, theirs = last[name, "jitnet"], last[name, "PyTorch"]
-        claim(f"{name}: PyTorch's bits differ from jitnet's by less than seeds among each other do.",
-              ours.std() - abs(ours - theirs))  # fmt: skip
+        claim(f"{name}: PyTorch's bits are jitnet's within the seeds' noise.",
+              abs(ours.mean() - theirs.mean()) < np.hypot(ours.std(), theirs.std()))  # fmt: skip
 
 
 if __name__ == "__main__":
