@@ -54,7 +54,7 @@ def main():
                 samples = sum(np.asarray(model(x_test, training=True)) for _ in range(20 if given.quick else 200))
                 thinned.append(100 * accuracy)
                 mean_of_thinned.append(100 * np.mean(samples.argmax(axis=1) == y_test))
-        members = [trained(0.0, data, given.epochs // 4).predict(x_test, verbose=0) for _ in range(given.members)]
+        members = [trained(0.0, data, given.epochs).predict(x_test, verbose=0) for _ in range(given.members)]
         ensemble.append(100 * np.mean(sum(members).argmax(axis=1) == y_test))
 
     picture, (axes,) = figure(1, 2, 10, 4)

@@ -90,7 +90,7 @@ def main():
     days.plot(naive[day], ":", label="a week before")
     days.plot(naive[day] + spread * forecasts["linear"][day], "--", label="linear")
     days.plot(naive[day] + spread * forecasts[names[0]][day], label="LSTM")
-    days.set_ylabel("MW, a day of the test")
+    days.set(xlabel="half hour of the day", ylabel="MW, a day of the test")
     for name, error in errors.items():
         hours.plot(np.arange(1, AHEAD + 1) / 2, error.mean(axis=0), label=name)
     hours.set_xlabel("hours ahead")
