@@ -47,8 +47,8 @@ def run(name: str) -> dict:
     shrink(output / f"{name}.png", FOLDER / f"{name}.png")
     # news of single runs begin with a space
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("Picture:", "  "))]
-    cores = int(os.environ.get("NUMBA_NUM_THREADS", os.cpu_count()))
-    return {"date": f"{datetime.date.today()}", "seconds": round(seconds), "cores": cores, "lines": lines}
+    machine = f"{os.cpu_count()} cores"
+    return {"date": f"{datetime.date.today()}", "seconds": round(seconds), "machine": machine, "lines": lines}
 
 
 def shrink(source: Path, target: Path) -> None:
@@ -86,8 +86,7 @@ def page(results: dict) -> str:
             took = f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{result['seconds']} s"
             lines += [f"![{title}](gallery/{name}.png)", ""]
             lines += [f"- {line.removeprefix('Claim: ')}" for line in result["lines"]]
-            cores = "one core" if result["cores"] == 1 else f"{result['cores']} cores"
-            lines += [f"- {result['date']}, {took} on {cores}.", ""]
+            lines += [f"- {result['date']}, {took} on {result['machine']}.", ""]
         else:
             lines += ["Not run in full yet.", ""]
     return "\n".join(lines).rstrip() + "\n"
