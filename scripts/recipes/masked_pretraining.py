@@ -11,8 +11,7 @@ tagging.py.
 import re
 
 import numpy as np
-from recipe import arguments, claim, data_file, figure, save
-from tagging import flat, sentences
+from recipe import arguments, claim, data_file, figure, flat, save, sentences
 
 import jitnet
 from jitnet import layers, ops, optimizers
