@@ -209,8 +209,8 @@ def markdown(data: dict) -> str:
     lines = [
         "# Benchmarks: jitnet and its peers on a CPU",
         "",
-        "Written by `python scripts/bench/run.py`; `results.json` has every single measurement, `results.png` draws every",
-        "network beside its fastest peer.",
+        "Written by `python scripts/bench/run.py`; `results.json` has every single measurement, `results.png` draws",
+        "every network beside its fastest peer.",
         "",
         f"- Machine: {here['processor']}, {here['cores']} cores ({', '.join(here['features'])}), {here['system']}; "
         f"{here['threads']} threads for everyone.",
