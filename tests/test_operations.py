@@ -113,7 +113,7 @@ def test_vector_jacobian_product():
     generator = np.random.default_rng(0)
     x, w, dy = (generator.standard_normal(shape) for shape in ((33, 4), (4, 2), (33, 2)))
     before = dy.copy()
-    weight = Variable(w, "w")
+    weight = Variable(w, name="w")
     y, (dx,), (dw,) = vector_jacobian_product(lambda x: ops.matmul(x, weight), [x], dy, [weight])
     for actual, expected in ((y, x @ w), (dx, dy @ w.T), (dw, x.T @ dy), (dy, before)):
         np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
