@@ -148,6 +148,9 @@ def test_pieces():
     for ours, expected in zip(found, ([1, 3, 1], [1, 0, 1], [1, 2, 0]), strict=True):
         np.testing.assert_array_equal(ours, expected)
     np.testing.assert_array_equal(ops.unique(X), np.unique(X))
+    labels, scores = ops.ctc_decode(np.float32([[[0, 3, 0], [0, 1, 0], [2, 0, 0], [0, 1, 0]]]), [4])
+    np.testing.assert_array_equal(labels, [[[1, 1, -1, -1]]])
+    np.testing.assert_array_equal(scores, [[-7]])
     np.testing.assert_array_equal(ops.bincount(J), [np.bincount(row, minlength=J.max() + 1) for row in J])
     for name, function in (("segment_max", np.max), ("segment_min", np.min), ("segment_prod", np.prod)):
         found = getattr(ops, name)(N, [1, 0, 1], 2)

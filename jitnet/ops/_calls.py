@@ -43,6 +43,8 @@ def on_arrays(function):
                 return symbolic(*arguments, **keywords)
             bound = signature().bind(*arguments, **keywords)
             bound.apply_defaults()
+            if isinstance(bound.arguments.get("axis"), list):
+                bound.arguments["axis"] = tuple(bound.arguments["axis"])  # NumPy knows no lists of axes
             with np.errstate(all="ignore"):  # as in a step, log(0) is -inf without a word
                 return in_floatx(function(*bound.args, **bound.kwargs), bound.args)
 
