@@ -41,13 +41,13 @@ class Trainer(Inspection, ModelSteps):
     _fixed_batch_size: int | None = None  # the only one that the inputs take
 
     def compile(
-        self, optimizer="sgd", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
+        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
         steps_per_execution=1, jit_compile="auto", auto_scale_loss=True, *, memory="normal",
     ):  # fmt: skip
         """Choose how to train.
 
-        optimizer: a name or an object of ``jitnet.optimizers`` (Keras's default, RMSprop, is not there yet).  An
-            object keeps its state when its model is compiled with it again; another model's is refused.
+        optimizer: a name or an object of ``jitnet.optimizers``.  An object keeps its state when its model is compiled
+            with it again; another model's is refused.
         loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list in the
             order of ``output_names`` or as a dict by them.
         loss_weights: a number or a schedule per output, as a list or a dict.
@@ -615,7 +615,9 @@ class Trainer(Inspection, ModelSteps):
                 values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
                 values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
                 step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
-                hooks.on_predict_batch_end(number)
+                hooks.on_predict_batch_end(
+                    number, {"outputs": packed(self._output_structure, [o[begin:end] for o in outputs])}
+                )
                 if hooks.progbar is not None:
                     hooks.progbar.update(number + 1, samples=end)
             hooks.on_predict_end()

@@ -276,6 +276,35 @@ def test_targets_with_a_last_axis_of_one_element_more_or_less(keras, loss):
     assert found[0] == pytest.approx(found[1])
 
 
+@BOTH
+def test_the_default_optimizer(keras):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    assert type(model.optimizer).__name__ == "RMSprop"
+
+
+@BOTH
+@pytest.mark.parametrize("batches", [False, True])
+def test_callbacks_see_the_outputs_of_a_prediction(keras, batches):
+    class Outputs(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            seen.append(array(logs["outputs"]))
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return (X[5 * index : 5 * index + 5],)
+
+    seen = []
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    data = {"x": Batches()} if batches else {"x": X, "batch_size": 5}
+    found = model.predict(**data, callbacks=[Outputs()], verbose=0)
+    assert [len(part) for part in seen] == [5, 3]
+    np.testing.assert_array_equal(np.concatenate(seen), found)
+
+
 def test_loading_a_model_with_a_compile_of_its_own(tmp_path):
     @jitnet.saving.register_keras_serializable("habits")
     class Own(jitnet.Model):
