@@ -1,5 +1,8 @@
 """What scripts written for Keras rely on beside names, against Keras itself."""
 
+import subprocess
+import sys
+
 import keras_cases as cases
 import numpy as np
 import pytest
@@ -274,6 +277,12 @@ def test_targets_with_a_last_axis_of_one_element_more_or_less(keras, loss):
     targets = (Y[:4] > 0).astype("float32") * np.ones((4, 2), "float32")
     found = [model.evaluate(image, y, verbose=0) for y in (targets[..., None], targets[..., None, None])]
     assert found[0] == pytest.approx(found[1])
+
+
+def test_automatic_names_begin_anew_in_every_process():
+    code = "from jitnet import layers; print(layers.Dense(1).name, layers.LSTM(2).name, layers.Dense(1).name)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.split() == ["dense", "lstm", "dense_1"]
 
 
 @BOTH
