@@ -26,7 +26,7 @@ def mask_of(layer, name: str) -> Variable:
     weight = weight_of(layer, name)
     if weight.kept is None:
         restructured(layer)
-        mask = Variable(np.ones(weight.shape, bool), f"{layer.name}/{name}_mask", trainable=False)
+        mask = Variable(np.ones(weight.shape, bool), name=f"{layer.name}/{name}_mask", trainable=False)
         setattr(layer, f"{name}_mask", mask)  # so that it is one of the layer's weights
         weight.kept = mask
     return weight.kept

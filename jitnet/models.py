@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from . import _registry, data, saving
+from . import _registry, data, ops, saving
 from ._before_the_step import TakesData
 from ._layer_graph import (
     as_lists,
@@ -222,6 +222,7 @@ class Model(TakesData, Trainer, Described, Layer):
         for name, expected, x, own in zip(self._step_input_names(), self._graph_inputs, given, masks, strict=True):
             if not isinstance(x, Value):
                 raise TypeError(f"The input {name!r} of the model {self.name!r} is a tensor. Received: {x!r}")
+            x = _with_channels(_for_all_samples(x, given), expected)
             if not x.batched or not lengths.fits(x.shape[1:], expected.shape[1:]):
                 raise ValueError(
                     f"{self.name} expects an input of shape {display(expected.shape)}. "
@@ -299,7 +300,7 @@ class Model(TakesData, Trainer, Described, Layer):
         with trace.training_mode(training):
             arguments = {"training": training} if self._accepts_training() else {}
             given = packed(self._input_structure, inputs)
-            with calling(self, given):
+            with calling(self, given), trace.assignments():
                 outputs = flatten(self.call(given, **arguments))
                 self._pass_masks(self._bind((given,), {})[0], outputs)
         return inputs, outputs
@@ -397,9 +398,18 @@ class Model(TakesData, Trainer, Described, Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config, custom_objects=None):
+        """The model that ``get_config`` described, with new weights.
+
+        custom_objects: {name: class or function} of what is not jitnet's own in it.
+        """
         if "nodes" not in config:
             return cls(**config)
+        with _registry.custom_object_scope(custom_objects):
+            return cls._from_graph(config)
+
+    @classmethod
+    def _from_graph(cls, config):
         schema.functional(config, cls.__name__)
         inputs = [input_of(x) for x in config["inputs"]]
         layers = [_registry.deserialize(c, REGISTRY, kind="layer") for c in config["layers"]]
@@ -599,10 +609,12 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config, custom_objects=None):
+        """The model that ``get_config`` described, with new weights; custom_objects as in ``Model.from_config``."""
         schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
-        layers = [_registry.deserialize(layer, REGISTRY, kind="layer") for layer in config["layers"]]
+        with _registry.custom_object_scope(custom_objects):
+            layers = [_registry.deserialize(layer, REGISTRY, kind="layer") for layer in config["layers"]]
         model._assemble(None if config["input"] is None else input_of(config["input"]), layers)
         # the layers know for themselves whether they are trainable
         model._trainable = config["trainable"]
@@ -678,6 +690,23 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
         clone = Model(*structures, name=model.name)
     clone._trainable = model.trainable  # the layers know for themselves
     return clone
+
+
+def _for_all_samples(x: Value, given: list) -> Value:
+    """A tensor (1, ...) without a batch axis beside others that have one: the same for each sample, as in Keras."""
+    batched = [other for other in given if isinstance(other, SymbolicTensor) and other.batched]
+    if x.batched or x.shape[:1] != (1,) or not batched:
+        return x
+    return ops.broadcast_to(x[0], (ops.shape(batched[0])[0], *x.shape[1:]))
+
+
+def _with_channels(x: Value, expected: Value) -> Value:
+    """The tensor with or without a last axis of one element, where that is all that it lacks, as in Keras."""
+    if expected.shape[-1:] == (1,) and lengths.fits(x.shape[1:], expected.shape[1:-1]):
+        return ops.expand_dims(x, -1)
+    if x.ndim > 2 and x.shape[-1] == 1 and lengths.fits(x.shape[1:-1], expected.shape[1:]):
+        return ops.squeeze(x, -1)
+    return x
 
 
 def _check_lengths(operation: Operation) -> None:

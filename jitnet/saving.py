@@ -5,6 +5,7 @@ Here is what of a model is saved, and how a model is made of it again; ``model_f
 
 import contextlib
 import inspect
+import warnings
 
 from . import _registry, _seed, activations, initializers, losses, metrics, optimizers, regularizers
 from ._registry import (
@@ -103,7 +104,8 @@ def load_model(filepath, custom_objects=None, compile=True):
     """The model in a file that ``save_model`` wrote; training goes on as if it had not been interrupted.
 
     custom_objects: {name: class or function} for layers, losses, metrics and other parts of your own.
-    compile: False leaves the losses, the metrics and the optimizer aside.
+    compile: False leaves the losses, the metrics and the optimizer aside.  So does a class with a ``compile`` of its
+        own, which a warning says: call it after loading.
 
     A file holds no code, and makes jitnet ask for no more memory than in proportion to its size.  Whatever fails, the
     names, the random streams and the dtype policy of the process are as before.
@@ -154,7 +156,13 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
     variables = saved_weights.assign(model, path, tensors, description)
     for layer, stream in zip(saved_weights.random_layers(model), description["random_streams"], strict=True):
         layer._stream = stream
-    if compile and description["compile"] is not None:
+    if compile and description["compile"] is not None and type(model).compile is not Trainer.compile:
+        warnings.warn(
+            f"The model {model.name!r} has a compile of its own, whose arguments no file knows: call it, to go on "
+            "training. Its optimizer starts anew.",
+            stacklevel=4,
+        )
+    elif compile and description["compile"] is not None:
         _compile(model, description["compile"])
         if model.optimizer is None:
             return model

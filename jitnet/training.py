@@ -616,7 +616,9 @@ class Trainer(Inspection, ModelSteps):
                 values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
                 values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
                 step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())
-                hooks.on_predict_batch_end(number)
+                hooks.on_predict_batch_end(
+                    number, {"outputs": packed(self._output_structure, [o[begin:end] for o in outputs])}
+                )
                 if hooks.progbar is not None:
                     hooks.progbar.update(number + 1, samples=end)
             hooks.on_predict_end()

@@ -111,7 +111,7 @@ class Graphs:
                 self.inputs[case, i] = placeholder(f"case_{number}_x_{i}", draw.shape, kind)
             for i, draw in enumerate(case.variables, start=len(case.inputs)):
                 value = draw.array(generator).astype(dtype)
-                self.variables[case, i] = Variable(value, f"case_{number}_w_{i}", trainable=draw.wanted)
+                self.variables[case, i] = Variable(value, name=f"case_{number}_w_{i}", trainable=draw.wanted)
             output = case.function(*(self._value(case, i) for i in range(len(case.draws))))
             assert isinstance(output, SymbolicTensor) and output.batched, case
             self.outputs[case] = output

@@ -459,6 +459,21 @@ for order in (1, 2, 3, "inf"):
 add("shape", "reshape", lambda x: ops.reshape(x, (-1, 3, 4)), normal(2, 6), torch=lambda t, x: x.reshape(-1, 3, 4))
 add(
     "shape",
+    "windows in the batch",
+    lambda x: ops.reshape(ops.tanh(ops.reshape(x, (-1, 2, 3)) * ops.reshape(x * x, (-1, 2, 3))), (-1, 4, 6)),
+    normal(4, 2, 3),
+    torch=lambda t, x: t.tanh(x * x * x).reshape(-1, 4, 6),
+)
+add(
+    "shape",
+    "products of windows in the batch",
+    lambda x, w: ops.reshape(ops.softmax(ops.matmul(ops.reshape(x, (-1, 3)), w)), (-1, 4 * 5)),
+    normal(2, 6),
+    normal(3, 5),
+    torch=lambda t, x, w: t.softmax(x.reshape(-1, 3) @ w, -1).reshape(-1, 20),
+)
+add(
+    "shape",
     "reshape with -1",
     lambda x: ops.reshape(ops.multiply(x, x), (None, -1)),
     normal(2, 3),

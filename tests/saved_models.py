@@ -118,6 +118,7 @@ def operations():
         "Binary": ([(3,), (3,)], lambda x, y: ops.maximum(x, y) * 2.0),
         "Reduction": ([(3, 2)], lambda x: ops.max(x, 1, keepdims=True)),
         "Reshape": ([(3, 2)], lambda x: ops.reshape(x, (-1, 6))),
+        "Regrouped": ([(3, 2)], lambda x: ops.reshape(ops.reshape(x, (-1, 2)), (-1, 6))),
         "Concatenate": ([(3,), (2,)], lambda x, y: ops.concatenate([x, y], axis=1)),
         "Slice": ([(3, 2)], lambda x: ops.slice_axis(x, 1, 1, 3)),
         "Transpose": ([(3, 2)], lambda x: ops.transpose(x, (0, 2, 1))),

@@ -221,7 +221,7 @@ def test_bad_input_in_words():
 
 def test_learned_biases_and_queries():
     """What the kernels have no gradient of, and queries that are the same for all samples, is computed with scores."""
-    bias, query = jitnet.Variable(draw(2, 3, 4), "bias"), jitnet.Variable(draw(3, 2, 5), "query")
+    bias, query = jitnet.Variable(draw(2, 3, 4), name="bias"), jitnet.Variable(draw(3, 2, 5), name="query")
     x, gradient = draw(6, 4, 2, 5), draw(6, 3, 2, 5, seed=1)
 
     def function(x):

@@ -385,7 +385,7 @@ def test_files_of_the_second_format(tmp_path):
 
 def test_what_cannot_be_saved(tmp_path):
     (a,) = inputs("a")
-    free = models.Model(a, Tied()(a, jitnet.Variable(KERNEL, "free")))
+    free = models.Model(a, Tied()(a, jitnet.Variable(KERNEL, name="free")))
     with pytest.raises(TypeError, match="is used outside of its layer, before that layer is applied, or belongs to"):
         free.save(tmp_path / "model")
     with pytest.raises(ValueError, match="cannot be cloned: it uses 'free' outside of its layer"):

@@ -68,7 +68,7 @@ def test_values_that_do_not_fit():
             layer.kernel = value
     for a, b in zip(layer.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
-    layer.kernel = Variable(np.ones((2, 3), "float32"), "mine/other")  # what isn't used any more isn't shown
+    layer.kernel = Variable(np.ones((2, 3), "float32"), name="mine/other")  # what isn't used any more isn't shown
     assert [v.name for v in layer.weights] == ["mine/other", "mine/bias"]
 
 
@@ -363,4 +363,4 @@ def test_what_clone_model_refuses():
     x = jitnet.Input((FEATURES,))
     assert len(models.clone_model(models.Model(x, dense(x) * dense.bias)).weights) == 2
     with pytest.raises(ValueError, match="cannot be cloned: it uses 'free' outside of its layer"):
-        models.clone_model(models.Model(x, x * Variable(np.ones(FEATURES, "float32"), "free")))
+        models.clone_model(models.Model(x, x * Variable(np.ones(FEATURES, "float32"), name="free")))

@@ -39,7 +39,7 @@ class Recurrence:
         generator = np.random.default_rng(steps)
         self.steps, self.dtype, self.gathered = steps, dtype, gathered
         shapes = {"w": (INPUTS, UNITS), "u": (UNITS, UNITS), "b": (UNITS,)}
-        self.weights = [Variable(generator.normal(size=s).astype(dtype) / 2, name) for name, s in shapes.items()]
+        self.weights = [Variable(generator.normal(size=s).astype(dtype) / 2, name=name) for name, s in shapes.items()]
 
     def draw(self, batch: int) -> dict:
         generator = np.random.default_rng(batch)
@@ -379,7 +379,7 @@ def test_copies_of_weights_are_made_before_a_loop():
 
 def test_no_product_of_a_loop_or_of_one_step_is_left_to_the_optimizers_parts(monkeypatch):
     monkeypatch.setattr(thresholds, "SMALL_KERNEL", 1)
-    weight = Variable(np.ones((4, 6), "float32"), "w")
+    weight = Variable(np.ones((4, 6), "float32"), name="w")
     for inside in (True, False):
         program = Sketch()
         h, dy = (program.temporary(name, (size,), "float32", "batch", steps=3) for name, size in (("h", 4), ("dy", 6)))

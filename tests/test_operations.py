@@ -43,8 +43,9 @@ def test_torch(case, batch):
 WITHOUT_TENSORS = {
     "arange", "convert_to_numpy", "convert_to_tensor", "dtype", "empty", "eye", "identity", "is_tensor", "linspace",
     "logspace", "meshgrid", "ndim", "scatter", "scatter_update", "size", "tri", "allclose", "bartlett", "blackman",
-    "ctc_loss", "geomspace", "hamming", "hanning", "isneginf", "isposinf", "kaiser", "map", "map_coordinates",
-    "segment_max", "segment_min", "segment_prod", "signbit", "vander", "vectorized_map", *array_functions.__all__,
+    "ctc_decode", "ctc_loss", "geomspace", "hamming", "hanning", "isneginf", "isposinf", "kaiser", "map",
+    "map_coordinates", "segment_max", "segment_min", "segment_prod", "signbit", "vander", "vectorized_map",
+    *array_functions.__all__,
 }  # fmt: skip
 # what a caller's function or others in this table do: test_choices and test_ops_arrays compare them
 OF_OTHERS = {
@@ -113,7 +114,7 @@ def test_vector_jacobian_product():
     generator = np.random.default_rng(0)
     x, w, dy = (generator.standard_normal(shape) for shape in ((33, 4), (4, 2), (33, 2)))
     before = dy.copy()
-    weight = Variable(w, "w")
+    weight = Variable(w, name="w")
     y, (dx,), (dw,) = vector_jacobian_product(lambda x: ops.matmul(x, weight), [x], dy, [weight])
     for actual, expected in ((y, x @ w), (dx, dy @ w.T), (dw, x.T @ dy), (dy, before)):
         np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
@@ -160,7 +161,7 @@ def tensor(*shape, dtype="float32"):
         (lambda: ops.softmax(tensor(4), axis=2), "axis from -2 to 1.*Received: axis=2"),
         (lambda: ops.reshape(tensor(4), (-1, 3)), "cannot turn"),
         (lambda: ops.reshape(tensor(4), (2, 2)), "starts with -1"),
-        (lambda: ops.transpose(tensor(4, 3), (1, 0, 2)), "batch axis"),
+        (lambda: ops.transpose(tensor(4, 3), (1, 0, 2))[:, 0], "stays whole"),
         (lambda: ops.concatenate([tensor(4, 3), tensor(5, 3)], -1), "agree in all axes but axis 2"),
         (lambda: ops.slice_axis(tensor(4), 1, 2, 5), "0 <= start < stop <= 4"),
         (lambda: ops.pad(tensor(4, 4, 1), ((1, 1), (0, 0), (0, 0), (0, 0))), "0, 0. for the batch"),

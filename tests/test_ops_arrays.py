@@ -148,6 +148,9 @@ def test_pieces():
     for ours, expected in zip(found, ([1, 3, 1], [1, 0, 1], [1, 2, 0]), strict=True):
         np.testing.assert_array_equal(ours, expected)
     np.testing.assert_array_equal(ops.unique(X), np.unique(X))
+    labels, scores = ops.ctc_decode(np.float32([[[0, 3, 0], [0, 1, 0], [2, 0, 0], [0, 1, 0]]]), [4])
+    np.testing.assert_array_equal(labels, [[[1, 1, -1, -1]]])
+    np.testing.assert_array_equal(scores, [[-7]])
     np.testing.assert_array_equal(ops.bincount(J), [np.bincount(row, minlength=J.max() + 1) for row in J])
     for name, function in (("segment_max", np.max), ("segment_min", np.min), ("segment_prod", np.prod)):
         found = getattr(ops, name)(N, [1, 0, 1], 2)
@@ -297,7 +300,7 @@ T = layers.Input((3, 2), name="given")
         (lambda: T[:, True], "made of integers, slices"),
         (lambda: ops.expand_dims(T, 0), "places from 1 to 3"),
         (lambda: ops.squeeze(T, 1), r"drops axes of one element.*\(None, 3, 2\)"),
-        (lambda: ops.stack([T, T]), "keeps the batch axis first"),
+        (lambda: ops.stack([T, T])[:, 0], "stays whole"),
         (lambda: ops.split(T, 2, 1), "a number that divides 3"),
         (lambda: ops.split(T, 2), r"a number of parts that divides 1: .*Received: indices_or_sections=2$"),
         (lambda: ops.ravel(T), "would join the batch axis"),
@@ -327,7 +330,7 @@ T = layers.Input((3, 2), name="given")
         (lambda: ops.cast(T, "float16"), "Unknown dtype of cast"),
         (lambda: ops.categorical_crossentropy(T, T, axis=1), "on the last axis"),
         (lambda: ops.depth_to_space(T, 2), r"tensors \(batch, height, width, channels\)"),
-        (lambda: ops.transpose(layers.Input((2,) * 7), range(8)[::-1]), "batch axis"),
+        (lambda: ops.transpose(layers.Input((2,) * 7), range(8)[::-1])[..., 0], "stays whole"),
     ],
 )
 def test_refusals(call, message):

@@ -213,7 +213,7 @@ def test_what_nothing_wrote_is_nan():
 def test_views_of_an_input_without_a_batch_axis():
     """As another target has them."""
     x = SymbolicTensor((2, 3, 4), "float32", "x")
-    weight = Variable(np.arange(20, dtype="float32").reshape(4, 5), "w")
+    weight = Variable(np.arange(20, dtype="float32").reshape(4, 5), name="w")
     given, found = np.arange(24, dtype="float32").reshape(2, 3, 4), []
     step = Step("Rows of an input.", Computation({"x": x}, [jitnet.ops.matmul(x, weight)]), fuse=False)
     for _ in range(2):
@@ -227,7 +227,7 @@ def test_views_of_an_input_without_a_batch_axis():
 def test_views_share_memory_and_partial_sums_have_one_part():
     """A gradient of a weight by hand: rows of all pixels, one part per chunk, its sum."""
     x = placeholder("x", (5, 2))
-    weight = Variable(np.arange(6, dtype="float32").reshape(2, 3), "w")
+    weight = Variable(np.arange(6, dtype="float32").reshape(2, 3), name="w")
     dy = placeholder("dy", (5, 3))
     output = jitnet.ops.matmul(x, weight)
     built = Builder(Computation({"x": x, "dy": dy}, [output], seeds={output: dy}, trainable=[weight]), False, ())

@@ -414,6 +414,10 @@ ARGUMENTS = {
     batch.BatchSum: ({}, {"mean": NO_BOOLEAN}),
     batch.SampleSum: ({}, {"mean": NO_BOOLEAN}),
     shape.Reshape: ({"shape": (3,)}, {"shape": [(-2,), (-1, -1), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)]}),
+    shape.Regrouped: (
+        {"shape": (3,), "batches": 2},
+        {"shape": [(-2,), (-1,), (1.5,), ("3",), "3", None, 3, {3: 1}, (2**40,)], "batches": [*NO_INTEGER, 0, -1]},
+    ),
     shape.Concatenate: ({}, {"axis": NO_INTEGER}),
     shape.Slice: (
         {"axis": 1, "start": 0, "stop": 1},

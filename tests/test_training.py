@@ -325,7 +325,8 @@ def test_order_of_the_hooks(jit_compile):
     assert recorder.calls == validation
     recorder.calls.clear()
     model.predict(X[:5], BATCH, callbacks=[recorder], verbose=0)
-    batch_hooks = [(f"predict_batch_{when}", i) for i in range(2) for when in ("begin", "end")]
+    keys = {"begin": (), "end": ("outputs",)}
+    batch_hooks = [(f"predict_batch_{when}", i, *logs) for i in range(2) for when, logs in keys.items()]
     assert recorder.calls == [("predict_begin",), *batch_hooks, ("predict_end",)]
 
 

@@ -115,4 +115,4 @@ class Callback(NamesArguments):
         """Called before a batch of prediction."""
 
     def on_predict_batch_end(self, batch, logs=None):
-        """Called after a batch of prediction."""
+        """Called after a batch of prediction; logs: {"outputs": what was predicted}."""

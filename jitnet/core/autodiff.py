@@ -78,7 +78,7 @@ class Gradients:
         """Let the gradient of ``value`` be ``d_output``: the same memory where nothing else is added to it."""
         if value.batched and d_output.kind == "batch" and value not in self._complete:
             name = f"d_{self.lowering.buffer(value).name}"
-            self._complete[value] = d_output.viewed(value.shape[1:], name=name)
+            self._complete[value] = d_output.viewed(value.shape[1:], name=name, batches=value.batches)
         else:
             target = self.target(value, batched)
             self.program.call("shape.copy_backward", dy=d_output, dx=target, accumulate=target.accumulate)

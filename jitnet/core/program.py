@@ -76,15 +76,17 @@ class Buffer:
         """Whether its first axis is the batch."""
         return self.kind in ("batch", "external")
 
-    def viewed(self, shape: tuple, rows: int = 1, name: str | None = None) -> "Buffer":
-        """The same memory under another shape."""
+    def viewed(self, shape: tuple, rows: int = 1, name: str | None = None, batches: int | None = None) -> "Buffer":
+        """The same memory under another shape; batches: of another number of parts of each sample."""
         steps = self.steps if self.batched else None  # elsewhere they are the first axis
-        return replace(self, name=name or f"{self.name}_rows", shape=tuple(shape), rows=rows, steps=steps)
+        name, batches = name or f"{self.name}_rows", batches or self.batches
+        return replace(self, name=name, shape=tuple(shape), rows=rows, steps=steps, batches=batches)
 
     def like(self, other: "Buffer") -> "Buffer":
         """The same memory under the shape of ``other``."""
-        same = self.shape == other.shape and self.rows == other.rows
-        return self if same else self.viewed(other.shape, other.rows)
+        batches = other.batches if self.kind == other.kind == "batch" else self.batches
+        same = self.shape == other.shape and self.rows == other.rows and self.batches == batches
+        return self if same else self.viewed(other.shape, other.rows, batches=batches)
 
     def at(self, step: "Scalar | int") -> "Buffer":
         """One of its ``steps``; ``step`` may be arithmetic with the index of the loop that a call is in."""

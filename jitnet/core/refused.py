@@ -56,7 +56,6 @@ NAMES = {
         ),
         "extract_patches_3d": _NO_VOLUMES,
         **dict.fromkeys(("elastic_transform", "scale_and_translate"), "Use ops.image.resize and affine_transform."),
-        "ctc_decode": "Decode predictions by argmax in NumPy: drop what repeats, then class 0.",
         "erfinv": _NO_KERNEL,
         "numpy": "Its functions are jitnet.ops's own.",
         "Config": "A dict does the same.",

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 from . import limits
 from .policy import MIXED
-from .values import SymbolicTensor
+from .values import SymbolicTensor, Variable
 
 
 class Application:
@@ -36,6 +36,7 @@ class Application:
 _training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
 _effects: ContextVar[list | None] = ContextVar("effects", default=None)  # applications without outputs
 _added_losses: ContextVar[list | None] = ContextVar("added_losses", default=None)
+_assigned: ContextVar["Assignments | None"] = ContextVar("assigned", default=None)
 _callers: ContextVar = ContextVar("callers", default=None)  # what layers are called by
 _batch_size: ContextVar[int | None] = ContextVar("batch_size", default=None)  # None: any
 _scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
@@ -115,6 +116,45 @@ def add_loss(value) -> None:
         found.append(value)
 
 
+class Assignments:
+    """What layers have assigned to variables, in a graph that is being traced.
+
+    values: {variable: what it is from here on}; readers: {trained variable: the applications that read it before}.
+    """
+
+    def __init__(self):
+        self.values, self.readers = {}, {}
+
+    def reads(self, application) -> tuple:
+        """The inputs of an application, new values for variables that were assigned."""
+        for x in application.inputs:
+            if isinstance(x, Variable) and x.trainable:
+                self.readers.setdefault(x, []).append(application)
+        return tuple(self.values.get(x, x) if isinstance(x, Variable) else x for x in application.inputs)
+
+
+@contextmanager
+def assignments():
+    """Layers may assign to variables inside: those of the outermost graph, of which it is a part."""
+    found = _assigned.get()
+    token = None if found is not None else _assigned.set(Assignments())
+    try:
+        yield _assigned.get()
+    finally:
+        if token is not None:
+            _assigned.reset(token)
+
+
+def assigned_so_far() -> "Assignments | None":
+    """What layers have assigned in the graph that is being traced; None where none is."""
+    return _assigned.get()
+
+
+def is_traced() -> bool:
+    """Whether this is within the ``call`` of a layer or a ``train_step``."""
+    return bool(_scopes.get()) or collects_effects()
+
+
 @contextmanager
 def scope(name: str, policy: str = "float32"):
     """Operations applied inside belong to the layer ``name``, whose dtype policy is ``policy``."""
@@ -164,6 +204,8 @@ def apply(operation, *inputs):
     inputs = operation.prepare(inputs)
     name, policy = current_scope()
     application = Application(operation, inputs, name, policy == MIXED)
+    if (assigned := _assigned.get()) is not None:
+        application.inputs = inputs = assigned.reads(application)
     specifications = operation.infer(*inputs)
     batches = operation.batches_of(inputs)
     base = application.scope or operation.name
@@ -175,7 +217,8 @@ def apply(operation, *inputs):
         effects = _effects.get()
         if effects is None:
             raise ValueError(
-                f"{operation.name} changes something when a step runs: it belongs into a model's train_step."
+                f"{operation.name} changes something when a step runs: it belongs into a model's train_step or into "
+                "the call of a layer."
             )
         effects.append(application)
     return application.outputs[0] if len(application.outputs) == 1 else tuple(application.outputs)

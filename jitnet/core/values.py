@@ -222,14 +222,20 @@ class Variable(_Operators, Value):
     ``assign`` does.  Once a plan was made that memory is part of one flat storage array, so that the optimizer updates
     all parameters in one pass.  A copy, also a pickled one, has memory of its own.
 
+    initializer: the first value, an array or a number; or an initializer or its name, of the sizes ``shape``.
+    dtype: by default the array's own; floatx for an initializer and for Python's floats, int32 for its ints.
+    autocast, aggregation, synchronization: accepted for Keras's sake: there is one device, and nothing is cast.
     kept: None, or a variable of True and False of its shape: where that is False the value is 0, whatever is assigned
         and however it is updated.
     """
 
     kept: "Variable | None" = None
 
-    def __init__(self, value, name="variable", trainable=True, regularizer=None, constraint=None):
-        self._live_in(np.array(value, order="C"))
+    def __init__(
+        self, initializer, shape=None, dtype=None, trainable=True, autocast=True, aggregation="none",
+        synchronization="auto", name="variable", *, regularizer=None, constraint=None,
+    ):  # fmt: skip
+        self._live_in(_first_value(initializer, shape, dtype))
         self.shape = self._value.shape
         self.dtype = str(self._value.dtype)
         self.name = name
@@ -285,7 +291,8 @@ class Variable(_Operators, Value):
     def assign(self, value) -> None:
         """Overwrite the value; the shape must match, the dtype becomes the variable's.
 
-        In a ``train_step``, a symbolic value is assigned whenever the step runs.
+        In a ``train_step`` and in a layer's ``call``, a symbolic value is assigned whenever the step runs, and what
+        is read of the variable after that is the new value.
         """
         if isinstance(value, Value):
             _OPERATORS["assign"](self, value)
@@ -304,6 +311,20 @@ class Variable(_Operators, Value):
         if self.changes is not None:
             self.changes.note()
 
+    def assign_add(self, value) -> None:
+        """Add to the value: at once, or in a ``train_step`` and in a layer's ``call`` whenever the step runs."""
+        self._assign_changed("add", value)
+
+    def assign_sub(self, value) -> None:
+        """Subtract from the value; as ``assign_add``."""
+        self._assign_changed("subtract", value)
+
+    def _assign_changed(self, change: str, value) -> None:
+        if isinstance(value, Value) or _OPERATORS["is_traced"]():
+            self.assign(_OPERATORS[change](self, value))
+        else:
+            self.assign(getattr(np, change)(self.value, value))
+
     def __getstate__(self) -> dict:
         kept = {name: value for name, value in vars(self).items() if name != "_seen"}
         return {**kept, "_value": self.numpy(), "storage": None, "storage_offset": 0, "changes": None}
@@ -317,6 +338,26 @@ class Variable(_Operators, Value):
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.value, dtype=dtype)
+
+
+def _first_value(initializer, shape, dtype) -> np.ndarray:
+    """What a variable begins with."""
+    if dtype is not None:
+        dtype = checks.one_of("Variable", "dtype", {"int": "int32", "float": "float32"}.get(dtype, str(dtype)), DTYPES)
+    if isinstance(initializer, str):
+        initializer = _OPERATORS["initializer"](initializer)
+    if callable(initializer):
+        if shape is None:
+            raise invalid("Variable needs a shape beside an initializer.", shape=shape)
+        return np.array(initializer(tuple(shape), dtype=dtype or floatx()), order="C")
+    if isinstance(initializer, Value) and not isinstance(initializer, Variable):
+        raise invalid("Variable begins with an array, a number or what an initializer draws.", initializer=initializer)
+    value = np.array(initializer, dtype, order="C")
+    if dtype is None and not hasattr(initializer, "dtype") and value.dtype.kind in "fi":
+        value = value.astype(floatx() if value.dtype.kind == "f" else "int32")
+    if shape is not None and value.shape != tuple(shape):
+        raise invalid(f"Variable begins with an array of shape {value.shape}.", shape=tuple(shape))
+    return value
 
 
 def as_value(x, dtype=None) -> Value:

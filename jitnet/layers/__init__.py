@@ -14,6 +14,7 @@ from .augmentation import (
     RandomZoom,
 )
 from .base import Layer, deserialize, get, serialize
+from .base import clear_names as _clear_names
 from .byte_pairs import BytePairTokenizer
 from .colour_augmentation import (
     CutMix,
@@ -140,5 +141,6 @@ __all__ = [
     "ZeroPadding1D", "ZeroPadding2D", "add", "average", "concatenate", "deserialize", "dot", "get", "maximum",
     "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
+_clear_names()  # layers that are examples of wrappers have taken some
 __getattr__ = module_getattr(__name__, "layer")
 __dir__ = module_dir(__name__)

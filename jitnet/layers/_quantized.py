@@ -95,8 +95,8 @@ def replace(layer) -> None:
     integers = np.clip(np.round(values * scale), -127, 127).astype(np.int8)
     if axes == tuple(range(len(axes))) or axes == (values.ndim - 1,):
         scale = scale.squeeze(axes)
-    setattr(layer, name, Variable(integers, weight.name, trainable=False))
-    setattr(layer, f"{name}_scale", Variable(scale, f"{weight.name}_scale", trainable=False))
+    setattr(layer, name, Variable(integers, trainable=False, name=weight.name))
+    setattr(layer, f"{name}_scale", Variable(scale, trainable=False, name=f"{weight.name}_scale"))
 
 
 def check_untrained(layer) -> None:

@@ -20,6 +20,8 @@ from ..config import check_policy
 from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
 from ..core.operations.base import BatchSize, display
+from ..core.operations.batch import BatchSum
+from ..core.operations.effects import carry_out
 from ..core.operations.shape import Reshape
 from ..core.values import Constant, SymbolicTensor, Value, Variable
 from . import _quantized
@@ -236,8 +238,8 @@ class Layer(Fixed, NamesArguments):
         lengths.check_known(f"The layer {self.name!r}", f"its weight {name!r}", shape)
         limits.count_weight(f"{self.name}/{name}", tuple(shape))
         value = np.asarray(initializer(tuple(shape), dtype or self.dtype))
-        demands = regularizers.get(regularizer), constraints.get(constraint)
-        variable = Variable(value, f"{self.name}/{name}", trainable, *demands)
+        demands = {"regularizer": regularizers.get(regularizer), "constraint": constraints.get(constraint)}
+        variable = Variable(value, trainable=trainable, name=f"{self.name}/{name}", **demands)
         variable.trainable = trainable and self.trainable
         self._weights.append(variable)
         return variable
@@ -267,6 +269,14 @@ class Layer(Fixed, NamesArguments):
         if not isinstance(loss, Value) or not (loss.batched or loss.shape == ()):
             raise invalid(f"{self._described()}: add_loss takes what operations made of tensors.", loss=loss)
         trace.add_loss(loss)
+
+    @property
+    def losses(self) -> list:
+        """What it and the layers in it added to the loss when it was called on arrays last, and penalties of trained
+        weights: numbers.  In a ``train_step`` those are the model's: see ``Model.losses``.
+        """
+        penalties = [v.regularizer(v.value) for v in self.trainable_weights if v.regularizer is not None]
+        return [*vars(self).get("_added_on_arrays", ()), *penalties]
 
     def sublayers(self) -> list["Layer"]:
         """Layers held in attributes, in order of assignment."""
@@ -384,7 +394,12 @@ class Layer(Fixed, NamesArguments):
             if self.input_spec is not None:
                 check_inputs(self.input_spec, flatten(next(iter(bound.arguments.values()), [])))
             self._build_once(bound)
-            returned = trace.call_of(self)(*masked.args, **masked.kwargs, **told)
+            with trace.assignments() as assigned:
+                before = dict(assigned.values)
+                returned = trace.call_of(self)(*masked.args, **masked.kwargs, **told)
+                if assigned.values != before:
+                    returned = mapped(lambda x: assigned.values.get(x, x) if isinstance(x, Variable) else x, returned)
+                    returned = packed(returned, carry_out(before, flatten(returned)))
 
         def result(output):
             if not isinstance(output, SymbolicTensor):
@@ -561,18 +576,21 @@ class Layer(Fixed, NamesArguments):
                 f"{self._described()}: called on arrays, it needs the same number of samples in each; what has no "
                 f"batch axis is passed as a jitnet.Variable. Received: lengths={lengths}"
             )
-        returned = None
+        returned, added = None, []
 
         def function(*tensors):
-            nonlocal returned
+            nonlocal returned, added
             remaining = iter(tensors)
             replaced = [next(remaining) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
             structure = packed(list(parts.values()), replaced)
             again = inspect.BoundArguments(bound.signature, dict(zip(parts, structure, strict=True)))
-            returned = self(*again.args, **again.kwargs, training=training)
-            return flatten(returned)
+            with trace.added_losses() as losses:
+                returned = self(*again.args, **again.kwargs, training=training)
+            added = [BatchSum(mean=True)(x) if x.batched else x for x in losses]
+            return [*flatten(returned), *added]
 
         found = evaluate_function(function, *arrays, iteration=self._iteration())
+        vars(self)["_added_on_arrays"] = found[len(found) - len(added) :]
         return packed(returned, found)
 
     def _iteration(self) -> int:

@@ -183,7 +183,7 @@ class RNN(Layer):
                 batch_size=batch,
             )
         zeros = mapped(lambda size: np.zeros((batch, size), self.dtype), list(sizes))
-        self.states = mapped(lambda value: Variable(value, f"{self.name}/rnn_state", trainable=False), zeros)
+        self.states = mapped(lambda value: Variable(value, trainable=False, name=f"{self.name}/rnn_state"), zeros)
 
     @property
     def states_batch_size(self) -> int | None:

@@ -333,8 +333,11 @@ def prepare_targets(loss, y, prediction_shape, dtype, as_given: bool = False) ->
             _check_labels(loss, y, prediction_shape)
             y = y.astype(np.int64)
     else:
-        if isinstance(loss, Loss) and y.shape[1:] == () and expected == (1,):
-            y = y.reshape(-1, 1)
+        if isinstance(loss, Loss) and expected is not None:  # a last axis of one element more or less, as in Keras
+            if expected[-1:] == (1,) and y.shape[1:] == expected[:-1]:
+                y = y[..., None]
+            elif expected and y.shape[1:] == (*expected, 1):
+                y = y[..., 0]
         y = y.astype(dtype)
     return y
 

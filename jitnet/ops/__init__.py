@@ -6,7 +6,8 @@ they compute at once.
 
 from ..core.errors import module_dir, module_getattr
 from ..core.operations.custom import CustomOperation
-from ..core.operations.effects import Assign
+from ..core.operations.effects import assign
+from ..core.trace import is_traced
 from ..core.values import Variable, operators  # noqa: F401 - Variable, with its operators
 from . import (
     array_functions,
@@ -48,6 +49,14 @@ for _module in (
 ):  # fmt: skip
     __all__ += _module.__all__
 
+
+def initializer(name: str):
+    """The initializer of a name; imported when it is asked for."""
+    from .. import initializers
+
+    return initializers.get(name)
+
+
 operators(
     add=elementwise.add, subtract=elementwise.subtract, multiply=elementwise.multiply, divide=elementwise.divide,
     power=elementwise.power, matmul=products.matmul, negative=elementwise.negative, absolute=elementwise.absolute,
@@ -56,7 +65,7 @@ operators(
     greater_equal=comparisons.greater_equal, logical_and=comparisons.logical_and, logical_or=comparisons.logical_or,
     logical_xor=comparisons.logical_xor, logical_not=comparisons.logical_not, floor_divide=elementwise.floor_divide,
     mod=elementwise.mod, index=shapes.index,
-    assign=lambda variable, value: Assign()(variable, value),
+    assign=assign, is_traced=is_traced, initializer=initializer,
 )  # fmt: skip
 
 __getattr__ = module_getattr(__name__, "function")

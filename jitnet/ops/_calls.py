@@ -8,6 +8,7 @@ import numpy as np
 from ..core.operations.elementwise import Binary, Unary
 from ..core.policy import floatx
 from ..core.values import Value
+from ._turned import Turned
 
 
 def publisher(names: list):
@@ -23,7 +24,7 @@ def publisher(names: list):
 def is_symbolic(*arguments) -> bool:
     """Whether there is a symbolic value among the arguments, or in lists and tuples of them."""
     return any(
-        is_symbolic(*argument) if isinstance(argument, list | tuple) else isinstance(argument, Value)
+        is_symbolic(*argument) if isinstance(argument, list | tuple) else isinstance(argument, Value | Turned)
         for argument in arguments
     )
 
@@ -43,6 +44,8 @@ def on_arrays(function):
                 return symbolic(*arguments, **keywords)
             bound = signature().bind(*arguments, **keywords)
             bound.apply_defaults()
+            if isinstance(bound.arguments.get("axis"), list):
+                bound.arguments["axis"] = tuple(bound.arguments["axis"])  # NumPy knows no lists of axes
             with np.errstate(all="ignore"):  # as in a step, log(0) is -inf without a word
                 return in_floatx(function(*bound.args, **bound.kwargs), bound.args)
 

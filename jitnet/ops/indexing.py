@@ -26,7 +26,7 @@ public = publisher(__all__)
 @public
 @on_arrays(np.take)
 def take(x, indices, axis=None):
-    """What lies at ``indices`` along ``axis``; below 0 they count from the end.
+    """What lies at ``indices`` along ``axis``; below 0 they count from the end.  axis=None: of all elements in a row.
 
     x (..., size, ...), indices of any shape, which takes the axis's place.  Of a symbolic x with a batch axis the
     indices have none, and ``axis`` is not 0; indices with a batch axis choose rows of a table, x, by axis=0.
@@ -34,7 +34,9 @@ def take(x, indices, axis=None):
     Raises ValueError for constant indices that are outside; indices of data are checked before a step runs.
     """
     if axis is None:
-        raise invalid("ops.take of symbolic tensors needs an axis.", axis=axis)
+        if isinstance(x, Value) and x.batched:
+            raise invalid("ops.take of symbolic tensors with a batch axis needs an axis.", axis=axis)
+        x, axis = reshape(x, (-1,)), 0
     return apply(Take(axis), x, _whole_numbers(indices))
 
 

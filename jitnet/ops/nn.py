@@ -14,6 +14,7 @@ from ..core.operations.softmax import LogSoftmax, Softmax, Sparsemax
 from ..core.operations.transposed import Conv2DTranspose
 from ..core.values import Value
 from ._calls import apply, publisher, unary
+from ._turned import Turned, along
 from .elementwise import absolute, clip, exp, log, log1p, log10, maximum, negative, rsqrt, square
 from .reductions import mean, moments_of, std
 from .shapes import reshape, squeeze, transpose
@@ -130,12 +131,16 @@ def gelu(x, approximate=True):
 @public
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) along ``axis``."""
+    if isinstance(x, Turned):
+        return along(softmax, x, axis)
     return apply(Softmax(axis), x)
 
 
 @public
 def log_softmax(x, axis=-1):
     """log(softmax(x)) along ``axis``."""
+    if isinstance(x, Turned):
+        return along(log_softmax, x, axis)
     return apply(LogSoftmax(axis), x)
 
 

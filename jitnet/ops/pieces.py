@@ -120,20 +120,92 @@ def extract_sequences(x, sequence_length, sequence_stride):
     return take(x, starts[:, None] + np.arange(length), len(x.shape) - 1)
 
 
+_NEVER = -1e4  # a logit: exp of it is 0 in float32
+
+
+def _are_all(numbers, value) -> bool:
+    return not is_symbolic(numbers) and bool(np.all(np.asarray(numbers) == value))
+
+
 @public
 def ctc_loss(target, output, target_length, output_length, mask_index=0):
     """-log of the probability of labels, summed over the ways to emit them (Graves et al. 2006): (N,).
 
     target: integers (N, length), of which target_length (N,) count; output: logits (N, steps, classes).
-    output_length: None, or of arrays numbers that all equal the steps; mask_index: the class of blank, 0.
+    output_length: how many of the steps count, (N,), each at least 1; None: all.  mask_index: the class of blank, 0.
     """
     if mask_index != 0:
         raise invalid("ops.ctc_loss has blank as class 0.", mask_index=mask_index)
-    if isinstance(output_length, Value) or (output_length is not None and np.any(output_length != output.shape[1])):
-        raise invalid("ops.ctc_loss reads all steps of every sample.", output_length=output_length)
+    if output_length is not None and not _are_all(output_length, output.shape[1]):
+        # a step that doesn't count emits blank for certain
+        counts = less(np.arange(output.shape[1])[:, None], reshape(output_length, (-1, 1, 1)))
+        blank = np.where(np.arange(output.shape[2]) == 0, 0.0, _NEVER).astype(str(output.dtype))
+        output = where(counts, output, blank)
     if target_length is not None:
         places = np.arange(target.shape[1])
         lengths = target_length if is_symbolic(target_length) else np.asarray(target_length)
         kept = less(places, reshape(lengths, (-1, 1)))
         target = where(kept, target, 0)
     return apply(losses.CTC(), output, target)
+
+
+@public
+def ctc_decode(
+    inputs, sequence_lengths, strategy="greedy", beam_width=100, top_paths=1, merge_repeated=True, mask_index=0
+):
+    """The labels that outputs of a network trained with ``ctc_loss`` say: (labels, scores), of arrays.
+
+    inputs: (N, steps, classes), what the network returns; sequence_lengths (N,): how many of the steps count.
+    strategy: "greedy", the class of each step, or "beam_search", which sums over the ways to emit a sequence
+        (Graves 2006) and keeps ``beam_width`` sequences; inputs are logits or logarithms of probabilities then.
+    top_paths: of how many best sequences of a beam search; merge_repeated: whether a greedy one drops what repeats.
+    mask_index: the class of blank.
+
+    labels: int32 (top_paths, N, steps), -1 after the last; scores: greedy (N, 1), minus the sum of the largest inputs;
+    of a beam search (N, top_paths), logarithms of probabilities.
+
+    Raises ValueError for another strategy, and for symbolic tensors: decoding comes after predictions.
+    """
+    if strategy not in ("greedy", "beam_search"):
+        raise invalid('ops.ctc_decode expects the strategy "greedy" or "beam_search".', strategy=strategy)
+    if is_symbolic(inputs, sequence_lengths):
+        raise invalid("ops.ctc_decode takes arrays: decode what predict returns.", inputs=inputs)
+    inputs, lengths = np.asarray(inputs), np.asarray(sequence_lengths).astype(int)
+    paths = top_paths if strategy == "beam_search" else 1
+    labels = np.full((paths, *inputs.shape[:2]), -1, np.int32)
+    scores = np.full((len(inputs), paths), -np.inf, inputs.dtype)
+    for sample, (x, length) in enumerate(zip(inputs, lengths, strict=True)):
+        if strategy == "greedy":
+            classes = np.argmax(x[:length], axis=-1)
+            repeats = np.append(False, classes[1:] == classes[:-1])[: len(classes)]
+            kept = (classes != mask_index) & ~(repeats & bool(merge_repeated))
+            found = [(-np.sum(np.max(x[:length], axis=-1)), classes[kept])]
+        else:
+            found = _best_sequences(x[:length], beam_width, mask_index)[:paths]
+        for path, (score, sequence) in enumerate(found):
+            labels[path, sample, : len(sequence)], scores[sample, path] = sequence, score
+    return labels, scores
+
+
+def _best_sequences(x, beam_width: int, blank: int) -> list[tuple]:
+    """[(logarithm of its probability, sequence)] of a beam search over logits (steps, classes), the best first."""
+    logs = x - np.max(x, axis=-1, keepdims=True)
+    logs = logs - np.log(np.sum(np.exp(logs), axis=-1, keepdims=True))
+    beams = {(): (0.0, -np.inf)}  # {sequence: logarithms of ending in blank, and in its last label}
+    for step in logs:
+        grown: dict = {}
+
+        def add(sequence, in_blank, in_label, grown=grown):
+            blanks, labels = grown.get(sequence, (-np.inf, -np.inf))
+            grown[sequence] = np.logaddexp(blanks, in_blank), np.logaddexp(labels, in_label)
+
+        for sequence, (in_blank, in_label) in beams.items():
+            total = np.logaddexp(in_blank, in_label)
+            add(sequence, total + step[blank], in_label + step[sequence[-1]] if sequence else -np.inf)
+            for label in range(len(step)):
+                if label != blank:
+                    before = in_blank if sequence[-1:] == (label,) else total
+                    add((*sequence, label), -np.inf, before + step[label])
+        best = sorted(grown.items(), key=lambda item: np.logaddexp(*item[1]), reverse=True)
+        beams = dict(best[:beam_width])
+    return [(np.logaddexp(*ends), sequence) for sequence, ends in beams.items()]

@@ -5,10 +5,10 @@ import operator
 
 import numpy as np
 
-from ..core import checks
+from ..core import checks, lengths
 from ..core.errors import invalid
 from ..core.lengths import Length, Samples, batches_in
-from ..core.operations.base import normalize_axis
+from ..core.operations.base import elements, normalize_axis
 from ..core.operations.indexed import Take
 from ..core.operations.shape import (
     Concatenate,
@@ -16,14 +16,15 @@ from ..core.operations.shape import (
     Joined,
     Pad2D,
     Part,
+    Regrouped,
     Reshape,
     Slice,
     Squeeze,
-    Transpose,
 )
 from ..core.operations.strided import BroadcastTo, Diagonal, Flip, Index, Pad, Repeat, Tile, moved
 from ..core.values import Value
 from ._calls import apply, on_arrays, publisher
+from ._turned import Turned, transposed
 from .comparisons import where
 
 __all__ = []
@@ -39,14 +40,41 @@ def axes_of(owner: str, axis) -> tuple[int, ...]:
 @public
 @on_arrays(lambda x, newshape: np.reshape(x, tuple(-1 if size is None else size for size in np.atleast_1d(newshape))))
 def reshape(x, newshape):
-    """The elements of x under ``newshape``; of a symbolic tensor its first entry is the batch axis, -1 or None."""
+    """The elements of x under ``newshape``; of a symbolic tensor its first entry is the batch axis, -1 or None.
+
+    Axes may go into the batch axis, which joins that many batches then, the parts of a sample one after the other, and
+    out of it again: windows of images, (-1, rows, columns, height, width, channels), are what is under
+    (-1, height, width, channels).
+    """
     shape = tuple(newshape) if isinstance(newshape, tuple | list | np.ndarray) else (newshape,)
     if x.batched:
-        others = bool(shape) and isinstance(shape[0], Samples) and shape[0].batches != x.batches
-        if not shape or others or shape[0] not in (-1, None):
+        if not shape or (shape[0] not in (-1, None) and not isinstance(shape[0], Samples)):
             raise invalid("ops.reshape keeps the batch axis: newshape starts with -1.", newshape=shape)
-        shape = shape[1:]
+        first, shape = shape[0], shape[1:]
+        batches = first.batches if isinstance(first, Samples) else _batches_under(x, shape)
+        if batches != x.batches:
+            parts = _without_a_gap(x, batches, shape)
+            if batches * elements(parts) != x.batches * elements(x.shape):
+                raise invalid(
+                    "ops.reshape keeps the batch axis, or puts whole axes into it: newshape starts with -1.",
+                    newshape=(first, *shape),
+                )  # fmt: skip
+            return apply(Regrouped(parts, batches), x)
     return apply(Reshape(shape), x)
+
+
+def _batches_under(x, shape) -> int:
+    """How many batches x joins under another shape of its parts; as many as now, where that can't be."""
+    if -1 in shape or lengths.unknown((*x.shape, *shape)):
+        return x.batches
+    size, whole = elements(shape), x.batches * elements(x.shape)
+    return whole // size if size > 0 and whole % size == 0 else x.batches
+
+
+def _without_a_gap(x, batches: int, shape: tuple) -> tuple:
+    """The shape of a part of x, with what is left of its elements in the place of -1."""
+    known = batches * elements([size for size in shape if size != -1])
+    return tuple(x.batches * elements(x.shape) // known if size == -1 and known else size for size in shape)
 
 
 @public
@@ -61,27 +89,37 @@ def ravel(x):
 @public
 @on_arrays(np.transpose)
 def transpose(x, axes=None):
-    """The axes of x in the order ``axes``, by default reversed; axis 0, a batch, stays first."""
-    return apply(Transpose(range(x.ndim)[::-1] if axes is None else [a % x.ndim for a in axes]), x)
+    """The axes of x in the order ``axes``, by default reversed.
+
+    Where a batch doesn't stay first, the result is to be taken apart, ``result[i]``, or turned back.
+    """
+    return transposed(x, list(range(x.ndim)[::-1] if axes is None else [a % x.ndim for a in axes]))
 
 
 @public
 @on_arrays(np.swapaxes)
 def swapaxes(x, axis1, axis2):
-    """x with two axes, not the batch's, in each other's place."""
+    """x with two axes in each other's place; see ``transpose`` for the batch's."""
     order = list(range(x.ndim))
-    one, two = (normalize_axis("swapaxes", axis, x) for axis in (axis1, axis2))
+    one, two = (_any_axis("swapaxes", axis, x) for axis in (axis1, axis2))
     order[one], order[two] = two, one
     return transpose(x, order)
+
+
+def _any_axis(function: str, axis: int, x) -> int:
+    """An axis of x counted from the start, the batch's, too."""
+    if not -x.ndim <= axis < x.ndim:
+        raise invalid(f"ops.{function} expects axes from {-x.ndim} to {x.ndim - 1}.", axis=axis)
+    return axis % x.ndim
 
 
 @public
 @on_arrays(np.moveaxis)
 def moveaxis(x, source, destination):
-    """x with the axes ``source`` at the places ``destination``, the others in their order."""
+    """x with the axes ``source`` at the places ``destination``, the others in their order; see ``transpose``."""
     source, destination = axes_of("moveaxis", source), axes_of("moveaxis", destination)
     for axis in (*source, *destination):
-        normalize_axis("moveaxis", axis, x)
+        _any_axis("moveaxis", axis, x)
     return transpose(x, moved(x.ndim, source, destination))
 
 
@@ -112,12 +150,14 @@ def append(x1, x2, axis=None):
 @public
 @on_arrays(np.stack)
 def stack(x, axis=0):
-    """Tensors of one shape side by side along a new ``axis``; of tensors with a batch axis, not 0."""
+    """Tensors of one shape side by side along a new ``axis``; before the batch's, the result is to be taken apart, as
+    that of ``transpose``.
+    """
     x = list(x)
     ndim = max(np.ndim(part) if not isinstance(part, Value) else part.ndim for part in x)
     place = axis % (ndim + 1) if -ndim - 1 <= axis <= ndim else axis
     if place == 0 and any(part.batched for part in x if isinstance(part, Value)):
-        raise invalid("ops.stack keeps the batch axis first: pass axis=1 or another one.", axis=axis)
+        return Turned(stack(x, 1), 1)
     return concatenate([expand_dims(part, place) for part in x], place)
 
 
@@ -143,6 +183,8 @@ def split(x, indices_or_sections, axis=0):
     Along the batch axis, of what ``concatenate`` has joined: as many as it has joined, or between multiples of
     ``ops.shape(x)[0]``.
     """
+    if isinstance(x, Turned):
+        return [Turned(part, x.place) for part in split(x.tensor, indices_or_sections, x.inner(axis))]
     if x.batched and axis in (0, -x.ndim):
         return _parts_of_batch(x, indices_or_sections)
     axis = normalize_axis("split", axis, x)
@@ -198,6 +240,8 @@ def _part_of_batch(x, part: slice):
 @public
 def unstack(x, num=None, axis=0):
     """The parts of x along ``axis``, not the batch's, without that axis: a list of ``num``."""
+    if isinstance(x, Turned):
+        x, axis = x.tensor, x.inner(axis)
     axis = normalize_axis("unstack", axis, x) if isinstance(x, Value) else axis
     size = x.shape[axis]
     if num not in (None, size):
@@ -218,6 +262,10 @@ def squeeze(x, axis=None):
     """x without ``axis``, or several, of one element; by default all such."""
     if axis is None:
         axis = [i for i, size in enumerate(x.shape) if size == 1]
+    if isinstance(x, Turned):
+        dropped = [x.inner(a) for a in axes_of("squeeze", axis)]
+        tensor, place = squeeze(x.tensor, dropped), x.place - sum(a <= x.place for a in dropped)
+        return Turned(tensor, place) if place else tensor
     return apply(Squeeze(axes_of("squeeze", axis)), x)
 
 

@@ -401,12 +401,13 @@ class Optimizer(Fixed, NamesArguments):
     @property
     def variables(self) -> list[Variable]:
         """Copies of what a checkpoint needs, in Keras's order: the steps taken, the learning rate, and all slots."""
-        found = [Variable(np.int64(self.iterations), "iteration", trainable=False)]
+        found = [Variable(np.int64(self.iterations), trainable=False, name="iteration")]
         if isinstance(self._hyperparameters.get("learning_rate"), float):
-            found.append(Variable(np.float64(self.learning_rate), "learning_rate", trainable=False))
+            found.append(Variable(np.float64(self.learning_rate), trainable=False, name="learning_rate"))
         state = self.state()
         order = sorted(state, key=lambda key: self._variables.index(key[1]) if key[1] in self._variables else 0)
-        found += [Variable(state[slot, v], f"{v.name.replace('/', '_')}_{slot}", False) for slot, v in order]
+        names = [f"{v.name.replace('/', '_')}_{slot}" for slot, v in order]
+        found += [Variable(state[key], trainable=False, name=name) for key, name in zip(order, names, strict=True)]
         return found
 
     def state_arguments(self, layout, trainable, variables, zeros) -> dict[str, np.ndarray]:

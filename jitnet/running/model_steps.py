@@ -137,7 +137,16 @@ class ModelSteps:
     _own_targets: tuple = (None, [])  # what compile was given, and what ``_outputs_with_own_targets`` found for it
 
     def _is_custom(self, mode: str) -> bool:
-        """Whether the step of a mode is what ``train_step`` or ``test_step`` say."""
+        """Whether the step of a mode is what ``train_step`` or ``test_step`` say.
+
+        So is one of a model that was compiled without a loss, where layers add what is trained: its targets, if there
+        are any, are no output's.
+        """
+        return self._has_own_step(mode) or (
+            mode in ("train", "evaluate") and self._compiled is not None and not self._compiled["losses"]
+        )
+
+    def _has_own_step(self, mode: str) -> bool:
         if mode == "train" and self.optimizer is not None and self.optimizer.needs_loss:
             return True  # there the loss is a value
         name = {"train": "train_step", "evaluate": "test_step"}.get(mode)
@@ -145,11 +154,12 @@ class ModelSteps:
         return any(getattr(type(self), name) is not getattr(ModelSteps, name) for name in names)
 
     def _require_compiled(self, method: str) -> None:
-        if self._is_custom("evaluate" if method == "evaluate" else "train"):
+        if self._has_own_step("evaluate" if method == "evaluate" else "train"):
             if self._compiled is None:
                 raise ValueError(f"The model {self.name!r} needs a call of model.compile before {method}.")
             return
-        if self._compiled is None or not self._compiled["losses"]:
+        takes_data = method in ("fit", "evaluate", "train_on_batch")
+        if self._compiled is None or not (self._compiled["losses"] or (takes_data and self._may_add_losses())):
             raise ValueError(
                 f"The model {self.name!r} needs a loss before {method}: call model.compile(optimizer, loss). "
                 "Received: loss=None"
@@ -162,6 +172,14 @@ class ModelSteps:
                 f"The model {self.name!r} needs an optimizer before {method}: call model.compile(optimizer, loss). "
                 "Received: optimizer=None"
             )
+
+    def _may_add_losses(self) -> bool:
+        """Whether layers add to the loss, or weights have penalties; True where that is not known before data come."""
+        if self._graph_inputs is None:
+            return True
+        with trace.added_losses() as added:
+            self._trace(True)
+        return bool(added) or any(v.regularizer is not None for v in self.trainable_weights)
 
     def _step(
         self, mode: str, target_shapes=None, fuse: bool = True, regions: bool | None = None, arrays=(),
@@ -360,13 +378,10 @@ class ModelSteps:
     @property
     def losses(self) -> list:
         """In a ``train_step`` or ``test_step``, what layers have added with ``add_loss`` so far, and the penalties of
-        the weights' regularizers: single numbers.
+        the weights' regularizers: symbolic numbers.  Elsewhere those of the model's last call on arrays.
         """
         if not trace.collects_losses():
-            raise ValueError(
-                f"The losses of the model {self.name!r} are those of a step: read them in train_step, after the model "
-                "was called."
-            )
+            return super().losses
         return [*_as_numbers(trace.losses_added()), *_penalties(self.trainable_weights)]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -383,7 +398,10 @@ class ModelSteps:
                 terms.append(loss.reduced(values, sample_weight, loss.counting(target, output, values)) * weight)
         terms += _penalties(self.trainable_weights)
         if not terms:
-            raise ValueError(f"The model {self.name!r} has no loss: pass one to compile, or compute one in train_step.")
+            raise ValueError(
+                f"The model {self.name!r} has no loss: pass one to compile, or compute one in train_step, or add one "
+                "in the call of a layer, by add_loss."
+            )
         total = terms[0]
         for term in terms[1:]:
             total = total + term

@@ -34,7 +34,7 @@ def bytes_per_second(nbytes: float) -> float:
 
 @functools.cache
 def _operations(dtype: str, threads: int) -> float:
-    x, kernel = placeholder("x", (DEPTH,), dtype), Variable(np.full((DEPTH, COLUMNS), 0.01, dtype), "peak/kernel")
+    x, kernel = placeholder("x", (DEPTH,), dtype), Variable(np.full((DEPTH, COLUMNS), 0.01, dtype), name="peak/kernel")
     step = Step("The peak of arithmetic.", Computation({"x": x}, [ops.matmul(x, kernel)]))
     given = {"x": np.ones((ROWS, DEPTH), dtype), "predictions": np.zeros((ROWS, COLUMNS), dtype)}
     return 2.0 * ROWS * DEPTH * COLUMNS / _shortest(step, given)

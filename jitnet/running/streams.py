@@ -328,9 +328,10 @@ def predict(model, stream: Stream, hooks, steps):
     for (x, _, _), _ in stream.epoch(steps, limit=lambda: 1):
         hooks.on_predict_batch_begin(len(found))
         samples = model._samples_of(x)
-        found.append(flatten(model._predict(x, samples, 0)[1]))
+        outputs = model._predict(x, samples, 0)[1]
+        found.append(flatten(outputs))
         seen += samples
-        hooks.on_predict_batch_end(len(found) - 1)
+        hooks.on_predict_batch_end(len(found) - 1, {"outputs": outputs})
         if hooks.progbar is not None:
             hooks.progbar.update(len(found), samples=seen)
     if steps is not None and len(found) < steps:

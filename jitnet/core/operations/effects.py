@@ -6,9 +6,10 @@ They are part of the graph that a ``train_step`` traces, in the order in which i
 from ..autodiff import Gradients, dependents
 from ..errors import invalid
 from ..program import Out, Scalar
-from ..trace import effects_so_far, topological_order
+from ..trace import assigned_so_far, collects_effects, effects_so_far, topological_order
 from ..values import SymbolicTensor, Value, Variable
 from .base import Operation, display
+from .elementwise import Cast
 
 
 class _Effect(Operation, registered=False):
@@ -94,6 +95,41 @@ class Assign(_Effect, registered=False):
     def forward(self, program, lowered):
         variable, value = lowered.inputs
         program.call("shape.copy_forward", x=value, y=Out(variable))
+
+
+def assign(variable: Variable, value: Value) -> None:
+    """Overwrite a variable when the graph runs, as a ``train_step`` or the ``call`` of a layer asks for it."""
+    if value.dtype != variable.dtype and not value.dtype.startswith("float"):
+        value = Cast(variable.dtype)(value)
+    found = assigned_so_far()
+    if found is None or collects_effects():
+        Assign()(variable, value)
+        return
+    Assign().infer(variable, value)  # raises for another shape or dtype
+    # what the value is made of has no backward pass of its own, unless it is of the samples
+    made_of = {a.index for a in topological_order([value]) if not a.batched}
+    readers = [a.operation.name for a in found.readers.get(variable, ()) if a.index not in made_of]
+    if readers:
+        raise ValueError(
+            f"{variable.name} is trained, and was read before it is assigned: its gradient would be that of the new "
+            f"value. Assign to it first. Received: a result of {readers[0]}"
+        )
+    found.values[variable] = Replaced()(value, variable)
+
+
+def carry_out(before: dict, outputs: list) -> list:
+    """The outputs of a layer, on which what it has assigned depends, so that it is done wherever they are computed.
+
+    before: what was assigned when it was called.
+    """
+    made = {v: value for v, value in assigned_so_far().values.items() if before.get(v) is not value}
+    if not made or not outputs:
+        return outputs
+    needed = topological_order(outputs)
+    for variable, value in made.items():
+        if all(value.producer is not application for application in needed):
+            outputs = [Assigned()(outputs[0], value, variable), *outputs[1:]]
+    return outputs
 
 
 class Replaced(Operation, registered=False):

@@ -42,6 +42,37 @@ class Reshape(Operation):
         lowered.pass_gradient(0)
 
 
+class Regrouped(Operation):
+    """The same elements of each sample as more or fewer parts: what joins ``batches`` batches, (None, *shape)."""
+
+    integers = KEPT
+
+    def __init__(self, shape, batches: int):
+        self.shape = checks.sizes("regrouped", "shape", shape)
+        self.batches = checks.integer("regrouped", "batches", batches, least=1)
+
+    def infer(self, x):
+        if not x.batched or self.batches * elements(self.shape) != x.batches * elements(x.shape):
+            raise invalid(
+                f"regrouped keeps the {x.batches * elements(x.shape)} elements of a sample of {display(x.shape)}.",
+                shape=self.shape, batches=self.batches,
+            )  # fmt: skip
+        return [((None, *self.shape), x.dtype)]
+
+    def batches_of(self, inputs):
+        return self.batches
+
+    def forward(self, program, lowered):
+        x, output = lowered.inputs[0], lowered.application.outputs[0]
+        if x.kind == "batch":
+            lowered.lowering.alias(output, x.viewed(self.shape, batches=self.batches))
+        else:  # the data, each in memory of its own
+            program.call("shape.copy_forward", x=x, y=Out(lowered.output))
+
+    def backward(self, program, lowered):
+        lowered.pass_gradient(0)
+
+
 class ExpandDims(Reshape):
     """With axes of one element at the places ``axes`` of the result."""
 

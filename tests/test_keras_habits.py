@@ -1,0 +1,398 @@
+"""What scripts written for Keras rely on beside names, against Keras itself."""
+
+import subprocess
+import sys
+
+import keras_cases as cases
+import numpy as np
+import pytest
+
+import jitnet
+from jitnet import layers, ops
+
+KERAS = cases.load_keras()
+pytestmark = [
+    pytest.mark.skipif(KERAS is None, reason="needs Keras with its torch backend"),
+    pytest.mark.filterwarnings("ignore:::keras"),  # its own
+]
+BOTH = pytest.mark.parametrize("keras", [jitnet, KERAS], ids=["jitnet", "keras"])
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(8, 3)).astype("float32")
+Y = GENERATOR.normal(size=(8, 1)).astype("float32")
+
+
+def array(x):
+    """What either of them returns, as an array."""
+    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def with_weights_of(model, other):
+    model.set_weights([array(w) for w in other.get_weights()])
+    return model
+
+
+# ---- variables
+
+
+@BOTH
+def test_variables(keras):
+    variable = keras.Variable(np.float32([1, 2]))
+    variable.assign_add([1.0, 1.0])
+    variable.assign_sub(np.float32([0.5, 1]))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), [1.5, 2])
+    assert str(keras.Variable(1.0).dtype) == "float32" and str(keras.Variable(1, trainable=False).dtype) == "int32"
+    assert str(keras.Variable(np.zeros(2, "int64"), dtype="float32").dtype) == "float32"
+    ones = keras.Variable(keras.initializers.Ones(), (2, 3), name="mine", trainable=False)
+    assert tuple(ones.shape) == (2, 3) and ones.name == "mine" and not ones.trainable
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(ones), np.ones((2, 3)))
+    zeros = keras.Variable(initializer="zeros", shape=(2,), dtype="int", trainable=False)
+    assert str(zeros.dtype) == "int32" and tuple(zeros.shape) == (2,)
+    with pytest.raises(ValueError, match="shape"):
+        keras.Variable(keras.initializers.Ones())
+
+
+def test_variables_that_cannot_be():
+    with pytest.raises(ValueError, match=r"begins with an array of shape \(2,\). Received: shape=\(3,\)"):
+        jitnet.Variable(np.zeros(2), shape=(3,))
+    with pytest.raises(ValueError, match="begins with an array, a number or what an initializer draws"):
+        jitnet.Variable(jitnet.Input((2,)))
+    with pytest.raises(ValueError, match="Unknown dtype of Variable"):
+        jitnet.Variable(1.0, dtype="float128")
+
+
+def counting(keras):
+    """A layer that counts its calls and the samples' sum, and a network with a kernel that is masked before use."""
+
+    class Counting(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.total = self.add_weight(initializer="zeros", shape=(3,), trainable=False)
+            self.calls = self.add_weight(initializer="zeros", shape=(), trainable=False)
+
+        def call(self, inputs):
+            self.calls.assign_add(1)
+            self.total.assign_add(keras.ops.sum(inputs, axis=0))
+            return inputs + self.calls
+
+    class Masked(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def build(self, input_shape):
+            self.dense.build(input_shape)
+
+        def call(self, inputs):
+            self.dense.kernel.assign(self.dense.kernel * np.float32([[1], [0], [1]]))
+            return self.dense(inputs)
+
+    return Counting(), Masked()
+
+
+def test_layers_that_assign():
+    found = []
+    for keras in (jitnet, KERAS):
+        count, masked = counting(keras)
+        returned = [array(count(X[:4]))]
+        model = keras.Sequential([keras.Input((3,)), count, masked])
+        weights = [np.float32([1, 2, 3]), np.float32(4), np.float32([[1], [2], [3]]), np.float32([0.5])]
+        model.set_weights(weights)
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+        history = model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        returned += [model.predict(X, batch_size=4, verbose=0), history.history["loss"]]
+        found.append([*returned, *(array(w) for w in model.get_weights())])
+    for mine, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_a_returned_variable_is_what_was_assigned():
+    class Total(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.total = self.add_weight(initializer="zeros", shape=(3,), trainable=False)
+
+        def call(self, inputs):
+            self.total.assign_add(ops.sum(inputs, axis=0))
+            return self.total
+
+    total = Total()
+    for times in (1, 2):
+        np.testing.assert_allclose(total(X), times * X.sum(0), rtol=1e-5)
+    np.testing.assert_allclose(total.total.numpy(), 2 * X.sum(0), rtol=1e-5)
+
+
+def test_assignments_whose_gradient_would_be_wrong_are_refused():
+    class Late(layers.Layer):
+        def build(self, input_shape):
+            self.kernel = self.add_weight((3, 1))
+
+        def call(self, inputs):
+            y = inputs @ self.kernel
+            self.kernel.assign(ops.tanh(self.kernel) if self.depends else np.ones((3, 1), "float32") * ops.mean(y))
+            return y
+
+    for depends in (True, False):
+        layer = Late()
+        layer.depends = depends
+        with pytest.raises(ValueError, match="is trained, and was read before it is assigned"):
+            layer(X)
+
+
+# ---- losses that layers add
+
+
+def endpoint(keras):
+    class Endpoint(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.loss = keras.losses.MeanSquaredError()
+
+        def call(self, predictions, targets=None):
+            if targets is not None:
+                self.add_loss(self.loss(targets, predictions))
+            return 2 * predictions
+
+    inputs, targets = keras.Input((3,), name="inputs"), keras.Input((1,), name="targets")
+    outputs = Endpoint()(keras.layers.Dense(1)(inputs), targets)
+    return keras.Model([inputs, targets], outputs)
+
+
+def test_a_loss_that_layers_add_is_enough():
+    mine, other = endpoint(jitnet), endpoint(KERAS)
+    with_weights_of(mine, other)
+    data, found = {"inputs": X, "targets": Y}, []
+    for model, keras in ((mine, jitnet), (other, KERAS)):
+        model.compile(keras.optimizers.SGD(0.1))
+        history = model.fit(data, epochs=2, batch_size=4, shuffle=False, verbose=0)
+        assert sorted(history.history) == ["loss"]
+        evaluated = model.evaluate(data, batch_size=4, verbose=0)
+        found.append([history.history["loss"], evaluated, *(array(w) for w in model.get_weights())])
+    for value, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+    history = mine.fit(data, batch_size=4, validation_data=(data, None), verbose=0)
+    assert sorted(history.history) == ["loss", "val_loss"]
+    loss = mine.train_on_batch(data)
+    assert isinstance(loss, float)
+
+
+def test_models_without_any_loss_are_refused():
+    class Plain(jitnet.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Plain()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"has no loss: pass one to compile.*by add_loss"):
+        model.fit(X, verbose=0)
+
+
+@BOTH
+def test_losses_of_layers_called_on_arrays(keras):
+    class Outer(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L2(0.01))
+            self.penalty = keras.layers.ActivityRegularization(l2=0.1)
+
+        def call(self, inputs):
+            return self.penalty(self.dense(inputs))
+
+    layer = Outer()
+    assert layer.losses == []
+    for _ in range(2):
+        returned = array(layer(X))
+    kernel = array(layer.dense.get_weights()[0])
+    expected = [0.1 * np.sum(returned**2) / len(X), 0.01 * np.sum(kernel**2)]
+    np.testing.assert_allclose([array(x) for x in layer.losses], expected, rtol=1e-5)
+
+
+# ---- models, shapes and targets
+
+
+@BOTH
+def test_custom_objects_of_a_configuration(keras):
+    class Twice(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Twice()(inputs))
+    copy = keras.Model.from_config(model.get_config(), custom_objects={"Twice": Twice})
+    np.testing.assert_allclose(copy.predict(X, verbose=0), 2 * X)
+    line = keras.Sequential([keras.Input((3,)), Twice()])
+    copy = keras.Sequential.from_config(line.get_config(), custom_objects={"Twice": Twice})
+    np.testing.assert_allclose(copy.predict(X, verbose=0), 2 * X)
+
+
+@BOTH
+def test_a_last_axis_of_one_element_within_models(keras):
+    flat, image = keras.Input((4,)), keras.Input((4, 1))
+    inner = keras.Model(image, keras.layers.Flatten()(image))
+    assert tuple(keras.Model(flat, inner(flat)).output_shape) == (None, 4)
+    pictures, one = keras.Input((2, 2)), keras.Input((2, 2, 1))
+    inner = keras.Model(pictures, keras.layers.Flatten()(pictures))
+    assert tuple(keras.Model(one, inner(one)).output_shape) == (None, 4)
+
+
+def latents(keras):
+    class Latents(keras.Model):
+        """The same learned rows beside every sample."""
+
+        def __init__(self):
+            super().__init__()
+            rows, x = keras.Input((2, 3), name="rows"), keras.Input((3,), name="x")
+            product = keras.layers.Dot(axes=(2, 1))([rows, x])
+            self.inner = keras.Model({"rows": rows, "x": x}, product)
+
+        def build(self, input_shape):
+            self.rows = self.add_weight(shape=(2, 3), initializer="ones")
+            self.built = True
+
+        def call(self, inputs):
+            return self.inner({"rows": keras.ops.expand_dims(self.rows, 0), "x": inputs})
+
+    return Latents()
+
+
+def test_an_input_that_is_the_same_for_all_samples():
+    model = latents(jitnet)
+    model.compile("sgd", "mse")
+    model.fit(X, np.zeros((8, 2)), epochs=2, verbose=0)
+    rows = model.rows.numpy()
+    assert np.abs(rows - 1).max() > 1e-3
+    np.testing.assert_allclose(model.predict(X, verbose=0), X @ rows.T, rtol=1e-5, atol=1e-6)
+
+
+@BOTH
+@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy"])
+def test_targets_with_a_last_axis_of_one_element_more_or_less(keras, loss):
+    image = np.abs(X[:4, :2, None, None])  # (4, 2, 1, 1)
+    inputs = keras.Input((2, 1, 1))
+    model = keras.Model(inputs, keras.layers.Activation("sigmoid")(inputs))
+    model.compile("sgd", loss)
+    targets = (Y[:4] > 0).astype("float32") * np.ones((4, 2), "float32")
+    found = [model.evaluate(image, y, verbose=0) for y in (targets[..., None], targets[..., None, None])]
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_automatic_names_begin_anew_in_every_process():
+    code = "from jitnet import layers; print(layers.Dense(1).name, layers.LSTM(2).name, layers.Dense(1).name)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.split() == ["dense", "lstm", "dense_1"]
+
+
+@BOTH
+def test_the_default_optimizer(keras):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    assert type(model.optimizer).__name__ == "RMSprop"
+
+
+@BOTH
+@pytest.mark.parametrize("batches", [False, True])
+def test_callbacks_see_the_outputs_of_a_prediction(keras, batches):
+    class Outputs(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            seen.append(array(logs["outputs"]))
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return (X[5 * index : 5 * index + 5],)
+
+    seen = []
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    data = {"x": Batches()} if batches else {"x": X, "batch_size": 5}
+    found = model.predict(**data, callbacks=[Outputs()], verbose=0)
+    assert [len(part) for part in seen] == [5, 3]
+    np.testing.assert_array_equal(np.concatenate(seen), found)
+
+
+def test_loading_a_model_with_a_compile_of_its_own(tmp_path):
+    @jitnet.saving.register_keras_serializable("habits")
+    class Own(jitnet.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+        def compile(self, optimizer, criterion):
+            super().compile(optimizer, criterion)
+
+    model = Own()
+    model.compile("sgd", criterion="mse")
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "own.safetensors")
+    with pytest.warns(UserWarning, match="has a compile of its own"):
+        loaded = jitnet.load_model(tmp_path / "own.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+    with pytest.raises(ValueError, match="needs a loss before fit"):
+        loaded.fit(X, Y)
+
+
+# ---- functions
+
+
+@BOTH
+def test_axes_as_lists(keras):
+    x = GENERATOR.normal(size=(2, 3, 4)).astype("float32")
+    for name in ("sum", "mean", "max", "min"):
+        found = array(getattr(keras.ops, name)(x, axis=[-1, 0]))
+        np.testing.assert_allclose(found, getattr(np, name)(x, axis=(-1, 0)), rtol=1e-6)
+
+
+def test_taking_of_all_elements():
+    table = np.arange(6, dtype="float32").reshape(2, 3)
+    variable = jitnet.Variable(table)
+    model = jitnet.Sequential([jitnet.Input((2,), dtype="int64"), layers.Lambda(lambda x: ops.take(variable, x))])
+    indices = np.array([[0, 5], [3, 1]])
+    np.testing.assert_array_equal(model.predict(indices, verbose=0), np.take(table, indices))
+    with pytest.raises(ValueError, match="with a batch axis needs an axis"):
+        ops.take(jitnet.Input((2,)), [0])
+
+
+def test_ctc_loss_of_outputs_of_unequal_length():
+    logits = GENERATOR.normal(size=(3, 7, 5)).astype("float32")
+    labels, lengths = np.array([[1, 2, 2], [4, 3, 1], [2, 0, 0]]), np.array([3, 2, 1], "int32")
+    steps = np.array([7, 5, 2], "int32")
+    expected = array(KERAS.ops.ctc_loss(labels, logits, lengths, steps))
+    np.testing.assert_allclose(ops.ctc_loss(labels, logits, lengths, steps), expected, rtol=1e-5)
+
+    def mean(x, labels, steps):
+        return ops.mean(ops.ctc_loss(labels, x, None, steps))
+
+    _, gradient = jitnet.value_and_grad(mean)(logits, labels, steps)
+    assert np.all(gradient[1, 5:] == 0) and np.all(gradient[2, 2:] == 0) and np.all(np.abs(gradient[0]) > 0)
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam_search"])
+@pytest.mark.parametrize("mask_index", [0, 3])
+def test_ctc_decode(strategy, mask_index):
+    x = np.random.default_rng(3).normal(size=(3, 6, 4)).astype("float32") * 2
+    x[0, 2] = x[0, 1]  # a repeated label
+    lengths = np.array([6, 4, 1])
+    options = {"strategy": strategy, "mask_index": mask_index}
+    options |= {"top_paths": 2, "beam_width": 40} if strategy == "beam_search" else {}
+    labels, scores = ops.ctc_decode(x, lengths, **options)
+    expected, expected_scores = (array(part) for part in KERAS.ops.ctc_decode(x, lengths, **options))
+    assert labels.dtype == np.int32 and labels.shape == expected.shape
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_allclose(scores, expected_scores, rtol=1e-4)
+    unmerged, _ = ops.ctc_decode(x, lengths, merge_repeated=False, mask_index=mask_index)
+    greedy, _ = ops.ctc_decode(x, lengths, mask_index=mask_index)
+    assert np.sum(unmerged >= 0) > np.sum(greedy >= 0)
+
+
+def test_ctc_decode_refuses():
+    with pytest.raises(ValueError, match='expects the strategy "greedy" or "beam_search"'):
+        ops.ctc_decode(np.zeros((1, 2, 3)), [2], strategy="best")
+    with pytest.raises(ValueError, match="decode what predict returns"):
+        ops.ctc_decode(jitnet.Input((2, 3)), [2])
