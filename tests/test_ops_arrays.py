@@ -246,7 +246,8 @@ def test_losses():
 
 def test_tensors():
     tensor, weight = layers.Input((3, 2)), jitnet.Variable(np.ones((2, 2), "float32"))
-    assert ops.shape(tensor) == (None, 3, 2) and ops.ndim(tensor) == 3 and ops.size(tensor) is None
+    assert ops.shape(tensor) == (None, 3, 2) and ops.ndim(tensor) == 3
+    assert ops.size(tensor).batches == 6 and ops.size(ops.sum(tensor)) == 1
     assert ops.size(weight) == 4 and ops.dtype(weight) == "float32" == ops.dtype(0.5) and ops.dtype(N) == "int64"
     assert ops.is_tensor(tensor) and ops.is_tensor(X) and not ops.is_tensor([1.0])
     found = ops.convert_to_tensor([0.5, 1])
