@@ -152,7 +152,7 @@ def counting(package, how):
     return RootMeanSquare(name="rms")
 
 
-@pytest.mark.filterwarnings("ignore:::keras")
+@pytest.mark.filterwarnings("ignore:::keras", "ignore:__array_wrap__:DeprecationWarning")  # PyTorch's and Keras's
 @pytest.mark.parametrize("how", ["add", "assign", "the other way", "elements"])
 def test_a_metric_counts_samples(how):
     packages = [package for package in (jitnet, cases.load_keras()) if package is not None]

@@ -407,3 +407,37 @@ def test_stop_gradient():
     expected = X[:, :3].mean(0) * [1, 2, 3] / 3
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)
     assert np.isfinite(value)
+
+
+ROW = np.array([[1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        lambda batch: ops.tile(ROW, (batch, 1)),
+        lambda batch: ops.tile(ROW.astype("float64"), ops.stack([batch, 1])),
+        lambda batch: ops.tile(ROW, ops.concatenate([ops.expand_dims(batch, -1), ops.convert_to_tensor([1])], 0)),
+        lambda batch: ops.repeat(ROW, batch, axis=0),
+        lambda batch: ops.broadcast_to(ROW, (batch, 3)),
+        lambda batch: ops.broadcast_to(ROW[0], ops.stack([batch, 3])),
+    ],
+)
+def test_a_row_for_each_sample(repeated):
+    x = layers.Input((3,))
+    model = jitnet.Model(x, x * repeated(ops.shape(x)[0]))
+    for samples in (1, 5):
+        found = model.predict(X[:samples, :1] * np.ones((1, 3), "float32"), verbose=0)
+        np.testing.assert_allclose(found, X[:samples, :1] * ROW, rtol=1e-6)
+
+
+def test_sizes_of_a_batch():
+    x = layers.Input((3,))
+    batch = ops.shape(x)[0]
+    sizes = ops.concatenate([ops.expand_dims(batch, 0), np.array([4, 1])])
+    assert sizes == (None, 4, 1) and sizes[0] is batch and [type(size) for size in sizes[1:]] == [int, int]
+    model = jitnet.Model(x, [x * ops.multiply(batch, 2), x + ops.subtract(0.5, batch)])
+    doubled, less = model.predict(np.ones((5, 3)), verbose=0)
+    assert (doubled == 10).all() and (less == -3.5).all()
+    with pytest.raises(ValueError, match=r"one row for each sample.*Received: shape=\(2, 3\)"):
+        ops.tile(np.ones((2, 3)), (batch, 1))

@@ -5,6 +5,7 @@ import inspect
 
 import numpy as np
 
+from ..core.lengths import Samples
 from ..core.operations.elementwise import Binary, Unary
 from ..core.policy import floatx
 from ..core.values import Value
@@ -21,9 +22,9 @@ def publisher(names: list):
 
 
 def is_symbolic(*arguments) -> bool:
-    """Whether there is a symbolic value among the arguments, or in lists and tuples of them."""
+    """Whether there is a symbolic value among the arguments, or a batch's size, or in lists and tuples of them."""
     return any(
-        is_symbolic(*argument) if isinstance(argument, list | tuple) else isinstance(argument, Value)
+        is_symbolic(*argument) if isinstance(argument, list | tuple) else isinstance(argument, Value | Samples)
         for argument in arguments
     )
 
@@ -70,7 +71,7 @@ def _holds_float64(arguments) -> bool:
 
 def apply(operation, *inputs):
     """An operation on symbolic values, added to the graph, or on arrays, computed at once."""
-    if any(isinstance(x, Value) for x in inputs):
+    if any(isinstance(x, Value | Samples) for x in inputs):
         return operation(*inputs)
     from ..eager import evaluate
 
