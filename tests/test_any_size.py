@@ -296,3 +296,31 @@ def test_large_gradients_of_any_size():
     for size in (9, 12):
         assert np.isfinite(model.train_on_batch(np.ones((2, size, size, 8), np.float32), np.zeros(2, int))[0])
     assert "_pieces(" in model.step_source()
+
+
+class Positions(layers.Layer):
+    """Embeddings of tokens and of their places, of which there are fewer than a stand-in for a length."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.places = layers.Embedding(9, 4), layers.Embedding(7, 4)
+
+    def call(self, x):
+        length = ops.shape(x)[-1]
+        near = ops.arange(length)[:, None] >= ops.arange(0, length, 1)
+        pairs = ops.matmul(ops.cast(near, "float32"), self.places(ops.arange(1, length + 1, dtype="int32")))
+        return self.tokens(x) + pairs + self.places(ops.arange(0, length - 1 + 1))
+
+
+def test_numbers_up_to_a_length_that_is_not_known():
+    x = jitnet.Input((None,), dtype="int32")
+    layer = Positions()
+    model = jitnet.Model(x, layer(x))
+    assert model.output_shape == (None, None, 4)
+    tokens, places = (embedding.get_weights()[0] for embedding in (layer.tokens, layer.places))
+    for length in (3, 6):
+        given = np.arange(2 * length).reshape(2, length) % 9
+        expected = tokens[given] + np.cumsum(places[1 : length + 1], 0) + places[:length]
+        np.testing.assert_allclose(model.predict(given, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"take expects indices from -7 to 6\. Received: index=7"):
+        model.predict(np.zeros((2, 8), "int32"), verbose=0)

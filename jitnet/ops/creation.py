@@ -91,8 +91,8 @@ def arange(start, stop=None, step=None, dtype=None):
     """Numbers from ``start`` on, below ``stop``, ``step`` apart; of one argument, from 0 up to it.
 
     dtype: integers by default if all arguments are, else floatx.  The numbers are known while a model is traced, so
-    that the arguments can't depend on the batch.  Up to a length that is None until data comes, as of ``Input((None,))``,
-    they are so when it has come.
+    that the arguments can't depend on the batch.  Up to a length that is None until data comes, as of
+    ``Input((None,))``, they are known when it has come.
     """
     given = (start, stop, step)
     if start is None or any(isinstance(x, Value | Samples) for x in given):
