@@ -421,6 +421,10 @@ ROW = np.array([[1, 0, 2]])
         lambda batch: ops.repeat(ROW, batch, axis=0),
         lambda batch: ops.broadcast_to(ROW, (batch, 3)),
         lambda batch: ops.broadcast_to(ROW[0], ops.stack([batch, 3])),
+        lambda batch: ops.tile(ROW, (ops.cast(batch, "int64"), 1)),
+        lambda batch: ops.repeat(ROW, ops.cast(batch, "int32"), 0),
+        lambda batch: ROW * ops.ones((ops.cast(ops.cast(batch, "float32"), "int32"), 1)),
+        lambda batch: ROW * ops.reshape(ops.ones((batch, 1, 1)), (ops.cast(batch, "int32"), 1)),
     ],
 )
 def test_a_row_for_each_sample(repeated):
@@ -441,3 +445,20 @@ def test_sizes_of_a_batch():
     assert (doubled == 10).all() and (less == -3.5).all()
     with pytest.raises(ValueError, match=r"one row for each sample.*Received: shape=\(2, 3\)"):
         ops.tile(np.ones((2, 3)), (batch, 1))
+
+
+def test_ctc_of_samples_of_different_lengths():
+    torch = pytest.importorskip("torch")
+    output, target = GENERATOR.normal(size=(4, 7, 5)).astype("float32"), GENERATOR.integers(1, 5, (4, 3))
+    labels, steps = np.array([3, 1, 2, 2]), np.array([7, 4, 5, 6])
+    given = torch.tensor(output, requires_grad=True)
+    expected = torch.nn.functional.ctc_loss(
+        given.log_softmax(-1).transpose(0, 1), torch.tensor(target), torch.tensor(steps), torch.tensor(labels),
+        reduction="none",
+    )  # fmt: skip
+    expected.sum().backward()
+    np.testing.assert_allclose(ops.ctc_loss(target, output, labels, steps), expected.detach(), rtol=1e-5)
+    loss = jitnet.value_and_grad(lambda x, *numbers: ops.sum(ops.ctc_loss(numbers[0], x, *numbers[1:])))
+    value, gradient = loss(output, target, labels, steps)
+    np.testing.assert_allclose(value, expected.sum().item(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, given.grad, rtol=1e-4, atol=1e-6)

@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 
 from ..core.lengths import Samples
+from ..core.operations.base import samples_of
 from ..core.operations.elementwise import Binary, Unary
 from ..core.policy import floatx
 from ..core.values import Value
@@ -67,6 +68,12 @@ def _holds_float64(arguments) -> bool:
     return any(
         _holds_float64(x) if isinstance(x, list | tuple) else getattr(x, "dtype", None) == np.float64 for x in arguments
     )
+
+
+def sizes_of(given) -> tuple:
+    """Sizes of axes, or one, as a tuple; a batch's may have been cast to a number."""
+    sizes = given if isinstance(given, list | tuple | np.ndarray) else (given,)
+    return tuple(samples_of(size) or size if isinstance(size, Value) else size for size in sizes)
 
 
 def apply(operation, *inputs):

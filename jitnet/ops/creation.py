@@ -12,7 +12,7 @@ from ..core.operations.shape import Filled
 from ..core.operations.strided import BroadcastTo
 from ..core.policy import floatx
 from ..core.values import Value, as_value
-from ._calls import in_floatx, on_arrays, publisher
+from ._calls import in_floatx, on_arrays, publisher, sizes_of
 from .shapes import broadcast_to, expand_dims
 from .tensors import checked_dtype, convert_to_tensor, dtype_of, shape
 
@@ -21,7 +21,7 @@ public = publisher(__all__)
 
 
 def _filled(owner: str, sizes, value, dtype):
-    sizes = (sizes,) if isinstance(sizes, int | np.integer) else tuple(sizes)
+    sizes = sizes_of(sizes)
     dtype = checked_dtype(owner, dtype or floatx())
     if sizes[:1] == (None,):
         return Filled(sizes[1:], float(value), dtype, batches_in(sizes[0]))()

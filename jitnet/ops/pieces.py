@@ -13,7 +13,7 @@ from .comparisons import less, where
 from .indexing import take
 from .nn import conv_transpose
 from .reductions import max, mean
-from .shapes import concatenate, pad, reshape, stack, transpose
+from .shapes import concatenate, expand_dims, pad, reshape, stack, transpose
 
 __all__ = []
 public = publisher(__all__)
@@ -125,15 +125,20 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     """-log of the probability of labels, summed over the ways to emit them (Graves et al. 2006): (N,).
 
     target: integers (N, length), of which target_length (N,) count; output: logits (N, steps, classes).
-    output_length: None, or of arrays numbers that all equal the steps; mask_index: the class of blank, 0.
+    output_length: the steps (N,) that count of each sample's output, None for all; mask_index: the class of blank, 0.
     """
     if mask_index != 0:
         raise invalid("ops.ctc_loss has blank as class 0.", mask_index=mask_index)
-    if isinstance(output_length, Value) or (output_length is not None and np.any(output_length != output.shape[1])):
-        raise invalid("ops.ctc_loss reads all steps of every sample.", output_length=output_length)
     if target_length is not None:
-        places = np.arange(target.shape[1])
-        lengths = target_length if is_symbolic(target_length) else np.asarray(target_length)
-        kept = less(places, reshape(lengths, (-1, 1)))
-        target = where(kept, target, 0)
+        target = where(_first(target.shape[1], target_length), target, 0)
+    if output_length is not None:
+        # after its last step a sample emits blanks for certain, which changes no probability
+        blanks = np.where(np.arange(output.shape[2]) == 0, 0.0, -1e9).astype("float32")
+        output = where(expand_dims(_first(output.shape[1], output_length), -1), output, blanks)
     return apply(losses.CTC(), output, target)
+
+
+def _first(steps: int, lengths):
+    """Which of so many steps are within each sample's length: (N, steps)."""
+    lengths = lengths if is_symbolic(lengths) else np.asarray(lengths)
+    return less(np.arange(steps), reshape(lengths, (-1, 1)))

@@ -23,7 +23,7 @@ from ..core.operations.shape import (
 )
 from ..core.operations.strided import BroadcastTo, Diagonal, Flip, Index, Pad, Repeat, Tile, moved
 from ..core.values import Value, as_value, is_integer
-from ._calls import apply, on_arrays, publisher
+from ._calls import apply, on_arrays, publisher, sizes_of
 from .comparisons import where
 from .tensors import dtype_of
 
@@ -51,8 +51,7 @@ def axes_of(owner: str, axis) -> tuple[int, ...]:
 @on_arrays(lambda x, newshape: np.reshape(x, tuple(-1 if size is None else size for size in np.atleast_1d(newshape))))
 def reshape(x, newshape):
     """The elements of x under ``newshape``; of a symbolic tensor its first entry is the batch axis, -1 or None."""
-    shape = tuple(newshape) if isinstance(newshape, tuple | list | np.ndarray) else (newshape,)
-    x = _as_tensor(x)
+    shape, x = sizes_of(newshape), _as_tensor(x)
     if x.batched:
         others = bool(shape) and isinstance(shape[0], Samples) and shape[0].batches != x.batches
         if not shape or others or shape[0] not in (-1, None):
@@ -274,8 +273,7 @@ def tile(x, repeats):
 
     x may have one element along the first axis and no batch; ``ops.shape(y)[0]`` times that is once for each sample.
     """
-    repeats = (repeats,) if isinstance(repeats, int | np.integer) else tuple(repeats)
-    x = _as_tensor(x)
+    repeats, x = sizes_of(repeats), _as_tensor(x)
     repeats = (1,) * (x.ndim - len(repeats)) + repeats
     if len(repeats) > x.ndim:
         raise invalid(f"ops.tile expects up to {x.ndim} numbers.", repeats=repeats)
@@ -297,6 +295,7 @@ def repeat(x, repeats, axis=None):
 
     Along axis 0, of one element, ``ops.shape(y)[0]`` times is once for each sample, as in ``tile``.
     """
+    (repeats,) = sizes_of(repeats) if isinstance(repeats, Value) else (repeats,)
     if isinstance(repeats, Samples) and axis == 0:
         return tile(x, (repeats, *(1 for _ in x.shape[1:])))
     if axis is None:
@@ -308,7 +307,7 @@ def repeat(x, repeats, axis=None):
 @on_arrays(lambda x, shape: np.broadcast_to(x, shape).copy())
 def broadcast_to(x, shape):
     """x repeated to ``shape``, whose first entry is None for the batch."""
-    shape, x = tuple(shape), _as_tensor(x)
+    shape, x = sizes_of(shape), _as_tensor(x)
     batched = shape[:1] == (None,)
     if batched and not x.batched and x.ndim == len(shape):
         x = squeeze(x, 0)
