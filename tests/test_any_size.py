@@ -67,6 +67,13 @@ def signals(shape=(None, 5), seed=1):
     return compiled(Sequential([Input(shape), *parts]))
 
 
+def spectrograms(shape=(None, 33, 1), seed=1):
+    """A window of so many columns that the weights of one row leave no registers for a second pixel."""
+    jitnet.utils.set_random_seed(seed)
+    window = layers.Conv2D(32, (3, 41), strides=2, padding="same", use_bias=False)
+    return compiled(Sequential([Input(shape), window, layers.GlobalAveragePooling2D(), layers.Dense(4)]))
+
+
 def sequences(shape=(None, 6), seed=1):
     """A dense layer along an axis of time."""
     jitnet.utils.set_random_seed(seed)
@@ -201,7 +208,7 @@ def test_batches_of_sequences_compile_nothing_for_a_new_length(made):
     ("make", "size", "targets"),
     [
         (images, (17, 31, 3), ()), (images, (24, 20, 3), ()), (sequences, (7, 6), (7,)), (resized, (7, 9, 3), ()),
-        (signals, (19, 5), ()), (attending, (7, 6), (7,)),
+        (signals, (19, 5), ()), (attending, (7, 6), (7,)), (spectrograms, (21, 33, 1), ()),
     ],
 )
 def test_the_same_as_with_known_sizes(make, size, targets):

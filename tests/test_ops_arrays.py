@@ -462,3 +462,15 @@ def test_ctc_of_samples_of_different_lengths():
     value, gradient = loss(output, target, labels, steps)
     np.testing.assert_allclose(value, expected.sum().item(), rtol=1e-5)
     np.testing.assert_allclose(gradient, given.grad, rtol=1e-4, atol=1e-6)
+
+    def of_a_model(y_true, y_pred):
+        batch, count = ops.cast(ops.shape(y_true)[0], "int64"), ops.shape(y_true)[1]
+        return ops.ctc_loss(y_true, y_pred, ops.squeeze(count * ops.ones((batch, 1), "int64")), None)
+
+    x = layers.Input((7, 5))
+    model = jitnet.Model(x, layers.Identity()(x))
+    model.compile("sgd", of_a_model)
+    expected = torch.nn.functional.ctc_loss(
+        given.log_softmax(-1).transpose(0, 1), torch.tensor(target), [7] * 4, [3] * 4, reduction="none"
+    )
+    assert model.evaluate(output, target, verbose=0) == pytest.approx(expected.mean().item(), rel=1e-5)

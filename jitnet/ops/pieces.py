@@ -14,6 +14,7 @@ from .indexing import take
 from .nn import conv_transpose
 from .reductions import max, mean
 from .shapes import concatenate, expand_dims, pad, reshape, stack, transpose
+from .tensors import cast
 
 __all__ = []
 public = publisher(__all__)
@@ -129,6 +130,7 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     """
     if mask_index != 0:
         raise invalid("ops.ctc_loss has blank as class 0.", mask_index=mask_index)
+    target = cast(target, "int64")  # y_true of a user's loss is of the predictions' dtype
     if target_length is not None:
         target = where(_first(target.shape[1], target_length), target, 0)
     if output_length is not None:
