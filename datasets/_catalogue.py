@@ -8,8 +8,8 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from jitnet._cache import cache_directory
 from jitnet.datasets._files import find_user_files
+from jitnet.files.cache import cache_directory
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from jitnet import _atomic
-from jitnet._cache import cache_directory
+from jitnet.files import atomic
+from jitnet.files.cache import cache_directory
 
 TIMEOUT_SECONDS = 30
 """How long a mirror may stay silent before the next one is tried."""
@@ -129,7 +129,7 @@ def download(url: str, target: Path, file_hash: str | None, algorithm: str, larg
 def _download(url: str, target: Path, file_hash: str | None, algorithm: str, largest: int | None) -> None:
     # A name of its own for every attempt: several processes may fetch the same file, and the last rename wins.
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
-    _atomic.sweep(target.parent, r".+\.[0-9a-f]{32}\.part")
+    atomic.sweep(target.parent, r".+\.[0-9a-f]{32}\.part")
     digest = hashlib.new(algorithm)
     try:
         with temporary.open("xb") as file:
@@ -141,7 +141,7 @@ def _download(url: str, target: Path, file_hash: str | None, algorithm: str, lar
         if file_hash is not None and digest.hexdigest() != file_hash.lower():
             name = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
             raise _MirrorFailure(f"wrong checksum: expected {name} {file_hash}, received {digest.hexdigest()}")
-        _atomic.replace(temporary, target)
+        atomic.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 

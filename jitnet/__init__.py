@@ -38,7 +38,7 @@ _NAMES = {
     "activation": "activations", "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",
     "Model": "models", "Sequential": "models", "load_model": "models",
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
-    "gradient_check": "_gradient_check", "lr_find": "_learning_rates", "warmup": "_warmup",
+    "gradient_check": "running.gradient_check", "lr_find": "running.learning_rates", "warmup": "running.warmup",
     "value_and_grad": "gradients",
     "floatx": "config", "set_floatx": "config", "dtype_policy": "config", "set_dtype_policy": "config",
     "conv_algorithm": "config", "set_conv_algorithm": "config", "device": "config", "set_device": "config",

@@ -6,14 +6,14 @@ from functools import partial
 import numpy as np
 
 from . import losses
-from ._foreign import as_array, columns
-from ._stored import StoredArray
 from ._structures import flatten, leaves_like, mapped
 from .config import device
 from .core.errors import invalid
 from .core.lengths import fits
 from .core.operations.base import display
 from .core.policy import floatx
+from .running.foreign import as_array, columns
+from .running.stored import StoredArray
 from .targets.cuda.arrays import DeviceArray, is_on_device
 
 CHECK_BLOCK = 1 << 22  # elements looked at together when data are searched for NaN

@@ -508,7 +508,7 @@ def deserialize(config: dict, custom_objects: dict | None = None):
 
 def __getattr__(name):
     if name == "lsuv":  # it makes models, whose layers have initializers
-        return importlib.import_module("jitnet._lsuv").lsuv
+        return importlib.import_module("jitnet.running.lsuv").lsuv
     raise missing_name(__name__, "initializer", name)
 
 

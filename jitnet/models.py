@@ -5,9 +5,8 @@ import json
 
 import numpy as np
 
-from . import _compilation, _registry, _schema, data, saving
+from . import _registry, data, saving
 from ._before_the_step import TakesData
-from ._described import Described
 from ._layer_graph import (
     as_lists,
     batch_size_of,
@@ -27,9 +26,12 @@ from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
 from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
+from .files import schema
 from .layers._quantized import quantize_layers
 from .layers.base import REGISTRY, Layer, unique_layer_name, with_mask
 from .layers.input import InputLayer
+from .pictures.described import Described
+from .running import compilation
 from .training import Trainer
 
 
@@ -142,7 +144,7 @@ class Model(TakesData, Trainer, Described, Layer):
     @property
     def input_names(self) -> list[str]:
         """The names of the inputs, by which they can be given: keys of the dict that the model takes, or their own."""
-        return _compilation.distinct(names_of(self._given_structure, lambda number, x: x.name))
+        return compilation.distinct(names_of(self._given_structure, lambda number, x: x.name))
 
     def _build_from_arrays(self, arrays) -> None:
         """Find the input shapes from the first data, a structure of arrays."""
@@ -398,7 +400,7 @@ class Model(TakesData, Trainer, Described, Layer):
     def from_config(cls, config):
         if "nodes" not in config:
             return cls(**config)
-        _schema.functional(config, cls.__name__)
+        schema.functional(config, cls.__name__)
         inputs = [input_of(x) for x in config["inputs"]]
         layers = [_registry.deserialize(c, REGISTRY, kind="layer") for c in config["layers"]]
         results = []
@@ -598,7 +600,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config):
-        _schema.sequential(config, cls.__name__)
+        schema.sequential(config, cls.__name__)
         model = cls(name=config["name"])
         layers = [_registry.deserialize(layer, REGISTRY, kind="layer") for layer in config["layers"]]
         model._assemble(None if config["input"] is None else input_of(config["input"]), layers)

@@ -1,24 +1,12 @@
 """Models and weights on disk: one safetensors file each, never pickle.
 
-Here is what of a model is saved, and how a model is made of it again; ``_model_file`` has the file and its checks.
+Here is what of a model is saved, and how a model is made of it again; ``model_file`` has the file and its checks.
 """
 
 import contextlib
 import inspect
 
-from . import (
-    _compilation,
-    _model_file,
-    _registry,
-    _seed,
-    activations,
-    initializers,
-    losses,
-    metrics,
-    optimizers,
-    regularizers,
-)
-from . import _saved_weights as _weights
+from . import _registry, _seed, activations, initializers, losses, metrics, optimizers, regularizers
 from ._registry import (
     custom_object_scope,
     get_custom_objects,
@@ -32,8 +20,10 @@ from .core import limits, policy
 from .core.errors import module_dir
 from .core.lengths import shown
 from .core.values import placeholder
+from .files import model_file, saved_weights
 from .layers import _quantized, base
 from .layers.base import REGISTRY
+from .running import compilation
 from .training import Trainer
 
 CustomObjectScope = custom_object_scope
@@ -78,35 +68,35 @@ def save_model(model, filepath, overwrite=True) -> None:
         ValueError: a part of the model cannot be described, such as a lambda as a loss; or the suffix is that of a
             format of Keras's (.keras, .h5).
     """
-    path = _model_file.target(filepath, overwrite)
-    for layer in _weights.walk(model):
+    path = model_file.target(filepath, overwrite)
+    for layer in saved_weights.walk(model):
         _check_config(layer)
-    names = _weights.weight_names(model)
+    names = saved_weights.weight_names(model)
     description = {
         "model": _registry.serialize(model),
         "compile": _described_compilation(model),
         "floatx": next((v.dtype for v in names if v.dtype.startswith("float")), policy.floatx()),
         **_described_inputs(model),
-        "random_streams": [layer._stream for layer in _weights.random_layers(model)],
-        "compressed": _quantized.compressions(_weights.walk(model)),
+        "random_streams": [layer._stream for layer in saved_weights.random_layers(model)],
+        "compressed": _quantized.compressions(saved_weights.walk(model)),
     }
-    tensors = _weights.weight_tensors(names)
+    tensors = saved_weights.weight_tensors(names)
     if model.optimizer is not None:
         description["iterations"] = int(model.optimizer.iterations)
         for (slot, variable), value in model.optimizer.state().items():
             if variable in names:
                 tensors[f"optimizer/{slot}/{names[variable]}"] = value
-    _model_file.write(path, tensors, {"weights": list(names.values()), **description})
+    model_file.write(path, tensors, {"weights": list(names.values()), **description})
 
 
 def save_weights(model, filepath, overwrite=True) -> None:
     """Write a model's weights alone; arguments and errors as of ``save_model``."""
-    path = _model_file.target(filepath, overwrite)
-    names = _weights.weight_names(model)
+    path = model_file.target(filepath, overwrite)
+    names = saved_weights.weight_names(model)
     if not names:
         hint = "" if model.built else ": it is not built yet, because its input shape is unknown"
         raise ValueError(f"The model {model.name!r} has no weights to save{hint}.")
-    _model_file.write(path, _weights.weight_tensors(names), {"weights": list(names.values())})
+    model_file.write(path, saved_weights.weight_tensors(names), {"weights": list(names.values())})
 
 
 def load_model(filepath, custom_objects=None, compile=True):
@@ -125,7 +115,7 @@ def load_model(filepath, custom_objects=None, compile=True):
             names something unknown, or describes a model that cannot be made.  What a class of your own raised is the
             error's ``__cause__``.
     """
-    path, tensors, description = _model_file.read(filepath)
+    path, tensors, description = model_file.read(filepath)
     if "model" not in description:
         raise ValueError(
             f"{path} holds weights alone, without the model's configuration. Build the model and call "
@@ -160,16 +150,16 @@ def _made(path: str, tensors: dict, description: dict, compile: bool):
         # format 2 has no structure
         structure = description.get("input_structure", list(range(len(found))) if len(found) > 1 else 0)
         model._build_from_tensors(packed(structure, found))
-    _quantized.compress(_weights.walk(model), description.get("compressed", []))  # older files don't say
-    variables = _weights.assign(model, path, tensors, description)
-    for layer, stream in zip(_weights.random_layers(model), description["random_streams"], strict=True):
+    _quantized.compress(saved_weights.walk(model), description.get("compressed", []))  # older files don't say
+    variables = saved_weights.assign(model, path, tensors, description)
+    for layer, stream in zip(saved_weights.random_layers(model), description["random_streams"], strict=True):
         layer._stream = stream
     if compile and description["compile"] is not None:
         _compile(model, description["compile"])
         if model.optimizer is None:
             return model
         model.optimizer.iterations = description["iterations"]
-        model.optimizer.set_state(_weights.optimizer_state(tensors, variables))
+        model.optimizer.set_state(saved_weights.optimizer_state(tensors, variables))
     return model
 
 
@@ -186,16 +176,16 @@ def load_weights(model, filepath, skip_mismatch=False) -> None:
 
     Whatever fails, nothing is changed.
     """
-    path, tensors, description = _model_file.read(filepath)
+    path, tensors, description = model_file.read(filepath)
     if not model.built and not model.weights:
         raise ValueError(
             f"The model {model.name!r} is not built: its input shape is unknown. Start it with Input(shape=...), or "
             "call it on data once, before loading weights."
         )
     if skip_mismatch:
-        _weights.assign_fitting(model, path, tensors)
+        saved_weights.assign_fitting(model, path, tensors)
     else:
-        _weights.assign(model, path, tensors, description)
+        saved_weights.assign(model, path, tensors, description)
 
 
 # ---- what is saved
@@ -228,7 +218,7 @@ def _described_inputs(model) -> dict:
 def _described_compilation(model):
     if model._compiled is None:
         return None
-    compiled = _compilation.as_lists(model._compiled, model)
+    compiled = compilation.as_lists(model._compiled, model)
 
     def described_weights(weights):
         return [described(w) for w in weights] if isinstance(weights, list | tuple) else described(weights)

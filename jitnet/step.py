@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from . import _interrupts, schedules
+from . import schedules
 from .builder import Builder, Computation
 from .config import choices, conv_algorithm, float32_matmul_precision
 from .core.errors import invalid
@@ -12,6 +12,7 @@ from .core.locks import building
 from .core.operations.effects import least_rows
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
+from .running import interrupts
 from .targets.base import Signature, Target, unchanged_data
 from .targets.cpu.target import CPU
 
@@ -199,7 +200,7 @@ class Step:
         before = [value.copy() for value in states]
         changed = {}
         for i in range(count):
-            if i and _interrupts.waits():
+            if i and interrupts.waits():
                 return i
             if self.gathered:
                 changed["order"] = arrays["order"][i * batch : (i + 1) * batch]

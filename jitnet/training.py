@@ -7,19 +7,20 @@ import warnings
 
 import numpy as np
 
-from . import _compilation, _interrupts, _seed, _stored, _streams, data, optimizers
-from ._course import Course
-from ._exclusive import trained_here, trains
-from ._fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
-from ._inspection import Inspection
-from ._joined_epochs import run_epochs
-from ._model_steps import ModelSteps, read_logs
-from ._placed import placed
+from . import _seed, data, optimizers
 from ._structures import flatten, mapped, names_of, packed
 from .callbacks import CallbackList, History, ProgbarLogger
 from .core.errors import invalid
 from .core.locks import building
 from .losses import target_shape
+from .running import compilation, interrupts, stored, streams
+from .running.course import Course
+from .running.exclusive import trained_here, trains
+from .running.fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
+from .running.inspection import Inspection
+from .running.joined_epochs import run_epochs
+from .running.model_steps import ModelSteps, read_logs
+from .running.placed import placed
 from .step import QuickPrediction
 from .targets.base import data_unchanged
 
@@ -71,19 +72,19 @@ class Trainer(Inspection, ModelSteps):
         if run_eagerly:
             raise invalid("jitnet always compiles its kernels: run_eagerly must be False.", run_eagerly=run_eagerly)
         check_integer("steps_per_execution", steps_per_execution, 1)
-        compiled = _compilation.check(loss, loss_weights, metrics, weighted_metrics, jit_compile, memory)
+        compiled = compilation.check(loss, loss_weights, metrics, weighted_metrics, jit_compile, memory)
         optimizer = optimizers.get(optimizer)
         if self._graph_inputs is not None:
             if optimizer is not None:
                 optimizer.check_owner(self.trainable_weights)
             names = self.output_names
             if compiled["losses"]:
-                used = _compilation.losses_by_output(compiled, names)
+                used = compilation.losses_by_output(compiled, names)
                 for loss, output in zip(used, self._graph_outputs, strict=True):
                     if loss is not None:
                         target_shape(loss, output.shape)  # raises for an axis that the output lacks
-                _compilation.metrics_by_output(compiled, names, used, self._graph_outputs)
-            _compilation.weights_by_output(compiled, names)
+                compilation.metrics_by_output(compiled, names, used, self._graph_outputs)
+            compilation.weights_by_output(compiled, names)
         self._forget_steps()
         self.optimizer = optimizer
         self._compiled = compiled
@@ -107,9 +108,9 @@ class Trainer(Inspection, ModelSteps):
     def loss_weights(self, value):
         if self._compiled is None:
             raise invalid(f"The model {self.name!r} is not compiled: pass loss_weights to compile.", loss_weights=value)
-        value = _compilation.checked_weights(value)
+        value = compilation.checked_weights(value)
         if self._graph_inputs is not None:
-            _compilation.weights_by_output({"loss_weights": value}, self.output_names)
+            compilation.weights_by_output({"loss_weights": value}, self.output_names)
         self._compiled["loss_weights"] = value
 
     @property
@@ -125,7 +126,7 @@ class Trainer(Inspection, ModelSteps):
             layer = None if tensor.history is None else tensor.history.layer
             return tensor.name if layer is None else f"output_{number + 1}" if layer is self else layer.name
 
-        return _compilation.distinct(names_of(self._output_structure, own))
+        return compilation.distinct(names_of(self._output_structure, own))
 
     @property
     def metrics_names(self) -> list[str]:
@@ -267,7 +268,7 @@ class Trainer(Inspection, ModelSteps):
             raise ValueError(
                 f"class_weight needs a model with one output. Received: {len(self._graph_outputs)} outputs"
             )
-        parts = _stored.parts(arrays["y"])
+        parts = stored.parts(arrays["y"])
         weights = [data.class_weights(class_weight, part, self._graph_outputs[0]) for part in parts]
         arrays["sample_weight"] = arrays["sample_weight"] * np.concatenate(weights)
 
@@ -296,8 +297,8 @@ class Trainer(Inspection, ModelSteps):
         on_begin(step) is called before every step, and on_progress then after every step.
         course: begins where it is, and returns at the latest where its next checkpoint is due.
         """
-        if _stored.are_stored(arrays) and not isinstance(arrays, _stored.Portions):
-            with contextlib.closing(_stored.Portions(arrays, order, batch_size)) as read:
+        if stored.are_stored(arrays) and not isinstance(arrays, stored.Portions):
+            with contextlib.closing(stored.Portions(arrays, order, batch_size)) as read:
                 return self._run_batches(
                     step, which, read, order, batch_size, results, on_progress, on_begin, course
                 )
@@ -305,7 +306,7 @@ class Trainer(Inspection, ModelSteps):
         full, rest = divmod(len(order), batch_size)
         seed = self._seed()
         done, end = (0, 0) if course is None else (course.done, course.seen)
-        has_run, stored = step.has_run, isinstance(arrays, _stored.Portions)
+        has_run, in_portions = step.has_run, isinstance(arrays, stored.Portions)
         while done < full + (rest > 0):
             batch, count = (batch_size, full - done) if done < full else (rest, 1)
             if on_begin is not None:
@@ -319,9 +320,9 @@ class Trainer(Inspection, ModelSteps):
                 steps, other = self._steps, self._step(*which, arrays=arrays)
                 step = other if other.results == step.results else step  # another compilation counts in the next epoch
             begin = done * batch_size
-            count = min(count, (arrays.until(begin) - begin) // batch) if stored else count
+            count = min(count, (arrays.until(begin) - begin) // batch) if in_portions else count
             end = begin + count * batch
-            values = arrays.part(begin, end) if stored else {**arrays, "order": order[begin:end]}
+            values = arrays.part(begin, end) if in_portions else {**arrays, "order": order[begin:end]}
             values |= {"seed": seed, "results": results}
             if step.optimizer is None:
                 values["t"] = _seed.next_draws(count) if step.random else 0
@@ -338,7 +339,7 @@ class Trainer(Inspection, ModelSteps):
             if on_progress is not None:
                 if on_progress(done, end):
                     break
-                _interrupts.check()
+                interrupts.check()
         return end
 
     def _runs_compiled(self, step, batch_size: int) -> bool:
@@ -400,10 +401,10 @@ class Trainer(Inspection, ModelSteps):
         check_integer("validation_batch_size", validation_batch_size, 1)
         if class_weight is not None and self._is_custom("train"):
             raise invalid(_NO_CLASS_WEIGHT, class_weight=class_weight)
-        if _streams.is_stream(x):
-            _streams.refuse("x", x, y=y, sample_weight=sample_weight, validation_split=validation_split or None)
+        if streams.is_stream(x):
+            streams.refuse("x", x, y=y, sample_weight=sample_weight, validation_split=validation_split or None)
             validate = validation(self, validation_data, validation_batch_size, validation_steps, validation_freq)
-            return _streams.fit(
+            return streams.fit(
                 self, x, epochs, verbose, callbacks, validate, shuffle, class_weight, initial_epoch, steps_per_epoch
             )
         held = None
@@ -442,7 +443,7 @@ class Trainer(Inspection, ModelSteps):
         watched = [c for c in hooks.callbacks if type(c) not in (History, ProgbarLogger)]
         whole_batches = steps * batch_size <= samples
         joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
-        joins = joins and not _stored.are_stored(arrays)
+        joins = joins and not stored.are_stored(arrays)
         self._said_not_finite, self._finite_until = False, None
         logs: dict = {}
         course = Course(
@@ -470,7 +471,7 @@ class Trainer(Inspection, ModelSteps):
 
                     def on_progress(done, seen, step=step, results=results, epoch=epoch):
                         logs = read_logs(step, results, seen)
-                        self._check_loss(logs, epoch, done, 7 + _stored.are_stored(arrays))
+                        self._check_loss(logs, epoch, done, 7 + stored.are_stored(arrays))
                         if hooks.batch_hooks:
                             hooks.on_train_batch_end(done - 1, logs)
                         if hooks.progbar is not None:
@@ -493,7 +494,7 @@ class Trainer(Inspection, ModelSteps):
                     if self.stop_training:
                         break
                 course.finished()
-            except _interrupts.STOPS:
+            except interrupts.STOPS:
                 course.interrupted()
                 raise
             finally:
@@ -578,12 +579,12 @@ class Trainer(Inspection, ModelSteps):
         steps: stop after so many batches; other arguments as of ``fit``.  ``metrics_names`` has the names.
         """
         self._require_compiled("evaluate")
-        if _streams.is_stream(x):
-            _streams.refuse("x", x, y=y, sample_weight=sample_weight)
+        if streams.is_stream(x):
+            streams.refuse("x", x, y=y, sample_weight=sample_weight)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
             with hooks.put_back():
-                return returned(_streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
+                return returned(streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
         batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
         used = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
@@ -601,13 +602,13 @@ class Trainer(Inspection, ModelSteps):
         steps: stop after so many batches; as_numpy: on a GPU, False leaves the outputs there, as arrays with a
         ``__cuda_array_interface__`` and ``__dlpack__``, of which PyTorch and CuPy make their own without a copy.
         """
-        if _streams.is_stream(x):
+        if streams.is_stream(x):
             if not as_numpy:
                 raise invalid("The outputs of several batches are joined as NumPy arrays.", as_numpy=as_numpy)
             stream, steps = stream_of(x, steps)
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
             with hooks.put_back():
-                return _streams.predict(self, stream, hooks, steps)
+                return streams.predict(self, stream, hooks, steps)
         return self._predict(x, batch_size, verbose, steps, callbacks, as_numpy)[1]
 
     def _predict(self, x, batch_size, verbose, steps=None, callbacks=None, as_numpy=True) -> tuple:
@@ -620,7 +621,7 @@ class Trainer(Inspection, ModelSteps):
         step = self._prediction(batch_size, inputs)
         if batch_size < samples:
             # all at once, for the right place in a message
-            step.check_indices({name: a for name, a in inputs.items() if not _stored.are_stored({name: a})})
+            step.check_indices({name: a for name, a in inputs.items() if not stored.are_stored({name: a})})
         new = np.empty if as_numpy else step.runner.outside_array
         outputs = [new((samples, *o.shape[1:]), o.dtype) for o in self._outputs_for(inputs)]
         results = step.first_results.copy()
@@ -630,7 +631,7 @@ class Trainer(Inspection, ModelSteps):
             for number, begin in enumerate(range(0, samples, batch_size)):
                 hooks.on_predict_batch_begin(number)
                 end = min(begin + batch_size, samples)
-                values = {name: _stored.loaded(a[begin:end]) for name, a in inputs.items()}
+                values = {name: stored.loaded(a[begin:end]) for name, a in inputs.items()}
                 values.update((n, o[begin:end]) for n, o in zip(step.output_arguments, outputs, strict=True))
                 values["seed"], values["t"] = (self._seed(), _seed.next_draws()) if step.random else (0, 0)
                 step.run(end - begin, 1, {**values, "results": results}, compiled=False, iteration=self._iteration())

@@ -20,17 +20,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 FILE = ROOT / "CATALOGUE.md"
 
-# heading, module of jitnet, table of tests/keras_cases.py, function there
+# heading, module of jitnet, table of tests/keras_cases.py or keras_small_cases.py, function there
 KINDS = (
     ("Layers", "layers", "LAYERS", "compare_layer"),
     ("Activations", "activations", None, None),
     ("Losses", "losses", "LOSSES", "compare_loss"),
     ("Metrics", "metrics", "METRICS", "compare_metric"),
     ("Optimizers", "optimizers", "OPTIMIZERS", "compare_optimizer"),
-    ("Schedules", "schedules", None, None),
+    ("Schedules", "schedules", "SCHEDULES", "compare_schedule"),
     ("Initializers", "initializers", None, None),
-    ("Regularizers", "regularizers", None, None),
-    ("Constraints", "constraints", None, None),
+    ("Regularizers", "regularizers", "REGULARIZERS", "compare_regularizer"),
+    ("Constraints", "constraints", "CONSTRAINTS", "compare_constraint"),
     ("Callbacks", "callbacks", None, None),
     ("Functions", "ops", None, None),
     ("Random numbers", "random", None, None),
@@ -113,10 +113,13 @@ class Checks:
 
     def __init__(self):
         import keras_cases
+        import keras_small_cases
         import operation_cases
         import test_layers
+        import test_ops_arrays
 
-        self.keras, self.operations, self.layers = keras_cases, operation_cases, test_layers
+        self.keras, self.operations, self.layers = (keras_cases, keras_small_cases), operation_cases, test_layers
+        self.arrays = test_ops_arrays
         self.named = named_in_tests()
         self.naive = {p.stem: set(ast_functions(p)) for p in (ROOT / "tests" / "naive").glob("*.py")}
 
@@ -130,10 +133,14 @@ class Checks:
                 found.append(case)
         return found
 
+    def of_keras(self, table: str | None, name: str):
+        """The file of tests/ whose table has the item, or None."""
+        return next((file for file in self.keras if name in getattr(file, table or "", ())), None)
+
     def against(self, module: str, name: str, table: str | None) -> str:
         """Words for the column, or "" if nothing checks the item."""
         found = []
-        if table and name in getattr(self.keras, table):
+        if self.of_keras(table, name):
             found.append("Keras 3")
         if module == "layers" and name in self.layers.EXAMPLES:
             found.append("central differences")
@@ -145,6 +152,8 @@ class Checks:
                 found.append("central differences")
             if any(case.torch for case in cases):
                 found.append("PyTorch")
+        if module == "ops" and name in self.arrays.SAME:
+            found.append("NumPy")
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
         if any({name, snake} & functions for functions in self.naive.values()):
             found.append("NumPy, written out")
@@ -157,8 +166,8 @@ class Checks:
 
     def error(self, keras, module: str, name: str, table: str | None, compare: str | None) -> float | None:
         """The largest difference that was measured; None where the check is not one of numbers."""
-        if table and name in getattr(self.keras, table):
-            return max(getattr(self.keras, compare)(keras, name, index) for index in range(10))
+        if file := self.of_keras(table, name):
+            return max(getattr(file, compare)(keras, name, index) for index in range(10))
         suite, cases = self.operations.suite, self.cases(name) if module in ("ops", "activations") else []
         if module == "layers":
             suite = self.layers.suite
@@ -169,6 +178,9 @@ class Checks:
             if any(draw.wanted for draw in case.draws)
             for _, numerical, analytic, scale in suite.differences(suite.group_of(case), 33)[case]
         ]
+        if not found and module == "ops" and name in self.arrays.SAME:
+            self.arrays.test_what_numpy_has_is_numpys(name)
+            return 0.0  # or it has raised
         return max(found, default=None)
 
 
@@ -266,7 +278,8 @@ def markdown(keras, measure: bool) -> str:
         "",
         "Written by `python scripts/catalogue.py`. An error is the largest difference from Keras over ten random",
         "configurations in float32, relative to the largest number, or else that of gradients from central differences",
-        "in float64; where there is neither, the test file compares other things than numbers.",
+        "in float64, or 0 where arrays are NumPy's to the bit; where there is none of these, the test file compares",
+        "other things than numbers.",
     ]
     return "\n".join([*head, *first_table(keras, measure), *second_table(keras), ""])
 

@@ -360,21 +360,21 @@ def _written(text: str, tensors: dict) -> bytes:
     """A file with the right checksum."""
     import safetensors.numpy
 
-    from jitnet import _model_file
+    from jitnet.files import model_file
 
-    metadata = {"jitnet": text, "jitnet_checksum": f"{_model_file._checksum(text, tensors):08x}"}
+    metadata = {"jitnet": text, "jitnet_checksum": f"{model_file._checksum(text, tensors):08x}"}
     return safetensors.numpy.save(tensors, metadata=metadata)
 
 
 def _as_format_1(data: bytes) -> bytes:
     import safetensors.numpy
 
-    from jitnet import _model_file
+    from jitnet.files import model_file
 
     tensors, description = _parts(data)
     checksum = 0
     for name in sorted(tensors):
-        checksum = _model_file._checksum_of_values(tensors[name], checksum)
+        checksum = model_file._checksum_of_values(tensors[name], checksum)
     text = json.dumps({**description, "format_version": 1, "checksum": checksum})
     return safetensors.numpy.save(tensors, metadata={"jitnet": text})
 

@@ -4,7 +4,7 @@ import builtins
 import os
 import signal
 
-from jitnet import _atomic, _checkpoints
+from jitnet.files import atomic, checkpoints
 
 OPERATIONS = ("fsync", "open", "remove", "replace")  # of ``os``; beside them "create" and "write" of files
 
@@ -24,12 +24,12 @@ class FaultyFiles:
     def install(self, monkeypatch=None):
         replace = setattr if monkeypatch is None else monkeypatch.setattr
         proxy = _System(self)
-        replace(_atomic, "os", proxy)
-        replace(_checkpoints, "os", proxy)
+        replace(atomic, "os", proxy)
+        replace(checkpoints, "os", proxy)
         if monkeypatch is None:
-            _atomic.open = self._open
+            atomic.open = self._open
         else:
-            monkeypatch.setattr(_atomic, "open", self._open, raising=False)
+            monkeypatch.setattr(atomic, "open", self._open, raising=False)
         return self
 
     def passes(self, name: str) -> bool:

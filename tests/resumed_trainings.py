@@ -15,7 +15,8 @@ import pytest
 import small_networks
 
 import jitnet
-from jitnet import _checkpoints, callbacks, layers, optimizers
+from jitnet import callbacks, layers, optimizers
+from jitnet.files import checkpoints
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 X, Y = small_networks.data(41)
@@ -189,4 +190,4 @@ def interrupted(folder, save_freq=2, steps=11, **backup):
     """A training that has ended by Ctrl-C after so many steps: its checkpoints."""
     with pytest.raises(KeyboardInterrupt):
         fit("arrays", folder, [Press(signal.SIGINT, steps)], save_freq=save_freq, **backup)
-    return [Path(_checkpoints.path_of(folder / "backup", step)) for step in _checkpoints.steps_in(folder / "backup")]
+    return [Path(checkpoints.path_of(folder / "backup", step)) for step in checkpoints.steps_in(folder / "backup")]

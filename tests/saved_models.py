@@ -6,7 +6,7 @@ import numpy as np
 import safetensors
 
 import jitnet
-from jitnet import _model_file, initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
+from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet.core.operations import augmentation, random
 from jitnet.core.operations.base import REGISTRY as OPERATIONS
 from jitnet.core.operations.convolution import GlobalAveragePool2D, GlobalMaxPool2D
@@ -15,6 +15,7 @@ from jitnet.core.operations.losses import CrossEntropy as CrossEntropyOperation
 from jitnet.core.operations.normalization import BatchNorm, GroupNorm
 from jitnet.core.operations.recurrent import GRUSteps, LSTMSteps, ResetFirstGRUSteps, SimpleRNNSteps
 from jitnet.core.values import Constant
+from jitnet.files import model_file
 from jitnet.layers.base import REGISTRY as LAYERS
 from jitnet.layers.base import clear_names
 
@@ -248,7 +249,7 @@ def read(path) -> tuple[dict, dict]:
 
 def write(path, tensors: dict, description: dict) -> None:
     """A file as ``save_model`` would write it, checksum and all, of any description."""
-    _model_file.write(str(path), tensors, description)
+    model_file.write(str(path), tensors, description)
 
 
 def fields(part, path=()):

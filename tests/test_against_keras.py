@@ -1,7 +1,8 @@
-"""Layers, losses, metrics and optimizers against Keras 3 on PyTorch: random configurations, the same numbers."""
+"""What Keras 3 has as well, against Keras on PyTorch: random configurations, the same numbers."""
 
 import keras_cases as cases
 import keras_sequences as sequences
+import keras_small_cases as small
 import pytest
 
 keras = cases.load_keras()
@@ -40,6 +41,30 @@ def test_losses(name):
 def test_metrics(name):
     for index in range(6):
         assert cases.compare_metric(keras, name, index) < 1e-5, (name, index)
+
+
+@pytest.mark.parametrize("name", small.METRICS)
+def test_metrics_of_classes_and_columns(name):
+    for index in range(6):
+        assert small.compare_metric(keras, name, index) < 1e-5, (name, index)
+
+
+@pytest.mark.parametrize("name", small.SCHEDULES)
+def test_schedules(name):
+    for index in range(10):
+        assert small.compare_schedule(keras, name, index) < 1e-6, (name, index)
+
+
+@pytest.mark.parametrize("name", small.REGULARIZERS)
+def test_regularizers(name):
+    for index in range(10):
+        assert small.compare_regularizer(keras, name, index) < 1e-6, (name, index)
+
+
+@pytest.mark.parametrize("name", small.CONSTRAINTS)
+def test_constraints(name):
+    for index in range(10):
+        assert small.compare_constraint(keras, name, index) < 1e-6, (name, index)
 
 
 @pytest.mark.parametrize("name", cases.OPTIMIZERS)

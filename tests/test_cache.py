@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jitnet._cache import cached_files, clear_cache
 from jitnet.cli import main
+from jitnet.files.cache import cached_files, clear_cache
 from jitnet.kernels.cpu.runtime import cache as files
 
 OWN = {
@@ -122,7 +122,7 @@ def test_every_file_that_jitnet_writes_has_a_kind(tmp_path):
         "import numpy as np, jitnet\n"
         "model = jitnet.Sequential([jitnet.Input((3,)), jitnet.layers.Dense(2)])\n"
         "model.predict(np.zeros((4, 3)), verbose=0)\n"
-        "from jitnet._cache import cache_directory, cached_files\n"
+        "from jitnet.files.cache import cache_directory, cached_files\n"
         "files = {p for p in cache_directory().rglob('*') if p.is_file()}\n"
         "known = {p for paths in cached_files().values() for p in paths}\n"
         "assert files == known and len(files) > 2, files - known\n"

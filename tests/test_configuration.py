@@ -15,10 +15,11 @@ import pytest
 from resumed_trainings import ended, forked, needs_fork
 
 import jitnet
-from jitnet import _checkpoints, configuration, constraints, initializers, layers, optimizers, regularizers, schedules
+from jitnet import configuration, constraints, initializers, layers, optimizers, regularizers, schedules
 from jitnet.cli import main
 from jitnet.commands import environment
 from jitnet.configuration import objects, training
+from jitnet.files import checkpoints
 
 
 def table_of(serialized):
@@ -284,7 +285,7 @@ def test_a_described_run_is_resumed_to_the_same_bits(workplace):
     assert main([*asked, "--out", "whole"]) == 0
     child = forked(lambda: main([*asked, "--out", "killed"]))
     deadline = time.monotonic() + 60
-    while max([-1, *_checkpoints.steps_in(workplace / "killed" / "checkpoints")]) < 36:  # two epochs
+    while max([-1, *checkpoints.steps_in(workplace / "killed" / "checkpoints")]) < 36:  # two epochs
         assert time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0)
     os.kill(child, signal.SIGKILL)
     assert ended(child) == -signal.SIGKILL

@@ -67,13 +67,30 @@ def test_quota(control_groups, membership, files, cores):
         name = next(n for n in ("process_cpu_count", "sched_getaffinity", "cpu_count") if hasattr(os, n))
         patch.setattr(os, name, (lambda pid: set(range(monkeyed))) if name == "sched_getaffinity" else lambda: monkeyed)
         patch.setattr(threads, "_threads", None)
+        patch.delenv("NUMBA_NUM_THREADS", raising=False)
         assert threads.get_num_threads() == max(1, math.ceil(min(cores, monkeyed)))
+
+
+@pytest.mark.parametrize("text", ["3", " 3 "])
+def test_numbas_variable_says_how_many(monkeypatch, text):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", text)
+    monkeypatch.setattr(threads, "_threads", None)
+    assert threads.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "257", "two", "1.5", "²"])
+def test_numbas_variable_with_no_number(monkeypatch, text):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", text)
+    monkeypatch.setattr(threads, "_threads", None)
+    with pytest.raises(ValueError, match=f"NUMBA_NUM_THREADS expects a number from 1 to 256. Received: '{text}'"):
+        threads.get_num_threads()
 
 
 def test_info_tells_the_usable_cores(control_groups, capsys, monkeypatch):
     control_groups(VERSION_2, {"a/b/cpu.max": "10000 100000\n"})
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(threads, "_threads", None)
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     assert main(["info"]) == 0
     said = capsys.readouterr().out
     assert ", 1 of 4 cores\n" in said

@@ -5,10 +5,11 @@ import pytest
 from cuda_cases import ON_DEVICE, emulator
 
 import jitnet
-from jitnet import _stored, layers
+from jitnet import layers
 from jitnet.cli import main
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
+from jitnet.running import stored
 from jitnet.targets.cuda import devices, staging
 from jitnet.targets.cuda.devices import checked_name
 
@@ -115,7 +116,7 @@ def test_data_in_a_file(tmp_path, monkeypatch):
     x = draw(14, 5)
     np.save(tmp_path / "x", x)
     arrays, _, outputs = trained(dense, x, "cuda")
-    monkeypatch.setattr(_stored, "PORTION", 150)
+    monkeypatch.setattr(stored, "PORTION", 150)
     mapped, _, predictions = trained(dense, np.load(tmp_path / "x.npy", mmap_mode="r"), "cuda")
     for weight, other in zip(mapped.get_weights(), arrays.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, other)

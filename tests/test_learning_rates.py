@@ -66,7 +66,7 @@ def test_rates_losses_and_suggestion(regression):
     model.set_weights([np.ones((4, 1))])
     flat = jitnet.lr_find(model, x, y, lowest=1e-9, highest=1e-8, steps=20)
     assert len(flat.rates) == 20
-    falls = jitnet._learning_rates.LearningRateTest(np.logspace(-3, 0, 30), np.arange(30.0), np.arange(30.0))
+    falls = jitnet.running.learning_rates.LearningRateTest(np.logspace(-3, 0, 30), np.arange(30.0), np.arange(30.0))
     assert falls.suggestion is None and "30 rates from 0.001 to 1, suggestion None" in repr(falls)
 
 

@@ -11,11 +11,11 @@ from naive.differences import gradient
 from programs import GEOMETRY, Sketch
 
 import jitnet
-from jitnet._profile import profile
 from jitnet.builder import Computation
 from jitnet.core.liveness import lifetimes, place
 from jitnet.core.program import Block, Buffer, Call, Loop, Out, Scalar, calls_of
 from jitnet.core.values import Variable, placeholder
+from jitnet.running.profile import profile
 from jitnet.step import Step
 from jitnet.targets.cpu import thresholds
 from jitnet.targets.cpu.schedule import Schedule, schedule

@@ -10,7 +10,8 @@ import pytest
 from small_networks import data, perceptron, two_outputs
 
 import jitnet
-from jitnet import _layout, callbacks, layers, utils
+from jitnet import callbacks, layers, utils
+from jitnet.pictures import layout
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -32,7 +33,7 @@ def test_the_layout_keeps_boxes_and_lines_apart():
     for count in (1, 2, 9, 40):
         edges = [(int(a), int(b), (30.0, 10.0)) for a, b in generator.integers(0, count, (2 * count, 2)) if a < b]
         sizes = [(float(w), float(h)) for w, h in generator.uniform(10, 200, (count, 2))]
-        centres, lines, labels, (across, depth) = _layout.arranged(sizes, edges)
+        centres, lines, labels, (across, depth) = layout.arranged(sizes, edges)
         boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(centres, sizes, strict=True)]
         assert min(b[0] for b in boxes) > -1e-9 and max(b[2] for b in boxes) < across + 1e-9
         assert min(b[1] for b in boxes) > -1e-9 and max(b[3] for b in boxes) < depth + 1e-9
@@ -46,10 +47,10 @@ def test_the_layout_keeps_boxes_and_lines_apart():
             for x, y in [*line[1:-1], label]:
                 assert not any(b[0] < x < b[2] and b[1] < y < b[3] for b in boxes)
     # a chain is straight, and two branches that need not cross don't
-    centres, lines, _, _ = _layout.arranged([(10.0, 5.0)] * 4, [(0, 1, (0, 0)), (1, 2, (0, 0)), (2, 3, (0, 0))])
+    centres, lines, _, _ = layout.arranged([(10.0, 5.0)] * 4, [(0, 1, (0, 0)), (1, 2, (0, 0)), (2, 3, (0, 0))])
     assert len({x for x, _ in centres}) == 1
     pairs = [(0, 2, (0, 0)), (1, 3, (0, 0)), (2, 5, (0, 0)), (3, 4, (0, 0))]
-    centres, *_ = _layout.arranged([(10.0, 5.0)] * 6, pairs)
+    centres, *_ = layout.arranged([(10.0, 5.0)] * 6, pairs)
     assert (centres[0][0] < centres[1][0]) == (centres[2][0] < centres[3][0]) == (centres[5][0] < centres[4][0])
 
 

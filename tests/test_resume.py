@@ -36,7 +36,8 @@ from resumed_trainings import (
 from test_train_step import two_networks
 
 import jitnet
-from jitnet import _checkpoints, _folder_lock, _training_state, callbacks, layers, optimizers, schedules
+from jitnet import callbacks, layers, optimizers, schedules
+from jitnet.files import checkpoints, folder_lock, training_state
 
 KILLS = int(os.environ.get("JITNET_TEST_KILLS", "50"))
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,7 +51,7 @@ def test_a_training_goes_on_where_a_signal_has_ended_it(kind, tmp_path):
             fit(kind, tmp_path, [Rates(), Press(number, **place)], save_freq="epoch")
         assert raised is KeyboardInterrupt or error.value.code == 143
         assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
-        assert len(_checkpoints.steps_in(tmp_path / "backup")) == 1
+        assert len(checkpoints.steps_in(tmp_path / "backup")) == 1
         # what remembers nothing may come or go
         assert fit(kind, tmp_path, [Rates(), callbacks.LambdaCallback()], threads=1) == plain
         assert not (tmp_path / "backup").exists()
@@ -68,7 +69,7 @@ def test_a_callback_that_raises_leaves_what_was_saved(jit_compile, tmp_path):
 
         with pytest.raises(ZeroDivisionError):
             fit("arrays", tmp_path, [Breaks()], save_freq=save_freq, jit_compile=jit_compile)
-        assert _checkpoints.steps_in(tmp_path / "backup") == [left]
+        assert checkpoints.steps_in(tmp_path / "backup") == [left]
         assert len((tmp_path / "history.csv").read_text().splitlines()) == 2
         assert fit("arrays", tmp_path, save_freq=save_freq, jit_compile=jit_compile) == plain
 
@@ -152,7 +153,7 @@ def test_killed_at_random_moments(tmp_path):
             status = ended(child)
             assert status in (0, -signal.SIGKILL)  # 0: it was quicker
             killed += status != 0
-        within += any(step % 6 for step in _checkpoints.steps_in(folder / "backup"))
+        within += any(step % 6 for step in checkpoints.steps_in(folder / "backup"))
         assert ended(forked(lambda f=folder, t=3 - threads, s=save_freq: trained(f, t, s))) == 0
         equal += result(folder)[1] == expected
         assert not (folder / "backup").exists()
@@ -219,7 +220,7 @@ def test_a_full_disk_is_said_once_and_the_training_goes_on(number, tmp_path, mon
         FaultyFiles(failing(number), at=3, names=("fsync",)).install(patched)
         with pytest.warns(UserWarning, match="after step 6"), pytest.raises(KeyboardInterrupt):
             fit("arrays", tmp_path, [Press(signal.SIGINT, 6)])
-        assert _checkpoints.steps_in(tmp_path / "backup") == [9]
+        assert checkpoints.steps_in(tmp_path / "backup") == [9]
     assert fit("arrays", tmp_path) == plain
 
 
@@ -279,8 +280,8 @@ def test_the_last_ones_and_the_best_are_kept(tmp_path):
         tmp_path, 5, delete_checkpoint=False, keep=2, monitor="quality", mode="min"
     )  # fmt: skip
     perceptron().fit(X, Y, BATCH, epochs=5, verbose=0, callbacks=[backup, Says()])
-    assert _checkpoints.steps_in(tmp_path) == [30, 25, 12]
-    found = _checkpoints.read(tmp_path, 12)[2]["training"]
+    assert checkpoints.steps_in(tmp_path) == [30, 25, 12]
+    found = checkpoints.read(tmp_path, 12)[2]["training"]
     assert found["position"]["epoch"] == 2 and backup.best == 1.0
     # a model takes its weights from a checkpoint
     perceptron().load_weights(tmp_path / "step-000000012.safetensors")
@@ -326,9 +327,9 @@ def test_one_process_at_a_time(tmp_path):
     assert [path for path in first if path.exists()] == first
     assert fit("arrays", tmp_path)
     # a copy of the process does not keep the lock
-    with _folder_lock.held(str(tmp_path)):
+    with folder_lock.held(str(tmp_path)):
         child = forked(lambda: time.sleep(600))
-    with _folder_lock.held(str(tmp_path)), pytest.raises(BlockingIOError), _folder_lock.held(str(tmp_path)):
+    with folder_lock.held(str(tmp_path)), pytest.raises(BlockingIOError), folder_lock.held(str(tmp_path)):
         pass
     os.kill(child, signal.SIGKILL)
     ended(child)
@@ -338,7 +339,7 @@ def test_one_process_at_a_time(tmp_path):
 def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "flock", lambda *_: failing(errno.ENOTSUP)("flock"))
-    with pytest.warns(UserWarning, match="has no locks"), _folder_lock.held(str(tmp_path)):
+    with pytest.warns(UserWarning, match="has no locks"), folder_lock.held(str(tmp_path)):
         pass
 
 
@@ -507,16 +508,16 @@ def test_arguments_and_states_that_are_refused(tmp_path):
     odd.state = {"a/b": np.ones(2), "a": {"b": np.zeros(2)}}
     backup = callbacks.BackupAndRestore(tmp_path / "c", delete_checkpoint=False)
     perceptron().fit(X, Y, verbose=0, callbacks=[odd, backup])
-    _, tensors, description = _checkpoints.read(tmp_path / "c", 2)
-    kept = [c["state"] for c in _training_state.decoded(description["training"], tensors)["callbacks"]]
+    _, tensors, description = checkpoints.read(tmp_path / "c", 2)
+    kept = [c["state"] for c in training_state.decoded(description["training"], tensors)["callbacks"]]
     np.testing.assert_equal(kept[0], {"it": odd.state})
-    assert _checkpoints.steps_in(tmp_path / "a") == []
+    assert checkpoints.steps_in(tmp_path / "a") == []
 
 
 def test_states_in_files_are_checked(tmp_path):
     """A file with the right checksum and other content says what is wrong with it, instead of whatever may come."""
     interrupted(tmp_path, keep=2)
-    _, tensors, description = _checkpoints.read(tmp_path / "backup", 11)
+    _, tensors, description = checkpoints.read(tmp_path / "backup", 11)
     training = description["training"]
 
     def changed(**parts):
@@ -540,13 +541,13 @@ def test_states_in_files_are_checked(tmp_path):
         {**description, "arrays": ["training/none"]},
     ]
     for bad in wrong:
-        _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
+        checkpoints.write(tmp_path / "backup", 11, tensors, bad)
         with pytest.raises(ValueError, match=r"step-000000011\.safetensors is (no checkpoint as|damaged)"):
-            _checkpoints.read(tmp_path / "backup", 11)
+            checkpoints.read(tmp_path / "backup", 11)
     right = next(part["state"] for part in training["callbacks"] if part["kind"] == "EarlyStopping")
     for state in ({}, {**right, "best": "1.5"}, {**right, "wait": None}, {**right, "best_weights": 1.5}):
         other = changed(callbacks=[{"kind": "EarlyStopping", "state": state}])
-        _checkpoints.write(tmp_path / "backup", 11, tensors, other)
+        checkpoints.write(tmp_path / "backup", 11, tensors, other)
         with pytest.raises(ValueError, match="has a state of EarlyStopping that it does not take"):
             fit("arrays", tmp_path)
     (name,) = training["optimizers"]
@@ -559,7 +560,7 @@ def test_states_in_files_are_checked(tmp_path):
         changed(loss_weights=[]),
     ]
     for bad in strange:
-        _checkpoints.write(tmp_path / "backup", 11, tensors, bad)
+        checkpoints.write(tmp_path / "backup", 11, tensors, bad)
         with pytest.raises(ValueError, match="step-000000011"):
             fit("arrays", tmp_path)
 

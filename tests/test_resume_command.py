@@ -8,8 +8,8 @@ import pytest
 from resumed_trainings import ended, forked, needs_fork, state_of
 
 import jitnet
-from jitnet import _checkpoints, _folder_lock
 from jitnet.cli import main
+from jitnet.files import checkpoints, folder_lock
 
 SMALL = ["digits", "--model", "mlp", "--set", "model.units=[12]", "--set", "shift=false"]
 LONG = [*SMALL, "--epochs", "12", "--checkpoint-every", "7", "--set", "validation_split=0.1"]
@@ -27,16 +27,16 @@ def test_runs_of_the_command_go_on(tmp_path, monkeypatch, capsys):
     assert main(["train", *LONG, "--out", "whole"]) == 0
     expected = outcome(tmp_path / "whole")
     assert expected["csv"].count("\n") == 13
-    steps = _checkpoints.steps_in(tmp_path / "whole" / "checkpoints")
+    steps = checkpoints.steps_in(tmp_path / "whole" / "checkpoints")
     assert steps[0] == 12 * 21 and len(steps) in (2, 3)
     for number, stops in enumerate(([signal.SIGKILL] * 3, [signal.SIGTERM, signal.SIGKILL], [signal.SIGINT])):
         out, command = tmp_path / str(number), ["train", *LONG, "--out", str(number)]
         for sent in stops:
             # each later than the one before
-            wanted = max([-1, *_checkpoints.steps_in(out / "checkpoints")]) + 14
+            wanted = max([-1, *checkpoints.steps_in(out / "checkpoints")]) + 14
             child = forked(lambda command=command: main(command))
             deadline = time.monotonic() + 60
-            while max([-1, *_checkpoints.steps_in(out / "checkpoints")]) < wanted:
+            while max([-1, *checkpoints.steps_in(out / "checkpoints")]) < wanted:
                 assert time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0)
             os.kill(child, sent)
             status = ended(child)
@@ -80,6 +80,6 @@ def test_what_resume_refuses(tmp_path, monkeypatch, capsys):
     assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
     (tmp_path / "run" / "model.safetensors").unlink()
     capsys.readouterr()
-    with _folder_lock.held(str(tmp_path / "run")):
+    with folder_lock.held(str(tmp_path / "run")):
         assert "Another process is training there" in failure("--resume", "run")
     assert "Another process" not in capsys.readouterr().err

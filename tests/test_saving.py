@@ -15,7 +15,8 @@ import safetensors
 import safetensors.numpy
 
 import jitnet
-from jitnet import _atomic, layers, models, ops, saving
+from jitnet import layers, models, ops, saving
+from jitnet.files import atomic
 from jitnet.layers.base import clear_names
 
 GENERATOR = np.random.default_rng(5)
@@ -450,7 +451,7 @@ def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     def refuse(path, mode):
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(_atomic, "open", refuse, raising=False)
+    monkeypatch.setattr(atomic, "open", refuse, raising=False)
     with pytest.raises(PermissionError, match="change its permissions") as raised:
         small_model().save(tmp_path / "model")
     assert raised.value.filename == str(tmp_path / "model")

@@ -8,9 +8,10 @@ from numba.core import event
 from small_networks import FEATURES, Reference, data, perceptron, two_outputs
 
 import jitnet
-from jitnet import _model_steps, layers, losses, metrics, optimizers, regularizers, schedules
+from jitnet import layers, losses, metrics, optimizers, regularizers, schedules
 from jitnet._settings import Adjustable
 from jitnet.core.settings import Setting
+from jitnet.running import model_steps
 
 X, Y = data()
 ONE_HOT = np.eye(3)[Y]
@@ -81,7 +82,7 @@ def made(monkeypatch):
     """Counts of the steps that models make and of what Numba compiles meanwhile."""
     counts = {"steps": 0, "compiled": 0}
 
-    class Counted(_model_steps.Step):
+    class Counted(model_steps.Step):
         def __init__(self, *arguments, **keywords):
             counts["steps"] += 1
             super().__init__(*arguments, **keywords)
@@ -93,7 +94,7 @@ def made(monkeypatch):
         def on_end(self, event):
             pass
 
-    monkeypatch.setattr(_model_steps, "Step", Counted)
+    monkeypatch.setattr(model_steps, "Step", Counted)
     with event.install_listener("numba:compile", Listener()):
         yield counts
 

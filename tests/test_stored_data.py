@@ -11,7 +11,8 @@ import pytest
 from small_networks import data, digest, perceptron
 
 import jitnet
-from jitnet import _stored, callbacks, utils
+from jitnet import callbacks, utils
+from jitnet.running import stored
 from jitnet.utils import disk_batches
 
 X, Y = data(21)
@@ -21,7 +22,7 @@ FIT = {"batch_size": 4, "epochs": 3, "verbose": 0}
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
     """x and y, memory-mapped, of which two batches are read together."""
-    monkeypatch.setattr(_stored, "PORTION", 250)
+    monkeypatch.setattr(stored, "PORTION", 250)
     found = []
     for name, array in (("x", X.astype("float64")), ("y", Y.astype("int16"))):
         np.save(tmp_path / f"mapped_{name}", array)
@@ -71,7 +72,7 @@ def test_a_map_is_not_read_as_a_whole(tmp_path, monkeypatch):
     samples = 1 << 20
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "float64", (samples, 4))
     y = np.lib.format.open_memmap(tmp_path / "y.npy", "w+", "int64", (samples,))
-    monkeypatch.setattr(_stored, "PORTION", 1 << 18)
+    monkeypatch.setattr(stored, "PORTION", 1 << 18)
     model = perceptron()
     model.train_on_batch(x[:512], y[:512])
     tracemalloc.start()

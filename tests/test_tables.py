@@ -5,8 +5,8 @@ import pytest
 
 import jitnet
 from jitnet import layers
-from jitnet._fingerprints import farmhash64, siphash64
 from jitnet.core.values import placeholder
+from jitnet.layers._fingerprints import farmhash64, siphash64
 
 WORDS = ["b", "c", "a", "b", "b", "c", "d"]
 

@@ -5,10 +5,10 @@ import os
 import warnings
 from pathlib import Path
 
-from jitnet._atomic import FULL
 from jitnet.callbacks.base import say
 from jitnet.callbacks.monitors import Monitor, check_saving
 from jitnet.core.errors import invalid
+from jitnet.files.atomic import FULL
 
 
 class ModelCheckpoint(Monitor):

@@ -7,8 +7,8 @@ import shutil
 import sys
 import time
 
-from jitnet import _history_plot
 from jitnet.callbacks.base import Callback
+from jitnet.pictures import history_plot
 
 REFRESH_SECONDS = 0.1  # between two pictures of a bar
 SHORT_SECONDS = 0.5  # epochs that take less share a bar
@@ -67,7 +67,7 @@ class History(Callback):
             ImportError: there is no matplotlib.
             ValueError: there was no epoch, or an unknown suffix.
         """
-        return _history_plot.plot(self.history, self._epochs, path)
+        return history_plot.plot(self.history, self._epochs, path)
 
 
 class ProgbarLogger(Callback):

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from jitnet._kept import Kept
 from jitnet.callbacks.base import Callback, say
 from jitnet.core import checks
 from jitnet.optimizers import Optimizer
+from jitnet.running.kept import Kept
 
 
 class TerminateOnNaN(Callback):

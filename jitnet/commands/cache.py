@@ -3,7 +3,7 @@
 
 def run(options) -> int:
     """Print what the cache of compiled code holds, or clear it."""
-    from jitnet._cache import cache_directory, cached_files, clear_cache, fallbacks, total_bytes
+    from jitnet.files.cache import cache_directory, cached_files, clear_cache, fallbacks, total_bytes
 
     reasons = fallbacks()
     if options.action == "clear":

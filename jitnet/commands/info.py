@@ -11,7 +11,7 @@ def run(options) -> int:
     import platform
     from importlib.metadata import version
 
-    from jitnet._cache import cache_directory
+    from jitnet.files.cache import cache_directory
     from jitnet.kernels.cpu.runtime import native, processor, threads
     from jitnet.kernels.cpu.runtime.vectors import bfloat16_target
     from jitnet.targets.cuda import devices

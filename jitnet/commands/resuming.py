@@ -40,12 +40,12 @@ def frequency(text: str | None):
 
 def is_finished(folder: Path) -> bool:
     """Whether the run has ended: its model is there, and no checkpoint from which it would go on."""
-    from jitnet import _checkpoints
+    from jitnet.files import checkpoints
 
     if not (folder / runs.WEIGHTS).is_file():
         return False
-    checkpoints = str(folder / runs.CHECKPOINTS)
+    place = str(folder / runs.CHECKPOINTS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the training says the same again
-        found = _checkpoints.newest(checkpoints)
+        found = checkpoints.newest(place)
     return found is None or found[2]["training"]["position"]["finished"]

@@ -8,8 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from jitnet import __version__, _atomic, _folder_lock, configuration
+from jitnet import __version__, configuration
 from jitnet.commands import environment, resuming, runs
+from jitnet.files import atomic, folder_lock
 
 KEPT_CHECKPOINTS = 2  # the last ones; the one before the last is for a file that is damaged
 
@@ -34,13 +35,13 @@ def run(options) -> int:
     is_new = folder is None
     if is_new:
         folder = new_folder(options.out, config)
-    with _folder_lock.held(str(folder)):
+    with folder_lock.held(str(folder)):
         if is_new:
             prepare_folder(folder, config, model, options.command_line)
         else:
             # that of the interruption; from here on it would be taken for that of a finished run
             (folder / runs.WEIGHTS).unlink(missing_ok=True)
-            _atomic.clear(folder)
+            atomic.clear(folder)
         print(_described(config, {"training": training, "validation": validation, "test": test}))
         model.summary()
         print(f"Run: {folder}", flush=True)
@@ -154,8 +155,8 @@ def prepare_folder(folder: Path, config: dict, model, command_line: list[str]) -
 
 def _fit(model, training, validation, config: dict, folder: Path, debug_nan: bool) -> int:
     """Train, save the model; returns the status of what ended it early: 130 (Ctrl-C), 143 (SIGTERM), else 0."""
-    from jitnet import _interrupts
     from jitnet.callbacks import BackupAndRestore, CSVLogger, TerminateOnNaN
+    from jitnet.running import interrupts
 
     backup = BackupAndRestore(
         folder / runs.CHECKPOINTS, config["checkpoint_every"], delete_checkpoint=False, keep=KEPT_CHECKPOINTS,
@@ -164,7 +165,7 @@ def _fit(model, training, validation, config: dict, folder: Path, debug_nan: boo
     debugging = [TerminateOnNaN(debug=True)] if debug_nan else []
     added = configuration.build_callbacks(config, folder)
     status = 0
-    with _interrupts.held(terminates=True, notice=b"\nStopping after this step; Ctrl-C again stops at once.\n"):
+    with interrupts.held(terminates=True, notice=b"\nStopping after this step; Ctrl-C again stops at once.\n"):
         try:
             model.fit(
                 *training,
@@ -174,9 +175,9 @@ def _fit(model, training, validation, config: dict, folder: Path, debug_nan: boo
                 # the history after them: it has what they add to the logs
                 callbacks=[*debugging, *added, CSVLogger(folder / runs.HISTORY), backup],
             )
-        except _interrupts.Interrupted:
+        except interrupts.Interrupted:
             status = 130
-        except _interrupts.Terminated as error:
+        except interrupts.Terminated as error:
             status = error.code
         model.save(folder / runs.WEIGHTS)
     return status

@@ -122,8 +122,8 @@ def make(folder: Path, config: dict, search: dict, count, again: list[int], comm
 
     count: shared by them: how many trials were begun; again: numbers of trials that were interrupted, to be made first.
     """
-    from jitnet import _interrupts
     from jitnet.layers import base
+    from jitnet.running import interrupts
 
     found, data, names = study(folder, config, search), {}, base.used_names()
     while True:
@@ -138,7 +138,7 @@ def make(folder: Path, config: dict, search: dict, count, again: list[int], comm
         else:
             return
         _make(folder, config, search, found, trial, data, command_line)
-        _interrupts.check()
+        interrupts.check()
 
 
 def _make(folder: Path, base: dict, search: dict, found, trial, data: dict, command_line: list[str]) -> None:

@@ -10,8 +10,10 @@ import threading
 from multiprocessing import connection
 from pathlib import Path
 
-from jitnet import _folder_lock, _interrupts, configuration
+from jitnet import configuration
 from jitnet.commands import runs, train
+from jitnet.files import folder_lock
+from jitnet.running import interrupts
 
 SEARCH, BEST = "tune.toml", "best"
 _NOTICE = b"\nStopping after this step; Ctrl-C again stops at once.\n"
@@ -35,7 +37,7 @@ def run(options) -> int:
     picture = None if options.plot is None else tune_picture.Picture(options.plot)
     if is_new:
         folder = train.new_folder(options.out, config, "-tune")
-    with _folder_lock.held(str(folder)):
+    with folder_lock.held(str(folder)):
         if is_new:
             header = "# The search of this folder. Go on with it: jitnet tune --resume FOLDER\n\n"
             text = header + configuration.to_toml({**config, "tune": search})
@@ -49,9 +51,9 @@ def run(options) -> int:
         try:
             _make(folder, config, search, done, again, options.command_line)
             status = 0
-        except _interrupts.Interrupted:
+        except interrupts.Interrupted:
             status = 130
-        except _interrupts.Terminated as error:
+        except interrupts.Terminated as error:
             status = error.code
         finally:
             trials.write_table(folder, found, search)
@@ -90,14 +92,14 @@ def _make(folder: Path, config: dict, search: dict, done: int, again: list[int],
 
         runs.use_device(config)
         runs.use_threads(config)
-        with _interrupts.held(terminates=True, notice=_NOTICE):
+        with interrupts.held(terminates=True, notice=_NOTICE):
             trials.make(*arguments)
         return
     from jitnet.kernels.cpu.runtime import threads
 
     own = max(1, (config["threads"] or threads.usable_cores()) // workers)
     processes, answers = [], []
-    with _interrupts.held(terminates=True, notice=_NOTICE):
+    with interrupts.held(terminates=True, notice=_NOTICE):
         try:
             for _ in range(workers):
                 answer, question = context.Pipe(duplex=False)
@@ -131,9 +133,9 @@ def work(threads: int, question, folder: Path, config: dict, *arguments) -> None
     try:
         runs.use_device(config)
         jitnet.set_num_threads(threads)
-        with _interrupts.held(terminates=True):
+        with interrupts.held(terminates=True):
             trials.make(folder, config, *arguments)
-    except _interrupts.Terminated:
+    except interrupts.Terminated:
         return
     except (ValueError, OSError, MemoryError) as error:
         question.send(error)
@@ -144,7 +146,7 @@ def _await(processes) -> None:
     stopping = False
     while any(process.is_alive() for process in processes):
         connection.wait([process.sentinel for process in processes if process.is_alive()], timeout=0.2)
-        if not stopping and (_interrupts.waits() or any(process.exitcode for process in processes)):
+        if not stopping and (interrupts.waits() or any(process.exitcode for process in processes)):
             stopping = True
             for process in processes:
                 if process.is_alive():

@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from jitnet import _figures
 from jitnet.commands import trials
+from jitnet.pictures import figures
 
 
 class Picture:
@@ -18,10 +18,10 @@ class Picture:
     def __init__(self, path: str):
         self.path = Path(path)
         try:
-            self._figure = _figures.new_figure("jitnet tune --plot", path, 10, 4)
+            self._figure = figures.new_figure("jitnet tune --plot", path, 10, 4)
         except ImportError as error:
             raise OSError(f"{error}") from error
-        _figures.check_suffix(self._figure, path)
+        figures.check_suffix(self._figure, path)
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"--plot: there is no folder {self.path.parent}.")
 
@@ -51,5 +51,5 @@ class Picture:
             course.set_yscale("log")
         course.grid(alpha=0.3, which="both")
         course.legend()
-        _figures.finished(self._figure, self.path)
+        figures.finished(self._figure, self.path)
         print(f"Picture: {self.path}")

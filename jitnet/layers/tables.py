@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 
 from .. import ops
-from .._fingerprints import farmhash64, siphash64
 from ..core import checks
 from ..core.errors import invalid
 from ..core.policy import floatx
 from ..core.values import Value
+from ._fingerprints import farmhash64, siphash64
 from .base import Layer
 
 _MODES = ("int", "one_hot", "multi_hot", "count")

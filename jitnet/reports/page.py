@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from jitnet import __version__, _atomic
+from jitnet import __version__
+from jitnet.files import atomic
 from jitnet.reports.style import STYLE
 from jitnet.reports.text import escaped
 
@@ -38,7 +39,7 @@ def page(title: str, lead: str, head: str, sections: list[Section]) -> str:
 def write(path, text: str) -> None:
     """Write a page; an earlier one is replaced at once, or stays whatever fails."""
     try:
-        _atomic.write(str(path), text.encode("utf-8"))
+        atomic.write(str(path), text.encode("utf-8"))
     except OSError as error:
         raise OSError(f"The page cannot be written to {path}: {error.strerror or error}.") from error
 

@@ -4,10 +4,11 @@ import contextlib
 
 import numpy as np
 
-from .. import _interrupts, _seed
+from .. import _seed
 from ..core import checks, lengths
 from ..core.errors import invalid
 from ..models import Model
+from ..running import interrupts
 from . import sampling
 from .stepping import NotStepwise, Stepper, stepper_of
 
@@ -83,7 +84,7 @@ def _search(reader, search, tokens: np.ndarray, starts: np.ndarray, new: int, st
     ends = starts + new
     done = np.zeros(len(tokens), bool)
     for step in range(starts.min() - 1, ends.max() - 1):
-        _interrupts.check()
+        interrupts.check()
         logits = reader.logits(step)
         going = (step + 1 >= starts) & (step + 1 < ends) & ~done
         parents, chosen = search.choose(logits, going)

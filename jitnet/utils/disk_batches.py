@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 
-from jitnet._ahead import made_ahead
 from jitnet._structures import flatten, packed
 from jitnet.core import checks
 from jitnet.core.errors import invalid
+from jitnet.running.ahead import made_ahead
 
 from .py_dataset import ORDER_STREAM, PyDataset
 

@@ -70,7 +70,7 @@ def get_file(
 def _folder(cache_dir) -> Path:
     if cache_dir is not None:
         return Path(cache_dir).expanduser()
-    from jitnet._cache import cache_directory
+    from jitnet.files.cache import cache_directory
 
     return cache_directory()
 

@@ -152,7 +152,7 @@ class _Drawing:
         return list(dict.fromkeys(found))
 
     def _label(self, layer, uses) -> str:
-        from jitnet._model_picture import layer_lines
+        from jitnet.pictures.model_picture import layer_lines
 
         nodes = uses.get(layer, ())
         outputs = [x for node in nodes for x in node.outputs] or [layer.output]

@@ -14,8 +14,8 @@ import numbers
 import numpy as np
 
 from jitnet import _masks, _seed
-from jitnet._saved_weights import walk
 from jitnet.core.errors import invalid, module_dir
+from jitnet.files.saved_weights import walk
 
 __all__ = [
     "L1Unstructured", "RandomUnstructured", "custom_from_mask", "global_unstructured", "is_pruned", "l1_unstructured",

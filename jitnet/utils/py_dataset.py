@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from .._ahead import made_ahead
 from ..core.errors import NamesArguments, invalid
+from ..running.ahead import made_ahead
 
 __all__ = ["PyDataset"]
 

@@ -38,8 +38,14 @@ def accuracy(before, x, y, test, steps):
 
 
 def worth(value, sizes, accuracies):
-    """With how many labels the accuracy would have been reached without augmentation, between those measured."""
-    return float(np.exp(np.interp(value, np.maximum.accumulate(accuracies), np.log(sizes))))
+    """With how many labels the accuracy would have been reached without augmentation, and that in words.
+
+    Between those measured; outside them the first or the last.
+    """
+    accuracies = np.maximum.accumulate(accuracies)
+    count = float(np.exp(np.interp(value, accuracies, np.log(sizes))))
+    beyond = "fewer than " * (value < accuracies[0]) + "more than " * (value > accuracies[-1])
+    return count, f"worth {beyond}{count:,.0f} labels"
 
 
 def main():
@@ -59,7 +65,7 @@ def main():
             jitnet.utils.set_random_seed(given.seed + seed)
             with_kind[seed, i] = accuracy(kind(), x[chosen], y[chosen], test, given.steps)
     means = with_kind.mean(axis=0)
-    labels = [worth(value, sizes, plain.mean(axis=0)) for value in means]
+    labels, words = zip(*(worth(value, sizes, plain.mean(axis=0)) for value in means), strict=True)
     picture, ((curve, bars),) = figure(1, 2, 12, 4)
     curve.errorbar(sizes, plain.mean(axis=0), plain.std(axis=0), fmt="o-", label="without augmentation")
     for name, value, count in zip(KINDS, means, labels, strict=True):
@@ -78,7 +84,7 @@ def main():
     bars.invert_yaxis()
     save(picture, given.output, "augmentation")
     print(f"{given.labels} labels, {plain[:, 0].mean():.1f} % without; " + "; ".join(
-        f"{n} {v:.1f} %, worth {c:,.0f} labels" for n, v, c in zip(KINDS, means, labels, strict=True)
+        f"{name} {value:.1f} %, {text}" for name, value, text in zip(KINDS, means, words, strict=True)
     ))  # fmt: skip
     names = list(KINDS)
     claim("All four kinds of movement together help more than any alone.",

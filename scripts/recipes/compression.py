@@ -88,7 +88,7 @@ def forms(seed, data, test, epochs, folder):
 
 
 def main():
-    given = arguments(__doc__, epochs=(4, 1), samples=(20_000, 128), seeds=(5, 1))
+    given = arguments(__doc__, epochs=(4, 1), samples=(20_000, 128), seeds=(15, 1))
     (x, y), test = mnist(given.quick)
     data = x[: given.samples], y[: given.samples]
     runs = Remembered(given.output / "compression.json", {"epochs": given.epochs, "samples": given.samples})

@@ -57,11 +57,27 @@ def _quota_in(folder: Path, unified: bool) -> float:
 
 
 def get_num_threads() -> int:
-    """The number of threads that kernels may use (default: the cores that the process may use, at most 256)."""
+    """The number of threads that kernels may use.
+
+    By default what the environment variable ``NUMBA_NUM_THREADS`` says to all that Numba compiles, or else the cores
+    that the process may use, at most 256.  Raises ValueError where the variable is no number from 1 to 256.
+    """
     global _threads
     if _threads is None:
-        _threads = min(usable_cores(), MAXIMUM_THREADS)
+        _threads = _told() or min(usable_cores(), MAXIMUM_THREADS)
     return _threads
+
+
+def _told() -> int | None:
+    text = os.environ.get("NUMBA_NUM_THREADS", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAXIMUM_THREADS):
+        raise ValueError(
+            f"The environment variable NUMBA_NUM_THREADS expects a number from 1 to {MAXIMUM_THREADS}. "
+            f"Received: {text!r}"
+        )
+    return int(text)
 
 
 def set_num_threads(number: int) -> None:

@@ -1,0 +1,1 @@
+"""A model, its graph and its history as pictures and tables."""

@@ -1,0 +1,1 @@
+"""What stands around a step: how `fit`, `evaluate`, `predict` and their like run it."""
