@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jitnet
-from jitnet import layers
 from jitnet import backend as K
+from jitnet import layers
 
 GENERATOR = np.random.default_rng(0)
 X, Y = (GENERATOR.normal(size=(3, 4)).astype("float32") for _ in range(2))
