@@ -179,7 +179,9 @@ class Trainer(Inspection, ModelSteps):
             x = data.columns(x)
         arrays = data.as_structure(self._before_the_step(x), what)
         self._build_once_from(arrays)
-        inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
+        given = self._matched_inputs(arrays, what)
+        self._take_shapes([array.shape for array in given])
+        inputs = data.prepare_inputs(self.name, given, self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
 
     def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x", mode="train"):
