@@ -314,7 +314,7 @@ T = layers.Input((3, 2), name="given")
         (lambda: ops.top_k(T, 3), "k to be an integer from 1 to 2"),
         (lambda: ops.prod(T), "an axis that is not the batch's"),
         (lambda: ops.matmul(T, T), "agree before these"),
-        (lambda: ops.einsum("bij,bij->ij", T, T), "keeps the batch axis"),
+        (lambda: ops.einsum("bij,cij->bc", T, T), "keeps the batch axis"),
         (lambda: ops.einsum("bij,bkl->bikl,", T, T), "expects letters"),
         (lambda: ops.einsum("bij,bkj->bikz", T, T), "in an operand"),
         (lambda: ops.einsum("bij,bik->bjk", T, T[:, :2]), "one size of the axis 'i'"),
@@ -474,3 +474,20 @@ def test_ctc_of_samples_of_different_lengths():
         given.log_softmax(-1).transpose(0, 1), torch.tensor(target), [7] * 4, [3] * 4, reduction="none"
     )
     assert model.evaluate(output, target, verbose=0) == pytest.approx(expected.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("subscripts", ["ab,ab->", "ab,ac->bc", "ab,ab->b", "ab->b", "ab->", "ab,ac,ad->cdb"])
+def test_einsum_over_the_batch(subscripts):
+    operands = [P, np.abs(Y), np.abs(np.sin(Y))][: subscripts.count(",") + 1]
+    tensors = [layers.Input((4,)) for _ in operands]
+    total = ops.sum(ops.sin(ops.einsum(subscripts, *tensors)))
+    model = jitnet.Model(tensors, sum(tensors) + total)
+    expected = sum(operands) + np.sum(np.sin(np.einsum(subscripts, *operands)))
+    np.testing.assert_allclose(model.predict(operands, verbose=0), expected, rtol=1e-4, atol=1e-4)
+    squares = jitnet.value_and_grad(lambda *x: ops.sum(ops.square(ops.einsum(subscripts, *x))))
+    value, gradient = squares(*operands)
+    less, more = (
+        np.square(np.einsum(subscripts, *np.float64([P + step * Y, *operands[1:]]))).sum() for step in (-1e-3, 1e-3)
+    )
+    np.testing.assert_allclose(value, (less + more) / 2, rtol=1e-4)
+    np.testing.assert_allclose((gradient * Y).sum(), (more - less) / 2e-3, rtol=1e-3)
