@@ -44,7 +44,7 @@ def worth(value, sizes, accuracies):
     """
     accuracies = np.maximum.accumulate(accuracies)
     count = float(np.exp(np.interp(value, accuracies, np.log(sizes))))
-    beyond = "fewer than " * (value < accuracies[0]) + "more than " * (value > accuracies[-1])
+    beyond = "fewer than " if value < accuracies[0] else "more than " if value > accuracies[-1] else ""
     return count, f"worth {beyond}{count:,.0f} labels"
 
 

@@ -71,10 +71,11 @@ def main() -> None:
     names = sorted(names, key=defaults.get)
     picture, ((axis,),) = figure(1, 1, 7, 1.2 + 0.3 * len(names))
     axis.barh(names, [100 * defaults[name] for name in names], label="default rate")
-    axis.plot([100 * others[n] for n in names if n in others], [n for n in names if n in others], "k>", label="another")
+    again = [name for name in names if name in others]
+    axis.plot([100 * others[name] for name in again], again, "k>", label="another rate")
     axis.axvline(100 * ENOUGH, color="k", linestyle=":")
     axis.set_xlabel("accuracy on the test images after one epoch, %")
-    axis.legend(loc="lower left")
+    axis.legend(loc="lower center")
     save(picture, given.output, "optimizers_mnist")
     enough = sum(found >= ENOUGH for found in defaults.values())
     print(f"{enough} of {len(names)} reach {ENOUGH:.0%} with their defaults")

@@ -91,6 +91,8 @@ def main():
     axes[2].set_yscale("log")
     axes[2].legend()
     for axis in axes:
+        axis.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
     save(picture, given.output, "residual_depth")
     for kind in ("plain", "residual"):
