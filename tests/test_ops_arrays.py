@@ -491,3 +491,11 @@ def test_einsum_over_the_batch(subscripts):
     )
     np.testing.assert_allclose(value, (less + more) / 2, rtol=1e-4)
     np.testing.assert_allclose((gradient * Y).sum(), (more - less) / 2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_softmax_of_a_vector(axis):
+    expected = np.exp(V) / np.exp(V).sum()
+    np.testing.assert_allclose(ops.softmax(V, axis), expected, rtol=1e-6)
+    np.testing.assert_allclose(ops.log_softmax(V.tolist(), axis), np.log(expected), rtol=1e-5)
+    assert ops.sparsemax(V, axis).sum() == pytest.approx(1, rel=1e-6)

@@ -100,7 +100,7 @@ def sparsemax(x, axis=-1):
 
     It sums up to 1, as in the paper's algorithm; what Keras 3.15 returns doesn't where several elements are not zero.
     """
-    return apply(Sparsemax(axis), x)
+    return _along(Sparsemax(axis), x)
 
 
 @public
@@ -130,13 +130,20 @@ def gelu(x, approximate=True):
 @public
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) along ``axis``."""
-    return apply(Softmax(axis), x)
+    return _along(Softmax(axis), x)
 
 
 @public
 def log_softmax(x, axis=-1):
     """log(softmax(x)) along ``axis``."""
-    return apply(LogSoftmax(axis), x)
+    return _along(LogSoftmax(axis), x)
+
+
+def _along(operation, x):
+    """The operation along an axis that is not the batch's; of an array of one axis, along that."""
+    if not isinstance(x, Value) and np.ndim(x) == 1 and operation.axis in (0, -1):
+        return apply(type(operation)(-1), np.asarray(x)[None])[0]
+    return apply(operation, x)
 
 
 @public
