@@ -42,13 +42,13 @@ class Trainer(Inspection, ModelSteps):
     _fixed_batch_size: int | None = None  # the only one that the inputs take
 
     def compile(
-        self, optimizer="sgd", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
+        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
         steps_per_execution=1, jit_compile="auto", auto_scale_loss=True, *, memory="normal",
     ):  # fmt: skip
         """Choose how to train.
 
-        optimizer: a name or an object of ``jitnet.optimizers`` (Keras's default, RMSprop, is not there yet).  An
-            object keeps its state when its model is compiled with it again; another model's is refused.
+        optimizer: a name or an object of ``jitnet.optimizers``.  An object keeps its state when its model is compiled
+            with it again; another model's is refused.
         loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list in the
             order of ``output_names`` or as a dict by them.  None: the output is not trained, and may lack targets.
         loss_weights: a number or a schedule per output, as a list or a dict.

@@ -42,6 +42,18 @@ def with_bases(cls) -> set[str]:
     return {name for base in cls.__mro__ if "__init__" in vars(base) for name in parameters(base)}
 
 
+def defaults(function) -> dict:
+    signature = inspect.signature(function.__init__ if inspect.isclass(function) else function)
+    return {p.name: p.default for p in signature.parameters.values() if p.default is not p.empty}
+
+
+def alike(value):
+    """(1, 1) and 1 say the same, and so do "Zeros" and "zeros"."""
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        return value[0]
+    return value.lower() if isinstance(value, str) else value
+
+
 def pairs():
     for namespace in NAMESPACES if keras else ():
         theirs, ours = found(keras, namespace), found(jitnet, namespace)
@@ -62,6 +74,23 @@ def test_arguments(ours, theirs):
     own = parameters(ours)
     first = next((i for i, name in enumerate(wanted) if name not in own), len(wanted))
     assert own[:first] == wanted[:first] or inspect.isclass(ours)
+
+
+METHODS = ("compile", "evaluate", "fit", "load_weights", "predict", "quantize", "save", "summary", "train_on_batch")
+FUNCTIONS = [
+    *pairs(),
+    *(pytest.param(getattr(jitnet.Model, n), getattr(keras.Model, n), id=n) for n in METHODS if keras),
+]
+
+
+@pytest.mark.parametrize("ours, theirs", FUNCTIONS)
+def test_defaults(ours, theirs):
+    try:
+        wanted, known = defaults(theirs), defaults(ours)
+    except (TypeError, ValueError):  # a few built-in functions have no signature
+        return
+    both = wanted.keys() & known.keys() - {"name"}
+    assert {name: alike(known[name]) for name in both} == {name: alike(wanted[name]) for name in both}
 
 
 def test_what_is_refused_is_said():
