@@ -6,7 +6,6 @@ from . import _seed
 from ._fixed import fix, tracing
 from .builder import Computation
 from .core import trace
-from .core.arrays import as_result
 from .core.errors import invalid
 from .core.locks import building
 from .core.policy import floatx
@@ -70,7 +69,7 @@ def vector_jacobian_product(function, arrays, output_gradient=None, variables=()
     gradients = [np.empty_like(data[v.name]) for v in wanted]
     data.update(zip(step.gradient_arguments, gradients, strict=True))
     _run(step, batch, data, iteration, draw)
-    predictions = [as_result(array.reshape(shape)) for array, shape in zip(predictions, shapes, strict=True)]
+    predictions = [array.reshape(shape) for array, shape in zip(predictions, shapes, strict=True)]
     predictions = predictions if several else predictions[0]
     if seeds is None:
         return predictions, [], []

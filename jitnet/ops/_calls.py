@@ -5,7 +5,6 @@ import inspect
 
 import numpy as np
 
-from ..core.arrays import as_result
 from ..core.lengths import Samples
 from ..core.operations.base import samples_of
 from ..core.operations.elementwise import Binary, Unary
@@ -61,8 +60,8 @@ def in_floatx(result, arguments):
         return type(result)(in_floatx(part, arguments) for part in result)
     result = np.asarray(result)
     if result.dtype == np.float64 and not _holds_float64(arguments):
-        result = result.astype(floatx())
-    return as_result(result)
+        return result.astype(floatx())
+    return result
 
 
 def _holds_float64(arguments) -> bool:

@@ -6,7 +6,6 @@ symbolic tensor with a batch axis.
 
 import numpy as np
 
-from ..core.arrays import as_result
 from ..core.errors import invalid
 from ..core.lengths import Length, Samples, batches_in
 from ..core.operations.shape import Filled
@@ -28,7 +27,7 @@ def _filled(owner: str, sizes, value, dtype):
         return Filled(sizes[1:], float(value), dtype, batches_in(sizes[0]))()
     if None in sizes:
         raise invalid(f"ops.{owner} expects sizes that are known, but for the first, the batch's.", shape=sizes)
-    return as_result(np.full(sizes, value, dtype))
+    return np.full(sizes, value, dtype)
 
 
 @public
@@ -109,7 +108,7 @@ def arange(start, stop=None, step=None, dtype=None):
         zero = as_value(np.zeros(1), checked_dtype("arange", dtype or "int64"))
         return BroadcastTo((count,), batched=False)(zero)
     found = np.arange(start, stop, step)
-    return in_floatx(found, given) if dtype is None else as_result(found.astype(checked_dtype("arange", dtype)))
+    return in_floatx(found, given) if dtype is None else found.astype(checked_dtype("arange", dtype))
 
 
 @public

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from ..core.arrays import as_result
 from ..core.errors import invalid
 from ..core.lengths import Samples
 from ..core.operations.base import number_of
@@ -81,7 +80,7 @@ def cast(x, dtype):
     if isinstance(x, Samples):
         return number_of(x, checked_dtype("cast", dtype))
     if not isinstance(x, Value):
-        return as_result(np.asarray(x).astype(checked_dtype("cast", dtype)))
+        return np.asarray(x).astype(checked_dtype("cast", dtype))
     dtype = dtype if isinstance(dtype, str) else checked_dtype("cast", dtype)
     operation = Cast(dtype)  # which checks it
     if x.dtype == dtype and isinstance(x, SymbolicTensor):
@@ -100,7 +99,7 @@ def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
         x = Concatenate(0)(*(ExpandDims((0,))(part) for part in x))
     if isinstance(x, Value):
         return x if dtype is None else cast(x, dtype)
-    return as_result(np.asarray(x).astype(dtype_of(x) if dtype is None else checked_dtype("convert_to_tensor", dtype)))
+    return np.asarray(x).astype(dtype_of(x) if dtype is None else checked_dtype("convert_to_tensor", dtype))
 
 
 @public
