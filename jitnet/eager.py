@@ -5,6 +5,8 @@ import numpy as np
 from . import _seed
 from ._fixed import fix, tracing
 from .builder import Computation
+from .core import trace
+from .core.errors import invalid
 from .core.locks import building
 from .core.policy import floatx
 from .core.values import DTYPES, SymbolicTensor, Variable, placeholder
@@ -149,3 +151,47 @@ def evaluate(operation, *inputs):
         )
 
     return evaluate_function(function, *(a for i, a in enumerate(arrays) if i not in operation.whole_inputs))
+
+
+class AppliedUpdate:
+    """An optimizer's updates by gradients that are arrays: a step for each list of variables."""
+
+    def __init__(self, optimizer):
+        self._optimizer = optimizer
+        self._forget_steps()
+
+    def _forget_steps(self) -> None:
+        self._steps: dict = {}
+        self._written_from: dict = {}
+
+    def _settings_changed(self, structure: bool) -> None:
+        if structure:
+            self._forget_steps()
+
+    def __call__(self, variables, gradients, loss=None) -> None:
+        """Update ``variables`` by arrays of their shapes; loss: a number."""
+        gradients = [np.asarray(gradient) for gradient in gradients]
+        for variable, gradient in zip(variables, gradients, strict=True):
+            if gradient.shape != variable.shape or gradient.dtype.kind != "f":
+                raise invalid(
+                    f"The gradient of {variable.name} is an array of its shape, {variable.shape}.",
+                    shape=gradient.shape, dtype=gradient.dtype,
+                )  # fmt: skip
+        key = (*variables, loss is not None)
+        if key not in self._steps or not self._steps[key].fits_optimizers():
+            with building, tracing(), trace.effects() as effects:
+                given = {f"gradient_{i}": SymbolicTensor(v.shape, v.dtype, v.name) for i, v in enumerate(variables)}
+                if loss is not None:
+                    given["loss"] = SymbolicTensor((), variables[0].dtype, "loss")
+                tensors = list(given.values())
+                self._optimizer.apply(tensors[: len(variables)], variables, *tensors[len(variables) :])
+                self._steps[key] = Step("An optimizer's update.", Computation(given, effects=effects))
+                fix(self, [self._optimizer])
+        step = self._steps[key]
+        arrays = [*gradients, *([] if loss is None else [loss])]
+        arrays = {
+            name: np.ascontiguousarray(array, tensor.dtype).reshape(tensor.shape or (1,))
+            for (name, tensor), array in zip(step.inputs.items(), arrays, strict=True)
+        }
+        arrays |= {"seed": _seed.global_seed(), "t": self._optimizer.iterations, "results": np.zeros(step.results)}
+        step.run(1, 1, arrays, compiled=False, iteration=self._optimizer.iterations)

@@ -22,6 +22,7 @@ from ._places import calling, shapes
 from ._structures import flatten, leaves_like, mapped, names_of, packed
 from .core import checks, lengths, policy, trace
 from .core.errors import invalid, module_dir, module_getattr, noted
+from .core.locks import building
 from .core.operations.base import REGISTRY as OPERATIONS
 from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
@@ -55,6 +56,7 @@ class Model(TakesData, Trainer, Described, Layer):
         self._graph_inputs = None
         self._nodes = []
         self._connected = False  # made from inputs and outputs, not by a call of its own
+        self._shape_of_use = False  # whether the inputs' shapes were those of its first use, and not given
         self._forget_steps()
         if (inputs is None) != (outputs is None):
             raise ValueError("Model takes both inputs and outputs, or neither (a subclass with its own call).")
@@ -150,6 +152,7 @@ class Model(TakesData, Trainer, Described, Layer):
         """Find the input shapes from the first data, a structure of arrays."""
         if self._graph_inputs is not None:
             return
+        self._shape_of_use = True
         names = names_of(arrays, lambda number, array: "input" if number == 0 else f"input_{number}")
         found = [placeholder(n, a.shape[1:]) for n, a in zip(names, flatten(arrays), strict=True)]
         self._build_from_tensors(packed(arrays, found))
@@ -162,6 +165,35 @@ class Model(TakesData, Trainer, Described, Layer):
         self._input_structure, self._output_structure, self._graph_outputs = tensors, as_lists(outputs), found
         self._fixed_batch_size = self._samples_kept()
         self._graph_inputs = flatten(tensors)
+
+    def _take_shapes(self, shapes) -> None:
+        """Make lengths that only the first use gave None, where inputs of these shapes, with the batch, have others.
+
+        Where what is computed depends on such a length, it stays.
+        """
+        if not self._shape_of_use or len(shapes) != len(self._graph_inputs):
+            return
+        pairs = [(shape, x.shape) for shape, x in zip(shapes, self._graph_inputs, strict=True)]
+        fit = all(lengths.fits(shape[1:], expected[1:]) for shape, expected in pairs)
+        if fit or any(len(shape) != len(expected) for shape, expected in pairs):
+            return
+        opened = [
+            (None, *(None if a != b or isinstance(b, lengths.Length) else b for a, b in zip(s[1:], e[1:], strict=True)))
+            for s, e in pairs
+        ]
+        before = dict(vars(self))
+        try:
+            with building, trace.added_losses():
+                self._build_with(opened)
+        except (TypeError, ValueError):
+            vars(self).update(before)
+            return
+        self._forget_steps()
+
+    def _build_with(self, shapes) -> None:
+        """Find outputs anew, of inputs of other shapes."""
+        found = [placeholder(x.name, s[1:], x.dtype) for x, s in zip(self._graph_inputs, shapes, strict=True)]
+        self._build_from_tensors(packed(self._input_structure, found))
 
     def reset_states(self) -> None:
         """Set the states of all layers in it with ``stateful=True`` to 0."""
@@ -216,6 +248,7 @@ class Model(TakesData, Trainer, Described, Layer):
         """
         values = {}
         given = self._matched_inputs(inputs, "inputs")
+        self._take_shapes([x.shape for x in given if isinstance(x, Value) and x.batched])
         masks = [getattr(x, "mask", None) for x in given] if mask is None else flatten(mask)
         if len(masks) != len(given):
             raise ValueError(f"The model {self.name!r} has {len(given)} inputs. Received: {len(masks)} masks")
@@ -564,8 +597,13 @@ class Sequential(Model):
         if self._start is None:
             if input_shape is None:
                 raise invalid("Sequential needs an input shape, with None for the batch.", input_shape=input_shape)
+            self._shape_of_use = True
             self._start = InputLayer(tuple(input_shape)[1:]).output
             self._rebuild()
+
+    def _build_with(self, shapes):
+        self._start = InputLayer(shapes[0][1:], dtype=self._start.dtype, name=self._start.name).output
+        self._rebuild()
 
     def _build_from_arrays(self, arrays):
         if self._graph_inputs is None:

@@ -239,7 +239,7 @@ def _described_compilation(model):
     try:
         return {
             "optimizer": optimizers.serialize(model.optimizer),
-            "losses": [losses.serialize(loss) for loss in compiled["losses"]],
+            "losses": [None if loss is None else losses.serialize(loss) for loss in compiled["losses"]],
             "metrics": described_metric(compiled["metrics"]),
             "weighted_metrics": described_metric(compiled["weighted_metrics"]),
             "loss_weights": described_weights(compiled["loss_weights"]),
@@ -260,7 +260,7 @@ def _compile(model, config) -> None:
         # a name stays a name: "accuracy" becomes what fits the loss
         return description if isinstance(description, str) else metrics.get(description)
 
-    found = [losses.deserialize(loss) for loss in config["losses"]]
+    found = [None if loss is None else losses.deserialize(loss) for loss in config["losses"]]
     model.compile(
         optimizers.get(config["optimizer"]),
         loss=found[0] if len(found) == 1 else (found or None),

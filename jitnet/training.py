@@ -50,7 +50,7 @@ class Trainer(Inspection, ModelSteps):
         optimizer: a name or an object of ``jitnet.optimizers``.  An object keeps its state when its model is compiled
             with it again; another model's is refused.
         loss: a name, an object of ``jitnet.losses``, a function (y_true, y_pred); or one per output, as a list in the
-            order of ``output_names`` or as a dict by them.
+            order of ``output_names`` or as a dict by them.  None: the output is not trained, and may lack targets.
         loss_weights: a number or a schedule per output, as a list or a dict.
         metrics: a list of names, objects of ``jitnet.metrics`` or functions (y_true, y_pred); for several outputs a
             list or dict of such lists, one per output.  A function returns values (batch,) or (batch, ...), or one
@@ -81,7 +81,8 @@ class Trainer(Inspection, ModelSteps):
             if compiled["losses"]:
                 used = compilation.losses_by_output(compiled, names)
                 for loss, output in zip(used, self._graph_outputs, strict=True):
-                    target_shape(loss, output.shape)  # raises for an axis that the output lacks
+                    if loss is not None:
+                        target_shape(loss, output.shape)  # raises for an axis that the output lacks
                 compilation.metrics_by_output(compiled, names, used, self._graph_outputs)
             compilation.weights_by_output(compiled, names)
         self._forget_steps()
@@ -178,7 +179,9 @@ class Trainer(Inspection, ModelSteps):
             x = data.columns(x)
         arrays = data.as_structure(self._before_the_step(x), what)
         self._build_once_from(arrays)
-        inputs = data.prepare_inputs(self.name, self._matched_inputs(arrays, what), self._input_tensors(), what)
+        given = self._matched_inputs(arrays, what)
+        self._take_shapes([array.shape for array in given])
+        inputs = data.prepare_inputs(self.name, given, self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
 
     def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x", mode="train"):
@@ -193,13 +196,15 @@ class Trainer(Inspection, ModelSteps):
         used = self._loss_list()
         if y is None:
             raise invalid("y is missing: the targets to compare the predictions with.", y=y)
-        ys = data.by_output(y, self._output_structure, self.output_names, f"the model {self.name!r}", "y")
-        if len(ys) != len(outputs):
-            raise ValueError(f"The model has {len(outputs)} outputs. Received: {len(ys)} arrays in y")
+        ys = self._targets_of_outputs(y, used)
         own = self._outputs_with_own_targets(used)
-        targets = [data.prepare_target(*each, samples) for each in zip(used, ys, outputs, own, strict=True)]
+        targets = [
+            None if each[0] is None else data.prepare_target(*each, samples)
+            for each in zip(used, ys, outputs, own, strict=True)
+        ]
         for i, target in enumerate(targets):
-            found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
+            if target is not None:
+                found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
         weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
         one_step = [len(output.shape) > 2 and output.shape[1] == 1 for output in outputs]
@@ -220,7 +225,23 @@ class Trainer(Inspection, ModelSteps):
                 )
         if class_weight is not None:
             self._weigh_classes(found, class_weight)
-        return found, samples, tuple(t.shape[1:] for t in targets)
+        return found, samples, tuple(None if t is None else t.shape[1:] for t in targets)
+
+    def _targets_of_outputs(self, y, used) -> list:
+        """The targets of every output; where there are only those of outputs with a loss, None for the others."""
+        names = self.output_names
+        trained = [name for name, loss in zip(names, used, strict=True) if loss is not None]
+        if len(trained) < len(names):
+            given = y if isinstance(y, list | tuple) else [y]
+            if isinstance(y, dict) and y.keys() == set(trained):
+                return [y.get(name) for name in names]
+            if not isinstance(y, dict) and len(given) == len(trained):
+                remaining = iter(given)
+                return [None if loss is None else next(remaining) for loss in used]
+        ys = data.by_output(y, self._output_structure, names, f"the model {self.name!r}", "y")
+        if len(ys) != len(names):
+            raise ValueError(f"The model has {len(names)} outputs. Received: {len(ys)} arrays in y")
+        return ys
 
     def _prepare_custom(self, x, y, sample_weight):
         """The same for a step of the user's own, which knows what the arrays are."""

@@ -67,6 +67,13 @@ def signals(shape=(None, 5), seed=1):
     return compiled(Sequential([Input(shape), *parts]))
 
 
+def spectrograms(shape=(None, 33, 1), seed=1):
+    """A window of so many columns that the weights of one row leave no registers for a second pixel."""
+    jitnet.utils.set_random_seed(seed)
+    window = layers.Conv2D(32, (3, 41), strides=2, padding="same", use_bias=False)
+    return compiled(Sequential([Input(shape), window, layers.GlobalAveragePooling2D(), layers.Dense(4)]))
+
+
 def sequences(shape=(None, 6), seed=1):
     """A dense layer along an axis of time."""
     jitnet.utils.set_random_seed(seed)
@@ -201,7 +208,7 @@ def test_batches_of_sequences_compile_nothing_for_a_new_length(made):
     ("make", "size", "targets"),
     [
         (images, (17, 31, 3), ()), (images, (24, 20, 3), ()), (sequences, (7, 6), (7,)), (resized, (7, 9, 3), ()),
-        (signals, (19, 5), ()), (attending, (7, 6), (7,)),
+        (signals, (19, 5), ()), (attending, (7, 6), (7,)), (spectrograms, (21, 33, 1), ()),
     ],
 )
 def test_the_same_as_with_known_sizes(make, size, targets):
@@ -296,3 +303,87 @@ def test_large_gradients_of_any_size():
     for size in (9, 12):
         assert np.isfinite(model.train_on_batch(np.ones((2, size, size, 8), np.float32), np.zeros(2, int))[0])
     assert "_pieces(" in model.step_source()
+
+
+class Positions(layers.Layer):
+    """Embeddings of tokens and of their places, of which there are fewer than a stand-in for a length."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.places = layers.Embedding(9, 4), layers.Embedding(7, 4)
+
+    def call(self, x):
+        length = ops.shape(x)[-1]
+        near = ops.arange(length)[:, None] >= ops.arange(0, length, 1)
+        pairs = ops.matmul(ops.cast(near, "float32"), self.places(ops.arange(1, length + 1, dtype="int32")))
+        return self.tokens(x) + pairs + self.places(ops.arange(0, length - 1 + 1))
+
+
+def test_numbers_up_to_a_length_that_is_not_known():
+    x = jitnet.Input((None,), dtype="int32")
+    layer = Positions()
+    model = jitnet.Model(x, layer(x))
+    assert model.output_shape == (None, None, 4)
+    tokens, places = (embedding.get_weights()[0] for embedding in (layer.tokens, layer.places))
+    for length in (3, 6):
+        given = np.arange(2 * length).reshape(2, length) % 9
+        expected = tokens[given] + np.cumsum(places[1 : length + 1], 0) + places[:length]
+        np.testing.assert_allclose(model.predict(given, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"take expects indices from -7 to 6\. Received: index=7"):
+        model.predict(np.zeros((2, 8), "int32"), verbose=0)
+
+
+class Tagger(Model):
+    """A model with a call of its own, and with a part that finds its input's shape when it is first used."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = layers.Embedding(50, 8)
+        self.attention = layers.MultiHeadAttention(2, 4)
+        self.between = Sequential([layers.Dense(8, "relu"), layers.Dense(8)])
+        self.kinds = layers.Dense(4)
+
+    def call(self, x):
+        x = self.tokens(x)
+        return self.kinds(self.between(x + self.attention(x, x)))
+
+
+def tokens(length, samples=6):
+    generator = np.random.default_rng(length)
+    return generator.integers(0, 50, (samples, length)), generator.integers(0, 4, (samples, length))
+
+
+def test_a_model_of_its_own_call_takes_other_lengths_than_its_first():
+    model, fixed = compiled(Tagger()), compiled(Tagger())
+    losses = [model.train_on_batch(*tokens(length))[0] for length in (20, 7, 20, 5)]
+    assert np.isfinite(losses).all() and model.input_shape == (None, None) and model.output_shape == (None, None, 4)
+    x, y = tokens(9)
+    fixed.predict(x, verbose=0)
+    assert fixed.input_shape == (None, 9)
+    fixed.set_weights(model.get_weights())
+    np.testing.assert_allclose(model.predict(x, verbose=0), fixed.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), fixed.evaluate(x, y, verbose=0), rtol=1e-5)
+    assert fixed(tokens(4)[0]).shape == (6, 4, 4)
+
+
+def test_a_sequential_without_an_input_takes_other_lengths_than_its_first():
+    model = Sequential([layers.Embedding(50, 8), layers.LSTM(5), layers.Dense(3)])
+    model.compile("adam", "mse")
+    model.fit(tokens(6)[0], np.ones((6, 3)), verbose=0)
+    weights = model.get_weights()
+    found = model.predict(tokens(9)[0], verbose=0)
+    given = Sequential([Input((9,), dtype="int64"), layers.Embedding(50, 8), layers.LSTM(5), layers.Dense(3)])
+    given.set_weights(weights)
+    np.testing.assert_allclose(found, given.predict(tokens(9)[0], verbose=0), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"expects shape \(None, 9\)\. Received: shape=\(6, 8\)"):
+        given.predict(tokens(8)[0], verbose=0)  # whose length was given
+
+
+@pytest.mark.parametrize("parts", [[layers.Flatten(), layers.Dense(3)], [layers.Dense(3), layers.Reshape((12,))]])
+def test_lengths_that_weights_or_shapes_depend_on_stay(parts):
+    model = Sequential(parts)
+    before = model.predict(np.ones((2, 4, 5)), verbose=0)
+    for shape in ((2, 6, 5), (2, 4, 6), (2, 5)):
+        with pytest.raises(ValueError, match=r"Received: shape="):
+            model.predict(np.ones(shape), verbose=0)
+    np.testing.assert_array_equal(model.predict(np.ones((2, 4, 5)), verbose=0), before)

@@ -40,7 +40,8 @@ def test_loss_weights_come_before_metrics():
     rejects(lambda: model.compile("sgd", "mse", weighted_metrics="mae"), "a list of metrics", "weighted_metrics='mae'")
     rejects(lambda: model.compile("sgd", "mse", weighted_metrics=["maee"]), "Did you mean 'mae'?", "'maee'")
     rejects(lambda: model.compile("sgd", "mse", steps_per_execution=0), "steps_per_execution=0")
-    rejects(lambda: model.compile("sgd", ["mse", None]), "a loss for every output")
+    rejects(lambda: model.compile("sgd", ["mse", None]), "loss")
+    rejects(lambda: model.compile("sgd", [None, None]), "a loss for at least one output")
     # what was refused has changed nothing
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(loss / 2, rel=2e-5)
 
@@ -62,6 +63,40 @@ def test_losses_metrics_weights_and_targets_by_output_name(tmp_path):
     parts = model.evaluate(X, [SIZES, Y], verbose=0, return_dict=True)
     assert list(parts) == ["loss", "size_loss", "kind_loss", "kind_accuracy"]
     assert parts["loss"] == pytest.approx(found["size_loss"] + 2 * found["kind_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("loss", [[None, "sparse_categorical_crossentropy"], {**BY_NAME, "size": None}])
+def test_an_output_without_a_loss(loss, jit_compile, tmp_path):
+    jitnet.utils.set_random_seed(1)
+    model = two_outputs(loss=loss, metrics=[None, ["accuracy"]], jit_compile=jit_compile)
+    kernel = model.get_layer("size").get_weights()[0]
+    x = model.inputs[0]
+    alone = jitnet.Model(x, model.outputs[1])
+    alone.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    expected = alone.evaluate(X, Y, verbose=0)
+    for y in (Y, [Y], [SIZES, Y], [None, Y], {"kind": Y}, {"kind": Y, "size": SIZES}):
+        np.testing.assert_allclose(model.evaluate(X, y, verbose=0), expected, rtol=1e-6)
+    doubled = model.evaluate(X, Y, sample_weight=np.full(len(X), 2.0), verbose=0)
+    assert doubled[0] == pytest.approx(2 * expected[0], rel=1e-6)
+    model.save(tmp_path / "model")
+    again = jitnet.load_model(tmp_path / "model")
+    np.testing.assert_allclose(again.evaluate(X, Y, verbose=0), expected, rtol=1e-6)
+    history = model.fit(X, Y, batch_size=5, epochs=3, shuffle=False, verbose=0, validation_data=(X, [SIZES, Y])).history
+    assert list(history) == ["loss", "kind_accuracy", "val_loss", "val_kind_accuracy"]
+    np.testing.assert_array_equal(model.get_layer("size").get_weights()[0], kernel)
+    assert [p.shape for p in model.predict(X, verbose=0)] == [(len(X), 1), (len(X), 3)]
+    before = history["loss"][0]
+    again.fit(X, Y, batch_size=5, epochs=1, shuffle=False, verbose=0)
+    assert before == pytest.approx(again.history.history["loss"][0], rel=1e-6)
+    jitnet.warmup(model, batch_size=5)
+
+
+def test_refusals_of_an_output_without_a_loss():
+    rejects(lambda: two_outputs(loss=["mse", None], metrics=[None, "mae"]), "'kind' has no loss", "metrics='mae'")
+    model = two_outputs(loss=["mse", None])
+    rejects(lambda: model.fit(X, [SIZES, Y, Y], verbose=0), "has 2 outputs. Received: 3 arrays in y")
+    rejects(lambda: model.fit(X, {"kind": Y}, verbose=0), "lacks the output 'size'")
 
 
 def test_names_that_no_output_has():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import small_networks
 
-from jitnet import Input, Sequential, layers, set_num_threads, utils
+from jitnet import Input, Model, Sequential, layers, ops, set_num_threads, utils
 from jitnet.cli import main
 from jitnet.kernels import compiler
 from jitnet.kernels.compiler import machine, sections
@@ -145,6 +145,19 @@ def test_a_training(monkeypatch, network, jit_compile, threads):
     monkeypatch.setenv("JITNET_COMPILER", "gcc")
     with pytest.raises(ValueError, match=r"JITNET_COMPILER is one of jitnet, numba\. Received: JITNET_COMPILER=gcc"):
         train()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_booleans_between_kernels(monkeypatch, jit_compile):
+    x = Input((6, 2))
+    later = ops.logical_or(ops.less(x, ops.cumsum(x, 1)), ops.isnan(x))
+    model = Model(x, layers.Dense(2)(ops.cumsum(ops.cast(later, "float32"), 1)))
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    data = np.random.default_rng(0).normal(size=(8, 6, 2)).astype("float32")
+    right = model.evaluate(data, data, batch_size=4, verbose=0)
+    monkeypatch.setenv("JITNET_COMPILER", "numba")
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    assert model.evaluate(data, data, batch_size=4, verbose=0) == right
 
 
 def test_what_is_not_translated_is_compiled_by_numba(monkeypatch, tmp_path, capsys):

@@ -498,3 +498,27 @@ def test_dropout_passes_everything_in_inference():
 def test_dropout_rate(rate):
     with pytest.raises(ValueError, match="Received: rate="):
         layers.Dropout(rate)
+
+
+@jitnet.saving.register_keras_serializable(package="Tests")
+def one_number(shapes):
+    first, second = shapes
+    assert first == second == (None, 3)
+    return (first[0], 1)
+
+
+def test_lambda_is_checked_against_its_output_shape():
+    inputs = [jitnet.Input((3,)), jitnet.Input((3,))]
+
+    def distance(pair):
+        return jitnet.ops.sum(pair[0] * pair[1], axis=1, keepdims=True)
+
+    for shape in ((1,), one_number):
+        assert layers.Lambda(distance, output_shape=shape)(inputs).shape == (None, 1)
+    layer = layers.Lambda(jitnet.ops.add, output_shape=one_number)
+    assert layers.Lambda.from_config(layer.get_config()).output_shape is one_number
+    for shape in ((2,), lambda shapes: (None, 2)):
+        with pytest.raises(ValueError, match=r"output has the shape \(None, 1\). Received: output_shape=\(2,\)"):
+            layers.Lambda(distance, output_shape=shape)(inputs)
+    with pytest.raises(ValueError, match="Received: output_shape=3"):
+        layers.Lambda(distance, output_shape=3)

@@ -93,3 +93,18 @@ def test_data_that_does_not_fit(cls):
 def test_wrong_arguments(make):
     with pytest.raises(ValueError, match="Received: "):
         make()
+
+
+def test_the_moments_in_use():
+    data = np.array([[1.0, 10.0], [3.0, 30.0]], "float32")
+    layer = layers.Normalization()
+    with pytest.raises(AttributeError, match="has no mean yet: call adapt, or the layer"):
+        _ = layer.mean
+    layer.adapt(data)
+    assert layer.mean.tolist() == [[2, 20]] and layer.variance.tolist() == [[1, 100]]
+    of_all = layers.Normalization(axis=None, input_shape=(1,))
+    of_all.adapt(np.array([1.0, 3.0, 8.0]))
+    assert of_all.mean.item() == 4 and of_all.variance.item() == pytest.approx(26 / 3)
+    given = layers.Normalization(mean=[2, 3], variance=4)
+    given.build((None, 2))
+    assert given.mean.tolist() == [[2, 3]] and given.variance.tolist() == [[4, 4]]

@@ -122,3 +122,50 @@ def test_what_cannot_be_weighed_is_refused():
     model.compile("sgd", "mse", metrics=[lambda y_true, y_pred: jitnet.ops.mean(y_pred, axis=0)])
     with pytest.raises(ValueError, match=r"or a single number for the batch. Received: shape=\(3,\)"):
         model.fit(X, Y, verbose=0)
+
+
+def counting(package, how):
+    """A metric that counts samples by ``ops.shape``, as the metrics of many courses do."""
+    ops = package.ops
+
+    class RootMeanSquare(package.metrics.Metric):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.squares = self.add_weight(name="squares", initializer="zeros")
+            self.count = self.add_weight(name="count", initializer="zeros")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.squares.assign_add(ops.sum(ops.square(ops.cast(y_true, "float32") - y_pred)))
+            samples = ops.shape(y_pred)[0]
+            if how == "add":
+                self.count.assign_add(samples)
+            elif how == "assign":
+                self.count.assign(self.count + samples)
+            elif how == "the other way":
+                self.count.assign(samples + self.count)
+            else:
+                self.count.assign_add(ops.size(y_pred))
+
+        def result(self):
+            return ops.sqrt(self.squares / ops.cast(self.count, "float32"))
+
+    return RootMeanSquare(name="rms")
+
+
+@pytest.mark.filterwarnings("ignore:::keras", "ignore:__array_wrap__:DeprecationWarning")  # PyTorch's and Keras's
+@pytest.mark.parametrize("how", ["add", "assign", "the other way", "elements"])
+def test_a_metric_counts_samples(how):
+    packages = [package for package in (jitnet, cases.load_keras()) if package is not None]
+    found = []
+    for package in packages:
+        model = package.Sequential([package.Input((4,)), package.layers.Dense(3, "sigmoid")])
+        model.set_weights([KERNEL, np.zeros(3)])
+        model.compile("sgd", "mse", metrics=[counting(package, how)])
+        found.append(model.evaluate(X, Y, batch_size=BATCH, verbose=0)[1])
+        metric = counting(package, how)
+        metric.update_state(Y, np.asarray(model.predict(X, verbose=0)))
+        found.append(float(metric.result()))
+    predictions = packages[0].ops.sigmoid(X @ KERNEL)
+    squares = np.square(Y - predictions)
+    mean = squares.mean() if how == "elements" else squares.sum(1).mean()
+    np.testing.assert_allclose(found, np.sqrt(mean), rtol=1e-5)

@@ -73,13 +73,14 @@ def test_sequential_by_list_add_and_pop():
         added.pop()
 
 
-@pytest.mark.parametrize("how", ["build", "predict", "fit", "call", "input_shape"])
+@pytest.mark.parametrize("how", ["build", "predict", "fit", "call", "input_shape", "input_dim"])
 def test_when_the_input_shape_becomes_known(how):
     first, last = dense_pair()
-    if how == "input_shape":
-        first = layers.Dense(4, activation="relu", input_shape=(5,))
+    first_layers = {"input_shape": {"input_shape": (5,)}, "input_dim": {"input_dim": 5}}
+    if how in first_layers:
+        first = layers.Dense(4, activation="relu", **first_layers[how])
     model = models.Sequential([first, last])
-    if how != "input_shape":
+    if how not in first_layers:
         assert model.weights == []
         assert not model.built
         with pytest.raises(ValueError, match=r"not built.*Input\(shape"):
@@ -96,6 +97,15 @@ def test_when_the_input_shape_becomes_known(how):
     assert model.built
     assert [w.shape for w in model.get_weights()] == [(5, 4), (4,), (4, 3), (3,)]
     np.testing.assert_allclose(model(X), two_layers_by_numpy(X, model.get_weights()), rtol=1e-5, atol=1e-6)
+
+
+def test_sizes_of_inputs_that_a_layer_does_not_take():
+    with pytest.raises(ValueError, match=r"Dense takes one of both. Received: input_shape=\(5,\), input_dim=5"):
+        layers.Dense(4, input_dim=5, input_shape=(5,))
+    with pytest.raises(ValueError, match=r"input_dim to be a positive integer. Received: input_dim=0"):
+        layers.Dense(4, input_dim=0)
+    with pytest.raises(TypeError, match=r"Begin the Sequential with Input\(batch_shape=\(1, 2, 3\)\)"):
+        layers.LSTM(4, batch_input_shape=(1, 2, 3))
 
 
 def test_sequential_refuses():

@@ -249,7 +249,8 @@ def test_losses():
 
 def test_tensors():
     tensor, weight = layers.Input((3, 2)), jitnet.Variable(np.ones((2, 2), "float32"))
-    assert ops.shape(tensor) == (None, 3, 2) and ops.ndim(tensor) == 3 and ops.size(tensor) is None
+    assert ops.shape(tensor) == (None, 3, 2) and ops.ndim(tensor) == 3
+    assert ops.size(tensor).batches == 6 and ops.size(ops.sum(tensor)) == 1
     assert ops.size(weight) == 4 and ops.dtype(weight) == "float32" == ops.dtype(0.5) and ops.dtype(N) == "int64"
     assert ops.is_tensor(tensor) and ops.is_tensor(X) and not ops.is_tensor([1.0])
     found = ops.convert_to_tensor([0.5, 1])
@@ -316,7 +317,7 @@ T = layers.Input((3, 2), name="given")
         (lambda: ops.top_k(T, 3), "k to be an integer from 1 to 2"),
         (lambda: ops.prod(T), "an axis that is not the batch's"),
         (lambda: ops.matmul(T, T), "agree before these"),
-        (lambda: ops.einsum("bij,bij->ij", T, T), "keeps the batch axis"),
+        (lambda: ops.einsum("bij,cij->bc", T, T), "keeps the batch axis"),
         (lambda: ops.einsum("bij,bkl->bikl,", T, T), "expects letters"),
         (lambda: ops.einsum("bij,bkj->bikz", T, T), "in an operand"),
         (lambda: ops.einsum("bij,bik->bjk", T, T[:, :2]), "one size of the axis 'i'"),
@@ -409,3 +410,95 @@ def test_stop_gradient():
     expected = X[:, :3].mean(0) * [1, 2, 3] / 3
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)
     assert np.isfinite(value)
+
+
+ROW = np.array([[1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        lambda batch: ops.tile(ROW, (batch, 1)),
+        lambda batch: ops.tile(ROW.astype("float64"), ops.stack([batch, 1])),
+        lambda batch: ops.tile(ROW, ops.concatenate([ops.expand_dims(batch, -1), ops.convert_to_tensor([1])], 0)),
+        lambda batch: ops.repeat(ROW, batch, axis=0),
+        lambda batch: ops.broadcast_to(ROW, (batch, 3)),
+        lambda batch: ops.broadcast_to(ROW[0], ops.stack([batch, 3])),
+        lambda batch: ops.tile(ROW, (ops.cast(batch, "int64"), 1)),
+        lambda batch: ops.repeat(ROW, ops.cast(batch, "int32"), 0),
+        lambda batch: ROW * ops.ones((ops.cast(ops.cast(batch, "float32"), "int32"), 1)),
+        lambda batch: ROW * ops.reshape(ops.ones((batch, 1, 1)), (ops.cast(batch, "int32"), 1)),
+    ],
+)
+def test_a_row_for_each_sample(repeated):
+    x = layers.Input((3,))
+    model = jitnet.Model(x, x * repeated(ops.shape(x)[0]))
+    for samples in (1, 5):
+        found = model.predict(X[:samples, :1] * np.ones((1, 3), "float32"), verbose=0)
+        np.testing.assert_allclose(found, X[:samples, :1] * ROW, rtol=1e-6)
+
+
+def test_sizes_of_a_batch():
+    x = layers.Input((3,))
+    batch = ops.shape(x)[0]
+    sizes = ops.concatenate([ops.expand_dims(batch, 0), np.array([4, 1])])
+    assert sizes == (None, 4, 1) and sizes[0] is batch and [type(size) for size in sizes[1:]] == [int, int]
+    model = jitnet.Model(x, [x * ops.multiply(batch, 2), x + ops.subtract(0.5, batch)])
+    doubled, less = model.predict(np.ones((5, 3)), verbose=0)
+    assert (doubled == 10).all() and (less == -3.5).all()
+    with pytest.raises(ValueError, match=r"one row for each sample.*Received: shape=\(2, 3\)"):
+        ops.tile(np.ones((2, 3)), (batch, 1))
+
+
+def test_ctc_of_samples_of_different_lengths():
+    torch = pytest.importorskip("torch")
+    output, target = GENERATOR.normal(size=(4, 7, 5)).astype("float32"), GENERATOR.integers(1, 5, (4, 3))
+    labels, steps = np.array([3, 1, 2, 2]), np.array([7, 4, 5, 6])
+    given = torch.tensor(output, requires_grad=True)
+    expected = torch.nn.functional.ctc_loss(
+        given.log_softmax(-1).transpose(0, 1), torch.tensor(target), torch.tensor(steps), torch.tensor(labels),
+        reduction="none",
+    )  # fmt: skip
+    expected.sum().backward()
+    np.testing.assert_allclose(ops.ctc_loss(target, output, labels, steps), expected.detach(), rtol=1e-5)
+    loss = jitnet.value_and_grad(lambda x, *numbers: ops.sum(ops.ctc_loss(numbers[0], x, *numbers[1:])))
+    value, gradient = loss(output, target, labels, steps)
+    np.testing.assert_allclose(value, expected.sum().item(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, given.grad, rtol=1e-4, atol=1e-6)
+
+    def of_a_model(y_true, y_pred):
+        batch, count = ops.cast(ops.shape(y_true)[0], "int64"), ops.shape(y_true)[1]
+        return ops.ctc_loss(y_true, y_pred, ops.squeeze(count * ops.ones((batch, 1), "int64")), None)
+
+    x = layers.Input((7, 5))
+    model = jitnet.Model(x, layers.Identity()(x))
+    model.compile("sgd", of_a_model)
+    expected = torch.nn.functional.ctc_loss(
+        given.log_softmax(-1).transpose(0, 1), torch.tensor(target), [7] * 4, [3] * 4, reduction="none"
+    )
+    assert model.evaluate(output, target, verbose=0) == pytest.approx(expected.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("subscripts", ["ab,ab->", "ab,ac->bc", "ab,ab->b", "ab->b", "ab->", "ab,ac,ad->cdb"])
+def test_einsum_over_the_batch(subscripts):
+    operands = [P, np.abs(Y), np.abs(np.sin(Y))][: subscripts.count(",") + 1]
+    tensors = [layers.Input((4,)) for _ in operands]
+    total = ops.sum(ops.sin(ops.einsum(subscripts, *tensors)))
+    model = jitnet.Model(tensors, sum(tensors) + total)
+    expected = sum(operands) + np.sum(np.sin(np.einsum(subscripts, *operands)))
+    np.testing.assert_allclose(model.predict(operands, verbose=0), expected, rtol=1e-4, atol=1e-4)
+    squares = jitnet.value_and_grad(lambda *x: ops.sum(ops.square(ops.einsum(subscripts, *x))))
+    value, gradient = squares(*operands)
+    less, more = (
+        np.square(np.einsum(subscripts, *np.float64([P + step * Y, *operands[1:]]))).sum() for step in (-1e-3, 1e-3)
+    )
+    np.testing.assert_allclose(value, (less + more) / 2, rtol=1e-4)
+    np.testing.assert_allclose((gradient * Y).sum(), (more - less) / 2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_softmax_of_a_vector(axis):
+    expected = np.exp(V) / np.exp(V).sum()
+    np.testing.assert_allclose(ops.softmax(V, axis), expected, rtol=1e-6)
+    np.testing.assert_allclose(ops.log_softmax(V.tolist(), axis), np.log(expected), rtol=1e-5)
+    assert ops.sparsemax(V, axis).sum() == pytest.approx(1, rel=1e-6)

@@ -1,5 +1,8 @@
 """The library's optimizers in steps, and the options that all of them have, against NumPy step by step."""
 
+import copy
+import pickle
+
 import naive.optimizers as naive
 import numpy as np
 import pytest
@@ -273,3 +276,86 @@ def test_names_and_errors():
     ]:
         with pytest.raises(ValueError, match=message):
             make()
+
+
+# ---- gradients that are arrays
+
+
+def small_model():
+    jitnet.utils.set_random_seed(0)
+    x = jitnet.Input((4,))
+    return jitnet.Model(x, layers.Dense(2)(layers.Dense(6, "tanh")(x)))
+
+
+def loop_data():
+    generator = np.random.default_rng(1)
+    return generator.normal(size=(32, 4)).astype("float32"), generator.normal(size=(32, 2)).astype("float32")
+
+
+def applied(make, count, after=lambda step, optimizer: None):
+    """Weights after a loop of a script's own, and the optimizer."""
+    model, optimizer = small_model(), make()
+    variables = model.trainable_variables
+    error = jitnet.value_and_grad(lambda x, y: ops.mean(ops.square(model(x) - y)), variables=variables)
+    for step in range(count):
+        _, gradients = error(*loop_data())
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        after(step, optimizer)
+    return model.get_weights(), optimizer
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: optimizers.Adam(0.01),
+        lambda: optimizers.SGD(0.1, momentum=0.9, clipnorm=0.1),
+        lambda: optimizers.AdamW(jitnet.schedules.ExponentialDecay(0.1, 2, 0.5), use_ema=True, ema_momentum=0.5),
+        lambda: optimizers.Muon(0.01),
+        lambda: optimizers.Adam(0.1, gradient_accumulation_steps=2),
+    ],
+)
+def test_a_loop_of_a_scripts_own_trains_as_fit_does(make):
+    model = small_model()
+    model.compile(make(), "mse")
+    for _ in range(5):
+        model.train_on_batch(*loop_data())
+    found, optimizer = applied(make, 5)
+    for one, other in zip(found, model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+    assert optimizer.iterations == 5
+    copied = copy.deepcopy(optimizer)
+    assert copied.iterations == 5 and pickle.loads(pickle.dumps(optimizer)).iterations == 5
+
+
+def test_arrays_of_gradients_with_settings_that_change():
+    def slower(step, optimizer):
+        optimizer.learning_rate = 0.1 / (step + 2)
+
+    def by_hand():
+        weights = small_model().get_weights()
+        model = small_model()
+        error = jitnet.value_and_grad(lambda x, y: ops.mean(ops.square(model(x) - y)), variables=model.weights)
+        for step in range(3):
+            model.set_weights(weights)
+            gradients = error(*loop_data())[1]
+            weights = [w - 0.1 / (step + 1) * g for w, g in zip(weights, gradients, strict=True)]
+        return weights
+
+    found, _ = applied(lambda: optimizers.SGD(0.1), 3, slower)
+    for one, other in zip(found, by_hand(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_arrays_that_are_no_gradients():
+    variables, optimizer = small_model().trainable_variables, optimizers.SGD(0.1)
+    zeros = [np.zeros(v.shape, "float32") for v in variables]
+    for wrong, received in (
+        ([None, *zeros[1:]], r"Received: shape=\(\), dtype=dtype\('O'\)"),
+        ([zeros[0][:2], *zeros[1:]], r"kernel is an array of its shape, \(4, 6\). Received: shape=\(2, 6\)"),
+        ([zeros[0].astype(int), *zeros[1:]], r"Received: shape=\(4, 6\), dtype=dtype\('int64'\)"),
+    ):
+        with pytest.raises(ValueError, match=received):
+            optimizer.apply(wrong, variables)
+    assert optimizer.iterations == 0
+    optimizer.apply([np.ones(v.shape) for v in variables], variables)  # of float64
+    assert optimizer.iterations == 1 and variables[1].numpy().tolist() == pytest.approx([-0.1] * 6)

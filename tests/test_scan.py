@@ -258,3 +258,35 @@ def test_what_is_refused(call, message):
 
     with pytest.raises(ValueError, match=message):
         jitnet.Sequential([x, Own()]).predict(np.zeros((2, TURNS, 3), "float32"), verbose=0)
+
+
+@pytest.mark.parametrize("kind", [layers.LayerNormalization, layers.RMSNormalization])
+def test_normalisation_of_every_turn(kind):
+    """As in a cell with layer normalisation (Ba et al. 2016): like the turns written out."""
+    draw = np.random.default_rng(3).normal
+    normalise = kind()
+    kernel = jitnet.Variable(draw(size=(UNITS, UNITS)).astype("float32"))
+    normalise.build((None, UNITS))
+    for weight in normalise.weights:
+        weight.assign(draw(size=UNITS))
+    variables = [*normalise.trainable_variables, kernel]
+
+    def turn(h, step):
+        h = ops.tanh(normalise(step + h @ kernel))
+        return h, h
+
+    def of_loop(x):
+        return ops.sum(ops.square(ops.scan(turn, np.zeros(UNITS), x)[1]))
+
+    def written_out(x):
+        h, total = 0.0 * x[:, 0], 0.0
+        for time in range(TURNS):
+            h, _ = turn(h, x[:, time])
+            total = total + ops.sum(ops.square(h))
+        return total
+
+    x = draw(size=(5, TURNS, UNITS)).astype("float32")
+    found, expected = (jitnet.value_and_grad(f, 0, variables=variables)(x) for f in (of_loop, written_out))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    for one, other in zip([found[1][0], *found[1][1]], [expected[1][0], *expected[1][1]], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -1,5 +1,6 @@
 """Helpers for data: pictures, folders, downloads, parts, sequences, progress and drawings."""
 
+import doctest
 import hashlib
 import io
 import sys
@@ -13,6 +14,7 @@ from small_networks import perceptron, two_outputs
 
 import jitnet
 from jitnet import layers, preprocessing, utils
+from jitnet.utils import batches_in_turn
 
 RANDOM = np.random.default_rng(3)
 
@@ -543,3 +545,78 @@ def test_text_dataset_from_directory(letters, capsys):
 def test_feature_space_is_refused():
     with pytest.raises(AttributeError, match="Give each column its layer"):
         utils.FeatureSpace  # noqa: B018
+
+
+# ---- batches that methods take and change
+
+
+def windows():
+    return utils.timeseries_dataset_from_array(np.arange(13.0), None, 2, batch_size=2)
+
+
+def firsts(dataset):
+    """The first step of the first window of each batch."""
+    return [float(batch[0, 0]) for batch in dataset]
+
+
+def test_batches_by_methods():
+    assert doctest.testmod(batches_in_turn, extraglobs={"np": np}).failed == 0
+    data = windows()
+    assert data.cardinality() == len(data) == 6 and firsts(data) == [0, 2, 4, 6, 8, 10]
+    assert firsts(data.take(2)) == [0, 2] and firsts(data.take(-1)) == firsts(data.take(9)) == firsts(data)
+    assert firsts(data.skip(4)) == [8, 10] and len(data.skip(9)) == 0 and firsts(data.skip(1).take(2)) == [2, 4]
+    assert firsts(data.prefetch(3)) == firsts(data) and len(list(data.as_numpy_iterator())) == 6
+    doubled = data.map(lambda x: (2 * x, x[:, -1]), num_parallel_calls=-1)
+    assert [y.tolist() for _, y in doubled.map(lambda x, y: (x, -y)).take(1)] == [[-1, -2]]
+    parts = utils.split_dataset(data, left_size=2)
+    assert firsts(parts[0].take(1)) == [0]
+
+
+def test_batches_in_a_drawn_order():
+    data = windows()
+    shuffled, same = data.shuffle(100, seed=2), data.shuffle(100, seed=2)
+    first, second = firsts(shuffled), firsts(shuffled)
+    assert sorted(first) == sorted(second) == firsts(data) and first != second and first == firsts(same)
+    fixed = data.shuffle(seed=2, reshuffle_each_iteration=False)
+    assert firsts(fixed) == firsts(fixed) == first
+
+
+def test_batches_are_kept():
+    made = []
+
+    def counted(x):
+        made.append(len(x))
+        return x, x[:, :1]
+
+    data = windows().map(counted).cache()
+    model = jitnet.Sequential([jitnet.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(data, epochs=3, validation_data=data.take(1), verbose=0)
+    assert len(made) == 6 and len(history.history["val_loss"]) == 3
+
+
+def test_a_pipeline_of_texts(tmp_path):
+    for kind in ("bad", "good"):
+        (tmp_path / kind).mkdir()
+        for number in range(4):
+            (tmp_path / kind / f"{number}.txt").write_text(f"a {kind} film")
+    texts = utils.text_dataset_from_directory(tmp_path, batch_size=3, seed=1)
+    words = layers.TextVectorization(output_mode="multi_hot")
+    words.adapt(texts.map(lambda x, y: x))
+    assert set(words.get_vocabulary()) == {"[UNK]", "a", "film", "good", "bad"}
+    model = jitnet.Sequential([jitnet.Input((5,)), layers.Dense(1, "sigmoid")])
+    model.compile(jitnet.optimizers.Adam(0.1), "binary_crossentropy", metrics=["accuracy"])
+    model.fit(texts.map(lambda x, y: (words(x), y)).cache().prefetch(1), epochs=15, verbose=0)
+    assert model.evaluate(texts.map(lambda x, y: (words(x), y)), verbose=0)[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda data: data.map(3), "Received: map_func=3"), (lambda data: data.take(-2), "Received: count=-2"),
+        (lambda data: data.skip(-1), "Received: count=-1"), (lambda data: data.cache("file"), "filename='file'"),
+    ],
+)  # fmt: skip
+def test_refusals_of_methods_of_batches(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(windows())

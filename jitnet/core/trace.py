@@ -37,6 +37,7 @@ _training: ContextVar[bool | None] = ContextVar("training", default=None)  # Non
 _effects: ContextVar[list | None] = ContextVar("effects", default=None)  # applications without outputs
 _added_losses: ContextVar[list | None] = ContextVar("added_losses", default=None)
 _assigned: ContextVar["Assignments | None"] = ContextVar("assigned", default=None)
+_in_turn: ContextVar[bool] = ContextVar("in_turn", default=False)
 _callers: ContextVar = ContextVar("callers", default=None)  # what layers are called by
 _batch_size: ContextVar[int | None] = ContextVar("batch_size", default=None)  # None: any
 _scopes: ContextVar[tuple] = ContextVar("scopes", default=())  # (name, policy) of each
@@ -163,6 +164,21 @@ def scope(name: str, policy: str = "float32"):
         yield
     finally:
         _scopes.reset(token)
+
+
+@contextmanager
+def turn():
+    """Operations applied inside are those of one turn of a loop."""
+    token = _in_turn.set(True)
+    try:
+        yield
+    finally:
+        _in_turn.reset(token)
+
+
+def in_turn() -> bool:
+    """Whether one turn of a loop is being traced."""
+    return _in_turn.get()
 
 
 @contextmanager

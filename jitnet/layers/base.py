@@ -100,6 +100,7 @@ class Layer(Fixed, NamesArguments):
         dtype: "float32", "float64" or "mixed_bfloat16" (see ``jitnet.config.set_dtype_policy``); by default
             ``jitnet.config.dtype_policy()`` when the layer is built.
         input_shape: for the first layer of a ``Sequential``: the shape without the batch axis.
+        input_dim: the same for samples of one axis, its length.
         activity_regularizer: a name, an object or None: its penalty of each of the layer's outputs, divided by the
             batch, is added to the loss.
     """
@@ -118,8 +119,14 @@ class Layer(Fixed, NamesArguments):
         return layer
 
     def __init__(
-        self, *, name=None, trainable=True, dtype=None, input_shape=None, activity_regularizer=None, **unknown
-    ):
+        self, *, name=None, trainable=True, dtype=None, input_shape=None, input_dim=None, activity_regularizer=None,
+        **unknown,
+    ):  # fmt: skip
+        if "batch_input_shape" in unknown:
+            raise TypeError(
+                f"{type(self).__name__} has no argument 'batch_input_shape'. Begin the Sequential with "
+                f"Input(batch_shape={unknown['batch_input_shape']!r})."
+            )
         if unknown:
             raise unknown_arguments(type(self).__name__, unknown, _constructor_arguments(type(self)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
@@ -137,6 +144,10 @@ class Layer(Fixed, NamesArguments):
         self._built_policy = None
         self.built = False
         kind = type(self).__name__
+        if input_dim is not None:
+            if input_shape is not None:
+                raise invalid(f"{kind} takes one of both.", input_shape=input_shape, input_dim=input_dim)
+            input_shape = (checks.integer(kind, "input_dim", input_dim, least=1),)
         self.input_spec_shape = None if input_shape is None else checks.input_shape(kind, "input_shape", input_shape)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._weights: list[Variable] = []

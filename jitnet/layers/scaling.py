@@ -130,6 +130,21 @@ class Normalization(_Scaling):
             raise invalid("Normalization expects a variance that is not negative.", variance=variance)
         self.invert = checks.boolean("Normalization", "invert", invert)
 
+    @property
+    def mean(self) -> np.ndarray:
+        """The means in use, (1, ...), as wide as the input where it has an axis."""
+        return self._in_use("mean", self.input_mean)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """The variances in use, of the shape of ``mean``."""
+        return self._in_use("variance", self.input_variance)
+
+    def _in_use(self, name, given) -> np.ndarray:
+        if not self.built:
+            raise AttributeError(f"{type(self).__name__} {self.name!r} has no {name} yet: call adapt, or the layer.")
+        return self._broadcast(getattr(self, f"adapt_{name}").numpy() if given is None else given)
+
     def _add_statistics(self, shape):
         if self.input_mean is None:
             self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")

@@ -10,6 +10,7 @@ from .. import _registry, initializers, losses, ops
 from .._fixed import Fixed, noticed
 from ..core import checks, trace
 from ..core.errors import NamesArguments, SamplesPairedError, invalid
+from ..core.lengths import Samples
 from ..core.operations.base import display, elements
 from ..core.policy import floatx
 from ..core.values import Value, as_value
@@ -38,7 +39,11 @@ class MetricVariable:
         self.value = self._initial.copy()
 
     def assign_add(self, value) -> None:
-        """Add to it: an array, or in a step a symbolic tensor of its shape, such as jitnet.ops.sum(values, axis=0)."""
+        """Add to it: an array, or in a step a symbolic tensor of its shape, such as jitnet.ops.sum(values, axis=0).
+
+        Of ``jitnet.ops.shape(x)[0]`` that is the number of samples of the batch.
+        """
+        value = ops.cast(value, floatx()) if isinstance(value, Samples) else value
         if isinstance(value, Value) or self._metric._contributions is not None:
             self._take(as_value(value), "sum")
         else:
@@ -114,16 +119,18 @@ class MetricVariable:
         return method
 
     for _name in (
-        "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__pow__",
+        "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__pow__",
         "__neg__", "__abs__", "__lt__", "__le__", "__gt__", "__ge__", "__getitem__", "__len__",
     ):  # fmt: skip
         locals()[_name] = _delegated(_name)
     del _name, _delegated
 
     def __add__(self, other):
-        if isinstance(other, Value):
+        if isinstance(other, Value | Samples):
             return _Sum(self, other)
         return self.value + (other.value if isinstance(other, MetricVariable) else other)
+
+    __radd__ = __add__
 
 
 @dataclass

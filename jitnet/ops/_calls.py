@@ -5,6 +5,8 @@ import inspect
 
 import numpy as np
 
+from ..core.lengths import Samples
+from ..core.operations.base import samples_of
 from ..core.operations.elementwise import Binary, Unary
 from ..core.policy import floatx
 from ..core.values import Value
@@ -22,9 +24,9 @@ def publisher(names: list):
 
 
 def is_symbolic(*arguments) -> bool:
-    """Whether there is a symbolic value among the arguments, or in lists and tuples of them."""
+    """Whether there is a symbolic value among the arguments, or a batch's size, or in lists and tuples of them."""
     return any(
-        is_symbolic(*argument) if isinstance(argument, list | tuple) else isinstance(argument, Value | Turned)
+        is_symbolic(*argument) if isinstance(argument, list | tuple) else isinstance(argument, Value | Samples | Turned)
         for argument in arguments
     )
 
@@ -71,9 +73,15 @@ def _holds_float64(arguments) -> bool:
     )
 
 
+def sizes_of(given) -> tuple:
+    """Sizes of axes, or one, as a tuple; a batch's may have been cast to a number."""
+    sizes = given if isinstance(given, list | tuple | np.ndarray) else (given,)
+    return tuple(samples_of(size) or size if isinstance(size, Value) else size for size in sizes)
+
+
 def apply(operation, *inputs):
     """An operation on symbolic values, added to the graph, or on arrays, computed at once."""
-    if any(isinstance(x, Value) for x in inputs):
+    if any(isinstance(x, Value | Samples) for x in inputs):
         return operation(*inputs)
     from ..eager import evaluate
 

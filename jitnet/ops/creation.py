@@ -7,11 +7,12 @@ symbolic tensor with a batch axis.
 import numpy as np
 
 from ..core.errors import invalid
-from ..core.lengths import Samples, batches_in
+from ..core.lengths import Length, Samples, batches_in
 from ..core.operations.shape import Filled
+from ..core.operations.strided import BroadcastTo
 from ..core.policy import floatx
-from ..core.values import Value
-from ._calls import in_floatx, on_arrays, publisher
+from ..core.values import Value, as_value
+from ._calls import in_floatx, on_arrays, publisher, sizes_of
 from .shapes import broadcast_to, expand_dims
 from .tensors import checked_dtype, convert_to_tensor, dtype_of, shape
 
@@ -20,7 +21,7 @@ public = publisher(__all__)
 
 
 def _filled(owner: str, sizes, value, dtype):
-    sizes = (sizes,) if isinstance(sizes, int | np.integer) else tuple(sizes)
+    sizes = sizes_of(sizes)
     dtype = checked_dtype(owner, dtype or floatx())
     if sizes[:1] == (None,):
         return Filled(sizes[1:], float(value), dtype, batches_in(sizes[0]))()
@@ -90,7 +91,8 @@ def arange(start, stop=None, step=None, dtype=None):
     """Numbers from ``start`` on, below ``stop``, ``step`` apart; of one argument, from 0 up to it.
 
     dtype: integers by default if all arguments are, else floatx.  The numbers are known while a model is traced, so
-    that the arguments can't depend on the batch.
+    that the arguments can't depend on the batch.  Up to a length that is None until data comes, as of
+    ``Input((None,))``, they are known when it has come.
     """
     given = (start, stop, step)
     if start is None or any(isinstance(x, Value | Samples) for x in given):
@@ -98,7 +100,14 @@ def arange(start, stop=None, step=None, dtype=None):
             "ops.arange makes its numbers while the model is traced: it takes numbers, no symbolic values, and not the "
             "size of the batch, which is None.", start=start, stop=stop, step=step,
         )  # fmt: skip
-    found = np.arange(start, stop, 1 if step is None else step) if stop is not None else np.arange(0, start, step)
+    start, stop = (0, start) if stop is None else (start, stop)
+    step = 1 if step is None else step
+    if any(isinstance(x, Length) for x in (start, stop)):
+        # the length's stand-in is large, and what is computed of that many numbers: so they are no array yet
+        count = -((start - stop) // step)
+        zero = as_value(np.zeros(1), checked_dtype("arange", dtype or "int64"))
+        return BroadcastTo((count,), batched=False)(zero)
+    found = np.arange(start, stop, step)
     return in_floatx(found, given) if dtype is None else found.astype(checked_dtype("arange", dtype))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._structures import flatten, packed
-from ..core import checks
+from ..core import checks, trace
 from ..core.errors import invalid
 from ..core.operations.base import normalize_axis
 from ..core.operations.scan import Body, Scan
@@ -54,7 +54,8 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
     batches = max(x.batches for x in [*initial, *sequences])
     carried = [SymbolicTensor(_batched_shape(v), v.dtype, "carry", batches=batches) for v in initial]
     steps = [SymbolicTensor((None, *x.shape[2:]), x.dtype, "step", batches=batches) for x in sequences]
-    found = f(packed(init, carried), packed(xs, steps) if sequences else None)
+    with trace.turn():
+        found = f(packed(init, carried), packed(xs, steps) if sequences else None)
     if not isinstance(found, tuple) or len(found) != 2:
         raise invalid("scan expects its function to return a carry and what is stacked.", returned=found)
     new, result = found

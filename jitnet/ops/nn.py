@@ -101,7 +101,7 @@ def sparsemax(x, axis=-1):
 
     It sums up to 1, as in the paper's algorithm; what Keras 3.15 returns doesn't where several elements are not zero.
     """
-    return apply(Sparsemax(axis), x)
+    return _applied(Sparsemax(axis), x)
 
 
 @public
@@ -133,7 +133,7 @@ def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) along ``axis``."""
     if isinstance(x, Turned):
         return along(softmax, x, axis)
-    return apply(Softmax(axis), x)
+    return _applied(Softmax(axis), x)
 
 
 @public
@@ -141,7 +141,14 @@ def log_softmax(x, axis=-1):
     """log(softmax(x)) along ``axis``."""
     if isinstance(x, Turned):
         return along(log_softmax, x, axis)
-    return apply(LogSoftmax(axis), x)
+    return _applied(LogSoftmax(axis), x)
+
+
+def _applied(operation, x):
+    """The operation along an axis that is not the batch's; of an array of one axis, along that."""
+    if not isinstance(x, Value) and np.ndim(x) == 1 and operation.axis in (0, -1):
+        return apply(type(operation)(-1), np.asarray(x)[None])[0]
+    return apply(operation, x)
 
 
 @public

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..core import checks
+from ..core import checks, trace
 from ..core.errors import invalid
 from ..core.operations.base import normalize_axis
 from ..core.operations.normalization import LayerNorm, RMSNorm
@@ -28,6 +28,10 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
 
     def normalised(tensor, shape):
         one, zero = np.ones(shape, tensor.dtype), np.zeros(shape, tensor.dtype)
+        if trace.in_turn():  # where gradients of weights are products of all turns
+            found = LayerNorm(_checked(epsilon))(tensor, one, zero)
+            found = found if gamma is None else found * gamma
+            return found if beta is None else found + beta
         return LayerNorm(_checked(epsilon))(tensor, one if gamma is None else gamma, zero if beta is None else beta)
 
     return _over_axes("layer_normalization", normalised, x, axis)
@@ -41,6 +45,8 @@ def rms_normalization(x, scale=None, axis=-1, epsilon=None):
     """
 
     def normalised(tensor, shape):
+        if trace.in_turn() and scale is not None:
+            return RMSNorm(_checked(epsilon))(tensor, np.ones(shape, tensor.dtype)) * scale
         return RMSNorm(_checked(epsilon))(tensor, np.ones(shape, tensor.dtype) if scale is None else scale)
 
     return _over_axes("rms_normalization", normalised, x, axis)

@@ -13,7 +13,8 @@ from .comparisons import less, where
 from .indexing import take
 from .nn import conv_transpose
 from .reductions import max, mean
-from .shapes import concatenate, pad, reshape, stack, transpose
+from .shapes import concatenate, expand_dims, pad, reshape, stack, transpose
+from .tensors import cast
 
 __all__ = []
 public = publisher(__all__)
@@ -136,16 +137,13 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     """
     if mask_index != 0:
         raise invalid("ops.ctc_loss has blank as class 0.", mask_index=mask_index)
-    if output_length is not None and not _are_all(output_length, output.shape[1]):
-        # a step that doesn't count emits blank for certain
-        counts = less(np.arange(output.shape[1])[:, None], reshape(output_length, (-1, 1, 1)))
-        blank = np.where(np.arange(output.shape[2]) == 0, 0.0, _NEVER).astype(str(output.dtype))
-        output = where(counts, output, blank)
+    target = cast(target, "int64")  # y_true of a user's loss is of the predictions' dtype
     if target_length is not None:
-        places = np.arange(target.shape[1])
-        lengths = target_length if is_symbolic(target_length) else np.asarray(target_length)
-        kept = less(places, reshape(lengths, (-1, 1)))
-        target = where(kept, target, 0)
+        target = where(_first(target.shape[1], target_length), target, 0)
+    if output_length is not None and not _are_all(output_length, output.shape[1]):
+        # after its last step a sample emits blanks for certain, which changes no probability
+        blanks = np.where(np.arange(output.shape[2]) == 0, 0.0, _NEVER).astype(str(output.dtype))
+        output = where(expand_dims(_first(output.shape[1], output_length), -1), output, blanks)
     return apply(losses.CTC(), output, target)
 
 
@@ -209,3 +207,9 @@ def _best_sequences(x, beam_width: int, blank: int) -> list[tuple]:
         best = sorted(grown.items(), key=lambda item: np.logaddexp(*item[1]), reverse=True)
         beams = dict(best[:beam_width])
     return [(np.logaddexp(*ends), sequence) for sequence, ends in beams.items()]
+
+
+def _first(steps: int, lengths):
+    """Which of so many steps are within each sample's length: (N, steps)."""
+    lengths = lengths if is_symbolic(lengths) else np.asarray(lengths)
+    return less(np.arange(steps), reshape(lengths, (-1, 1)))

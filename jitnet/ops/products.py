@@ -148,11 +148,19 @@ def einsum(subscripts, *operands):
     """Sums of products by Einstein's convention, as ``einsum("bij,bjk->bik", x, y)``: letters name axes.
 
     Letters that the result lacks are summed over; ``...`` stands for further axes.  The batch axis of an operand is its
-    first, and the first of the result: the sum over the batch has another shape in every batch, and is refused.
+    first, and the first of the result, or its letter is the first of all that have one and is summed over, too.
     """
     checks.text("ops.einsum", "subscripts", subscripts)
-    terms, result = _parsed(subscripts, [_value(x) for x in operands])
     values = [_value(x) for x in operands]
+    terms, result = _parsed(subscripts, values)
+    samples = {term[0] for term, value in zip(terms, values, strict=True) if value.batched} - set(result)
+    if samples:
+        return sum(_contracted(terms, [*samples, *result], values), 0)
+    return _contracted(terms, result, values)
+
+
+def _contracted(terms, result, values):
+    """The sum of products with the axes ``result``, of which the batch's is one, if there is one."""
     while len(values) > 1:
         rest = set(result).union(*terms[2:])
         term, value = _product(terms[0], values[0], terms[1], values[1], rest, result)
@@ -197,12 +205,12 @@ def _parsed(subscripts: str, values) -> tuple[list[list[str]], list[str]]:
                     f"ops.einsum expects one size of the axis {letter!r}.", subscripts=subscripts,
                     sizes=(sizes[letter], size),
                 )  # fmt: skip
-    for term, value in zip(found, values, strict=True):
-        if value.batched and letters[:1] != term[:1]:
-            raise invalid(
-                "ops.einsum keeps the batch axis, the first of an operand, as the first of the result.",
-                subscripts=subscripts, shape=value.shape,
-            )  # fmt: skip
+    firsts = {term[0] for term, value in zip(found, values, strict=True) if value.batched}
+    if firsts and {letters[0] if letters else None} != firsts and (len(firsts) > 1 or firsts & set(letters)):
+        raise invalid(
+            "ops.einsum keeps the batch axis, the first of an operand, as the first of the result, or sums over it.",
+            subscripts=subscripts, shapes=[value.shape for value in values],
+        )  # fmt: skip
     return found, letters
 
 

@@ -22,13 +22,24 @@ from ..core.operations.shape import (
     Squeeze,
 )
 from ..core.operations.strided import BroadcastTo, Diagonal, Flip, Index, Pad, Repeat, Tile, moved
-from ..core.values import Value
-from ._calls import apply, on_arrays, publisher
+from ..core.values import Value, as_value, is_integer
+from ._calls import apply, on_arrays, publisher, sizes_of
 from ._turned import Turned, transposed
 from .comparisons import where
+from .tensors import dtype_of
 
 __all__ = []
 public = publisher(__all__)
+
+
+def _is_sizes(x) -> bool:
+    """Whether x is sizes of axes among which is that of a batch."""
+    return isinstance(x, list | tuple) and any(isinstance(size, Samples) for size in x)
+
+
+def _as_tensor(x) -> Value:
+    """x itself if symbolic, an array as a constant, of floatx unless it is one of integers or booleans."""
+    return x if isinstance(x, Value) else as_value(x, dtype_of(x) if is_integer(x) else None)
 
 
 def axes_of(owner: str, axis) -> tuple[int, ...]:
@@ -46,7 +57,7 @@ def reshape(x, newshape):
     out of it again: windows of images, (-1, rows, columns, height, width, channels), are what is under
     (-1, height, width, channels).
     """
-    shape = tuple(newshape) if isinstance(newshape, tuple | list | np.ndarray) else (newshape,)
+    shape, x = sizes_of(newshape), _as_tensor(x)
     if x.batched:
         if not shape or (shape[0] not in (-1, None) and not isinstance(shape[0], Samples)):
             raise invalid("ops.reshape keeps the batch axis: newshape starts with -1.", newshape=shape)
@@ -131,8 +142,12 @@ def concatenate(xs, axis=0):
     Along the batch axis, 0, the samples of symbolic tensors become one batch, as long as theirs together: what follows
     treats them as one, batch normalisation, say.  ``split`` and slices from one multiple of ``ops.shape(x)[0]`` to
     another take it apart again.  In which order it has its samples, no operation tells.
+
+    Sizes, one of which is ``ops.shape(x)[0]``, are a tuple again.
     """
     xs = list(xs)
+    if any(map(_is_sizes, xs)):
+        return tuple(size if isinstance(size, Samples) else int(size) for sizes in xs for size in sizes)
     if any(isinstance(x, Value) and x.batched and axis in (0, -x.ndim) for x in xs):
         return apply(Joined(), *xs)
     return apply(Concatenate(axis), *xs)
@@ -152,8 +167,12 @@ def append(x1, x2, axis=None):
 def stack(x, axis=0):
     """Tensors of one shape side by side along a new ``axis``; before the batch's, the result is to be taken apart, as
     that of ``transpose``.
+
+    Of sizes, one of which is ``ops.shape(x)[0]``, it makes a tuple.
     """
     x = list(x)
+    if _is_sizes(x):
+        return tuple(x)
     ndim = max(np.ndim(part) if not isinstance(part, Value) else part.ndim for part in x)
     place = axis % (ndim + 1) if -ndim - 1 <= axis <= ndim else axis
     if place == 0 and any(part.batched for part in x if isinstance(part, Value)):
@@ -252,7 +271,9 @@ def unstack(x, num=None, axis=0):
 @public
 @on_arrays(np.expand_dims)
 def expand_dims(x, axis):
-    """x with a new axis of one element at the place ``axis``, or several."""
+    """x with a new axis of one element at the place ``axis``, or several; of ``ops.shape(x)[0]`` a tuple of that."""
+    if isinstance(x, Samples):
+        return (x,)
     return apply(ExpandDims(axes_of("expand_dims", axis)), x)
 
 
@@ -295,11 +316,19 @@ def roll(x, shift, axis=None):
 @public
 @on_arrays(np.tile)
 def tile(x, repeats):
-    """x so many times along each axis; missing numbers in front are 1."""
-    repeats = (repeats,) if isinstance(repeats, int | np.integer) else tuple(repeats)
+    """x so many times along each axis; missing numbers in front are 1.
+
+    x may have one element along the first axis and no batch; ``ops.shape(y)[0]`` times that is once for each sample.
+    """
+    repeats, x = sizes_of(repeats), _as_tensor(x)
     repeats = (1,) * (x.ndim - len(repeats)) + repeats
     if len(repeats) > x.ndim:
         raise invalid(f"ops.tile expects up to {x.ndim} numbers.", repeats=repeats)
+    if isinstance(repeats[0], Samples):
+        if x.batched or x.shape[0] != 1:
+            raise invalid("ops.tile repeats one row for each sample of a batch.", shape=x.shape, repeats=repeats)
+        x = broadcast_to(x, (repeats[0], *x.shape[1:]))
+        return tile(x, (1, *repeats[1:]))
     if x.batched and repeats[0] != 1:
         count = checks.integer("ops.tile", "repeats", repeats[0], least=1)
         x = concatenate([x] * count, 0)
@@ -309,7 +338,13 @@ def tile(x, repeats):
 @public
 @on_arrays(np.repeat)
 def repeat(x, repeats, axis=None):
-    """x with each element along ``axis``, not the batch's, so many times; of arrays also in numbers of each's own."""
+    """x with each element along ``axis``, not the batch's, so many times; of arrays also in numbers of each's own.
+
+    Along axis 0, of one element, ``ops.shape(y)[0]`` times is once for each sample, as in ``tile``.
+    """
+    (repeats,) = sizes_of(repeats) if isinstance(repeats, Value) else (repeats,)
+    if isinstance(repeats, Samples) and axis == 0:
+        return tile(x, (repeats, *(1 for _ in x.shape[1:])))
     if axis is None:
         raise invalid("ops.repeat of symbolic tensors needs an axis, not the batch's.", axis=axis)
     return apply(Repeat(repeats, axis), x)
@@ -319,7 +354,7 @@ def repeat(x, repeats, axis=None):
 @on_arrays(lambda x, shape: np.broadcast_to(x, shape).copy())
 def broadcast_to(x, shape):
     """x repeated to ``shape``, whose first entry is None for the batch."""
-    shape = tuple(shape)
+    shape, x = sizes_of(shape), _as_tensor(x)
     batched = shape[:1] == (None,)
     if batched and not x.batched and x.ndim == len(shape):
         x = squeeze(x, 0)

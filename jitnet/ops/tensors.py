@@ -1,5 +1,7 @@
 """What a tensor is: conversions, dtypes, sizes."""
 
+import math
+
 import numpy as np
 
 from ..core.errors import invalid
@@ -51,9 +53,10 @@ def ndim(x):
 
 @public
 def size(x):
-    """The number of elements of x; None where the batch is one of its axes."""
-    sizes = shape(x)
-    return None if None in sizes else int(np.prod(sizes))
+    """The number of elements of x; where the batch is one of its axes, that of a sample times ``ops.shape(x)[0]``."""
+    samples, *others = shape(x) or (1,)
+    each = math.prod(others)
+    return samples * int(each) if isinstance(samples, Samples) else samples * each
 
 
 @public

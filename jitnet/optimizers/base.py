@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import schedules
 from .._fixed import Fixed, noticed, restructured
-from ..core import checks
+from ..core import checks, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments, unknown_name
 from ..core.operations.effects import Update
 from ..core.settings import Number
@@ -182,6 +182,7 @@ class Optimizer(Fixed, NamesArguments):
         self._variables: list = []
         self._owned: set = set()  # all variables, frozen ones too, of the model that it trains
         self._waiting: dict = {}  # state of variables that the layout does not have: not yet, or not while frozen
+        self._applied_to_arrays = None  # what applies gradients that are arrays
 
     def _set(self, key, value):
         # from a config: a schedule, or the name of a user's function
@@ -372,7 +373,10 @@ class Optimizer(Fixed, NamesArguments):
         return dict(zip(names, new, strict=True))
 
     def apply(self, gradients, trainable_variables=None, loss=None) -> None:
-        """In a ``train_step``: update variables by their gradients, both lists, whenever the step runs.
+        """Update variables by their gradients, both lists: in a ``train_step`` whenever the step runs.
+
+        Gradients that are arrays, as ``value_and_grad`` returns of arrays, are applied at once, and without a
+        ``train_step``: in a loop of a script's own, say.
 
         loss: what the gradients are taken of, for optimizers that ask for it.
         """
@@ -382,6 +386,13 @@ class Optimizer(Fixed, NamesArguments):
             raise ValueError(
                 f"apply needs a gradient for each of {len(variables)} variables. Received: {len(gradients)} gradients"
             )
+        if not trace.collects_effects() and not any(isinstance(x, Value) for x in (*gradients, loss)):
+            if self._applied_to_arrays is None:
+                from ..eager import AppliedUpdate
+
+                self._applied_to_arrays = AppliedUpdate(self)
+            self._applied_to_arrays(variables, gradients, loss)
+            return
         noticed(self)
         Update(self, len(variables))(*variables, *gradients, *(() if loss is None else (loss,)))
 
@@ -454,7 +465,7 @@ class Optimizer(Fixed, NamesArguments):
     def __getstate__(self) -> dict:
         # a copy, also a pickled one, keeps its state for the variables that are copied with it
         started = {"_slots": {}, "_slot_changes": {}, "_layout": None, "_variables": [], "_waiting": self.state()}
-        return {**vars(self), **started, "_iterations": self._iterations.copy()}
+        return {**vars(self), **started, "_iterations": self._iterations.copy(), "_applied_to_arrays": None}
 
     def state(self) -> dict:
         """{(slot name, variable): array} of the current state."""

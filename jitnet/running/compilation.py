@@ -31,10 +31,12 @@ def check(loss, loss_weights, given_metrics, weighted_metrics, jit_compile, memo
     else:
         several = isinstance(loss, list | tuple)
         found = [losses.get(x) for x in (loss if several else [loss]) if several or x is not None]
-    for x in found.values() if isinstance(found, dict) else found:
-        if x is None:
-            raise invalid("compile expects a loss for every output; loss_weights may be 0.", loss=loss)
-        _check_reduction(x)
+    given = list(found.values() if isinstance(found, dict) else found)
+    if given and not any(given):
+        raise invalid("compile expects a loss for at least one output.", loss=loss)
+    for x in given:
+        if x is not None:
+            _check_reduction(x)
     return {
         "losses": found,
         "metrics": _copied(given_metrics or []),
@@ -120,22 +122,23 @@ class LossWeight(Setting):
 
 
 def losses_by_output(compiled: dict, names: list[str]) -> list:
-    """The loss of every output."""
+    """The loss of every output, None for outputs that are not trained."""
     found = compiled["losses"]
     if isinstance(found, dict):
+        missing = [name for name in names if name not in found]
         found = _ordered("loss", found, names)
-        missing = [name for name, loss in zip(names, found, strict=True) if loss is None]
         if missing:
             raise ValueError(
-                f"compile expects a loss for every output; loss_weights may be 0. Missing: {', '.join(missing)}. "
-                f"Received: loss for {', '.join(compiled['losses'])}"
+                f"compile expects a loss for every output, None for those that are not trained. Missing: "
+                f"{', '.join(missing)}. Received: loss for {', '.join(compiled['losses'])}"
             )
     if len(found) == 1:
         found = found * len(names)
     if len(found) != len(names):
         raise ValueError(f"The model has {len(names)} outputs. Received: {len(found)} losses")
     for loss in found:
-        _check_reduction(loss)  # it may have been assigned since compile
+        if loss is not None:
+            _check_reduction(loss)  # it may have been assigned since compile
     return found
 
 
@@ -170,6 +173,11 @@ def metrics_by_output(compiled: dict, names: list[str], used, outputs) -> list[t
     for argument in ("metrics", "weighted_metrics"):
         weighted, taken = argument != "metrics", [name for _, _, name, _ in found]
         for i, identifier in _by_output(argument, compiled[argument], names):
+            if used[i] is None and any(used):
+                raise invalid(
+                    f"The output {names[i]!r} has no loss, and so no targets that a metric could be computed of.",
+                    **{argument: identifier},
+                )
             metric = metrics.get(identifier, used[i], outputs[i].shape)
             if not metrics.takes_targets(metric):
                 raise invalid(f"compile takes no {type(metric).__name__}, which has no targets.", **{argument: metric})

@@ -292,6 +292,9 @@ class ModelSteps:
         used = self._loss_list()
         targets = []
         for i, (loss, output) in enumerate(zip(used, outputs, strict=True)):
+            if loss is None:
+                targets.append(None)
+                continue
             name = "y" if len(outputs) == 1 else f"y_{i + 1}"
             shape = self._target_shape(loss, output) if target_shapes is None else target_shapes[i]
             target = placeholder(name, shape, "int64" if loss.sparse else output.dtype)
@@ -305,14 +308,19 @@ class ModelSteps:
             for i, shape in enumerate(weighted):
                 name = f"sample_weight_{i + 1}"
                 own[i] = arguments[name] = placeholder(name, shape, outputs[i].dtype)
-            aligned_targets = [symbolic_targets(*each) for each in zip(used, targets, outputs, strict=True)]
+            aligned_targets = [
+                None if loss is None else symbolic_targets(loss, target, output)
+                for loss, target, output in zip(used, targets, outputs, strict=True)
+            ]
             found = []
             for loss, target, output, weight in zip(used, aligned_targets, outputs, own, strict=True):
+                if loss is None:
+                    continue
                 with noted(lambda a=loss, y=target, p=output: self._noted("loss", a, y, p)):
                     found.append(step_values(loss, target, output, weight, sample_weight))
             values, reductions = zip(*found, strict=True)
             records = list(values) if len(values) > 1 else []
-            logs = _Logs(["loss"], records, [f"{name}_loss" for name in self.output_names])
+            logs = _Logs(["loss"], records, self._loss_names(used))
             for metric, i, name, is_weighted in metrics:
                 of_metric = targets if takes_targets_as_given(metric) else aligned_targets
                 target = compilation.as_metric_target(metric, used[i], of_metric[i], outputs[i])
@@ -323,6 +331,8 @@ class ModelSteps:
         pairs = [(variable, variable.regularizer) for variable in trainable if is_pair(variable.regularizer)]
         penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in pairs]
         added += _penalties([v for v in trainable if not is_pair(v.regularizer)])
+        weights = [weight for loss, weight in zip(used, weights, strict=True) if loss is not None]
+        used = [loss for loss in used if loss is not None]
         parts += [*used, *(metric for metric, *_ in metrics), *_demands(trainable)]
         parts += [metric.loss for metric, *_ in metrics if isinstance(metric, LossMetric)]
         fix(self, parts + [self.optimizer] if training and self.optimizer is not None else parts)
@@ -392,6 +402,8 @@ class ModelSteps:
             losses = compilation.losses_by_output(self._compiled, _numbered("output", len(outputs)))
             weights = compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
+                if loss is None:
+                    continue
                 noticed(loss)
                 target = symbolic_targets(loss, target, output)
                 values = checked(loss, loss.compared(target, output))
@@ -467,6 +479,7 @@ class ModelSteps:
         losses = self._compiled["losses"]
         losses = losses.values() if isinstance(losses, dict) else losses
         optimizers = [state.optimizer for state in step.states]
+        losses = [loss for loss in losses if loss is not None]
         fix(self, [*self._parts(), *losses, *_demands(self.trainable_weights), *optimizers])
         return logs.attached_to(step)
 
@@ -498,14 +511,14 @@ class ModelSteps:
         return names
 
     def _loss_list(self) -> list:
-        """The loss of every output."""
+        """The loss of every output, None for outputs that are not trained."""
         return compilation.losses_by_output(self._compiled, self.output_names)
 
     def _outputs_with_own_targets(self, used) -> list[bool]:
         """Whether targets of each output stay in the shape that they have, for a user's own loss or metric."""
         compiled, found = self._own_targets
         if compiled is not self._compiled:  # once, not for every batch
-            found = [takes_targets_as_given(loss) for loss in used]
+            found = [loss is not None and takes_targets_as_given(loss) for loss in used]
             for metric, i, *_ in self._metric_list(used):
                 found[i] = found[i] or takes_targets_as_given(metric)
             vars(self)["_own_targets"] = self._compiled, found
@@ -522,10 +535,14 @@ class ModelSteps:
 
     def _record_names(self) -> list[str]:
         """Names of the results in logs."""
-        names, several = ["loss"], len(self._graph_outputs) > 1
-        if several:
-            names += [f"{name}_loss" for name in self.output_names]
-        return compilation.distinct(names + [name for _, _, name, _ in self._metric_list(self._loss_list())])
+        used = self._loss_list()
+        names = ["loss", *self._loss_names(used)]
+        return compilation.distinct(names + [name for _, _, name, _ in self._metric_list(used)])
+
+    def _loss_names(self, used) -> list[str]:
+        """Names in logs of each output's loss, where there are several."""
+        trained = [name for name, loss in zip(self.output_names, used, strict=True) if loss is not None]
+        return [f"{name}_loss" for name in trained] if len(trained) > 1 else []
 
     def step_source(self, mode: str = "train", fuse: bool = True) -> str:
         """The Python source of the step that runs.

@@ -32,7 +32,8 @@ def warmup(model, batch_size: int = 32, training: bool = True) -> None:
                 continue
             else:
                 pairs = zip(model._loss_list(), outputs, strict=True)
-                step = model._step(mode, tuple(model._target_shape(loss, output) for loss, output in pairs))
+                shapes = (None if loss is None else model._target_shape(loss, output) for loss, output in pairs)
+                step = model._step(mode, tuple(shapes))
             _run(step, batch_size, compiled=False)
             if model._runs_compiled(step, batch_size):
                 _run(step, batch_size, compiled=True)

@@ -6,11 +6,11 @@ import numpy as np
 
 from jitnet.core.errors import invalid
 
+from .batches_in_turn import Batches
 from .numerical import one_hot
-from .py_dataset import PyDataset
 
 
-class LabelledFiles(PyDataset):
+class LabelledFiles(Batches):
     """Batches of files, read when they are needed, and their labels.
 
     A subclass says which files (``suffixes``), what they are (``kind``), and reads some (``read``).

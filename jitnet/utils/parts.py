@@ -5,6 +5,7 @@ import numpy as np
 from jitnet._structures import flatten, packed
 from jitnet.core.errors import invalid
 
+from .batches_in_turn import Batches
 from .py_dataset import PyDataset
 
 __all__ = ["split_dataset", "train_test_split"]
@@ -42,7 +43,7 @@ def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=
     return tuple(packed(dataset, [array[part] for array in arrays]) for part in numbers)
 
 
-class _Batches(PyDataset):
+class _Batches(Batches):
     """Some batches of a dataset."""
 
     def __init__(self, dataset, numbers):

@@ -5,7 +5,7 @@ import numpy as np
 from jitnet.core import checks
 from jitnet.core.errors import invalid
 
-from .py_dataset import PyDataset
+from .batches_in_turn import Batches
 
 __all__ = ["pad_sequences", "timeseries_dataset_from_array"]
 
@@ -46,7 +46,7 @@ def pad_sequences(sequences, maxlen=None, dtype="int32", padding="pre", truncati
     return found
 
 
-class _Windows(PyDataset):
+class _Windows(Batches):
     """Batches of windows of a series."""
 
     def __init__(self, series, targets, starts, length, rate, batch_size):
@@ -66,7 +66,7 @@ class _Windows(PyDataset):
 def timeseries_dataset_from_array(
     data, targets, sequence_length, sequence_stride=1, sampling_rate=1, batch_size=128, shuffle=False, seed=None,
     start_index=None, end_index=None, format="tf",
-) -> PyDataset:  # fmt: skip
+) -> Batches:  # fmt: skip
     """A ``PyDataset`` of windows of a series: batches (batch, sequence_length, ...), with the targets of their starts.
 
     data: (steps, ...); targets: (samples, ...), where target i belongs to the window that starts at step i of the data,

@@ -187,6 +187,18 @@ def converted(operation, inputs) -> tuple:
     return tuple(found)
 
 
+def samples_of(x) -> Samples | None:
+    """What ``number_of`` made a number of, also where it was cast; None for anything else."""
+    while getattr(x, "producer", None) is not None:
+        operation = x.producer.operation
+        if not isinstance(operation, BatchSize | REGISTRY["Cast"]):
+            return None
+        (x,) = x.producer.inputs
+        if isinstance(operation, BatchSize):
+            return Samples(x, operation.batches or x.batches)
+    return None
+
+
 class BatchSize(Operation, registered=False):
     """The number of samples in a tensor with a batch axis, or in ``batches`` like it, as a number () of its dtype."""
 

@@ -15,7 +15,8 @@ def view(typingctx, base, offset, shape, dtype):
 
     Nothing is copied, allocated or reference-counted: the caller keeps ``base`` alive.
     """
-    array_type = numba.types.Array(dtype.dtype, len(shape), "C")
+    element = getattr(dtype, "dtype", numba.types.boolean)  # to Numba, Python's bool is a function
+    array_type = numba.types.Array(element, len(shape), "C")
     signature = array_type(base, numba.types.intp, shape, dtype)
 
     def codegen(context, builder, signature, arguments):
@@ -23,7 +24,7 @@ def view(typingctx, base, offset, shape, dtype):
         source = numba.np.arrayobj.make_array(base_type)(context, builder, arguments[0])
         result = numba.np.arrayobj.make_array(signature.return_type)(context, builder)
         address = builder.add(builder.ptrtoint(source.data, ir.IntType(64)), arguments[1])
-        itemsize = context.get_constant(numba.types.intp, dtype.dtype.bitwidth // 8)
+        itemsize = context.get_constant(numba.types.intp, context.get_abi_sizeof(context.get_data_type(element)))
         dimensions = [
             context.cast(builder, builder.extract_value(arguments[2], i), shape_type[i], numba.types.intp)
             for i in range(len(shape_type))

@@ -502,7 +502,7 @@ def convolution_tile(
 
         def row(masks):
             carried = e.loop(tiles, [e.pointer(x), e.pointer(y), e.pointer(auxiliary)], tile(pixels, masks))
-            if narrow:
+            if narrow and pixels > 1:
                 carried = e.loop(narrow_tiles, carried, tile(pixels - 1, masks))
             if rest:
                 e.loop(single_pixels, carried, tile(1, masks))
