@@ -100,7 +100,7 @@ def main():
     found = {name: np.array([accuracies(tags) for tags in seeds]) for name, seeds in guesses.items()}
     picture, ((axis,),) = figure(1, 1, 7, 3.6)
     for shift, (name, values) in enumerate(found.items()):
-        axis.bar(np.arange(2) + 0.2 * shift, values.mean(axis=0), 0.18, values.std(axis=0), label=name)
+        axis.bar(np.arange(2) + 0.2 * shift, values.mean(axis=0), 0.18, yerr=values.std(axis=0), label=name)
     axis.set_xticks([0.3, 1.3], ["all words", f"words not in the training ({unknown.mean():.0%})"])
     axis.set(ylabel="accuracy, %", ylim=(0, 100))
     axis.legend(fontsize=8)
