@@ -36,7 +36,7 @@ class Stream:
     def __init__(self, source, what: str = "x", again: bool = False):
         self.source, self.what, self.again = source, what, again
         self.is_dataset = isinstance(source, PyDataset)
-        self.once = isinstance(source, Iterator)  # a generator can't begin again
+        self.once = isinstance(source, Iterator) and not self.is_dataset  # a generator can't begin again
         self._together = isinstance(source, BlockBatches)  # whether it gives many batches at a time
         self._iterator, self._left, self._in_pass, self._given = None, None, 0, 0
         self._first, self._begun = 0, None  # steps taken when the pass began, and where generators stood
@@ -128,7 +128,10 @@ class Stream:
         self._first, self._in_pass = 0 if taken is None else taken(), 0
         self._begun = None if self.is_dataset else training_state.generators()
         ordered = self.is_dataset and order is not None
-        self._iterator = self._ordered(order) if ordered or self._together else iter(self.source)
+        if ordered or self._together:
+            self._iterator = self._ordered(order)
+        else:
+            self._iterator = self.source.one_pass() if self.is_dataset else iter(self.source)
 
     def _go_on(self, state: dict, order) -> None:
         """Go on within a pass, without its batches that were done; an iterable must make these before that."""

@@ -75,7 +75,7 @@ class BlockBatches(PyDataset):
         rows = slice(begin - self._bounds[first], end - self._bounds[first])
         return self.as_batch([np.concatenate(parts)[rows] for parts in zip(*blocks, strict=True)])
 
-    def __iter__(self):
+    def one_pass(self):
         return self.ordered_batches(None)
 
     def ordered_batches(self, order, start=0):

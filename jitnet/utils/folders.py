@@ -70,7 +70,7 @@ def labelled(
     _check_split(validation_split, subset, shuffle, seed)
     seed = int(np.random.randint(10**6)) if seed is None else seed
 
-    paths, numbers, names = _index(kind, directory, labels, class_names, follow_links)
+    paths, numbers, names = indexed(kind, directory, labels, class_names, follow_links)
     if label_mode == "binary" and len(names) != 2:
         raise invalid('label_mode="binary" needs two classes.', class_names=names)
     order = np.random.default_rng(seed).permutation(len(paths)) if shuffle else np.arange(len(paths))
@@ -106,7 +106,7 @@ def _check_split(validation_split, subset, shuffle, seed) -> None:
         raise invalid("Shuffled parts share nothing only if both are made with one `seed`.", seed=seed)
 
 
-def _index(kind, directory, labels, class_names, follow_links) -> tuple:
+def indexed(kind, directory, labels, class_names, follow_links) -> tuple:
     """(paths, labels or None, names of classes or None)"""
     directory = os.fspath(directory)
     if not os.path.isdir(directory):

@@ -9,7 +9,7 @@ from .images import load_img
 
 __all__ = ["image_dataset_from_directory"]
 
-_CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 
 
 def image_dataset_from_directory(
@@ -41,8 +41,8 @@ def image_dataset_from_directory(
 
     Raises ValueError for other values and for folders without pictures.
     """
-    if color_mode not in _CHANNELS:
-        raise unknown_name("color mode", color_mode, _CHANNELS)
+    if color_mode not in CHANNELS:
+        raise unknown_name("color mode", color_mode, CHANNELS)
     if interpolation not in ("bilinear", "nearest"):
         raise invalid('Pictures are resized by "bilinear" or "nearest".', interpolation=interpolation)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
@@ -57,12 +57,12 @@ def image_dataset_from_directory(
         "pad": pad_to_aspect_ratio, "channels_first": data_format == "channels_first",
     }  # fmt: skip
     return labelled(
-        _Pictures, directory, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset,
+        Pictures, directory, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset,
         follow_links, verbose, **options,
     )  # fmt: skip
 
 
-class _Pictures(LabelledFiles):
+class Pictures(LabelledFiles):
     """Batches of pictures, read from files when they are needed."""
 
     suffixes = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -75,7 +75,7 @@ class _Pictures(LabelledFiles):
         self._channels_first = channels_first
 
     def read(self, paths):
-        images = np.empty((len(paths), *self._size, _CHANNELS[self._color_mode]), "float32")
+        images = np.empty((len(paths), *self._size, CHANNELS[self._color_mode]), "float32")
         for image, path in zip(images, paths, strict=True):
             image[...] = self._read(path)
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if self._channels_first else images

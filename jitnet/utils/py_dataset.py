@@ -79,6 +79,10 @@ class PyDataset(NamesArguments):
         return np.concatenate(parts)
 
     def __iter__(self):
+        return self.one_pass()
+
+    def one_pass(self):
+        """The batches of an epoch by their numbers, also where a subclass goes on without an end."""
         return self.batches(self._numbers())
 
     def _numbers(self):
