@@ -68,6 +68,18 @@ def reading(part, name: str) -> None:
         found.read.add((id(part), name))
 
 
+class KeepsSteps:
+    """What has steps of its own and is no model: it makes them anew where a part has got another structure."""
+
+    def _forget_steps(self) -> None:
+        self._steps: dict = {}
+        self._written_from: dict = {}
+
+    def _settings_changed(self, structure: bool) -> None:
+        if structure:
+            self._forget_steps()
+
+
 def fix(model, parts=()) -> None:
     """From now on ``model`` has a step that was written from ``parts``, and from those that its trace has noticed.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _seed
-from ._fixed import fix, tracing
+from ._fixed import KeepsSteps, fix, tracing
 from .builder import Computation
 from .core import trace
 from .core.errors import invalid
@@ -83,7 +83,7 @@ def evaluate_function(function, *arrays, iteration=0, draw=None):
     return vector_jacobian_product(function, arrays, iteration=iteration, draw=draw)[0]
 
 
-class Evaluated:
+class Evaluated(KeepsSteps):
     """Evaluation on arrays again and again: a step is made once for shapes and dtypes, and run then.
 
     The steps are made anew when an attribute of a part that they were traced from is assigned.
@@ -95,14 +95,6 @@ class Evaluated:
 
     def __reduce__(self):
         return Evaluated, (self.name,)  # a copy makes steps of its own
-
-    def _forget_steps(self) -> None:
-        self._steps: dict = {}
-        self._written_from: dict = {}
-
-    def _settings_changed(self, structure: bool) -> None:
-        if structure:
-            self._forget_steps()
 
     def __call__(self, trace, key, *arrays) -> tuple:
         """(arrays, what else it is) of ``trace``, a function of symbolic tensors that returns (outputs, anything).
@@ -153,20 +145,12 @@ def evaluate(operation, *inputs):
     return evaluate_function(function, *(a for i, a in enumerate(arrays) if i not in operation.whole_inputs))
 
 
-class AppliedUpdate:
+class AppliedUpdate(KeepsSteps):
     """An optimizer's updates by gradients that are arrays: a step for each list of variables."""
 
     def __init__(self, optimizer):
         self._optimizer = optimizer
         self._forget_steps()
-
-    def _forget_steps(self) -> None:
-        self._steps: dict = {}
-        self._written_from: dict = {}
-
-    def _settings_changed(self, structure: bool) -> None:
-        if structure:
-            self._forget_steps()
 
     def __call__(self, variables, gradients, loss=None) -> None:
         """Update ``variables`` by arrays of their shapes; loss: a number."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _seed
-from ._fixed import fix, tracing
+from ._fixed import KeepsSteps, fix, tracing
 from ._structures import flatten, mapped
 from .builder import Computation
 from .config import conv_algorithm
@@ -43,21 +43,13 @@ def value_and_grad(function, argnums=None, has_aux=False, variables=None, whole_
     return _ValueAndGrad(function, argnums, has_aux, variables, whole_argnums)
 
 
-class _ValueAndGrad:
+class _ValueAndGrad(KeepsSteps):
     def __init__(self, function, argnums, has_aux, variables, whole_argnums):
         self._function, self._has_aux, self._variables = function, has_aux, variables
         self._argnums = 0 if argnums is None and variables is None else argnums
         self._whole = set(whole_argnums)
         self.name = getattr(function, "__name__", "function")
         self._forget_steps()
-
-    def _forget_steps(self) -> None:
-        self._steps: dict = {}
-        self._written_from: dict = {}
-
-    def _settings_changed(self, structure: bool) -> None:
-        if structure:
-            self._forget_steps()
 
     def __call__(self, *arguments):
         if trace.collects_effects() or any(isinstance(a, Value) for a in arguments):

@@ -299,7 +299,7 @@ class _Iterator(PyDataset):
         self.batch_size = checks.integer(_KIND, "batch_size", batch_size, least=1)
         self.shuffle, self.seed = bool(shuffle), seed
         self._generator, self._saved = generator, saved
-        self._number = int(np.random.randint(10**6)) if seed is None else seed
+        self._number = _drawn_unless(seed)
         self._epoch, self._place = 0, 0
         self._order = self._drawn_order()
 
@@ -392,8 +392,13 @@ class _FileIterator(_Iterator):
         return images, targets if self.class_mode == "raw" else targets.astype("float32")
 
 
+def _drawn_unless(seed) -> int:
+    """The seed, or one from NumPy's global generator."""
+    return int(np.random.randint(10**6)) if seed is None else seed
+
+
 def _generator(seed):
-    return np.random.default_rng(int(np.random.randint(10**6)) if seed is None else seed)
+    return np.random.default_rng(_drawn_unless(seed))
 
 
 def _pictures(method: str, x):

@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 
 from .. import layers, ops
-from .._fixed import fix, tracing
+from .._fixed import KeepsSteps, fix, tracing
 from .._structures import flatten, packed
 from ..builder import Computation
 from ..config import choices, device
@@ -308,7 +308,7 @@ def _apart(tracer: _Tracer, others: list, outputs: list):
     return before, needed
 
 
-class Stepper:
+class Stepper(KeepsSteps):
     """The steps by which a model generates, made when they are first needed.
 
     trusted: see ``_Tracer``.
@@ -320,13 +320,8 @@ class Stepper:
         self._forget_steps()
 
     def _forget_steps(self) -> None:
+        super()._forget_steps()
         self._traced: dict = {}
-        self._steps: dict = {}  # what ``_fixed`` looks at
-        self._written_from: dict = {}
-
-    def _settings_changed(self, structure: bool) -> None:
-        if structure:
-            self._forget_steps()
 
     def traced(self, steps: int, length: int) -> _Traced:
         """For so many tokens at once, and sequences of up to ``length``; NotStepwise if there can't be one."""
