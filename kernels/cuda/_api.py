@@ -269,11 +269,15 @@ def numba_cuda():
     """
     try:
         import numba.cuda as module
+        import numba.cuda.np.arrayobj  # noqa: F401 (fails with a NumPy that it does not know)
 
         found = getattr(module, "implementation", "Numba's own")
     except ImportError as error:
         text = f"CUDA needs the package numba-cuda: pip install 'jitnet[cuda13]'. Received: {error}"
         raise CudaError(text) from error
+    except AttributeError as error:
+        text = "This numba-cuda does not know this NumPy: pip install 'jitnet[cuda13]' brings those that fit"
+        raise CudaError(f"{text}. Received: NumPy {np.__version__}, {error}") from error
     if found != "NVIDIA":
         raise CudaError(
             "CUDA needs the package numba-cuda, and Numba's own module doesn't do: pip install 'jitnet[cuda13]'. "
@@ -288,12 +292,13 @@ _OPTIONS = {"fastmath": False}
 
 @contextlib.contextmanager
 def _plain_indices():
-    """Meanwhile numba.cuda compiles indices as they are.
+    """Meanwhile numba.cuda compiles indices as they are, and doesn't warn of small grids, which small batches have.
 
     A negative one would count from the end, as in Python.  No kernel has any, of which the emulator makes sure, and
     looking for them costs more than the access: three instructions of 64 bits each, and loops that are not unrolled.
     """
     module = numba_cuda()
+    from numba.cuda.core import config
     from numba.cuda.core.compiler_lock import global_compiler_lock
     from numba.cuda.np import arrayobj
 
@@ -301,11 +306,12 @@ def _plain_indices():
         return context.cast(builder, index, kind, module.types.intp if kind.signed else module.types.uintp)
 
     with global_compiler_lock:
-        before, arrayobj.fix_integer_index = arrayobj.fix_integer_index, as_it_is
+        before = arrayobj.fix_integer_index, config.CUDA_LOW_OCCUPANCY_WARNINGS
+        arrayobj.fix_integer_index, config.CUDA_LOW_OCCUPANCY_WARNINGS = as_it_is, 0
         try:
             yield
         finally:
-            arrayobj.fix_integer_index = before
+            arrayobj.fix_integer_index, config.CUDA_LOW_OCCUPANCY_WARNINGS = before
 
 
 @functools.cache
@@ -382,7 +388,8 @@ class Device:
     @property
     def description(self) -> str:
         """The device in words."""
-        with self._current() as device:
+        device = self._current()
+        with device:
             name = device.name.decode() if isinstance(device.name, bytes) else device.name
             free, total = self._cuda.current_context().get_memory_info()
         major, minor = device.compute_capability
@@ -437,8 +444,9 @@ class Device:
 
     def to_device(self, array, stream=None):
         """A copy of a NumPy array."""
-        with self._current():
-            return self._cuda.to_device(np.ascontiguousarray(array), stream=stream or 0)
+        array = np.ascontiguousarray(array)
+        with self._current():  # flat, for numba.cuda looks at strides of axes of one element, too
+            return self._cuda.to_device(array.reshape(-1), stream=stream or 0).reshape(array.shape)
 
     def to_host(self, array, stream=None):
         """A copy as a NumPy array, when all work of the stream before is done."""

@@ -1,20 +1,24 @@
 """jitnet on a GPU beside PyTorch on the same GPU, in the same process; writes cuda.json and RESULTS-cuda.md.
 
-    python scripts/bench/cuda.py [--parts machine networks products bandwidth convolutions] [--output FOLDER] [--dry]
+    python scripts/bench/gpu.py [--parts machine networks ...] [--only PATTERN ...] [--output FOLDER] [--dry]
 
-Times are medians of several runs, after runs that compile; what both compute is compared first.  ``--dry`` does the
-same on tiny sizes with the emulator in the GPU's place and PyTorch on the CPU: its figures mean nothing.
+Times are medians of several runs, after runs that compile; what both compute is compared first.  Several processes may
+write into one folder: they compile side by side and measure one at a time.  ``--dry`` does the same on tiny sizes with
+the emulator in the GPU's place and PyTorch on the CPU: its figures mean nothing.
 """
 
 import argparse
 import contextlib
 import dataclasses
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import platform
+import re
 import statistics
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -27,7 +31,7 @@ from jitnet.kernels.cuda import _api
 from jitnet.targets.cuda import devices
 
 HERE = Path(__file__).resolve().parent
-PARTS = "machine", "networks", "products", "bandwidth", "convolutions"
+PARTS = "machine", "networks", "products", "bandwidth", "convolutions", "launches"
 SECONDS = 0.4  # of every measurement
 NETWORKS = (("mlp-mnist-128", 64), ("mlp-mnist-128", 1024), ("lenet5", 64), ("lenet5", 1024), ("resnet20", 128),
             ("resnet20", 1024))  # fmt: skip
@@ -39,10 +43,10 @@ PRECISIONS = ("highest", "high", "medium")
 class Bench:
     """What is measured on, and what was found so far."""
 
-    def __init__(self, output: Path, dry: bool):
-        self.output, self.dry = output, dry
+    def __init__(self, output: Path, dry: bool, only: list[str] = ()):
+        self.output, self.dry, self.only = output, dry, only
         self.file = output / "cuda.json"
-        self.found = json.loads(self.file.read_text()) if self.file.exists() else {"machine": {}, "rows": []}
+        output.mkdir(parents=True, exist_ok=True)
         if dry:
             sys.path.insert(0, str(HERE.parent.parent / "tests"))
             from cuda_cases import emulator
@@ -52,36 +56,54 @@ class Bench:
         self.torch = _torch()
         self.place = "cpu" if dry else "cuda"
 
+    def wants(self, title: str) -> bool:
+        """Whether a case was asked for."""
+        return not self.only or any(re.search(text, title) for text in self.only)
+
+    @contextlib.contextmanager
+    def alone(self, lock: str = "device.lock"):
+        """Meanwhile no other process of this benchmark measures."""
+        with (self.output / lock).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def add(self, part: str, name: str, ours: float, theirs: float | None, **more) -> None:
         """A row, in place of an earlier one of the same name: seconds of jitnet and of the peer."""
         row = {"part": part, "name": name, "jitnet": ours, "peer": theirs, **more}
-        self.found["rows"] = [r for r in self.found["rows"] if (r["part"], r["name"]) != (part, name)] + [row]
         ratio = "" if theirs is None else f", peer {1e6 * theirs:.1f} us, ratio {theirs / ours:.2f}"
         print(f"{part}: {name}: {1e6 * ours:.1f} us{ratio} {more}", flush=True)
-        self.write()
+        self.write(row=row)
 
-    def write(self) -> None:
-        self.output.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(json.dumps(self.found, indent=1))
-        (self.output / "RESULTS-cuda.md").write_text(written(self.found), encoding="utf-8")
+    def write(self, machine: dict | None = None, row: dict | None = None) -> None:
+        """Add what was found to the files."""
+        with self.alone("files.lock"):
+            found = json.loads(self.file.read_text()) if self.file.exists() else {"machine": {}, "rows": []}
+            if machine is not None:
+                found["machine"] = machine
+            if row is not None:
+                others = [r for r in found["rows"] if (r["part"], r["name"]) != (row["part"], row["name"])]
+                found["rows"] = [*others, row]
+            self.file.write_text(json.dumps(found, indent=1))
+            (self.output / "RESULTS-cuda.md").write_text(written(found), encoding="utf-8")
 
     def seconds(self, function, synchronize, least: int = 5) -> float:
         """The median time of a call, of runs that are long enough to be timed."""
         function()
         synchronize()
-        count, start = 1, time.perf_counter()
-        function()
-        synchronize()
-        once = max(time.perf_counter() - start, 1e-6)
-        if not self.dry:
-            count = max(1, int(SECONDS / least / once))
-        times = []
-        for _ in range(1 if self.dry else least):
-            start = time.perf_counter()
-            for _ in range(count):
-                function()
+        with self.alone():
+            count, start = 1, time.perf_counter()
+            function()
             synchronize()
-            times.append((time.perf_counter() - start) / count)
+            once = max(time.perf_counter() - start, 1e-6)
+            if not self.dry:
+                count = max(1, int(SECONDS / least / once))
+            times = []
+            for _ in range(1 if self.dry else least):
+                start = time.perf_counter()
+                for _ in range(count):
+                    function()
+                synchronize()
+                times.append((time.perf_counter() - start) / count)
         return statistics.median(times)
 
     def torch_seconds(self, function) -> float | None:
@@ -116,12 +138,12 @@ def machine(bench: Bench) -> None:
             versions[name] = importlib.metadata.version(name)
     description = "an emulator: the figures mean nothing" if bench.dry else bench.device.description
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
-    bench.found["machine"] = {"device": description, "versions": versions, "date": date}
+    found = {"device": description, "versions": versions, "date": date}
     if not bench.dry:
         module = _api.numba_cuda()
-        bench.found["machine"]["driver"] = ".".join(map(str, module.cudadrv.driver.driver.get_version()))
-    print(json.dumps(bench.found["machine"], indent=1))
-    bench.write()
+        found["driver"] = ".".join(map(str, module.cudadrv.driver.driver.get_version()))
+    print(json.dumps(found, indent=1))
+    bench.write(machine=found)
 
 
 def networks(bench: Bench) -> None:
@@ -134,6 +156,8 @@ def networks(bench: Bench) -> None:
         workload = dataclasses.replace(workload, batch=batch, steps=steps)
         for precision in PRECISIONS[:2] if name == "resnet20" else PRECISIONS[:1]:
             title = f"{workload.network}, batch {batch}, {precision}"
+            if not bench.wants(title):
+                continue
             with _guarded(title):
                 ours, losses = _jitnet_network(bench, workload, precision)
                 theirs = {}
@@ -158,16 +182,17 @@ def _jitnet_network(bench: Bench, workload, precision: str) -> tuple[float, list
             model.fit(x, y, batch_size=workload.batch, epochs=count, verbose=0)
 
         epochs(1)
-        count = 1
-        if not bench.dry:
-            start = time.perf_counter()
-            epochs(2)
-            count = max(3, int(SECONDS / ((time.perf_counter() - start) / 2)))
-        times = []
-        for _ in range(1 if bench.dry else 3):
-            start = time.perf_counter()
-            epochs(count)
-            times.append((time.perf_counter() - start) / (count * workload.steps))
+        with bench.alone():
+            count = 1
+            if not bench.dry:
+                start = time.perf_counter()
+                epochs(2)
+                count = max(3, int(SECONDS / ((time.perf_counter() - start) / 2)))
+            times = []
+            for _ in range(1 if bench.dry else 3):
+                start = time.perf_counter()
+                epochs(count)
+                times.append((time.perf_counter() - start) / (count * workload.steps))
         return statistics.median(times), losses
     finally:
         jitnet.set_device("cpu")
@@ -237,6 +262,49 @@ def _torch_precision(torch, precision: str) -> None:
     torch.backends.cudnn.benchmark = True
 
 
+def launches(bench: Bench) -> None:
+    """What the kernels of a training step take, by PyTorch's profiler, in launches.txt."""
+    if bench.dry or bench.torch is None:
+        return
+    for name, batch in NETWORKS:
+        for precision in PRECISIONS[:2] if name == "resnet20" else PRECISIONS[:1]:
+            (workload,) = choose([name])
+            workload = dataclasses.replace(workload, batch=batch, steps=LARGE_SAMPLES // batch)
+            title = f"{workload.network}, batch {batch}, {precision}"
+            if bench.wants(title):
+                with _guarded(title):
+                    _profile(bench, title, workload, precision)
+
+
+def _profile(bench: Bench, title: str, workload, precision: str) -> None:
+    import peer_jitnet
+
+    activities = [bench.torch.profiler.ProfilerActivity.CUDA]
+    jitnet.set_device("cuda")
+    jitnet.set_float32_matmul_precision(precision)
+    try:
+        model, (x, y) = peer_jitnet.Training(workload).model, workload.data()
+        model.fit(x, y, batch_size=workload.batch, verbose=0)
+        with bench.alone(), bench.torch.profiler.profile(activities=activities) as profile:
+            model.fit(x, y, batch_size=workload.batch, verbose=0)
+            bench.torch.cuda.synchronize()
+    finally:
+        jitnet.set_device("cpu")
+        jitnet.set_float32_matmul_precision("highest")
+    times: dict[str, list] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        profile.export_chrome_trace(str(trace))
+        for event in json.loads(trace.read_text())["traceEvents"]:
+            if event.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset"):
+                times.setdefault(event["name"].partition("[abi")[0], []).append(event["dur"])
+    lines = [f"== {title}: microseconds of a step, launches of a step, name"]
+    for name, each in sorted(times.items(), key=lambda item: -sum(item[1]))[:40]:
+        lines.append(f"{sum(each) / workload.steps:9.2f} {len(each) / workload.steps:6.2f}  {name[:100]}")
+    with (bench.output / "launches.txt").open("a") as file:
+        file.write("\n".join(lines) + "\n\n")
+
+
 def products(bench: Bench) -> None:
     """Products of square matrices."""
     from jitnet.kernels.cuda.dense import dense_forward
@@ -246,6 +314,8 @@ def products(bench: Bench) -> None:
         a, b = (generator.standard_normal((size, size)).astype(np.float32) for _ in range(2))
         for precision in PRECISIONS:
             title = f"GEMM {size}, {precision}"
+            if not bench.wants(title):
+                continue
             with _guarded(title):
                 x, y = bench.device.to_device(a), bench.device.to_device(b)
                 c = bench.device.empty((size, size), np.float32)
@@ -286,6 +356,8 @@ def bandwidth(bench: Bench) -> None:
         ),
     }  # fmt: skip
     for name, (launches, arrays) in cases.items():
+        if not bench.wants(name):
+            continue
         with _guarded(name):
             ours, theirs = bench.device_seconds(launches), None
             if bench.torch is not None:
@@ -310,6 +382,8 @@ def convolutions(bench: Bench) -> None:
         for precision in PRECISIONS[:2]:
             for kind in ("forward", "backward_data", "backward_filter"):
                 title = f"{images}x{height}x{width} {channels}->{filters} {size}x{size}/{stride} {kind}, {precision}"
+                if not bench.wants(title):
+                    continue
                 with _guarded(title):
                     x, kernel, y = (device.to_device(a) for a in host)
                     calls = {
@@ -360,7 +434,7 @@ def written(found: dict) -> str:
     machine = found["machine"]
     lines = ["# CUDA", "", "By `scripts/gpu_check.sh`; ratio: the peer's time / jitnet's.", ""]
     lines += [f"- {key}: {value}" for key, value in machine.items()]
-    for part in PARTS[1:]:
+    for part in PARTS[1:-1]:
         rows = [row for row in found["rows"] if row["part"] == part]
         if not rows:
             continue
@@ -379,10 +453,11 @@ def written(found: dict) -> str:
 def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", nargs="+", default=[], help="cases whose name has one of these patterns")
     parser.add_argument("--output", type=Path, default=HERE)
     parser.add_argument("--dry", action="store_true", help="tiny sizes, emulated")
     options = parser.parse_args(arguments)
-    bench = Bench(options.output, options.dry)
+    bench = Bench(options.output, options.dry, options.only)
     for part in options.parts:
         globals()[part](bench)
 

@@ -1,6 +1,6 @@
 """What a GPU should take for a step, launch by launch: writes CUDA-expected.md, to hold measurements against.
 
-    python scripts/bench/cuda_expected.py
+    python scripts/bench/gpu_expected.py
 
 A launch takes the longest of three: its bytes at the bandwidth of the memory, its operations at the peak of what
 multiplies them, and what any kernel of a recorded graph takes.  No GPU is needed; the programs are those that run.
@@ -82,7 +82,7 @@ def written(machine: Machine = H100) -> str:
         f"# What an {machine.name} should take", "",
         f"{machine.bandwidth / 1e12} TB/s, {machine.float32 / 1e12:.0f} TFLOP/s in float32 and "
         f"{machine.tensor / 1e12:.0f} in TF32, {1e6 * machine.launch} µs for the smallest kernel of a recorded graph. "
-        "By `scripts/bench/cuda_expected.py`; nothing here was measured.", "",
+        "By `scripts/bench/gpu_expected.py`; nothing here was measured.", "",
         "| training step | launches | bytes | operations | float32 | TF32 | the longest, in TF32 |",
         "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
