@@ -444,7 +444,7 @@ class Device:
 
     def to_device(self, array, stream=None):
         """A copy of a NumPy array."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         with self._current():  # flat, for numba.cuda looks at strides of axes of one element, too
             return self._cuda.to_device(array.reshape(-1), stream=stream or 0).reshape(array.shape)
 
@@ -501,5 +501,5 @@ class Device:
             launches()
         finally:
             _force.loads = False
-        with self._current():
+        with self._current(), self._cuda.defer_cleanup():  # nor freed, as garbage may be at any time
             return Graph(stream, launches).replay
