@@ -3,6 +3,7 @@
 ``python cuda_host.py CHECK`` runs the function of this name, in a process that finds that driver.
 """
 
+import concurrent.futures
 import ctypes
 import gc
 import sys
@@ -87,6 +88,8 @@ def faults():
             says("STREAM_CAPTURE_UNSUPPORTED", call())
             says("STREAM_CAPTURE_INVALIDATED", driver.cuStreamEndCapture(handle))
             assert count("refused") == refused + number + 1
+
+    raises("cuMemAllocManaged", driver.cuMemAllocManaged, 8, 1)  # isn't there
 
 
 def launches():
@@ -296,6 +299,40 @@ def train(make, data, prepares=0):
         model.save_weights(f"{folder}/weights.safetensors")
         model.load_weights(f"{folder}/weights.safetensors")
         model.evaluate(data, y, verbose=0)
+
+
+def train_otherwise():
+    """Batches from a generator, blocks with conditions and validation leave the later epochs as quiet."""
+    x, y = draw(5), np.arange(SAMPLES) % 3
+
+    def batches():
+        while True:
+            for first in range(0, SAMPLES - BATCH + 1, BATCH):
+                yield x[first : first + BATCH].copy(), y[first : first + BATCH].copy()
+
+    model, counts = perceptron(), Counts()
+    options = dict(gradient_accumulation_steps=2, use_ema=True, ema_overwrite_frequency=4)
+    model.compile(jitnet.optimizers.Adam(0.01, **options), SparseCategoricalCrossentropy(from_logits=True))
+    data = dict(validation_data=(x, y), validation_batch_size=5)
+    model.fit(batches(), steps_per_epoch=4, epochs=4, verbose=0, callbacks=[counts], **data)
+    for epoch in counts.epochs[2:]:
+        quiet = dict.fromkeys(Counts.NAMES, 0)
+        assert epoch == quiet | {"graph_launches": 4 + SAMPLES // 5}, epoch
+
+
+def other_threads():
+    """No context is current in a thread that is new."""
+    model, x = perceptron(), draw(5)
+
+    def predict():
+        for _ in range(5):
+            assert model.predict(x, batch_size=BATCH, verbose=0).shape == (SAMPLES, 3)
+            model.get_weights()
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        pool.submit(model.fit, x, np.arange(SAMPLES) % 3, batch_size=BATCH, verbose=0).result()
+        for done in [pool.submit(predict) for _ in range(3)]:
+            done.result()
 
 
 def draw(*shape):

@@ -16,7 +16,8 @@ TESTS = Path(__file__).resolve().parent
 # each in a process of its own: what a driver counts is of a process
 CHECKS = (
     "faults", "launches", "arrays", "streams", "parts_of_data", "arrays_of_others", "train_perceptron",
-    "train_convolutions", "train_lstm", "train_transformer", "too_little_memory", "rubbish_while_recording",
+    "train_convolutions", "train_lstm", "train_transformer", "train_otherwise", "other_threads", "too_little_memory",
+    "rubbish_while_recording",
 )  # fmt: skip
 
 
