@@ -101,7 +101,9 @@ def launched(everything: bool) -> list:
     return sorted(found, key=lambda item: (label(item[0]), str(item[1])))
 
 
-_OTHERS = ("test_cuda_emulator", "test_cuda_contract", "test_cuda_compile")
+_OTHERS = (
+    "test_cuda_emulator", "test_cuda_contract", "test_cuda_compile", "test_cuda_host", "test_cuda_machine_code"
+)  # fmt: skip
 
 
 def label(kernel) -> str:

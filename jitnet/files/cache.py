@@ -11,7 +11,7 @@ _HASH = "[0-9a-f]{%d}"
 # of what jitnet writes: kind -> patterns of files, as paths below the cache directory.  What has another name,
 # downloaded datasets among it, is not in here and is never removed.
 _LAYOUT = {
-    "compiled kernels and steps": [rf"objects/\w+-{_HASH % 16}\.(o|numbers)"],
+    "compiled kernels and steps": [rf"objects/\w+-{_HASH % 16}\.(o|numbers|cubin)"],
     "kernels by Numba": [rf"kernels/(?!step_|jitnet_step_|k_)\w+-{_HASH % 16}/[^/]+\.nbc"],
     "generated kernels by Numba": [rf"kernels/k_{_HASH % 24}-{_HASH % 16}/[^/]+\.nbc"],
     "steps by Numba": [rf"kernels/(jitnet_)?step_{_HASH % 20}-{_HASH % 16}/[^/]+\.nbc"],

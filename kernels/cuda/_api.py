@@ -22,115 +22,26 @@ strides and flags, are Python's ints, bools and tuples of ints, and are recorded
 """
 
 import contextlib
-import dis
 import functools
+import logging
 import threading
 import types
 from collections.abc import Callable
 
 import numpy as np
 
-from .. import scalar as _scalar_functions
+from ._bodies import Function, Intrinsic, Kernel, cuda, is_scalar_function, rebuilt
+from ._bodies import function as function
+from ._bodies import kernel as kernel
 from ._errors import CudaError
+from ._machine_code import Code, Loaded, Unkeyed, file_name
 
 WARP = 32
 THREADS = 256  # of a block whose threads need nothing of each other
 _MOST_BLOCKS = 2048  # then every thread does several elements: about what fills the largest devices
 
 _force = threading.local()
-
-
-class _OutsideError(CudaError, AttributeError):
-    """Python code reached for what exists in kernels alone."""
-
-
-# ---- what kernels are written with
-
-
-class _Standin:
-    """What bodies of kernels call ``cuda``; whoever compiles or emulates a body puts the real thing in its place."""
-
-    def __getattr__(self, name):
-        raise _OutsideError(f"cuda.{name} exists in the bodies of kernels and device functions alone.")
-
-
-cuda = _Standin()
-
-
-class Kernel:
-    """A function that runs on the device, once for each thread of a launch; it has no result."""
-
-    def __init__(self, function):
-        self.function = function
-        self.name = function.__name__
-
-    def __repr__(self):
-        return f"{self.function.__module__}.{self.name}"
-
-    def __call__(self, *arguments):
-        raise CudaError(f"{self!r} is a kernel: launch({self.name}, grid, block, *arguments)")
-
-
-class Function:
-    """A function that kernels call.  real: the type of its literals, if that is another one than the kernel's."""
-
-    def __init__(self, function, real=None):
-        self.function, self.real = function, real
-
-    def __repr__(self):
-        return f"{self.function.__module__}.{self.function.__name__}"
-
-    def __call__(self, *arguments):
-        raise CudaError(f"{self!r} is called by kernels alone.")
-
-
-class Intrinsic:
-    """An instruction that Python has no name for: ``define()`` gives what numba.cuda compiles, see ``ptx.py``.
-
-    Emulators know it by its name.
-    """
-
-    def __init__(self, name: str, define: Callable):
-        self.name, self.define = name, functools.cache(define)
-
-    def __call__(self, *arguments):
-        raise CudaError(f"{self.name} is called by kernels alone.")
-
-
-def kernel(function) -> Kernel:
-    """Decorator of every kernel."""
-    return Kernel(function)
-
-
-def function(body, real=None) -> Function:
-    """Decorator of a device function; also makes one of a plain function with literals of another type ``real``."""
-    return Function(getattr(body, "function", body), real)
-
-
-def rebuilt(function, substitute):
-    """A copy of a Python function whose global names and closure hold ``substitute(name, value)`` of what they held."""
-    scope = dict(function.__globals__)
-    for name in _names(function.__code__) & scope.keys():
-        scope[name] = substitute(name, scope[name])
-    cells = tuple(
-        types.CellType(substitute(name, cell.cell_contents))
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    )
-    return types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells or None)
-
-
-@functools.cache
-def _names(code) -> frozenset[str]:
-    """The global names that some code reads; names of attributes, as in math.tanh, are none."""
-    read = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
-    return frozenset(read).union(*map(_names, inner))
-
-
-def is_scalar_function(value) -> bool:
-    """Whether it is one of the plain functions of ``kernels.scalar``, which kernels call as they are."""
-    module = getattr(value, "__module__", None) or ""
-    return isinstance(value, types.FunctionType) and module.startswith(_scalar_functions.__name__)
+_log = logging.getLogger(__name__)
 
 
 # ---- launches, on the host
@@ -237,14 +148,14 @@ def types_of(arguments) -> tuple:
 
 
 def _type_of(argument):
-    if hasattr(argument, "dtype") and hasattr(argument, "shape"):
-        return np.dtype(argument.dtype).name, len(argument.shape)
     if isinstance(argument, tuple):
         return tuple(map(_type_of, argument))
     if isinstance(argument, bool | np.bool_):
         return "bool"
     if isinstance(argument, int | np.integer):
         return "int64"
+    if hasattr(argument, "dtype") and hasattr(argument, "shape") and not isinstance(argument, np.generic):
+        return np.dtype(argument.dtype).name, len(argument.shape)
     raise CudaError(
         "A launch takes arrays of the device, ints, bools and tuples of them; floats are arrays of one element. "
         f"Received: {argument!r}"
@@ -294,13 +205,12 @@ _OPTIONS = {"fastmath": False}
 
 @contextlib.contextmanager
 def _plain_indices():
-    """Meanwhile numba.cuda compiles indices as they are, and doesn't warn of small grids, which small batches have.
+    """Meanwhile numba.cuda compiles indices as they are.
 
     A negative one would count from the end, as in Python.  No kernel has any, of which the emulator makes sure, and
     looking for them costs more than the access: three instructions of 64 bits each, and loops that are not unrolled.
     """
     module = numba_cuda()
-    from numba.cuda.core import config
     from numba.cuda.core.compiler_lock import global_compiler_lock
     from numba.cuda.np import arrayobj
 
@@ -308,12 +218,12 @@ def _plain_indices():
         return context.cast(builder, index, kind, module.types.intp if kind.signed else module.types.uintp)
 
     with global_compiler_lock:
-        before = arrayobj.fix_integer_index, config.CUDA_LOW_OCCUPANCY_WARNINGS
-        arrayobj.fix_integer_index, config.CUDA_LOW_OCCUPANCY_WARNINGS = as_it_is, 0
+        before = arrayobj.fix_integer_index
+        arrayobj.fix_integer_index = as_it_is
         try:
             yield
         finally:
-            arrayobj.fix_integer_index, config.CUDA_LOW_OCCUPANCY_WARNINGS = before
+            arrayobj.fix_integer_index = before
 
 
 @functools.cache
@@ -340,14 +250,23 @@ def _numba_body(body, real):
     return rebuilt(body, substitute)
 
 
+def _compiled_code(kernel: Kernel, kinds: tuple) -> Code:
+    """The machine code of a kernel for the current device, by numba-cuda."""
+    dispatcher = _compiled(kernel, real_of(kinds))
+    from numba.cuda.dispatcher import _Kernel  # the dispatcher's own method would load it, too
+
+    with _plain_indices():
+        made = _Kernel(dispatcher.py_func, tuple(map(_numba_type, kinds)), **dispatcher.targetoptions)
+    return Code(made.entry_name, bytes(made.library.get_cubin().code))
+
+
 def _numba_type(kind):
     module = numba_cuda()
     if isinstance(kind, str):
         return module.types.boolean if kind == "bool" else module.types.int64
-    if isinstance(kind[-1], int):
+    if kind and isinstance(kind[-1], int):
         return module.types.Array(getattr(module.types, "boolean" if kind[0] == "bool" else kind[0]), kind[1], "C")
-    parts = [_numba_type(part) for part in kind]
-    return module.types.UniTuple(parts[0], len(parts))
+    return module.types.Tuple([_numba_type(part) for part in kind])
 
 
 def compile_ptx(kernel: Kernel, kinds: tuple, compute_capability: tuple[int, int]) -> str:
@@ -368,9 +287,13 @@ def compile_ptx(kernel: Kernel, kinds: tuple, compute_capability: tuple[int, int
 
 
 class Device:
-    """A CUDA device: memory and launches.  Arrays are numba.cuda's, C-contiguous."""
+    """A CUDA device: memory and launches.  Arrays are numba.cuda's, C-contiguous.
 
-    def __init__(self, number: int = 0):
+    store: where compiled kernels are kept: ``read(name)`` gives bytes that were written under that name, or None;
+    ``write(name, bytes)`` keeps them.
+    """
+
+    def __init__(self, number: int = 0, store=None):
         self._cuda = module = numba_cuda()
         if not module.is_available():
             problem = " ".join(str(module.cuda_error() or "no device was found").split())
@@ -383,6 +306,9 @@ class Device:
         self.number = number
         self.tensor_cores = self._current().compute_capability >= (8, 0)  # that know TF32 and bfloat16
         self._spaces = {}  # {stream: bytes for workspaces}
+        self._store = store
+        self._loaded: dict[tuple, Loaded] = {}  # {(kernel, types of arguments): its machine code}
+        self._loading = threading.RLock()
 
     def _current(self):
         return self._cuda.gpus[self.number]
@@ -482,12 +408,33 @@ class Device:
 
     def launch(self, kernel: Kernel, grid, block, arguments, stream=None) -> None:
         """Run a kernel; while ``record`` prepares, only load it."""
-        compiled = _compiled(kernel, real_of(types_of(arguments)))
-        with self._current(), _plain_indices():
-            if getattr(_force, "loads", False):
-                compiled.compile(tuple(map(compiled.typeof_pyval, arguments))).bind()
-            else:
-                compiled[grid, block, stream or 0](*arguments)
+        kinds = types_of(arguments)
+        with self._current():
+            loaded = self._loaded.get((kernel, kinds)) or self._load(kernel, kinds)
+            if not getattr(_force, "loads", False):
+                loaded.launch(grid, block, stream, arguments)
+
+    def _load(self, kernel: Kernel, kinds: tuple) -> Loaded:
+        with self._loading:
+            if (kernel, kinds) not in self._loaded:
+                self._loaded[kernel, kinds] = Loaded(self._code(kernel, kinds), self._cuda.current_context())
+            return self._loaded[kernel, kinds]
+
+    def _code(self, kernel: Kernel, kinds: tuple) -> Code:
+        """The machine code of a kernel out of the store, which otherwise gets it."""
+        if self._store is None:
+            return _compiled_code(kernel, kinds)
+        try:
+            name = file_name(kernel, kinds, real_of(kinds), self._current().compute_capability, _OPTIONS)
+        except Unkeyed as why:
+            _log.debug("the machine code of %r is not kept: %s", kernel, why)
+            return _compiled_code(kernel, kinds)
+        content = self._store.read(name)
+        if content is not None:
+            return Code.decoded(content)
+        made = _compiled_code(kernel, kinds)
+        self._store.write(name, made.encoded())
+        return made
 
     def new_stream(self):
         """A stream of its own."""

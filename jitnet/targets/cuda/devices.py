@@ -29,9 +29,10 @@ def backend(name: str):
     """
     with _opening:
         if name not in _open:
+            from ...kernels.cpu.runtime import cache
             from ...kernels.cuda._api import Device
 
-            _open[name] = Device(int(name.partition(":")[2]))
+            _open[name] = Device(int(name.partition(":")[2]), cache)
         return _open[name]
 
 
