@@ -264,9 +264,7 @@ def product_kernel(
     place_type = np.int32 if whole else np.int64
 
     @kernel
-    def product(
-        a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other
-    ):
+    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array(a_shape_shared, word, 16)
         b_tile = cuda.shared.array(b_shape_shared, word, 16)
         a_places = cuda.local.array((a_count, 3), place_type)
