@@ -17,9 +17,14 @@ from jitnet.kernels.cuda import _api, _products, _tensor_cores, conv, dense
 KINDS = {"highest": "float", "high": "tf32", "medium": "bf16"}
 NAMES = "NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"
 OTHERS = {  # that jitnet does not take, to see whether it should
-    "128x128, 8 warps": _tensor_cores.Tile(128, 128, 64, 32),
-    "64x64, 8 warps": _tensor_cores.Tile(64, 64, 32, 16),
-    "128x256, short steps": _tensor_cores.Tile(128, 256, 64, 64, words=8, ahead=3),
+    "float": {"32x32": _products.Tile(32, 32, 16, 4, 2, 128)},
+    "tf32": {
+        "32x32": _tensor_cores.Tile(32, 32, 16, 16),
+        "64x64, 8 warps": _tensor_cores.Tile(64, 64, 32, 16),
+        "128x128, 8 warps": _tensor_cores.Tile(128, 128, 64, 32),
+        "128x256, short steps": _tensor_cores.Tile(128, 256, 64, 64, words=8, ahead=3),
+    },
+    "bf16": {},
 }
 # images, size, channels, filters, taps, stride: the layers of ResNet-20, larger ones, and those of LeNet-5
 CONVOLUTIONS = (
@@ -75,7 +80,7 @@ def main(arguments=None) -> None:
     bench, kind = Bench(options.output, options.dry), KINDS[options.precision]
     bench.seconds_of_a_measurement = 0.06
     module = _products if kind == "float" else _tensor_cores
-    tiles = {name: getattr(module, name) for name in NAMES} | (OTHERS if kind == "tf32" else {})
+    tiles = {name: getattr(module, name) for name in NAMES} | OTHERS[kind]
     taken = _products._tile_for
     share, shares = options.share
     for name, work, call, columns in cases(bench)[share::shares]:
