@@ -88,9 +88,9 @@ class Bench:
 
     def seconds(self, function, synchronize, least: int = 5) -> float:
         """The median time of a call, of runs that are long enough to be timed."""
-        function()
-        synchronize()
-        with self.alone():
+        with self.alone():  # the first one, too, for PyTorch tries its algorithms in it
+            function()
+            synchronize()
             count, start = 1, time.perf_counter()
             function()
             synchronize()
