@@ -228,7 +228,7 @@ def taken_epilogue() -> Epilogue:
 
 
 def _parts(blocks: int, steps: int, size: int) -> int:
-    """Among how many blocks the depth of each tile is split: what takes the fewest steps, sums of the parts included."""
+    """Among how many blocks the depth of each tile is split: what takes the fewest steps, with the sum of the parts."""
     most = min(_MOST_PARTS // blocks, steps // _FEWEST_STEPS)
     return min(range(1, max(1, most) + 1), key=lambda parts: (
         ceil_div(steps, parts) + (0 if parts == 1 else _STEPS_OF_A_SUM + parts * size / _ELEMENTS_OF_A_STEP)
@@ -245,7 +245,7 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
     kind = _kind(c.dtype, whole)
     tile = _tile_for(rows, columns, groups, kind, whole)
-    depth_tile = tile.depth if kind == "float" else _tensor_cores.DEPTH[kind]
+    depth_tile = tile.depth if kind == "float" else tile.depth(kind)
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, depth_tile)
     blocks = row_tiles * column_tiles * groups

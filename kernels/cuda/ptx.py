@@ -214,6 +214,7 @@ def _wait(name: str, text: str):
 end_step_of_copies = _wait("end_step_of_copies", "cp.async.commit_group;")
 # the copies of all steps of this thread but the last have arrived, for itself; a barrier makes them so for others
 await_copies_but_one_step = _wait("await_copies_but_one_step", "cp.async.wait_group 1;")
+await_copies_but_two_steps = _wait("await_copies_but_two_steps", "cp.async.wait_group 2;")
 
 
 def _define_load_quad():
