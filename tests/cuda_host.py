@@ -5,6 +5,7 @@
 
 import concurrent.futures
 import ctypes
+import functools
 import gc
 import sys
 import tempfile
@@ -385,12 +386,12 @@ def memory_of_graphs():
     device = devices.backend("cuda:0")
     stream, replays = device.new_stream(), []
 
-    def launch():
+    def launch(elements):
         _api.launch(fill, 1, 32, _api.workspace(elements, np.float32))
 
     with _api.using(device, stream):
         for elements in (1 << 19, 1 << 20):
-            replays.append(device.record(launch, stream))
+            replays.append(device.record(functools.partial(launch, elements), stream))
     free_now(device)
     for replay in replays:
         replay()
