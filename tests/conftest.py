@@ -15,7 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell started this in
 
 
 NOT_ON_DEVICE = {
-    "test_cuda_emulator.py", "test_cuda_emulator_instructions.py", "test_cuda_contract.py", "test_cuda_compile.py"
+    "test_cuda_emulator.py", "test_cuda_emulator_instructions.py", "test_cuda_contract.py", "test_cuda_compile.py",
+    "test_cuda_host.py",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """kernels/cuda has the twins of the kernels of kernels/cpu/*.py, and nothing else; and what it may import."""
 
 import ast
+import builtins
 import importlib
 import inspect
 import re
@@ -9,13 +10,15 @@ import sys
 import types
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from cuda_cases import LAUNCHED, assert_twins
 from test_reference_kernels import kernels, public_functions
 
-from jitnet.kernels.cuda import training
+from jitnet.kernels.cuda import _api, training
 from jitnet.kernels.cuda._api import cuda, kernel, launch
+from jitnet.targets.cuda import devices
 
 ROOT = Path(__file__).resolve().parent.parent
 CUDA = sorted((ROOT / "kernels" / "cuda").glob("*.py"))
@@ -50,6 +53,43 @@ def test_one_file_imports_numba_cuda():
     for folder in ("jitnet", "kernels", "scripts"):
         for path in (ROOT / folder).rglob("*.py"):
             assert bool(pattern.search(path.read_text(encoding="utf-8"))) == (path.name == "_api.py"), path
+
+
+def importing(monkeypatch, module, answer):
+    """Let ``import module`` find or raise ``answer``."""
+
+    def imports(name, *arguments, original=builtins.__import__):
+        if name != module:
+            return original(name, *arguments)
+        if isinstance(answer, Exception):
+            raise answer
+        return types.SimpleNamespace(cuda=answer)
+
+    monkeypatch.setattr(builtins, "__import__", imports)
+
+
+@pytest.mark.parametrize(
+    ("module", "answer", "expected"),
+    [
+        ("numba.cuda", ImportError("no such package"), "needs the package numba-cuda: .* Received: no such package"),
+        ("numba.cuda", types.SimpleNamespace(implementation="Built-in"), "Numba's own .*implementation='Built-in'"),
+        ("numba.cuda", types.SimpleNamespace(), "Numba's own module doesn't do"),
+        ("numba.cuda.np.arrayobj", AttributeError("no row_stack"), r"this NumPy: .* NumPy \d+\..*, no row_stack"),
+    ],
+)
+def test_what_to_install(module, answer, expected, monkeypatch):
+    """One message, which `jitnet info` shows, too."""
+    numba_cuda = _api.numba_cuda.__wrapped__
+    if module == "numba.cuda.np.arrayobj":
+        both = types.SimpleNamespace(implementation="NVIDIA")
+        monkeypatch.setitem(sys.modules, "numba.cuda", both)
+        monkeypatch.setattr(numba, "cuda", both, raising=False)
+    importing(monkeypatch, module, answer)
+    monkeypatch.setattr(_api, "numba_cuda", numba_cuda)
+    with pytest.raises(RuntimeError, match=expected) as error:
+        numba_cuda()
+    assert "pip install 'jitnet[cuda13]'" in str(error.value)
+    assert devices.description() == f"no: {error.value}"
 
 
 def bodies():

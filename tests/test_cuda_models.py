@@ -316,16 +316,18 @@ def test_mixed_bfloat16():
 
 
 class Tensor:
-    """What PyTorch or CuPy have: an array of the device that other libraries can read."""
+    """What PyTorch or CuPy have: an array of the device that other libraries can read.
+
+    strides: that it claims, though its memory is contiguous.
+    """
 
     def __init__(self, backend, array, strides=None):
         self.array = backend.to_device(array)
+        address = backend.address(self.array) or 1 << 20  # memory that is emulated starts at 0
         self.__cuda_array_interface__ = {
-            "shape": array.shape, "typestr": array.dtype.str, "data": (1 << 20, False), "strides": strides,
+            "shape": array.shape, "typestr": array.dtype.str, "data": (address, False), "strides": strides,
             "version": 3,
         }  # fmt: skip
-        if ON_DEVICE:
-            self.__cuda_array_interface__ = self.array.__cuda_array_interface__
 
 
 def test_arrays_of_the_device_are_used_where_they_are(emulated, monkeypatch):

@@ -1,7 +1,11 @@
 """Who may import whom: what a model means knows no machine, and kernels know nothing of jitnet."""
 
+import importlib.metadata
 import importlib.util
+import itertools
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +81,20 @@ def test_every_room_imports_what_it_may():
 
 def test_no_files_import_each_other():
     assert pictures.circles(IMPORTS) == []
+
+
+def test_no_script_hides_a_package():
+    """A script's folder comes first where its imports are looked for, and a cuda.py in it would be found as cuda."""
+    taken = set(sys.stdlib_module_names).union(*IMPORTS.values())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = itertools.chain(project["dependencies"], *project["optional-dependencies"].values())
+    distributions = {re.match(r"[\w-]+", name)[0] for name in required}
+    modules = importlib.metadata.packages_distributions()
+    taken |= distributions | {module for module, origins in modules.items() if distributions.intersection(origins)}
+    assert {"cuda", "numba", "numpy", "torch", "keras", "random"} <= taken
+    found = [path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py")]
+    beside = [path for path in found if not (path.parent / "__init__.py").exists()]  # no modules of a package
+    assert [str(path) for path in beside if path.stem in taken] == []
 
 
 def test_the_picture_of_a_small_package(tmp_path, capsys, monkeypatch):

@@ -265,24 +265,26 @@ def numba_cuda():
     """The module numba.cuda.
 
     Raises:
-        CudaError: numba-cuda is not installed.
+        CudaError: numba-cuda is not installed, or does not know the NumPy that is.
     """
+    install = "pip install 'jitnet[cuda13]'"
     try:
         import numba.cuda as module
-        import numba.cuda.np.arrayobj  # noqa: F401 (fails with a NumPy that it does not know)
-
-        found = getattr(module, "implementation", "Numba's own")
     except ImportError as error:
-        text = f"CUDA needs the package numba-cuda: pip install 'jitnet[cuda13]'. Received: {error}"
-        raise CudaError(text) from error
-    except AttributeError as error:
-        text = "This numba-cuda does not know this NumPy: pip install 'jitnet[cuda13]' brings those that fit"
-        raise CudaError(f"{text}. Received: NumPy {np.__version__}, {error}") from error
+        raise CudaError(f"CUDA needs the package numba-cuda: {install}. Received: {error}") from error
+    found = getattr(module, "implementation", "Numba's own")
     if found != "NVIDIA":
         raise CudaError(
-            "CUDA needs the package numba-cuda, and Numba's own module doesn't do: pip install 'jitnet[cuda13]'. "
+            f"CUDA needs the package numba-cuda, and Numba's own module doesn't do: {install}. "
             f"Received: implementation={found!r}"
         )
+    try:
+        import numba.cuda.np.arrayobj  # noqa: F401 (what kernels are compiled with)
+    except AttributeError as error:
+        raise CudaError(
+            f"This numba-cuda does not know this NumPy: {install} brings those that fit. "
+            f"Received: NumPy {np.__version__}, {error}"
+        ) from error
     return module
 
 
@@ -444,7 +446,7 @@ class Device:
 
     def to_device(self, array, stream=None):
         """A copy of a NumPy array."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         with self._current():  # flat, for numba.cuda looks at strides of axes of one element, too
             return self._cuda.to_device(array.reshape(-1), stream=stream or 0).reshape(array.shape)
 
@@ -493,7 +495,10 @@ class Device:
             return self._cuda.stream()
 
     def record(self, launches: Callable, stream) -> Callable:
-        """A function that enqueues on the stream what ``launches()`` does, by one call of the driver."""
+        """A function that enqueues on the stream what ``launches()`` does, by one call of the driver.
+
+        It keeps the workspace of the stream; arrays that ``launches`` is given are kept by who has it.
+        """
         from ._graphs import Graph
 
         _force.loads = True  # nothing may be loaded or allocated while a graph is recorded
@@ -501,5 +506,6 @@ class Device:
             launches()
         finally:
             _force.loads = False
-        with self._current():
-            return Graph(stream, launches).replay
+        with self._current(), self._cuda.defer_cleanup():  # nor freed, as garbage may be at any time
+            # its workspace is replaced when others ask for more
+            return Graph(stream, launches, self._spaces.get(stream)).replay
