@@ -81,6 +81,35 @@ def column_sum(value):
 
 
 @function
+def column_sums_of_quads(values):
+    """As ``column_sum`` for four values of each thread, in a block of whole warps whose width is a power of two."""
+    sums = cuda.shared.array((4, THREADS), real)
+    width = cuda.blockDim.x
+    place = cuda.threadIdx.y * width + cuda.threadIdx.x
+    a, b, c, d = values
+    distance = 16
+    while distance >= width:  # over the rows that a warp has
+        a += cuda.shfl_xor_sync(_ALL, a, distance)
+        b += cuda.shfl_xor_sync(_ALL, b, distance)
+        c += cuda.shfl_xor_sync(_ALL, c, distance)
+        d += cuda.shfl_xor_sync(_ALL, d, distance)
+        distance >>= 1
+    span = max(width, 32)
+    if place & (span - 1) < width:
+        sums[0, place], sums[1, place], sums[2, place], sums[3, place] = a, b, c, d
+    cuda.syncthreads()
+    if cuda.threadIdx.y == 0:
+        place += span
+        while place < width * cuda.blockDim.y:
+            a += sums[0, place]
+            b += sums[1, place]
+            c += sums[2, place]
+            d += sums[3, place]
+            place += span
+    return a, b, c, d
+
+
+@function
 def column_max(value):
     """The largest of the values of threads with one threadIdx.x, NaN if there is one; as ``column_sum``."""
     largest = cuda.shared.array(THREADS, real)
