@@ -7,8 +7,10 @@ from naive import draw
 from test_kernels_normalization import EPSILON, channel_vectors
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-# few and many rows and channels: rows of a block in one part and in several, channels in several blocks
-SHAPES = pytest.mark.parametrize("shape", [(1, 1), (0, 3), (7, 3), (5, 70), (601, 6), (13, 19)], ids=str)
+# few and many rows and channels: rows of a block in one part and in several, channels in several blocks, in fours
+SHAPES = pytest.mark.parametrize(
+    "shape", [(1, 1), (0, 3), (7, 3), (5, 70), (601, 6), (13, 19), (0, 4), (7, 12), (3, 132), (270, 64)], ids=str
+)
 # (outer, axis, inner): a block for each line, of one warp and of several, and a thread for each line
 LINES = pytest.mark.parametrize("shape", [(3, 5, 1), (2, 1, 7), (1, 13, 3), (0, 4, 2), (2, 301, 1)], ids=str)
 
@@ -56,17 +58,18 @@ def test_statistics(shape, dtype):
             assert_twins("normalization", name, *arrays, *rest, unwritten=unwritten, **options)
 
 
-def test_statistics_far_from_zero():
+@pytest.mark.parametrize("channels", [3, 72])
+def test_statistics_far_from_zero(channels):
     """A common offset of 1e4 and a spread of 1, and rows that differ from the first: no digit is lost."""
-    x = draw(1000, 3) + 1e4
+    x = draw(1000, channels) + 1e4
     x[:300] += 10
     x = x.astype(np.float32)
     expected = x.astype(np.float64).mean(0), x.astype(np.float64).var(0) * len(x)
-    results = np.zeros(3, np.float32), np.zeros(3, np.float32)
+    results = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
     assert_twins("normalization", "batch_norm_statistics", x, *results, rtol=1e-5, unwritten=("mean", "m2"))
     for found, wanted, relative in zip(run_statistics(x), expected, (1e-7, 1e-5), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=relative)
-    assert (run_statistics(np.full((170, 3), 0.1, np.float32))[1] == 0).all()
+    assert (run_statistics(np.full((170, channels), 0.1, np.float32))[1] == 0).all()
 
 
 def run_statistics(x):

@@ -71,13 +71,18 @@ def column_sum(value):
     width, height = cuda.blockDim.x, cuda.blockDim.y
     place = cuda.threadIdx.y * width + cuda.threadIdx.x
     sums[place] = value
-    height >>= 1
-    while height > 0:
+    while height >= 8:  # eight at a time: fewer barriers than pairs need
+        height >>= 3
         cuda.syncthreads()
         if cuda.threadIdx.y < height:
-            sums[place] += sums[place + height * width]
-        height >>= 1
-    return sums[place]
+            for k in range(1, 8):
+                value += sums[place + k * height * width]
+            sums[place] = value
+    cuda.syncthreads()
+    if cuda.threadIdx.y == 0:
+        for k in range(1, height):
+            value += sums[place + k * width]
+    return value
 
 
 @function

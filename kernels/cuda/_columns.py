@@ -36,6 +36,22 @@ def row_parts(rows: int, columns: int) -> int:
     return max(1, min(ceil_div(rows, height * _SHARE), _MOST_BLOCKS // ceil_div(columns, width)))
 
 
+def in_parts(rows: int, columns: int, quads: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Grid and block of sums over rows, by columns or by quads of them: (blocks across, parts), (lanes, rows at a time)
+
+    Each part but a single one leaves its sums to a second launch.
+    """
+    if not quads:
+        block = column_block(rows, columns)
+        return (ceil_div(columns, block[0]), row_parts(rows, columns)), block
+    lanes = columns // 4
+    width = min(WARP, power_of_two(lanes))
+    height, across = THREADS // width, ceil_div(lanes, width)
+    # 16 rows of a thread cost less than a second launch; else two blocks for each processor are enough
+    parts = 1 if rows <= 16 * height else max(1, min(ceil_div(rows, 4 * height), _MOST_BLOCKS // 2 // across))
+    return (across, parts), (width, height)
+
+
 @function
 def row_step():
     return cuda.gridDim.y * cuda.blockDim.y
@@ -120,7 +136,7 @@ def _column_sums_quads(x, sums, rows, columns, share, accumulate, bias, other, e
         store_quad(sums, at, results)
 
 
-def _sum_block(lanes: int, rows: int, narrowest: int) -> tuple[int, int]:
+def sum_block(lanes: int, rows: int, narrowest: int) -> tuple[int, int]:
     """Threads of a block that sums all rows: few wide ones where lanes (columns or quads) are many, else high ones."""
     height = min(THREADS // narrowest, power_of_two(ceil_div(rows, 4)))  # a thread loads four rows at a time
     width = max(THREADS // height, min(WARP, power_of_two(lanes // _MOST_BLOCKS)))
@@ -135,7 +151,7 @@ def _launch_sums(x, sums, rows: int, columns: int, parts: int, accumulate: bool,
     quads = columns % 4 == 0 and width % 4 == 0 and all(map(is_aligned, used))
     lanes = columns // 4 if quads else columns
     if parts == 1:
-        block = _sum_block(lanes, rows, _SECTOR // 16 if quads else _SECTOR // 4)
+        block = sum_block(lanes, rows, _SECTOR // 16 if quads else _SECTOR // 4)
     else:
         across = min(WARP, power_of_two(lanes))
         block = across, THREADS // across
