@@ -6,7 +6,12 @@ import test_kernels_pool
 from cuda_cases import assert_twins
 from naive import draw
 
-CASES = test_kernels_pool.CASES
+CASES = test_kernels_pool.CASES | {
+    "fours": ((2, 6, 8, 4), (3, 4), (2, 2, 2, 2, 0, 0)),
+    "fours_overlap": ((2, 5, 7, 12), (3, 4), (3, 3, 2, 2, 1, 1)),
+    "one_of_four_pixels": ((2, 6, 5, 8), (3, 3), (1, 1, 2, 2, 0, 0)),
+    "more_columns_than_threads": ((1, 3, 9, 70), (2, 8), (2, 2, 1, 1, 0, 0)),
+}
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
