@@ -11,8 +11,13 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float3
 SHAPES = pytest.mark.parametrize(
     "shape", [(1, 1), (0, 3), (7, 3), (5, 70), (601, 6), (13, 19), (0, 4), (7, 12), (3, 132), (270, 64)], ids=str
 )
-# (outer, axis, inner): a block for each line, of one warp and of several, and a thread for each line
-LINES = pytest.mark.parametrize("shape", [(3, 5, 1), (2, 1, 7), (1, 13, 3), (0, 4, 2), (2, 301, 1)], ids=str)
+# (outer, axis, inner): a block for each line, of one warp and of several, and a thread for each line; rows in
+# registers, of a warp and of a block, whose last quads are beyond the row
+LINES = pytest.mark.parametrize(
+    "shape",
+    [(3, 5, 1), (2, 1, 7), (1, 13, 3), (0, 4, 2), (2, 301, 1), (9, 4, 1), (3, 268, 1), (2, 1028, 1), (1, 8196, 1)],
+    ids=str,
+)
 
 
 def tolerance(dtype):
@@ -40,6 +45,8 @@ def test_softmax_of_extremes(name, inner):
     rows = np.array([[-300, 300, 300], [1e30, 1e30, -1e30], [-np.inf, 0, -0.0], [np.nan, 0, 1]], np.float32)
     x = rows[:, :, None] if inner == 1 else np.ascontiguousarray(rows.T[None])
     assert_twins("softmax", name, x, np.zeros_like(x), 3, inner, unwritten=("y",))
+    x = np.concatenate([x, x[:, :1]], axis=1)  # in fours
+    assert_twins("softmax", name, x, np.zeros_like(x), 4, inner, unwritten=("y",))
 
 
 @DTYPES
