@@ -4,10 +4,18 @@ import numpy as np
 
 from ._api import function
 
-LARGEST = 2**32  # both numbers are below
+_LARGEST = 2**32
 
 
 @function
 def quotient(number, divisor):
-    """number // divisor"""
+    """number // divisor, both below 2**32"""
     return np.int64(np.uint32(number) // np.uint32(divisor))
+
+
+def check_range(shape, *numbers: int) -> None:
+    """Refuse an array of this shape if a kernel would divide numbers that are too large."""
+    if max(numbers) >= _LARGEST:
+        raise ValueError(
+            f"On CUDA an image operation takes fewer than 2**32 lines, and elements of one. Received: {shape}"
+        )

@@ -10,7 +10,7 @@ from ..scalar import real
 from ._api import THREADS, ceil_div, cuda, function, is_aligned, kernel, launch, over_rows
 from ._blocks import column_sum
 from ._columns import column_block, over_columns, row_step
-from ._division import LARGEST, quotient
+from ._division import check_range, quotient
 from .ptx import load_quad, store_quad
 
 # shape: (height, width, channels, out_height, out_width, then the geometry: window_h, window_w, stride_h, stride_w,
@@ -211,8 +211,7 @@ def _shape(image, outputs, geometry):
 def _lines(images) -> int:
     """Of all images."""
     lines = images.shape[0] * images.shape[1]
-    if max(lines, images.shape[2] * images.shape[3]) >= LARGEST:
-        raise ValueError(f"Pooling on CUDA takes fewer than 2**32 lines of fewer elements. Received: {images.shape}")
+    check_range(images.shape, lines, images.shape[2] * images.shape[3])
     return lines
 
 
