@@ -37,6 +37,8 @@ def block_sum(value):
     sums = cuda.shared.array(32, real)
     warp, lane = cuda.threadIdx.x >> 5, cuda.threadIdx.x & 31
     value = warp_sum(value)
+    if cuda.blockDim.x <= 32:
+        return value
     cuda.syncthreads()  # whoever called before has read
     if lane == 0:
         sums[warp] = value
@@ -50,6 +52,8 @@ def block_max(value):
     largest = cuda.shared.array(32, real)
     warp, lane = cuda.threadIdx.x >> 5, cuda.threadIdx.x & 31
     value = warp_max(value)
+    if cuda.blockDim.x <= 32:
+        return value
     cuda.syncthreads()  # whoever called before has read
     if lane == 0:
         largest[warp] = value
