@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from cuda_cases import assert_twins
+from cuda_cases import assert_twins, emulator, run_cpu
 from naive import draw
 from test_kernels_normalization import EPSILON, channel_vectors
+
+from jitnet.kernels.cuda import _api, normalization
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 # few and many rows and channels: rows of a block in one part and in several, channels in several blocks, in fours
@@ -85,6 +87,24 @@ def run_statistics(x):
     results = np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     function = cuda_function("normalization", "batch_norm_statistics")
     return run_cuda(function, ("x", "mean", "m2"), x, *results, backend=emulator(0))[1:]
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (601, 6), (7, 12), (270, 64)], ids=str)
+def test_moments(shape, dtype):
+    """All at once what the statistics of one chunk, their combination and the moving averages are."""
+    x, given, backend = draw(*shape, dtype=dtype), channel_vectors(shape[1], 2, dtype), emulator(0)
+    _, mean, m2 = run_cpu("normalization", "batch_norm_statistics", x, *np.zeros((2, shape[1]), dtype))
+    chunks = mean[None], m2[None], np.array([shape[0]])
+    combined = run_cpu("normalization", "batch_norm_combine", *chunks, *np.zeros((3, shape[1]), dtype), EPSILON)[3:]
+    moved = run_cpu("normalization", "batch_norm_update_moving", *combined[:2], *given, 0.9)[2:]
+    numbers = [backend.to_device(np.array([number])) for number in (EPSILON, 0.9)]
+    results = [backend.empty(shape[1:], dtype) for _ in range(3)]
+    moving = [backend.to_device(vector) for vector in given]
+    with _api.using(backend):
+        normalization._batch_norm_moments(backend.to_device(x), *results, numbers[0], *moving, numbers[1])
+    for found, expected in zip([*results, *moving], [*combined, *moved], strict=True):
+        np.testing.assert_allclose(backend.to_host(found), expected, **tolerance(dtype))
 
 
 @DTYPES

@@ -16,6 +16,4 @@ def quotient(number, divisor):
 def check_range(shape, *numbers: int) -> None:
     """Refuse an array of this shape if a kernel would divide numbers that are too large."""
     if max(numbers) >= _LARGEST:
-        raise ValueError(
-            f"On CUDA an image operation takes fewer than 2**32 lines, and elements of one. Received: {shape}"
-        )
+        raise ValueError(f"Images on CUDA have fewer than 2**32 lines of fewer elements. Received: shape={shape}")

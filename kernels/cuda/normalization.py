@@ -142,9 +142,12 @@ def _statistics_quads(x, mean, m2, m2_first, rows, channels, share):
         store_quad(m2, m2_first + at, q)
 
 
-@kernel
-def _combine_parts(x, parts, mean, m2, count, rows, channels, share):
-    """The statistics of all rows from those of ``count`` parts of ``share`` rows each.  parts: (2, count, channels)"""
+@function
+def _joined(parts, count, rows, channels, share):
+    """Mean and m2 of all rows from those of ``count`` parts of ``share`` rows each, for threads of threadIdx.y = 0.
+
+    parts: (2, count, channels)
+    """
     middles = cuda.shared.array(THREADS, real)
     channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     total, squares = real(0), real(0)
@@ -153,17 +156,42 @@ def _combine_parts(x, parts, mean, m2, count, rows, channels, share):
             total += real(min(share, rows - part * share)) * parts[part * channels + channel]
     total = column_sum(total)
     if cuda.threadIdx.y == 0:
-        middles[cuda.threadIdx.x] = total / real(rows)
+        middles[cuda.threadIdx.x] = total / real(max(1, rows))
     cuda.syncthreads()
     middle = middles[cuda.threadIdx.x]
     if channel < channels:
         for part in range(cuda.threadIdx.y, count, cuda.blockDim.y):
             at = part * channels + channel
             squares += _spread(real(min(share, rows - part * share)), parts[at], parts[count * channels + at], middle)
-    squares = column_sum(squares)
+    return middle, column_sum(squares)
+
+
+@kernel
+def _combine_parts(x, parts, mean, m2, count, rows, channels, share):
+    middle, squares = _joined(parts, count, rows, channels, share)
+    channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if channel < channels and cuda.threadIdx.y == 0:
         mean[channel] = x[channel] + middle
         m2[channel] = squares
+
+
+@kernel
+def _moments(
+    x, parts, mean, variance, rstd, epsilon, moving_mean, moving_variance, momentum, count, rows, channels, share
+):  # fmt: skip
+    middle, squares = _joined(parts, count, rows, channels, share)
+    channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+    if channel < channels and cuda.threadIdx.y == 0:
+        if count > 1:
+            middle += x[channel]
+        spread = squares / real(max(1, rows))
+        mean[channel] = middle
+        variance[channel] = spread
+        rstd[channel] = real(1) / real(math.sqrt(spread + real(epsilon[0])))
+        keep = real(momentum[0])
+        take = real(1) - keep
+        moving_mean[channel] = moving_mean[channel] * keep + middle * take
+        moving_variance[channel] = moving_variance[channel] * keep + spread * take
 
 
 def _has_quads(channels: int, *arrays) -> bool:
@@ -174,18 +202,23 @@ def batch_norm_statistics(x, mean, m2):
     """Mean and sum of squared deviations of one chunk.  x: (M, C), mean, m2: (C,); zeros if M = 0"""
     rows, channels = x.shape
     x = x.reshape(-1)
-    quads = _has_quads(channels, x, mean, m2)
-    (across, parts), block = in_parts(rows, channels, quads)
-    share = ceil_div(rows, parts)
-    parts = max(1, ceil_div(rows, max(1, share)))
-    launched = _statistics_quads if quads else _statistics
+    launched, grid, block, share = _over_parts(x, rows, channels, mean, m2)
+    parts = grid[1]
     if parts == 1:
-        launch(launched, (across, 1), block, x, mean, m2, 0, rows, channels, share)
+        launch(launched, grid, block, x, mean, m2, 0, rows, channels, share)
         return
     partial = workspace(2 * parts * channels, x.dtype)
-    launch(launched, (across, parts), block, x, partial, partial, parts * channels, rows, channels, share)
+    launch(launched, grid, block, x, partial, partial, parts * channels, rows, channels, share)
     block = sum_block(channels, parts, 4)
     launch(_combine_parts, ceil_div(channels, block[0]), block, x, partial, mean, m2, parts, rows, channels, share)
+
+
+def _over_parts(x, rows: int, channels: int, *results):
+    """The kernel of parts of the rows, its grid and block, and the rows of a part."""
+    quads = _has_quads(channels, x, *results)
+    (across, parts), block = in_parts(rows, channels, quads)
+    share = ceil_div(rows, parts)
+    return _statistics_quads if quads else _statistics, (across, max(1, ceil_div(rows, max(1, share)))), block, share
 
 
 @kernel
@@ -229,6 +262,21 @@ def _update_moving(mean, variance, moving_mean, moving_variance, momentum):
 def batch_norm_update_moving(mean, variance, moving_mean, moving_variance, momentum):
     """moving = moving * momentum + batch * (1 - momentum), biased variance included, as Keras 3 has it.  All: (C,)"""
     launch(_update_moving, *over(mean.size), mean, variance, moving_mean, moving_variance, momentum)
+
+
+def _batch_norm_moments(x, mean, variance, rstd, epsilon, moving_mean, moving_variance, momentum):
+    """batch_norm_statistics, batch_norm_combine and batch_norm_update_moving of a batch that is one chunk."""
+    rows, channels = x.shape
+    x = x.reshape(-1)
+    launched, grid, block, share = _over_parts(x, rows, channels)
+    parts = grid[1]
+    partial = workspace(2 * parts * channels, x.dtype)
+    launch(launched, grid, block, x, partial, partial, parts * channels, rows, channels, share)
+    block = sum_block(channels, parts, 4)
+    launch(
+        _moments, ceil_div(channels, block[0]), block, x, partial, mean, variance, rstd, epsilon, moving_mean,
+        moving_variance, momentum, parts, rows, channels, share,
+    )  # fmt: skip
 
 
 @kernel
