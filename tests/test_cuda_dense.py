@@ -57,9 +57,9 @@ def test_bias_add(shape, dtype):
     assert_twins("dense", "bias_add_backward", x, bias, True, **tolerance)
 
 
-@pytest.mark.parametrize("shape", [(2, 4400), (3, 2300), (2049, 4), (2100, 8), (70, 36)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 4400), (3, 2300), (2049, 4), (2100, 8), (70, 36), (513, 35), (2049, 3)], ids=str)
 def test_sums_of_columns(shape):
-    """Four columns at a time: few rows of many of them, many rows at once, and more than one launch takes."""
+    """Few rows of many columns, many rows at once, and more than one launch takes; of the last two not by quads."""
     x = draw(*shape, dtype=np.float32)
     found = []
     for seed in SEEDS:

@@ -12,8 +12,8 @@ from .ptx import load_quad, store_quad
 
 _SHARE = 8  # rows of a thread at least, where a sum is split among blocks
 _MOST_BLOCKS = 528  # that a sum is split among: four for each processor of a large GPU
-_SECTOR = 32  # bytes that memory gives at least: a block of columns that is as wide has most rows at a time
-_FEW_ROWS = 2048  # that are summed by one launch, if quads can be: 16 of a thread, in less time than a second one takes
+_NARROWEST = 2  # lanes of a block that sums all rows: then it has most rows at a time; two quads are memory's 32 bytes
+_FEW_ROWS = 2048  # that such a block sums, 16 of a thread: it takes less time than a second launch
 
 
 def column_block(rows: int, columns: int) -> tuple[int, int]:
@@ -151,7 +151,7 @@ def _launch_sums(x, sums, rows: int, columns: int, parts: int, accumulate: bool,
     quads = columns % 4 == 0 and width % 4 == 0 and all(map(is_aligned, used))
     lanes = columns // 4 if quads else columns
     if parts == 1:
-        block = sum_block(lanes, rows, _SECTOR // 16 if quads else _SECTOR // 4)
+        block = sum_block(lanes, rows, _NARROWEST if quads or columns <= WARP else 4 * _NARROWEST)
     else:
         across = min(WARP, power_of_two(lanes))
         block = across, THREADS // across
@@ -171,7 +171,7 @@ def sum_parts(parts, sums, count: int, columns: int, accumulate: bool, following
 def column_sums(x, sums, rows: int, columns: int, accumulate: bool) -> None:
     """The same for a matrix of many rows, by way of a workspace."""
     parts = row_parts(rows, columns)
-    if parts == 1 or rows <= (_FEW_ROWS if columns % 4 == 0 else _FEW_ROWS // 4):
+    if parts == 1 or rows <= (_FEW_ROWS if columns % 4 == 0 or columns <= WARP else _FEW_ROWS // 4):
         sum_parts(x, sums, rows, columns, accumulate)
         return
     partial = workspace(parts * columns, sums.dtype)
