@@ -20,8 +20,12 @@ from .ptx import load_quad, store_quad
 @function
 def _windows_of(position, window, stride, count):
     """Range of the windows that a padded position lies in: p * stride <= position < p * stride + window."""
-    first = quotient(max(0, position - window + stride), stride)
-    return first, min(count, quotient(position, stride) + 1)
+    last = quotient(position, stride)
+    if window <= stride:  # one at most, for which one division is enough
+        first = last if position - last * stride < window else last + 1
+    else:
+        first = quotient(max(0, position - window + stride), stride)
+    return first, min(count, last + 1)
 
 
 @function
