@@ -1,5 +1,7 @@
 """What the instructions of ``kernels/cuda/ptx.py`` do, for the emulator."""
 
+import functools
+
 import numpy as np
 from cuda_emulator import EmulationError, emulation, exchange
 from greenlet import getcurrent
@@ -16,6 +18,8 @@ def _aligned(array, index) -> int:
 @emulation("load_quad")
 def load_quad(array, at):
     _aligned(array, at)
+    if isinstance(at, tuple):
+        return tuple(array[*at[:-1], at[-1] + i] for i in range(4))
     return tuple(array[at + i] for i in range(4))
 
 
@@ -41,12 +45,23 @@ def copy_async(tile, index, source, at, inside):
     getcurrent().__dict__.setdefault("copies", []).append((tile, position, values))
 
 
-@emulation("await_copies")
-def await_copies():
-    for tile, position, values in getcurrent().__dict__.pop("copies", ()):
-        for i, value in enumerate(values):
-            tile._write(position + i)
-            tile.flat[position + i] = value
+@emulation("end_step_of_copies")
+def end_step_of_copies():
+    state = getcurrent().__dict__
+    state.setdefault("steps", []).append(state.pop("copies", []))
+
+
+def _await_copies_but(count):
+    steps = getcurrent().__dict__.get("steps", [])
+    while len(steps) > count:
+        for tile, position, values in steps.pop(0):
+            for i, value in enumerate(values):
+                tile._write(position + i)
+                tile.flat[position + i] = value
+
+
+emulation("await_copies_but_one_step")(functools.partial(_await_copies_but, 1))
+emulation("await_copies_but_two_steps")(functools.partial(_await_copies_but, 2))
 
 
 # ---- matrices in shared memory
@@ -86,9 +101,9 @@ def _bits(value) -> int:
 
 @emulation("to_tf32")
 def to_tf32(value):
-    """To nearest, ties away from zero."""
-    bits = _bits(value)
-    return np.uint32(bits if bits & 0x7F800000 == 0x7F800000 else (bits + 0x1000) & 0xFFFFE000)
+    """So that it is rounded when its last 13 bits are cut off."""
+    number = np.uint32(_bits(value)).view(np.float32)
+    return np.float32(np.float64(number) * (1 + 3 * 2.0**-13)).view(np.uint32)
 
 
 def _bf16(value) -> int:
@@ -104,7 +119,7 @@ def pack_bf16(low, high):
 
 def _tf32_numbers(words):
     """Elements (t, t + 4) of the words of the four lanes of a row: in order of k."""
-    return np.array([w[0] for w in words] + [w[1] for w in words], np.uint32).view(np.float32)
+    return (np.array([w[0] for w in words] + [w[1] for w in words], np.uint32) & 0xFFFFE000).view(np.float32)
 
 
 def _bf16_numbers(words):

@@ -6,7 +6,15 @@ import pytest
 from cuda_emulator import EmulationError, Emulator
 
 from jitnet.kernels.cuda._api import cuda, kernel, launch, using
-from jitnet.kernels.cuda.ptx import await_copies, copy_async, load_matrices, load_quad, multiply_tf32, to_tf32
+from jitnet.kernels.cuda.ptx import (
+    await_copies_but_one_step,
+    copy_async,
+    end_step_of_copies,
+    load_matrices,
+    load_quad,
+    multiply_tf32,
+    to_tf32,
+)
 from jitnet.kernels.scalar import real
 
 
@@ -16,8 +24,10 @@ def _copied(x, y, awaits, barrier, shift):
     lane = cuda.threadIdx.x
     if lane < 8:
         copy_async(tile, (0, 4 * lane), x, 4 * lane + shift, True)
+    end_step_of_copies()
     if awaits:
-        await_copies()
+        end_step_of_copies()
+        await_copies_but_one_step()
     if barrier:
         cuda.syncthreads()
     y[lane] = tile[0, 31 - lane]

@@ -50,6 +50,12 @@ def test_products_in_large_tiles(precision, monkeypatch):
     assert_products_are_twins((132, 12, 36), precision)
 
 
+def test_products_in_short_steps_further_ahead(monkeypatch):
+    tile = _tensor_cores.Tile(128, 256, 64, 64, words=8, ahead=3)
+    monkeypatch.setattr(_products, "_tile_for", lambda *_: tile)
+    assert_products_are_twins((132, 44, 36), "high")
+
+
 @PRECISIONS
 def test_a_depth_in_parts(precision):
     x, kernel, y = integers(3, 264), integers(264, 4), np.zeros((3, 4), np.float32)
@@ -68,9 +74,10 @@ def test_convolutions(case, precision):
 
 
 def rounded(x, digits):
-    """To so many binary digits."""
+    """To so many binary digits: bfloat16's 8 to nearest; of TF32's 11 the rest is cut off, after 3/8192 is added."""
     mantissa, exponent = np.frexp(x.astype(np.float64))
-    return np.ldexp(np.round(mantissa * 2**digits) / 2**digits, exponent)
+    scaled = mantissa * 2**digits
+    return np.ldexp(np.round(scaled) if digits == 8 else np.trunc(scaled * (1 + 3 / 8192)), exponent - digits)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +91,9 @@ def test_operands_are_rounded_and_sums_are_not(precision, depth, digits):
     function = cuda_function("dense", "dense_forward")
     found = run_cuda(function, names, x, kernel, y, backend=emulator(0), precision=precision)[2]
     np.testing.assert_allclose(found, rounded(x, digits) @ rounded(kernel, digits), rtol=1e-6, atol=1e-6)
-    assert abs(found - x @ kernel).max() > 1e-5
+    error = found - x.astype(np.float64) @ kernel
+    assert 1e-5 < abs(error).max() < depth * 4 * 2.0**-digits
+    assert abs(error.mean()) < abs(error).mean()  # to both sides
 
 
 def test_float64_is_multiplied_in_float64():

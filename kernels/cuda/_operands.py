@@ -2,15 +2,17 @@
 
 A product c = a b sums over its depth k.  To it, both operands are functions of (fixed, k), where ``fixed`` is a row of
 a or a column of b.  They read quads: (fixed, k .. k + 3) of an operand ``along_depth``, else (fixed .. fixed + 3, k),
-whichever lie side by side in memory.  An operand is two pairs of device functions.  For quads of any elements:
+whichever lie side by side in memory.  An operand is some device functions.  For quads of any elements:
 
     locate(shape, group, fixed, end)     -> a place, three integers: what of ``fixed`` needs no working out in each step
     load(array, shape, place, k, depth)  -> the four elements; zero beyond ``end``, ``depth`` or the image
 
-and, where all sizes are multiples of four, for quads that are whole, neighbours in memory and inside or outside:
+and, where all sizes are multiples of four, for quads that are whole, neighbours in memory and inside or outside, in
+integers of 32 bits, which a device adds and compares in half the time:
 
-    locate_quad(shape, group, fixed, end)    -> a place
-    find_quad(shape, place, k, depth)        -> the number of the first element in the array, or -1 outside
+    place(shape, group, fixed, end)   -> what a quad's ``fixed`` adds to where it lies, three integers
+    position(shape, k, depth)         -> what its ``k`` adds, three integers, the same for all ``fixed``
+    find(shape, place, position)      -> the number of the first element in the array, and whether there is one
 
 A ``Matrix`` is an operand with its shape, a tuple of integers, made by the functions of this file of arrays' shapes and
 a geometry: stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w.
@@ -19,16 +21,18 @@ a geometry: stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from ..scalar import real
 from ._api import function
-from .ptx import load_quad
 
 
 class Operand(NamedTuple):
     locate: Callable
     load: Callable
-    locate_quad: Callable
-    find_quad: Callable
+    place: Callable
+    position: Callable
+    find: Callable
     along_depth: bool
 
 
@@ -44,34 +48,26 @@ def _fours(*sizes: int) -> bool:
     return all(size % 4 == 0 for size in sizes)
 
 
-def loader(operand: Operand, whole: bool):
-    """The functions that locate and load quads, all at once if they are whole."""
-    if not whole:
-        return operand.locate, operand.load
-    find = operand.find_quad
-
-    @function
-    def load(array, shape, place, k, depth):
-        at = find(shape, place, k, depth)
-        return load_quad(array, at) if at >= 0 else (real(0), real(0), real(0), real(0))
-
-    return operand.locate_quad, load
+def is_small(array) -> bool:
+    """Whether integers of 32 bits count its elements."""
+    return array.size < LARGEST // 2
 
 
 # ---- division by what the host knows: a multiplication (Granlund and Montgomery, 1994, theorem 4.2)
 
 LARGEST = 2**31  # numbers to be divided are below
+_OUTSIDE = -(1 << 30)  # pixels away from any image
 
 
-def _divisor(number: int) -> tuple[int, int]:
-    """What ``_quotient`` needs to divide by ``number``."""
+def divisor(number: int) -> tuple[int, int]:
+    """What ``quotient`` needs to divide by ``number``."""
     number = max(1, number)
     shift = 31 + (number - 1).bit_length()
     return -(-(1 << shift) // number), shift
 
 
 @function
-def _quotient(number, factor, shift):
+def quotient(number, factor, shift):
     return (number * factor) >> shift
 
 
@@ -96,11 +92,21 @@ def _load_row(array, shape, place, k, depth):
 
 
 @function
-def _find_row(shape, place, k, depth):
-    return place[0] + k if place[1] > 0 and k < depth else -1
+def _place_row(shape, group, fixed, end):
+    return np.int32(fixed * shape[0]), np.int32(0 if fixed < end else 1), np.int32(0)
 
 
-ROWS = Operand(_locate_row, _load_row, _locate_row, _find_row, True)
+@function
+def _position_in_row(shape, k, depth):
+    return np.int32(k), np.int32(0 if k < depth else 1), np.int32(0)
+
+
+@function
+def _find(shape, place, position):
+    return np.int32(place[0] + position[0]), (place[1] | position[1]) == 0
+
+
+ROWS = Operand(_locate_row, _load_row, _place_row, _position_in_row, _find, True)
 
 
 def rows(stride: int) -> Matrix:
@@ -128,11 +134,16 @@ def _load_column(array, shape, place, k, depth):
 
 
 @function
-def _find_column(shape, place, k, depth):
-    return place[0] + k * shape[0] if place[1] > 0 and k < depth else -1
+def _place_column(shape, group, fixed, end):
+    return np.int32(group * shape[1] + fixed), np.int32(0 if fixed < end else 1), np.int32(0)
 
 
-COLUMNS = Operand(_locate_column, _load_column, _locate_column, _find_column, False)
+@function
+def _position_in_column(shape, k, depth):
+    return np.int32(k * shape[0]), np.int32(0 if k < depth else 1), np.int32(0)
+
+
+COLUMNS = Operand(_locate_column, _load_column, _place_column, _position_in_column, _find, False)
 
 
 def columns(stride: int, width: int) -> Matrix:
@@ -147,20 +158,18 @@ def columns(stride: int, width: int) -> Matrix:
 # 9 pad_top, pad_left, 11 dilation_h, dilation_w, and the divisors of 13 the channels of a group, 15 taps_w,
 # 17 out_width, 19 out_height
 
-_OUTSIDE = -(1 << 40)  # a row of pixels that no tap brings back into the image
-
 
 def _window_shape(image, taps_w: int, depth: int, outputs, geometry):
     _, out_height, out_width, _ = outputs.shape
     sizes = *image.shape[1:], taps_w, depth, out_height, out_width
-    return *sizes, *geometry, *_divisor(depth), *_divisor(taps_w), *_divisor(out_width), *_divisor(out_height)
+    return *sizes, *geometry, *divisor(depth), *divisor(taps_w), *divisor(out_width), *divisor(out_height)
 
 
 @function
 def _split_tap(shape, k):
     """(r, s, c) of position k = (r * taps_w + s) * depth + c."""
-    tap = _quotient(k, shape[13], shape[14])
-    r = _quotient(tap, shape[15], shape[16])
+    tap = quotient(k, shape[13], shape[14])
+    r = quotient(tap, shape[15], shape[16])
     return r, tap - r * shape[3], k - tap * shape[4]
 
 
@@ -177,8 +186,8 @@ def _next_tap(shape, r, s, c):
 @function
 def _split_pixel(shape, pixel):
     """(n, p, q) of position pixel = (n * out_height + p) * out_width + q."""
-    line = _quotient(pixel, shape[17], shape[18])
-    n = _quotient(line, shape[19], shape[20])
+    line = quotient(pixel, shape[17], shape[18])
+    n = quotient(line, shape[19], shape[20])
     return n, line - n * shape[5], pixel - line * shape[6]
 
 
@@ -238,12 +247,42 @@ def _load_window(array, shape, place, k, depth):
 
 
 @function
-def _find_window(shape, place, k, depth):
+def _window(shape, group, pixel, end):
+    """Where a window's first tap lies: the number of its element, its row and its column."""
+    image, top, left = _top_left(shape, pixel)
+    at = image + (top * shape[1] + left) * shape[2] + group * shape[4]
+    return np.int32(at), np.int32(top if pixel < end else _OUTSIDE), np.int32(left)
+
+
+@function
+def _tap(shape, group, k, end):
+    """How far a tap lies from a window's first: in elements, rows and columns."""
     r, s, c = _split_tap(shape, k)
-    return _find_pixel(shape, place, r, s, c) if k < depth else -1
+    down = r * shape[11]
+    across = s * shape[12]
+    at = (down * shape[1] + across) * shape[2] + group * shape[4] + c
+    return np.int32(at), np.int32(down if k < end else _OUTSIDE), np.int32(across)
 
 
-WINDOWS = Operand(_locate_window, _load_window, _locate_window, _find_window, True)
+@function
+def _position_of_tap(shape, k, depth):
+    return _tap(shape, 0, k, depth)
+
+
+@function
+def _position_of_window(shape, k, depth):
+    return _window(shape, 0, k, depth)
+
+
+@function
+def _find_in_image(shape, place, position):
+    h = np.int32(place[1] + position[1])
+    w = np.int32(place[2] + position[2])
+    inside = h >= 0 and h < np.int32(shape[0]) and w >= 0 and w < np.int32(shape[1])
+    return np.int32(place[0] + position[0]), inside
+
+
+WINDOWS = Operand(_locate_window, _load_window, _window, _position_of_tap, _find_in_image, True)
 
 
 def windows(x, kernel, y, geometry) -> Matrix:
@@ -266,23 +305,7 @@ def _load_tap(array, shape, place, k, depth):
     return _four_pixels(array, shape, (image + place[2], top, left), r, s, c, place[1] if k < depth else 0)
 
 
-@function
-def _locate_tap_quad(shape, group, fixed, end):
-    r, s, c = _split_tap(shape, fixed)
-    return r * shape[11] if fixed < end else _OUTSIDE, s * shape[12], group * shape[4] + c
-
-
-@function
-def _find_tap_quad(shape, place, k, depth):
-    image, top, left = _top_left(shape, k)
-    h = top + place[0]
-    w = left + place[1]
-    if k < depth and h >= 0 and h < shape[0] and w >= 0 and w < shape[1]:
-        return image + (h * shape[1] + w) * shape[2] + place[2]
-    return -1
-
-
-TAPS = Operand(_locate_tap, _load_tap, _locate_tap_quad, _find_tap_quad, False)
+TAPS = Operand(_locate_tap, _load_tap, _tap, _position_of_window, _find_in_image, False)
 
 
 def taps(x, kernel, y, geometry) -> Matrix:
@@ -308,8 +331,8 @@ def _find_output(shape, place, r, s, k):
     down = place[1] - r * shape[11]
     across = place[2] - s * shape[12]
     if down >= 0 and across >= 0:
-        p = _quotient(down, shape[21], shape[22])
-        q = _quotient(across, shape[23], shape[24])
+        p = quotient(down, shape[21], shape[22])
+        q = quotient(across, shape[23], shape[24])
         if p < shape[0] and q < shape[1] and p * shape[7] == down and q * shape[8] == across:
             return place[0] + (p * shape[1] + q) * shape[2] + k
     return -1
@@ -331,19 +354,58 @@ def _load_output(array, shape, place, k, depth):
 
 
 @function
-def _find_output_quad(shape, place, k, depth):
+def _place_of_pixel(shape, group, fixed, end):
+    image, h, w = _locate_pixel(shape, group, fixed, end)
+    return np.int32(image), np.int32(h), np.int32(w)
+
+
+@function
+def _position_of_output(shape, k, depth):
     r, s, c = _split_tap(shape, k)
-    return _find_output(shape, place, r, s, c) if k < depth else -1
+    return np.int32(c), np.int32(r * shape[11] if k < depth else -_OUTSIDE), np.int32(s * shape[12])
 
 
-OUTPUTS = Operand(_locate_pixel, _load_output, _locate_pixel, _find_output_quad, True)
+@function
+def _find_output_quad(shape, place, position):
+    down = np.int32(place[1] - position[1])
+    across = np.int32(place[2] - position[2])
+    p = np.int32(quotient(int(down), shape[21], shape[22]))
+    q = np.int32(quotient(int(across), shape[23], shape[24]))
+    inside = down >= 0 and p < np.int32(shape[0]) and across >= 0 and q < np.int32(shape[1])
+    reached = np.int32(p * np.int32(shape[7])) == down and np.int32(q * np.int32(shape[8])) == across
+    at = np.int32(np.int32(np.int32(p * np.int32(shape[1])) + q) * np.int32(shape[2]))
+    return np.int32(place[0] + np.int32(at + position[0])), inside and reached
+
+
+OUTPUTS = Operand(_locate_pixel, _load_output, _place_of_pixel, _position_of_output, _find_output_quad, True)
+
+
+# with strides of one every output is reached, and lies as far from the first as its tap
+
+
+@function
+def _first_output(shape, group, fixed, end):
+    image, h, w = _locate_pixel(shape, group, fixed, end)
+    at = image + ((h if fixed < end else 0) * shape[1] + w) * shape[2]
+    return np.int32(at), np.int32(h), np.int32(w)
+
+
+@function
+def _position_back(shape, k, depth):
+    r, s, c = _split_tap(shape, k)
+    up = r * shape[11]
+    back = s * shape[12]
+    return np.int32(c - (up * shape[1] + back) * shape[2]), np.int32(-up if k < depth else _OUTSIDE), np.int32(-back)
+
+
+ALL_OUTPUTS = OUTPUTS._replace(place=_first_output, position=_position_back, find=_find_in_image)
 
 
 def outputs(dy, kernel, dx, groups: int, geometry) -> Matrix:
     """dy: (N, P, Q, K), kernel: (R, S, C / groups, K), dx: (N, H, W, C)"""
     width = dy.shape[3] // groups
-    shape = *_window_shape(dy, kernel.shape[1], width, dx, geometry), *_divisor(geometry[0]), *_divisor(geometry[1])
-    return Matrix(OUTPUTS, shape, _fours(width))
+    shape = *_window_shape(dy, kernel.shape[1], width, dx, geometry), *divisor(geometry[0]), *divisor(geometry[1])
+    return Matrix(ALL_OUTPUTS if geometry[:2] == (1, 1) else OUTPUTS, shape, _fours(width))
 
 
 # ---- the filters of a channel: column c holds kernel[r, s, c, k] at (r, s, k)
@@ -358,7 +420,7 @@ def _locate_channel(shape, group, fixed, end):
 def _load_filter(array, shape, place, k, depth):
     width = shape[1]
     count = min(place[1], depth - k)
-    tap = _quotient(k, shape[3], shape[4])
+    tap = quotient(k, shape[3], shape[4])
     column = k - tap * width
     jump = shape[2] - width + 1  # from the last filter at one tap to the first at the next
     first = place[0] + tap * shape[2] + column
@@ -376,16 +438,21 @@ def _load_filter(array, shape, place, k, depth):
 
 
 @function
-def _find_filter(shape, place, k, depth):
-    tap = _quotient(k, shape[3], shape[4])
-    return place[0] + tap * (shape[2] - shape[1]) + k if place[1] > 0 and k < depth else -1
+def _place_of_channel(shape, group, fixed, end):
+    return np.int32(fixed * shape[0] + group * shape[1]), np.int32(0 if fixed < end else 1), np.int32(0)
 
 
-FILTERS = Operand(_locate_channel, _load_filter, _locate_channel, _find_filter, True)
+@function
+def _position_of_filter(shape, k, depth):
+    tap = quotient(k, shape[3], shape[4])
+    return np.int32(tap * (shape[2] - shape[1]) + k), np.int32(0 if k < depth else 1), np.int32(0)
+
+
+FILTERS = Operand(_locate_channel, _load_filter, _place_of_channel, _position_of_filter, _find, True)
 
 
 def filters(kernel, groups: int) -> Matrix:
     """kernel: (R, S, C / groups, K)"""
     channels, stride = kernel.shape[2:]
     width = stride // groups
-    return Matrix(FILTERS, (stride, width, channels * stride, *_divisor(width)), _fours(width))
+    return Matrix(FILTERS, (stride, width, channels * stride, *divisor(width)), _fours(width))

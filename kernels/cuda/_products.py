@@ -15,10 +15,11 @@ import numpy as np
 
 from ..scalar import real
 from . import _api, _tensor_cores
-from ._api import ceil_div, cuda, is_aligned, launch, precision, workspace
+from ._api import ceil_div, cuda, function, is_aligned, launch, precision, workspace
 from ._columns import sum_parts
-from ._operands import LARGEST, Operand, loader
+from ._operands import LARGEST, Operand, is_small
 from ._stores import NOTHING, store_pair
+from .ptx import load_quad
 
 
 class Tile(NamedTuple):
@@ -32,19 +33,23 @@ class Tile(NamedTuple):
     threads: int = 256
 
 
-LARGE = Tile(128, 64, 8, 8, 4)
+LARGE = Tile(128, 128, 8, 8, 8)
+TALL = Tile(128, 64, 8, 8, 4)
 MEDIUM = Tile(64, 64, 16, 4, 4)
 NARROW = Tile(128, 32, 8, 4, 4)
 NARROWEST = Tile(128, 16, 8, 4, 2)
 _PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
 _ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bits on all
 _MOST_PARTS = 2 * _ENOUGH_BLOCKS  # of all tiles together: two blocks at a time on each of its processors
-_FEWEST_STEPS = 4  # of a part: a part of fewer costs more to sum than it gains
+_FEWEST_STEPS = 4  # of a part
+# what it takes to sum parts, as steps of a block (0.4 us on an H100): a launch, and elements that are written and read
+_STEPS_OF_A_SUM = 8
+_ELEMENTS_OF_A_STEP = 100_000
 
 
 # from narrow to large
-_TILES = NARROWEST, NARROW, MEDIUM, LARGE
-_TENSOR_CORE_TILES = _tensor_cores.NARROWEST, _tensor_cores.NARROW, _tensor_cores.MEDIUM, _tensor_cores.LARGE
+_TILES = NARROWEST, NARROW, MEDIUM, TALL, LARGE
+_TENSOR_CORE_TILES = tuple(getattr(_tensor_cores, name) for name in ("NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"))
 
 
 def _kind(dtype, whole: bool) -> str:
@@ -55,20 +60,39 @@ def _kind(dtype, whole: bool) -> str:
 
 
 def _tile_for(rows: int, columns: int, groups: int, kind: str, whole: bool):
-    narrowest, narrow, medium, large = _TILES if kind == "float" else _TENSOR_CORE_TILES
+    narrowest, narrow, medium, tall, large = _TILES if kind == "float" else _TENSOR_CORE_TILES
+    if kind == "bf16":
+        large = _tensor_cores.LARGE_OF_QUADS_IN_REGISTERS
     if columns <= narrowest.columns:
         return narrowest
     if columns <= narrow.columns:
         return narrow
-    blocks = ceil_div(rows, large.rows) * ceil_div(columns, large.columns) * groups
-    return large if whole and blocks >= _ENOUGH_BLOCKS else medium  # quads that aren't whole take too many registers
+    if whole:  # other quads take too many registers
+        for tile in (large, tall) if columns > tall.columns else (tall,):
+            if ceil_div(rows, tile.rows) * ceil_div(columns, tile.columns) * groups >= _ENOUGH_BLOCKS:
+                return tile
+    return medium
+
+
+def _loader(operand: Operand, whole: bool):
+    """The functions that locate and load quads, all at once if they are whole."""
+    if not whole:
+        return operand.locate, operand.load
+    position, find = operand.position, operand.find
+
+    @function
+    def load(array, shape, place, k, depth):
+        at, inside = find(shape, place, position(shape, k, depth))
+        return load_quad(array, at) if inside else (real(0), real(0), real(0), real(0))
+
+    return operand.place, load
 
 
 @cache
-def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool):
+def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
     rows_tile, columns_tile, depth_tile, own_rows, own_columns, threads = tile
-    locate_a, load_a = loader(a_operand, whole)
-    locate_b, load_b = loader(b_operand, whole)
+    locate_a, load_a = _loader(a_operand, whole)
+    locate_b, load_b = _loader(b_operand, whole)
     a_along_depth, b_along_depth = a_operand.along_depth, b_operand.along_depth
     thread_columns = columns_tile // own_columns
     thread_rows = threads // thread_columns
@@ -82,24 +106,7 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
     a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
 
     @_api.kernel
-    def product(
-        a,
-        b,
-        c,
-        a_shape,
-        b_shape,
-        rows,
-        columns,
-        depth,
-        stride,
-        groups,
-        part_depth,
-        part_size,
-        accumulate,
-        bias,
-        other,
-        ends,
-    ):
+    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
         sums = cuda.local.array((own_rows, own_columns), real)
@@ -137,12 +144,24 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
             b_next = load_b(b, b_shape, b_place, k + b_k, end)
             if owns and k > part * part_depth:
                 for line in range(depth_tile):
-                    for i in range(own_rows):
-                        a_own[i] = a_tile[1 - stage, line, own_row + i // row_run * row_distance + i % row_run]
-                    for j in range(own_columns):
-                        b_own[j] = b_tile[
-                            1 - stage, line, own_column + j // column_run * column_distance + j % column_run
-                        ]
+                    if whole and row_run == 4:
+                        for i in range(0, own_rows, 4):
+                            values = load_quad(a_tile, (1 - stage, line, own_row + i // 4 * row_distance))
+                            for e in range(4):
+                                a_own[i + e] = values[e]
+                    else:
+                        for i in range(own_rows):
+                            a_own[i] = a_tile[1 - stage, line, own_row + i // row_run * row_distance + i % row_run]
+                    if whole and column_run == 4:
+                        for j in range(0, own_columns, 4):
+                            values = load_quad(b_tile, (1 - stage, line, own_column + j // 4 * column_distance))
+                            for e in range(4):
+                                b_own[j + e] = values[e]
+                    else:
+                        for j in range(own_columns):
+                            b_own[j] = b_tile[
+                                1 - stage, line, own_column + j // column_run * column_distance + j % column_run
+                            ]
                     for i in range(own_rows):
                         for j in range(own_columns):
                             sums[i, j] += a_own[i] * b_own[j]
@@ -201,6 +220,21 @@ def followed_by(epilogue: Epilogue):
         _following.epilogue = None
 
 
+def taken_epilogue() -> Epilogue:
+    """What is to follow a product of this thread, which from now on is done."""
+    found = getattr(_following, "epilogue", None) or Epilogue()
+    found.done = True
+    return found
+
+
+def _parts(blocks: int, steps: int, size: int) -> int:
+    """Among how many blocks the depth of each tile is split: what takes the fewest steps, with the sum of the parts."""
+    most = min(_MOST_PARTS // blocks, steps // _FEWEST_STEPS)
+    return min(range(1, max(1, most) + 1), key=lambda parts: (
+        ceil_div(steps, parts) + (0 if parts == 1 else _STEPS_OF_A_SUM + parts * size / _ELEMENTS_OF_A_STEP)
+    ))  # fmt: skip
+
+
 def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False):
     """c = a b, or c += a b, of arrays read as matrices; ``groups`` products side by side, each ``columns`` wide."""
     if rows == 0 or columns == 0:
@@ -208,31 +242,30 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     if max(rows, depth) >= LARGEST:
         raise ValueError(f"A product on CUDA has fewer than 2**31 rows and terms. Received: {rows} rows, {depth} terms")
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    whole = a_matrix.whole and b_matrix.whole and all(map(is_aligned, (a, b)))
+    whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
     kind = _kind(c.dtype, whole)
     tile = _tile_for(rows, columns, groups, kind, whole)
-    depth_tile = tile.depth if kind == "float" else _tensor_cores.DEPTH[kind]
+    depth_tile = tile.depth if kind == "float" else tile.depth(kind)
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, depth_tile)
     blocks = row_tiles * column_tiles * groups
-    parts = max(1, min(_MOST_PARTS // blocks, steps // _FEWEST_STEPS))
+    parts = _parts(blocks, steps, rows * columns * groups)
     part_steps = max(1, ceil_div(steps, parts))
     parts = max(1, ceil_div(steps, part_steps))
     single = parts == 1
     size = rows * columns * groups
     target = c if single else workspace(parts * size, c.dtype)
-    epilogue = getattr(_following, "epilogue", None) or Epilogue()
-    epilogue.done = True
-    following = (*(c if array is None else array.reshape(-1) for array in epilogue.arrays), epilogue.ends)
-    operands = a_matrix.operand, b_matrix.operand
+    epilogue = taken_epilogue()
+    following = [c if array is None else array.reshape(-1) for array in epilogue.arrays]
+    operands, last = (a_matrix.operand, b_matrix.operand), (accumulate, epilogue.ends) if single else (False, NOTHING)
     if kind == "float":
-        kernel = _product_kernel(*operands, tile, whole)
+        kernel = _product_kernel(*operands, tile, whole, *last)
     else:
-        kernel = _tensor_cores.product_kernel(*operands, tile, kind, whole)
+        kernel = _tensor_cores.product_kernel(*operands, tile, kind, whole, *last)
     launch(
         kernel, (row_tiles, column_tiles, parts * groups), tile.threads,
         a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
-        part_steps * depth_tile, size, single and accumulate, *(following if single else (target, target, NOTHING)),
+        part_steps * depth_tile, size, *(following if single else (target, target)),
     )  # fmt: skip
     if not single:
-        sum_parts(target, c, parts, size, accumulate, (*following, columns * groups))
+        sum_parts(target, c, parts, size, accumulate, (*following, epilogue.ends, columns * groups))

@@ -131,14 +131,16 @@ def _define_to_tf32():
         def generate(context, builder, signature, arguments):
             number = builder.bitcast(arguments[0], ir.FloatType())
             kind = ir.FunctionType(ir.IntType(32), [ir.FloatType()])
-            return builder.call(ir.InlineAsm(kind, "cvt.rna.tf32.f32 $0, $1;", "=r,f"), [number])
+            return builder.call(ir.InlineAsm(kind, "fma.rn.f32 $0, $1, 0f39C00000, $1;", "=r,f"), [number])
 
         return signature(types.uint32, value), generate
 
     return intrinsic(to_tf32)
 
 
-# a float32, or its bits, rounded to TF32
+# a float32, or its bits, with about half a unit of TF32's last digit added (3 * 2**-13 of it, between 0.38 and 0.75
+# units), so that cutting off the other digits, as products do, rounds it: to the nearest or, seldom, the next;
+# what TF32 has exactly stays.  cvt.rna.tf32 rounds exactly, in three instructions
 to_tf32 = Intrinsic("to_tf32", _define_to_tf32)
 
 
@@ -188,22 +190,31 @@ def _define_copy_async():
 copy_async = Intrinsic("copy_async", _define_copy_async)
 
 
-def _define_await_copies():
-    ir, types, _, intrinsic, signature = _numba()
+def _wait(name: str, text: str):
+    """An instruction without operands."""
 
-    def await_copies(context):
-        def generate(context, builder, signature, arguments):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            builder.call(ir.InlineAsm(kind, "cp.async.wait_all;", "~{memory}", side_effect=True), [])
-            return context.get_dummy_value()
+    def define():
+        ir, types, _, intrinsic, signature = _numba()
 
-        return signature(types.void), generate
+        def typer(context):
+            def generate(context, builder, signature, arguments):
+                kind = ir.FunctionType(ir.VoidType(), [])
+                builder.call(ir.InlineAsm(kind, text, "~{memory}", side_effect=True), [])
+                return context.get_dummy_value()
 
-    return intrinsic(await_copies)
+            return signature(types.void), generate
+
+        typer.__name__ = name
+        return intrinsic(typer)
+
+    return Intrinsic(name, define)
 
 
-# all copies of this thread have arrived, for itself; a barrier makes them so for others
-await_copies = Intrinsic("await_copies", _define_await_copies)
+# the copies of this thread since the last one belong together, as those of a step
+end_step_of_copies = _wait("end_step_of_copies", "cp.async.commit_group;")
+# the copies of all steps of this thread but the last have arrived, for itself; a barrier makes them so for others
+await_copies_but_one_step = _wait("await_copies_but_one_step", "cp.async.wait_group 1;")
+await_copies_but_two_steps = _wait("await_copies_but_two_steps", "cp.async.wait_group 2;")
 
 
 def _define_load_quad():
