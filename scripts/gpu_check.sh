@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a machine with an NVIDIA GPU is asked in its first five minutes, the most valuable first.
 #
-#     JITNET_DATA_DIR=mnist scripts/gpu_check.sh          results in $OUT, or gpu-check/
+#     JITNET_DATA_DIR=data scripts/gpu_check.sh           results in $OUT, or gpu-check/; data/mnist/ has MNIST's files
 #     scripts/gpu_check.sh --dry                          the same steps with the emulator in the GPU's place
 #
 # It needs no network and no installation: the Python that runs it has numba, numba-cuda, llvmlite, safetensors, tqdm,
@@ -62,7 +62,7 @@ finish
 
 step 120 "models on the device, and graphs" "${pytest[@]}" -n 6 "${tests[@]}"
 if [ "$dry" != --dry ]; then
-    step 120 "every kernel on the device" "${pytest[@]}" -n 8 -m gpu tests/test_cuda_[!em]*.py \
+    step 170 "every kernel on the device" "${pytest[@]}" -n 8 -m gpu tests/test_cuda_[!em]*.py \
         tests/test_cuda_{elementwise,memory}.py
     if [ -n "${JITNET_DATA_DIR:-}" ]; then
         step 90 "LeNet-5 on MNIST, to 99 %" "$python" -m jitnet train mnist --model lenet5 --epochs 12 --device cuda \

@@ -5,6 +5,7 @@
 
 import concurrent.futures
 import ctypes
+import functools
 import gc
 import sys
 import tempfile
@@ -371,6 +372,37 @@ def too_little_memory():
     staging.BYTES = 1 << 20
     x, y = np.zeros((8 << 20, 5), np.float32), np.zeros(8 << 20, np.int64)
     model.evaluate(x, y, batch_size=1 << 18, verbose=0)
+
+
+def free_now(device):
+    """Free what numba-cuda keeps to free it later."""
+    gc.collect()
+    with device._current():
+        device._cuda.current_context().memory_manager.deallocations.clear()
+
+
+def memory_of_graphs():
+    """A graph finds the workspace that it was recorded with, although another one has asked for more since."""
+    device = devices.backend("cuda:0")
+    stream, replays = device.new_stream(), []
+
+    def launch(elements):
+        _api.launch(fill, 1, 32, _api.workspace(elements, np.float32))
+
+    with _api.using(device, stream):
+        for elements in (1 << 19, 1 << 20):
+            replays.append(device.record(functools.partial(launch, elements), stream))
+    free_now(device)
+    for replay in replays:
+        replay()
+    # and the driver sees what nobody has kept
+    lost = [device.to_device(np.zeros(8, np.float32))]
+    with _api.using(device, stream):
+        replay = device.record(lambda: _api.launch(fill, 1, 32, *lost), stream)
+    replay()
+    lost.clear()
+    free_now(device)
+    raises("CUDA_ERROR_ILLEGAL_ADDRESS", replay)
 
 
 def rubbish_while_recording():

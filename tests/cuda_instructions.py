@@ -1,5 +1,7 @@
 """What the instructions of ``kernels/cuda/ptx.py`` do, for the emulator."""
 
+import functools
+
 import numpy as np
 from cuda_emulator import EmulationError, emulation, exchange
 from greenlet import getcurrent
@@ -49,14 +51,17 @@ def end_step_of_copies():
     state.setdefault("steps", []).append(state.pop("copies", []))
 
 
-@emulation("await_copies_but_one_step")
-def await_copies_but_one_step():
+def _await_copies_but(count):
     steps = getcurrent().__dict__.get("steps", [])
-    while len(steps) > 1:
+    while len(steps) > count:
         for tile, position, values in steps.pop(0):
             for i, value in enumerate(values):
                 tile._write(position + i)
                 tile.flat[position + i] = value
+
+
+emulation("await_copies_but_one_step")(functools.partial(_await_copies_but, 1))
+emulation("await_copies_but_two_steps")(functools.partial(_await_copies_but, 2))
 
 
 # ---- matrices in shared memory

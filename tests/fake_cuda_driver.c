@@ -1,8 +1,8 @@
 /* A libcuda.so.1 for machines without a GPU, so that the host's side of CUDA runs under tests with numba-cuda itself.
 
    Device memory is the host's, kernels compute nothing, and everything else is checked as a driver would: handles are
-   alive, copies stay within one allocation, launches have a possible shape, and a thread that records a graph does
-   nothing that can't be recorded.  Work of a stream is done as late as it may be, when the host waits for it, so that
+   alive, copies stay within one allocation, launches have a possible shape, a thread that records a graph does nothing
+   that can't be recorded, and what a graph's kernels were given is still allocated when it is replayed.  Work of a stream is done as late as it may be, when the host waits for it, so that
    whoever reuses pinned memory too early is found out.
 
    A function that isn't here isn't found: cuda.bindings raises with its name.  Functions named fake_cuda_... are for
@@ -29,6 +29,7 @@ typedef enum {
     INVALID_CONTEXT = 201,
     INVALID_HANDLE = 400,
     NOT_FOUND = 500,
+    ILLEGAL_ADDRESS = 700,
     NOT_SUPPORTED = 801,
     CAPTURE_UNSUPPORTED = 900,
     CAPTURE_INVALIDATED = 901,
@@ -134,7 +135,7 @@ Result cuCtxGetDevice(int *device) { NEEDS_CONTEXT; *device = 0; return SUCCESS;
 /* ---- memory: every allocation is known */
 
 enum { DEVICE, PINNED };
-typedef struct { Pointer start; size_t size; int kind; } Allocation;
+typedef struct { Pointer start; size_t size; int kind; long number; } Allocation;
 static Allocation *allocations;
 static int allocation_count, allocation_room;
 static size_t total = (size_t)1 << 30, taken;
@@ -152,13 +153,18 @@ static Allocation *find(Pointer pointer, size_t size, int kind) {
 static bool is_outside(Pointer pointer, size_t size) { return size && !find(pointer, size, DEVICE); }
 static bool is_pinned(const void *pointer, size_t size) { return find((Pointer)pointer, size, PINNED); }
 
+static bool is_allocated(long number) {
+    for (int i = 0; i < allocation_count; i++)
+        if (allocations[i].number == number) return true;
+    return false;
+}
+
 static void add_allocation(Pointer start, size_t size, int kind) {
     if (allocation_count == allocation_room) {
         allocation_room = 2 * allocation_room + 64;
         allocations = realloc(allocations, allocation_room * sizeof *allocations);
     }
-    allocations[allocation_count++] = (Allocation){start, size, kind};
-    counts.allocations++;
+    allocations[allocation_count++] = (Allocation){start, size, kind, ++counts.allocations};
 }
 static bool remove_allocation(Pointer start, int kind) {
     for (int i = 0; i < allocation_count; i++) {
@@ -185,6 +191,7 @@ typedef struct {
     int byte;       /* of SET */
     Stream *stream; /* of WAIT: what was enqueued there before ``until`` */
     long until;
+    long *memory;   /* of KERNEL: numbers of the allocations that it was given, up to 0 */
 } Work;
 typedef struct { Work *works; int count, room; bool is_invalid; } Graph;
 struct Stream {
@@ -229,7 +236,7 @@ static void enqueue(Stream *stream, Work work) {
         finish_all();
         append(&stream->pending, work);
         finish(stream, ++stream->enqueued);
-    } else if (work.kind != KERNEL) {
+    } else {
         append(&stream->pending, work);
         stream->enqueued++;
     }
@@ -411,7 +418,52 @@ Result cuMemsetD8(Pointer target, unsigned char byte, size_t size) {
 /* ---- modules and kernels */
 
 typedef struct { bool is_alive; void *image; size_t size; } Library;
-typedef struct { Library *library; int shared; } Kernel; /* shared: bytes that it may be launched with */
+enum { MOST_PARAMETERS = 1024 };
+typedef struct {
+    Library *library;
+    int shared; /* bytes of shared memory that it may be launched with */
+    int parameter_count;
+    int sizes[MOST_PARAMETERS]; /* of the parameters */
+} Kernel;
+
+/* Parameters are described in the section .nv.info.NAME by records (4, 0x17, bytes that follow: index of 32 bits, number
+   and offset of the parameter of 16, and 32 bits whose upper ones are its size). */
+static void find_parameters(Kernel *kernel, const char *name) {
+    const unsigned char *image = kernel->library->image;
+    const Elf64_Ehdr *header = kernel->library->image;
+    const Elf64_Shdr *sections = (const void *)(image + header->e_shoff);
+    const char *names = (const char *)image + sections[header->e_shstrndx].sh_offset;
+    for (int i = 0; i < header->e_shnum; i++) {
+        const char *section = names + sections[i].sh_name;
+        if (strncmp(section, ".nv.info.", 9) || strcmp(section + 9, name)) continue;
+        const unsigned char *at = image + sections[i].sh_offset, *end = at + sections[i].sh_size;
+        while (at < end) {
+            uint16_t bytes, number;
+            uint32_t flags;
+            memcpy(&bytes, at + 2, sizeof bytes);
+            if (at[0] == 4 && at[1] == 0x17) {
+                memcpy(&number, at + 8, sizeof number);
+                memcpy(&flags, at + 12, sizeof flags);
+                if (number >= MOST_PARAMETERS) abort();
+                kernel->sizes[number] = flags >> 18;
+                if (number >= kernel->parameter_count) kernel->parameter_count = number + 1;
+            }
+            at += at[0] == 4 ? 4 + bytes : 4;
+        }
+    }
+}
+
+/* The allocations into which parameters point. */
+static long *memory_of(const Kernel *kernel, void **arguments) {
+    long *found = calloc(kernel->parameter_count + 1, sizeof *found);
+    int count = 0;
+    for (int i = 0; i < kernel->parameter_count; i++) {
+        if (kernel->sizes[i] != sizeof(Pointer)) continue;
+        Allocation *allocation = find(*(Pointer *)arguments[i], 1, DEVICE);
+        if (allocation) found[count++] = allocation->number;
+    }
+    return found;
+}
 
 Result cuLibraryLoadData(void **library, const void *code, void *options, void **values, unsigned count,
                          void *library_options, void **library_values, unsigned library_count) {
@@ -442,7 +494,9 @@ Result cuLibraryGetKernel(void **kernel, void *handle, const char *name) {
     if (!library->is_alive) FAIL(INVALID_HANDLE, "the library was unloaded");
     if (!memmem(library->image, library->size, name, strlen(name) + 1)) FAIL(NOT_FOUND, name);
     Kernel *made = calloc(1, sizeof *made);
-    *made = (Kernel){library, 49152};
+    made->library = library;
+    made->shared = 49152;
+    find_parameters(made, name);
     *kernel = made;
     return SUCCESS;
 }
@@ -467,7 +521,7 @@ typedef struct {
 
 Result cuLaunchKernelEx(const Launch *launch, void *handle, void **arguments, void **extra) {
     ENTER; NEEDS_CONTEXT; STREAM(stream, launch->stream);
-    (void)arguments; (void)extra;
+    (void)extra;
     const unsigned *grid = launch->grid, *block = launch->block;
     Kernel *kernel = handle;
     if (!kernel->library->is_alive) FAIL(INVALID_HANDLE, "the library was unloaded");
@@ -477,7 +531,7 @@ Result cuLaunchKernelEx(const Launch *launch, void *handle, void **arguments, vo
         FAIL(INVALID_VALUE, "a block that can't be");
     if (launch->shared > (unsigned)kernel->shared) FAIL(INVALID_VALUE, "more shared memory than was asked for");
     if (stream != capturing) counts.launches++;
-    enqueue(stream, (Work){.kind = KERNEL});
+    else append(captured, (Work){.kind = KERNEL, .memory = memory_of(kernel, arguments)});
     return SUCCESS;
 }
 
@@ -517,7 +571,12 @@ Result cuGraphLaunch(void *handle, void *stream_handle) {
     ENTER; NOT_IN_GRAPHS; STREAM(stream, stream_handle); /* which knows its context */
     Executable *executable = handle;
     if (!executable->is_alive) FAIL(INVALID_HANDLE, "the graph was destroyed");
-    for (int i = 0; i < executable->graph.count; i++) enqueue(stream, executable->graph.works[i]);
+    for (int i = 0; i < executable->graph.count; i++) {
+        Work work = executable->graph.works[i];
+        if (work.kind != KERNEL) enqueue(stream, work);
+        for (long *number = work.memory; number && *number; number++)
+            if (!is_allocated(*number)) FAIL(ILLEGAL_ADDRESS, "memory of a kernel was freed since it was recorded");
+    }
     counts.graph_launches++;
     return SUCCESS;
 }
@@ -537,6 +596,7 @@ Result cuGetErrorName(Result error, const char **name) {
         {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
         {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT"},
         {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE"},
+        {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
         {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
     };
     *name = "CUDA_ERROR_UNKNOWN";

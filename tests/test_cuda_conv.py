@@ -22,6 +22,16 @@ CASES = {name: ("conv", "conv2d", test_kernels_conv.CASES[name], np.float32) for
 WHOLE = test_kernels_conv.Case((2, 7, 6, 8), (3, 2, 4, 24), (2, 1), padding=(1, 1, 1, 0), dilation=(1, 2), groups=2)
 CASES["whole"] = "conv", "conv2d", WHOLE, np.float32
 CASES["whole_float64"] = "conv", "conv2d", WHOLE, np.float64
+WHOLE_STEPS = test_kernels_conv.Case((2, 6, 7, 8), (2, 3, 8, 12), padding=(1, 0, 1, 2), dilation=(2, 1))
+CASES["whole_stride_1"] = "conv", "conv2d", WHOLE_STEPS, np.float32
+# few channels or filters: several blocks of pixels, several runs of filters, a part of one, and quads of either
+THIN = {
+    "first_layer": test_kernels_conv.Case((3, 12, 11, 1), (5, 5, 1, 6), padding=(2, 2, 2, 2)),
+    "second_layer": test_kernels_conv.Case((3, 9, 8, 6), (5, 3, 6, 16), (2, 1)),
+    "few_filters": test_kernels_conv.Case((2, 5, 6, 12), (3, 2, 12, 11), (1, 2), dilation=(1, 2)),
+}
+CASES |= {name: ("conv", "conv2d", case, np.float32) for name, case in THIN.items()}
+CASES["few_float64"] = *CASES["second_layer"][:3], np.float64
 CASES["float64"] = *CASES["asymmetric"][:3], np.float64
 for name in DEPTHWISE:
     CASES[f"depthwise-{name}"] = "depthwise", "depthwise_conv2d", test_kernels_depthwise.CASES[name], np.float32

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_cases import assert_twins, emulator
+from cuda_cases import SEEDS, assert_twins, emulator
 from naive import draw
 
 from jitnet.kernels.cuda import _api, _products, dense
@@ -44,7 +44,9 @@ def test_products_in_large_tiles(monkeypatch):
     assert_products_are_twins((130, 9, 70), np.float32)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (3, 0), (2, 3, 4, 17), (301, 3), (5, 70)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (0, 3), (3, 0), (2, 3, 4, 17), (513, 3), (5, 70), (0, 4), (9, 4), (37, 12)], ids=str
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 def test_bias_add(shape, dtype):
     x, bias = draw(*shape, dtype=dtype), draw(shape[-1], dtype=dtype)
@@ -53,6 +55,21 @@ def test_bias_add(shape, dtype):
     tolerance = dict.fromkeys(("rtol", "atol"), 1e-5 if dtype is np.float32 else 1e-12)
     assert_twins("dense", "bias_add_backward", x, bias, False, unwritten=("dbias",), **tolerance)
     assert_twins("dense", "bias_add_backward", x, bias, True, **tolerance)
+
+
+@pytest.mark.parametrize("shape", [(2, 4400), (3, 2300), (2049, 4), (2100, 8), (70, 36), (513, 35), (2049, 3)], ids=str)
+def test_sums_of_columns(shape):
+    """Few rows of many columns, many rows at once, and more than one launch takes; of the last two not by quads."""
+    x = draw(*shape, dtype=np.float32)
+    found = []
+    for seed in SEEDS:
+        backend = emulator(seed)
+        dbias = backend.empty(shape[1:], np.float32)
+        with _api.using(backend):
+            dense.bias_add_backward(backend.to_device(x), dbias, False)
+        found.append(backend.to_host(dbias))
+    np.testing.assert_allclose(found[0], x.astype(np.float64).sum(0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(*found)
 
 
 def test_a_value_that_is_not_finite_stays_in_its_row():

@@ -14,6 +14,7 @@ DEPTHWISE = Case((1, 4, 3, 5), (2, 2, 1, 10), groups=5)
 LAYERS = {
     "dense": ("dense", ((5, 7), (7, 6), (5, 6)), (), True),
     "depth_in_parts": ("dense", ((3, 130), (130, 150), (3, 150)), (), True),
+    "depth_in_parts_by_quads": ("dense", ((4, 130), (130, 148), (4, 148)), (), True),
     "convolution": ("conv", (GROUPED.x, GROUPED.kernel, GROUPED.y), GROUPED.geometry, True),
     "depthwise": ("conv", (DEPTHWISE.x, DEPTHWISE.kernel, DEPTHWISE.y), DEPTHWISE.geometry, False),
 }

@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parent
 CHECKS = (
     "faults", "launches", "arrays", "streams", "parts_of_data", "arrays_of_others", "train_perceptron",
     "train_convolutions", "train_lstm", "train_transformer", "train_otherwise", "other_threads", "too_little_memory",
-    "rubbish_while_recording",
+    "memory_of_graphs", "rubbish_while_recording",
 )  # fmt: skip
 
 

@@ -111,6 +111,14 @@ def test_training_leaves_the_weights_of_the_cpu(make, shape, epochs):
         np.testing.assert_allclose(values, same, rtol=1e-3, atol=1e-6)
 
 
+def test_statistics_are_complete_after_two_launches():
+    """What is known of a batch is known of its chunks: there is one."""
+    jitnet.set_device("cuda")
+    source = residual().step_source()
+    assert source.count("batch_norm_moments(") == 2
+    assert not any(f"batch_norm_{name}(" in source for name in ("statistics", "combine", "update_moving"))
+
+
 def test_data_in_a_file(tmp_path, monkeypatch):
     """Portions of two batches, each in memory of its own, train as the array does."""
     x = draw(14, 5)
@@ -213,7 +221,6 @@ def test_data_are_copied_once_per_fit(emulated, monkeypatch):
     copied = []
     copy = emulated.copy
 
-
     def noting(target, source, stream=None):
         copied.append(source)
         copy(target, source)
@@ -276,8 +283,6 @@ def test_no_device(capsys):
     assert "CUDA:            no: CUDA needs" in capsys.readouterr().out
     assert main(["train", "digits", "--device", "cuda"]) == 2
     assert "CUDA needs" in capsys.readouterr().err
-
-
 
 
 # ---- precision

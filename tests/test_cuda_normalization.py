@@ -2,15 +2,24 @@
 
 import numpy as np
 import pytest
-from cuda_cases import assert_twins
+from cuda_cases import assert_twins, emulator, run_cpu
 from naive import draw
 from test_kernels_normalization import EPSILON, channel_vectors
 
+from jitnet.kernels.cuda import _api, normalization
+
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-# few and many rows and channels: rows of a block in one part and in several, channels in several blocks
-SHAPES = pytest.mark.parametrize("shape", [(1, 1), (0, 3), (7, 3), (5, 70), (601, 6), (13, 19)], ids=str)
-# (outer, axis, inner): a block for each line, of one warp and of several, and a thread for each line
-LINES = pytest.mark.parametrize("shape", [(3, 5, 1), (2, 1, 7), (1, 13, 3), (0, 4, 2), (2, 301, 1)], ids=str)
+# few and many rows and channels: rows of a block in one part and in several, channels in several blocks, in fours
+SHAPES = pytest.mark.parametrize(
+    "shape", [(1, 1), (0, 3), (7, 3), (5, 70), (601, 6), (13, 19), (0, 4), (7, 12), (3, 132), (270, 64)], ids=str
+)
+# (outer, axis, inner): a block for each line, of one warp and of several, and a thread for each line; rows in
+# registers, of a warp and of a block, whose last quads are beyond the row
+LINES = pytest.mark.parametrize(
+    "shape",
+    [(3, 5, 1), (2, 1, 7), (1, 13, 3), (0, 4, 2), (2, 301, 1), (9, 4, 1), (3, 268, 1), (2, 1028, 1), (1, 8196, 1)],
+    ids=str,
+)
 
 
 def tolerance(dtype):
@@ -38,6 +47,8 @@ def test_softmax_of_extremes(name, inner):
     rows = np.array([[-300, 300, 300], [1e30, 1e30, -1e30], [-np.inf, 0, -0.0], [np.nan, 0, 1]], np.float32)
     x = rows[:, :, None] if inner == 1 else np.ascontiguousarray(rows.T[None])
     assert_twins("softmax", name, x, np.zeros_like(x), 3, inner, unwritten=("y",))
+    x = np.concatenate([x, x[:, :1]], axis=1)  # in fours
+    assert_twins("softmax", name, x, np.zeros_like(x), 4, inner, unwritten=("y",))
 
 
 @DTYPES
@@ -56,17 +67,18 @@ def test_statistics(shape, dtype):
             assert_twins("normalization", name, *arrays, *rest, unwritten=unwritten, **options)
 
 
-def test_statistics_far_from_zero():
+@pytest.mark.parametrize("channels", [3, 72])
+def test_statistics_far_from_zero(channels):
     """A common offset of 1e4 and a spread of 1, and rows that differ from the first: no digit is lost."""
-    x = draw(1000, 3) + 1e4
+    x = draw(1000, channels) + 1e4
     x[:300] += 10
     x = x.astype(np.float32)
     expected = x.astype(np.float64).mean(0), x.astype(np.float64).var(0) * len(x)
-    results = np.zeros(3, np.float32), np.zeros(3, np.float32)
+    results = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
     assert_twins("normalization", "batch_norm_statistics", x, *results, rtol=1e-5, unwritten=("mean", "m2"))
     for found, wanted, relative in zip(run_statistics(x), expected, (1e-7, 1e-5), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=relative)
-    assert (run_statistics(np.full((170, 3), 0.1, np.float32))[1] == 0).all()
+    assert (run_statistics(np.full((170, channels), 0.1, np.float32))[1] == 0).all()
 
 
 def run_statistics(x):
@@ -75,6 +87,24 @@ def run_statistics(x):
     results = np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     function = cuda_function("normalization", "batch_norm_statistics")
     return run_cuda(function, ("x", "mean", "m2"), x, *results, backend=emulator(0))[1:]
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (601, 6), (7, 12), (270, 64)], ids=str)
+def test_moments(shape, dtype):
+    """All at once what the statistics of one chunk, their combination and the moving averages are."""
+    x, given, backend = draw(*shape, dtype=dtype), channel_vectors(shape[1], 2, dtype), emulator(0)
+    _, mean, m2 = run_cpu("normalization", "batch_norm_statistics", x, *np.zeros((2, shape[1]), dtype))
+    chunks = mean[None], m2[None], np.array([shape[0]])
+    combined = run_cpu("normalization", "batch_norm_combine", *chunks, *np.zeros((3, shape[1]), dtype), EPSILON)[3:]
+    moved = run_cpu("normalization", "batch_norm_update_moving", *combined[:2], *given, 0.9)[2:]
+    numbers = [backend.to_device(np.array([number])) for number in (EPSILON, 0.9)]
+    results = [backend.empty(shape[1:], dtype) for _ in range(3)]
+    moving = [backend.to_device(vector) for vector in given]
+    with _api.using(backend):
+        normalization._batch_norm_moments(backend.to_device(x), *results, numbers[0], *moving, numbers[1])
+    for found, expected in zip([*results, *moving], [*combined, *moved], strict=True):
+        np.testing.assert_allclose(backend.to_host(found), expected, **tolerance(dtype))
 
 
 @DTYPES

@@ -1,12 +1,21 @@
 """Pooling on CUDA, emulated, against its CPU twins, bit for bit where they add in the same order."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import test_kernels_pool
 from cuda_cases import assert_twins
 from naive import draw
 
-CASES = test_kernels_pool.CASES
+from jitnet.kernels.cuda import pool
+
+CASES = test_kernels_pool.CASES | {
+    "fours": ((2, 6, 8, 4), (3, 4), (2, 2, 2, 2, 0, 0)),
+    "fours_overlap": ((2, 5, 7, 12), (3, 4), (3, 3, 2, 2, 1, 1)),
+    "one_of_four_pixels": ((2, 6, 5, 8), (3, 3), (1, 1, 2, 2, 0, 0)),
+    "more_columns_than_threads": ((1, 3, 9, 70), (2, 8), (2, 2, 1, 1, 0, 0)),
+}
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
@@ -44,6 +53,13 @@ def test_whole_images(shape, dtype):
         dx = draw(*shape, dtype=dtype, seed=9)
         assert_twins("pool", "global_average_pool2d_backward", dy, dx, accumulate, **options)
         assert_twins("pool", "global_max_pool2d_backward", dy, argmax, dx, accumulate, **options)
+
+
+def test_more_lines_than_32_bits_number():
+    shape = 2**16, 2**16, 1, 1
+    images = SimpleNamespace(shape=shape, size=2**32)
+    with pytest.raises(ValueError, match=r"fewer than 2\*\*32 lines.*Received: shape=\(65536, 65536, 1, 1\)"):
+        pool.average_pool2d_forward(images, images, 1, 1, 1, 1, 0, 0)
 
 
 def test_the_first_maximum_wins_or_the_first_nan():

@@ -50,6 +50,12 @@ def test_products_in_large_tiles(precision, monkeypatch):
     assert_products_are_twins((132, 12, 36), precision)
 
 
+def test_products_in_short_steps_further_ahead(monkeypatch):
+    tile = _tensor_cores.Tile(128, 256, 64, 64, words=8, ahead=3)
+    monkeypatch.setattr(_products, "_tile_for", lambda *_: tile)
+    assert_products_are_twins((132, 44, 36), "high")
+
+
 @PRECISIONS
 def test_a_depth_in_parts(precision):
     x, kernel, y = integers(3, 264), integers(264, 4), np.zeros((3, 4), np.float32)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from cuda_cases import assert_twins
+from cuda_cases import assert_twins, emulator
 from naive import draw
 
+from jitnet.kernels.cuda import _api, _steps
 from jitnet.kernels.scalar import optimizers
 
 DTYPE = np.float32
@@ -111,3 +112,18 @@ def test_scaling_and_penalties():
     for squares in (0.0, 4.0):
         assert_twins("training", "limit_norm", np.array([squares]), empty(1), 0.5, unwritten=("factor",), **SAME)
     assert_twins("training", "l1_l2_gradient", parameter, np.ones_like(parameter), 0.1, 0.01)
+
+
+@pytest.mark.parametrize("samples", [_steps._MOST_SAMPLES, 3], ids=["one_block", "many"])
+def test_a_step_begins_with_its_numbers_and_samples(samples, monkeypatch):
+    """Three replays: each has the next row of both tables, whoever counts."""
+    monkeypatch.setattr(_steps, "_MOST_SAMPLES", samples)
+    backend, (table, orders) = emulator(1), (np.arange(6).reshape(3, 2), np.arange(210).reshape(3, 70))
+    given = backend.to_device(table.reshape(-1)), backend.to_device(orders.reshape(-1))
+    counter, numbers, order = (backend.to_device(np.zeros(size, np.int64)) for size in (1, 2, 70))
+    for step in range(3):
+        with _api.using(backend):
+            _steps.begin_step(*given, counter, numbers, order)
+        np.testing.assert_array_equal(backend.to_host(numbers), table[step])
+        np.testing.assert_array_equal(backend.to_host(order), orders[step])
+    assert backend.to_host(counter) == [3]

@@ -442,7 +442,10 @@ class Device:
             return self._cuda.stream()
 
     def record(self, launches: Callable, stream) -> Callable:
-        """A function that enqueues on the stream what ``launches()`` does, by one call of the driver."""
+        """A function that enqueues on the stream what ``launches()`` does, by one call of the driver.
+
+        It keeps the workspace of the stream; arrays that ``launches`` is given are kept by who has it.
+        """
         from ._graphs import Graph
 
         _force.loads = True  # nothing may be loaded or allocated while a graph is recorded
@@ -451,4 +454,5 @@ class Device:
         finally:
             _force.loads = False
         with self._current(), self._cuda.defer_cleanup():  # nor freed, as garbage may be at any time
-            return Graph(stream, launches).replay
+            # its workspace is replaced when others ask for more
+            return Graph(stream, launches, self._spaces.get(stream)).replay

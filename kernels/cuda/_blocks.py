@@ -37,6 +37,8 @@ def block_sum(value):
     sums = cuda.shared.array(32, real)
     warp, lane = cuda.threadIdx.x >> 5, cuda.threadIdx.x & 31
     value = warp_sum(value)
+    if cuda.blockDim.x <= 32:
+        return value
     cuda.syncthreads()  # whoever called before has read
     if lane == 0:
         sums[warp] = value
@@ -50,6 +52,8 @@ def block_max(value):
     largest = cuda.shared.array(32, real)
     warp, lane = cuda.threadIdx.x >> 5, cuda.threadIdx.x & 31
     value = warp_max(value)
+    if cuda.blockDim.x <= 32:
+        return value
     cuda.syncthreads()  # whoever called before has read
     if lane == 0:
         largest[warp] = value
@@ -71,13 +75,47 @@ def column_sum(value):
     width, height = cuda.blockDim.x, cuda.blockDim.y
     place = cuda.threadIdx.y * width + cuda.threadIdx.x
     sums[place] = value
-    height >>= 1
-    while height > 0:
+    while height >= 8:  # eight at a time: fewer barriers than pairs need
+        height >>= 3
         cuda.syncthreads()
         if cuda.threadIdx.y < height:
-            sums[place] += sums[place + height * width]
-        height >>= 1
-    return sums[place]
+            for k in range(1, 8):
+                value += sums[place + k * height * width]
+            sums[place] = value
+    cuda.syncthreads()
+    if cuda.threadIdx.y == 0:
+        for k in range(1, height):
+            value += sums[place + k * width]
+    return value
+
+
+@function
+def column_sums_of_quads(values):
+    """As ``column_sum`` for four values of each thread, in a block of whole warps whose width is a power of two."""
+    sums = cuda.shared.array((4, THREADS), real)
+    width = cuda.blockDim.x
+    place = cuda.threadIdx.y * width + cuda.threadIdx.x
+    a, b, c, d = values
+    distance = 16
+    while distance >= width:  # over the rows that a warp has
+        a += cuda.shfl_xor_sync(_ALL, a, distance)
+        b += cuda.shfl_xor_sync(_ALL, b, distance)
+        c += cuda.shfl_xor_sync(_ALL, c, distance)
+        d += cuda.shfl_xor_sync(_ALL, d, distance)
+        distance >>= 1
+    span = max(width, 32)
+    if place & (span - 1) < width:
+        sums[0, place], sums[1, place], sums[2, place], sums[3, place] = a, b, c, d
+    cuda.syncthreads()
+    if cuda.threadIdx.y == 0:
+        place += span
+        while place < width * cuda.blockDim.y:
+            a += sums[0, place]
+            b += sums[1, place]
+            c += sums[2, place]
+            d += sums[3, place]
+            place += span
+    return a, b, c, d
 
 
 @function

@@ -15,12 +15,13 @@ class Graph:
     """What ``record()`` launches on a stream of numba.cuda, to be replayed in its order.
 
     Nothing runs while it is recorded.  Its kernels must be loaded and its memory allocated before.
+    memory: what of it nobody else keeps.
     """
 
-    def __init__(self, stream, record):
+    def __init__(self, stream, record, memory=None):
         from cuda.bindings import driver
 
-        self._driver = driver
+        self._driver, self._memory = driver, memory
         self._stream = driver.CUstream(int(stream.handle.value if hasattr(stream.handle, "value") else stream.handle))
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         check(driver.cuStreamBeginCapture(self._stream, mode))

@@ -59,15 +59,15 @@ LARGEST = 2**31  # numbers to be divided are below
 _OUTSIDE = -(1 << 30)  # pixels away from any image
 
 
-def _divisor(number: int) -> tuple[int, int]:
-    """What ``_quotient`` needs to divide by ``number``."""
+def divisor(number: int) -> tuple[int, int]:
+    """What ``quotient`` needs to divide by ``number``."""
     number = max(1, number)
     shift = 31 + (number - 1).bit_length()
     return -(-(1 << shift) // number), shift
 
 
 @function
-def _quotient(number, factor, shift):
+def quotient(number, factor, shift):
     return (number * factor) >> shift
 
 
@@ -162,14 +162,14 @@ def columns(stride: int, width: int) -> Matrix:
 def _window_shape(image, taps_w: int, depth: int, outputs, geometry):
     _, out_height, out_width, _ = outputs.shape
     sizes = *image.shape[1:], taps_w, depth, out_height, out_width
-    return *sizes, *geometry, *_divisor(depth), *_divisor(taps_w), *_divisor(out_width), *_divisor(out_height)
+    return *sizes, *geometry, *divisor(depth), *divisor(taps_w), *divisor(out_width), *divisor(out_height)
 
 
 @function
 def _split_tap(shape, k):
     """(r, s, c) of position k = (r * taps_w + s) * depth + c."""
-    tap = _quotient(k, shape[13], shape[14])
-    r = _quotient(tap, shape[15], shape[16])
+    tap = quotient(k, shape[13], shape[14])
+    r = quotient(tap, shape[15], shape[16])
     return r, tap - r * shape[3], k - tap * shape[4]
 
 
@@ -186,8 +186,8 @@ def _next_tap(shape, r, s, c):
 @function
 def _split_pixel(shape, pixel):
     """(n, p, q) of position pixel = (n * out_height + p) * out_width + q."""
-    line = _quotient(pixel, shape[17], shape[18])
-    n = _quotient(line, shape[19], shape[20])
+    line = quotient(pixel, shape[17], shape[18])
+    n = quotient(line, shape[19], shape[20])
     return n, line - n * shape[5], pixel - line * shape[6]
 
 
@@ -331,8 +331,8 @@ def _find_output(shape, place, r, s, k):
     down = place[1] - r * shape[11]
     across = place[2] - s * shape[12]
     if down >= 0 and across >= 0:
-        p = _quotient(down, shape[21], shape[22])
-        q = _quotient(across, shape[23], shape[24])
+        p = quotient(down, shape[21], shape[22])
+        q = quotient(across, shape[23], shape[24])
         if p < shape[0] and q < shape[1] and p * shape[7] == down and q * shape[8] == across:
             return place[0] + (p * shape[1] + q) * shape[2] + k
     return -1
@@ -369,8 +369,8 @@ def _position_of_output(shape, k, depth):
 def _find_output_quad(shape, place, position):
     down = np.int32(place[1] - position[1])
     across = np.int32(place[2] - position[2])
-    p = np.int32(_quotient(int(down), shape[21], shape[22]))
-    q = np.int32(_quotient(int(across), shape[23], shape[24]))
+    p = np.int32(quotient(int(down), shape[21], shape[22]))
+    q = np.int32(quotient(int(across), shape[23], shape[24]))
     inside = down >= 0 and p < np.int32(shape[0]) and across >= 0 and q < np.int32(shape[1])
     reached = np.int32(p * np.int32(shape[7])) == down and np.int32(q * np.int32(shape[8])) == across
     at = np.int32(np.int32(np.int32(p * np.int32(shape[1])) + q) * np.int32(shape[2]))
@@ -404,7 +404,7 @@ ALL_OUTPUTS = OUTPUTS._replace(place=_first_output, position=_position_back, fin
 def outputs(dy, kernel, dx, groups: int, geometry) -> Matrix:
     """dy: (N, P, Q, K), kernel: (R, S, C / groups, K), dx: (N, H, W, C)"""
     width = dy.shape[3] // groups
-    shape = *_window_shape(dy, kernel.shape[1], width, dx, geometry), *_divisor(geometry[0]), *_divisor(geometry[1])
+    shape = *_window_shape(dy, kernel.shape[1], width, dx, geometry), *divisor(geometry[0]), *divisor(geometry[1])
     return Matrix(ALL_OUTPUTS if geometry[:2] == (1, 1) else OUTPUTS, shape, _fours(width))
 
 
@@ -420,7 +420,7 @@ def _locate_channel(shape, group, fixed, end):
 def _load_filter(array, shape, place, k, depth):
     width = shape[1]
     count = min(place[1], depth - k)
-    tap = _quotient(k, shape[3], shape[4])
+    tap = quotient(k, shape[3], shape[4])
     column = k - tap * width
     jump = shape[2] - width + 1  # from the last filter at one tap to the first at the next
     first = place[0] + tap * shape[2] + column
@@ -444,7 +444,7 @@ def _place_of_channel(shape, group, fixed, end):
 
 @function
 def _position_of_filter(shape, k, depth):
-    tap = _quotient(k, shape[3], shape[4])
+    tap = quotient(k, shape[3], shape[4])
     return np.int32(tap * (shape[2] - shape[1]) + k), np.int32(0 if k < depth else 1), np.int32(0)
 
 
@@ -455,4 +455,4 @@ def filters(kernel, groups: int) -> Matrix:
     """kernel: (R, S, C / groups, K)"""
     channels, stride = kernel.shape[2:]
     width = stride // groups
-    return Matrix(FILTERS, (stride, width, channels * stride, *_divisor(width)), _fours(width))
+    return Matrix(FILTERS, (stride, width, channels * stride, *divisor(width)), _fours(width))

@@ -41,14 +41,15 @@ NARROWEST = Tile(128, 16, 8, 4, 2)
 _PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
 _ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bits on all
 _MOST_PARTS = 2 * _ENOUGH_BLOCKS  # of all tiles together: two blocks at a time on each of its processors
-_FEWEST_STEPS = 4  # of a part: a part of fewer costs more to sum than it gains
+_FEWEST_STEPS = 4  # of a part
+# what it takes to sum parts, as steps of a block (0.4 us on an H100): a launch, and elements that are written and read
+_STEPS_OF_A_SUM = 8
+_ELEMENTS_OF_A_STEP = 100_000
 
 
 # from narrow to large
 _TILES = NARROWEST, NARROW, MEDIUM, TALL, LARGE
-_TENSOR_CORE_TILES = tuple(
-    getattr(_tensor_cores, name) for name in ("NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE")
-)
+_TENSOR_CORE_TILES = tuple(getattr(_tensor_cores, name) for name in ("NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"))
 
 
 def _kind(dtype, whole: bool) -> str:
@@ -88,9 +89,7 @@ def _loader(operand: Operand, whole: bool):
 
 
 @cache
-def _product_kernel(
-    a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple
-):
+def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
     rows_tile, columns_tile, depth_tile, own_rows, own_columns, threads = tile
     locate_a, load_a = _loader(a_operand, whole)
     locate_b, load_b = _loader(b_operand, whole)
@@ -107,9 +106,7 @@ def _product_kernel(
     a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
 
     @_api.kernel
-    def product(
-        a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other
-    ):
+    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
         sums = cuda.local.array((own_rows, own_columns), real)
@@ -223,6 +220,21 @@ def followed_by(epilogue: Epilogue):
         _following.epilogue = None
 
 
+def taken_epilogue() -> Epilogue:
+    """What is to follow a product of this thread, which from now on is done."""
+    found = getattr(_following, "epilogue", None) or Epilogue()
+    found.done = True
+    return found
+
+
+def _parts(blocks: int, steps: int, size: int) -> int:
+    """Among how many blocks the depth of each tile is split: what takes the fewest steps, with the sum of the parts."""
+    most = min(_MOST_PARTS // blocks, steps // _FEWEST_STEPS)
+    return min(range(1, max(1, most) + 1), key=lambda parts: (
+        ceil_div(steps, parts) + (0 if parts == 1 else _STEPS_OF_A_SUM + parts * size / _ELEMENTS_OF_A_STEP)
+    ))  # fmt: skip
+
+
 def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False):
     """c = a b, or c += a b, of arrays read as matrices; ``groups`` products side by side, each ``columns`` wide."""
     if rows == 0 or columns == 0:
@@ -233,18 +245,17 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
     kind = _kind(c.dtype, whole)
     tile = _tile_for(rows, columns, groups, kind, whole)
-    depth_tile = tile.depth if kind == "float" else _tensor_cores.DEPTH[kind]
+    depth_tile = tile.depth if kind == "float" else tile.depth(kind)
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, depth_tile)
     blocks = row_tiles * column_tiles * groups
-    parts = max(1, min(_MOST_PARTS // blocks, steps // _FEWEST_STEPS))
+    parts = _parts(blocks, steps, rows * columns * groups)
     part_steps = max(1, ceil_div(steps, parts))
     parts = max(1, ceil_div(steps, part_steps))
     single = parts == 1
     size = rows * columns * groups
     target = c if single else workspace(parts * size, c.dtype)
-    epilogue = getattr(_following, "epilogue", None) or Epilogue()
-    epilogue.done = True
+    epilogue = taken_epilogue()
     following = [c if array is None else array.reshape(-1) for array in epilogue.arrays]
     operands, last = (a_matrix.operand, b_matrix.operand), (accumulate, epilogue.ends) if single else (False, NOTHING)
     if kind == "float":

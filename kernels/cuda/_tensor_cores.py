@@ -2,7 +2,7 @@
 
 A block works out one tile of c, a warp a part of it, in fragments of (16, 8) as the instruction multiplies them (see
 ``ptx``).  While a step's fragments are multiplied, the next steps' elements are on their way: straight into shared
-memory, two steps ahead, if quads are whole and stay float32 (TF32 is rounded to where fragments are read), else by way
+memory, some steps ahead, if quads are whole and stay float32 (TF32 is rounded to where fragments are read), else by way
 of registers.
 
 In shared memory lie words, a float32 or two bfloat16.  Where an operand's quads lie along the depth, its tile is
@@ -21,6 +21,7 @@ from ._operands import Operand
 from ._stores import store_pair
 from .ptx import (
     await_copies_but_one_step,
+    await_copies_but_two_steps,
     copy_async,
     end_step_of_copies,
     load_matrices,
@@ -34,12 +35,18 @@ from .ptx import (
 
 
 class Tile(NamedTuple):
-    """A block's share of c and a warp's share of that."""
+    """A block's share of c and a warp's share of that; what it takes in a step, and how many steps copies are ahead."""
 
     rows: int
     columns: int
     warp_rows: int
     warp_columns: int
+    words: int = 16  # of a line along the depth
+    ahead: int = 2
+
+    def depth(self, kind: str) -> int:
+        """The depth of a step."""
+        return self.words if kind == "tf32" else 2 * self.words
 
     @property
     def threads(self) -> int:
@@ -52,24 +59,27 @@ TALL = Tile(128, 64, 64, 32)
 MEDIUM = Tile(64, 64, 32, 32)
 NARROW = Tile(128, 32, 32, 32)
 NARROWEST = Tile(128, 16, 32, 16)
-DEPTH = {"tf32": 16, "bf16": 32}  # of a step: 64 bytes
-_FRAGMENTS_DEPTH = 2  # products of fragments in a step
-_AHEAD = 2  # steps that copies straight into shared memory are ahead; ``await_copies_but_one_step`` knows it
 
 
 # ---- tiles in shared memory: where an element's word lies, what writes a quad, and what reads fragments
 
 
-def _tile_shape(kind: str, along_depth: bool, fixed: int, buffers: int) -> tuple[int, int, int]:
+def _tile_shape(kind: str, along_depth: bool, fixed: int, words: int, buffers: int) -> tuple[int, int, int]:
     if along_depth:
-        return buffers, fixed, 16
-    return (buffers, DEPTH[kind], fixed) if kind == "tf32" else (buffers, DEPTH[kind], fixed // 2 + 4)
+        return buffers, fixed, words
+    return (buffers, words, fixed) if kind == "tf32" else (buffers, 2 * words, fixed // 2 + 4)
 
 
 @function
 def _along(fixed, word):
-    """Where a word of line ``fixed`` lies: of eight lines that ldmatrix reads, two share their banks' line."""
+    """Where a word of line ``fixed`` lies: of eight lines of 16 words that ldmatrix reads, two share their banks."""
     return word ^ ((fixed >> 1 & 3) << 2)
+
+
+@function
+def _along_short(fixed, word):
+    """The same for lines of 8 words, of which four have banks of their own."""
+    return word ^ (fixed & 4)
 
 
 @function
@@ -80,7 +90,7 @@ def _across(k, fixed):
 
 @function
 def _across_few(k, fixed):
-    """The same for lines of 16 elements, of which two share their banks' line."""
+    """The same for lines of 16 elements, of which two have banks of their own."""
     return fixed ^ ((k & 2) << 2)
 
 
@@ -90,6 +100,11 @@ def _across_few(k, fixed):
 @function
 def _where_along_tf32(fixed, k):
     return fixed, _along(fixed, k)
+
+
+@function
+def _where_along_short_tf32(fixed, k):
+    return fixed, _along_short(fixed, k)
 
 
 @function
@@ -156,6 +171,18 @@ def _b_along_tf32(tile, stage, column, step, lane):
 
 
 @function
+def _a_along_short_tf32(tile, stage, row, step, lane):
+    line = row + (lane & 15)
+    return _round(load_matrices(tile, (stage, line, _along_short(line, lane >> 4 << 2))))
+
+
+@function
+def _b_along_short_tf32(tile, stage, column, step, lane):
+    line = column + (lane & 7) + (lane >> 4 << 3)
+    return _round(load_matrices(tile, (stage, line, _along_short(line, (lane >> 3 & 1) << 2))))
+
+
+@function
 def _a_across_bf16(tile, stage, row, step, lane):
     k = (step << 4) + (lane >> 4 << 3) + (lane & 7)
     return load_matrices_transposed(tile, (stage, k, (row + (lane & 8)) >> 1))
@@ -196,11 +223,13 @@ class _Access(NamedTuple):
     b_words: object
 
 
-def _access(kind: str, along_depth: bool, fixed: int) -> _Access:
+def _access(kind: str, along_depth: bool, fixed: int, words: int) -> _Access:
     if kind == "bf16":
         if along_depth:
             return _Access(_where_along_bf16, _a_along, _b_along)
         return _Access(_where_across_bf16, _a_across_bf16, _b_across_bf16)
+    if along_depth and words == 8:
+        return _Access(_where_along_short_tf32, _a_along_short_tf32, _b_along_short_tf32)
     if along_depth:
         return _Access(_where_along_tf32, _a_along_tf32, _b_along_tf32)
     if fixed >= WARP:
@@ -221,8 +250,7 @@ class _Share(NamedTuple):
     words: int
 
 
-def _share(kind: str, along_depth: bool, fixed: int, threads: int) -> _Share:
-    depth = DEPTH[kind]
+def _share(kind: str, along_depth: bool, fixed: int, depth: int, threads: int) -> _Share:
     if along_depth:
         lanes = depth // 4
         distance = threads // lanes  # a multiple of 8, so that all quads lie at the same word
@@ -241,32 +269,32 @@ def product_kernel(
 ):
     """The kernel of ``_products.product`` for numbers of ``kind``: "tf32", or "bf16" if quads are whole."""
     asynchronous = whole and kind == "tf32"
-    ahead = _AHEAD if asynchronous else 1
+    ahead = tile.ahead if asynchronous else 1
     locate_a = a_operand.place if whole else a_operand.locate
     locate_b = b_operand.place if whole else b_operand.locate
     a_position, find_a, load_a = a_operand.position, a_operand.find, a_operand.load
     b_position, find_b, load_b = b_operand.position, b_operand.find, b_operand.load
     a_along, b_along = a_operand.along_depth, b_operand.along_depth
-    depth_tile, threads = DEPTH[kind], tile.threads
-    rows_tile, columns_tile, warp_rows, warp_columns = tile
-    where_a, a_words, _ = _access(kind, a_along, rows_tile)
-    where_b, _, b_words = _access(kind, b_along, columns_tile)
+    depth_tile, threads = tile.depth(kind), tile.threads
+    rows_tile, columns_tile, warp_rows, warp_columns, words_tile, _ = tile
+    fragments_deep = words_tile // 8  # products of fragments in a step
+    await_copies = await_copies_but_two_steps if ahead == 3 else await_copies_but_one_step
+    where_a, a_words, _ = _access(kind, a_along, rows_tile, words_tile)
+    where_b, _, b_words = _access(kind, b_along, columns_tile, words_tile)
     fill = _fill_tf32 if kind == "tf32" else _fill_bf16
     multiply = multiply_tf32 if kind == "tf32" else multiply_bf16
     warps_across = columns_tile // warp_columns
     row_fragments, column_fragments = warp_rows // 16, warp_columns // 8
-    a_shape_shared = _tile_shape(kind, a_along, rows_tile, ahead + 1)
-    b_shape_shared = _tile_shape(kind, b_along, columns_tile, ahead + 1)
-    a_lanes, a_count, a_distance, a_lines, a_step = _share(kind, a_along, rows_tile, threads)
-    b_lanes, b_count, b_distance, b_lines, b_step = _share(kind, b_along, columns_tile, threads)
+    a_shape_shared = _tile_shape(kind, a_along, rows_tile, words_tile, ahead + 1)
+    b_shape_shared = _tile_shape(kind, b_along, columns_tile, words_tile, ahead + 1)
+    a_lanes, a_count, a_distance, a_lines, a_step = _share(kind, a_along, rows_tile, depth_tile, threads)
+    b_lanes, b_count, b_distance, b_lines, b_step = _share(kind, b_along, columns_tile, depth_tile, threads)
     a_exact, b_exact = a_count * a_distance == rows_tile, b_count * b_distance == columns_tile
     word = np.float32 if kind == "tf32" else np.uint32
     place_type = np.int32 if whole else np.int64
 
     @kernel
-    def product(
-        a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other
-    ):
+    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array(a_shape_shared, word, 16)
         b_tile = cuda.shared.array(b_shape_shared, word, 16)
         a_places = cuda.local.array((a_count, 3), place_type)
@@ -317,7 +345,7 @@ def product_kernel(
         stage, target = 1, 0
         while k < end:
             if asynchronous:
-                await_copies_but_one_step()
+                await_copies()
             cuda.syncthreads()
             following = k + ahead * depth_tile
             if following < end:
@@ -362,7 +390,7 @@ def product_kernel(
             if asynchronous:
                 end_step_of_copies()
             if owns and k >= begin:
-                for step in range(_FRAGMENTS_DEPTH):
+                for step in range(fragments_deep):
                     for i in range(row_fragments):
                         words = a_words(a_tile, stage, warp_row + 16 * i, step, lane)
                         for e in range(4):

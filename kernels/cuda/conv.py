@@ -6,9 +6,9 @@ the image is zero.
 
 import math
 
-from . import dense, depthwise
-from ._operands import columns, filters, outputs, taps, windows
-from ._products import product
+from . import _thin, dense, depthwise
+from ._operands import LARGEST, columns, filters, outputs, taps, windows
+from ._products import product, taken_epilogue
 
 
 def _is_dense(kernel, image, outputs, geometry) -> bool:
@@ -24,6 +24,12 @@ def _is_dense(kernel, image, outputs, geometry) -> bool:
 
 def _is_depthwise(kernel, groups: int) -> bool:
     return kernel.shape[2] == 1 and groups > 1
+
+
+def _is_thin(x, kernel, y, groups: int) -> bool:
+    """Whether pixels have too few channels or filters, or such as are no whole quads, for tiles of them."""
+    channels, filters = kernel.shape[2:]
+    return (channels % 4 > 0 or filters % 4 > 0) and groups == 1 and max(x.size, y.size) < LARGEST
 
 
 def _matrix(array):
@@ -55,6 +61,9 @@ def conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left, dilation
         depthwise.depthwise_conv2d_forward(x, _by_channel(kernel, groups), y, *geometry)
         return
     taps_h, taps_w, depth, _ = kernel.shape
+    if _is_thin(x, kernel, y, groups) and _thin.sums_of_thin(taps_h * taps_w * depth, y.shape[3]):
+        _thin.forward(x, kernel, y, geometry, taken_epilogue())
+        return
     width = y.shape[3] // groups
     matrices = windows(x, kernel, y, geometry), columns(y.shape[3], width)
     product(x, kernel, y, *matrices, _pixels(y), width, taps_h * taps_w * depth, groups)
@@ -72,6 +81,9 @@ def conv2d_backward_data(
         depthwise.depthwise_conv2d_backward_data(dy, _by_channel(kernel, groups), dx, *geometry, accumulate)
         return
     taps_h, taps_w, depth, _ = kernel.shape
+    if _is_thin(dx, kernel, dy, groups) and _thin.sums_of_thin(taps_h * taps_w * dy.shape[3], depth):
+        _thin.backward_data(dy, kernel, dx, geometry, accumulate, taken_epilogue())
+        return
     matrices = outputs(dy, kernel, dx, groups, geometry), filters(kernel, groups)
     taps_depth = taps_h * taps_w * dy.shape[3] // groups
     product(dy, kernel, dx, *matrices, _pixels(dx), depth, taps_depth, groups, accumulate)
@@ -89,6 +101,9 @@ def conv2d_backward_filter(
         depthwise.depthwise_conv2d_backward_filter(x, dy, _by_channel(dkernel, groups), *geometry, accumulate)
         return
     taps_h, taps_w, depth, _ = dkernel.shape
+    if _is_thin(x, dkernel, dy, groups) and _thin.filters_of_thin(taps_h * taps_w * depth, dy.shape[3]):
+        _thin.backward_filter(x, dy, dkernel, geometry, accumulate)
+        return
     width = dy.shape[3] // groups
     matrices = taps(x, dkernel, dy, geometry), columns(dy.shape[3], width)
     product(x, dy, dkernel, *matrices, taps_h * taps_w * depth, width, _pixels(dy), groups, accumulate)

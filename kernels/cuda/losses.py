@@ -78,13 +78,14 @@ def _scale(values, factor, first, size):
 def _sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities, classes):
     row = cuda.blockIdx.x
     first = row * classes
+    label = labels[row]  # before the reductions, for which these loads don't wait
+    known = 0 <= label < classes
+    chosen = logits[first + label] if known else real(np.nan)
     largest = block_max(_largest_of(logits, first, classes))
     total = block_sum(_exponentials(logits, largest, probabilities, first, classes))
     _scale(probabilities, real(1) / total, first, classes)
     if cuda.threadIdx.x == 0:
-        label = labels[row]
-        known = 0 <= label < classes
-        values[row] = math.log(total) - (logits[first + label] - largest) if known else real(np.nan)
+        values[row] = math.log(total) - (chosen - largest)
 
 
 def sparse_softmax_cross_entropy_forward(logits, labels, values, probabilities):

@@ -9,9 +9,14 @@ import math
 
 from ..scalar import real
 from ._api import THREADS, ceil_div, cuda, function, is_aligned, kernel, launch, over, workspace
-from ._blocks import column_sum
-from ._columns import column_block, over_columns, row_parts, row_step
+from ._blocks import column_sum, column_sums_of_quads
+from ._columns import in_parts, over_columns, row_step, sum_block
 from .ptx import load_quad, store_quad
+
+
+@function
+def _four(vector, c):
+    return vector[c], vector[c + 1], vector[c + 2], vector[c + 3]
 
 
 @function
@@ -46,6 +51,12 @@ def _combine_rows(count, mean, m2, counts, means, m2s):
     return mean, m2
 
 
+@function
+def _square(value):
+    """What rounding made of a sum of squares, no less than zero; NaN stays."""
+    return real(0) if value < real(0) else value
+
+
 @kernel
 def _statistics(x, mean, m2, m2_first, rows, channels, share):
     """Mean and m2 of the ``share`` rows of each blockIdx.y; m2 of the first channel is at ``m2_first``.
@@ -70,52 +81,144 @@ def _statistics(x, mean, m2, m2_first, rows, channels, share):
             count += 1
     rest = total / real(max(1, count))
     squares -= total * rest
-    part_mean, part_m2 = _combine_rows(
-        real(count), (shift - origin) + rest, real(0) if squares < real(0) else squares, counts, means, m2s
-    )
+    part_mean, part_m2 = _combine_rows(real(count), (shift - origin) + rest, _square(squares), counts, means, m2s)
     if channel < channels and cuda.threadIdx.y == 0:
         at = cuda.blockIdx.y * channels + channel
         mean[at] = part_mean if cuda.gridDim.y > 1 else origin + part_mean
         m2[m2_first + at] = part_m2
 
 
+@function
+def _spread(count, mean, m2, middle):
+    """What rows of this mean and m2 add to the m2 of rows around ``middle``."""
+    return m2 + count * ((mean - middle) * (mean - middle))
+
+
 @kernel
-def _combine_parts(x, parts, mean, m2, count, rows, channels, share):
-    """The statistics of all rows from those of ``count`` parts of ``share`` rows each.  parts: (2, count, channels)"""
-    counts, means, m2s = (
-        cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real), cuda.shared.array(THREADS, real)
+def _statistics_quads(x, mean, m2, m2_first, rows, channels, share):
+    """The same for four channels of a thread; the block's mean first, then what is left around it."""
+    middles = cuda.shared.array((4, THREADS), real)
+    channel, lane = 4 * (cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x), cuda.threadIdx.x
+    first = cuda.blockIdx.y * share + cuda.threadIdx.y
+    end = min(rows, (cuda.blockIdx.y + 1) * share)
+    t = q = shift = origin = real(0), real(0), real(0), real(0)
+    count = 0
+    if channel < channels and first < end:
+        shift = load_quad(x, first * channels + channel)
+        origin = load_quad(x, channel)
+        for row in range(first, end, cuda.blockDim.y):
+            v = load_quad(x, row * channels + channel)
+            d = v[0] - shift[0], v[1] - shift[1], v[2] - shift[2], v[3] - shift[3]
+            t = t[0] + d[0], t[1] + d[1], t[2] + d[2], t[3] + d[3]
+            q = q[0] + d[0] * d[0], q[1] + d[1] * d[1], q[2] + d[2] * d[2], q[3] + d[3] * d[3]
+            count += 1
+    n = real(count)
+    part = real(1) / real(max(1, count))
+    r = t[0] * part, t[1] * part, t[2] * part, t[3] * part
+    q = (
+        _square(q[0] - t[0] * r[0]), _square(q[1] - t[1] * r[1]),
+        _square(q[2] - t[2] * r[2]), _square(q[3] - t[3] * r[3]),
     )  # fmt: skip
+    own = (
+        (shift[0] - origin[0]) + r[0], (shift[1] - origin[1]) + r[1],
+        (shift[2] - origin[2]) + r[2], (shift[3] - origin[3]) + r[3],
+    )  # fmt: skip
+    t = column_sums_of_quads((n * own[0], n * own[1], n * own[2], n * own[3]))
+    if cuda.threadIdx.y == 0:
+        size = real(max(1, end - cuda.blockIdx.y * share))
+        for i in range(4):
+            middles[i, lane] = t[i] / size
+    cuda.syncthreads()
+    m = middles[0, lane], middles[1, lane], middles[2, lane], middles[3, lane]
+    q = column_sums_of_quads((
+        _spread(n, own[0], q[0], m[0]), _spread(n, own[1], q[1], m[1]),
+        _spread(n, own[2], q[2], m[2]), _spread(n, own[3], q[3], m[3]),
+    ))  # fmt: skip
+    if channel < channels and cuda.threadIdx.y == 0:
+        at = cuda.blockIdx.y * channels + channel
+        if cuda.gridDim.y == 1:
+            m = origin[0] + m[0], origin[1] + m[1], origin[2] + m[2], origin[3] + m[3]
+        store_quad(mean, at, m)
+        store_quad(m2, m2_first + at, q)
+
+
+@function
+def _joined(parts, count, rows, channels, share):
+    """Mean and m2 of all rows from those of ``count`` parts of ``share`` rows each, for threads of threadIdx.y = 0.
+
+    parts: (2, count, channels)
+    """
+    middles = cuda.shared.array(THREADS, real)
     channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-    own_count, own_mean, own_m2 = real(0), real(0), real(0)
+    total, squares = real(0), real(0)
+    if channel < channels:
+        for part in range(cuda.threadIdx.y, count, cuda.blockDim.y):
+            total += real(min(share, rows - part * share)) * parts[part * channels + channel]
+    total = column_sum(total)
+    if cuda.threadIdx.y == 0:
+        middles[cuda.threadIdx.x] = total / real(max(1, rows))
+    cuda.syncthreads()
+    middle = middles[cuda.threadIdx.x]
     if channel < channels:
         for part in range(cuda.threadIdx.y, count, cuda.blockDim.y):
             at = part * channels + channel
-            size = real(min(share, rows - part * share))
-            own_count, own_mean, own_m2 = _combined(
-                own_count, own_mean, own_m2, size, parts[at], parts[count * channels + at]
-            )
-    total_mean, total_m2 = _combine_rows(own_count, own_mean, own_m2, counts, means, m2s)
+            squares += _spread(real(min(share, rows - part * share)), parts[at], parts[count * channels + at], middle)
+    return middle, column_sum(squares)
+
+
+@kernel
+def _combine_parts(x, parts, mean, m2, count, rows, channels, share):
+    middle, squares = _joined(parts, count, rows, channels, share)
+    channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if channel < channels and cuda.threadIdx.y == 0:
-        mean[channel] = x[channel] + total_mean
-        m2[channel] = total_m2
+        mean[channel] = x[channel] + middle
+        m2[channel] = squares
+
+
+@kernel
+def _moments(
+    x, parts, mean, variance, rstd, epsilon, moving_mean, moving_variance, momentum, count, rows, channels, share
+):  # fmt: skip
+    middle, squares = _joined(parts, count, rows, channels, share)
+    channel = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
+    if channel < channels and cuda.threadIdx.y == 0:
+        if count > 1:
+            middle += x[channel]
+        spread = squares / real(max(1, rows))
+        mean[channel] = middle
+        variance[channel] = spread
+        rstd[channel] = real(1) / real(math.sqrt(spread + real(epsilon[0])))
+        keep = real(momentum[0])
+        take = real(1) - keep
+        moving_mean[channel] = moving_mean[channel] * keep + middle * take
+        moving_variance[channel] = moving_variance[channel] * keep + spread * take
+
+
+def _has_quads(channels: int, *arrays) -> bool:
+    return channels % 4 == 0 and all(map(is_aligned, arrays))
 
 
 def batch_norm_statistics(x, mean, m2):
     """Mean and sum of squared deviations of one chunk.  x: (M, C), mean, m2: (C,); zeros if M = 0"""
     rows, channels = x.shape
     x = x.reshape(-1)
-    parts = row_parts(rows, channels)
-    share = ceil_div(rows, parts)
-    parts = max(1, ceil_div(rows, max(1, share)))
-    width, height = column_block(share, channels)
-    grid = ceil_div(channels, width), parts
+    launched, grid, block, share = _over_parts(x, rows, channels, mean, m2)
+    parts = grid[1]
     if parts == 1:
-        launch(_statistics, grid, (width, height), x, mean, m2, 0, rows, channels, share)
+        launch(launched, grid, block, x, mean, m2, 0, rows, channels, share)
         return
     partial = workspace(2 * parts * channels, x.dtype)
-    launch(_statistics, grid, (width, height), x, partial, partial, parts * channels, rows, channels, share)
-    block = column_block(parts, channels)
+    launch(launched, grid, block, x, partial, partial, parts * channels, rows, channels, share)
+    block = sum_block(channels, parts, 4)
     launch(_combine_parts, ceil_div(channels, block[0]), block, x, partial, mean, m2, parts, rows, channels, share)
+
+
+def _over_parts(x, rows: int, channels: int, *results):
+    """The kernel of parts of the rows, its grid and block, and the rows of a part."""
+    quads = _has_quads(channels, x, *results)
+    (across, parts), block = in_parts(rows, channels, quads)
+    share = ceil_div(rows, parts)
+    return _statistics_quads if quads else _statistics, (across, max(1, ceil_div(rows, max(1, share)))), block, share
 
 
 @kernel
@@ -159,6 +262,21 @@ def _update_moving(mean, variance, moving_mean, moving_variance, momentum):
 def batch_norm_update_moving(mean, variance, moving_mean, moving_variance, momentum):
     """moving = moving * momentum + batch * (1 - momentum), biased variance included, as Keras 3 has it.  All: (C,)"""
     launch(_update_moving, *over(mean.size), mean, variance, moving_mean, moving_variance, momentum)
+
+
+def _batch_norm_moments(x, mean, variance, rstd, epsilon, moving_mean, moving_variance, momentum):
+    """batch_norm_statistics, batch_norm_combine and batch_norm_update_moving of a batch that is one chunk."""
+    rows, channels = x.shape
+    x = x.reshape(-1)
+    launched, grid, block, share = _over_parts(x, rows, channels)
+    parts = grid[1]
+    partial = workspace(2 * parts * channels, x.dtype)
+    launch(launched, grid, block, x, partial, partial, parts * channels, rows, channels, share)
+    block = sum_block(channels, parts, 4)
+    launch(
+        _moments, ceil_div(channels, block[0]), block, x, partial, mean, variance, rstd, epsilon, moving_mean,
+        moving_variance, momentum, parts, rows, channels, share,
+    )  # fmt: skip
 
 
 @kernel
@@ -218,11 +336,6 @@ def _launch_rows(one_by_one, by_quads, x, arrays, *rest):
     grid_and_block = over_columns(rows, channels // 4 if whole else channels)
     flat = [array.reshape(-1) for array in arrays]
     launch(by_quads if whole else one_by_one, *grid_and_block, *flat, rows, channels, *rest)
-
-
-@function
-def _four(vector, c):
-    return vector[c], vector[c + 1], vector[c + 2], vector[c + 3]
 
 
 @function
@@ -308,6 +421,40 @@ def _backward_sums(x, y, dy, mean, rstd, dgamma, dbeta, beta_first, rows, channe
     _add_pair(gamma_sum, beta_sum, dgamma, dbeta, beta_first, channels, accumulate)
 
 
+@function
+def _add_quad(gamma, beta, x, y, dy, mean, rstd, relu):
+    passed = dy if not relu or y > real(0) else real(0)
+    return gamma + passed * ((x - mean) * rstd), beta + passed
+
+
+@kernel
+def _backward_sums_quads(x, y, dy, mean, rstd, dgamma, dbeta, beta_first, rows, channels, relu, accumulate):
+    quad, first = cuda.grid(2)
+    c = 4 * quad
+    zeros = real(0), real(0), real(0), real(0)
+    g = b = zeros
+    if c < channels:
+        m, r = _four(mean, c), _four(rstd, c)
+        for row in range(first, rows, row_step()):
+            at = row * channels + c
+            v, d = load_quad(x, at), load_quad(dy, at)
+            o = load_quad(y, at) if relu else zeros
+            g0, b0 = _add_quad(g[0], b[0], v[0], o[0], d[0], m[0], r[0], relu)
+            g1, b1 = _add_quad(g[1], b[1], v[1], o[1], d[1], m[1], r[1], relu)
+            g2, b2 = _add_quad(g[2], b[2], v[2], o[2], d[2], m[2], r[2], relu)
+            g3, b3 = _add_quad(g[3], b[3], v[3], o[3], d[3], m[3], r[3], relu)
+            g, b = (g0, g1, g2, g3), (b0, b1, b2, b3)
+    g = column_sums_of_quads(g)
+    cuda.syncthreads()  # the second sum takes the memory of the first
+    b = column_sums_of_quads(b)
+    if c < channels and cuda.threadIdx.y == 0:
+        at = cuda.blockIdx.y * channels + c
+        e = load_quad(dgamma, at) if accumulate else zeros
+        f = load_quad(dbeta, beta_first + at) if accumulate else zeros
+        store_quad(dgamma, at, (e[0] + g[0], e[1] + g[1], e[2] + g[2], e[3] + g[3]))
+        store_quad(dbeta, beta_first + at, (f[0] + b[0], f[1] + b[1], f[2] + b[2], f[3] + b[3]))
+
+
 @kernel
 def _sum_pairs(parts, dgamma, dbeta, count, channels, accumulate):
     """parts: (2, count, channels)"""
@@ -323,15 +470,15 @@ def _sum_pairs(parts, dgamma, dbeta, count, channels, accumulate):
 def _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, relu):
     rows, channels = x.shape
     arrays = x.reshape(-1), y.reshape(-1), dy.reshape(-1), mean, rstd
-    parts = row_parts(rows, channels)
-    block = column_block(rows, channels)
-    grid = ceil_div(channels, block[0]), parts
+    quads = _has_quads(channels, *arrays[:3], dgamma, dbeta)
+    grid, block = in_parts(rows, channels, quads)
+    launched, parts = _backward_sums_quads if quads else _backward_sums, grid[1]
     if parts == 1:
-        launch(_backward_sums, grid, block, *arrays, dgamma, dbeta, 0, rows, channels, relu, accumulate)
+        launch(launched, grid, block, *arrays, dgamma, dbeta, 0, rows, channels, relu, accumulate)
         return
     partial = workspace(2 * parts * channels, dgamma.dtype)
-    launch(_backward_sums, grid, block, *arrays, partial, partial, parts * channels, rows, channels, relu, False)
-    block = column_block(parts, channels)
+    launch(launched, grid, block, *arrays, partial, partial, parts * channels, rows, channels, relu, False)
+    block = sum_block(channels, parts, 4)
     launch(_sum_pairs, ceil_div(channels, block[0]), block, partial, dgamma, dbeta, parts, channels, accumulate)
 
 

@@ -139,7 +139,7 @@ def _define_to_tf32():
 
 
 # a float32, or its bits, with about half a unit of TF32's last digit added (3 * 2**-13 of it, between 0.38 and 0.75
-# units), so that cutting off the other digits, as products do, rounds it: to the nearest or, seldom, the second nearest;
+# units), so that cutting off the other digits, as products do, rounds it: to the nearest or, seldom, the next;
 # what TF32 has exactly stays.  cvt.rna.tf32 rounds exactly, in three instructions
 to_tf32 = Intrinsic("to_tf32", _define_to_tf32)
 
@@ -214,6 +214,7 @@ def _wait(name: str, text: str):
 end_step_of_copies = _wait("end_step_of_copies", "cp.async.commit_group;")
 # the copies of all steps of this thread but the last have arrived, for itself; a barrier makes them so for others
 await_copies_but_one_step = _wait("await_copies_but_one_step", "cp.async.wait_group 1;")
+await_copies_but_two_steps = _wait("await_copies_but_two_steps", "cp.async.wait_group 2;")
 
 
 def _define_load_quad():

@@ -2,6 +2,8 @@
 
 from ..scalar import real
 from ._api import ceil_div, cuda, kernel, launch, over, over_rows
+from ._division import check_range, quotient
+from ._loops import Loop
 
 
 @kernel
@@ -16,21 +18,21 @@ def fill(y, value):
     launch(_fill, *over(y.size), y.reshape(-1), value)
 
 
-@kernel
-def _copy(source, target, accumulate):
-    for i in range(cuda.grid(1), target.size, cuda.gridsize(1)):
-        value = target.dtype.type(source[i])
-        target[i] = target[i] + value if accumulate else value
+_COPY = Loop(
+    __name__, "_copy", ("source", "target"), ("accumulate",), (),
+    ("value = target.dtype.type(source[i])", "target[i] = target[i] + value if accumulate else value"),
+    {}, {"target": "accumulate"},
+)  # fmt: skip
 
 
 def copy_forward(x, y):
     """y = x in the order of memory: also a reshape.  x, y: any shapes of one size"""
-    launch(_copy, *over(y.size), x.reshape(-1), y.reshape(-1), False)
+    _COPY((x, y), False)
 
 
 def copy_backward(dy, dx, accumulate):
     """dx = dy in the order of memory.  dy, dx: any shapes of one size"""
-    launch(_copy, *over(dx.size), dy.reshape(-1), dx.reshape(-1), accumulate)
+    _COPY((dy, dx), accumulate)
 
 
 @kernel
@@ -107,8 +109,9 @@ def _pad2d_forward(x, y, value, rows, x_height, x_row, y_height, y_row, top, lef
     first_column, first_row = cuda.grid(2)
     column_step, row_step = cuda.gridsize(2)
     for row in range(first_row, rows, row_step):
-        h = row % y_height - top
-        source = (row // y_height * x_height + h) * x_row - left
+        n = quotient(row, y_height)
+        h = row - n * y_height - top
+        source = (n * x_height + h) * x_row - left
         inside = 0 <= h < x_height
         for i in range(first_column, y_row, column_step):
             y[row * y_row + i] = x[source + i] if inside and left <= i < left + x_row else element
@@ -119,6 +122,7 @@ def pad2d_forward(x, y, top, left, value):
     samples, y_height, y_width, channels = y.shape
     _, x_height, x_width, _ = x.shape
     rows, y_row = samples * y_height, y_width * channels
+    check_range(y.shape, rows)
     sizes = rows, x_height, x_width * channels, y_height, y_row, top, left * channels
     launch(_pad2d_forward, *over_rows(rows, y_row), x.reshape(-1), y.reshape(-1), value, *sizes)
 
@@ -128,7 +132,8 @@ def _pad2d_backward(dy, dx, rows, x_height, x_row, y_height, y_row, top, left, a
     first_column, first_row = cuda.grid(2)
     column_step, row_step = cuda.gridsize(2)
     for row in range(first_row, rows, row_step):
-        source = (row // x_height * y_height + row % x_height + top) * y_row + left
+        n = quotient(row, x_height)
+        source = (n * y_height + row - n * x_height + top) * y_row + left
         for i in range(first_column, x_row, column_step):
             at = row * x_row + i
             dx[at] = dx[at] + dy[source + i] if accumulate else dy[source + i]
@@ -139,6 +144,7 @@ def pad2d_backward(dy, dx, top, left, accumulate):
     samples, x_height, x_width, channels = dx.shape
     _, y_height, y_width, _ = dy.shape
     rows, x_row = samples * x_height, x_width * channels
+    check_range(dx.shape, rows)
     sizes = rows, x_height, x_row, y_height, y_width * channels, top, left * channels
     launch(_pad2d_backward, *over_rows(rows, x_row), dy.reshape(-1), dx.reshape(-1), *sizes, accumulate)
 

@@ -55,7 +55,8 @@ def _launch_total(kernel, size: int, *arguments, out) -> None:
     """Launch a kernel whose blocks leave sums in float64, and add these up in ``out``."""
     blocks = _blocks_for(size)
     sums = out if blocks == 1 else workspace(blocks, np.float64)
-    launch(kernel, blocks, min(THREADS, whole_warps(size)), *arguments, sums)
+    threads = min(THREADS, whole_warps(ceil_div(size, 4)))  # few values are a single warp's, which has no barrier
+    launch(kernel, blocks, threads, *arguments, sums)
     if blocks > 1:
         launch(_total, 1, THREADS, sums, out)
 

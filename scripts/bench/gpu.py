@@ -45,6 +45,7 @@ class Bench:
 
     def __init__(self, output: Path, dry: bool, only: list[str] = ()):
         self.output, self.dry, self.only = output, dry, only
+        self.seconds_of_a_measurement = SECONDS
         self.file = output / "cuda.json"
         output.mkdir(parents=True, exist_ok=True)
         if dry:
@@ -88,15 +89,15 @@ class Bench:
 
     def seconds(self, function, synchronize, least: int = 5) -> float:
         """The median time of a call, of runs that are long enough to be timed."""
-        function()
-        synchronize()
-        with self.alone():
+        with self.alone():  # the first one, too, for PyTorch tries its algorithms in it
+            function()
+            synchronize()
             count, start = 1, time.perf_counter()
             function()
             synchronize()
             once = max(time.perf_counter() - start, 1e-6)
             if not self.dry:
-                count = max(1, int(SECONDS / least / once))
+                count = max(1, int(self.seconds_of_a_measurement / least / once))
             times = []
             for _ in range(1 if self.dry else least):
                 start = time.perf_counter()
@@ -158,7 +159,7 @@ def networks(bench: Bench) -> None:
             title = f"{workload.network}, batch {batch}, {precision}"
             if not bench.wants(title):
                 continue
-            with _guarded(title):
+            with guarded(title):
                 ours, losses = _jitnet_network(bench, workload, precision)
                 theirs = {}
                 if bench.torch is not None:
@@ -272,7 +273,7 @@ def launches(bench: Bench) -> None:
             workload = dataclasses.replace(workload, batch=batch, steps=LARGE_SAMPLES // batch)
             title = f"{workload.network}, batch {batch}, {precision}"
             if bench.wants(title):
-                with _guarded(title):
+                with guarded(title):
                     _profile(bench, title, workload, precision)
 
 
@@ -316,7 +317,7 @@ def products(bench: Bench) -> None:
             title = f"GEMM {size}, {precision}"
             if not bench.wants(title):
                 continue
-            with _guarded(title):
+            with guarded(title):
                 x, y = bench.device.to_device(a), bench.device.to_device(b)
                 c = bench.device.empty((size, size), np.float32)
                 with _api.using(bench.device, None, precision):
@@ -358,7 +359,7 @@ def bandwidth(bench: Bench) -> None:
     for name, (launches, arrays) in cases.items():
         if not bench.wants(name):
             continue
-        with _guarded(name):
+        with guarded(name):
             ours, theirs = bench.device_seconds(launches), None
             if bench.torch is not None:
                 source = bench.torch.from_numpy(host).to(bench.place)
@@ -384,7 +385,7 @@ def convolutions(bench: Bench) -> None:
                 title = f"{images}x{height}x{width} {channels}->{filters} {size}x{size}/{stride} {kind}, {precision}"
                 if not bench.wants(title):
                     continue
-                with _guarded(title):
+                with guarded(title):
                     x, kernel, y = (device.to_device(a) for a in host)
                     calls = {
                         "forward": lambda: conv.conv2d_forward(x, kernel, y, *geometry),  # noqa: B023
@@ -418,7 +419,7 @@ def _torch_convolution(bench: Bench, kind: str, host, stride: int, padding: int,
 
 
 @contextlib.contextmanager
-def _guarded(title: str):
+def guarded(title: str):
     """A case that fails says so, and the others go on."""
     try:
         yield
@@ -434,8 +435,11 @@ def written(found: dict) -> str:
     machine = found["machine"]
     lines = ["# CUDA", "", "By `scripts/gpu_check.sh`; ratio: the peer's time / jitnet's.", ""]
     lines += [f"- {key}: {value}" for key, value in machine.items()]
+    notes = HERE / "cuda-notes.md"
+    if notes.exists():
+        lines += ["", notes.read_text(encoding="utf-8").strip()]
     for part in PARTS[1:-1]:
-        rows = [row for row in found["rows"] if row["part"] == part]
+        rows = sorted((row for row in found["rows"] if row["part"] == part), key=_place)
         if not rows:
             continue
         peer = "a copy of as many bytes by PyTorch" if part == "bandwidth" else "PyTorch"
@@ -448,6 +452,11 @@ def written(found: dict) -> str:
             extra = ", ".join(f"{k} {v}" for k, v in more.items())
             lines.append(f"| {row['name']} | {1e6 * row['jitnet']:.1f} µs | {theirs} | {ratio} | {extra} |")
     return "\n".join(lines) + "\n"
+
+
+def _place(row: dict) -> list:
+    """By name, numbers in it by size."""
+    return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", row["name"])]
 
 
 def main(arguments=None) -> None:

@@ -10,6 +10,38 @@ def write_in_place(program: Program) -> None:
     _remove_copies_to_gradients(program)
 
 
+_NORMALIZATION = [
+    "normalization.batch_norm_statistics", "training.chunk_counts", "normalization.batch_norm_combine",
+    "normalization.batch_norm_update_moving",
+]  # fmt: skip
+
+
+def join_moments(program: Program) -> None:
+    """Let what follows the statistics of a chunk, if it is the batch, be done where they are put together."""
+    from ...kernels.cuda.normalization import _batch_norm_moments
+
+    users = program.users()
+    replaced: dict[Call, list[Call]] = {}
+    for block in program.blocks:
+        for at in range(len(block.calls)):
+            calls = block.calls[at : at + len(_NORMALIZATION)]
+            if [call.opcode for call in calls] != _NORMALIZATION:
+                continue
+            statistics, counts, combine, update = calls
+            passed = statistics["mean"].root, statistics["m2"].root, counts["counts"].root
+            read = combine["means"].root, combine["m2s"].root, combine["counts"].root
+            if passed != read or any(len(users[root]) != 2 for root in passed) or update["mean"] is not combine["mean"]:
+                continue
+            given = {
+                "x": statistics["x"],
+                **{name: combine.arguments[name] for name in ("mean", "variance", "rstd", "epsilon")},
+                **{name: update.arguments[name] for name in ("moving_mean", "moving_variance", "momentum")},
+            }
+            joined = statistics.replaced_by("normalization.batch_norm_moments", given, kernel=_batch_norm_moments)
+            replaced |= {statistics: [joined], counts: [], combine: [], update: []}
+    replace(program, replaced)
+
+
 def _remove_sums(program: Program) -> None:
     users, places = program.users(), {call: place for place, call in enumerate(program.calls)}
     moved: dict[Buffer, Buffer] = {}

@@ -13,7 +13,7 @@ from ...core.storage import Layout
 from ..base import Signature, Source, Target
 from ..hoisting import hoist
 from .devices import backend
-from .one_chunk import write_in_place
+from .one_chunk import join_moments, write_in_place
 from .plan import Layouts, function_of
 from .run import CudaRunner
 
@@ -46,6 +46,7 @@ class CUDA(Target):
         remove_copies(program)
         fuse_pointwise(program)
         write_in_place(program)
+        join_moments(program)
         hoist(program)
 
     def schedule(self, program: Program, layout: Layout, together: bool | None = True) -> Layouts:
