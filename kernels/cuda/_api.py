@@ -253,7 +253,7 @@ def _numba_body(body, real):
 def _compiled_code(kernel: Kernel, kinds: tuple) -> Code:
     """The machine code of a kernel for the current device, by numba-cuda."""
     dispatcher = _compiled(kernel, real_of(kinds))
-    from numba.cuda.dispatcher import _Kernel  # the dispatcher's own method would load it, too
+    from numba.cuda.dispatcher import _Kernel  # what the dispatcher itself makes, and loads at once
 
     with _plain_indices():
         made = _Kernel(dispatcher.py_func, tuple(map(_numba_type, kinds)), **dispatcher.targetoptions)

@@ -161,8 +161,8 @@ class Loaded:
     def __init__(self, code: Code, context):
         from cuda.core import ObjectCode
 
-        self._module = context.create_module_image(ObjectCode.from_cubin(code.cubin))
-        self._kernel = self._module.get_function(code.entry).kernel
+        module = context.create_module_image(ObjectCode.from_cubin(code.cubin))  # which the context keeps
+        self._kernel = module.get_function(code.entry).kernel
 
     def launch(self, grid, block, stream, arguments) -> None:
         """Enqueue it.  stream: numba.cuda's, or None for the default one."""
