@@ -444,8 +444,8 @@ class Trainer(Inspection, ModelSteps):
         # with nothing to do between epochs but to show the last one, several of them run in one compiled call
         watched = [c for c in hooks.callbacks if type(c) not in (History, ProgbarLogger)]
         whole_batches = steps * batch_size <= samples
-        joins = self._runs_compiled(step, batch_size) and whole_batches and not watched and not validates
-        joins = joins and not stored.are_stored(arrays)
+        joins = step.runner.always_many or self._runs_compiled(step, batch_size)
+        joins = joins and whole_batches and not watched and not validates and not stored.are_stored(arrays)
         self._said_not_finite, self._finite_until = False, None
         logs: dict = {}
         course = Course(

@@ -7,6 +7,8 @@ import test_kernels_depthwise
 from cuda_cases import assert_twins
 from naive import draw
 
+from jitnet.kernels.cuda import _thin
+
 # of the CPU's cases: all sides of padding, strides, dilations and groups; one tap, groups of one channel: kernels that
 # others do the work of; depths in parts
 NAMES = [
@@ -48,6 +50,13 @@ def test_twins(family, name, case, dtype):
         dx, dkernel = draw(*x.shape, dtype=dtype, seed=9), draw(*kernel.shape, dtype=dtype, seed=9)
         assert_twins(family, f"{name}_backward_data", dy, kernel, dx, *case.geometry, accumulate, **options)
         assert_twins(family, f"{name}_backward_filter", x, dy, dkernel, *case.geometry, accumulate, **options)
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_a_thread_for_each_pixel_of_few_channels(name, monkeypatch):
+    """As where there are many pixels."""
+    monkeypatch.setattr(_thin, "_lanes", lambda *_: 1)
+    test_twins(*CASES[name])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

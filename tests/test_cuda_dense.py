@@ -5,7 +5,7 @@ import pytest
 from cuda_cases import SEEDS, assert_twins, emulator
 from naive import draw
 
-from jitnet.kernels.cuda import _api, _products, dense
+from jitnet.kernels.cuda import _api, _products, _tensor_cores, dense
 
 # (M, K, N): no rows, no depth, a depth in parts, and tiles with edges on all sides
 SIZES = {
@@ -38,10 +38,25 @@ def test_products(size, dtype):
     assert_products_are_twins(size, dtype)
 
 
-def test_products_in_large_tiles(monkeypatch):
-    """What a matrix of so many tiles would be given, here of one and a bit."""
-    monkeypatch.setattr(_products, "_tile_for", lambda *_: _products.LARGE)
-    assert_products_are_twins((130, 9, 70), np.float32)
+@pytest.mark.parametrize("tile,size", [
+    ("NARROWEST", (130, 9, 18)), ("NARROW", (36, 20, 40)), ("MEDIUM", (68, 12, 36)), ("TALL", (36, 20, 68)),
+    ("LARGE", (130, 9, 70)), ("LARGE", (36, 12, 132)),
+])  # fmt: skip
+def test_products_in_other_tiles(tile, size, monkeypatch):
+    """What other matrices would be given, here of one and a bit."""
+    monkeypatch.setattr(_products, "_tile_for", lambda *_: getattr(_products, tile))
+    assert_products_are_twins(size, np.float32)
+
+
+def test_what_tiles_products_take():
+    for kind, tiles in (("float", _products), ("tf32", _tensor_cores)):
+        for sizes, name in (
+            ((64, 128, 784, 1), "SMALL"), ((5000, 10, 300, 1), "SMALL"), ((64, 16, 9000, 1), "NARROWEST"),
+            ((9000, 30, 300, 1), "NARROW"), ((512, 512, 512, 1), "MEDIUM"), ((17000, 64, 576, 1), "TALL"),
+            ((2304, 256, 2048, 1), "TALL"), ((4096, 4096, 4096, 1), "LARGE"), ((17000, 16, 576, 2), "NARROWEST"),
+        ):  # fmt: skip
+            assert _products._tile_for(*sizes, kind, True) == getattr(tiles, name), sizes
+        assert _products._tile_for(4096, 4096, 4096, 1, kind, False) == tiles.MEDIUM
 
 
 @pytest.mark.parametrize(

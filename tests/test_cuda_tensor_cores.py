@@ -44,10 +44,21 @@ def test_products(size, precision):
 
 
 @PRECISIONS
-def test_products_in_large_tiles(precision, monkeypatch):
-    """What a matrix of so many tiles would be given, here of one and a bit."""
-    monkeypatch.setattr(_products, "_tile_for", lambda *_: _tensor_cores.LARGE)
-    assert_products_are_twins((132, 12, 36), precision)
+@pytest.mark.parametrize("tile,size", [
+    ("NARROWEST", (36, 20, 20)), ("NARROW", (36, 20, 40)), ("MEDIUM", (68, 12, 36)), ("TALL", (36, 20, 68)),
+    ("LARGE", (132, 12, 36)),
+])  # fmt: skip
+def test_products_in_other_tiles(tile, size, precision, monkeypatch):
+    """What other matrices would be given, here of one and a bit."""
+    if precision == "medium" and tile == "LARGE":
+        tile = "LARGE_OF_QUADS_IN_REGISTERS"
+    monkeypatch.setattr(_products, "_tile_for", lambda *_: getattr(_tensor_cores, tile))
+    assert_products_are_twins(size, precision)
+
+
+def test_products_of_quads_that_are_not_whole_in_medium_tiles(monkeypatch):
+    monkeypatch.setattr(_products, "_tile_for", lambda *_: _tensor_cores.MEDIUM)
+    assert_products_are_twins((37, 21, 19), "high")
 
 
 def test_products_in_short_steps_further_ahead(monkeypatch):

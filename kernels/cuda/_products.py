@@ -7,6 +7,7 @@ parts in order.
 """
 
 import contextlib
+import sys
 import threading
 from functools import cache
 from typing import NamedTuple
@@ -36,6 +37,7 @@ class Tile(NamedTuple):
 LARGE = Tile(128, 128, 8, 8, 8)
 TALL = Tile(128, 64, 8, 8, 4)
 MEDIUM = Tile(64, 64, 16, 4, 4)
+SMALL = Tile(32, 32, 16, 4, 2, threads=128)
 NARROW = Tile(128, 32, 8, 4, 4)
 NARROWEST = Tile(128, 16, 8, 4, 2)
 _PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
@@ -47,9 +49,10 @@ _STEPS_OF_A_SUM = 8
 _ELEMENTS_OF_A_STEP = 100_000
 
 
-# from narrow to large
-_TILES = NARROWEST, NARROW, MEDIUM, TALL, LARGE
-_TENSOR_CORE_TILES = tuple(getattr(_tensor_cores, name) for name in ("NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"))
+# measured by scripts/bench/gpu_tiles.py on an H100
+_SMALL_RESULT = 32 * 64 * 64  # elements, for which small tiles give more blocks something to do
+_SMALL_DEPTH = 1024  # beyond, it is more parts that do
+_GREAT_DEPTH = 1600  # from which on tall tiles in parts pay
 
 
 def _kind(dtype, whole: bool) -> str:
@@ -59,19 +62,22 @@ def _kind(dtype, whole: bool) -> str:
     return "bf16" if precision() == "medium" and whole else "tf32"
 
 
-def _tile_for(rows: int, columns: int, groups: int, kind: str, whole: bool):
-    narrowest, narrow, medium, tall, large = _TILES if kind == "float" else _TENSOR_CORE_TILES
-    if kind == "bf16":
-        large = _tensor_cores.LARGE_OF_QUADS_IN_REGISTERS
-    if columns <= narrowest.columns:
-        return narrowest
-    if columns <= narrow.columns:
-        return narrow
+def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole: bool):
+    tiles = sys.modules[__name__] if kind == "float" else _tensor_cores
+    if rows * columns * groups <= _SMALL_RESULT and depth <= _SMALL_DEPTH:
+        return tiles.SMALL
+    if columns <= tiles.NARROWEST.columns:
+        return tiles.NARROWEST
+    if columns <= tiles.NARROW.columns:
+        return tiles.NARROW
     if whole:  # other quads take too many registers
-        for tile in (large, tall) if columns > tall.columns else (tall,):
+        large = _tensor_cores.LARGE_OF_QUADS_IN_REGISTERS if kind == "bf16" else tiles.LARGE
+        for tile in (large, tiles.TALL) if columns > tiles.TALL.columns else (tiles.TALL,):
             if ceil_div(rows, tile.rows) * ceil_div(columns, tile.columns) * groups >= _ENOUGH_BLOCKS:
                 return tile
-    return medium
+        if depth >= _GREAT_DEPTH:
+            return tiles.TALL
+    return tiles.MEDIUM
 
 
 def _loader(operand: Operand, whole: bool):
@@ -244,7 +250,7 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
     whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
     kind = _kind(c.dtype, whole)
-    tile = _tile_for(rows, columns, groups, kind, whole)
+    tile = _tile_for(rows, columns, depth, groups, kind, whole)
     depth_tile = tile.depth if kind == "float" else tile.depth(kind)
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, depth_tile)

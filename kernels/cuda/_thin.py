@@ -26,6 +26,7 @@ _MOST_TERMS = 512  # of which the weights of a run fit into shared memory
 _MOST_RUNS = 8
 _MOST_OWNERS = 512  # threads of a group, each with its place of the kernel and its filters
 _THREADS = 128
+_ALL = 0xFFFFFFFF  # lanes of a warp
 _RESULTS = _THREADS, RUN + 1  # in shared memory: lines that begin in different banks
 _TOTALS = 1024, RUN
 _AT_ONCE = 4  # pixels whose elements are on their way together
@@ -62,14 +63,32 @@ def _adder(channels: int, quads: bool):
     quads: whether they are whole quads.
     """
 
+    four, two = channels % 16 == 0, channels % 8 == 0
+
+    @function
+    def add_quad(sums, values, weights, term):
+        for e in range(4):
+            for f in range(RUN):
+                sums[f] += values[e] * weights[term + e, f]
+
     @function
     def add(sums, array, at, weights, term):
-        if quads:
+        if quads and four:  # as many as possible are on their way before the first is used
+            for c in range(0, channels, 16):
+                v0, v1 = load_quad(array, at + c), load_quad(array, at + c + 4)
+                v2, v3 = load_quad(array, at + c + 8), load_quad(array, at + c + 12)
+                add_quad(sums, v0, weights, term + c)
+                add_quad(sums, v1, weights, term + c + 4)
+                add_quad(sums, v2, weights, term + c + 8)
+                add_quad(sums, v3, weights, term + c + 12)
+        elif quads and two:
+            for c in range(0, channels, 8):
+                v0, v1 = load_quad(array, at + c), load_quad(array, at + c + 4)
+                add_quad(sums, v0, weights, term + c)
+                add_quad(sums, v1, weights, term + c + 4)
+        elif quads:
             for c in range(0, channels, 4):
-                values = load_quad(array, at + c)
-                for e in range(4):
-                    for f in range(RUN):
-                        sums[f] += values[e] * weights[term + c + e, f]
+                add_quad(sums, load_quad(array, at + c), weights, term + c)
         else:
             for c in range(channels):
                 value = array[at + c]
@@ -79,18 +98,28 @@ def _adder(channels: int, quads: bool):
     return add
 
 
-def _storer(accumulate: bool, ends: tuple):
-    """The function by which a block stores the sums of its threads' pixels, from column ``first`` on."""
+def _storer(lanes: int, accumulate: bool, ends: tuple):
+    """The function by which a block stores the sums of its pixels, from column ``first`` on.
+
+    lanes: threads that share a pixel.
+    """
+    pixels_of_block = _THREADS // lanes
 
     @function
     def store_all(y, sums, results, pixels, columns, first, bias, other):
         for f in range(RUN):
-            results[cuda.threadIdx.x, f] = sums[f]
+            total = sums[f]
+            if lanes > 1:
+                total += cuda.shfl_xor_sync(_ALL, total, 1)
+            if lanes > 2:
+                total += cuda.shfl_xor_sync(_ALL, total, 2)
+            if cuda.threadIdx.x % lanes == 0:
+                results[cuda.threadIdx.x // lanes, f] = total
         cuda.syncthreads()
         width = min(RUN, columns - first)
-        begin = cuda.blockIdx.x * _THREADS
+        begin = cuda.blockIdx.x * pixels_of_block
         count = pixels - begin
-        for i in range(cuda.threadIdx.x, _THREADS * RUN, _THREADS):
+        for i in range(cuda.threadIdx.x, pixels_of_block * RUN, _THREADS):
             row, f = i >> 3, i & 7
             at = (begin + row) * columns + first + f
             store(y, at, first + f, row < count and f < width, results[row, f], accumulate, bias, other, ends)
@@ -99,14 +128,15 @@ def _storer(accumulate: bool, ends: tuple):
 
 
 @cache
-def _forward(channels: int, quads: bool, room: int, ends: tuple):
-    """room: terms that shared memory has room for."""
-    add, store_all = _adder(channels, quads), _storer(False, ends)
+def _forward(channels: int, quads: bool, taps: tuple, room: int, lanes: int, ends: tuple):
+    """taps: height and width of the kernel; room: terms that shared memory has room for; lanes: threads of a pixel."""
+    add, store_all = _adder(channels, quads), _storer(lanes, False, ends)
+    taps_h, taps_w = taps
 
     @kernel
     def thin_forward(x, kernel, y, pixels, filters, shape, bias, other):
         (
-            height, width, taps_h, taps_w, out_height, out_width,
+            height, width, _, _, out_height, out_width,
             stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, _, _, _, _,
         ) = shape  # fmt: skip
         weights = cuda.shared.array((room, RUN), real, 16)
@@ -119,11 +149,11 @@ def _forward(channels: int, quads: bool, room: int, ends: tuple):
         for f in range(RUN):
             sums[f] = real(0)
         cuda.syncthreads()
-        pixel = cuda.grid(1)
+        pixel = cuda.grid(1) // lanes
         if pixel < pixels:
             n, p, q = _split(shape, out_height, out_width, pixel)
             top, left = np.int32(p * stride_h - pad_top), np.int32(q * stride_w - pad_left)
-            for r in range(taps_h):
+            for r in range(cuda.threadIdx.x % lanes, taps_h, lanes):
                 h = np.int32(top + r * dilation_h)
                 if h >= 0 and h < np.int32(height):
                     row = np.int32((n * height + h) * width)
@@ -137,14 +167,17 @@ def _forward(channels: int, quads: bool, room: int, ends: tuple):
 
 
 @cache
-def _backward_data(filters: int, quads: bool, room: int, strides: tuple, accumulate: bool, ends: tuple):
+def _backward_data(
+    filters: int, quads: bool, taps: tuple, room: int, lanes: int, strides: tuple, accumulate: bool, ends: tuple
+):
     stride_h, stride_w = strides  # what is divided by them is divided by constants
-    add, store_all = _adder(filters, quads), _storer(accumulate, ends)
+    add, store_all = _adder(filters, quads), _storer(lanes, accumulate, ends)
+    taps_h, taps_w = taps
 
     @kernel
     def thin_backward_data(dy, kernel, dx, pixels, channels, shape, bias, other):
         (
-            height, width, taps_h, taps_w, out_height, out_width, _, _, pad_top, pad_left, dilation_h, dilation_w,
+            height, width, _, _, out_height, out_width, _, _, pad_top, pad_left, dilation_h, dilation_w,
             _, _, _, _,
         ) = shape  # fmt: skip
         weights = cuda.shared.array((room, RUN), real, 16)
@@ -159,11 +192,11 @@ def _backward_data(filters: int, quads: bool, room: int, strides: tuple, accumul
         for f in range(RUN):
             sums[f] = real(0)
         cuda.syncthreads()
-        pixel = cuda.grid(1)
+        pixel = cuda.grid(1) // lanes
         if pixel < pixels:
             n, h, w = _split(shape, height, width, pixel)
             bottom, right = np.int32(h + pad_top), np.int32(w + pad_left)
-            for r in range(taps_h):
+            for r in range(cuda.threadIdx.x % lanes, taps_h, lanes):
                 down = np.int32(bottom - r * dilation_h)
                 p = np.int32(down // stride_h)
                 if down >= 0 and p < out_height and p * stride_h == down:
@@ -255,6 +288,14 @@ def _backward_filter(channels: int, filters: int, quads: bool, groups: int):
     return thin_backward_filter
 
 
+def _lanes(threads: int, taps_h: int) -> int:
+    """Among how many threads the rows of a pixel's taps are shared out, where one for each pixel were few."""
+    for lanes in (4, 2):
+        if taps_h >= lanes and threads * lanes <= _MOST_BLOCKS * _THREADS:
+            return lanes
+    return 1
+
+
 def _room(terms: int) -> int:
     """Terms that shared memory is made for: of few sizes, for each is compiled."""
     return next(size for size in (32, 64, 128, 256, _MOST_TERMS) if terms <= size)
@@ -266,8 +307,11 @@ def forward(x, kernel, y, geometry, epilogue) -> None:
     pixels = math.prod(y.shape[:3])
     bias, other = (y.reshape(-1) if array is None else array.reshape(-1) for array in epilogue.arrays)
     x_flat, kernel_flat, room = x.reshape(-1), kernel.reshape(-1), _room(taps_h * taps_w * channels)
-    thin = _forward(channels, channels % 4 == 0 and is_aligned(x_flat), room, epilogue.ends)
-    grid = ceil_div(pixels, _THREADS), ceil_div(filters, RUN)
+    runs = ceil_div(filters, RUN)
+    lanes = _lanes(pixels * runs, taps_h)
+    quads = channels % 4 == 0 and is_aligned(x_flat)
+    thin = _forward(channels, quads, (taps_h, taps_w), room, lanes, epilogue.ends)
+    grid = ceil_div(pixels * lanes, _THREADS), runs
     arguments = x_flat, kernel_flat, y.reshape(-1), pixels, filters, _shape(x, kernel, y, geometry, y), bias, other
     launch(thin, grid, _THREADS, *arguments)
 
@@ -278,9 +322,12 @@ def backward_data(dy, kernel, dx, geometry, accumulate, epilogue) -> None:
     pixels = math.prod(dx.shape[:3])
     bias, other = (dx.reshape(-1) if array is None else array.reshape(-1) for array in epilogue.arrays)
     dy_flat, kernel_flat, room = dy.reshape(-1), kernel.reshape(-1), _room(taps_h * taps_w * filters)
+    runs = ceil_div(channels, RUN)
+    lanes = _lanes(pixels * runs, taps_h)
     quads = filters % 4 == 0 and is_aligned(dy_flat)
-    thin = _backward_data(filters, quads, room, tuple(geometry[:2]), accumulate, epilogue.ends)
-    grid = ceil_div(pixels, _THREADS), ceil_div(channels, RUN)
+    taps, strides = (taps_h, taps_w), tuple(geometry[:2])
+    thin = _backward_data(filters, quads, taps, room, lanes, strides, accumulate, epilogue.ends)
+    grid = ceil_div(pixels * lanes, _THREADS), runs
     arguments = (
         dy_flat,
         kernel_flat,

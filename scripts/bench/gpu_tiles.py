@@ -15,11 +15,10 @@ from gpu import HERE, Bench, guarded
 from jitnet.kernels.cuda import _api, _products, _tensor_cores, conv, dense
 
 KINDS = {"highest": "float", "high": "tf32", "medium": "bf16"}
-NAMES = "NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"
+NAMES = "SMALL", "NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"
 OTHERS = {  # that jitnet does not take, to see whether it should
-    "float": {"32x32": _products.Tile(32, 32, 16, 4, 2, 128)},
+    "float": {},
     "tf32": {
-        "32x32": _tensor_cores.Tile(32, 32, 16, 16),
         "64x64, 8 warps": _tensor_cores.Tile(64, 64, 32, 16),
         "128x128, 8 warps": _tensor_cores.Tile(128, 128, 64, 32),
         "128x256, short steps": _tensor_cores.Tile(128, 256, 64, 64, words=8, ahead=3),
@@ -89,9 +88,9 @@ def main(arguments=None) -> None:
             if tile is not None and not columns / 16 < tile.columns < 4 * columns:
                 continue
 
-            def tile_for(rows, columns, groups, kind_here, whole, tile=tile):
+            def tile_for(rows, columns, depth, groups, kind_here, whole, tile=tile):
                 fits = tile is not None and kind_here == kind and (whole or tile.rows * tile.columns <= 64 * 64)
-                return tile if fits else taken(rows, columns, groups, kind_here, whole)
+                return tile if fits else taken(rows, columns, depth, groups, kind_here, whole)
 
             _products._tile_for = tile_for
             with guarded(f"{name}, {title}"), _api.using(bench.device, None, options.precision):

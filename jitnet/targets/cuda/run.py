@@ -41,6 +41,7 @@ class CudaRunner(Runner):
         self._staged: dict[tuple, bool] = {}
         self._stagings: dict[tuple, Staging] = {}
         self._prepared: tuple | None = None  # what the prepared memory was made of
+        self._rows: dict[tuple, tuple] = {}  # of results of several epochs: {(rows, size, dtype): (array, its rows)}
         self._buffers: dict[str, object] = {}  # {name of data: the array on the device for it}
         self._lock = threading.RLock()
 
@@ -100,6 +101,24 @@ class CudaRunner(Runner):
         if found is None or (tuple(found.shape), found.dtype) != (array.shape, array.dtype):
             found = self._buffers[name] = self.backend.empty(array.shape, array.dtype)
         return found
+
+    def all_results(self, results: np.ndarray):
+        """An array of the device for all rows of results."""
+        return self._result_rows(results)[0]
+
+    def rows_of(self, results: np.ndarray) -> list:
+        """The rows of ``all_results``, which become what ``results`` has."""
+        table, rows = self._result_rows(results)
+        self.backend.copy(table, results.reshape(-1), self._stream)
+        return rows
+
+    def _result_rows(self, results: np.ndarray) -> tuple:
+        (count, size), dtype = results.shape, results.dtype
+        if (count, size, dtype) not in self._rows:
+            raw, nbytes = self.backend.empty((max(1, results.nbytes),), np.uint8), size * dtype.itemsize
+            rows = [self.backend.view(raw, row * nbytes, (size,), dtype) for row in range(count)]
+            self._rows = {(count, size, dtype): (self.backend.view(raw, 0, (count * size,), dtype), rows)}
+        return self._rows[count, size, dtype]
 
     def uploaded(self, name: str, array: np.ndarray | DeviceArray):
         """Data on the device; a data set that is there stays where it is."""
@@ -259,6 +278,7 @@ class CudaRun(Run):
         table, conditions = runner.layouts.numbers.table(count, names), self._conditions(count, names)
         counted = results.shape[1] > 0
         sums = runner.buffer_for("results", results[0] if counted else np.zeros(1))
+        rows = runner.rows_of(results) if len(results) > 1 else results
         given, outputs = self._given()
         given["results"] = sums
         done = 0
@@ -271,11 +291,14 @@ class CudaRun(Run):
                 for step in range(first, last):
                     row, place = divmod(step, steps_per_result)
                     if counted and place == 0:
-                        backend.copy(sums, results[row], stream)
+                        backend.copy(sums, rows[row], stream)
                     recorded.step(conditions[step])
                     done += 1
-                    if counted and (place == steps_per_result - 1 or step == count - 1):
-                        results[row] = backend.to_host(sums, stream)
+                    if counted and len(rows) > 1 and (place == steps_per_result - 1 or step == count - 1):
+                        backend.copy(rows[row], sums, stream)
+            if counted:  # all at once: until here the host waits for nothing
+                found = runner.all_results(results) if len(rows) > 1 else sums
+                results[...] = backend.to_host(found, stream).reshape(results.shape)
             self._fetch(given, outputs)
         finally:  # whatever interrupts it, the weights belong to the steps that are counted
             backend.synchronize(stream)
