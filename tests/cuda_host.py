@@ -270,11 +270,8 @@ class Counts(callbacks.Callback):
         self.epochs.append({name: b - a for name, a, b in zip(self.NAMES, self.before, now, strict=True)})
 
 
-def train(make, data, prepares=0):
-    """All that is asked of a model; a step after the first epoch is one launch of a graph, and nothing else.
-
-    prepares: launches that each epoch needs besides, for its batches have two sizes.
-    """
+def train(make, data):
+    """All that is asked of a model; a step after the first epoch is one launch of a graph, and nothing else."""
     y = np.arange(SAMPLES) % 3
     counts, model = Counts(), make()
     model.fit(data, y, batch_size=BATCH, epochs=3, verbose=0, callbacks=[counts])
@@ -282,7 +279,7 @@ def train(make, data, prepares=0):
     assert first["graphs"] == 2 and first["graph_launches"] == STEPS, first  # whole batches, and the last one
     for epoch in others:
         quiet = dict.fromkeys(Counts.NAMES, 0)
-        assert epoch == quiet | {"graph_launches": STEPS, "launches": prepares}, epoch
+        assert epoch == quiet | {"graph_launches": STEPS}, epoch
     model.evaluate(data, y, batch_size=BATCH, verbose=0)
     found = model.predict(data, batch_size=BATCH, verbose=0)
     there = model.predict(data, batch_size=BATCH, verbose=0, as_numpy=False)
@@ -345,7 +342,7 @@ def train_perceptron():
 
 
 def train_convolutions():
-    train(convolutions, draw(6, 6, 3), prepares=2)
+    train(convolutions, draw(6, 6, 3))
 
 
 def train_lstm():

@@ -86,7 +86,8 @@ def test_running_sums_and_products():
 @pytest.mark.parametrize(("p", "q"), [(4, 4), (4, 2), (1, 4)])
 def test_products_of_matrices(p, q):
     a, b, y = floats(p, 3, 5), floats(q, 5, 17), floats(4, 3, 17)
-    assert_twins("matrices", "matmul_forward", a, b, y, 3, 5, 17, unwritten=("y",))
+    tolerance = {"rtol": 1e-5, "atol": 1e-5}  # of products elsewhere: a device adds in another order, and rounds less
+    assert_twins("matrices", "matmul_forward", a, b, y, 3, 5, 17, unwritten=("y",), **tolerance)
     for accumulate in (False, True):
-        assert_twins("matrices", "matmul_backward_a", b, y, a, 3, 5, 17, accumulate)
-        assert_twins("matrices", "matmul_backward_b", a, y, b, 3, 5, 17, accumulate)
+        assert_twins("matrices", "matmul_backward_a", b, y, a, 3, 5, 17, accumulate, **tolerance)
+        assert_twins("matrices", "matmul_backward_b", a, y, b, 3, 5, 17, accumulate, **tolerance)

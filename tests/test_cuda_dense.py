@@ -51,7 +51,8 @@ def test_products_in_other_tiles(tile, size, monkeypatch):
 def test_what_tiles_products_take():
     for kind, tiles in (("float", _products), ("tf32", _tensor_cores)):
         for sizes, name in (
-            ((64, 128, 784, 1), "SMALL"), ((5000, 10, 300, 1), "SMALL"), ((64, 16, 9000, 1), "NARROWEST"),
+            ((64, 128, 784, 1), "SMALL"), ((5000, 10, 300, 1), "SMALL"), ((1024, 128, 784, 1), "MEDIUM"),
+            ((64, 16, 9000, 1), "NARROWEST"),
             ((9000, 30, 300, 1), "NARROW"), ((512, 512, 512, 1), "MEDIUM"), ((17000, 64, 576, 1), "TALL"),
             ((2304, 256, 2048, 1), "TALL"), ((4096, 4096, 4096, 1), "LARGE"), ((17000, 16, 576, 2), "NARROWEST"),
         ):  # fmt: skip

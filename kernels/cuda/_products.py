@@ -52,6 +52,7 @@ _ELEMENTS_OF_A_STEP = 100_000
 # measured by scripts/bench/gpu_tiles.py on an H100
 _SMALL_RESULT = 32 * 64 * 64  # elements, for which small tiles give more blocks something to do
 _SMALL_DEPTH = 1024  # beyond, it is more parts that do
+_SMALL_WORK = 1 << 26  # products, from which on larger tiles' fewer loads count more
 _GREAT_DEPTH = 1600  # from which on tall tiles in parts pay
 
 
@@ -64,7 +65,8 @@ def _kind(dtype, whole: bool) -> str:
 
 def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole: bool):
     tiles = sys.modules[__name__] if kind == "float" else _tensor_cores
-    if rows * columns * groups <= _SMALL_RESULT and depth <= _SMALL_DEPTH:
+    size = rows * columns * groups
+    if size <= _SMALL_RESULT and depth <= _SMALL_DEPTH and size * depth <= _SMALL_WORK:
         return tiles.SMALL
     if columns <= tiles.NARROWEST.columns:
         return tiles.NARROWEST

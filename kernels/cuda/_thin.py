@@ -22,7 +22,7 @@ from ._stores import store
 from .ptx import load_quad
 
 RUN = 8  # channels or filters of a thread
-_MOST_TERMS = 512  # of which the weights of a run fit into shared memory
+_MOST_LINES = 512  # of weights that fit into shared memory
 _MOST_RUNS = 8
 _MOST_OWNERS = 512  # threads of a group, each with its place of the kernel and its filters
 _THREADS = 128
@@ -34,9 +34,9 @@ _STRIP = 16  # pixels of a group, at least
 _MOST_BLOCKS = 528  # four for each processor of a large GPU
 
 
-def sums_of_thin(terms: int, results: int) -> bool:
-    """Whether ``results`` sums of so many terms for each pixel are for ``forward`` or ``backward_data``."""
-    return terms <= _MOST_TERMS and results <= _MOST_RUNS * RUN
+def sums_of_thin(taps_h: int, terms: int, results: int) -> bool:
+    """Whether ``results`` sums of so many terms in each row of taps are for ``forward`` or ``backward_data``."""
+    return _lines(taps_h, terms) <= _MOST_LINES and results <= _MOST_RUNS * RUN
 
 
 def filters_of_thin(terms: int, filters: int) -> bool:
@@ -129,7 +129,7 @@ def _storer(lanes: int, accumulate: bool, ends: tuple):
 
 @cache
 def _forward(channels: int, quads: bool, taps: tuple, room: int, lanes: int, ends: tuple):
-    """taps: height and width of the kernel; room: terms that shared memory has room for; lanes: threads of a pixel."""
+    """taps: height and width of the kernel; room: lines of weights in shared memory; lanes: threads of a pixel."""
     add, store_all = _adder(channels, quads), _storer(lanes, False, ends)
     taps_h, taps_w = taps
 
@@ -145,7 +145,8 @@ def _forward(channels: int, quads: bool, taps: tuple, room: int, lanes: int, end
         first = cuda.blockIdx.y * RUN
         for i in range(cuda.threadIdx.x, taps_h * taps_w * channels * RUN, cuda.blockDim.x):
             term, f = i >> 3, i & 7
-            weights[term, f] = kernel[term * filters + first + f] if first + f < filters else real(0)
+            line = term + term // (taps_w * channels)
+            weights[line, f] = kernel[term * filters + first + f] if first + f < filters else real(0)
         for f in range(RUN):
             sums[f] = real(0)
         cuda.syncthreads()
@@ -160,7 +161,7 @@ def _forward(channels: int, quads: bool, taps: tuple, room: int, lanes: int, end
                     for s in range(taps_w):
                         w = np.int32(left + s * dilation_w)
                         if w >= 0 and w < np.int32(width):
-                            add(sums, x, np.int32((row + w) * channels), weights, (r * taps_w + s) * channels)
+                            add(sums, x, np.int32((row + w) * channels), weights, (r * taps_w + s) * channels + r)
         store_all(y, sums, results, pixels, filters, first, bias, other)
 
     return thin_forward
@@ -188,7 +189,7 @@ def _backward_data(
             term, c = i >> 3, i & 7
             tap = term // filters
             at = (tap * channels + first + c) * filters + term - tap * filters
-            weights[term, c] = kernel[at] if first + c < channels else real(0)
+            weights[term + tap // taps_w, c] = kernel[at] if first + c < channels else real(0)
         for f in range(RUN):
             sums[f] = real(0)
         cuda.syncthreads()
@@ -205,7 +206,7 @@ def _backward_data(
                         across = np.int32(right - s * dilation_w)
                         q = np.int32(across // stride_w)
                         if across >= 0 and q < out_width and q * stride_w == across:
-                            add(sums, dy, np.int32((row + q) * filters), weights, (r * taps_w + s) * filters)
+                            add(sums, dy, np.int32((row + q) * filters), weights, (r * taps_w + s) * filters + r)
         store_all(dx, sums, results, pixels, channels, first, bias, other)
 
     return thin_backward_data
@@ -296,9 +297,14 @@ def _lanes(threads: int, taps_h: int) -> int:
     return 1
 
 
-def _room(terms: int) -> int:
-    """Terms that shared memory is made for: of few sizes, for each is compiled."""
-    return next(size for size in (32, 64, 128, 256, _MOST_TERMS) if terms <= size)
+def _lines(taps_h: int, terms: int) -> int:
+    """Lines of weights: after each row of taps one lies unused, so that lanes with a row each read different banks."""
+    return taps_h * (terms + 1)
+
+
+def _room(taps_h: int, terms: int) -> int:
+    """Lines that shared memory is made for: of few sizes, for each is compiled."""
+    return next(size for size in (32, 64, 128, 256, _MOST_LINES) if _lines(taps_h, terms) <= size)
 
 
 def forward(x, kernel, y, geometry, epilogue) -> None:
@@ -306,7 +312,7 @@ def forward(x, kernel, y, geometry, epilogue) -> None:
     taps_h, taps_w, channels, filters = kernel.shape
     pixels = math.prod(y.shape[:3])
     bias, other = (y.reshape(-1) if array is None else array.reshape(-1) for array in epilogue.arrays)
-    x_flat, kernel_flat, room = x.reshape(-1), kernel.reshape(-1), _room(taps_h * taps_w * channels)
+    x_flat, kernel_flat, room = x.reshape(-1), kernel.reshape(-1), _room(taps_h, taps_w * channels)
     runs = ceil_div(filters, RUN)
     lanes = _lanes(pixels * runs, taps_h)
     quads = channels % 4 == 0 and is_aligned(x_flat)
@@ -321,7 +327,7 @@ def backward_data(dy, kernel, dx, geometry, accumulate, epilogue) -> None:
     taps_h, taps_w, channels, filters = kernel.shape
     pixels = math.prod(dx.shape[:3])
     bias, other = (dx.reshape(-1) if array is None else array.reshape(-1) for array in epilogue.arrays)
-    dy_flat, kernel_flat, room = dy.reshape(-1), kernel.reshape(-1), _room(taps_h * taps_w * filters)
+    dy_flat, kernel_flat, room = dy.reshape(-1), kernel.reshape(-1), _room(taps_h, taps_w * filters)
     runs = ceil_div(channels, RUN)
     lanes = _lanes(pixels * runs, taps_h)
     quads = filters % 4 == 0 and is_aligned(dy_flat)

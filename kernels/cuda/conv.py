@@ -61,7 +61,7 @@ def conv2d_forward(x, kernel, y, stride_h, stride_w, pad_top, pad_left, dilation
         depthwise.depthwise_conv2d_forward(x, _by_channel(kernel, groups), y, *geometry)
         return
     taps_h, taps_w, depth, _ = kernel.shape
-    if _is_thin(x, kernel, y, groups) and _thin.sums_of_thin(taps_h * taps_w * depth, y.shape[3]):
+    if _is_thin(x, kernel, y, groups) and _thin.sums_of_thin(taps_h, taps_w * depth, y.shape[3]):
         _thin.forward(x, kernel, y, geometry, taken_epilogue())
         return
     width = y.shape[3] // groups
@@ -81,7 +81,7 @@ def conv2d_backward_data(
         depthwise.depthwise_conv2d_backward_data(dy, _by_channel(kernel, groups), dx, *geometry, accumulate)
         return
     taps_h, taps_w, depth, _ = kernel.shape
-    if _is_thin(dx, kernel, dy, groups) and _thin.sums_of_thin(taps_h * taps_w * dy.shape[3], depth):
+    if _is_thin(dx, kernel, dy, groups) and _thin.sums_of_thin(taps_h, taps_w * dy.shape[3], depth):
         _thin.backward_data(dy, kernel, dx, geometry, accumulate, taken_epilogue())
         return
     matrices = outputs(dy, kernel, dx, groups, geometry), filters(kernel, groups)
