@@ -5,7 +5,7 @@ import pytest
 from cuda_cases import ON_DEVICE, emulator
 
 import jitnet
-from jitnet import layers
+from jitnet import layers, training
 from jitnet.cli import main
 from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
@@ -427,3 +427,22 @@ def test_generation(prompts):
     jitnet.set_device("cuda:0")
     for ours, theirs in zip(jitnet.text.generate(model, prompts, 3, cache=True), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_epochs_in_one_call(monkeypatch):
+    """What is counted in each of them is the CPU's."""
+    x, y, model = draw(12, 5), np.arange(12) % 3, dense()
+    expected = model.fit(x, y, batch_size=4, epochs=6, verbose=0).history
+    joined_epochs, run = [], training.run_epochs
+
+    def noting(*given):
+        epoch = run(*given)
+        joined_epochs.append(epoch - given[6])
+        return epoch
+
+    monkeypatch.setattr(training, "run_epochs", noting)
+    monkeypatch.setattr(training, "PROGRESS_SECONDS", 1000)  # which the emulator takes
+    history = dense().fit(x, y, batch_size=4, epochs=6, verbose=0, device="cuda").history
+    assert joined_epochs == [5]  # all but the last, which is shown
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-4, err_msg=name)
