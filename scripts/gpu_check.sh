@@ -85,11 +85,21 @@ bench 150 products medium
 bench 150 bandwidth
 bench 150 convolutions highest
 bench 150 convolutions "high$"
+if [ "$dry" != --dry ]; then
+    for share in 0 1 2; do
+        step 150 "tiles in TF32, share $share" "$python" scripts/bench/gpu_tiles.py high --share "$share" 3 --output "$out"
+    done
+fi
 finish
 
 if [ "$dry" != --dry ] && command -v compute-sanitizer > /dev/null; then
     step 60 "compute-sanitizer" compute-sanitizer --tool memcheck "$python" -m pytest -p no:cacheprovider -o addopts= \
         -q -W default -m gpu tests/test_cuda_models.py -k residual
+    finish
+fi
+if [ "$dry" != --dry ] && command -v ncu > /dev/null; then
+    step 90 "what products wait for" ncu --clock-control none --set full -k regex:product -c 10 \
+        "$python" scripts/bench/gpu_profile.py
     finish
 fi
 echo "all steps done after $SECONDS s" | tee -a "$report"

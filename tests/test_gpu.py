@@ -62,3 +62,24 @@ def test_products_against_pytorch(device):
             products.dense_forward(*given, y)
         found = np.abs(device.to_host(y) - expected.cpu().numpy()).max() / scale
         assert found < error, precision
+
+
+@pytest.mark.parametrize("library", ["torch", "cupy"])
+def test_arrays_of_other_libraries_are_used_where_they_are(device, library):
+    module = pytest.importorskip(library)
+    x, y = draw(48, 5), np.arange(48) % 3
+    if library == "torch":
+        there = [module.from_numpy(array).cuda() for array in (x, y)]
+        taken = module.from_dlpack
+    else:
+        there = [module.asarray(array) for array in (x, y)]
+        taken = module.asarray
+    model, expected = dense(), dense()
+    history = model.fit(*there, batch_size=16, epochs=3, verbose=0, device="cuda").history
+    assert history == expected.fit(x, y, batch_size=16, epochs=3, verbose=0, device="cuda").history
+    outputs = model.predict(there[0], verbose=0, device="cuda", as_numpy=False)
+    found = taken(outputs)
+    pointer = found.data_ptr() if library == "torch" else found.data.ptr
+    assert pointer == outputs.__cuda_array_interface__["data"][0]
+    found = found.cpu().numpy() if library == "torch" else found.get()
+    np.testing.assert_array_equal(found, expected.predict(x, verbose=0, device="cuda"))

@@ -85,7 +85,7 @@ def main(arguments=None) -> None:
     for name, work, call, columns in cases(bench)[share::shares]:
         times = {}
         for title, tile in {"taken": None, **tiles}.items():
-            if tile is not None and not columns / 16 < tile.columns < 4 * columns:
+            if tile is not None and not columns / 64 < tile.columns < 4 * columns:
                 continue
 
             def tile_for(rows, columns, depth, groups, kind_here, whole, tile=tile):
