@@ -294,6 +294,26 @@ def product_kernel(
     word = np.float32 if kind == "tf32" else np.uint32
     place_type = np.int32 if whole else np.int64
 
+    @function
+    def multiply_fragments(sums, a_own, b_own, a_tile, b_tile, stage, warp_row, warp_column, step, lane):
+        for i in range(row_fragments):
+            words = a_words(a_tile, stage, warp_row + 16 * i, step, lane)
+            for e in range(4):
+                a_own[i, e] = words[e]
+        for j in range(0, column_fragments, 2):
+            words = b_words(b_tile, stage, warp_column + 8 * j, step, lane)
+            b_own[j, 0] = words[0]
+            b_own[j, 1] = words[1]
+            b_own[j + 1, 0] = words[2]
+            b_own[j + 1, 1] = words[3]
+        for i in range(row_fragments):
+            a_fragment = a_own[i, 0], a_own[i, 1], a_own[i, 2], a_own[i, 3]
+            for j in range(column_fragments):
+                before = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
+                after = multiply(before, a_fragment, (b_own[j, 0], b_own[j, 1]))
+                for e in range(4):
+                    sums[i, j, e] = after[e]
+
     @kernel
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array(a_shape_shared, word, 16)
@@ -391,24 +411,9 @@ def product_kernel(
             if asynchronous:
                 end_step_of_copies()
             if owns and k >= begin:
-                for step in range(fragments_deep):
-                    for i in range(row_fragments):
-                        words = a_words(a_tile, stage, warp_row + 16 * i, step, lane)
-                        for e in range(4):
-                            a_own[i, e] = words[e]
-                    for j in range(0, column_fragments, 2):
-                        words = b_words(b_tile, stage, warp_column + 8 * j, step, lane)
-                        b_own[j, 0] = words[0]
-                        b_own[j, 1] = words[1]
-                        b_own[j + 1, 0] = words[2]
-                        b_own[j + 1, 1] = words[3]
-                    for i in range(row_fragments):
-                        a_fragment = a_own[i, 0], a_own[i, 1], a_own[i, 2], a_own[i, 3]
-                        for j in range(column_fragments):
-                            before = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
-                            after = multiply(before, a_fragment, (b_own[j, 0], b_own[j, 1]))
-                            for e in range(4):
-                                sums[i, j, e] = after[e]
+                multiply_fragments(sums, a_own, b_own, a_tile, b_tile, stage, warp_row, warp_column, 0, lane)
+                if fragments_deep > 1:  # not in a loop, so that one's elements are read while another's are multiplied
+                    multiply_fragments(sums, a_own, b_own, a_tile, b_tile, stage, warp_row, warp_column, 1, lane)
             if following < end and not asynchronous:
                 for q in range(a_count):
                     if a_exact or a_fixed + q * a_distance < rows_tile:
