@@ -113,6 +113,28 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
     assert depth_tile * row_quads == threads >= b_quads
     a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
 
+    @function
+    def add_line(sums, a_own, b_own, a_tile, b_tile, stage, line, own_row, own_column):
+        if whole and row_run == 4:
+            for i in range(0, own_rows, 4):
+                values = load_quad(a_tile, (stage, line, own_row + i // 4 * row_distance))
+                for e in range(4):
+                    a_own[i + e] = values[e]
+        else:
+            for i in range(own_rows):
+                a_own[i] = a_tile[stage, line, own_row + i // row_run * row_distance + i % row_run]
+        if whole and column_run == 4:
+            for j in range(0, own_columns, 4):
+                values = load_quad(b_tile, (stage, line, own_column + j // 4 * column_distance))
+                for e in range(4):
+                    b_own[j + e] = values[e]
+        else:
+            for j in range(own_columns):
+                b_own[j] = b_tile[stage, line, own_column + j // column_run * column_distance + j % column_run]
+        for i in range(own_rows):
+            for j in range(own_columns):
+                sums[i, j] += a_own[i] * b_own[j]
+
     @_api.kernel
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
@@ -151,28 +173,11 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
             a_next = load_a(a, a_shape, a_place, k + a_k, end)
             b_next = load_b(b, b_shape, b_place, k + b_k, end)
             if owns and k > part * part_depth:
-                for line in range(depth_tile):
-                    if whole and row_run == 4:
-                        for i in range(0, own_rows, 4):
-                            values = load_quad(a_tile, (1 - stage, line, own_row + i // 4 * row_distance))
-                            for e in range(4):
-                                a_own[i + e] = values[e]
-                    else:
-                        for i in range(own_rows):
-                            a_own[i] = a_tile[1 - stage, line, own_row + i // row_run * row_distance + i % row_run]
-                    if whole and column_run == 4:
-                        for j in range(0, own_columns, 4):
-                            values = load_quad(b_tile, (1 - stage, line, own_column + j // 4 * column_distance))
-                            for e in range(4):
-                                b_own[j + e] = values[e]
-                    else:
-                        for j in range(own_columns):
-                            b_own[j] = b_tile[
-                                1 - stage, line, own_column + j // column_run * column_distance + j % column_run
-                            ]
-                    for i in range(own_rows):
-                        for j in range(own_columns):
-                            sums[i, j] += a_own[i] * b_own[j]
+                for line in range(0, depth_tile, 4):  # not one by one: some are read while others are multiplied
+                    add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line, own_row, own_column)
+                    add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line + 1, own_row, own_column)
+                    add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line + 2, own_row, own_column)
+                    add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line + 3, own_row, own_column)
             if k >= end:
                 break
             for i in range(4):
