@@ -2,8 +2,9 @@
 
    Device memory is the host's, kernels compute nothing, and everything else is checked as a driver would: handles are
    alive, copies stay within one allocation, launches have a possible shape, a thread that records a graph does nothing
-   that can't be recorded, and what a graph's kernels were given is still allocated when it is replayed.  Work of a stream is done as late as it may be, when the host waits for it, so that
-   whoever reuses pinned memory too early is found out.
+   that can't be recorded, and what a graph's kernels were given is still allocated when it is replayed.  Work of a
+   stream is done as late as it may be, when the host waits for it, so that whoever reuses pinned memory too early is
+   found out.
 
    A function that isn't here isn't found: cuda.bindings raises with its name.  Functions named fake_cuda_... are for
    the tests.  FAKE_CUDA_TRACE=1 prints every call.
