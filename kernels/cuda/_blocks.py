@@ -37,8 +37,6 @@ def block_sum(value):
     sums = cuda.shared.array(32, real)
     warp, lane = cuda.threadIdx.x >> 5, cuda.threadIdx.x & 31
     value = warp_sum(value)
-    if cuda.blockDim.x <= 32:
-        return value
     cuda.syncthreads()  # whoever called before has read
     if lane == 0:
         sums[warp] = value
@@ -52,8 +50,6 @@ def block_max(value):
     largest = cuda.shared.array(32, real)
     warp, lane = cuda.threadIdx.x >> 5, cuda.threadIdx.x & 31
     value = warp_max(value)
-    if cuda.blockDim.x <= 32:
-        return value
     cuda.syncthreads()  # whoever called before has read
     if lane == 0:
         largest[warp] = value
@@ -75,18 +71,13 @@ def column_sum(value):
     width, height = cuda.blockDim.x, cuda.blockDim.y
     place = cuda.threadIdx.y * width + cuda.threadIdx.x
     sums[place] = value
-    while height >= 8:  # eight at a time: fewer barriers than pairs need
-        height >>= 3
+    height >>= 1
+    while height > 0:
         cuda.syncthreads()
         if cuda.threadIdx.y < height:
-            for k in range(1, 8):
-                value += sums[place + k * height * width]
-            sums[place] = value
-    cuda.syncthreads()
-    if cuda.threadIdx.y == 0:
-        for k in range(1, height):
-            value += sums[place + k * width]
-    return value
+            sums[place] += sums[place + height * width]
+        height >>= 1
+    return sums[place]
 
 
 @function
