@@ -7,7 +7,7 @@ order that the shape alone decides.
 from ..scalar import real
 from ._api import THREADS, WARP, ceil_div, cuda, function, is_aligned, kernel, launch, power_of_two, workspace
 from ._blocks import column_sum, column_sums_of_quads
-from ._stores import NOTHING, store
+from ._stores import NOTHING, finished, store
 from .ptx import load_quad, store_quad
 
 _SHARE = 8  # rows of a thread at least, where a sum is split among blocks
@@ -92,19 +92,6 @@ def _plus(total, values, counts):
     )  # fmt: skip
 
 
-@function
-def _finished(value, before, shift, other, accumulate, ends):
-    """An element as ``store`` stores it."""
-    adds_bias, adds, cuts, masks = ends
-    if accumulate:
-        value += before
-    if adds_bias:
-        value += shift
-    if adds:
-        value += other
-    return real(0) if (cuts and value <= real(0)) or (masks and other <= real(0)) else value
-
-
 @kernel
 def _column_sums_quads(x, sums, rows, columns, share, accumulate, bias, other, ends, width):
     """The same for four neighbouring columns of a thread, in blocks of whole warps."""
@@ -130,8 +117,8 @@ def _column_sums_quads(x, sums, rows, columns, share, accumulate, bias, other, e
         s = load_quad(bias, column % width) if ends[0] else zeros
         o = load_quad(other, at) if ends[1] or ends[3] else zeros
         results = (
-            _finished(t[0], c[0], s[0], o[0], accumulate, ends), _finished(t[1], c[1], s[1], o[1], accumulate, ends),
-            _finished(t[2], c[2], s[2], o[2], accumulate, ends), _finished(t[3], c[3], s[3], o[3], accumulate, ends),
+            finished(t[0], c[0], s[0], o[0], accumulate, ends), finished(t[1], c[1], s[1], o[1], accumulate, ends),
+            finished(t[2], c[2], s[2], o[2], accumulate, ends), finished(t[3], c[3], s[3], o[3], accumulate, ends),
         )  # fmt: skip
         store_quad(sums, at, results)
 

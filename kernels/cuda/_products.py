@@ -115,6 +115,7 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
 
     @function
     def add_line(sums, a_own, b_own, a_tile, b_tile, stage, line, own_row, own_column):
+        # one function that reads either takes 149 registers of the largest tile's threads instead of 128
         if whole and row_run == 4:
             for i in range(0, own_rows, 4):
                 values = load_quad(a_tile, (stage, line, own_row + i // 4 * row_distance))
