@@ -32,6 +32,7 @@ THREADS = 256  # of a block of a kernel that takes as many as it has work for
 FIXED = 128  # threads: a block of so many or more was meant to be that large
 REGISTERS = 65_536 // 512  # that a thread may have, so that a processor runs 512 of them
 OF_PRODUCTS = 65_536 // 256  # of products, whose threads hold a large part of the result and wait for nothing else
+SPILLS_OF_LIMITED = 128  # bytes, of a kernel that limits its registers: what it keeps over its loop for what follows
 # of one multiprocessor: (registers, threads, blocks, bytes of shared memory; of each block the driver takes some)
 PROCESSORS = {80: (65_536, 2048, 32, 164 * 1024), 90: (65_536, 2048, 32, 228 * 1024)}
 RESERVED = 1024  # bytes of shared memory of every block
@@ -132,11 +133,13 @@ def _in_words(kind: tuple) -> str:
     return f"{kind[0]}[{kind[1]}]" if isinstance(kind[-1], int) else f"({types_in_words(kind)})"
 
 
-def assemble(ptx: str, architecture: int) -> dict:
-    """What the assembler says of a kernel: registers, bytes of stack and of spills."""
+def assemble(ptx: str, architecture: int, registers: int | None = None) -> dict:
+    """What the assembler says of a kernel that may take so many registers: how many, bytes of stack and of spills."""
     from cuda.bindings import nvjitlink
 
-    link = nvjitlink.create(3, [f"-arch=sm_{architecture}", "-verbose", "-O3"])
+    options = [f"-arch=sm_{architecture}", "-verbose", "-O3"]
+    options += [] if registers is None else [f"-maxrregcount={registers}"]
+    link = nvjitlink.create(len(options), options)
     try:
         source = ptx.encode() + b"\0"
         nvjitlink.add_data(link, nvjitlink.InputType.PTX, source, len(source), "kernel")
@@ -170,7 +173,7 @@ def examine(kernel, kinds, threads: int, architecture: int) -> dict:
     from jitnet.kernels.cuda import _api
 
     ptx = _api.compile_ptx(kernel, kinds, divmod(architecture, 10))
-    found = assemble(ptx, architecture)
+    found = assemble(ptx, architecture, kernel.registers)
     alignments = re.findall(r"\.shared \.align (\d+) \.b8 \w+\[(\d+)\]", ptx)
     shared = sum(int(size) for _, size in alignments)
     float64 = Counter(_FLOAT64_ARITHMETIC.findall(ptx)) if _api.real_of(kinds) == np.float32 else {}
@@ -179,6 +182,7 @@ def examine(kernel, kinds, threads: int, architecture: int) -> dict:
         "types": types_in_words(kinds),
         "architecture": architecture,
         "threads": threads,
+        "limited": kernel.registers is not None,
         **found,
         "shared": shared,
         "alignment": min((int(alignment) for alignment, _ in alignments), default=0),
@@ -205,7 +209,7 @@ def reason(name: str) -> str | None:
 def faults(row: dict) -> list[str]:
     """What a kernel does that it must not."""
     found = []
-    if row["spills"]:
+    if row["spills"] > (SPILLS_OF_LIMITED if row["limited"] else 0):
         found.append(f"spills {row['spills']} bytes of registers")
     name = _plain(row)
     most = OF_PRODUCTS if name.endswith(".product") else REGISTERS

@@ -7,27 +7,36 @@ from cuda_emulator import EmulationError, emulation, exchange
 from greenlet import getcurrent
 
 
-def _aligned(array, index) -> int:
-    """The number of an element, from which on 16 bytes are aligned."""
+def _aligned(array, index, elements=4) -> int:
+    """The number of an element, from which on so many elements are aligned."""
     position = array.position(index)
-    if (array.offset + position * array.dtype.itemsize) % 16:
-        raise EmulationError(f"{array.place(position)} is not aligned to 16 bytes")
+    size = elements * array.dtype.itemsize
+    if (array.offset + position * array.dtype.itemsize) % size:
+        raise EmulationError(f"{array.place(position)} is not aligned to {size} bytes")
     return position
 
 
-@emulation("load_quad")
-def load_quad(array, at):
-    _aligned(array, at)
+def _load(count, array, at):
+    _aligned(array, at, count)
     if isinstance(at, tuple):
-        return tuple(array[*at[:-1], at[-1] + i] for i in range(4))
-    return tuple(array[at + i] for i in range(4))
+        return tuple(array[*at[:-1], at[-1] + i] for i in range(count))
+    return tuple(array[at + i] for i in range(count))
 
 
-@emulation("store_quad")
-def store_quad(array, at, values):
-    _aligned(array, at)
+def _store(count, array, at, values):
+    _aligned(array, at, count)
     for i, value in enumerate(values):
         array[at + i] = value
+
+
+for _count, _name in ((2, "pair"), (4, "quad")):
+    emulation(f"load_{_name}")(functools.partial(_load, _count))
+    emulation(f"store_{_name}")(functools.partial(_store, _count))
+
+
+@emulation("worked_out")
+def worked_out(number):
+    return number
 
 
 # ---- copies that arrive later
@@ -61,7 +70,6 @@ def _await_copies_but(count):
 
 
 emulation("await_copies_but_one_step")(functools.partial(_await_copies_but, 1))
-emulation("await_copies_but_two_steps")(functools.partial(_await_copies_but, 2))
 
 
 # ---- matrices in shared memory
@@ -79,17 +87,6 @@ def load_matrices(tile, index):
     rows = exchange(_aligned(tile, index))
     row, t = getcurrent().lane // 4, getcurrent().lane % 4
     return tuple(_words(tile, rows[8 * j + row] + t, 1)[0] for j in range(4))
-
-
-@emulation("load_matrices_transposed")
-def load_matrices_transposed(tile, index):
-    rows = exchange(_aligned(tile, index))
-    column, t = getcurrent().lane // 4, getcurrent().lane % 4
-    shift, found = 16 * (column % 2), []
-    for j in range(4):
-        low, high = (int(_words(tile, rows[8 * j + 2 * t + i] + column // 2, 1)[0]) >> shift & 0xFFFF for i in range(2))
-        found.append(np.uint32(high << 16 | low))
-    return tuple(found)
 
 
 # ---- numbers of fewer digits, and products of fragments

@@ -20,17 +20,17 @@ from jitnet.kernels.scalar import real
 
 @kernel
 def _copied(x, y, awaits, barrier, shift):
-    tile = cuda.shared.array((2, 32), real, 16)
+    tile = cuda.shared.array(64, real, 16)
     lane = cuda.threadIdx.x
     if lane < 8:
-        copy_async(tile, (0, 4 * lane), x, 4 * lane + shift, True)
+        copy_async(tile, 4 * lane, x, 4 * lane + shift, True)
     end_step_of_copies()
     if awaits:
         end_step_of_copies()
         await_copies_but_one_step()
     if barrier:
         cuda.syncthreads()
-    y[lane] = tile[0, 31 - lane]
+    y[lane] = tile[31 - lane]
 
 
 def run(kernel, *arguments, threads=32):
@@ -68,13 +68,13 @@ def test_quads_are_aligned():
 
 @kernel
 def _matrices(x, y, line, lanes):
-    tile = cuda.shared.array((32, 8), real, 16)
+    tile = cuda.shared.array(32 * 8, real, 16)
     lane = cuda.threadIdx.x
     for i in range(line):
-        tile[lane, i] = real(1)
+        tile[8 * lane + i] = real(1)
     cuda.syncwarp()
     if lane < lanes:
-        words = load_matrices(tile, (lane, 0))
+        words = load_matrices(tile, 8 * lane)
         sums = multiply_tf32((real(0), real(0), real(0), real(0)), words, (to_tf32(real(1)), to_tf32(real(1))))
         y[lane] = sums[0]
 

@@ -5,7 +5,8 @@ import pytest
 from cuda_cases import assert_twins, cuda_function, emulator, run_cuda
 from test_kernels_conv import Case
 
-from jitnet.kernels.cuda import _products, _tensor_cores
+from jitnet.kernels.cuda import _fragments, _products, _tensor_cores
+from jitnet.kernels.cuda._bodies import Function, rebuilt
 
 PRECISIONS = pytest.mark.parametrize("precision", ["high", "medium"])
 # (M, K, N): tiles with edges on all sides, of each size, and quads that are whole, the only ones in bfloat16
@@ -50,21 +51,14 @@ def test_products(size, precision):
 ])  # fmt: skip
 def test_products_in_other_tiles(tile, size, precision, monkeypatch):
     """What other matrices would be given, here of one and a bit."""
-    if precision == "medium" and tile == "LARGE":
-        tile = "LARGE_OF_QUADS_IN_REGISTERS"
     monkeypatch.setattr(_products, "_tile_for", lambda *_: getattr(_tensor_cores, tile))
     assert_products_are_twins(size, precision)
 
 
-def test_products_of_quads_that_are_not_whole_in_medium_tiles(monkeypatch):
+@PRECISIONS
+def test_products_of_quads_that_are_not_whole_in_medium_tiles(precision, monkeypatch):
     monkeypatch.setattr(_products, "_tile_for", lambda *_: _tensor_cores.MEDIUM)
-    assert_products_are_twins((37, 21, 19), "high")
-
-
-def test_products_in_short_steps_further_ahead(monkeypatch):
-    tile = _tensor_cores.Tile(128, 256, 64, 64, words=8, ahead=3)
-    monkeypatch.setattr(_products, "_tile_for", lambda *_: tile)
-    assert_products_are_twins((132, 44, 36), "high")
+    assert_products_are_twins((37, 21, 19), precision)
 
 
 @PRECISIONS
@@ -84,6 +78,32 @@ def test_convolutions(case, precision):
     assert_twins("conv", "conv2d_backward_filter", x, dy, dkernel, *case.geometry, True, **options)
 
 
+def plain(function):
+    """A device function as one of Python, with those that it calls."""
+    return rebuilt(function.function, lambda _, value: plain(value) if isinstance(value, Function) else value)
+
+
+@pytest.mark.parametrize("along_depth", [True, False])
+@pytest.mark.parametrize("name", ["LARGE", "TALL", "MEDIUM", "SMALL", "NARROW", "NARROWEST"])
+def test_what_is_read_or_written_at_a_time_lies_in_all_banks(name, along_depth):
+    """Of 32 banks of four bytes; 128 bytes are read at a time, by 8 lanes of 16 or by 16 lanes of 8."""
+    tile = getattr(_tensor_cores, name)
+    for fixed, width in ((tile.rows, tile.warp_rows), (tile.columns, tile.warp_columns)):
+        layout = _fragments.layout("tf32", along_depth, fixed, width)
+        place, own = plain(layout.place), plain(layout.own)
+        lanes_of_a_line, _, _, _ = _tensor_cores._share(along_depth, fixed, tile.threads)
+        size = 2 if layout.run == 2 else 4
+        for warp in range(tile.threads // 32):
+            lanes, threads = range(32), range(32 * warp, 32 * warp + 32)
+            read = [own(width * (warp % (fixed // width)), lane) for lane in lanes]
+            pairs = [(thread // lanes_of_a_line, thread % lanes_of_a_line * 4) for thread in threads]
+            written = [place(*(pair if along_depth else pair[::-1])) for pair in pairs]
+            for words, each in ((read, size), (written, 4)):
+                for first in range(0, 32, 32 // each):
+                    banks = {(word + i) % 32 for word in words[first : first + 32 // each] for i in range(each)}
+                    assert len(banks) == 32, (fixed, width, each)
+
+
 def rounded(x, digits):
     """To so many binary digits: bfloat16's 8 to nearest; of TF32's 11 the rest is cut off, after 3/8192 is added."""
     mantissa, exponent = np.frexp(x.astype(np.float64))
@@ -92,7 +112,7 @@ def rounded(x, digits):
 
 
 @pytest.mark.parametrize(
-    "precision,depth,digits", [("high", 8, 11), ("high", 9, 11), ("medium", 8, 8), ("medium", 9, 11)]
+    "precision,depth,digits", [("high", 8, 11), ("high", 9, 11), ("medium", 8, 8), ("medium", 9, 8)]
 )
 def test_operands_are_rounded_and_sums_are_not(precision, depth, digits):
     generator = np.random.default_rng(0)

@@ -68,7 +68,8 @@ def divisor(number: int) -> tuple[int, int]:
 
 @function
 def quotient(number, factor, shift):
-    return (number * factor) >> shift
+    """The product of two numbers of 32 bits is one instruction, of 64 bits it is four."""
+    return np.int64((np.uint64(np.uint32(number)) * np.uint64(np.uint32(factor))) >> np.uint64(shift))
 
 
 # ---- a matrix whose rows lie along the depth: element (fixed, k) is array[fixed * stride + k]
@@ -369,8 +370,8 @@ def _position_of_output(shape, k, depth):
 def _find_output_quad(shape, place, position):
     down = np.int32(place[1] - position[1])
     across = np.int32(place[2] - position[2])
-    p = np.int32(quotient(int(down), shape[21], shape[22]))
-    q = np.int32(quotient(int(across), shape[23], shape[24]))
+    p = np.int32(quotient(down, shape[21], shape[22]))
+    q = np.int32(quotient(across, shape[23], shape[24]))
     inside = down >= 0 and p < np.int32(shape[0]) and across >= 0 and q < np.int32(shape[1])
     reached = np.int32(p * np.int32(shape[7])) == down and np.int32(q * np.int32(shape[8])) == across
     at = np.int32(np.int32(np.int32(p * np.int32(shape[1])) + q) * np.int32(shape[2]))

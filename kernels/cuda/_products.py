@@ -15,16 +15,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ..scalar import real
-from . import _api, _tensor_cores
-from ._api import ceil_div, cuda, function, is_aligned, launch, precision, workspace
+from . import _tensor_cores
+from ._api import ceil_div, cuda, function, is_aligned, kernel, launch, precision, workspace
 from ._columns import sum_parts
 from ._operands import LARGEST, Operand, is_small
-from ._stores import NOTHING, store_pair
-from .ptx import load_quad
+from ._stores import NOTHING, store
+from .ptx import load_quad, worked_out
 
 
 class Tile(NamedTuple):
-    """A block's share of c, how much depth it takes in a step, and the share of one of its 256 threads."""
+    """A block's share of c, how much depth it takes in a step, the share of a thread, and ``Kernel.registers``."""
 
     rows: int
     columns: int
@@ -32,9 +32,10 @@ class Tile(NamedTuple):
     own_rows: int
     own_columns: int
     threads: int = 256
+    registers: int | None = None
 
 
-LARGE = Tile(128, 128, 8, 8, 8)
+LARGE = Tile(128, 128, 8, 8, 8, registers=128)
 TALL = Tile(128, 64, 8, 8, 4)
 MEDIUM = Tile(64, 64, 16, 4, 4)
 SMALL = Tile(32, 32, 16, 4, 2, threads=128)
@@ -56,11 +57,11 @@ _SMALL_WORK = 1 << 26  # products, from which on larger tiles' fewer loads count
 _GREAT_DEPTH = 1600  # from which on tall tiles in parts pay
 
 
-def _kind(dtype, whole: bool) -> str:
-    """What is multiplied at the precision in force: the arrays' numbers, TF32 or, where quads are whole, bfloat16."""
+def _kind(dtype) -> str:
+    """What is multiplied at the precision in force: the arrays' numbers, TF32 or bfloat16."""
     if precision() == "highest" or dtype != np.float32:
         return "float"
-    return "bf16" if precision() == "medium" and whole else "tf32"
+    return "bf16" if precision() == "medium" else "tf32"
 
 
 def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole: bool):
@@ -73,8 +74,7 @@ def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole
     if columns <= tiles.NARROW.columns:
         return tiles.NARROW
     if whole:  # other quads take too many registers
-        large = _tensor_cores.LARGE_OF_QUADS_IN_REGISTERS if kind == "bf16" else tiles.LARGE
-        for tile in (large, tiles.TALL) if columns > tiles.TALL.columns else (tiles.TALL,):
+        for tile in (tiles.LARGE, tiles.TALL) if columns > tiles.TALL.columns else (tiles.TALL,):
             if ceil_div(rows, tile.rows) * ceil_div(columns, tile.columns) * groups >= _ENOUGH_BLOCKS:
                 return tile
         if depth >= _GREAT_DEPTH:
@@ -86,19 +86,24 @@ def _loader(operand: Operand, whole: bool):
     """The functions that locate and load quads, all at once if they are whole."""
     if not whole:
         return operand.locate, operand.load
-    position, find = operand.position, operand.find
+    place, position, find = operand.place, operand.position, operand.find
+
+    @function
+    def locate(shape, group, fixed, end):
+        found = place(shape, group, fixed, end)
+        return worked_out(found[0]), worked_out(found[1]), worked_out(found[2])
 
     @function
     def load(array, shape, place, k, depth):
         at, inside = find(shape, place, position(shape, k, depth))
         return load_quad(array, at) if inside else (real(0), real(0), real(0), real(0))
 
-    return operand.place, load
+    return locate, load
 
 
 @cache
 def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
-    rows_tile, columns_tile, depth_tile, own_rows, own_columns, threads = tile
+    rows_tile, columns_tile, depth_tile, own_rows, own_columns, threads, registers = tile
     locate_a, load_a = _loader(a_operand, whole)
     locate_b, load_b = _loader(b_operand, whole)
     a_along_depth, b_along_depth = a_operand.along_depth, b_operand.along_depth
@@ -136,7 +141,7 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
             for j in range(own_columns):
                 sums[i, j] += a_own[i] * b_own[j]
 
-    @_api.kernel
+    @kernel(registers=registers)
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
@@ -158,8 +163,8 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
             b_fixed, b_k = thread // depth_quads, thread % depth_quads * 4
         else:
             b_fixed, b_k = thread % column_quads * 4, thread // column_quads
-        a_place = locate_a(a_shape, group, first_row + a_fixed, rows)
-        b_place = locate_b(b_shape, group, first_column + b_fixed, columns)
+        a_place = locate_a(a_shape, group, np.int32(first_row + a_fixed), np.int32(rows))
+        b_place = locate_b(b_shape, group, np.int32(first_column + b_fixed), np.int32(columns))
 
         for i in range(own_rows):
             for j in range(own_columns):
@@ -167,13 +172,13 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
         own_row = thread // thread_columns * row_run
         own_column = thread % thread_columns * column_run
         owns = first_row + own_row < rows and first_column + own_column < columns
-        k = part * part_depth
-        end = min(depth, k + part_depth)
-        stage = 0
+        begin = np.int32(part * part_depth)
+        end = np.int32(min(depth, begin + part_depth))
+        k, stage = begin, np.int32(0)
         while True:
-            a_next = load_a(a, a_shape, a_place, k + a_k, end)
-            b_next = load_b(b, b_shape, b_place, k + b_k, end)
-            if owns and k > part * part_depth:
+            a_next = load_a(a, a_shape, a_place, np.int32(k + a_k), end)
+            b_next = load_b(b, b_shape, b_place, np.int32(k + b_k), end)
+            if owns and k > begin:
                 for line in range(0, depth_tile, 4):  # not one by one: some are read while others are multiplied
                     add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line, own_row, own_column)
                     add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line + 1, own_row, own_column)
@@ -193,18 +198,19 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
                     else:
                         b_tile[stage, b_k, b_fixed + i] = b_next[i]
             cuda.syncthreads()
-            stage = 1 - stage
-            k += depth_tile
+            stage = np.int32(1 - stage)
+            k = np.int32(k + depth_tile)
 
         first_column += group * columns
-        end = (group + 1) * columns
+        last = (group + 1) * columns
         for i in range(own_rows):
             row = first_row + own_row + i // row_run * row_distance + i % row_run
-            for j in range(0, own_columns, 2):
-                column = first_column + own_column + j // column_run * column_distance + j % column_run
+            for j in range(0, own_columns, column_run):
+                column = first_column + own_column + j // column_run * column_distance
                 at = part * part_size + row * stride + column
-                pair = sums[i, j], sums[i, j + 1]
-                store_pair(c, at, column, row < rows, end, pair, accumulate, bias, other, ends)
+                for e in range(column_run):  # not as vectors, which take 167 registers instead of 128
+                    inside = row < rows and column + e < last
+                    store(c, at + e, column + e, inside, sums[i, j + e], accumulate, bias, other, ends)
 
     return product
 
@@ -257,11 +263,10 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
         raise ValueError(f"A product on CUDA has fewer than 2**31 rows and terms. Received: {rows} rows, {depth} terms")
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
     whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
-    kind = _kind(c.dtype, whole)
+    kind = _kind(c.dtype)
     tile = _tile_for(rows, columns, depth, groups, kind, whole)
-    depth_tile = tile.depth if kind == "float" else tile.depth(kind)
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
-    steps = ceil_div(depth, depth_tile)
+    steps = ceil_div(depth, tile.depth)
     blocks = row_tiles * column_tiles * groups
     parts = _parts(blocks, steps, rows * columns * groups)
     part_steps = max(1, ceil_div(steps, parts))
@@ -271,15 +276,17 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     target = c if single else workspace(parts * size, c.dtype)
     epilogue = taken_epilogue()
     following = [c if array is None else array.reshape(-1) for array in epilogue.arrays]
-    operands, last = (a_matrix.operand, b_matrix.operand), (accumulate, epilogue.ends) if single else (False, NOTHING)
+    outputs = (target, *following) if single else (target, target, target)
+    form, last = (a_matrix.operand, b_matrix.operand, tile), (accumulate, epilogue.ends) if single else (False, NOTHING)
     if kind == "float":
-        kernel = _product_kernel(*operands, tile, whole, *last)
+        made = _product_kernel(*form, whole, *last)
     else:
-        kernel = _tensor_cores.product_kernel(*operands, tile, kind, whole, *last)
+        aligned = whole and columns % 4 == 0 and all(map(is_aligned, outputs))
+        made = _tensor_cores.product_kernel(*form, kind, whole, aligned, *last)
     launch(
-        kernel, (row_tiles, column_tiles, parts * groups), tile.threads,
+        made, (row_tiles, column_tiles, parts * groups), tile.threads,
         a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
-        part_steps * depth_tile, size, *(following if single else (target, target)),
+        part_steps * tile.depth, size, *outputs[1:],
     )  # fmt: skip
     if not single:
         sum_parts(target, c, parts, size, accumulate, (*following, epilogue.ends, columns * groups))

@@ -2,6 +2,7 @@
 
 from ..scalar import real
 from ._api import function
+from .ptx import load_pair, load_quad, store_pair, store_quad
 
 NOTHING = (False, False, False, False)  # ends of products that nothing follows
 
@@ -34,7 +35,30 @@ def store(c, at, column, inside, value, accumulate, bias, other, ends):
 
 
 @function
-def store_pair(c, at, column, row_inside, columns, pair, accumulate, bias, other, ends):
-    """Element ``at`` and its neighbour, of which those in columns below ``columns`` are stored."""
-    store(c, at, column, row_inside and column < columns, pair[0], accumulate, bias, other, ends)
-    store(c, at + 1, column + 1, row_inside and column + 1 < columns, pair[1], accumulate, bias, other, ends)
+def store_two(c, at, column, inside, values, accumulate, bias, other, ends):
+    """Element ``at`` and the next, if they are inside; all aligned to 8 bytes."""
+    if inside:
+        adds_bias, adds, _, masks = ends
+        none = real(0), real(0)
+        before = load_pair(c, at) if accumulate else none
+        shift = load_pair(bias, column) if adds_bias else none
+        beside = load_pair(other, at) if adds or masks else none
+        first = finished(values[0], before[0], shift[0], beside[0], accumulate, ends)
+        second = finished(values[1], before[1], shift[1], beside[1], accumulate, ends)
+        store_pair(c, at, (first, second))
+
+
+@function
+def store_four(c, at, column, inside, values, accumulate, bias, other, ends):
+    """Element ``at`` and the next three, if they are inside; all aligned to 16 bytes."""
+    if inside:
+        adds_bias, adds, _, masks = ends
+        none = real(0), real(0), real(0), real(0)
+        before = load_quad(c, at) if accumulate else none
+        shift = load_quad(bias, column) if adds_bias else none
+        beside = load_quad(other, at) if adds or masks else none
+        first = finished(values[0], before[0], shift[0], beside[0], accumulate, ends)
+        second = finished(values[1], before[1], shift[1], beside[1], accumulate, ends)
+        third = finished(values[2], before[2], shift[2], beside[2], accumulate, ends)
+        fourth = finished(values[3], before[3], shift[3], beside[3], accumulate, ends)
+        store_quad(c, at, (first, second, third, fourth))

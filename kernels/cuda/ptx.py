@@ -15,6 +15,9 @@ def _numba():
     return ir, module.types, module.cgutils, module.extending.intrinsic, module.typing.signature
 
 
+_SHARED = 3  # LLVM's number of the address space
+
+
 def _pointer(context, builder, cgutils, types, array_type, array, index_type, index):
     """The address of an element, (i64)"""
     from llvmlite import ir
@@ -28,21 +31,16 @@ def _pointer(context, builder, cgutils, types, array_type, array, index_type, in
     return builder.ptrtoint(pointer, ir.IntType(64))
 
 
-def _shared(context, builder, cgutils, types, array_type, array, index_type, index):
-    """The address of an element within shared memory, (i32): what is 32 bits wide needs half as many registers."""
+def _shared(context, builder, types, array_type, array, index_type, index):
+    """The address of an element of a flat array within shared memory, (i32)"""
     from llvmlite import ir
 
     made = context.make_array(array_type)(context, builder, array)
     word = ir.IntType(32)
-    text = "{ .reg .u64 wide; cvta.to.shared.u64 wide, $1; cvt.u32.u64 $0, wide; }"
-    kind = ir.FunctionType(word, [ir.IntType(64)])
-    base = builder.call(ir.InlineAsm(kind, text, "=r,l"), [builder.ptrtoint(made.data, ir.IntType(64))])
-    lengths = [builder.trunc(length, word) for length in cgutils.unpack_tuple(builder, made.shape)]
-    position = ir.Constant(word, 0)
-    for i, kind, length in zip(cgutils.unpack_tuple(builder, index), index_type, lengths, strict=True):
-        position = builder.add(builder.mul(position, length), context.cast(builder, i, kind, types.int32))
+    near = builder.addrspacecast(made.data, ir.PointerType(made.data.type.pointee, addrspace=_SHARED))
     size = ir.Constant(word, context.get_abi_sizeof(context.get_data_type(array_type.dtype)))
-    return builder.add(base, builder.mul(position, size))
+    position = builder.mul(context.cast(builder, index, index_type, types.int32), size)
+    return builder.add(builder.ptrtoint(near, word), position)
 
 
 def _multiply(name: str, instruction: str):
@@ -86,39 +84,29 @@ multiply_tf32 = _multiply("multiply_tf32", "mma.sync.aligned.m16n8k8.row.col.f32
 multiply_bf16 = _multiply("multiply_bf16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")
 
 
-def _load_matrices(name: str, transposed: str):
-    """(tile, index) -> 4 words: lane i gives the row of 16 bytes at tile[index], row i % 8 of matrix i // 8.
+def _define_load_matrices():
+    ir, types, cgutils, intrinsic, signature = _numba()
 
-    Word j of a lane is row g of matrix j, words t; if transposed, of 16-bit numbers: rows 2t and 2t + 1, column g.
-    """
+    def load_matrices(context, tile, at):
+        def generate(context, builder, signature, arguments):
+            tile, at = signature.args
+            address = _shared(context, builder, types, tile, arguments[0], at, arguments[1])
+            word = ir.IntType(32)
+            kind = ir.FunctionType(ir.LiteralStructType([word] * 4), [word])
+            text = "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {$0,$1,$2,$3}, [$4];"
+            load = ir.InlineAsm(kind, text, "=r,=r,=r,=r,r,~{memory}", side_effect=True)
+            found = builder.call(load, [address])
+            parts = [builder.extract_value(found, i) for i in range(4)]
+            return context.make_tuple(builder, signature.return_type, parts)
 
-    def define():
-        ir, types, cgutils, intrinsic, signature = _numba()
+        return signature(types.UniTuple(types.uint32, 4), tile, at), generate
 
-        def typer(context, tile, index):
-            made = signature(types.UniTuple(types.uint32, 4), tile, index)
-
-            def generate(context, builder, signature, arguments):
-                tile, index = signature.args
-                address = _shared(context, builder, cgutils, types, tile, arguments[0], index, arguments[1])
-                word = ir.IntType(32)
-                kind = ir.FunctionType(ir.LiteralStructType([word] * 4), [word])
-                text = f"ldmatrix.sync.aligned.m8n8.x4{transposed}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
-                load = ir.InlineAsm(kind, text, "=r,=r,=r,=r,r,~{memory}", side_effect=True)
-                found = builder.call(load, [address])
-                parts = [builder.extract_value(found, i) for i in range(4)]
-                return context.make_tuple(builder, signature.return_type, parts)
-
-            return made, generate
-
-        typer.__name__ = name
-        return intrinsic(typer)
-
-    return Intrinsic(name, define)
+    return intrinsic(load_matrices)
 
 
-load_matrices = _load_matrices("load_matrices", "")
-load_matrices_transposed = _load_matrices("load_matrices_transposed", ".trans")
+# (tile, at) -> 4 words: lane i gives the row of 16 bytes at tile[at], row i % 8 of matrix i // 8, and gets as word j
+# that of row g of matrix j, element t
+load_matrices = Intrinsic("load_matrices", _define_load_matrices)
 
 
 def _define_to_tf32():
@@ -148,29 +136,30 @@ def _define_pack_bf16():
     ir, types, _, intrinsic, signature = _numba()
 
     def pack_bf16(context, low, high):
-        if (low, high) != (types.float32, types.float32):
+        if not {low, high} <= {types.float32, types.uint32}:
             return None
 
         def generate(context, builder, signature, arguments):
             kind = ir.FunctionType(ir.IntType(32), [ir.FloatType()] * 2)
-            return builder.call(ir.InlineAsm(kind, "cvt.rn.bf16x2.f32 $0, $2, $1;", "=r,f,f"), arguments)
+            numbers = [builder.bitcast(argument, ir.FloatType()) for argument in arguments]
+            return builder.call(ir.InlineAsm(kind, "cvt.rn.bf16x2.f32 $0, $2, $1;", "=r,f,f"), numbers)
 
         return signature(types.uint32, low, high), generate
 
     return intrinsic(pack_bf16)
 
 
-# two float32 rounded to bfloat16, as one word
+# two float32, or their bits, rounded to bfloat16, as one word
 pack_bf16 = Intrinsic("pack_bf16", _define_pack_bf16)
 
 
 def _define_copy_async():
     ir, types, cgutils, intrinsic, signature = _numba()
 
-    def copy_async(context, tile, index, source, at, inside):
+    def copy_async(context, tile, place, source, at, inside):
         def generate(context, builder, signature, arguments):
-            tile, index, source, at, inside = signature.args
-            target = _shared(context, builder, cgutils, types, tile, arguments[0], index, arguments[1])
+            tile, place, source, at, inside = signature.args
+            target = _shared(context, builder, types, tile, arguments[0], place, arguments[1])
             origin = _pointer(context, builder, cgutils, types, source, arguments[2], at, arguments[3])
             inside = context.cast(builder, arguments[4], inside, types.boolean)
             word = ir.IntType(32)
@@ -181,12 +170,12 @@ def _define_copy_async():
             builder.call(copy, [target, origin, size])
             return context.get_dummy_value()
 
-        return signature(types.void, tile, index, source, at, inside), generate
+        return signature(types.void, tile, place, source, at, inside), generate
 
     return intrinsic(copy_async)
 
 
-# (tile, index, source, at, inside): 16 bytes from source[at] on are on their way to tile[index] on, or zeros are
+# (tile, place, source, at, inside): 16 bytes from source[at] on are on their way to tile[place] on, or zeros are
 copy_async = Intrinsic("copy_async", _define_copy_async)
 
 
@@ -214,54 +203,82 @@ def _wait(name: str, text: str):
 end_step_of_copies = _wait("end_step_of_copies", "cp.async.commit_group;")
 # the copies of all steps of this thread but the last have arrived, for itself; a barrier makes them so for others
 await_copies_but_one_step = _wait("await_copies_but_one_step", "cp.async.wait_group 1;")
-await_copies_but_two_steps = _wait("await_copies_but_two_steps", "cp.async.wait_group 2;")
 
 
-def _define_load_quad():
-    ir, types, cgutils, intrinsic, signature = _numba()
+def _define_worked_out():
+    ir, types, _, intrinsic, signature = _numba()
 
-    def load_quad(context, array, at):
-        if array.dtype != types.float32:
+    def worked_out(context, number):
+        if number != types.int32:
             return None
 
         def generate(context, builder, signature, arguments):
-            array, at = signature.args
-            address = _pointer(context, builder, cgutils, types, array, arguments[0], at, arguments[1])
-            vector = ir.VectorType(ir.FloatType(), 4)
-            found = builder.load(builder.inttoptr(address, vector.as_pointer()), align=16)
-            parts = [builder.extract_element(found, ir.Constant(ir.IntType(32), i)) for i in range(4)]
-            return context.make_tuple(builder, signature.return_type, parts)
+            kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32)])
+            return builder.call(ir.InlineAsm(kind, "mov.b32 $0, $1;", "=r,r", side_effect=True), arguments)
 
-        return signature(types.UniTuple(types.float32, 4), array, at), generate
+        return signature(number, number), generate
 
-    return intrinsic(load_quad)
+    return intrinsic(worked_out)
 
 
-# (array, at) -> array[at .. at + 3] of float32, in one load; array[at] is aligned to 16 bytes
-load_quad = Intrinsic("load_quad", _define_load_quad)
+# an int32 as it is, which a compiler doesn't work out again where it is used: NVVM does so to save registers, and puts
+# divisions into loops
+worked_out = Intrinsic("worked_out", _define_worked_out)
 
 
-def _define_store_quad():
-    ir, types, cgutils, intrinsic, signature = _numba()
+def _load_vector(name: str, size: int):
+    """(array, at) -> array[at .. at + size - 1] of float32, in one load, aligned to as many bytes as it has."""
 
-    def store_quad(context, array, at, values):
-        if array.dtype != types.float32 or values != types.UniTuple(types.float32, 4):
-            return None
+    def define():
+        ir, types, cgutils, intrinsic, signature = _numba()
 
-        def generate(context, builder, signature, arguments):
-            array, at, _ = signature.args
-            address = _pointer(context, builder, cgutils, types, array, arguments[0], at, arguments[1])
-            vector = ir.VectorType(ir.FloatType(), 4)
-            found = ir.Constant(vector, ir.Undefined)
-            for i, value in enumerate(cgutils.unpack_tuple(builder, arguments[2])):
-                found = builder.insert_element(found, value, ir.Constant(ir.IntType(32), i))
-            builder.store(found, builder.inttoptr(address, vector.as_pointer()), align=16)
-            return context.get_dummy_value()
+        def typer(context, array, at):
+            if array.dtype != types.float32:
+                return None
 
-        return signature(types.void, array, at, values), generate
+            def generate(context, builder, signature, arguments):
+                array, at = signature.args
+                address = _pointer(context, builder, cgutils, types, array, arguments[0], at, arguments[1])
+                vector = ir.VectorType(ir.FloatType(), size)
+                found = builder.load(builder.inttoptr(address, vector.as_pointer()), align=4 * size)
+                parts = [builder.extract_element(found, ir.Constant(ir.IntType(32), i)) for i in range(size)]
+                return context.make_tuple(builder, signature.return_type, parts)
 
-    return intrinsic(store_quad)
+            return signature(types.UniTuple(types.float32, size), array, at), generate
+
+        typer.__name__ = name
+        return intrinsic(typer)
+
+    return Intrinsic(name, define)
 
 
-# (array, at, values): array[at .. at + 3] = four float32, in one store; array[at] is aligned to 16 bytes
-store_quad = Intrinsic("store_quad", _define_store_quad)
+def _store_vector(name: str, size: int):
+    """(array, at, values): array[at .. at + size - 1] = float32, in one store, aligned to as many bytes as it has."""
+
+    def define():
+        ir, types, cgutils, intrinsic, signature = _numba()
+
+        def typer(context, array, at, values):
+            if array.dtype != types.float32 or values != types.UniTuple(types.float32, size):
+                return None
+
+            def generate(context, builder, signature, arguments):
+                array, at, _ = signature.args
+                address = _pointer(context, builder, cgutils, types, array, arguments[0], at, arguments[1])
+                vector = ir.VectorType(ir.FloatType(), size)
+                found = ir.Constant(vector, ir.Undefined)
+                for i, value in enumerate(cgutils.unpack_tuple(builder, arguments[2])):
+                    found = builder.insert_element(found, value, ir.Constant(ir.IntType(32), i))
+                builder.store(found, builder.inttoptr(address, vector.as_pointer()), align=4 * size)
+                return context.get_dummy_value()
+
+            return signature(types.void, array, at, values), generate
+
+        typer.__name__ = name
+        return intrinsic(typer)
+
+    return Intrinsic(name, define)
+
+
+load_pair, load_quad = _load_vector("load_pair", 2), _load_vector("load_quad", 4)
+store_pair, store_quad = _store_vector("store_pair", 2), _store_vector("store_quad", 4)

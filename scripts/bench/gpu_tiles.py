@@ -16,14 +16,15 @@ from jitnet.kernels.cuda import _api, _products, _tensor_cores, conv, dense
 
 KINDS = {"highest": "float", "high": "tf32", "medium": "bf16"}
 NAMES = "SMALL", "NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"
+_WARPS = {
+    "64x64, 8 warps": _tensor_cores.Tile(64, 64, 32, 16),
+    "128x128, 8 warps": _tensor_cores.Tile(128, 128, 64, 32, registers=128),
+    "128x64, more registers": _tensor_cores.Tile(128, 64, 64, 32),
+}
 OTHERS = {  # that jitnet does not take, to see whether it should
-    "float": {},
-    "tf32": {
-        "64x64, 8 warps": _tensor_cores.Tile(64, 64, 32, 16),
-        "128x128, 8 warps": _tensor_cores.Tile(128, 128, 64, 32),
-        "128x256, short steps": _tensor_cores.Tile(128, 256, 64, 64, words=8, ahead=3),
-    },
-    "bf16": {},
+    "float": {"128x128, more registers": _products.LARGE._replace(registers=None)},
+    "tf32": _WARPS,
+    "bf16": _WARPS,
 }
 # images, size, channels, filters, taps, stride: the layers of ResNet-20, larger ones, and those of LeNet-5
 CONVOLUTIONS = (
