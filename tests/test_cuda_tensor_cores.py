@@ -5,7 +5,7 @@ import pytest
 from cuda_cases import assert_twins, cuda_function, emulator, run_cuda
 from test_kernels_conv import Case
 
-from jitnet.kernels.cuda import _fragments, _products, _tensor_cores
+from jitnet.kernels.cuda import _fragments, _operands, _products, _quads, _tensor_cores
 from jitnet.kernels.cuda._bodies import Function, rebuilt
 
 PRECISIONS = pytest.mark.parametrize("precision", ["high", "medium"])
@@ -90,14 +90,14 @@ def test_what_is_read_or_written_at_a_time_lies_in_all_banks(name, along_depth):
     tile = getattr(_tensor_cores, name)
     for fixed, width in ((tile.rows, tile.warp_rows), (tile.columns, tile.warp_columns)):
         layout = _fragments.layout("tf32", along_depth, fixed, width)
+        operand = _operands.ROWS if along_depth else _operands.COLUMNS
+        brought = plain(_quads.quads(operand, True, fixed, _fragments.DEPTH, tile.threads).own)
         place, own = plain(layout.place), plain(layout.own)
-        lanes_of_a_line, _, _, _ = _tensor_cores._share(along_depth, fixed, tile.threads)
         size = 2 if layout.run == 2 else 4
         for warp in range(tile.threads // 32):
             lanes, threads = range(32), range(32 * warp, 32 * warp + 32)
             read = [own(width * (warp % (fixed // width)), lane) for lane in lanes]
-            pairs = [(thread // lanes_of_a_line, thread % lanes_of_a_line * 4) for thread in threads]
-            written = [place(*(pair if along_depth else pair[::-1])) for pair in pairs]
+            written = [place(*brought(thread)) for thread in threads]
             for words, each in ((read, size), (written, 4)):
                 for first in range(0, 32, 32 // each):
                     banks = {(word + i) % 32 for word in words[first : first + 32 // each] for i in range(each)}

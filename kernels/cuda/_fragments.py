@@ -1,15 +1,15 @@
 """Tiles in shared memory as tensor cores read them: where quads are put, and how fragments are read.
 
-Of an operand's matrix (fixed, k) a tile holds some ``fixed``, rows of a or columns of b, and the ``DEPTH`` k of a step, in
-float32.  Where the operand's quads lie along the depth, its tile is (fixed, k), else (k, fixed).  What a warp reads at a
-time must come from all banks: so the places within a line are exchanged by what line it is (a swizzle).
+Of an operand's matrix (fixed, k) a tile holds some ``fixed``, rows of a or columns of b, and the ``DEPTH`` k of a
+step, in float32.  Where the operand's quads lie along the depth, its tile is (fixed, k), else (k, fixed).  What a warp
+reads at a time must come from all banks: so the places within a line are exchanged by what line it is (a swizzle).
 
-Products of fragments (see ``ptx``) want of eight ``fixed`` at a time, a *slot*, two words: TF32 of (g, t) and (g, t + 4),
-where g = lane // 4 and t = lane % 4; a fragment of a has two slots, of b one.  Two things are free as long as both
-operands agree, or sums are stored accordingly:
+Products of fragments (see ``ptx``) want of eight ``fixed`` at a time, a *slot*, two words: TF32 of (g, t) and of
+(g, t + 4), where g = lane // 4 and t = lane % 4; a fragment of a has two slots, of b one.  Two things are free as long
+as both operands agree, or sums are stored accordingly:
 
-- Which k is called which.  So two bfloat16 of a word are those of t and t + 4, and a fragment in bfloat16, which is twice
-  as deep, is read like two in TF32.
+- Which k is called which.  So two bfloat16 of a word are those of t and t + 4, and a fragment in bfloat16, which is
+  twice as deep, is read like two in TF32.
 - Which eight of the matrix are a slot.  Those of a tile (k, fixed) are every ``run``-th, so that what a lane needs of
   ``run`` slots lies side by side, and is one vector::
 
@@ -28,14 +28,15 @@ DEPTH = 16  # of a step: two fragments in TF32, or one in bfloat16
 class Layout(NamedTuple):
     """A tile, as functions of places in it.
 
-    size: in elements; line: from one line to the next
+    Quads of one k that are 32 apart in what is fixed, or 8 if it lies along the depth, lie as far apart as their lines.
+
+    size: in elements
     place(fixed, k) -> where a quad begins
     own(first, lane) -> from where a lane of a warp reads, whose ``fixed`` begin at ``first``
     read(words, tile, own, half) -> nothing; words: (slots, 2), of the lane and of a half of the depth, 0 or 1
     """
 
     size: int
-    line: int
     place: Callable
     own: Callable
     read: Callable
@@ -76,11 +77,11 @@ def _along(fixed: int, width: int, keep) -> Layout:
             keep(words, slot, half, found[0], found[2])
             keep(words, slot + 1, half, found[1], found[3])
 
-    return Layout(fixed * DEPTH, DEPTH, at, own, read, 1)
+    return Layout(fixed * DEPTH, at, own, read, 1)
 
 
 def _across(fixed: int, width: int, keep) -> Layout:
-    """(k, fixed): a lane reads ``run`` neighbours in lines t and t + 4; of lines of 16 elements two share their banks."""
+    """(k, fixed): a lane reads ``run`` neighbours of lines t and t + 4; of lines of 16 elements two share banks."""
     run = 4 if width % WARP == 0 else 2
     narrow = fixed < WARP
     if run == 2 and width != 16:
@@ -109,4 +110,4 @@ def _across(fixed: int, width: int, keep) -> Layout:
         for e in range(2):
             keep(words, e, half, near[e], far[e])
 
-    return Layout(DEPTH * fixed, fixed, at, own, read_quads if run == 4 else read_pair, run)
+    return Layout(DEPTH * fixed, at, own, read_quads if run == 4 else read_pair, run)

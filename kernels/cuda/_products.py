@@ -19,8 +19,9 @@ from . import _tensor_cores
 from ._api import ceil_div, cuda, function, is_aligned, kernel, launch, precision, workspace
 from ._columns import sum_parts
 from ._operands import LARGEST, Operand, is_small
+from ._quads import quads
 from ._stores import NOTHING, store
-from .ptx import load_quad, worked_out
+from .ptx import load_quad
 
 
 class Tile(NamedTuple):
@@ -31,16 +32,19 @@ class Tile(NamedTuple):
     depth: int
     own_rows: int
     own_columns: int
-    threads: int = 256
     registers: int | None = None
+
+    @property
+    def threads(self) -> int:
+        return self.rows // self.own_rows * (self.columns // self.own_columns)
 
 
 LARGE = Tile(128, 128, 8, 8, 8, registers=128)
-TALL = Tile(128, 64, 8, 8, 4)
-MEDIUM = Tile(64, 64, 16, 4, 4)
-SMALL = Tile(32, 32, 16, 4, 2, threads=128)
-NARROW = Tile(128, 32, 8, 4, 4)
-NARROWEST = Tile(128, 16, 8, 4, 2)
+TALL = Tile(128, 64, 16, 8, 4)
+MEDIUM = Tile(64, 64, 16, 8, 4)
+SMALL = Tile(32, 32, 16, 4, 2)
+NARROW = Tile(128, 32, 16, 8, 4)
+NARROWEST = Tile(128, 16, 16, 4, 4)
 _PADDING = 4  # elements between lines of shared memory: less waiting for one bank, and quads stay aligned
 _ENOUGH_BLOCKS = 132  # to occupy a large GPU; the same on all, for the same bits on all
 _MOST_PARTS = 2 * _ENOUGH_BLOCKS  # of all tiles together: two blocks at a time on each of its processors
@@ -82,40 +86,19 @@ def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole
     return tiles.MEDIUM
 
 
-def _loader(operand: Operand, whole: bool):
-    """The functions that locate and load quads, all at once if they are whole."""
-    if not whole:
-        return operand.locate, operand.load
-    place, position, find = operand.place, operand.position, operand.find
-
-    @function
-    def locate(shape, group, fixed, end):
-        found = place(shape, group, fixed, end)
-        return worked_out(found[0]), worked_out(found[1]), worked_out(found[2])
-
-    @function
-    def load(array, shape, place, k, depth):
-        at, inside = find(shape, place, position(shape, k, depth))
-        return load_quad(array, at) if inside else (real(0), real(0), real(0), real(0))
-
-    return locate, load
-
-
 @cache
 def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
-    rows_tile, columns_tile, depth_tile, own_rows, own_columns, threads, registers = tile
-    locate_a, load_a = _loader(a_operand, whole)
-    locate_b, load_b = _loader(b_operand, whole)
-    a_along_depth, b_along_depth = a_operand.along_depth, b_operand.along_depth
+    rows_tile, columns_tile, depth_tile, own_rows, own_columns, registers = tile
+    threads = tile.threads
+    a_quads = quads(a_operand, whole, rows_tile, depth_tile, threads)
+    b_quads = quads(b_operand, whole, columns_tile, depth_tile, threads)
+    a_count, a_distance, _, place_type, a_quad, locate_a, fetch_a, _, inside_a = a_quads
+    b_count, b_distance, _, _, b_quad, locate_b, fetch_b, _, inside_b = b_quads
+    a_along, b_along = a_operand.along_depth, b_operand.along_depth
     thread_columns = columns_tile // own_columns
-    thread_rows = threads // thread_columns
-    assert thread_rows * own_rows == rows_tile
     # what a thread owns are runs of neighbours, so that it loads vectors from shared memory
     row_run, column_run = min(4, own_rows), min(4, own_columns)
-    row_distance, column_distance = thread_rows * row_run, thread_columns * column_run
-    depth_quads, row_quads, column_quads = depth_tile // 4, rows_tile // 4, columns_tile // 4
-    b_quads = depth_tile * column_quads
-    assert depth_tile * row_quads == threads >= b_quads
+    row_distance, column_distance = threads // thread_columns * row_run, thread_columns * column_run
     a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
 
     @function
@@ -145,6 +128,10 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
+        a_places = cuda.local.array((a_count, 3), place_type)
+        b_places = cuda.local.array((b_count, 3), place_type)
+        a_next = cuda.local.array((a_count, 4), real)
+        b_next = cuda.local.array((b_count, 4), real)
         sums = cuda.local.array((own_rows, own_columns), real)
         a_own = cuda.local.array(own_rows, real)
         b_own = cuda.local.array(own_columns, real)
@@ -153,18 +140,10 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
         part = cuda.blockIdx.z // groups
         first_row = cuda.blockIdx.x * rows_tile
         first_column = cuda.blockIdx.y * columns_tile
-
-        # which quad of each tile this thread brings
-        if a_along_depth:
-            a_fixed, a_k = thread // depth_quads, thread % depth_quads * 4
-        else:
-            a_fixed, a_k = thread % row_quads * 4, thread // row_quads
-        if b_along_depth:
-            b_fixed, b_k = thread // depth_quads, thread % depth_quads * 4
-        else:
-            b_fixed, b_k = thread % column_quads * 4, thread // column_quads
-        a_place = locate_a(a_shape, group, np.int32(first_row + a_fixed), np.int32(rows))
-        b_place = locate_b(b_shape, group, np.int32(first_column + b_fixed), np.int32(columns))
+        a_fixed, a_k = a_quad(thread)
+        b_fixed, b_k = b_quad(thread)
+        locate_a(a_places, a_shape, group, first_row + a_fixed, np.int32(rows))
+        locate_b(b_places, b_shape, group, first_column + b_fixed, np.int32(columns))
 
         for i in range(own_rows):
             for j in range(own_columns):
@@ -176,8 +155,9 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
         end = np.int32(min(depth, begin + part_depth))
         k, stage = begin, np.int32(0)
         while True:
-            a_next = load_a(a, a_shape, a_place, np.int32(k + a_k), end)
-            b_next = load_b(b, b_shape, b_place, np.int32(k + b_k), end)
+            if k < end:
+                fetch_a(a_next, a, a_shape, a_places, a_fixed, np.int32(k + a_k), end)
+                fetch_b(b_next, b, b_shape, b_places, b_fixed, np.int32(k + b_k), end)
             if owns and k > begin:
                 for line in range(0, depth_tile, 4):  # not one by one: some are read while others are multiplied
                     add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line, own_row, own_column)
@@ -186,17 +166,20 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
                     add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line + 3, own_row, own_column)
             if k >= end:
                 break
-            for i in range(4):
-                if a_along_depth:
-                    a_tile[stage, a_k + i, a_fixed] = a_next[i]
-                else:
-                    a_tile[stage, a_k, a_fixed + i] = a_next[i]
-            if thread < b_quads:
-                for i in range(4):
-                    if b_along_depth:
-                        b_tile[stage, b_k + i, b_fixed] = b_next[i]
-                    else:
-                        b_tile[stage, b_k, b_fixed + i] = b_next[i]
+            for q in range(a_count):
+                if inside_a(a_fixed, q):
+                    for i in range(4):
+                        if a_along:
+                            a_tile[stage, a_k + i, a_fixed + q * a_distance] = a_next[q, i]
+                        else:
+                            a_tile[stage, a_k, a_fixed + q * a_distance + i] = a_next[q, i]
+            for q in range(b_count):
+                if inside_b(b_fixed, q):
+                    for i in range(4):
+                        if b_along:
+                            b_tile[stage, b_k + i, b_fixed + q * b_distance] = b_next[q, i]
+                        else:
+                            b_tile[stage, b_k, b_fixed + q * b_distance + i] = b_next[q, i]
             cuda.syncthreads()
             stage = np.int32(1 - stage)
             k = np.int32(k + depth_tile)

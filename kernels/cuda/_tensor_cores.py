@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..scalar import real
-from ._api import WARP, ceil_div, cuda, function, kernel
+from ._api import WARP, cuda, function, kernel
 from ._fragments import DEPTH, layout
 from ._operands import Operand
+from ._quads import quads
 from ._stores import store, store_four, store_two
-from .ptx import await_copies_but_one_step, copy_async, end_step_of_copies, multiply_bf16, multiply_tf32, worked_out
+from .ptx import await_copies_but_one_step, end_step_of_copies, multiply_bf16, multiply_tf32, worked_out
 
 
 class Tile(NamedTuple):
@@ -44,31 +45,6 @@ NARROW = Tile(128, 32, 32, 32)
 NARROWEST = Tile(128, 16, 32, 16)
 
 
-# ---- who brings what
-
-
-class _Share(NamedTuple):
-    """A thread brings ``count`` quads of an operand's tile, all at one k, ``distance`` apart; in the tile, ``step``."""
-
-    lanes: int  # threads that share a line of the tile
-    count: int
-    distance: int
-    step: int
-
-
-def _share(along_depth: bool, fixed: int, threads: int) -> _Share:
-    if along_depth:
-        lanes = DEPTH // 4
-        distance = threads // lanes  # a multiple of 8, so that quads lie at the same place of their lines
-        return _Share(lanes, ceil_div(fixed, distance), distance, distance * DEPTH)
-    lanes = threads // DEPTH
-    distance = 4 * lanes  # a multiple of 32, for the same reason
-    return _Share(lanes, ceil_div(fixed, distance), distance, distance)
-
-
-# ---- the product
-
-
 @cache
 def product_kernel(
     a_operand: Operand, b_operand: Operand, tile: Tile, kind: str, whole: bool, aligned: bool, accumulate: bool, ends
@@ -77,24 +53,19 @@ def product_kernel(
 
     whole: whether quads are; aligned: whether those of c and of what is added to it are.
     """
-    locate_a = a_operand.place if whole else a_operand.locate
-    locate_b = b_operand.place if whole else b_operand.locate
-    a_position, find_a, load_a = a_operand.position, a_operand.find, a_operand.load
-    b_position, find_b, load_b = b_operand.position, b_operand.find, b_operand.load
-    a_along, b_along = a_operand.along_depth, b_operand.along_depth
     threads = tile.threads
     rows_tile, columns_tile, warp_rows, warp_columns, registers, _ = tile
-    a_size, _, place_a, own_a, read_a, a_run = layout(kind, a_along, rows_tile, warp_rows)
-    b_size, _, place_b, own_b, read_b, b_run = layout(kind, b_along, columns_tile, warp_columns)
-    a_lanes, a_count, a_distance, a_step = _share(a_along, rows_tile, threads)
-    b_lanes, b_count, b_distance, b_step = _share(b_along, columns_tile, threads)
-    a_exact, b_exact = a_count * a_distance == rows_tile, b_count * b_distance == columns_tile
+    a_size, place_a, own_a, read_a, a_run = layout(kind, a_operand.along_depth, rows_tile, warp_rows)
+    b_size, place_b, own_b, read_b, b_run = layout(kind, b_operand.along_depth, columns_tile, warp_columns)
+    a_quads = quads(a_operand, whole, rows_tile, DEPTH, threads)
+    b_quads = quads(b_operand, whole, columns_tile, DEPTH, threads)
+    a_count, _, a_step, place_type, a_quad, locate_a, fetch_a, copy_a, inside_a = a_quads
+    b_count, _, b_step, _, b_quad, locate_b, fetch_b, copy_b, inside_b = b_quads
     ahead = 2 if whole else 1
     a_buffers, b_buffers = (ahead + 1) * a_size, (ahead + 1) * b_size
     warps_across = columns_tile // warp_columns
     row_slots, row_fragments, column_fragments = warp_rows // 8, warp_rows // 16, warp_columns // 8
     in_tf32, multiply = kind == "tf32", multiply_tf32 if kind == "tf32" else multiply_bf16
-    place_type = np.int32 if whole else np.int64
 
     @function
     def multiply_fragments(sums, a_own, b_own):
@@ -128,23 +99,10 @@ def product_kernel(
         warp_column = warp % warps_across * warp_columns
 
         # which quads of each tile this thread brings, and what of them its warp reads
-        if a_along:
-            a_fixed, a_k = thread // a_lanes, thread % a_lanes * 4
-        else:
-            a_fixed, a_k = thread % a_lanes * 4, thread // a_lanes
-        if b_along:
-            b_fixed, b_k = thread // b_lanes, thread % b_lanes * 4
-        else:
-            b_fixed, b_k = thread % b_lanes * 4, thread // b_lanes
-        end_row, end_column = np.int32(rows), np.int32(columns)
-        for q in range(a_count):
-            place = locate_a(a_shape, group, np.int32(first_row + a_fixed + q * a_distance), end_row)
-            for e in range(3):
-                a_places[q, e] = worked_out(place[e]) if whole else place[e]
-        for q in range(b_count):
-            place = locate_b(b_shape, group, np.int32(first_column + b_fixed + q * b_distance), end_column)
-            for e in range(3):
-                b_places[q, e] = worked_out(place[e]) if whole else place[e]
+        a_fixed, a_k = a_quad(thread)
+        b_fixed, b_k = b_quad(thread)
+        locate_a(a_places, a_shape, group, first_row + a_fixed, np.int32(rows))
+        locate_b(b_places, b_shape, group, first_column + b_fixed, np.int32(columns))
         a_place, b_place = worked_out(np.int32(place_a(a_fixed, a_k))), worked_out(np.int32(place_b(b_fixed, b_k)))
         a_first, b_first = worked_out(np.int32(own_a(warp_row, lane))), worked_out(np.int32(own_b(warp_column, lane)))
 
@@ -165,31 +123,11 @@ def product_kernel(
             a_target, b_target = np.int32(a_place + target * a_size), np.int32(b_place + target * b_size)
             if following < end:
                 if whole:
-                    position = a_position(a_shape, np.int32(following + a_k), end)
-                    for q in range(a_count):
-                        if a_exact or a_fixed + q * a_distance < rows_tile:
-                            place = a_places[q, 0], a_places[q, 1], a_places[q, 2]
-                            at, inside = find_a(a_shape, place, position)
-                            copy_async(a_tile, a_target + q * a_step, a, at, inside)
-                    position = b_position(b_shape, np.int32(following + b_k), end)
-                    for q in range(b_count):
-                        if b_exact or b_fixed + q * b_distance < columns_tile:
-                            place = b_places[q, 0], b_places[q, 1], b_places[q, 2]
-                            at, inside = find_b(b_shape, place, position)
-                            copy_async(b_tile, b_target + q * b_step, b, at, inside)
+                    copy_a(a_tile, a_target, a, a_shape, a_places, a_fixed, np.int32(following + a_k), end)
+                    copy_b(b_tile, b_target, b, b_shape, b_places, b_fixed, np.int32(following + b_k), end)
                 else:
-                    for q in range(a_count):
-                        if a_exact or a_fixed + q * a_distance < rows_tile:
-                            place = a_places[q, 0], a_places[q, 1], a_places[q, 2]
-                            values = load_a(a, a_shape, place, following + a_k, end)
-                            for e in range(4):
-                                a_next[q, e] = values[e]
-                    for q in range(b_count):
-                        if b_exact or b_fixed + q * b_distance < columns_tile:
-                            place = b_places[q, 0], b_places[q, 1], b_places[q, 2]
-                            values = load_b(b, b_shape, place, following + b_k, end)
-                            for e in range(4):
-                                b_next[q, e] = values[e]
+                    fetch_a(a_next, a, a_shape, a_places, a_fixed, following + a_k, end)
+                    fetch_b(b_next, b, b_shape, b_places, b_fixed, following + b_k, end)
             if whole:
                 end_step_of_copies()
             if owns and k >= begin:
@@ -203,11 +141,11 @@ def product_kernel(
                 multiply_fragments(sums, a_own, b_own)
             if following < end and not whole:
                 for q in range(a_count):
-                    if a_exact or a_fixed + q * a_distance < rows_tile:
+                    if inside_a(a_fixed, q):
                         for e in range(4):
                             a_tile[a_target + q * a_step + e] = a_next[q, e]
                 for q in range(b_count):
-                    if b_exact or b_fixed + q * b_distance < columns_tile:
+                    if inside_b(b_fixed, q):
                         for e in range(4):
                             b_tile[b_target + q * b_step + e] = b_next[q, e]
             k = np.int32(k + DEPTH)

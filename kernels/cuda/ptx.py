@@ -85,7 +85,7 @@ multiply_bf16 = _multiply("multiply_bf16", "mma.sync.aligned.m16n8k16.row.col.f3
 
 
 def _define_load_matrices():
-    ir, types, cgutils, intrinsic, signature = _numba()
+    ir, types, _, intrinsic, signature = _numba()
 
     def load_matrices(context, tile, at):
         def generate(context, builder, signature, arguments):
