@@ -88,8 +88,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     precision:
       "highest"  float32: 24 bits of each factor
       "high"     TF32 on tensor cores: 11 bits (compute capability 8.0 on)
-      "medium"   bfloat16 on tensor cores: 8 bits, which is what the policy "mixed_bfloat16" means there; TF32 where
-                 a size is no multiple of four
+      "medium"   bfloat16 on tensor cores: 8 bits, which is what the policy "mixed_bfloat16" means there
     """
     global _precision
     if precision not in _PRECISIONS:

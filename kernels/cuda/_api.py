@@ -55,7 +55,7 @@ def using(backend, stream=None, precision="highest"):
     """Within it, this thread's launches and workspaces are those of ``backend``, in order of ``stream``.
 
     A backend has the methods of ``Device``.  precision: of products of float32: "highest" multiplies float32, "high"
-    TF32 and "medium" bfloat16 or TF32 on tensor cores, where the backend has them.
+    TF32 and "medium" bfloat16 on tensor cores, where the backend has them.
     """
     if precision not in PRECISIONS:
         raise CudaError(f"precision must be one of {PRECISIONS}. Received: precision={precision!r}")
