@@ -32,7 +32,6 @@ THREADS = 256  # of a block of a kernel that takes as many as it has work for
 FIXED = 128  # threads: a block of so many or more was meant to be that large
 REGISTERS = 65_536 // 512  # that a thread may have, so that a processor runs 512 of them
 OF_PRODUCTS = 65_536 // 256  # of products, whose threads hold a large part of the result and wait for nothing else
-SPILLS_OF_LIMITED = 128  # bytes, of a kernel that limits its registers: what it keeps over its loop for what follows
 # of one multiprocessor: (registers, threads, blocks, bytes of shared memory; of each block the driver takes some)
 PROCESSORS = {80: (65_536, 2048, 32, 164 * 1024), 90: (65_536, 2048, 32, 228 * 1024)}
 RESERVED = 1024  # bytes of shared memory of every block
@@ -53,10 +52,21 @@ FLOAT64 = {
     "random._dropout_backward": _SAME_BITS,
     "optimizers._adam_update": "the bias correction is 1 - beta^t, which cancels",
     **dict.fromkeys(
-        (f"optimizers._{name}_update" for name in (
-            "adadelta", "adam_amsgrad", "adamax", "ftrl", "lion", "nadam", "rmsprop", "rmsprop_centered",
-            "rmsprop_centered_momentum", "rmsprop_momentum",
-        )),
+        (
+            f"optimizers._{name}_update"
+            for name in (
+                "adadelta",
+                "adam_amsgrad",
+                "adamax",
+                "ftrl",
+                "lion",
+                "nadam",
+                "rmsprop",
+                "rmsprop_centered",
+                "rmsprop_centered_momentum",
+                "rmsprop_momentum",
+            )
+        ),
         "what all elements share is worked out in float64, once per block: 1 - beta and its like cancel",
     ),
     "training._spread": _SAME_BITS,
@@ -133,13 +143,11 @@ def _in_words(kind: tuple) -> str:
     return f"{kind[0]}[{kind[1]}]" if isinstance(kind[-1], int) else f"({types_in_words(kind)})"
 
 
-def assemble(ptx: str, architecture: int, registers: int | None = None) -> dict:
-    """What the assembler says of a kernel that may take so many registers: how many, bytes of stack and of spills."""
+def assemble(ptx: str, architecture: int) -> dict:
+    """What the assembler says of a kernel: registers, bytes of stack and of spills."""
     from cuda.bindings import nvjitlink
 
-    options = [f"-arch=sm_{architecture}", "-verbose", "-O3"]
-    options += [] if registers is None else [f"-maxrregcount={registers}"]
-    link = nvjitlink.create(len(options), options)
+    link = nvjitlink.create(3, [f"-arch=sm_{architecture}", "-verbose", "-O3"])
     try:
         source = ptx.encode() + b"\0"
         nvjitlink.add_data(link, nvjitlink.InputType.PTX, source, len(source), "kernel")
@@ -172,8 +180,11 @@ def examine(kernel, kinds, threads: int, architecture: int) -> dict:
     """One row of the report."""
     from jitnet.kernels.cuda import _api
 
-    ptx = _api.compile_ptx(kernel, kinds, divmod(architecture, 10))
-    found = assemble(ptx, architecture, kernel.registers)
+    try:
+        ptx = _api.compile_ptx(kernel, kinds, divmod(architecture, 10))
+        found = assemble(ptx, architecture)
+    except Exception as error:  # of any kind: it is others' compilers
+        raise SystemExit(f"{label(kernel)} ({types_in_words(kinds)}) for sm_{architecture}: {error}") from error
     alignments = re.findall(r"\.shared \.align (\d+) \.b8 \w+\[(\d+)\]", ptx)
     shared = sum(int(size) for _, size in alignments)
     float64 = Counter(_FLOAT64_ARITHMETIC.findall(ptx)) if _api.real_of(kinds) == np.float32 else {}
@@ -182,7 +193,6 @@ def examine(kernel, kinds, threads: int, architecture: int) -> dict:
         "types": types_in_words(kinds),
         "architecture": architecture,
         "threads": threads,
-        "limited": kernel.registers is not None,
         **found,
         "shared": shared,
         "alignment": min((int(alignment) for alignment, _ in alignments), default=0),
@@ -209,7 +219,7 @@ def reason(name: str) -> str | None:
 def faults(row: dict) -> list[str]:
     """What a kernel does that it must not."""
     found = []
-    if row["spills"] > (SPILLS_OF_LIMITED if row["limited"] else 0):
+    if row["spills"]:
         found.append(f"spills {row['spills']} bytes of registers")
     name = _plain(row)
     most = OF_PRODUCTS if name.endswith(".product") else REGISTERS

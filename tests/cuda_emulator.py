@@ -29,6 +29,7 @@ from jitnet.kernels.cuda import _api
 
 _FULL_MASK = 0xFFFFFFFF
 _GARBAGE = 0xA5  # of memory that nothing has written
+_SHARED_MEMORY = 48 << 10  # bytes of a block, of arrays whose sizes are known when they are compiled
 _HERE = __file__
 
 
@@ -573,6 +574,9 @@ class _Block:
         place = frame.f_code, frame.f_lasti, shape, np.dtype(dtype)
         if place not in self._shared:
             self._shared[place] = _Shared(shape, np.dtype(dtype))
+            size = sum(array.flat.nbytes for array in self._shared.values())
+            if size > _SHARED_MEMORY:
+                raise EmulationError(f"a block has {_SHARED_MEMORY} bytes of shared memory. Received: {size}")
         return self._shared[place]
 
     def run(self, kernel, real, arguments, random) -> None:

@@ -47,7 +47,6 @@ def row(**changes):
         "types": "",
         "architecture": 90,
         "threads": 256,
-        "limited": False,
         "registers": 40,
         "stack": 0,
     }
@@ -57,8 +56,6 @@ def row(**changes):
 def test_faults_are_named():
     assert report.faults(row()) == []
     assert "spills 8" in report.faults(row(spills=8))[0]
-    assert report.faults(row(spills=8, limited=True)) == []
-    assert "spills 200" in report.faults(row(spills=200, limited=True))[0]
     assert "129 registers, more than 128" in report.faults(row(registers=129))[0]
     assert "float64" in report.faults(row(float64={"add.f64": 1}))[0]
     for kernel in ("training._total", "elementwise._sin_forward_quads", "_pointwise.pointwise_add_cos_derivative"):

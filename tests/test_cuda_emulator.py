@@ -248,6 +248,13 @@ def _adds_to_nothing(x, y):
 
 
 @kernel
+def _too_much_shared(x, y):
+    first = cuda.shared.array((1024, 8), real)
+    second = cuda.shared.array((512, 9), real)
+    first[cuda.threadIdx.x, 0] = second[cuda.threadIdx.x, 0] = x[0]
+
+
+@kernel
 def _wrong_rank(x, y):
     y[0, cuda.grid(1)] = x[0]
 
@@ -273,6 +280,7 @@ BUGS = {
     _uninitialised_shared: r"element \(0,\) of a shared array of shape \(64,\) is read, and was never written",
     _uninitialised_local: "of a local array .*never written",
     _adds_to_nothing: "of a global array .*is read, and was never written",
+    _too_much_shared: "a block has 49152 bytes of shared memory",
     _wrong_rank: "of 1 dimensions has an index of 2",
     _atomic_float: "no fixed order",
 }

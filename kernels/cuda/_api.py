@@ -256,8 +256,7 @@ def _compiled_code(kernel: Kernel, kinds: tuple) -> Code:
     from numba.cuda.dispatcher import _Kernel  # what the dispatcher itself makes, and loads at once
 
     with _plain_indices():
-        options = dispatcher.targetoptions | {"max_registers": kernel.registers}
-        made = _Kernel(dispatcher.py_func, tuple(map(_numba_type, kinds)), **options)
+        made = _Kernel(dispatcher.py_func, tuple(map(_numba_type, kinds)), **dispatcher.targetoptions)
     return Code(made.entry_name, bytes(made.library.get_cubin().code))
 
 

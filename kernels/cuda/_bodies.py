@@ -24,13 +24,10 @@ cuda = _Standin()
 
 
 class Kernel:
-    """A function that runs on the device, once for each thread of a launch; it has no result.
+    """A function that runs on the device, once for each thread of a launch; it has no result."""
 
-    registers: the most that a thread may take, so that a processor runs as many threads as it is meant to; or None.
-    """
-
-    def __init__(self, function, registers: int | None = None):
-        self.function, self.registers = function, registers
+    def __init__(self, function):
+        self.function = function
         self.name = function.__name__
 
     def __repr__(self):
@@ -66,9 +63,9 @@ class Intrinsic:
         raise CudaError(f"{self.name} is called by kernels alone.")
 
 
-def kernel(function=None, *, registers=None):
-    """Decorator of every kernel; see ``Kernel``."""
-    return functools.partial(Kernel, registers=registers) if function is None else Kernel(function)
+def kernel(function) -> Kernel:
+    """Decorator of every kernel."""
+    return Kernel(function)
 
 
 def function(body, real=None) -> Function:

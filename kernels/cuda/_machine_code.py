@@ -54,7 +54,7 @@ def file_name(kernel, kinds: tuple, real, capability: tuple[int, int], options: 
     Raises:
         Unkeyed: the kernel reads something of which no name can be made.
     """
-    what = _hash((_function_told(kernel.function, real, {}), kernel.registers, kinds), 24)
+    what = _hash((_function_told(kernel.function, real, {}), kinds), 24)
     by = _hash((capability, sorted(options.items()), _compilers(), _settings()), 16)
     return f"objects/{kernel.name[:_LONGEST_NAME]}_{what}-{by}.cubin"
 

@@ -25,21 +25,20 @@ from .ptx import load_quad
 
 
 class Tile(NamedTuple):
-    """A block's share of c, how much depth it takes in a step, the share of a thread, and ``Kernel.registers``."""
+    """A block's share of c, how much depth it takes in a step, and the share of a thread."""
 
     rows: int
     columns: int
     depth: int
     own_rows: int
     own_columns: int
-    registers: int | None = None
 
     @property
     def threads(self) -> int:
         return self.rows // self.own_rows * (self.columns // self.own_columns)
 
 
-LARGE = Tile(128, 128, 8, 8, 8, registers=128)
+LARGE = Tile(128, 128, 8, 8, 8)
 TALL = Tile(128, 64, 16, 8, 4)
 MEDIUM = Tile(64, 64, 16, 8, 4)
 SMALL = Tile(32, 32, 16, 4, 2)
@@ -88,7 +87,7 @@ def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole
 
 @cache
 def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
-    rows_tile, columns_tile, depth_tile, own_rows, own_columns, registers = tile
+    rows_tile, columns_tile, depth_tile, own_rows, own_columns = tile
     threads = tile.threads
     a_quads = quads(a_operand, whole, rows_tile, depth_tile, threads)
     b_quads = quads(b_operand, whole, columns_tile, depth_tile, threads)
@@ -124,7 +123,7 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
             for j in range(own_columns):
                 sums[i, j] += a_own[i] * b_own[j]
 
-    @kernel(registers=registers)
+    @kernel
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)

@@ -23,13 +23,12 @@ from .ptx import await_copies_but_one_step, end_step_of_copies, multiply_bf16, m
 
 
 class Tile(NamedTuple):
-    """A block's share of c, a warp's share of that, and ``Kernel.registers``."""
+    """A block's share of c, and a warp's share of that."""
 
     rows: int
     columns: int
     warp_rows: int
     warp_columns: int
-    registers: int | None = None
     depth: int = DEPTH  # of a step
 
     @property
@@ -38,7 +37,7 @@ class Tile(NamedTuple):
 
 
 LARGE = Tile(128, 128, 64, 64)
-TALL = Tile(128, 64, 64, 32, registers=128)
+TALL = Tile(128, 64, 64, 32)
 MEDIUM = Tile(64, 64, 32, 32)
 SMALL = Tile(32, 32, 16, 16)
 NARROW = Tile(128, 32, 32, 32)
@@ -54,7 +53,7 @@ def product_kernel(
     whole: whether quads are; aligned: whether those of c and of what is added to it are.
     """
     threads = tile.threads
-    rows_tile, columns_tile, warp_rows, warp_columns, registers, _ = tile
+    rows_tile, columns_tile, warp_rows, warp_columns, _ = tile
     a_size, place_a, own_a, read_a, a_run = layout(kind, a_operand.along_depth, rows_tile, warp_rows)
     b_size, place_b, own_b, read_b, b_run = layout(kind, b_operand.along_depth, columns_tile, warp_columns)
     a_quads = quads(a_operand, whole, rows_tile, DEPTH, threads)
@@ -77,7 +76,7 @@ def product_kernel(
                 for e in range(4):
                     sums[i, j, e] = after[e]
 
-    @kernel(registers=registers)
+    @kernel
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array(a_buffers, real, 16)
         b_tile = cuda.shared.array(b_buffers, real, 16)

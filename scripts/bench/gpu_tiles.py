@@ -18,11 +18,11 @@ KINDS = {"highest": "float", "high": "tf32", "medium": "bf16"}
 NAMES = "SMALL", "NARROWEST", "NARROW", "MEDIUM", "TALL", "LARGE"
 _WARPS = {
     "64x64, 8 warps": _tensor_cores.Tile(64, 64, 32, 16),
-    "128x128, 8 warps": _tensor_cores.Tile(128, 128, 64, 32, registers=128),
-    "128x64, more registers": _tensor_cores.Tile(128, 64, 64, 32),
+    "128x128, 8 warps": _tensor_cores.Tile(128, 128, 64, 32),
+    "64x128": _tensor_cores.Tile(64, 128, 32, 64),
 }
 OTHERS = {  # that jitnet does not take, to see whether it should
-    "float": {"128x128, more registers": _products.LARGE._replace(registers=None)},
+    "float": {"64x128": _products.Tile(64, 128, 16, 8, 4)},
     "tf32": _WARPS,
     "bf16": _WARPS,
 }
