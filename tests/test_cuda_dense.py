@@ -39,13 +39,18 @@ def test_products(size, dtype):
 
 
 @pytest.mark.parametrize("tile,size", [
-    ("NARROWEST", (130, 9, 18)), ("NARROW", (36, 20, 40)), ("MEDIUM", (68, 12, 36)), ("TALL", (36, 20, 68)),
-    ("LARGE", (130, 9, 70)), ("LARGE", (36, 12, 132)),
+    ("NARROWEST", (130, 9, 18)), ("NARROWEST", (36, 52, 20)), ("NARROW", (36, 52, 40)), ("MEDIUM", (68, 52, 36)),
+    ("MEDIUM", (67, 51, 35)), ("TALL", (36, 36, 68)), ("LARGE", (130, 9, 70)), ("LARGE", (36, 28, 132)),
 ])  # fmt: skip
 def test_products_in_other_tiles(tile, size, monkeypatch):
     """What other matrices would be given, here of one and a bit."""
     monkeypatch.setattr(_products, "_tile_for", lambda *_: getattr(_products, tile))
     assert_products_are_twins(size, np.float32)
+
+
+def test_products_say_what_they_cannot_count():
+    with pytest.raises(ValueError, match="at most 2147482624 rows, columns and terms"):
+        _products.product(None, None, None, None, None, 2**31, 1, 1)
 
 
 def test_what_tiles_products_take():

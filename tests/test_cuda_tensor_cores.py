@@ -46,11 +46,11 @@ def test_products(size, precision):
 
 @PRECISIONS
 @pytest.mark.parametrize("tile,size", [
-    ("NARROWEST", (36, 20, 20)), ("NARROW", (36, 20, 40)), ("MEDIUM", (68, 12, 36)), ("TALL", (36, 20, 68)),
-    ("LARGE", (132, 12, 36)),
+    ("NARROWEST", (36, 84, 20)), ("NARROW", (36, 52, 40)), ("MEDIUM", (68, 84, 36)), ("TALL", (36, 52, 68)),
+    ("LARGE", (132, 84, 36)),
 ])  # fmt: skip
 def test_products_in_other_tiles(tile, size, precision, monkeypatch):
-    """What other matrices would be given, here of one and a bit."""
+    """What other matrices would be given, here of one and a bit, in enough steps for all buffers to be used again."""
     monkeypatch.setattr(_products, "_tile_for", lambda *_: getattr(_tensor_cores, tile))
     assert_products_are_twins(size, precision)
 

@@ -51,7 +51,7 @@ _FEWEST_STEPS = 4  # of a part
 # what it takes to sum parts, as steps of a block (0.4 us on an H100): a launch, and elements that are written and read
 _STEPS_OF_A_SUM = 8
 _ELEMENTS_OF_A_STEP = 100_000
-
+_MOST = LARGEST - 1024  # rows, columns or terms: with a tile and some steps more they still have 32 bits
 
 # measured by scripts/bench/gpu_tiles.py on an H100
 _SMALL_RESULT = 32 * 64 * 64  # elements, for which small tiles give more blocks something to do
@@ -241,8 +241,9 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     """c = a b, or c += a b, of arrays read as matrices; ``groups`` products side by side, each ``columns`` wide."""
     if rows == 0 or columns == 0:
         return
-    if max(rows, depth) >= LARGEST:
-        raise ValueError(f"A product on CUDA has fewer than 2**31 rows and terms. Received: {rows} rows, {depth} terms")
+    if max(rows, depth, columns) > _MOST:
+        received = f"{rows} rows, {columns} columns, {depth} terms"
+        raise ValueError(f"A product on CUDA has at most {_MOST} rows, columns and terms. Received: {received}")
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
     whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
     kind = _kind(c.dtype)
