@@ -211,19 +211,38 @@ def _plain_indices():
     looking for them costs more than the access: three instructions of 64 bits each, and loops that are not unrolled.
     """
     module = numba_cuda()
-    from numba.cuda.core.compiler_lock import global_compiler_lock
     from numba.cuda.np import arrayobj
 
     def as_it_is(context, builder, kind, index, size):
         return context.cast(builder, index, kind, module.types.intp if kind.signed else module.types.uintp)
 
+    with _replaced(arrayobj, "fix_integer_index", as_it_is):
+        yield
+
+
+def _without_text():
+    """Meanwhile numba.cuda has no PTX to look at.
+
+    It compiles a kernel to PTX besides machine code, a fifth of the time, to see whether it reshapes arrays: no kernel
+    does, and one that did would not link.
+    """
+    from numba.cuda.codegen import CUDACodeLibrary
+
+    return _replaced(CUDACodeLibrary, "get_asm_str", lambda library, cc=None: "")
+
+
+@contextlib.contextmanager
+def _replaced(owner, name: str, value):
+    """Meanwhile a name of numba.cuda's means something else, to this thread's compilations alone."""
+    from numba.cuda.core.compiler_lock import global_compiler_lock
+
     with global_compiler_lock:
-        before = arrayobj.fix_integer_index
-        arrayobj.fix_integer_index = as_it_is
+        before = getattr(owner, name)
+        setattr(owner, name, value)
         try:
             yield
         finally:
-            arrayobj.fix_integer_index = before
+            setattr(owner, name, before)
 
 
 @functools.cache
@@ -255,7 +274,7 @@ def _compiled_code(kernel: Kernel, kinds: tuple) -> Code:
     dispatcher = _compiled(kernel, real_of(kinds))
     from numba.cuda.dispatcher import _Kernel  # what the dispatcher itself makes, and loads at once
 
-    with _plain_indices():
+    with _plain_indices(), _without_text():
         made = _Kernel(dispatcher.py_func, tuple(map(_numba_type, kinds)), **dispatcher.targetoptions)
     return Code(made.entry_name, bytes(made.library.get_cubin().code))
 

@@ -17,6 +17,7 @@ as both operands agree, or sums are stored accordingly:
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from ._api import WARP, function
@@ -43,6 +44,7 @@ class Layout(NamedTuple):
     run: int
 
 
+@cache
 def layout(kind: str, along_depth: bool, fixed: int, width: int) -> Layout:
     """The layout of a tile of ``fixed``, of which a warp reads ``width``.  kind: "tf32" or "bf16"."""
     keep = _keep_tf32 if kind == "tf32" else _keep_bf16

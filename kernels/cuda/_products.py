@@ -86,19 +86,10 @@ def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole
 
 
 @cache
-def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
-    rows_tile, columns_tile, depth_tile, own_rows, own_columns = tile
-    threads = tile.threads
-    a_quads = quads(a_operand, whole, rows_tile, depth_tile, threads)
-    b_quads = quads(b_operand, whole, columns_tile, depth_tile, threads)
-    a_count, a_distance, _, place_type, a_quad, locate_a, fetch_a, _, inside_a = a_quads
-    b_count, b_distance, _, _, b_quad, locate_b, fetch_b, _, inside_b = b_quads
-    a_along, b_along = a_operand.along_depth, b_operand.along_depth
-    thread_columns = columns_tile // own_columns
-    # what a thread owns are runs of neighbours, so that it loads vectors from shared memory
-    row_run, column_run = min(4, own_rows), min(4, own_columns)
-    row_distance, column_distance = threads // thread_columns * row_run, thread_columns * column_run
-    a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
+def _adder(tile: Tile, whole: bool):
+    """The function that adds the products of a line of both tiles to a thread's sums."""
+    own_rows, own_columns = tile.own_rows, tile.own_columns
+    row_run, column_run, row_distance, column_distance = _runs(tile)
 
     @function
     def add_line(sums, a_own, b_own, a_tile, b_tile, stage, line, own_row, own_column):
@@ -122,6 +113,30 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
         for i in range(own_rows):
             for j in range(own_columns):
                 sums[i, j] += a_own[i] * b_own[j]
+
+    return add_line
+
+
+def _runs(tile: Tile) -> tuple[int, int, int, int]:
+    """A thread owns runs of neighbours, to load vectors from shared memory: their lengths, how far they are apart."""
+    thread_columns = tile.columns // tile.own_columns
+    row_run, column_run = min(4, tile.own_rows), min(4, tile.own_columns)
+    return row_run, column_run, tile.threads // thread_columns * row_run, thread_columns * column_run
+
+
+@cache
+def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
+    rows_tile, columns_tile, depth_tile, own_rows, own_columns = tile
+    threads = tile.threads
+    a_quads = quads(a_operand, whole, rows_tile, depth_tile, threads)
+    b_quads = quads(b_operand, whole, columns_tile, depth_tile, threads)
+    a_count, a_distance, _, place_type, a_quad, locate_a, fetch_a, _, inside_a = a_quads
+    b_count, b_distance, _, _, b_quad, locate_b, fetch_b, _, inside_b = b_quads
+    a_along, b_along = a_operand.along_depth, b_operand.along_depth
+    thread_columns = columns_tile // own_columns
+    row_run, column_run, row_distance, column_distance = _runs(tile)
+    add_line = _adder(tile, whole)
+    a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
 
     @kernel
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):

@@ -5,6 +5,7 @@ out once a step what their k adds to where they lie, and once for all what else 
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ class Quads(NamedTuple):
     inside: Callable
 
 
+@cache  # so that kernels share functions, each of which is compiled but once
 def quads(operand: Operand, whole: bool, fixed: int, depth: int, threads: int) -> Quads:
     """Shares of tiles of ``fixed`` by ``depth``; whole: whether quads are, in memory."""
     along = operand.along_depth

@@ -45,6 +45,24 @@ NARROWEST = Tile(128, 16, 32, 16)
 
 
 @cache
+def _multiplier(kind: str, row_fragments: int, column_fragments: int):
+    """The function that adds the products of a warp's fragments of a and b to its sums."""
+    multiply = multiply_tf32 if kind == "tf32" else multiply_bf16
+
+    @function
+    def multiply_fragments(sums, a_own, b_own):
+        for i in range(row_fragments):
+            a_fragment = a_own[2 * i, 0], a_own[2 * i + 1, 0], a_own[2 * i, 1], a_own[2 * i + 1, 1]
+            for j in range(column_fragments):
+                before = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
+                after = multiply(before, a_fragment, (b_own[j, 0], b_own[j, 1]))
+                for e in range(4):
+                    sums[i, j, e] = after[e]
+
+    return multiply_fragments
+
+
+@cache
 def product_kernel(
     a_operand: Operand, b_operand: Operand, tile: Tile, kind: str, whole: bool, aligned: bool, accumulate: bool, ends
 ):
@@ -64,17 +82,7 @@ def product_kernel(
     a_buffers, b_buffers = (ahead + 1) * a_size, (ahead + 1) * b_size
     warps_across = columns_tile // warp_columns
     row_slots, row_fragments, column_fragments = warp_rows // 8, warp_rows // 16, warp_columns // 8
-    in_tf32, multiply = kind == "tf32", multiply_tf32 if kind == "tf32" else multiply_bf16
-
-    @function
-    def multiply_fragments(sums, a_own, b_own):
-        for i in range(row_fragments):
-            a_fragment = a_own[2 * i, 0], a_own[2 * i + 1, 0], a_own[2 * i, 1], a_own[2 * i + 1, 1]
-            for j in range(column_fragments):
-                before = sums[i, j, 0], sums[i, j, 1], sums[i, j, 2], sums[i, j, 3]
-                after = multiply(before, a_fragment, (b_own[j, 0], b_own[j, 1]))
-                for e in range(4):
-                    sums[i, j, e] = after[e]
+    in_tf32, multiply_fragments = kind == "tf32", _multiplier(kind, row_fragments, column_fragments)
 
     @kernel
     def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
