@@ -31,46 +31,31 @@ SAMPLE += "or whole_tf32 or whole_bf16"
 THREADS = 256  # of a block of a kernel that takes as many as it has work for
 FIXED = 128  # threads: a block of so many or more was meant to be that large
 REGISTERS = 65_536 // 512  # that a thread may have, so that a processor runs 512 of them
-OF_PRODUCTS = 65_536 // 256  # of products, whose threads hold a large part of the result and wait for nothing else
+OF_RESULTS = 65_536 // 256  # of products and attention, whose threads hold a large part of the result, and of float64
 # of one multiprocessor: (registers, threads, blocks, bytes of shared memory; of each block the driver takes some)
 PROCESSORS = {80: (65_536, 2048, 32, 164 * 1024), 90: (65_536, 2048, 32, 228 * 1024)}
 RESERVED = 1024  # bytes of shared memory of every block
 
-# kernels of float32 that calculate in float64, and why
-_CIRCLE = "libdevice reduces the angles of sin and cos with it"
+# kernels of float32 that calculate in float64, and why; so do all that call sin or cos, whose angles libdevice reduces
+# with it
 _SAME_BITS = "the CPU's bits: the number is worked out in float64 there, too"
 _CONTRACT = "sums over a batch or over parameters are float64 by contract"
 FLOAT64 = {
-    "augmentation._affine_transforms": _CIRCLE,
-    "elementwise._sin_forward": _CIRCLE,
-    "elementwise._sin_backward": _CIRCLE,
-    "elementwise._cos_forward": _CIRCLE,
-    "elementwise._cos_backward": _CIRCLE,
-    "random._normal": _CIRCLE,
     "random._uniform": _SAME_BITS,
     "random._dropout_forward": _SAME_BITS,
     "random._dropout_backward": _SAME_BITS,
+    **dict.fromkeys(("attention._forward", "attention._backward_queries", "attention._backward_keys"), _SAME_BITS),
     "optimizers._adam_update": "the bias correction is 1 - beta^t, which cancels",
     **dict.fromkeys(
-        (
-            f"optimizers._{name}_update"
-            for name in (
-                "adadelta",
-                "adam_amsgrad",
-                "adamax",
-                "ftrl",
-                "lion",
-                "nadam",
-                "rmsprop",
-                "rmsprop_centered",
-                "rmsprop_centered_momentum",
-                "rmsprop_momentum",
-            )
-        ),
+        (f"optimizers._{name}_update" for name in (
+            "adadelta", "adam_amsgrad", "adamax", "ftrl", "lion", "nadam", "rmsprop", "rmsprop_centered",
+            "rmsprop_centered_momentum", "rmsprop_momentum",
+        )),
         "what all elements share is worked out in float64, once per block: 1 - beta and its like cancel",
     ),
     "training._spread": _SAME_BITS,
     "training._add_numbers": _CONTRACT,
+    "training._keep_largest": _CONTRACT,
     "training._total": _CONTRACT,
     "training._weighted_total": _CONTRACT,
     "training._penalties": _CONTRACT,
@@ -121,10 +106,36 @@ _OTHERS = (
 def label(kernel) -> str:
     """A kernel by its family and name, with the functions that it was made for."""
     cells = [cell.cell_contents for cell in kernel.function.__closure__ or ()]
-    functions = (getattr(cell, "function", cell) for cell in cells)
-    made_for = [function.__name__.lstrip("_") for function in functions if hasattr(function, "__code__")]
+    bodies = filter(is_body, (getattr(cell, "function", cell) for cell in cells))
+    # what those were made for, in turn: of functions within functions the names say little
+    functions = dict.fromkeys(inner for body in bodies for inner in ([body] if is_named(body) else reached(body)))
+    made_for = [function.__name__.lstrip("_") for function in functions if is_named(function)]
     name = f"{kernel.function.__module__.rpartition('.')[2]}.{kernel.name}"
     return f"{name}[{', '.join(made_for)}]" if made_for else name
+
+
+def reached(function) -> dict:
+    """{function: None} of a kernel's body and all that it calls, in order."""
+    found, ahead = {}, [function]
+    while ahead:
+        function = ahead.pop(0)
+        if function not in found:
+            found[function] = None
+            scope = function.__globals__
+            named = [scope[name] for name in function.__code__.co_names if name in scope]
+            inner = named + [cell.cell_contents for cell in function.__closure__ or ()]
+            ahead += [body for body in (getattr(value, "function", value) for value in inner) if is_body(body)]
+    return found
+
+
+def is_named(function) -> bool:
+    """Whether it stands in a module for itself."""
+    return "<locals>" not in function.__qualname__
+
+
+def is_body(value) -> bool:
+    """Whether it is a Python function of the kernels."""
+    return hasattr(value, "__code__") and value.__module__.startswith("jitnet.kernels.")
 
 
 def types_in_words(kinds) -> str:
@@ -187,7 +198,9 @@ def examine(kernel, kinds, threads: int, architecture: int) -> dict:
         raise SystemExit(f"{label(kernel)} ({types_in_words(kinds)}) for sm_{architecture}: {error}") from error
     alignments = re.findall(r"\.shared \.align (\d+) \.b8 \w+\[(\d+)\]", ptx)
     shared = sum(int(size) for _, size in alignments)
-    float64 = Counter(_FLOAT64_ARITHMETIC.findall(ptx)) if _api.real_of(kinds) == np.float32 else {}
+    of_float32 = any(isinstance(kind, tuple) and "float32" in kind for kind in kinds)
+    float64 = Counter(_FLOAT64_ARITHMETIC.findall(ptx)) if of_float32 and _api.real_of(kinds) == np.float32 else {}
+    names = {name for function in reached(kernel.function) for name in function.__code__.co_names}
     return {
         "kernel": label(kernel),
         "types": types_in_words(kinds),
@@ -197,6 +210,8 @@ def examine(kernel, kinds, threads: int, architecture: int) -> dict:
         "shared": shared,
         "alignment": min((int(alignment) for alignment, _ in alignments), default=0),
         "occupancy": occupancy(found["registers"], shared, threads, architecture),
+        "of": _api.real_of(kinds).__name__,
+        "circle": bool({"sin", "cos"} & names),
         "float64": dict(float64),
         "instructions": {
             name: count for name, pattern in INSTRUCTIONS.items() if (count := len(re.findall(pattern, ptx)))
@@ -209,23 +224,17 @@ def _plain(row: dict) -> str:
     return row["kernel"].partition("[")[0].removesuffix("_quads")
 
 
-def reason(name: str) -> str | None:
-    """Why a kernel of float32 calculates in float64."""
-    if name.startswith("_pointwise.") and {"sin", "cos"} & set(name.split("_")):
-        return _CIRCLE
-    return FLOAT64.get(name)
-
-
 def faults(row: dict) -> list[str]:
     """What a kernel does that it must not."""
     found = []
     if row["spills"]:
         found.append(f"spills {row['spills']} bytes of registers")
     name = _plain(row)
-    most = OF_PRODUCTS if name.endswith(".product") else REGISTERS
+    large = name.endswith(".product") or name.startswith("attention.") or row["of"] == "float64"
+    most = OF_RESULTS if large else REGISTERS
     if row["registers"] > most:
         found.append(f"needs {row['registers']} registers, more than {most}")
-    if row["float64"] and reason(name) is None:
+    if row["float64"] and not row["circle"] and name not in FLOAT64:
         found.append(f"calculates in float64: {row['float64']}")
     if {"cp.async", "ldmatrix"} & row["instructions"].keys() and row["alignment"] % 16:
         found.append(f"copies 16 bytes at once to shared memory that is aligned to {row['alignment']}")
@@ -245,8 +254,9 @@ def markdown(rows: list[dict]) -> str:
             f"| {row['kernel']} | {row['types']} | {row['architecture']} | {row['threads']} | {numbers} | {told} |"
         )
     lines += ["", "Kernels of float32 that calculate in float64:", ""]
-    for name in dict.fromkeys(_plain(row) for row in rows if row["float64"]):
-        lines.append(f"- {name}: {reason(name) or 'WITHOUT A REASON'}")
+    for name, circle in {_plain(row): row["circle"] for row in rows if row["float64"]}.items():
+        why = "libdevice reduces the angles of sin and cos with it" if circle else "WITHOUT A REASON"
+        lines.append(f"- {name}: {FLOAT64.get(name, why)}")
     return "\n".join(lines) + "\n"
 
 

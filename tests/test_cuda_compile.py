@@ -50,6 +50,7 @@ def row(**changes):
         "registers": 40,
         "stack": 0,
     }
+    found |= {"of": "float32", "circle": False}
     return found | {"spills": 0, "shared": 128, "alignment": 4, "float64": {}, "instructions": {}} | changes
 
 
@@ -57,9 +58,11 @@ def test_faults_are_named():
     assert report.faults(row()) == []
     assert "spills 8" in report.faults(row(spills=8))[0]
     assert "129 registers, more than 128" in report.faults(row(registers=129))[0]
+    assert "257 registers, more than 256" in report.faults(row(registers=257, kernel="attention._forward"))[0]
+    assert report.faults(row(registers=134, of="float64")) == []
     assert "float64" in report.faults(row(float64={"add.f64": 1}))[0]
-    for kernel in ("training._total", "elementwise._sin_forward_quads", "_pointwise.pointwise_add_cos_derivative"):
-        assert report.faults(row(kernel=kernel, float64={"add.f64": 1})) == []
+    assert report.faults(row(kernel="training._total", float64={"add.f64": 1})) == []
+    assert report.faults(row(circle=True, float64={"add.f64": 1})) == []
     assert "aligned to 4" in report.faults(row(instructions={"cp.async": 2}))[0]
 
 
