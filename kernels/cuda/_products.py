@@ -130,9 +130,8 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
     threads = tile.threads
     a_quads = quads(a_operand, whole, rows_tile, depth_tile, threads)
     b_quads = quads(b_operand, whole, columns_tile, depth_tile, threads)
-    a_count, a_distance, _, place_type, a_quad, locate_a, fetch_a, _, inside_a = a_quads
-    b_count, b_distance, _, _, b_quad, locate_b, fetch_b, _, inside_b = b_quads
-    a_along, b_along = a_operand.along_depth, b_operand.along_depth
+    a_count, place_type, a_quad, locate_a, fetch_a, _, put_a, _ = a_quads
+    b_count, _, b_quad, locate_b, fetch_b, _, put_b, _ = b_quads
     thread_columns = columns_tile // own_columns
     row_run, column_run, row_distance, column_distance = _runs(tile)
     add_line = _adder(tile, whole)
@@ -180,20 +179,8 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
                     add_line(sums, a_own, b_own, a_tile, b_tile, 1 - stage, line + 3, own_row, own_column)
             if k >= end:
                 break
-            for q in range(a_count):
-                if inside_a(a_fixed, q):
-                    for i in range(4):
-                        if a_along:
-                            a_tile[stage, a_k + i, a_fixed + q * a_distance] = a_next[q, i]
-                        else:
-                            a_tile[stage, a_k, a_fixed + q * a_distance + i] = a_next[q, i]
-            for q in range(b_count):
-                if inside_b(b_fixed, q):
-                    for i in range(4):
-                        if b_along:
-                            b_tile[stage, b_k + i, b_fixed + q * b_distance] = b_next[q, i]
-                        else:
-                            b_tile[stage, b_k, b_fixed + q * b_distance + i] = b_next[q, i]
+            put_a(a_tile, stage, a_next, a_fixed, a_k)
+            put_b(b_tile, stage, b_next, b_fixed, b_k)
             cuda.syncthreads()
             stage = np.int32(1 - stage)
             k = np.int32(k + depth_tile)

@@ -22,20 +22,19 @@ class Quads(NamedTuple):
     own(thread) -> fixed and k of its first quad
     locate(places, shape, group, first, end) -> nothing; places: (count, 3) of ``place_type``, see ``_operands``
     fetch(values, array, shape, places, fixed, k, end) -> nothing; values: (count, 4)
-    copy(tile, at, array, shape, places, fixed, k, end) -> nothing: on their way to tile[at], and ``step`` further each,
-    in a tile whose lines are those of the array
-    inside(fixed, q) -> whether its q-th quad is one of the tile
+    put(tile, at, values, fixed) -> nothing: the first lies at tile[at], in a tile whose lines are those of the array
+    put_across(tile, stage, values, fixed, k) -> nothing; tile: (stages, k, fixed)
+    copy(tile, at, array, shape, places, fixed, k, end) -> nothing: on their way to where ``put`` would put them
     """
 
     count: int
-    distance: int
-    step: int
     place_type: type
     own: Callable
     locate: Callable
     fetch: Callable
+    put: Callable
+    put_across: Callable
     copy: Callable
-    inside: Callable
 
 
 @cache  # so that kernels share functions, each of which is compiled but once
@@ -91,6 +90,23 @@ def quads(operand: Operand, whole: bool, fixed: int, depth: int, threads: int) -
                     values[q, e] = found[e]
 
     @function
+    def put(tile, at, values, own_fixed):
+        for q in range(count):
+            if inside_tile(own_fixed, q):
+                for e in range(4):
+                    tile[at + q * step + e] = values[q, e]
+
+    @function
+    def put_across(tile, stage, values, own_fixed, own_k):
+        for q in range(count):
+            if inside_tile(own_fixed, q):
+                for e in range(4):
+                    if along:
+                        tile[stage, own_k + e, own_fixed + q * distance] = values[q, e]
+                    else:
+                        tile[stage, own_k, own_fixed + q * distance + e] = values[q, e]
+
+    @function
     def copy(tile, at, array, shape, places, own_fixed, k, end):
         position = position_of(shape, k, end)
         for q in range(count):
@@ -101,4 +117,4 @@ def quads(operand: Operand, whole: bool, fixed: int, depth: int, threads: int) -
     place_type, locate, fetch = (
         (np.int32, locate_whole, fetch_whole) if whole else (np.int64, locate_any, fetch_any)
     )  # fmt: skip
-    return Quads(count, distance, step, place_type, own, locate, fetch, copy, inside_tile)
+    return Quads(count, place_type, own, locate, fetch, put, put_across, copy)

@@ -76,8 +76,8 @@ def product_kernel(
     b_size, place_b, own_b, read_b, b_run = layout(kind, b_operand.along_depth, columns_tile, warp_columns)
     a_quads = quads(a_operand, whole, rows_tile, DEPTH, threads)
     b_quads = quads(b_operand, whole, columns_tile, DEPTH, threads)
-    a_count, _, a_step, place_type, a_quad, locate_a, fetch_a, copy_a, inside_a = a_quads
-    b_count, _, b_step, _, b_quad, locate_b, fetch_b, copy_b, inside_b = b_quads
+    a_count, place_type, a_quad, locate_a, fetch_a, put_a, _, copy_a = a_quads
+    b_count, _, b_quad, locate_b, fetch_b, put_b, _, copy_b = b_quads
     ahead = 2 if whole else 1
     a_buffers, b_buffers = (ahead + 1) * a_size, (ahead + 1) * b_size
     warps_across = columns_tile // warp_columns
@@ -147,14 +147,8 @@ def product_kernel(
                 read_b(b_own, b_tile, b_at, 1)
                 multiply_fragments(sums, a_own, b_own)
             if following < end and not whole:
-                for q in range(a_count):
-                    if inside_a(a_fixed, q):
-                        for e in range(4):
-                            a_tile[a_target + q * a_step + e] = a_next[q, e]
-                for q in range(b_count):
-                    if inside_b(b_fixed, q):
-                        for e in range(4):
-                            b_tile[b_target + q * b_step + e] = b_next[q, e]
+                put_a(a_tile, a_target, a_next, a_fixed)
+                put_b(b_tile, b_target, b_next, b_fixed)
             k = np.int32(k + DEPTH)
             stage = np.int32(stage + 1 if stage < ahead else 0)
             target = np.int32(target + 1 if target < ahead else 0)
