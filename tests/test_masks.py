@@ -301,6 +301,23 @@ def test_central_differences(case, batch):
     suite.check_differences(case, batch)
 
 
+@pytest.mark.parametrize(("axis", "shape"), [(1, (3, 5)), (1, (3, 2, 4)), (2, (3, 2, 4)), (-1, (3, 5))])
+def test_statistics_of_channels_in_front(axis, shape):
+    """A mask lies over the axes of the inputs but the last, whichever of them the channels are."""
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((6, *shape)).astype("float32")
+    mask = generator.random(x.shape[:-1]) < 0.6
+    layer = layers.BatchNormalization(axis=axis, momentum=0.0)
+    y = layer(x, mask=mask, training=True)
+    counts = np.broadcast_to(mask[..., None], x.shape)
+    others = tuple(a for a in range(x.ndim) if a != axis % x.ndim)
+    mean = x.mean(others, where=counts, keepdims=True)
+    variance = x.var(others, where=counts, keepdims=True)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), mean.reshape(-1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), variance.reshape(-1), rtol=1e-5)
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-5, atol=1e-5)
+
+
 # ---- bad input
 
 

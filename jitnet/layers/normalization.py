@@ -82,14 +82,16 @@ class BatchNormalization(Layer):
         beta = self.beta if self.center else Constant(initializers.Zeros()(channels, x.dtype))
         momentum, epsilon = Setting(self, "momentum"), Setting(self, "epsilon")
         if mask is not None and training and self.trainable:
-            return _channels_back(self, self._of_what_counts(x, mask, gamma, beta, momentum, epsilon), inputs)
+            counts = ops.cast(ops.not_equal(ops.expand_dims(mask, -1), 0), x.dtype)
+            if x is not inputs:  # a row of the mask is one of the inputs, wherever their channels are
+                counts = _channels_last(self, ops.broadcast_to(counts, inputs.shape))
+            return _channels_back(self, self._of_what_counts(x, counts, gamma, beta, momentum, epsilon), inputs)
         operation = BatchNorm(momentum, epsilon, training and self.trainable)
         y = operation(x, gamma, beta, self.moving_mean, self.moving_variance)
         return _channels_back(self, y, inputs)
 
-    def _of_what_counts(self, x, mask, gamma, beta, momentum, epsilon):
-        """Normalised by the statistics of what a mask leaves, which the moving ones follow."""
-        counts = ops.cast(ops.not_equal(ops.expand_dims(mask, -1), 0), x.dtype)
+    def _of_what_counts(self, x, counts, gamma, beta, momentum, epsilon):
+        """Normalised by the statistics of what a mask leaves, which the moving ones follow.  counts: 1 or 0."""
 
         def total(values):
             return ops.sum(ops.sum(values, axis=tuple(range(1, x.ndim - 1))) if x.ndim > 2 else values, axis=0)
