@@ -154,7 +154,8 @@ class _KeepsOwner(np.ndarray):
 
 def prepare_any(array: np.ndarray, what: str) -> np.ndarray:
     """An array for a step of the user's own: integers as int64, other numbers in the type of new layers, checked."""
-    return _in_step(array, np.int64 if array.dtype.kind in "iub" else floatx(), what)
+    dtype = np.int64 if array.dtype.kind in "iub" else floatx()
+    return array.of_type(dtype, what) if isinstance(array, DeviceArray) else _in_step(array, dtype, what)
 
 
 def check_finite(array: np.ndarray, what: str, numbers=None) -> None:
@@ -261,6 +262,7 @@ def prepare_weights(
     if sample_weight is None:
         return np.ones(samples, dtype)
     given = as_numbers(sample_weight, what)
+    given = given.on_host() if isinstance(given, DeviceArray) else given  # a number for each sample
     if given.shape == (samples, 1) and not of_one_step:
         given = given.reshape(samples)
     if given.ndim == 0 or len(given) != samples:
@@ -286,6 +288,7 @@ def class_weights(class_weight, y, prediction) -> np.ndarray:
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
             raise invalid(f"class_weight expects a finite number for label {label}.", weight=weight)
         table[label] = weight
+    y = y.on_host() if isinstance(y, DeviceArray) else y
     if y.dtype.kind == "f":
         y = y.argmax(axis=-1) if y.shape[-1] > 1 else y[..., 0]
     if y.ndim != 1 or not np.isin(y, np.arange(classes)).all():

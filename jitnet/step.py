@@ -15,6 +15,7 @@ from .core.storage import gradient_layout, pack, pack_constants
 from .running import interrupts
 from .targets.base import Signature, Target, unchanged_data
 from .targets.cpu.target import CPU
+from .targets.cuda.arrays import DeviceArray
 
 
 def target_of(device: str, few: bool = False) -> Target:
@@ -253,12 +254,13 @@ def check_indices(name: str, array: np.ndarray, least: int, largest: int, layer:
     key = "indices", id(array), least, largest
     if not array.size or (seen is not None and key in seen):
         return
-    low, high = array.min(), array.max()
+    values = array.on_host() if isinstance(array, DeviceArray) else array
+    low, high = values.min(), values.max()
     if not (low > least - 1 and high < largest + 1):  # floats are cut off; NaN is none
         where = f"The layer {layer!r}" if layer else "An operation"
-        place = tuple(int(i) for i in np.argwhere(~((array > least - 1) & (array < largest + 1)))[0])
+        place = tuple(int(i) for i in np.argwhere(~((values > least - 1) & (values < largest + 1)))[0])
         raise invalid(
-            f"{where} takes {name!r} as indices from {least} to {largest}.", index=array[place].item(), place=place
+            f"{where} takes {name!r} as indices from {least} to {largest}.", index=values[place].item(), place=place
         )
     if seen is not None:
         seen[key] = array  # kept, so that no other array gets its id

@@ -387,6 +387,59 @@ def test_arrays_of_the_device_that_cannot_be_used(emulated):
             model.fit(*given, verbose=0, device="cuda")
 
 
+def words():
+    clear_names()
+    jitnet.utils.set_random_seed(3)
+    parts = [jitnet.Input((3,), dtype="int32"), layers.Embedding(6, 2), layers.Flatten(), layers.Dense(3)]
+    model = jitnet.Sequential(parts)
+    model.compile("sgd", SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model
+
+
+def test_indices_and_weights_that_lie_on_the_device(emulated):
+    """Indices are checked, and weights of samples multiplied with those of their classes, as the host's are."""
+    x, y, weights = np.arange(18, dtype=np.int32).reshape(6, 3) % 6, np.arange(6) % 3, np.linspace(0.1, 1, 6)
+    found = []
+    for given in ((x, y, weights), [Tensor(emulated, array) for array in (x, y, weights)]):
+        model = words()
+        options = {"sample_weight": given[2], "class_weight": {0: 2.0, 2: 0.5}, "validation_data": tuple(given)}
+        history = model.fit(*given[:2], batch_size=4, verbose=0, device="cuda", **options).history
+        prediction = model.predict(given[0], batch_size=4, verbose=0, device="cuda")
+        found.append([*model.get_weights(), *history.values(), prediction])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    x[4, 1] = 6
+    there = Tensor(emulated, x)
+    for use in (lambda: model.fit(there, y, verbose=0, device="cuda"), lambda: model.predict(there, device="cuda")):
+        with pytest.raises(ValueError, match=r"'embedding' takes 'x' as indices from 0 to 5.*index=6, place=\(4, 1\)"):
+            use()
+
+
+def test_a_step_of_ones_own_takes_arrays_of_the_device(emulated):
+    class Own(jitnet.Model):
+        def train_step(self, data):
+            x, y = data
+            weights = self.trainable_variables
+            loss = jitnet.value_and_grad(lambda: jitnet.ops.mean((self(x, training=True) - y) ** 2), variables=weights)
+            value, gradients = loss()
+            self.optimizer.apply(gradients, weights)
+            return {"loss": value}
+
+    x, y, found = draw(6, 5), draw(6, 2), []
+    for given in ((x, y), (Tensor(emulated, x), Tensor(emulated, y))):
+        clear_names()
+        jitnet.utils.set_random_seed(3)
+        inputs = jitnet.Input((5,))
+        model = Own(inputs, layers.Dense(2)(inputs))
+        model.compile("sgd")
+        model.fit(*given, batch_size=4, verbose=0, device="cuda")
+        found.append(model.get_weights())
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="x on a GPU is used as it is, and must be float32"):
+        model.fit(Tensor(emulated, x.astype(np.float64)), y, verbose=0, device="cuda")
+
+
 def keeping(**options):
     """Recurrent layers that keep their states, behind a mask."""
     clear_names()

@@ -5,13 +5,13 @@ import math
 import numpy as np
 
 from ...core.errors import invalid
-from . import dlpack
+from . import devices, dlpack
 
 
 class DeviceArray:
     """A C-contiguous array of a GPU, of any library's, by the CUDA array interface (version 3) or DLPack.
 
-    owner: what has the memory, which is kept alive; its values are not looked at.
+    owner: what has the memory, which is kept alive; indices, weights of samples and classes are read on the host too.
     number: of the GPU, where the owner doesn't say it.
 
     Raises:
@@ -68,6 +68,11 @@ class DeviceArray:
         pointer = self.pointer + first * (self._strides()[0] if self.ndim else 0)
         part._set(self.owner, (max(0, last - first), *self.shape[1:]), self.dtype, pointer, self.number)
         return part
+
+    def on_host(self) -> np.ndarray:
+        """A copy of its values."""
+        backend = devices.backend(f"cuda:{self.number}")
+        return backend.to_host(backend.adopt(self))
 
     def of_type(self, dtype, what: str) -> "DeviceArray":
         """Itself; ValueError if its type is another one."""
