@@ -262,7 +262,7 @@ def prepare_weights(
     if sample_weight is None:
         return np.ones(samples, dtype)
     given = as_numbers(sample_weight, what)
-    given = given.on_host() if isinstance(given, DeviceArray) else given  # a number for each sample
+    given = np.asarray(given) if isinstance(given, DeviceArray) else given  # a number for each sample
     if given.shape == (samples, 1) and not of_one_step:
         given = given.reshape(samples)
     if given.ndim == 0 or len(given) != samples:
@@ -288,7 +288,7 @@ def class_weights(class_weight, y, prediction) -> np.ndarray:
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not np.isfinite(weight):
             raise invalid(f"class_weight expects a finite number for label {label}.", weight=weight)
         table[label] = weight
-    y = y.on_host() if isinstance(y, DeviceArray) else y
+    y = np.asarray(y)
     if y.dtype.kind == "f":
         y = y.argmax(axis=-1) if y.shape[-1] > 1 else y[..., 0]
     if y.ndim != 1 or not np.isin(y, np.arange(classes)).all():

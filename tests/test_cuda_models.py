@@ -362,6 +362,12 @@ def test_predictions_that_stay_on_the_device(emulated):
     there = model.predict(x, batch_size=2, verbose=0, device="cuda", as_numpy=False)
     assert there.__cuda_array_interface__["shape"] == there.shape == (5, 3)
     found = emulated.to_host(emulated.adopt(there))
+    np.testing.assert_array_equal(np.asarray(there), found)
+    np.testing.assert_array_equal(np.asarray(there[1:3], np.float64), found[1:3])
+    with pytest.raises(ValueError, match=r"slices can be taken.*numpy\.asarray copies it.*index=0"):
+        there[0]
+    with pytest.raises(ValueError, match="copy=False"):
+        np.array(there, copy=False)
     np.testing.assert_allclose(found, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
     # they are data of the next model
     again = jitnet.Sequential([jitnet.Input((3,)), layers.Dense(2)])

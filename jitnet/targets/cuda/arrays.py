@@ -56,11 +56,20 @@ class DeviceArray:
             raise BufferError("An array on a GPU is given out where it is, without a copy.")
         return dlpack.capsule(self, self.pointer, self.shape, self.dtype, self.__dlpack_device__())
 
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """A copy on the host."""
+        if copy is False:
+            raise ValueError("An array on a GPU is copied to become one of NumPy. Received: copy=False")
+        backend = devices.backend(f"cuda:{self.number}")
+        return backend.to_host(backend.adopt(self)).astype(dtype or self.dtype, copy=False)
+
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, samples: slice) -> "DeviceArray":
         """Some neighbouring samples: the same memory."""
+        if not isinstance(samples, slice):
+            raise invalid("Of an array on a GPU, slices can be taken; numpy.asarray copies it.", index=samples)
         first, last, step = samples.indices(len(self))
         if step != 1:
             raise invalid("Of an array on a GPU, neighbouring samples can be taken.", step=step)
@@ -68,11 +77,6 @@ class DeviceArray:
         pointer = self.pointer + first * (self._strides()[0] if self.ndim else 0)
         part._set(self.owner, (max(0, last - first), *self.shape[1:]), self.dtype, pointer, self.number)
         return part
-
-    def on_host(self) -> np.ndarray:
-        """A copy of its values."""
-        backend = devices.backend(f"cuda:{self.number}")
-        return backend.to_host(backend.adopt(self))
 
     def of_type(self, dtype, what: str) -> "DeviceArray":
         """Itself; ValueError if its type is another one."""
