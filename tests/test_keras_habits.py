@@ -210,6 +210,87 @@ def test_losses_of_layers_called_on_arrays(keras):
     np.testing.assert_allclose([array(x) for x in layer.losses], expected, rtol=1e-5)
 
 
+# ---- building before there are data
+
+
+def own_call(builds=False):
+    class Own(jitnet.Model):
+        def __init__(self):
+            super().__init__()
+            self.body = jitnet.Sequential([layers.Dense(4), layers.Dense(2)])
+
+        def call(self, inputs, training=None):
+            return self.body(inputs)
+
+    class Builds(Own):
+        def build(self, input_shape):
+            self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="factor")
+            super().build(input_shape)
+
+        def call(self, inputs, training=None):
+            return super().call(inputs * self.factor)
+
+    return Builds() if builds else Own()
+
+
+@pytest.mark.parametrize("builds", [False, True])
+def test_a_model_of_an_own_class_is_built_from_a_shape(builds):
+    model = own_call(builds)
+    model.build((None, 3))
+    assert model.built and model.count_params() == 26 + 3 * builds
+    weights = [np.full(w.shape, 0.5, "float32") for w in map(array, model.get_weights())]
+    model.set_weights(weights)
+    expected = (X.sum(1) * (0.5 if builds else 1) * 0.5 + 0.5) * 4 * 0.5 + 0.5
+    np.testing.assert_allclose(model.predict(X, verbose=0)[:, 0], expected, rtol=1e-5)
+
+
+def test_a_model_that_cannot_be_built():
+    with pytest.raises(ValueError, match=r"needs an input shape, with None for the batch. Received: input_shape=None"):
+        own_call().build()
+    with pytest.raises(ValueError, match=r"expects shape to be an integer from 0 up\. Received: shape=3.5"):
+        own_call().build((None, 3.5))
+    with pytest.raises(ValueError, match=r"is a tuple of integers, with None for the batch\. Received: shape=3"):
+        own_call().build(3)
+
+
+@BOTH
+def test_layers_around_layers_are_built_from_a_shape(keras):
+    layer = keras.layers.Bidirectional(keras.layers.LSTM(4))
+    layer.build((None, 5, 3))
+    assert [tuple(w.shape) for w in layer.weights] == 2 * [(3, 16), (4, 16), (16,)]
+    layer = keras.layers.TimeDistributed(keras.layers.Dense(4))
+    layer.build((None, 5, 3))
+    before = [array(w) for w in layer.get_weights()]
+    outputs = array(layer(np.ones((2, 5, 3), "float32")))
+    np.testing.assert_allclose(outputs[0, 0], before[0].sum(0), rtol=1e-5)
+
+
+@BOTH
+def test_a_shape_that_was_asked_for_is_no_use(keras):
+    layer = keras.layers.Dense(4)
+    assert layer.compute_output_shape((None, 3)) == (None, 4)
+    inputs = keras.Input((3,))
+    layer(inputs)
+    assert keras.Model(inputs, layer.output).output_shape == (None, 4)
+
+
+def test_a_model_of_several_inputs_is_built_from_their_shapes():
+    class Pair(jitnet.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.lstm = layers.Dense(3), layers.LSTM(2)
+
+        def call(self, inputs):
+            return {"a": self.dense(inputs["a"]), "b": self.lstm(inputs["b"])}
+
+    model = Pair()
+    model.build({"a": (None, 4), "b": (None, None, 5)})
+    assert model.input_shape == {"a": (None, 4), "b": (None, None, 5)} and model.input_names == ["a", "b"]
+    assert model.output_shape == {"a": (None, 3), "b": (None, 2)}
+    found = model.predict({"a": np.ones((2, 4)), "b": np.ones((2, 7, 5))}, verbose=0)
+    assert found["b"].shape == (2, 2)
+
+
 # ---- models, shapes and targets
 
 

@@ -171,7 +171,11 @@ class Layer(Fixed, NamesArguments):
         input_shape: of the first argument of ``call``, with None for the batch; a list or dict of shapes for one of
             tensors.  A build of several parameters gets the shapes of the arguments that it names, as
             ``build(self, query_shape, value_shape)`` for ``call(self, query, value)``.
+
+        A layer without a ``build`` of its own builds the layers in it: on being called, or here by a call.
         """
+        if type(self).build is Layer.build and not trace.is_traced() and self.sublayers():
+            self.compute_output_shape(input_shape)
 
     def call(self, inputs):
         """The layer's output, a symbolic tensor, from symbolic inputs."""
@@ -623,16 +627,19 @@ class Layer(Fixed, NamesArguments):
             ``mask_shape=(None, 3)``.  Lists and dicts of shapes stand for lists and dicts of tensors.
         """
 
-        def tensors(shape):
-            if isinstance(shape, dict):
-                return {key: tensors(part) for key, part in shape.items()}
-            if isinstance(shape, list) or (isinstance(shape, tuple) and any(isinstance(s, tuple) for s in shape)):
-                return [tensors(part) for part in shape]
-            return SymbolicTensor((*shape[:1], *lengths.opened(shape[1:])), self.dtype, f"{self.name}_input")
+        def tensors(shapes):
+            return of_shapes(shapes, lambda shape: SymbolicTensor(opened(shape), self.dtype, f"{self.name}_input"))
+
+        def opened(shape):
+            return *shape[:1], *lengths.opened(shape[1:])
 
         keywords = {name.removesuffix("_shape"): tensors(shape) for name, shape in named_shapes.items()}
         given = shapes if input_shape is None else (input_shape, *shapes)
-        return _shapes(self(*map(tensors, given), **keywords), lengths.shown)
+        first = self._first_node
+        try:
+            return _shapes(self(*map(tensors, given), **keywords), lengths.shown)
+        finally:
+            self._first_node = first  # ``output`` is that of a use in a model
 
     def __setattr__(self, name, value):
         earlier = vars(self).get(name)
@@ -686,6 +693,17 @@ def _signature(method) -> inspect.Signature:
 def _signature_of(function, is_method: bool) -> inspect.Signature:
     signature = inspect.signature(function)
     return signature.replace(parameters=list(signature.parameters.values())[is_method:])
+
+
+def of_shapes(shapes, made):
+    """The structure of ``made(shape)`` for a shape, a tuple or list of sizes, or for lists and dicts of shapes."""
+    if isinstance(shapes, dict):
+        return {key: of_shapes(part, made) for key, part in shapes.items()}
+    if not isinstance(shapes, list | tuple):
+        raise invalid("A shape is a tuple of integers, with None for the batch.", shape=shapes)
+    if any(isinstance(part, list | tuple | dict) for part in shapes):
+        return [of_shapes(part, made) for part in shapes]
+    return made(tuple(shapes))
 
 
 def _shapes(structure, form=tuple):
