@@ -96,9 +96,16 @@ class Model(TakesData, Trainer, Described, Layer):
         return self.layers if self._connected else super().sublayers()
 
     def get_layer(self, name=None, index=None) -> Layer:
-        """A layer by its name or by its place in ``layers``."""
+        """A layer by its name or by its place in ``layers``.
+
+        Raises ValueError where there is none, and without both.
+        """
         if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise invalid(f"The model {self.name!r} has {len(self.layers)} layers.", index=index)
             return self.layers[index]
+        if name is None:
+            raise invalid("get_layer expects the layer's name, or its index in layers.", name=name, index=index)
         for layer in self.layers:
             if layer.name == name:
                 return layer
@@ -329,7 +336,7 @@ class Model(TakesData, Trainer, Described, Layer):
 
     # ---- copies
 
-    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from", "_own_targets")
+    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from", "_own_targets", "_own_trackers")
 
     def __getstate__(self):
         first = [node for node in self._nodes if vars(node.layer).get("_first_node") is node]

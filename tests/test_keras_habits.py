@@ -210,6 +210,135 @@ def test_losses_of_layers_called_on_arrays(keras):
     np.testing.assert_allclose([array(x) for x in layer.losses], expected, rtol=1e-5)
 
 
+# ---- metrics that a model has
+
+
+@BOTH
+def test_metrics_of_a_model(keras):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    assert model.metrics == []
+    model.compile("sgd", "mse")
+    assert [metric.name for metric in model.metrics] == ["loss"]
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert [metric.name for metric in model.metrics] == ["loss", "compile_metrics"]
+    logs = model.fit(X, Y, epochs=2, validation_data=(X, Y), verbose=0).history
+    found = model.get_metrics_result()
+    assert list(found) == ["loss", "mae"]
+    np.testing.assert_allclose(float(found["mae"]), logs["val_mae"][-1], rtol=1e-6)
+    model.fit(X, Y, verbose=0)
+    model.reset_metrics()
+    assert float(model.metrics[0].result()) == 0
+
+
+def looping(keras):
+    """A model whose test_step goes through its metrics, as Keras's guide does."""
+
+    class Looping(keras.Model):
+        def __init__(self, *arguments, **keywords):
+            super().__init__(*arguments, **keywords)
+            self.unused = keras.metrics.Mean(name="unused")
+
+        def test_step(self, data):
+            x, y = data
+            y_pred = self(x, training=False)
+            loss = self.compute_loss(y=y, y_pred=y_pred)
+            for metric in self.metrics:
+                if metric.name == "loss":
+                    metric.update_state(loss)
+                elif metric.name != "unused":
+                    metric.update_state(y, y_pred)
+            return {metric.name: metric.result() for metric in self.metrics}
+
+    inputs = keras.Input((3,))
+    model = Looping(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse", metrics=["mae", keras.metrics.RootMeanSquaredError()])
+    return model
+
+
+def test_a_step_that_goes_through_the_metrics():
+    mine, other = looping(jitnet), looping(KERAS)
+    with_weights_of(mine, other)
+    found, expected = (model.evaluate(X, Y, batch_size=4, return_dict=True, verbose=0) for model in (mine, other))
+    assert sorted(found) == sorted(expected) == ["loss", "mae", "root_mean_squared_error", "unused"]
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+    with pytest.raises(ValueError, match=r"are updated in a train_step or test_step\."):
+        mine.metrics[1].update_state(Y, Y)
+
+
+def counting_metrics(keras, where):
+    """A model that updates metrics when it, or a layer in it, is called."""
+
+    class Watched(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.mean = keras.metrics.Mean(name="mean_of_inputs")
+
+        def call(self, inputs):
+            self.mean.update_state(keras.ops.mean(inputs))
+            return inputs
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.body = keras.Sequential([keras.layers.Dense(1)])
+            self.size = keras.metrics.Mean(name="size")
+            self.body.build((None, 3))
+
+        def call(self, inputs):
+            outputs = self.body(inputs)
+            self.size.update_state(keras.ops.square(outputs))
+            return outputs
+
+    if where == "model":
+        return Own()
+    return keras.Sequential([keras.Input((3,)), Watched(), keras.layers.Dense(1)])
+
+
+@pytest.mark.parametrize("where", ["layer", "model"])
+@pytest.mark.parametrize("loss", ["mse", None])
+def test_metrics_that_calls_update(where, loss):
+    mine, other = counting_metrics(jitnet, where), counting_metrics(KERAS, where)
+    with_weights_of(mine, other)
+    found = []
+    for model, keras in ((mine, jitnet), (other, KERAS)):
+        model.compile("sgd", loss, metrics=["mae"])
+        if loss is None:  # penalties are a loss, too
+            dense = model.layers[-1] if where == "layer" else model.body.layers[0]
+            dense.kernel.regularizer = keras.regularizers.L2(0.1)
+        history = model.fit(X, Y, epochs=2, batch_size=4, shuffle=False, validation_data=(X, Y), verbose=0).history
+        found.append({**history, "evaluated": model.evaluate(X, Y, batch_size=4, verbose=0)})
+    mine, other = found
+    assert sorted(mine) == sorted(other) and ("mean_of_inputs" if where == "layer" else "val_size") in mine
+    for name, values in other.items():
+        np.testing.assert_allclose(mine[name], values, rtol=1e-5, err_msg=name)
+
+
+@BOTH
+def test_a_metric_is_of_arrays_again_after_a_call(keras):
+    model = counting_metrics(keras, "model")
+    model(X)
+    model.size.reset_state()
+    model.size.update_state([3.0, 5.0])
+    assert float(model.size.result()) == 4 and [metric.name for metric in model.metrics] == ["size"]
+
+
+# ---- small things of layers and models
+
+
+@BOTH
+def test_small_attributes(keras):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="first")])
+    assert model.layers[0].kernel.path.endswith("first/kernel")
+    assert model.layers[0].compute_dtype == model.layers[0].variable_dtype == "float32"
+    assert type(keras.metrics.get("accuracy")).__name__ == "Accuracy"
+    with pytest.raises(ValueError, match="7"):
+        model.get_layer(index=7)
+    with pytest.raises(ValueError, match="name"):
+        model.get_layer()
+
+
 # ---- building before there are data
 
 

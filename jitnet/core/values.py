@@ -252,6 +252,11 @@ class Variable(_Operators, Value):
         return False
 
     @property
+    def path(self) -> str:
+        """The name, which begins with that of the layer, as does Keras's path."""
+        return self.name
+
+    @property
     def size(self) -> int:
         return math.prod(self.shape)
 

@@ -235,6 +235,9 @@ class Layer(Fixed, NamesArguments):
         """The dtype of the layer's weights and of what it returns."""
         return "float32" if self.dtype_policy == policy.MIXED else self.dtype_policy
 
+    # with Keras's mixed policies the first is another than ``dtype``; here what layers return has that of weights
+    compute_dtype = variable_dtype = dtype
+
     @property
     def dtype_policy(self) -> str:
         """Its dtype, or "mixed_bfloat16" if the operands of its products are rounded."""
@@ -295,14 +298,32 @@ class Layer(Fixed, NamesArguments):
 
     def sublayers(self) -> list["Layer"]:
         """Layers held in attributes, in order of assignment."""
+        return [layer for layer in self._attributes_of(Layer) if layer is not self]
+
+    def _attributes_of(self, kind: type) -> list:
+        """Objects of a class in attributes, and in lists, tuples and dicts that are attributes."""
         found = []
         for value in vars(self).values():
-            if isinstance(value, Layer):
+            if isinstance(value, kind):
                 found.append(value)
             elif isinstance(value, list | tuple | dict):
-                found.extend(v for v in (value.values() if isinstance(value, dict) else value) if isinstance(v, Layer))
-        found = [layer for layer in found if layer is not self]
+                found.extend(v for v in (value.values() if isinstance(value, dict) else value) if isinstance(v, kind))
         return list(dict.fromkeys(found))
+
+    @property
+    def metrics(self) -> list:
+        """The metrics in its attributes, and in those of layers in it that are no models.
+
+        A model's step reports those that ``call`` has updated with ``update_state``.
+        """
+        from ..metrics import Metric
+
+        found, pending = {}, [self]
+        while pending:
+            layer = pending.pop(0)
+            found |= dict.fromkeys(layer._attributes_of(Metric))
+            pending += [other for other in layer.sublayers() if not hasattr(other, "compile")]
+        return list(found)
 
     @property
     def weights(self) -> list[Variable]:

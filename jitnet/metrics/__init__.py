@@ -94,10 +94,12 @@ _ACCURACY = ("accuracy", "acc")
 def get(identifier, loss=None, prediction_shape=None) -> Metric:
     """A metric from an instance, a class, a config, a name or a function (y_true, y_pred).
 
-    "accuracy" becomes the accuracy that fits ``loss`` and the shape of the predictions.
+    "accuracy" becomes the accuracy that fits ``loss`` and the shape of the predictions; without both, ``Accuracy``.
     """
     if isinstance(identifier, str) and identifier in _ACCURACY:
-        if getattr(loss, "sparse", False):
+        if loss is None and prediction_shape is None:
+            metric = Accuracy(identifier)
+        elif getattr(loss, "sparse", False):
             metric = SparseCategoricalAccuracy(identifier)
         elif prediction_shape is not None and prediction_shape[-1] > 1 and not isinstance(
             loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy
