@@ -324,6 +324,99 @@ def test_a_metric_is_of_arrays_again_after_a_call(keras):
     assert float(model.size.result()) == 4 and [metric.name for metric in model.metrics] == ["size"]
 
 
+# ---- what a user's own parts are given
+
+LABELS = np.arange(8) % 3
+
+
+def own_losses(keras):
+    class Own(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+            return keras.ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+
+    def function(y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+    def of_rows(y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+    return Own(), function, of_rows
+
+
+@pytest.mark.parametrize(
+    "which, targets, metrics",
+    [
+        (0, LABELS, ["accuracy", "sparse_categorical_accuracy"]),
+        (0, LABELS[:, None], ["accuracy", "sparse_categorical_accuracy"]),
+        (1, LABELS, ["accuracy", "sparse_categorical_accuracy"]),
+        (1, LABELS[:, None], ["accuracy", "sparse_categorical_accuracy"]),
+        (2, np.eye(3)[LABELS], ["accuracy", "categorical_accuracy"]),
+    ],
+)
+def test_accuracies_beside_a_loss_of_ones_own(which, targets, metrics):
+    """Such a loss doesn't say whether targets are labels: their shape does."""
+    models = [keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)]) for keras in (jitnet, KERAS)]
+    with_weights_of(*models)
+    found = []
+    for model, keras in zip(models, (jitnet, KERAS), strict=True):
+        model.compile("sgd", own_losses(keras)[which], metrics=metrics)
+        history = model.fit(X, targets, batch_size=4, shuffle=False, validation_data=(X, targets), verbose=0).history
+        found.append(history)
+    mine, other = found
+    assert sorted(mine) == sorted(other)
+    for name, values in other.items():
+        np.testing.assert_allclose(mine[name], values, rtol=1e-5, err_msg=name)
+
+
+@BOTH
+def test_an_accuracy_without_a_loss(keras):
+    class Judged(keras.Model):
+        def test_step(self, data):
+            x, y = data
+            return self.compute_metrics(x, y, self(x, training=False), None)
+
+    inputs = keras.Input((3,))
+    model = Judged(inputs, keras.layers.Dense(3)(inputs))
+    model.set_weights([np.eye(3), np.zeros(3)])
+    model.compile("sgd", metrics=["accuracy"])
+    expected = np.mean(X.argmax(1) == LABELS)
+    assert float(model.evaluate(X, LABELS, verbose=0, return_dict=True)["accuracy"]) == pytest.approx(expected)
+
+
+@BOTH
+def test_stacked_cells_of_ones_own_get_lists_of_states(keras):
+    class Sum(keras.layers.Layer):
+        def __init__(self, units):
+            super().__init__()
+            self.state_size = units
+
+        def call(self, inputs, states):
+            new = states[0] + inputs
+            return new, [new]
+
+    sequences = np.arange(24, dtype="float32").reshape(2, 4, 3)
+    outputs = array(keras.layers.RNN([Sum(3), Sum(3)])(sequences))
+    np.testing.assert_allclose(outputs, sequences.cumsum(1).cumsum(1)[:, -1])
+
+
+@BOTH
+def test_steps_make_batches_of_arrays(keras):
+    """Without a batch size, as many samples to a step as make that many steps."""
+    x, y = np.ones((60, 3), "float32"), np.ones((60, 1), "float32")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(x, y, steps_per_epoch=4, epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == 8
+    assert model.predict(x, steps=3, verbose=0).shape == (60, 1)
+    assert model.predict(x, steps=3, batch_size=10, verbose=0).shape == (30, 1)
+    weights = np.zeros(60)
+    weights[59] = 60
+    assert model.evaluate(x, y + 5, steps=2, sample_weight=weights, verbose=0) > 0
+    logs = model.fit(x, y, validation_data=(x, y + 5, weights), validation_steps=2, verbose=0).history
+    assert logs["val_loss"][0] > 0
+
+
 # ---- small things of layers and models
 
 

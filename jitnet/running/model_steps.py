@@ -341,7 +341,7 @@ class ModelSteps:
             targets.append(target)
         sample_weight = placeholder("sample_weight", (), outputs[0].dtype)
         weights = compilation.weights_by_output(self._compiled, self.output_names)
-        metrics = self._metric_list(used)
+        metrics = self._metric_list(used, targets)
         with training_mode(training):
             own = [None] * len(outputs)  # weights of each output's samples
             for i, shape in enumerate(weighted):
@@ -518,7 +518,7 @@ class ModelSteps:
         outputs, targets = flatten(y_pred), flatten(y)
         names = _numbered("output", len(outputs))
         used = compilation.losses_by_output(self._compiled, names) if self._compiled["losses"] else [None] * len(names)
-        found = compilation.metrics_by_output(self._compiled, names, used, outputs)
+        found = compilation.metrics_by_output(self._compiled, names, used, outputs, targets)
         logs = {}
         for metric, i, name, is_weighted in found:
             weight = [sample_weight] if is_weighted and sample_weight is not None else []
@@ -622,9 +622,9 @@ class ModelSteps:
         found = target_shape(loss, output.shape)
         return output.shape[1:] if found is None else found
 
-    def _metric_list(self, used) -> list[tuple]:
+    def _metric_list(self, used, targets=None) -> list[tuple]:
         """[(metric, index of its output, its name in the logs, whether samples are weighed)]; used: the losses."""
-        return compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs)
+        return compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs, targets)
 
     def _record_names(self) -> list[str]:
         """Names of the results in logs."""
