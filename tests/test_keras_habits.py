@@ -421,6 +421,21 @@ def test_steps_make_batches_of_arrays(keras):
 
 
 @BOTH
+def test_the_policy_by_its_older_names(keras):
+    keras.mixed_precision.set_global_policy("float64")
+    try:
+        assert keras.layers.Dense(1).dtype == "float64"
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert getattr(keras.mixed_precision.global_policy(), "name", keras.mixed_precision.global_policy()) == "float32"
+
+
+def test_policies_are_names():
+    with pytest.raises(AttributeError, match="A policy is its name, a string"):
+        jitnet.mixed_precision.Policy("float32")
+
+
+@BOTH
 def test_small_attributes(keras):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="first")])
     assert model.layers[0].kernel.path.endswith("first/kernel")
