@@ -90,6 +90,11 @@ class Trainer(Inspection, ModelSteps):
         self._compiled = compiled
 
     @property
+    def compiled(self) -> bool:
+        """Whether ``compile`` was called."""
+        return self._compiled is not None
+
+    @property
     def loss(self):
         """The loss that the model was compiled with: an object, or a list or dict of them; ``compile`` sets it."""
         found = self._compiled["losses"] if self._compiled else []

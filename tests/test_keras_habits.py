@@ -430,6 +430,26 @@ def test_the_policy_by_its_older_names(keras):
     assert getattr(keras.mixed_precision.global_policy(), "name", keras.mixed_precision.global_policy()) == "float32"
 
 
+@BOTH
+def test_names_of_dtypes(keras):
+    backend = keras.backend
+    for dtype, name in {"int": "int32", None: "float32", float: "float32", np.int64: "int64", "bool": "bool"}.items():
+        assert backend.standardize_dtype(dtype) == name
+    assert backend.standardize_dtype(np.dtype("float64")) == "float64"
+    assert backend.is_float_dtype("bfloat16") and not backend.is_float_dtype("int32")
+    assert backend.is_int_dtype("uint8") and not backend.is_int_dtype(np.zeros(1).dtype)
+
+
+def test_what_is_computed_of_variables_has_no_value():
+    total = ops.sum(ops.square(jitnet.Variable([1.0, 2.0])))
+    with pytest.raises(
+        TypeError, match=r"computed of variables, whenever a step runs: .* compute it of variable\.numpy"
+    ):
+        float(total)
+    with pytest.raises(TypeError, match=r"symbolic and cannot become a NumPy array"):
+        np.asarray(jitnet.Input((2,)) + 1)
+
+
 def test_policies_are_names():
     with pytest.raises(AttributeError, match="A policy is its name, a string"):
         jitnet.mixed_precision.Policy("float32")
@@ -441,6 +461,9 @@ def test_small_attributes(keras):
     assert model.layers[0].kernel.path.endswith("first/kernel")
     assert model.layers[0].compute_dtype == model.layers[0].variable_dtype == "float32"
     assert type(keras.metrics.get("accuracy")).__name__ == "Accuracy"
+    assert not model.compiled
+    model.compile("sgd", "mse")
+    assert model.compiled and float(keras.Variable(2.5)) == 2.5
     with pytest.raises(ValueError, match="7"):
         model.get_layer(index=7)
     with pytest.raises(ValueError, match="name"):
