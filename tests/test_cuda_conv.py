@@ -26,6 +26,18 @@ CASES["whole"] = "conv", "conv2d", WHOLE, np.float32
 CASES["whole_float64"] = "conv", "conv2d", WHOLE, np.float64
 WHOLE_STEPS = test_kernels_conv.Case((2, 6, 7, 8), (2, 3, 8, 12), padding=(1, 0, 1, 2), dilation=(2, 1))
 CASES["whole_stride_1"] = "conv", "conv2d", WHOLE_STEPS, np.float32
+# strides and dilations with and without a common divisor; pixels that no tap reaches; taps in two classes of one number
+# or of several, the last of them beyond the kernel; quads that are whole and others
+STRIDED = {
+    "stride_2": test_kernels_conv.Case((2, 7, 8, 4), (3, 3, 4, 8), (2, 2), padding=(1, 1, 0, 1)),
+    "stride_2_dilation_2": test_kernels_conv.Case((2, 9, 8, 4), (3, 2, 4, 8), (2, 2), (1, 2, 1, 0), dilation=(2, 3)),
+    "stride_4_dilation_6": test_kernels_conv.Case((1, 17, 14, 4), (3, 5, 4, 4), (4, 3), (3, 0, 0, 2), dilation=(6, 2)),
+    "stride_3_of_odd": test_kernels_conv.Case((2, 8, 11, 70), (4, 2, 35, 6), (3, 2), (2, 1, 1, 2), groups=2),
+    "one_tap": test_kernels_conv.Case((2, 5, 4, 68), (1, 1, 68, 4), (2, 2)),
+    "one_tap_of_groups": test_kernels_conv.Case((2, 5, 4, 8), (1, 1, 4, 8), (2, 3), groups=2),
+    "in_parts": test_kernels_conv.Case((1, 4, 4, 4), (3, 3, 4, 96), (2, 2), padding=(1, 1, 1, 1)),
+}
+CASES |= {name: ("conv", "conv2d", case, np.float32) for name, case in STRIDED.items()}
 # few channels or filters: several blocks of pixels, several runs of filters, a part of one, and quads of either
 THIN = {
     "first_layer": test_kernels_conv.Case((3, 12, 11, 1), (5, 5, 1, 6), padding=(2, 2, 2, 2)),

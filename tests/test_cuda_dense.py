@@ -6,6 +6,7 @@ from cuda_cases import SEEDS, assert_twins, emulator
 from naive import draw
 
 from jitnet.kernels.cuda import _api, _products, _tensor_cores, dense
+from jitnet.kernels.cuda._strides import ALL_ROWS, BY_REMAINDER
 
 # (M, K, N): no rows, no depth, a depth in parts, and tiles with edges on all sides
 SIZES = {
@@ -61,8 +62,10 @@ def test_what_tiles_products_take():
             ((9000, 30, 300, 1), "NARROW"), ((512, 512, 512, 1), "MEDIUM"), ((17000, 64, 576, 1), "TALL"),
             ((2304, 256, 2048, 1), "TALL"), ((4096, 4096, 4096, 1), "LARGE"), ((17000, 16, 576, 2), "NARROWEST"),
         ):  # fmt: skip
-            assert _products._tile_for(*sizes, kind, True) == getattr(tiles, name), sizes
-        assert _products._tile_for(4096, 4096, 4096, 1, kind, False) == tiles.MEDIUM
+            assert _products._tile_for(*sizes, kind, True, ALL_ROWS) == getattr(tiles, name), sizes
+        assert _products._tile_for(4096, 4096, 4096, 1, kind, False, ALL_ROWS) == tiles.MEDIUM
+        strided = _products._tile_for(4096, 4096, 4096, 1, kind, True, BY_REMAINDER)
+        assert strided == (tiles.TALL if kind == "float" else tiles.LARGE)
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,8 @@ def columns(stride: int, width: int) -> Matrix:
 # 17 out_width, 19 out_height
 
 
-def _window_shape(image, taps_w: int, depth: int, outputs, geometry):
-    _, out_height, out_width, _ = outputs.shape
+def _window_shape(image, taps_w: int, depth: int, outputs: tuple[int, int], geometry):
+    out_height, out_width = outputs
     sizes = *image.shape[1:], taps_w, depth, out_height, out_width
     return *sizes, *geometry, *divisor(depth), *divisor(taps_w), *divisor(out_width), *divisor(out_height)
 
@@ -185,7 +185,7 @@ def _next_tap(shape, r, s, c):
 
 
 @function
-def _split_pixel(shape, pixel):
+def split_pixel(shape, pixel):
     """(n, p, q) of position pixel = (n * out_height + p) * out_width + q."""
     line = quotient(pixel, shape[17], shape[18])
     n = quotient(line, shape[19], shape[20])
@@ -195,7 +195,7 @@ def _split_pixel(shape, pixel):
 @function
 def _top_left(shape, pixel):
     """First element of the image of a window, and where its first tap lies."""
-    n, p, q = _split_pixel(shape, pixel)
+    n, p, q = split_pixel(shape, pixel)
     return n * shape[0] * shape[1] * shape[2], p * shape[7] - shape[9], q * shape[8] - shape[10]
 
 
@@ -288,7 +288,8 @@ WINDOWS = Operand(_locate_window, _load_window, _window, _position_of_tap, _find
 
 def windows(x, kernel, y, geometry) -> Matrix:
     """x: (N, H, W, C), kernel: (R, S, C / groups, K), y: (N, P, Q, K)"""
-    return Matrix(WINDOWS, _window_shape(x, kernel.shape[1], kernel.shape[2], y, geometry), _fours(kernel.shape[2]))
+    _, taps_w, depth, _ = kernel.shape
+    return Matrix(WINDOWS, _window_shape(x, taps_w, depth, y.shape[1:3], geometry), _fours(depth))
 
 
 # ---- the same windows the other way round: row (r, s, c) holds, at k = (n, p, q), what tap (r, s) sees of channel c
@@ -314,14 +315,14 @@ def taps(x, kernel, y, geometry) -> Matrix:
     return windows(x, kernel, y, geometry)._replace(operand=TAPS)
 
 
-# ---- the outputs that a pixel reaches: row (n, h, w) holds dy[n, p, q, k] at (r, s, k), where tap (r, s) of window
-# (p, q) is that pixel.  The shape is as for windows, of dy for the image, with k for c and (h, w) for (p, q); then
-# the divisors of 21 stride_h, 23 stride_w.
+# ---- the outputs that a pixel reaches with strides of one (others: `_strides`): row (n, h, w) holds dy[n, p, q, k] at
+# (r, s, k), where tap (r, s) of window (p, q) is that pixel.  The shape is as for windows, of dy for the image, with k
+# for c and (h, w) for (p, q).
 
 
 @function
 def _locate_pixel(shape, group, fixed, end):
-    n, h, w = _split_pixel(shape, fixed)
+    n, h, w = split_pixel(shape, fixed)
     image = n * shape[0] * shape[1] * shape[2]
     return image + group * shape[4], h + shape[9] if fixed < end else _OUTSIDE, w + shape[10]
 
@@ -329,13 +330,10 @@ def _locate_pixel(shape, group, fixed, end):
 @function
 def _find_output(shape, place, r, s, k):
     """The number of output k of the window whose tap (r, s) is the pixel at ``place``, or -1."""
-    down = place[1] - r * shape[11]
-    across = place[2] - s * shape[12]
-    if down >= 0 and across >= 0:
-        p = quotient(down, shape[21], shape[22])
-        q = quotient(across, shape[23], shape[24])
-        if p < shape[0] and q < shape[1] and p * shape[7] == down and q * shape[8] == across:
-            return place[0] + (p * shape[1] + q) * shape[2] + k
+    p = place[1] - r * shape[11]
+    q = place[2] - s * shape[12]
+    if p >= 0 and p < shape[0] and q >= 0 and q < shape[1]:
+        return place[0] + (p * shape[1] + q) * shape[2] + k
     return -1
 
 
@@ -357,103 +355,81 @@ def _load_output(array, shape, place, k, depth):
 @function
 def _place_of_pixel(shape, group, fixed, end):
     image, h, w = _locate_pixel(shape, group, fixed, end)
-    return np.int32(image), np.int32(h), np.int32(w)
-
-
-@function
-def _position_of_output(shape, k, depth):
-    r, s, c = _split_tap(shape, k)
-    return np.int32(c), np.int32(r * shape[11] if k < depth else -_OUTSIDE), np.int32(s * shape[12])
-
-
-@function
-def _find_output_quad(shape, place, position):
-    down = np.int32(place[1] - position[1])
-    across = np.int32(place[2] - position[2])
-    p = np.int32(quotient(down, shape[21], shape[22]))
-    q = np.int32(quotient(across, shape[23], shape[24]))
-    inside = down >= 0 and p < np.int32(shape[0]) and across >= 0 and q < np.int32(shape[1])
-    reached = np.int32(p * np.int32(shape[7])) == down and np.int32(q * np.int32(shape[8])) == across
-    at = np.int32(np.int32(np.int32(p * np.int32(shape[1])) + q) * np.int32(shape[2]))
-    return np.int32(place[0] + np.int32(at + position[0])), inside and reached
-
-
-OUTPUTS = Operand(_locate_pixel, _load_output, _place_of_pixel, _position_of_output, _find_output_quad, True)
-
-
-# with strides of one every output is reached, and lies as far from the first as its tap
-
-
-@function
-def _first_output(shape, group, fixed, end):
-    image, h, w = _locate_pixel(shape, group, fixed, end)
     at = image + ((h if fixed < end else 0) * shape[1] + w) * shape[2]
     return np.int32(at), np.int32(h), np.int32(w)
 
 
 @function
-def _position_back(shape, k, depth):
+def _position_of_output(shape, k, depth):
     r, s, c = _split_tap(shape, k)
     up = r * shape[11]
     back = s * shape[12]
     return np.int32(c - (up * shape[1] + back) * shape[2]), np.int32(-up if k < depth else _OUTSIDE), np.int32(-back)
 
 
-ALL_OUTPUTS = OUTPUTS._replace(place=_first_output, position=_position_back, find=_find_in_image)
+OUTPUTS = Operand(_locate_pixel, _load_output, _place_of_pixel, _position_of_output, _find_in_image, True)
 
 
-def outputs(dy, kernel, dx, groups: int, geometry) -> Matrix:
-    """dy: (N, P, Q, K), kernel: (R, S, C / groups, K), dx: (N, H, W, C)"""
+def outputs(dy, taps_w: int, pixels: tuple[int, int], groups: int, geometry) -> Matrix:
+    """dy: (N, P, Q, K); pixels: height and width of the image"""
     width = dy.shape[3] // groups
-    shape = *_window_shape(dy, kernel.shape[1], width, dx, geometry), *divisor(geometry[0]), *divisor(geometry[1])
-    return Matrix(ALL_OUTPUTS if geometry[:2] == (1, 1) else OUTPUTS, shape, _fours(width))
+    return Matrix(OUTPUTS, _window_shape(dy, taps_w, width, pixels, geometry), _fours(width))
 
 
-# ---- the filters of a channel: column c holds kernel[r, s, c, k] at (r, s, k)
+# ---- the filters of a channel: column c holds kernel[r, s, c, k] at (r, s, k).  shape: 0 filters, 1 those of a group,
+# from the end of those at a tap 2 to the next tap, and 3 what to add after a row of taps, 4 where the first tap's lie;
+# the divisors of 5 the filters of a group and 7 taps_w.
 
 
 @function
 def _locate_channel(shape, group, fixed, end):
-    return fixed * shape[0] + group * shape[1], 4 if fixed < end else 0, 0
-
-
-@function
-def _load_filter(array, shape, place, k, depth):
-    width = shape[1]
-    count = min(place[1], depth - k)
-    tap = quotient(k, shape[3], shape[4])
-    column = k - tap * width
-    jump = shape[2] - width + 1  # from the last filter at one tap to the first at the next
-    first = place[0] + tap * shape[2] + column
-    second = first + (1 if column + 1 < width else jump)
-    column = column + 1 if column + 1 < width else 0
-    third = second + (1 if column + 1 < width else jump)
-    column = column + 1 if column + 1 < width else 0
-    fourth = third + (1 if column + 1 < width else jump)
-    return (
-        array[first] if count > 0 else real(0),
-        array[second] if count > 1 else real(0),
-        array[third] if count > 2 else real(0),
-        array[fourth] if count > 3 else real(0),
-    )
+    return shape[4] + fixed * shape[0] + group * shape[1], 4 if fixed < end else 0, 0
 
 
 @function
 def _place_of_channel(shape, group, fixed, end):
-    return np.int32(fixed * shape[0] + group * shape[1]), np.int32(0 if fixed < end else 1), np.int32(0)
+    at = shape[4] + fixed * shape[0] + group * shape[1]
+    return np.int32(at), np.int32(0 if fixed < end else 1), np.int32(0)
 
 
 @function
-def _position_of_filter(shape, k, depth):
-    tap = quotient(k, shape[3], shape[4])
-    return np.int32(tap * (shape[2] - shape[1]) + k), np.int32(0 if k < depth else 1), np.int32(0)
+def _filter_of_all(shape, k):
+    return k + quotient(k, shape[5], shape[6]) * shape[2]
 
 
-FILTERS = Operand(_locate_channel, _load_filter, _place_of_channel, _position_of_filter, _find, True)
+@function
+def _filter_of_some(shape, k):
+    tap = quotient(k, shape[5], shape[6])
+    return k + tap * shape[2] + quotient(tap, shape[7], shape[8]) * shape[3]
+
+
+def _filters(find) -> Operand:
+    """find(shape, k) -> how far a filter lies from the first"""
+
+    @function
+    def load(array, shape, place, k, depth):
+        count = min(place[1], depth - k)
+        return (
+            array[place[0] + find(shape, k)] if count > 0 else real(0),
+            array[place[0] + find(shape, k + 1)] if count > 1 else real(0),
+            array[place[0] + find(shape, k + 2)] if count > 2 else real(0),
+            array[place[0] + find(shape, k + 3)] if count > 3 else real(0),
+        )
+
+    @function
+    def position(shape, k, depth):
+        return np.int32(find(shape, k)), np.int32(0 if k < depth else 1), np.int32(0)
+
+    return Operand(_locate_channel, load, _place_of_channel, position, _find, True)
+
+
+FILTERS = _filters(_filter_of_all)
+SOME_FILTERS = _filters(_filter_of_some)  # of a part of the taps, see `_strides`
 
 
 def filters(kernel, groups: int) -> Matrix:
     """kernel: (R, S, C / groups, K)"""
-    channels, stride = kernel.shape[2:]
+    _, taps_w, channels, stride = kernel.shape
     width = stride // groups
-    return Matrix(FILTERS, (stride, width, channels * stride, *divisor(width)), _fours(width))
+    shape = stride, width, channels * stride - width, 0, 0, *divisor(width), *divisor(taps_w)
+    return Matrix(FILTERS, shape, _fours(width))

@@ -21,6 +21,7 @@ from ._columns import sum_parts
 from ._operands import LARGEST, Operand, is_small
 from ._quads import quads
 from ._stores import NOTHING, store
+from ._strides import ALL_ROWS, Classes
 from .ptx import load_quad
 
 
@@ -67,7 +68,7 @@ def _kind(dtype) -> str:
     return "bf16" if precision() == "medium" else "tf32"
 
 
-def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole: bool):
+def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole: bool, classes: Classes):
     tiles = sys.modules[__name__] if kind == "float" else _tensor_cores
     size = rows * columns * groups
     if size <= _SMALL_RESULT and depth <= _SMALL_DEPTH and size * depth <= _SMALL_WORK:
@@ -77,7 +78,8 @@ def _tile_for(rows: int, columns: int, depth: int, groups: int, kind: str, whole
     if columns <= tiles.NARROW.columns:
         return tiles.NARROW
     if whole:  # other quads take too many registers
-        for tile in (tiles.LARGE, tiles.TALL) if columns > tiles.TALL.columns else (tiles.TALL,):
+        large = columns > tiles.TALL.columns and (kind != "float" or classes is ALL_ROWS)  # else 130 of them
+        for tile in (tiles.LARGE, tiles.TALL) if large else (tiles.TALL,):
             if ceil_div(rows, tile.rows) * ceil_div(columns, tile.columns) * groups >= _ENOUGH_BLOCKS:
                 return tile
         if depth >= _GREAT_DEPTH:
@@ -125,7 +127,9 @@ def _runs(tile: Tile) -> tuple[int, int, int, int]:
 
 
 @cache
-def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: bool, accumulate: bool, ends: tuple):
+def _product_kernel(
+    a_operand: Operand, b_operand: Operand, classes: Classes, tile: Tile, whole: bool, accumulate: bool, ends: tuple
+):
     rows_tile, columns_tile, depth_tile, own_rows, own_columns = tile
     threads = tile.threads
     a_quads = quads(a_operand, whole, rows_tile, depth_tile, threads)
@@ -136,9 +140,10 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
     row_run, column_run, row_distance, column_distance = _runs(tile)
     add_line = _adder(tile, whole)
     a_line, b_line = rows_tile + _PADDING, columns_tile + _PADDING
+    count_of, class_of, depth_of, pixel_of, row_of = classes
 
     @kernel
-    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
+    def product(a, b, c, a_all, b_all, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array((2, depth_tile, a_line), real, 16)
         b_tile = cuda.shared.array((2, depth_tile, b_line), real, 16)
         a_places = cuda.local.array((a_count, 3), place_type)
@@ -150,7 +155,8 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
         b_own = cuda.local.array(own_columns, real)
         thread = cuda.threadIdx.x
         group = cuda.blockIdx.z % groups
-        part = cuda.blockIdx.z // groups
+        part = cuda.blockIdx.z // groups // count_of(a_all)
+        a_shape, b_shape = class_of(a_all, b_all, groups)
         first_row = cuda.blockIdx.x * rows_tile
         first_column = cuda.blockIdx.y * columns_tile
         a_fixed, a_k = a_quad(thread)
@@ -165,7 +171,7 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
         own_column = thread % thread_columns * column_run
         owns = first_row + own_row < rows and first_column + own_column < columns
         begin = np.int32(part * part_depth)
-        end = np.int32(min(depth, begin + part_depth))
+        end = np.int32(min(depth_of(a_shape, depth), begin + part_depth))
         k, stage = begin, np.int32(0)
         while True:
             if k < end:
@@ -185,15 +191,17 @@ def _product_kernel(a_operand: Operand, b_operand: Operand, tile: Tile, whole: b
             stage = np.int32(1 - stage)
             k = np.int32(k + depth_tile)
 
+        pixel = pixel_of(a_all, groups)
         first_column += group * columns
         last = (group + 1) * columns
         for i in range(own_rows):
             row = first_row + own_row + i // row_run * row_distance + i % row_run
+            row, there = row_of(a_all, pixel, row, rows)
             for j in range(0, own_columns, column_run):
                 column = first_column + own_column + j // column_run * column_distance
                 at = part * part_size + row * stride + column
                 for e in range(column_run):  # not as vectors, which take 167 registers instead of 128
-                    inside = row < rows and column + e < last
+                    inside = there and column + e < last
                     store(c, at + e, column + e, inside, sums[i, j + e], accumulate, bias, other, ends)
 
     return product
@@ -239,8 +247,14 @@ def _parts(blocks: int, steps: int, size: int) -> int:
     ))  # fmt: skip
 
 
-def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False):
-    """c = a b, or c += a b, of arrays read as matrices; ``groups`` products side by side, each ``columns`` wide."""
+def product(
+    a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, groups: int = 1, accumulate=False,
+    classes: Classes = ALL_ROWS, count: int = 1,
+):  # fmt: skip
+    """c = a b, or c += a b, of arrays read as matrices; ``groups`` products side by side, each ``columns`` wide.
+
+    classes: which rows are of other terms; ``count`` classes, of which the largest has ``rows`` of ``depth`` terms.
+    """
     if rows == 0 or columns == 0:
         return
     if max(rows, depth, columns) > _MOST:
@@ -249,27 +263,28 @@ def product(a, b, c, a_matrix, b_matrix, rows: int, columns: int, depth: int, gr
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
     whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
     kind = _kind(c.dtype)
-    tile = _tile_for(rows, columns, depth, groups, kind, whole)
+    tile = _tile_for(rows, columns, depth, groups * count, kind, whole, classes)
     row_tiles, column_tiles = ceil_div(rows, tile.rows), ceil_div(columns, tile.columns)
     steps = ceil_div(depth, tile.depth)
-    blocks = row_tiles * column_tiles * groups
-    parts = _parts(blocks, steps, rows * columns * groups)
+    blocks = row_tiles * column_tiles * groups * count
+    size = c.size
+    parts = _parts(blocks, steps, size)
     part_steps = max(1, ceil_div(steps, parts))
     parts = max(1, ceil_div(steps, part_steps))
     single = parts == 1
-    size = rows * columns * groups
     target = c if single else workspace(parts * size, c.dtype)
     epilogue = taken_epilogue()
     following = [c if array is None else array.reshape(-1) for array in epilogue.arrays]
     outputs = (target, *following) if single else (target, target, target)
-    form, last = (a_matrix.operand, b_matrix.operand, tile), (accumulate, epilogue.ends) if single else (False, NOTHING)
+    form = a_matrix.operand, b_matrix.operand, classes, tile
+    last = (accumulate, epilogue.ends) if single else (False, NOTHING)
     if kind == "float":
         made = _product_kernel(*form, whole, *last)
     else:
         aligned = whole and columns % 4 == 0 and all(map(is_aligned, outputs))
         made = _tensor_cores.product_kernel(*form, kind, whole, aligned, *last)
     launch(
-        made, (row_tiles, column_tiles, parts * groups), tile.threads,
+        made, (row_tiles, column_tiles, parts * count * groups), tile.threads,
         a, b, target, a_matrix.shape, b_matrix.shape, rows, columns, depth, columns * groups, groups,
         part_steps * tile.depth, size, *outputs[1:],
     )  # fmt: skip

@@ -19,6 +19,7 @@ from ._fragments import DEPTH, layout
 from ._operands import Operand
 from ._quads import quads
 from ._stores import store, store_four, store_two
+from ._strides import Classes
 from .ptx import await_copies_but_one_step, end_step_of_copies, multiply_bf16, multiply_tf32, worked_out
 
 
@@ -64,8 +65,9 @@ def _multiplier(kind: str, row_fragments: int, column_fragments: int):
 
 @cache
 def product_kernel(
-    a_operand: Operand, b_operand: Operand, tile: Tile, kind: str, whole: bool, aligned: bool, accumulate: bool, ends
-):
+    a_operand: Operand, b_operand: Operand, classes: Classes, tile: Tile, kind: str, whole: bool, aligned: bool,
+    accumulate: bool, ends,
+):  # fmt: skip
     """The kernel of ``_products.product`` for numbers of ``kind``, "tf32" or "bf16".
 
     whole: whether quads are; aligned: whether those of c and of what is added to it are.
@@ -82,10 +84,11 @@ def product_kernel(
     a_buffers, b_buffers = (ahead + 1) * a_size, (ahead + 1) * b_size
     warps_across = columns_tile // warp_columns
     row_slots, row_fragments, column_fragments = warp_rows // 8, warp_rows // 16, warp_columns // 8
+    count_of, class_of, depth_of, pixel_of, row_of = classes
     in_tf32, multiply_fragments = kind == "tf32", _multiplier(kind, row_fragments, column_fragments)
 
     @kernel
-    def product(a, b, c, a_shape, b_shape, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
+    def product(a, b, c, a_all, b_all, rows, columns, depth, stride, groups, part_depth, part_size, bias, other):
         a_tile = cuda.shared.array(a_buffers, real, 16)
         b_tile = cuda.shared.array(b_buffers, real, 16)
         a_places = cuda.local.array((a_count, 3), place_type)
@@ -99,7 +102,8 @@ def product_kernel(
         lane = thread & 31
         warp = thread >> 5
         group = cuda.blockIdx.z % groups
-        part = cuda.blockIdx.z // groups
+        part = cuda.blockIdx.z // groups // count_of(a_all)
+        a_shape, b_shape = class_of(a_all, b_all, groups)
         first_row = cuda.blockIdx.x * rows_tile
         first_column = cuda.blockIdx.y * columns_tile
         warp_row = warp // warps_across * warp_rows
@@ -119,7 +123,7 @@ def product_kernel(
                 for e in range(4):
                     sums[i, j, e] = real(0)
         begin = np.int32(part * part_depth)
-        end = np.int32(min(depth, begin + part_depth))
+        end = np.int32(min(depth_of(a_shape, depth), begin + part_depth))
         k = np.int32(begin - ahead * DEPTH)  # the first steps multiply nothing
         stage, target = np.int32(1), np.int32(0)
         while k < end:
@@ -154,23 +158,24 @@ def product_kernel(
             target = np.int32(target + 1 if target < ahead else 0)
 
         # a lane has two columns of each slot of b, those of a run side by side
+        pixel = pixel_of(a_all, groups)
         first_row += warp_row + a_run * (lane >> 2)
         first_column += group * columns + warp_column + b_run * ((lane & 3) << 1)
         last = (group + 1) * columns
         for slot in range(row_slots):
-            row = first_row + slot // a_run * a_run * 8 + slot % a_run
+            row, there = row_of(a_all, pixel, first_row + slot // a_run * a_run * 8 + slot % a_run, rows)
             i, half = slot // 2, slot % 2 * 2
             for j in range(0, column_fragments, b_run):
                 column = first_column + 8 * j
                 at = part * part_size + row * stride + column
                 if not aligned:
                     for v in range(2 * b_run):
-                        inside = row < rows and column + v < last
+                        inside = there and column + v < last
                         value = sums[i, j + v % b_run, half + v // b_run]
                         store(c, at + v, column + v, inside, value, accumulate, bias, other, ends)
                 elif b_run == 1:
                     values = sums[i, j, half], sums[i, j, half + 1]
-                    inside = row < rows and column < last
+                    inside = there and column < last
                     store_two(c, at, column, inside, values, accumulate, bias, other, ends)
                 else:
                     for v in range(0, 2 * b_run, 4):
@@ -180,7 +185,7 @@ def product_kernel(
                             sums[i, j + (v + 2) % b_run, half + (v + 2) // b_run],
                             sums[i, j + (v + 3) % b_run, half + (v + 3) // b_run],
                         )
-                        inside = row < rows and column + v < last
+                        inside = there and column + v < last
                         store_four(c, at + v, column + v, inside, values, accumulate, bias, other, ends)
 
     return product

@@ -9,6 +9,7 @@ import math
 from . import _thin, dense, depthwise
 from ._operands import LARGEST, columns, filters, outputs, taps, windows
 from ._products import product, taken_epilogue
+from ._strides import BY_REMAINDER, strided
 
 
 def _is_dense(kernel, image, outputs, geometry) -> bool:
@@ -84,9 +85,13 @@ def conv2d_backward_data(
     if _is_thin(dx, kernel, dy, groups) and _thin.sums_of_thin(taps_h, taps_w * dy.shape[3], depth):
         _thin.backward_data(dy, kernel, dx, geometry, accumulate, taken_epilogue())
         return
-    matrices = outputs(dy, kernel, dx, groups, geometry), filters(kernel, groups)
-    taps_depth = taps_h * taps_w * dy.shape[3] // groups
-    product(dy, kernel, dx, *matrices, _pixels(dx), depth, taps_depth, groups, accumulate)
+    if max(stride_h, stride_w) > 1:
+        *matrices, rows, terms, count = strided(dy, kernel, dx, groups, geometry)
+        product(dy, kernel, dx, *matrices, rows, depth, terms, groups, accumulate, BY_REMAINDER, count)
+        return
+    matrices = outputs(dy, taps_w, dx.shape[1:3], groups, geometry), filters(kernel, groups)
+    terms = taps_h * taps_w * dy.shape[3] // groups
+    product(dy, kernel, dx, *matrices, _pixels(dx), depth, terms, groups, accumulate)
 
 
 def conv2d_backward_filter(

@@ -89,9 +89,9 @@ def main(arguments=None) -> None:
             if tile is not None and not columns / 64 < tile.columns < 4 * columns:
                 continue
 
-            def tile_for(rows, columns, depth, groups, kind_here, whole, tile=tile):
+            def tile_for(rows, columns, depth, groups, kind_here, whole, classes, tile=tile):
                 fits = tile is not None and kind_here == kind and (whole or tile.rows * tile.columns <= 64 * 64)
-                return tile if fits else taken(rows, columns, depth, groups, kind_here, whole)
+                return tile if fits else taken(rows, columns, depth, groups, kind_here, whole, classes)
 
             _products._tile_for = tile_for
             with guarded(f"{name}, {title}"), _api.using(bench.device, None, options.precision):
