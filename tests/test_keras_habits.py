@@ -400,6 +400,18 @@ def test_stacked_cells_of_ones_own_get_lists_of_states(keras):
     np.testing.assert_allclose(outputs, sequences.cumsum(1).cumsum(1)[:, -1])
 
 
+def test_a_mask_for_all_samples_of_arrays():
+    """(1, queries, keys), as Keras's attention takes it."""
+    x, mask = GENERATOR.normal(size=(2, 3, 4)).astype("float32"), np.tril(np.ones((1, 3, 3), bool))
+    mine, other = (keras.layers.MultiHeadAttention(2, 2) for keras in (jitnet, KERAS))
+    expected = array(other(x, x, attention_mask=mask))
+    mine(x, x)
+    found = with_weights_of(mine, other)(x, x, attention_mask=mask)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="needs the same number of samples in each"):
+        mine(x, x, attention_mask=np.ones((3, 3, 3), bool))
+
+
 @BOTH
 def test_steps_make_batches_of_arrays(keras):
     """Without a batch size, as many samples to a step as make that many steps."""

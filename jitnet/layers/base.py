@@ -604,6 +604,8 @@ class Layer(Fixed, NamesArguments):
         if not any(isinstance(leaf, np.ndarray) for leaf in flatten(list(parts.values()))):
             raise TypeError(f"{self._described()} is called on tensors or arrays. Received: {bound.arguments}")
         parts = self._of_input_dtypes(parts)
+        most = max((len(leaf) for leaf in flatten(list(parts.values())) if isinstance(leaf, np.ndarray)), default=1)
+        parts |= {name: mapped(lambda x: _repeated(x, most), part) for name, part in parts.items() if "mask" in name}
         leaves = flatten(list(parts.values()))
         arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
         lengths = sorted({len(array) for array in arrays})
@@ -742,6 +744,11 @@ def _number_or_array(value):
         return value
     array = np.asarray(value)
     return array if array.ndim else array.item()
+
+
+def _repeated(mask, samples: int):
+    """A mask (1, ...) of all samples as one of each, as in Keras."""
+    return np.repeat(mask, samples, axis=0) if isinstance(mask, np.ndarray) and len(mask) == 1 else mask
 
 
 def _brief(value):
