@@ -31,8 +31,8 @@ if not (Path(__file__).parent / "kernels").is_dir():
 
 _MODULES = (
     "activations", "backend", "callbacks", "cli", "config", "constraints", "datasets", "initializers", "kernels",
-    "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving",
-    "schedules", "text", "tree", "utils",
+    "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random",
+    "regularizers", "saving", "schedules", "text", "tree", "utils",
 )  # fmt: skip
 _NAMES = {
     "activation": "activations", "Input": "layers", "Layer": "layers", "KerasTensor": "layers", "Variable": "ops",

@@ -75,13 +75,14 @@ __all__ = [
     "binary_crossentropy", "cast", "cast_to_floatx", "categorical_crossentropy", "clear_session", "clip",
     "concatenate", "constant", "cos", "count_params", "cumprod", "cumsum", "dot", "dropout", "dtype", "elu",
     "epsilon", "equal", "eval", "exp", "expand_dims", "eye", "flatten", "floatx", "gather", "get_value", "greater",
-    "greater_equal", "hard_sigmoid", "image_data_format", "int_shape", "is_keras_tensor", "l2_normalize", "less",
-    "less_equal", "log", "max", "maximum", "mean", "min", "minimum", "ndim", "not_equal", "one_hot", "ones",
-    "ones_like", "permute_dimensions", "pow", "prod", "random_normal", "random_uniform", "relu", "repeat",
-    "repeat_elements", "reshape", "reverse", "round", "set_epsilon", "set_floatx", "set_image_data_format",
-    "set_value", "shape", "sigmoid", "sign", "sin", "softmax", "softplus", "softsign",
-    "sparse_categorical_crossentropy", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sum", "switch",
-    "tanh", "tile", "transpose", "update", "update_add", "update_sub", "var", "variable", "zeros", "zeros_like",
+    "greater_equal", "hard_sigmoid", "image_data_format", "int_shape", "is_float_dtype", "is_int_dtype",
+    "is_keras_tensor", "l2_normalize", "less", "less_equal", "log", "max", "maximum", "mean", "min", "minimum",
+    "ndim", "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions", "pow", "prod", "random_normal",
+    "random_uniform", "relu", "repeat", "repeat_elements", "reshape", "reverse", "round", "set_epsilon", "set_floatx",
+    "set_image_data_format", "set_value", "shape", "sigmoid", "sign", "sin", "softmax", "softplus", "softsign",
+    "sparse_categorical_crossentropy", "sqrt", "square", "squeeze", "stack", "standardize_dtype", "std",
+    "stop_gradient", "sum", "switch", "tanh", "tile", "transpose", "update", "update_add", "update_sub", "var",
+    "variable", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -258,6 +259,23 @@ def update_sub(x, decrement):
 def int_shape(x) -> tuple:
     """The sizes of x, None for the batch's."""
     return tuple(x.shape)
+
+
+def standardize_dtype(dtype) -> str:
+    """The name of a dtype: of NumPy's, PyTorch's or a name; floatx for None, float32 and int32 for Python's types."""
+    given = {None: floatx(), float: "float32", int: "int32", bool: "bool", "float": "float32", "int": "int32"}
+    name = given.get(dtype, dtype)
+    return str(name).removeprefix("torch.") if not isinstance(name, type) else np.dtype(name).name
+
+
+def is_float_dtype(dtype) -> bool:
+    """Whether numbers of a dtype are of floating point."""
+    return standardize_dtype(dtype).startswith(("float", "bfloat"))
+
+
+def is_int_dtype(dtype) -> bool:
+    """Whether numbers of a dtype are integers, with or without a sign."""
+    return standardize_dtype(dtype).startswith(("int", "uint"))
 
 
 def count_params(x) -> int:

@@ -203,7 +203,7 @@ def prepare_target(
         check_finite(y, what, numbers)
         y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype, as_given)
     expected = losses.target_shape(loss, prediction.shape)
-    if isinstance(loss, losses.FunctionLoss) or losses.takes_targets_as_given(loss):
+    if losses.leaves_targets_open(loss):
         expected = None  # what fits is the user's to know
     fits = expected is None or y.shape[1:] == expected
     if as_given and not fits:  # there it gets the shape that the loss needs

@@ -29,7 +29,7 @@ from .core.operations.elementwise import Cast
 from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
 from .files import schema
 from .layers._quantized import quantize_layers
-from .layers.base import REGISTRY, Layer, unique_layer_name, with_mask
+from .layers.base import REGISTRY, Layer, of_shapes, unique_layer_name, with_mask
 from .layers.input import InputLayer
 from .pictures.described import Described
 from .running import compilation
@@ -96,9 +96,16 @@ class Model(TakesData, Trainer, Described, Layer):
         return self.layers if self._connected else super().sublayers()
 
     def get_layer(self, name=None, index=None) -> Layer:
-        """A layer by its name or by its place in ``layers``."""
+        """A layer by its name or by its place in ``layers``.
+
+        Raises ValueError where there is none, and without both.
+        """
         if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise invalid(f"The model {self.name!r} has {len(self.layers)} layers.", index=index)
             return self.layers[index]
+        if name is None:
+            raise invalid("get_layer expects the layer's name, or its index in layers.", name=name, index=index)
         for layer in self.layers:
             if layer.name == name:
                 return layer
@@ -147,6 +154,28 @@ class Model(TakesData, Trainer, Described, Layer):
     def input_names(self) -> list[str]:
         """The names of the inputs, by which they can be given: keys of the dict that the model takes, or their own."""
         return compilation.distinct(names_of(self._given_structure, lambda number, x: x.name))
+
+    def build(self, input_shape=None) -> None:
+        """Build a class with a ``call`` of its own, for inputs of this shape, with None for the batch.
+
+        In Keras 3 that needs a ``build`` of the class's own, as well.
+
+        input_shape: of the first argument of ``call``; a list or dict of shapes for one of tensors.
+        """
+        if self._graph_inputs is not None or trace.is_traced():  # a call builds the layers by itself
+            return
+        if input_shape is None:
+            raise invalid(
+                f"The model {self.name!r} needs an input shape, with None for the batch.", input_shape=input_shape
+            )
+        self._shape_of_use = self.built = True  # a build of the class's own that called this one is under way
+        self._built_policy = self.dtype_policy
+        structure = of_shapes(input_shape, lambda shape: placeholder("input", shape[1:]))
+        names = names_of(structure, lambda number, x: x.name if number == 0 else f"{x.name}_{number}")
+        for name, tensor in zip(names, flatten(structure), strict=True):
+            tensor.name = name
+        with building, trace.added_losses():
+            self._build_from_tensors(structure)
 
     def _build_from_arrays(self, arrays) -> None:
         """Find the input shapes from the first data, a structure of arrays."""
@@ -307,7 +336,7 @@ class Model(TakesData, Trainer, Described, Layer):
 
     # ---- copies
 
-    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from", "_own_targets")
+    _not_copied = (*Layer._not_copied, "_steps", "_quick", "_written_from", "_own_targets", "_own_trackers")
 
     def __getstate__(self):
         first = [node for node in self._nodes if vars(node.layer).get("_first_node") is node]

@@ -53,6 +53,7 @@ class Step:
         self.first_results = np.zeros(self.results)  # what they are before the first batch
         self.has_loss = bool(computation.losses)
         self.logs: list = []  # how results are read, set by whoever made the computation
+        self.compile_metrics = None  # likewise, of a model's: who is told what was read
         self.output_arguments, self.gradient_arguments = built.output_arguments, built.gradient_arguments
         self.program = built.program
         self._states = built.states

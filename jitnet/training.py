@@ -90,6 +90,11 @@ class Trainer(Inspection, ModelSteps):
         self._compiled = compiled
 
     @property
+    def compiled(self) -> bool:
+        """Whether ``compile`` was called."""
+        return self._compiled is not None
+
+    @property
     def loss(self):
         """The loss that the model was compiled with: an object, or a list or dict of them; ``compile`` sets it."""
         found = self._compiled["losses"] if self._compiled else []
@@ -370,7 +375,8 @@ class Trainer(Inspection, ModelSteps):
             Or x is a generator, an iterable, a PyTorch ``DataLoader`` or a ``utils.PyDataset`` of batches (x, y) or
             (x, y, sample_weight) of any sizes: then y, sample_weight and validation_split are left out, and batch_size
             doesn't count.
-        batch_size: samples per step (that of ``Input``, or 32); the last batch of an epoch may be smaller.
+        batch_size: samples per step: by default that of ``Input``, or what makes ``steps_per_epoch`` of all samples, or
+            32; the last batch of an epoch may be smaller.
         epochs: the epoch to stop at, counted from 0; initial_epoch: the one to start at.
         verbose: "auto" (1), 0: nothing, 1: a progress bar (a line per epoch where there is no terminal), 2: a line per
             epoch.
@@ -390,7 +396,7 @@ class Trainer(Inspection, ModelSteps):
         Other threads may predict and evaluate meanwhile: they see the weights as they are.
         """
         self._require_compiled("fit")
-        batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
+        checked_batch_size(batch_size)
         check_integer("epochs", epochs, 0)
         check_integer("initial_epoch", initial_epoch, 0)
         check_integer("validation_freq", validation_freq, 1)
@@ -400,7 +406,8 @@ class Trainer(Inspection, ModelSteps):
             check_integer("validation_steps", validation_steps, 1)
         if validation_batch_size is None:
             validation_batch_size = batch_size
-        check_integer("validation_batch_size", validation_batch_size, 1)
+        else:
+            check_integer("validation_batch_size", validation_batch_size, 1)
         if class_weight is not None and self._is_custom("train"):
             raise invalid(_NO_CLASS_WEIGHT, class_weight=class_weight)
         if streams.is_stream(x):
@@ -426,6 +433,7 @@ class Trainer(Inspection, ModelSteps):
         if class_weight is not None:
             self._weigh_classes(arrays, class_weight)
         step = self._step("train", shapes, arrays=arrays)
+        batch_size = checked_batch_size(batch_size, self._fixed_batch_size, samples, steps_per_epoch)
         batch_size = self._last_batch_size = min(batch_size, samples)
         steps = math.ceil(samples / batch_size)
         if steps_per_epoch is not None:
@@ -587,8 +595,8 @@ class Trainer(Inspection, ModelSteps):
             hooks = self._hooks(callbacks, verbose, stream.steps() if steps is None else steps)
             with hooks.put_back():
                 return returned(streams.evaluate(self, stream, hooks, steps, hooks.progbar), return_dict)
-        batch_size = checked_batch_size(batch_size, self._fixed_batch_size)
         arrays, samples, shapes = self._prepare(x, y, sample_weight, mode="evaluate")
+        batch_size = checked_batch_size(batch_size, self._fixed_batch_size, samples, steps)
         used = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(min(batch_size, used), used)
         hooks = self._hooks(callbacks, verbose, number_of_steps(samples, batch_size, steps))
@@ -617,7 +625,7 @@ class Trainer(Inspection, ModelSteps):
         """The step, and what ``predict`` returns."""
         inputs = self._prepare_inputs(x)
         samples = len(next(iter(inputs.values())))
-        batch_size = min(checked_batch_size(batch_size, self._fixed_batch_size), samples)
+        batch_size = min(checked_batch_size(batch_size, self._fixed_batch_size, samples, steps), samples)
         samples = min(samples, batch_size * number_of_steps(samples, batch_size, steps))
         self._check_batches(batch_size, samples)
         step = self._prediction(batch_size, inputs)

@@ -52,13 +52,13 @@ NAMESPACES = (
     "layers", "activations", "losses", "metrics", "optimizers", "optimizers.schedules", "initializers", "regularizers",
     "constraints", "callbacks", "models", "ops", "ops.image", "ops.linalg", "random", "utils", "datasets", "saving",
     "config", "tree", "visualization", "wrappers", "export", "distribution", "quantizers", "dtype_policies",
-    "applications", "preprocessing",
+    "applications", "preprocessing", "mixed_precision",
 )  # fmt: skip
 # what jitnet.core.refused calls the things of a namespace
 REFUSED_AS = {
     "layers": "layer", "optimizers": "optimizer", "initializers": "initializer", "callbacks": "callback",
     "ops": "function", "ops.image": "function", "ops.linalg": "function", "utils": "function", "random": "function",
-    "saving": "function", "config": "setting",
+    "saving": "function", "config": "setting", "mixed_precision": "policy",
 }  # fmt: skip
 OUTSIDE = {
     **dict.fromkeys(

@@ -210,6 +210,359 @@ def test_losses_of_layers_called_on_arrays(keras):
     np.testing.assert_allclose([array(x) for x in layer.losses], expected, rtol=1e-5)
 
 
+# ---- metrics that a model has
+
+
+@BOTH
+def test_metrics_of_a_model(keras):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    assert model.metrics == []
+    model.compile("sgd", "mse")
+    assert [metric.name for metric in model.metrics] == ["loss"]
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert [metric.name for metric in model.metrics] == ["loss", "compile_metrics"]
+    logs = model.fit(X, Y, epochs=2, validation_data=(X, Y), verbose=0).history
+    found = model.get_metrics_result()
+    assert list(found) == ["loss", "mae"]
+    np.testing.assert_allclose(float(found["mae"]), logs["val_mae"][-1], rtol=1e-6)
+    model.fit(X, Y, verbose=0)
+    model.reset_metrics()
+    assert float(model.metrics[0].result()) == 0
+
+
+def looping(keras):
+    """A model whose test_step goes through its metrics, as Keras's guide does."""
+
+    class Looping(keras.Model):
+        def __init__(self, *arguments, **keywords):
+            super().__init__(*arguments, **keywords)
+            self.unused = keras.metrics.Mean(name="unused")
+
+        def test_step(self, data):
+            x, y = data
+            y_pred = self(x, training=False)
+            loss = self.compute_loss(y=y, y_pred=y_pred)
+            for metric in self.metrics:
+                if metric.name == "loss":
+                    metric.update_state(loss)
+                elif metric.name != "unused":
+                    metric.update_state(y, y_pred)
+            return {metric.name: metric.result() for metric in self.metrics}
+
+    inputs = keras.Input((3,))
+    model = Looping(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse", metrics=["mae", keras.metrics.RootMeanSquaredError()])
+    return model
+
+
+def test_a_step_that_goes_through_the_metrics():
+    mine, other = looping(jitnet), looping(KERAS)
+    with_weights_of(mine, other)
+    found, expected = (model.evaluate(X, Y, batch_size=4, return_dict=True, verbose=0) for model in (mine, other))
+    assert sorted(found) == sorted(expected) == ["loss", "mae", "root_mean_squared_error", "unused"]
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+    with pytest.raises(ValueError, match=r"are updated in a train_step or test_step\."):
+        mine.metrics[1].update_state(Y, Y)
+
+
+def counting_metrics(keras, where):
+    """A model that updates metrics when it, or a layer in it, is called."""
+
+    class Watched(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.mean = keras.metrics.Mean(name="mean_of_inputs")
+
+        def call(self, inputs):
+            self.mean.update_state(keras.ops.mean(inputs))
+            return inputs
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.body = keras.Sequential([keras.layers.Dense(1)])
+            self.size = keras.metrics.Mean(name="size")
+            self.body.build((None, 3))
+
+        def call(self, inputs):
+            outputs = self.body(inputs)
+            self.size.update_state(keras.ops.square(outputs))
+            return outputs
+
+    if where == "model":
+        return Own()
+    return keras.Sequential([keras.Input((3,)), Watched(), keras.layers.Dense(1)])
+
+
+@pytest.mark.parametrize("where", ["layer", "model"])
+@pytest.mark.parametrize("loss", ["mse", None])
+def test_metrics_that_calls_update(where, loss):
+    mine, other = counting_metrics(jitnet, where), counting_metrics(KERAS, where)
+    with_weights_of(mine, other)
+    found = []
+    for model, keras in ((mine, jitnet), (other, KERAS)):
+        model.compile("sgd", loss, metrics=["mae"])
+        if loss is None:  # penalties are a loss, too
+            dense = model.layers[-1] if where == "layer" else model.body.layers[0]
+            dense.kernel.regularizer = keras.regularizers.L2(0.1)
+        history = model.fit(X, Y, epochs=2, batch_size=4, shuffle=False, validation_data=(X, Y), verbose=0).history
+        found.append({**history, "evaluated": model.evaluate(X, Y, batch_size=4, verbose=0)})
+    mine, other = found
+    assert sorted(mine) == sorted(other) and ("mean_of_inputs" if where == "layer" else "val_size") in mine
+    for name, values in other.items():
+        np.testing.assert_allclose(mine[name], values, rtol=1e-5, err_msg=name)
+
+
+@BOTH
+def test_a_metric_is_of_arrays_again_after_a_call(keras):
+    model = counting_metrics(keras, "model")
+    model(X)
+    model.size.reset_state()
+    model.size.update_state([3.0, 5.0])
+    assert float(model.size.result()) == 4 and [metric.name for metric in model.metrics] == ["size"]
+
+
+# ---- what a user's own parts are given
+
+LABELS = np.arange(8) % 3
+
+
+def own_losses(keras):
+    class Own(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+            return keras.ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+
+    def function(y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+    def of_rows(y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+    return Own(), function, of_rows
+
+
+@pytest.mark.parametrize(
+    "which, targets, metrics",
+    [
+        (0, LABELS, ["accuracy", "sparse_categorical_accuracy"]),
+        (0, LABELS[:, None], ["accuracy", "sparse_categorical_accuracy"]),
+        (1, LABELS, ["accuracy", "sparse_categorical_accuracy"]),
+        (1, LABELS[:, None], ["accuracy", "sparse_categorical_accuracy"]),
+        (2, np.eye(3)[LABELS], ["accuracy", "categorical_accuracy"]),
+    ],
+)
+def test_accuracies_beside_a_loss_of_ones_own(which, targets, metrics):
+    """Such a loss doesn't say whether targets are labels: their shape does."""
+    models = [keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)]) for keras in (jitnet, KERAS)]
+    with_weights_of(*models)
+    found = []
+    for model, keras in zip(models, (jitnet, KERAS), strict=True):
+        model.compile("sgd", own_losses(keras)[which], metrics=metrics)
+        history = model.fit(X, targets, batch_size=4, shuffle=False, validation_data=(X, targets), verbose=0).history
+        found.append(history)
+    mine, other = found
+    assert sorted(mine) == sorted(other)
+    for name, values in other.items():
+        np.testing.assert_allclose(mine[name], values, rtol=1e-5, err_msg=name)
+
+
+@BOTH
+def test_an_accuracy_without_a_loss(keras):
+    class Judged(keras.Model):
+        def test_step(self, data):
+            x, y = data
+            return self.compute_metrics(x, y, self(x, training=False), None)
+
+    inputs = keras.Input((3,))
+    model = Judged(inputs, keras.layers.Dense(3)(inputs))
+    model.set_weights([np.eye(3), np.zeros(3)])
+    model.compile("sgd", metrics=["accuracy"])
+    expected = np.mean(X.argmax(1) == LABELS)
+    assert float(model.evaluate(X, LABELS, verbose=0, return_dict=True)["accuracy"]) == pytest.approx(expected)
+
+
+@BOTH
+def test_stacked_cells_of_ones_own_get_lists_of_states(keras):
+    class Sum(keras.layers.Layer):
+        def __init__(self, units):
+            super().__init__()
+            self.state_size = units
+
+        def call(self, inputs, states):
+            new = states[0] + inputs
+            return new, [new]
+
+    sequences = np.arange(24, dtype="float32").reshape(2, 4, 3)
+    outputs = array(keras.layers.RNN([Sum(3), Sum(3)])(sequences))
+    np.testing.assert_allclose(outputs, sequences.cumsum(1).cumsum(1)[:, -1])
+
+
+def test_a_mask_for_all_samples_of_arrays():
+    """(1, queries, keys), as Keras's attention takes it."""
+    x, mask = GENERATOR.normal(size=(2, 3, 4)).astype("float32"), np.tril(np.ones((1, 3, 3), bool))
+    mine, other = (keras.layers.MultiHeadAttention(2, 2) for keras in (jitnet, KERAS))
+    expected = array(other(x, x, attention_mask=mask))
+    mine(x, x)
+    found = with_weights_of(mine, other)(x, x, attention_mask=mask)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="needs the same number of samples in each"):
+        mine(x, x, attention_mask=np.ones((3, 3, 3), bool))
+
+
+@BOTH
+def test_steps_make_batches_of_arrays(keras):
+    """Without a batch size, as many samples to a step as make that many steps."""
+    x, y = np.ones((60, 3), "float32"), np.ones((60, 1), "float32")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(x, y, steps_per_epoch=4, epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == 8
+    assert model.predict(x, steps=3, verbose=0).shape == (60, 1)
+    assert model.predict(x, steps=3, batch_size=10, verbose=0).shape == (30, 1)
+    weights = np.zeros(60)
+    weights[59] = 60
+    assert model.evaluate(x, y + 5, steps=2, sample_weight=weights, verbose=0) > 0
+    logs = model.fit(x, y, validation_data=(x, y + 5, weights), validation_steps=2, verbose=0).history
+    assert logs["val_loss"][0] > 0
+
+
+# ---- small things of layers and models
+
+
+@BOTH
+def test_the_policy_by_its_older_names(keras):
+    keras.mixed_precision.set_global_policy("float64")
+    try:
+        assert keras.layers.Dense(1).dtype == "float64"
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert getattr(keras.mixed_precision.global_policy(), "name", keras.mixed_precision.global_policy()) == "float32"
+
+
+@BOTH
+def test_names_of_dtypes(keras):
+    backend = keras.backend
+    for dtype, name in {"int": "int32", None: "float32", float: "float32", np.int64: "int64", "bool": "bool"}.items():
+        assert backend.standardize_dtype(dtype) == name
+    assert backend.standardize_dtype(np.dtype("float64")) == "float64"
+    assert backend.is_float_dtype("bfloat16") and not backend.is_float_dtype("int32")
+    assert backend.is_int_dtype("uint8") and not backend.is_int_dtype(np.zeros(1).dtype)
+
+
+def test_what_is_computed_of_variables_has_no_value():
+    total = ops.sum(ops.square(jitnet.Variable([1.0, 2.0])))
+    with pytest.raises(
+        TypeError, match=r"computed of variables, whenever a step runs: .* compute it of variable\.numpy"
+    ):
+        float(total)
+    with pytest.raises(TypeError, match=r"symbolic and cannot become a NumPy array"):
+        np.asarray(jitnet.Input((2,)) + 1)
+
+
+def test_policies_are_names():
+    with pytest.raises(AttributeError, match="A policy is its name, a string"):
+        jitnet.mixed_precision.Policy("float32")
+
+
+@BOTH
+def test_small_attributes(keras):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="first")])
+    assert model.layers[0].kernel.path.endswith("first/kernel")
+    assert model.layers[0].compute_dtype == model.layers[0].variable_dtype == "float32"
+    assert type(keras.metrics.get("accuracy")).__name__ == "Accuracy"
+    assert not model.compiled
+    model.compile("sgd", "mse")
+    assert model.compiled and float(keras.Variable(2.5)) == 2.5
+    with pytest.raises(ValueError, match="7"):
+        model.get_layer(index=7)
+    with pytest.raises(ValueError, match="name"):
+        model.get_layer()
+
+
+# ---- building before there are data
+
+
+def own_call(builds=False):
+    class Own(jitnet.Model):
+        def __init__(self):
+            super().__init__()
+            self.body = jitnet.Sequential([layers.Dense(4), layers.Dense(2)])
+
+        def call(self, inputs, training=None):
+            return self.body(inputs)
+
+    class Builds(Own):
+        def build(self, input_shape):
+            self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="factor")
+            super().build(input_shape)
+
+        def call(self, inputs, training=None):
+            return super().call(inputs * self.factor)
+
+    return Builds() if builds else Own()
+
+
+@pytest.mark.parametrize("builds", [False, True])
+def test_a_model_of_an_own_class_is_built_from_a_shape(builds):
+    model = own_call(builds)
+    model.build((None, 3))
+    assert model.built and model.count_params() == 26 + 3 * builds
+    weights = [np.full(w.shape, 0.5, "float32") for w in map(array, model.get_weights())]
+    model.set_weights(weights)
+    expected = (X.sum(1) * (0.5 if builds else 1) * 0.5 + 0.5) * 4 * 0.5 + 0.5
+    np.testing.assert_allclose(model.predict(X, verbose=0)[:, 0], expected, rtol=1e-5)
+
+
+def test_a_model_that_cannot_be_built():
+    with pytest.raises(ValueError, match=r"needs an input shape, with None for the batch. Received: input_shape=None"):
+        own_call().build()
+    with pytest.raises(ValueError, match=r"expects shape to be an integer from 0 up\. Received: shape=3.5"):
+        own_call().build((None, 3.5))
+    with pytest.raises(ValueError, match=r"is a tuple of integers, with None for the batch\. Received: shape=3"):
+        own_call().build(3)
+
+
+@BOTH
+def test_layers_around_layers_are_built_from_a_shape(keras):
+    layer = keras.layers.Bidirectional(keras.layers.LSTM(4))
+    layer.build((None, 5, 3))
+    assert [tuple(w.shape) for w in layer.weights] == 2 * [(3, 16), (4, 16), (16,)]
+    layer = keras.layers.TimeDistributed(keras.layers.Dense(4))
+    layer.build((None, 5, 3))
+    before = [array(w) for w in layer.get_weights()]
+    outputs = array(layer(np.ones((2, 5, 3), "float32")))
+    np.testing.assert_allclose(outputs[0, 0], before[0].sum(0), rtol=1e-5)
+
+
+@BOTH
+def test_a_shape_that_was_asked_for_is_no_use(keras):
+    layer = keras.layers.Dense(4)
+    assert layer.compute_output_shape((None, 3)) == (None, 4)
+    inputs = keras.Input((3,))
+    layer(inputs)
+    assert keras.Model(inputs, layer.output).output_shape == (None, 4)
+
+
+def test_a_model_of_several_inputs_is_built_from_their_shapes():
+    class Pair(jitnet.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.lstm = layers.Dense(3), layers.LSTM(2)
+
+        def call(self, inputs):
+            return {"a": self.dense(inputs["a"]), "b": self.lstm(inputs["b"])}
+
+    model = Pair()
+    model.build({"a": (None, 4), "b": (None, None, 5)})
+    assert model.input_shape == {"a": (None, 4), "b": (None, None, 5)} and model.input_names == ["a", "b"]
+    assert model.output_shape == {"a": (None, 3), "b": (None, 2)}
+    found = model.predict({"a": np.ones((2, 4)), "b": np.ones((2, 7, 5))}, verbose=0)
+    assert found["b"].shape == (2, 2)
+
+
 # ---- models, shapes and targets
 
 

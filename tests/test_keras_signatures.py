@@ -105,7 +105,7 @@ def test_what_is_refused_is_said():
 
 def test_nothing_is_refused_that_there_is_or_will_be():
     modules = {"layer": "layers", "optimizer": "optimizers", "initializer": "initializers", "callback": "callbacks",
-               "function": "ops", "setting": "config"}  # fmt: skip
+               "function": "ops", "policy": "mixed_precision", "setting": "config"}  # fmt: skip
     assert modules.keys() == refused.NAMES.keys()
     for kind, module in modules.items():
         assert [name for name in refused.NAMES[kind] if hasattr(getattr(jitnet, module), name)] == []

@@ -11,6 +11,7 @@ _NO_CHANGE = "Change the arrays before training, or write a layer with jitnet.op
 _NO_SOUND = "Read sounds with scipy.io.wavfile, and give fit arrays or a PyDataset."
 _NO_BOXES = "Boxes around things are lists of any length: pad them to arrays."
 _NO_KERNEL = "A step has no kernel for it: call NumPy's or SciPy's on arrays before."
+_NO_SCALING = "Weights and gradients are float32, so that losses need no scaling."
 _ATTENTION_CHOOSES = "Attention has one kernel, which never holds all scores: there is nothing to switch."
 
 NAMES = {
@@ -33,11 +34,15 @@ NAMES = {
         "MaxNumBoundingBoxes": _NO_BOXES,
     },
     "optimizer": {
-        "LossScaleOptimizer": "Weights and gradients are float32, so that losses need no scaling.",
+        "LossScaleOptimizer": _NO_SCALING,
         "MultiOptimizer": "Give every variable's optimizer in a train_step, or a layer learning_rate_multiplier.",
         "ScheduleFreeAdamW": "It has other weights in training than after it: use AdamW, with use_ema=True.",
         "legacy": "Keras 2's optimizers: those of jitnet.optimizers have their names.",
         "OptimizerMap": "Give every variable's optimizer in a train_step.",
+    },
+    "policy": {
+        **dict.fromkeys(("DTypePolicy", "Policy"), "A policy is its name, a string."),
+        "LossScaleOptimizer": _NO_SCALING,
     },
     "initializer": dict.fromkeys(("STFT", "STFTInitializer", "stft"), "Compute spectra before training."),
     "callback": {"OrbaxCheckpoint": "It writes JAX's format: use ModelCheckpoint.",
@@ -100,7 +105,7 @@ ARGUMENTS = {
     "input_tensor": "Give tensor.",
     "lora_alpha": "Low-rank adaptation is for weights of others.",
     "lora_rank": "Low-rank adaptation is for weights of others.",
-    "loss_scale_factor": "Weights and gradients are float32, so that losses need no scaling.",
+    "loss_scale_factor": _NO_SCALING,
     "quantization_config": _NO_QUANTISATION,
     "ragged": "Tensors are rectangular: pad them, or give an axis the length None.",
     "sparse": "Tensors are dense: an Embedding takes the place of sparse one-hot vectors.",

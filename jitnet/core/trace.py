@@ -36,6 +36,7 @@ class Application:
 _training: ContextVar[bool | None] = ContextVar("training", default=None)  # None: nobody has said
 _effects: ContextVar[list | None] = ContextVar("effects", default=None)  # applications without outputs
 _added_losses: ContextVar[list | None] = ContextVar("added_losses", default=None)
+_updated: ContextVar[dict | None] = ContextVar("updated", default=None)  # metrics, as keys
 _assigned: ContextVar["Assignments | None"] = ContextVar("assigned", default=None)
 _in_turn: ContextVar[bool] = ContextVar("in_turn", default=False)
 _callers: ContextVar = ContextVar("callers", default=None)  # what layers are called by
@@ -115,6 +116,32 @@ def add_loss(value) -> None:
     found = _added_losses.get()
     if found is not None:
         found.append(value)
+
+
+@contextmanager
+def updates():
+    """The metrics that are updated inside with what a step computes, as keys of a dict; after it they forget that."""
+    found: dict = {}
+    token = _updated.set(found)
+    try:
+        yield found
+    finally:
+        _updated.reset(token)
+        for metric in found:
+            metric.forget_updates()
+
+
+def takes_update(metric) -> bool:
+    """Whether a step is being traced that reports a metric which is updated now."""
+    found = _updated.get()
+    if found is not None:
+        found[metric] = None
+    return found is not None
+
+
+def updated_so_far() -> list:
+    """The metrics that the step that is being traced has updated."""
+    return list(_updated.get() or ())
 
 
 class Assignments:

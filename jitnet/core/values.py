@@ -51,6 +51,9 @@ class Value:
     def __array__(self, dtype=None, copy=None):
         raise TypeError(f"{self!r} is symbolic and cannot become a NumPy array; use jitnet.ops instead of numpy.")
 
+    def __float__(self):
+        return float(np.asarray(self))
+
 
 _OPERATORS: dict = {}  # Python's operators on values, by the names of functions of jitnet.ops
 
@@ -168,6 +171,27 @@ class SymbolicTensor(_Operators, Value):
         self.batches = batches
         self.history = None  # the layers.base.Node of the layer that returned it; how Model finds its layers
 
+    def __array__(self, dtype=None, copy=None):
+        if self._is_of_weights():
+            raise TypeError(
+                f"{self!r} is computed of variables, whenever a step runs: for its value now, compute it of "
+                "variable.numpy()."
+            )
+        return super().__array__(dtype, copy)
+
+    def _is_of_weights(self) -> bool:
+        """Whether it is computed of variables and constants alone."""
+        pending, producers = [self], {}
+        while pending:
+            value = pending.pop()
+            if isinstance(value, SymbolicTensor):
+                if value.producer is None:
+                    return False
+                if value.producer not in producers:
+                    producers[value.producer] = None
+                    pending += value.producer.inputs
+        return True
+
     def __getstate__(self) -> dict:
         # a copy is linked again by the model that it belongs to: chains of producers may be longer than the stack
         is_input = self.history is not None and self.history.inputs == []
@@ -250,6 +274,11 @@ class Variable(_Operators, Value):
     @property
     def batched(self) -> bool:
         return False
+
+    @property
+    def path(self) -> str:
+        """The name, which begins with that of the layer, as does Keras's path."""
+        return self.name
 
     @property
     def size(self) -> int:

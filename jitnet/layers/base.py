@@ -171,7 +171,11 @@ class Layer(Fixed, NamesArguments):
         input_shape: of the first argument of ``call``, with None for the batch; a list or dict of shapes for one of
             tensors.  A build of several parameters gets the shapes of the arguments that it names, as
             ``build(self, query_shape, value_shape)`` for ``call(self, query, value)``.
+
+        A layer without a ``build`` of its own builds the layers in it: on being called, or here by a call.
         """
+        if type(self).build is Layer.build and not trace.is_traced() and self.sublayers():
+            self.compute_output_shape(input_shape)
 
     def call(self, inputs):
         """The layer's output, a symbolic tensor, from symbolic inputs."""
@@ -230,6 +234,9 @@ class Layer(Fixed, NamesArguments):
     def dtype(self) -> str:
         """The dtype of the layer's weights and of what it returns."""
         return "float32" if self.dtype_policy == policy.MIXED else self.dtype_policy
+
+    # with Keras's mixed policies the first is another than ``dtype``; here what layers return has that of weights
+    compute_dtype = variable_dtype = dtype
 
     @property
     def dtype_policy(self) -> str:
@@ -291,14 +298,32 @@ class Layer(Fixed, NamesArguments):
 
     def sublayers(self) -> list["Layer"]:
         """Layers held in attributes, in order of assignment."""
+        return [layer for layer in self._attributes_of(Layer) if layer is not self]
+
+    def _attributes_of(self, kind: type) -> list:
+        """Objects of a class in attributes, and in lists, tuples and dicts that are attributes."""
         found = []
         for value in vars(self).values():
-            if isinstance(value, Layer):
+            if isinstance(value, kind):
                 found.append(value)
             elif isinstance(value, list | tuple | dict):
-                found.extend(v for v in (value.values() if isinstance(value, dict) else value) if isinstance(v, Layer))
-        found = [layer for layer in found if layer is not self]
+                found.extend(v for v in (value.values() if isinstance(value, dict) else value) if isinstance(v, kind))
         return list(dict.fromkeys(found))
+
+    @property
+    def metrics(self) -> list:
+        """The metrics in its attributes, and in those of layers in it that are no models.
+
+        A model's step reports those that ``call`` has updated with ``update_state``.
+        """
+        from ..metrics import Metric
+
+        found, pending = {}, [self]
+        while pending:
+            layer = pending.pop(0)
+            found |= dict.fromkeys(layer._attributes_of(Metric))
+            pending += [other for other in layer.sublayers() if not hasattr(other, "compile")]
+        return list(found)
 
     @property
     def weights(self) -> list[Variable]:
@@ -579,6 +604,8 @@ class Layer(Fixed, NamesArguments):
         if not any(isinstance(leaf, np.ndarray) for leaf in flatten(list(parts.values()))):
             raise TypeError(f"{self._described()} is called on tensors or arrays. Received: {bound.arguments}")
         parts = self._of_input_dtypes(parts)
+        most = max((len(leaf) for leaf in flatten(list(parts.values())) if isinstance(leaf, np.ndarray)), default=1)
+        parts |= {name: mapped(lambda x: _repeated(x, most), part) for name, part in parts.items() if "mask" in name}
         leaves = flatten(list(parts.values()))
         arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
         lengths = sorted({len(array) for array in arrays})
@@ -623,16 +650,19 @@ class Layer(Fixed, NamesArguments):
             ``mask_shape=(None, 3)``.  Lists and dicts of shapes stand for lists and dicts of tensors.
         """
 
-        def tensors(shape):
-            if isinstance(shape, dict):
-                return {key: tensors(part) for key, part in shape.items()}
-            if isinstance(shape, list) or (isinstance(shape, tuple) and any(isinstance(s, tuple) for s in shape)):
-                return [tensors(part) for part in shape]
-            return SymbolicTensor((*shape[:1], *lengths.opened(shape[1:])), self.dtype, f"{self.name}_input")
+        def tensors(shapes):
+            return of_shapes(shapes, lambda shape: SymbolicTensor(opened(shape), self.dtype, f"{self.name}_input"))
+
+        def opened(shape):
+            return *shape[:1], *lengths.opened(shape[1:])
 
         keywords = {name.removesuffix("_shape"): tensors(shape) for name, shape in named_shapes.items()}
         given = shapes if input_shape is None else (input_shape, *shapes)
-        return _shapes(self(*map(tensors, given), **keywords), lengths.shown)
+        first = self._first_node
+        try:
+            return _shapes(self(*map(tensors, given), **keywords), lengths.shown)
+        finally:
+            self._first_node = first  # ``output`` is that of a use in a model
 
     def __setattr__(self, name, value):
         earlier = vars(self).get(name)
@@ -688,6 +718,17 @@ def _signature_of(function, is_method: bool) -> inspect.Signature:
     return signature.replace(parameters=list(signature.parameters.values())[is_method:])
 
 
+def of_shapes(shapes, made):
+    """The structure of ``made(shape)`` for a shape, a tuple or list of sizes, or for lists and dicts of shapes."""
+    if isinstance(shapes, dict):
+        return {key: of_shapes(part, made) for key, part in shapes.items()}
+    if not isinstance(shapes, list | tuple):
+        raise invalid("A shape is a tuple of integers, with None for the batch.", shape=shapes)
+    if any(isinstance(part, list | tuple | dict) for part in shapes):
+        return [of_shapes(part, made) for part in shapes]
+    return made(tuple(shapes))
+
+
 def _shapes(structure, form=tuple):
     """The shapes of the tensors in a structure, each by ``form``, lists for tuples; None for what is no tensor."""
     if isinstance(structure, dict):
@@ -703,6 +744,11 @@ def _number_or_array(value):
         return value
     array = np.asarray(value)
     return array if array.ndim else array.item()
+
+
+def _repeated(mask, samples: int):
+    """A mask (1, ...) of all samples as one of each, as in Keras."""
+    return np.repeat(mask, samples, axis=0) if isinstance(mask, np.ndarray) and len(mask) == 1 else mask
 
 
 def _brief(value):

@@ -261,7 +261,7 @@ class StackedRNNCells(Layer):
     def call(self, inputs, states, training=False):
         new = []
         for cell, own in zip(self.cells, states, strict=True):
-            inputs, of_cell = cell(inputs, own, training=training)
+            inputs, of_cell = cell(inputs, own if isinstance(own, list | tuple) else [own], training=training)
             new.append(of_cell)
         return inputs, new
 

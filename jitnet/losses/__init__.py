@@ -12,6 +12,7 @@ from .base import (  # noqa: F401 - the last ones are jitnet's own
     as_function,
     checked,
     checked_values,
+    leaves_targets_open,
     per_sample,
     prepare_targets,
     step_values,

@@ -186,6 +186,11 @@ def takes_targets_as_given(owner) -> bool:
     return compares_itself(owner) or not str(getattr(update, "__module__", "jitnet.")).startswith("jitnet.")
 
 
+def leaves_targets_open(loss) -> bool:
+    """Whether a loss does not say what targets are, labels or a number for each prediction: None, or a user's own."""
+    return loss is None or isinstance(loss, FunctionLoss) or takes_targets_as_given(loss)
+
+
 def mask_of(predictions, values):
     """The mask of symbolic predictions as numbers, with the axes of their loss's values (batch, ...); None: none."""
     mask = getattr(predictions, "mask", None)

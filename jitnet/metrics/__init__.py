@@ -91,13 +91,18 @@ __all__ = ["Metric", *(metric.__name__ for metric in _CLASSES), *_FUNCTIONS, "de
 _ACCURACY = ("accuracy", "acc")
 
 
-def get(identifier, loss=None, prediction_shape=None) -> Metric:
+def get(identifier, loss=None, prediction_shape=None, target_shape=None) -> Metric:
     """A metric from an instance, a class, a config, a name or a function (y_true, y_pred).
 
-    "accuracy" becomes the accuracy that fits ``loss`` and the shape of the predictions.
+    "accuracy" becomes the accuracy that fits ``loss`` and the shape of the predictions; without both, ``Accuracy``.  A
+    user's own loss does not say what targets are: their shape does, where it is known.
     """
     if isinstance(identifier, str) and identifier in _ACCURACY:
-        if getattr(loss, "sparse", False):
+        if loss is None and prediction_shape is None:
+            metric = Accuracy(identifier)
+        elif getattr(loss, "sparse", False) or (
+            losses.leaves_targets_open(loss) and _are_labels(target_shape, prediction_shape)
+        ):
             metric = SparseCategoricalAccuracy(identifier)
         elif prediction_shape is not None and prediction_shape[-1] > 1 and not isinstance(
             loss, losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy
@@ -117,6 +122,13 @@ def get(identifier, loss=None, prediction_shape=None) -> Metric:
     if found is None or isinstance(found, Metric):
         return found
     return LossMetric(found, getattr(found, "__name__", None))
+
+
+def _are_labels(target_shape, prediction_shape) -> bool:
+    """Whether targets (batch, ...) are integer labels of predictions that have several classes, as Keras tells it."""
+    if target_shape is None or prediction_shape[-1] == 1:
+        return False
+    return len(target_shape) < len(prediction_shape) or target_shape[-1] == 1
 
 
 def serialize(metric) -> dict | str:

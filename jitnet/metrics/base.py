@@ -224,7 +224,19 @@ class Metric(Fixed, NamesArguments):
         return list(self._variables)
 
     def _contribute(self, variable: MetricVariable, value: Value) -> None:
-        self._contributions = [*(self._contributions or []), (variable, value)]
+        if self._is_reported():
+            self._contributions = [*(self._contributions or []), (variable, value)]
+
+    def _is_reported(self) -> bool:
+        """Whether anything reports a symbolic update: the metric's own trace, or a model's step.
+
+        A layer that updates one in its ``call`` is also traced for other purposes.
+        """
+        return self._contributions is not None or trace.takes_update(self)
+
+    def forget_updates(self) -> None:
+        """Forget what the step that was traced updated it with."""
+        self._contributions, self._values = None, []
 
     def values(self, y_true, y_pred):
         raise TypeError(f"{type(self).__name__} lacks a values method")
@@ -268,7 +280,8 @@ class Metric(Fixed, NamesArguments):
     def _take(self, values, weights=None, mask=None) -> None:
         """Count symbolic values (batch, ...), or a single number, in the mean."""
         if weights is None:
-            self._values = [*self._values, per_sample(values) if values.batched else values]
+            if self._is_reported():
+                self._values = [*self._values, per_sample(values) if values.batched else values]
             return
         weights = aligned(as_value(weights, values.dtype), values)
         weights = weights if mask is None else weights * mask
@@ -319,7 +332,11 @@ class Metric(Fixed, NamesArguments):
             self._contributions, self._values = [], []
             self.update_state(*arguments)
         found = Traced(self, _mean(self._values), self._contributions or [])
-        self._contributions, self._values = None, []
+        if found.values is None and not found.contributions and not arguments:
+            variables = self._variables or (self._total, self._count)
+            found.contributions = [(v, as_value(np.zeros(v.shape or (1,), floatx()))) for v in variables]
+        if arguments:
+            self.forget_updates()
         if found.values is None and not found.contributions:
             raise ValueError(f"The metric {self.name!r} has nothing to report: its update_state adds to no variable.")
         if found.values is not None and found.contributions:

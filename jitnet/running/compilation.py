@@ -164,10 +164,10 @@ def as_lists(compiled: dict, model) -> dict:
     }
 
 
-def metrics_by_output(compiled: dict, names: list[str], used, outputs) -> list[tuple]:
+def metrics_by_output(compiled: dict, names: list[str], used, outputs, targets=None) -> list[tuple]:
     """[(metric, index of its output, its name in the logs, whether samples are weighed)].
 
-    used: the loss of every output; outputs: the symbolic outputs.
+    used: the loss of every output; outputs: the symbolic outputs; targets: likewise, where they are known.
     """
     found: list[tuple] = []
     for argument in ("metrics", "weighted_metrics"):
@@ -178,7 +178,7 @@ def metrics_by_output(compiled: dict, names: list[str], used, outputs) -> list[t
                     f"The output {names[i]!r} has no loss, and so no targets that a metric could be computed of.",
                     **{argument: identifier},
                 )
-            metric = metrics.get(identifier, used[i], outputs[i].shape)
+            metric = metrics.get(identifier, used[i], outputs[i].shape, getattr(targets and targets[i], "shape", None))
             if not metrics.takes_targets(metric):
                 raise invalid(f"compile takes no {type(metric).__name__}, which has no targets.", **{argument: metric})
             name = identifier if isinstance(identifier, str) else metric.name
@@ -228,9 +228,10 @@ def distinct(names: list[str]) -> list[str]:
 def as_metric_target(metric, loss, target, output):
     """A metric sees the loss's targets; labels cannot serve a metric that compares whole rows.
 
-    A user's metric that updates its own state knows what it does with them.
+    A user's metric that updates its own state knows what it does with them, and a user's loss does not say what they
+    are.
     """
-    if losses.takes_targets_as_given(metric):
+    if losses.takes_targets_as_given(metric) or losses.leaves_targets_open(loss):
         return target
     if metric.sparse and not loss.sparse:
         raise ValueError(

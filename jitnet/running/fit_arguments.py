@@ -36,6 +36,7 @@ def validation(model, given, batch_size, steps, frequency, prepared=None):
                 )
             x, y, *weights = given
             prepared = model._prepare(x, y, *weights, what="the x of validation_data", mode="evaluate")
+        batch_size = checked_batch_size(batch_size, model._fixed_batch_size, prepared[1], steps)
         used = min(prepared[1], batch_size * number_of_steps(prepared[1], batch_size, steps))
         model._check_batches(min(batch_size, used), used)
 
@@ -63,9 +64,13 @@ def returned(logs: dict, return_dict: bool):
     return logs if return_dict else (values[0] if len(values) == 1 else values)
 
 
-def checked_batch_size(batch_size, fixed=None) -> int:
+def checked_batch_size(batch_size, fixed=None, samples=None, steps=None) -> int:
+    """Samples per step: as given; by default ``fixed``, or what makes ``steps`` of all samples, as in Keras, or 32."""
     if batch_size is None:
-        return fixed or 32
+        if steps is None or fixed:
+            return fixed or 32
+        check_integer("steps", steps, 1)
+        return math.ceil(samples / steps)
     check_integer("batch_size", batch_size, 1)
     return int(batch_size)
 

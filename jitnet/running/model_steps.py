@@ -28,7 +28,7 @@ from ..losses import (
     takes_targets_as_given,
     target_shape,
 )
-from ..metrics import LossMetric, Traced
+from ..metrics import LossMetric, Mean, Traced
 from ..regularizers import is_pair, penalty
 from ..step import Step, target_of
 from . import compilation
@@ -39,13 +39,15 @@ KEPT_SIZES = 8  # of inputs, for which a model of any size keeps its steps and t
 class _Logs:
     """What a step records, and how its logs are read from the results.
 
-    names, records: of losses, which come first; output_names: of the losses of several outputs.
+    loss: the metric that is the whole loss, None where that is no output's; records, names: the losses of several
+        outputs.
     """
 
-    def __init__(self, names: list, records: list, output_names: list):
+    def __init__(self, loss=None, records=(), names=()):
         self.records = list(records)
         self.largest: list = []  # those of them of which the largest is kept
-        self._entries = [(name, None, 1) for name in (*names, *(output_names if records else []))]
+        self._entries = [] if loss is None else [(loss.name, (loss, None), 1)]
+        self._entries += [(name, None, 1) for name in (names if records else [])]
 
     def add(self, name: str, value) -> None:
         """Record a single number, values (batch,) or a metric's result."""
@@ -66,10 +68,14 @@ class _Logs:
         self.records.append(per_sample(value) if value.batched else value)
         self._entries.append((name, None if metric is None else (metric, None), 1))
 
-    def attached_to(self, step: Step) -> Step:
-        """The step, whose ``logs`` are [(name, places of its results, (metric, variables or None) or None)]."""
+    def attached_to(self, step: Step, compile_metrics: "CompileMetrics") -> Step:
+        """The step, whose ``logs`` are [(name, places of its results, (metric, variables or None) or None)].
+
+        compile_metrics: is told what is read of them.
+        """
         places = iter([*([0] if step.has_loss else []), *step.places])
         names = compilation.distinct([name for name, _, _ in self._entries])
+        step.compile_metrics = compile_metrics
         step.logs = [
             (name, [next(places) for _ in range(count)], metric)
             for name, (_, metric, count) in zip(names, self._entries, strict=True)
@@ -93,6 +99,7 @@ def read_logs(step: Step, results, samples: int) -> dict:
                 continue
             sums = [results[place : place + v.value.size] for place, v in zip(places, variables, strict=True)]
             found[name] = owner.result_of(list(zip(variables, sums, strict=True)))
+    step.compile_metrics.logs = found
     return found
 
 
@@ -129,6 +136,37 @@ def _demands(variables) -> list:
     """The regularizers and constraints of variables, but for functions."""
     found = [part for v in variables for part in (v.regularizer, v.constraint)]
     return [part for part in found if isinstance(part, Fixed)]
+
+
+class CompileMetrics:
+    """The metrics that ``compile`` was given, as one of a model's ``metrics``, for a ``train_step`` of one's own."""
+
+    name = "compile_metrics"
+
+    def __init__(self, model):
+        self._model = model
+        self._results: dict = {}  # of the step that is being traced
+        self.names: list = []
+        self.logs: dict = {}  # that were read last
+
+    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+        """Compare targets with predictions, symbolic tensors in the structures of the data and the outputs."""
+        if not trace.collects_effects():
+            raise ValueError(
+                "The metrics that compile was given are updated in a train_step or test_step. In a loop of your own, "
+                "make metrics of jitnet.metrics, and update those."
+            )
+        found = self._model._compile_metrics(y_true, y_pred, sample_weight)
+        self.names, self._results = list(found), found
+
+    def result(self) -> dict:
+        """{name: result}"""
+        if trace.collects_effects():
+            return dict(self._results)
+        return {name: self.logs[name] for name in self.names if name in self.logs}
+
+    def reset_state(self) -> None:
+        self.logs = {}
 
 
 class ModelSteps:
@@ -275,14 +313,15 @@ class ModelSteps:
     def _make_step(self, mode, trainable, target_shapes, options, weighted, sizes) -> Step:
         computation, logs, inputs = self._computation(mode, trainable, target_shapes, weighted, sizes)
         step = Step(self._step_title(mode, inputs), computation, **options)
-        return step if logs is None else logs.attached_to(step)
+        return step if logs is None else logs.attached_to(step, self._trackers()[1])
 
     def _computation(self, mode, trainable, target_shapes, weighted=(), sizes=None) -> tuple:
         """(computation of a mode, what it logs or None, its inputs)."""
         training = mode == "train"
-        with trace.added_losses() as added:
+        with trace.added_losses() as added, trace.updates() as updated:
             inputs, outputs = self._trace(training, sizes)
             added = _as_numbers(added)
+            reported = [] if mode == "predict" else [(metric, metric.traced()) for metric in self._own_metrics(updated)]
         parts = self._parts()
         arguments = dict(zip(self._input_arguments(), inputs, strict=True))
         layer_names = self._names_in_source()
@@ -302,7 +341,7 @@ class ModelSteps:
             targets.append(target)
         sample_weight = placeholder("sample_weight", (), outputs[0].dtype)
         weights = compilation.weights_by_output(self._compiled, self.output_names)
-        metrics = self._metric_list(used)
+        metrics = self._metric_list(used, targets)
         with training_mode(training):
             own = [None] * len(outputs)  # weights of each output's samples
             for i, shape in enumerate(weighted):
@@ -320,20 +359,24 @@ class ModelSteps:
                     found.append(step_values(loss, target, output, weight, sample_weight))
             values, reductions = zip(*found, strict=True)
             records = list(values) if len(values) > 1 else []
-            logs = _Logs(["loss"], records, self._loss_names(used))
+            loss_tracker, compile_metrics = self._trackers()
+            logs = _Logs(loss_tracker, records, self._loss_names(used))
             for metric, i, name, is_weighted in metrics:
                 of_metric = targets if takes_targets_as_given(metric) else aligned_targets
                 target = compilation.as_metric_target(metric, used[i], of_metric[i], outputs[i])
                 weight = [_product(sample_weight, own[i])] if is_weighted else []
                 with noted(lambda a=metric, y=target, p=outputs[i]: self._noted("metric", a, y, p)):
                     logs.add(name, metric.traced(target, outputs[i], *weight))
+            compile_metrics.names = [name for _, _, name, _ in metrics]
+            for metric, result in reported:
+                logs.add(metric.name, result)
         # of what is trained, as in Keras
         pairs = [(variable, variable.regularizer) for variable in trainable if is_pair(variable.regularizer)]
         penalties = [(v, Setting(regularizer, "l1"), Setting(regularizer, "l2")) for v, regularizer in pairs]
         added += _penalties([v for v in trainable if not is_pair(v.regularizer)])
         weights = [weight for loss, weight in zip(used, weights, strict=True) if loss is not None]
         used = [loss for loss in used if loss is not None]
-        parts += [*used, *(metric for metric, *_ in metrics), *_demands(trainable)]
+        parts += [*used, *(metric for metric, *_ in metrics + reported), *_demands(trainable)]
         parts += [metric.loss for metric, *_ in metrics if isinstance(metric, LossMetric)]
         fix(self, parts + [self.optimizer] if training and self.optimizer is not None else parts)
         computation = Computation(
@@ -355,6 +398,48 @@ class ModelSteps:
         name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
         return f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
 
+    # ---- metrics
+
+    _own_trackers: tuple = (None, ())  # what compile was given, and the metrics that were made for it
+
+    def _trackers(self) -> tuple:
+        """The mean of the loss, and the metrics that ``compile`` was given as one, of the model as it is compiled."""
+        compiled, found = self._own_trackers
+        if compiled is not self._compiled:
+            found = Mean("loss"), CompileMetrics(self)
+            vars(self)["_own_trackers"] = self._compiled, found
+        return found
+
+    @property
+    def metrics(self) -> list:
+        """The metrics that a step updates and reports.
+
+        Once the model is compiled, those are first the mean of the loss, ``"loss"``, and what ``compile`` was given as
+        one, ``"compile_metrics"``; then those in attributes of the model and of its layers.  A class may say others.
+        """
+        loss_tracker, *compiled = self._trackers() if self._compiled else [None]
+        given = self._compiled and (self._compiled["metrics"] or self._compiled["weighted_metrics"])
+        first = [loss_tracker] if self._compiled else []
+        return [*first, *(compiled if given else []), *super().metrics]
+
+    def _own_metrics(self, updated) -> list:
+        """Those of ``metrics`` that are neither the loss nor ``compile``'s, and that a step has updated."""
+        of_compile = self._trackers()
+        return [m for m in self.metrics if m in updated and m not in of_compile] if updated else []
+
+    def get_metrics_result(self) -> dict:
+        """{name: result} of all ``metrics``: in a ``train_step``, of what it updated; elsewhere, of the last steps."""
+        found = {}
+        for metric in self.metrics:
+            result = metric.result()
+            found |= result if isinstance(result, dict) else {metric.name: result}
+        return found
+
+    def reset_metrics(self) -> None:
+        """Let all ``metrics`` start anew; ``fit`` and ``evaluate`` do that by themselves."""
+        for metric in self.metrics:
+            metric.reset_state()
+
     # ---- steps of the user's own
 
     def train_step(self, data):
@@ -365,7 +450,7 @@ class ModelSteps:
         Layers that are called without ``training`` behave as in training, in ``test_step`` as in inference.
 
         It calls ``jitnet.value_and_grad`` and ``optimizer.apply``, may assign to variables, and returns
-        {name: what is logged}: single numbers, values (batch,), or results of metrics.
+        {name: what is logged}: single numbers, values (batch,), results of metrics, or a dict of such.
         """
         x, y, sample_weight = unpack_x_y_sample_weight(data)
 
@@ -420,13 +505,20 @@ class ModelSteps:
         return total
 
     def compute_metrics(self, x=None, y=None, y_pred=None, sample_weight=None) -> dict:
-        """{name: result} of the metrics that ``compile`` was given."""
+        """{name: result} of the metrics that ``compile`` was given, and of those that the step has updated."""
+        _, compile_metrics = self._trackers()
+        compile_metrics.update_state(y, y_pred, sample_weight)
+        own = {metric.name: metric.traced() for metric in self._own_metrics(trace.updated_so_far())}
+        return {**compile_metrics.result(), **own}
+
+    def _compile_metrics(self, y, y_pred, sample_weight) -> dict:
+        """{name: result} of those that ``compile`` was given, in a step."""
         if not self._compiled or not (self._compiled["metrics"] or self._compiled["weighted_metrics"]):
             return {}
         outputs, targets = flatten(y_pred), flatten(y)
         names = _numbered("output", len(outputs))
         used = compilation.losses_by_output(self._compiled, names) if self._compiled["losses"] else [None] * len(names)
-        found = compilation.metrics_by_output(self._compiled, names, used, outputs)
+        found = compilation.metrics_by_output(self._compiled, names, used, outputs, targets)
         logs = {}
         for metric, i, name, is_weighted in found:
             weight = [sample_weight] if is_weighted and sample_weight is not None else []
@@ -461,14 +553,15 @@ class ModelSteps:
         tensors = tuple(mapped(lambda name: None if name is None else arguments[name], part) for part in structure)
         training, method = mode == "train", self.train_step if mode == "train" else self.test_step
         given = noted(lambda: f"In {type(self).__name__}.{method.__name__}, traced on {_listed(arguments)}.")
-        with given, trace.effects() as effects, trace.added_losses(), training_mode(training):
+        with given, trace.effects() as effects, trace.added_losses(), trace.updates(), training_mode(training):
             found = method(tensors if len(tensors) > 1 else tensors[0])
         if not isinstance(found, dict):
             kind = type(self).__name__
             raise TypeError(f"{kind}.{method.__name__} returns a dict of logs by name. Received: {found!r}")
-        logs = _Logs([], [], [])
+        logs = _Logs()
         for name, value in found.items():
-            logs.add(name, value)
+            for part, result in (value if isinstance(value, dict) else {name: value}).items():
+                logs.add(part, result)
         computation = Computation(
             arguments, records=logs.records, largest=logs.largest, effects=effects, gathered=True,
             layer_names=self._names_in_source(),
@@ -481,7 +574,7 @@ class ModelSteps:
         optimizers = [state.optimizer for state in step.states]
         losses = [loss for loss in losses if loss is not None]
         fix(self, [*self._parts(), *losses, *_demands(self.trainable_weights), *optimizers])
-        return logs.attached_to(step)
+        return logs.attached_to(step, self._trackers()[1])
 
     # ---- names
 
@@ -529,9 +622,9 @@ class ModelSteps:
         found = target_shape(loss, output.shape)
         return output.shape[1:] if found is None else found
 
-    def _metric_list(self, used) -> list[tuple]:
+    def _metric_list(self, used, targets=None) -> list[tuple]:
         """[(metric, index of its output, its name in the logs, whether samples are weighed)]; used: the losses."""
-        return compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs)
+        return compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs, targets)
 
     def _record_names(self) -> list[str]:
         """Names of the results in logs."""
