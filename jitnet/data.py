@@ -76,10 +76,19 @@ def as_numbers(x, what: str) -> np.ndarray | DeviceArray:
             f"{what} must be an array: the parts of a nested list need the same length. Received: {type(x).__name__}"
         ) from None
     if array.dtype.kind not in "fiub":
-        hint = " Strings become numbers by layers.StringLookup, on the data." if array.dtype.kind in "US" else ""
-        hint = " Convert them: x.astype('float32')." if array.dtype.name == "bfloat16" else hint
-        raise ValueError(f"{what} must hold numbers.{hint} Received: dtype={array.dtype}")
+        raise ValueError(f"{what} must hold numbers.{_way_to_numbers(x, array, what)} Received: dtype={array.dtype}")
     return array
+
+
+def _way_to_numbers(x, array: np.ndarray, what: str) -> str:
+    """What makes numbers of an array that holds none, as a sentence after a space; "" if nothing is known to."""
+    if array.dtype.kind in "US":
+        return " Strings become numbers by layers.StringLookup, on the data."
+    if callable(x):
+        return f" A function that yields batches is called first: {what}={getattr(x, '__name__', 'function')}()."
+    if array.dtype.kind == "O" and array.ndim:
+        return f" If its objects are numbers, convert them: {what}.astype('float32')."
+    return f" Convert them: {what}.astype('float32')." if array.dtype.name == "bfloat16" else ""
 
 
 def _converted(array: np.ndarray, dtype) -> np.ndarray:

@@ -70,11 +70,28 @@ def test_inputs(method):
     rejects(lambda: call(with_value(X, 1e39)), "contains inf at index (1, 2)", "shape=(9, 4)")
     rejects(lambda: call(np.full(X.shape, "a")), "must hold numbers.", "dtype=<U1")
     rejects(lambda: call(np.full(X.shape, None)), "must hold numbers.", "dtype=object")
+    objects = "If its objects are numbers, convert them: "
+    rejects(lambda: call(np.full(X.shape, None)), objects, ".astype('float32')", "dtype=object")
     rejects(lambda: call(X * 1j), "must hold numbers.", "dtype=complex64")
+    masked = np.ma.masked_array(X, mask=X.flat[6] == X)
+    rejects(lambda: call(masked), "is a masked array, and 1 of its 36 values are masked: pass ", "MaskedArray")
     rejects(lambda: call([[1, 2], [3]]), "must be an array: the parts of a nested list need the same length.", "list")
     where = "the x of validation_data" if method == "validation_data" else "x"
     rejects(lambda: call([X, X]), "The model 'perceptron' has 1 inputs.", f"2 arrays in {where}")
     rejects(lambda: call(3.0), "needs a batch axis.", "a single number")
+
+
+def test_a_masked_array_that_hides_nothing_is_an_array():
+    shown = jitnet.data.as_structure(np.ma.masked_array(X, mask=False))
+    assert type(shown) is np.ndarray
+    np.testing.assert_array_equal(shown, X)
+
+
+def test_a_function_in_the_place_of_its_batches():
+    def batches():
+        yield X, Y
+
+    rejects(lambda: perceptron().fit(batches), "x must hold numbers.", "is called first: x=batches()", "dtype=object")
 
 
 def test_hints_about_the_shape():
@@ -124,6 +141,7 @@ def test_labels(method):
     rejects(lambda: call(labels(0.5)), "sparse_categorical_crossentropy expects integer labels.", "a label of 0.5")
     rejects(lambda: call(labels(np.nan)), "y contains nan at index (6,)", "shape=(9,)")
     rejects(lambda: call(labels(np.inf)), "y contains inf at index (6,)", "shape=(9,)")
+    rejects(lambda: call(np.ma.masked_array(Y, mask=Y == 1)), "y is a masked array", "y.filled(value)", "MaskedArray")
     rejects(lambda: call(["a"] * 9), "y must hold numbers.", "dtype=<U1")
     rejects(lambda: call([[1, 2], [3]]), "y must be an array", "list")
     rejects(lambda: call(Y[:8]), "x and y need the same number of samples (9).", "shape=(8,)")
@@ -154,6 +172,7 @@ def test_sample_weight():
     rejects(fit(np.ones((9, 2))), "sample_weight expects shape (None,), or the first axes", "shape=(None, 2)")
     rejects(fit(labels(np.nan)), "sample_weight contains nan at index (6,)", "shape=(9,)")
     rejects(fit(labels(1e39)), "sample_weight contains inf at index (6,)", "shape=(9,)")
+    rejects(fit(np.ma.masked_array(np.ones(9), mask=Y == 1)), "sample_weight is a masked array", "MaskedArray")
     rejects(fit(["a"] * 9), "sample_weight must hold numbers.", "dtype=<U1")
 
 

@@ -19,6 +19,8 @@ def as_array(x, what: str):
 
     Raises ValueError for what is no array of numbers, with the way to make it one.
     """
+    if isinstance(x, np.ma.MaskedArray):
+        return _unmasked(x, what)
     if isinstance(x, np.ndarray):
         return x
     if isinstance(x, _kinds("pandas", "DataFrame")):
@@ -47,6 +49,16 @@ def as_array(x, what: str):
             message = f"{what} can't be read through DLPack: {error}. Received: {what}={type(x).__name__}"
             raise ValueError(message) from None
     return x
+
+
+def _unmasked(array: np.ma.MaskedArray, what: str) -> np.ndarray:
+    """A masked array that hides nothing as a plain one; what lies under a mask is no number to compute with."""
+    if hidden := np.ma.count_masked(array):
+        raise ValueError(
+            f"{what} is a masked array, and {hidden} of its {array.size} values are masked: pass {what}.filled(value) "
+            f"with a value to stand for them, or leave their samples out. Received: {what}={type(array).__name__}"
+        )
+    return array.data
 
 
 def gives_samples(x) -> bool:
