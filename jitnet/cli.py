@@ -5,6 +5,7 @@ Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy
 """
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -27,7 +28,7 @@ exit status:
   0    done
   2    wrong use: of the command line, of a configuration, of folders; no room to write
   3    bad data: missing, damaged, of a wrong shape, not finite
-  130  interrupted by Ctrl-C; 143 by SIGTERM
+  130  interrupted by Ctrl-C; 143 by SIGTERM; 141: what read the output has ended, as head does
 """
 
 
@@ -226,17 +227,36 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "tune" and options.source is None and options.resume is None:
         _Parser(prog="jitnet tune").error("what to vary is missing: CONFIG.toml, or --resume FOLDER")
     options.command_line = sys.argv[1:] if arguments is None else list(arguments)
+    if (
+        getattr(sys.stdout, "errors", None) == "strict"
+    ):  # the name of a folder must not end a run, whatever the encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
-        return import_module(f"jitnet.commands.{options.command}").run(options)
+        status = import_module(f"jitnet.commands.{options.command}").run(options)
+        if sys.stdout is not None:  # None: it was closed before Python started
+            sys.stdout.flush()
+        return status
     except (ValueError, OSError) as error:
         from jitnet.configuration import DataError
 
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 141
         return _failed(options.command, error, 3 if isinstance(error, DataError) else 2)
     except MemoryError as error:
         return _failed(options.command, f"the memory of this machine does not suffice. {error}", 2)
     except KeyboardInterrupt:
         return _failed(options.command, "interrupted", 130)
+
+
+def _nobody_reads() -> bool:
+    """Whether the other end of standard output is closed; then what it still holds goes nowhere, without a word."""
+    try:
+        print(flush=True)  # a write finds out, and one of nothing doesn't
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _failed(command: str, message, status: int) -> int:

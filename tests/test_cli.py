@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import re
 import signal
@@ -226,6 +227,36 @@ def test_wrong_arguments(arguments, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def in_a_process(*arguments, **variables):
+    """The command as a shell runs it, its output read as bytes."""
+    command = [sys.executable, "-m", "jitnet", *arguments]
+    return subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locale C and no SIGPIPE")
+@pytest.mark.parametrize(
+    "variables",
+    [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}],
+    ids=["locale", "output"],
+)
+def test_names_that_the_encoding_lacks(variables, workplace):
+    process = in_a_process("train", *SMALL, "--epochs", "1", "--out", "ünï ☃", **variables)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    found = json.loads((workplace / "ünï ☃" / "environment.json").read_text(encoding="utf-8"))
+    assert found["command_line"][-1] == "ünï ☃"
+    assert jitnet.load_model(workplace / "ünï ☃" / "model.safetensors").name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locale C and no SIGPIPE")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads(unbuffered, workplace):
+    process = in_a_process("data", "list", PYTHONUNBUFFERED=unbuffered)
+    process.stdout.close()  # as `head` does when it has seen enough
+    assert (process.stderr.read(), process.wait(60)) == (b"", 141)
+    process.stderr.close()
+
+
 def test_wrong_run(workplace, capsys):
     assert "it has no config.toml" in failure(capsys, ["evaluate", "nowhere"])
     assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
@@ -316,7 +347,6 @@ def test_configurations_that_are_odd(text, expected, tmp_path, capsys):
 def test_settings_that_are_odd(capsys):
     for value in ("[" * 5000, "9" * 5000):
         assert "--set seed expects a simple value" in failure(capsys, ["train", "digits", "--set", f"seed={value}"])
-
 
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "fashion_mnist", "cifar10"])

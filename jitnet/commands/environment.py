@@ -7,12 +7,13 @@ from pathlib import Path
 
 from jitnet import __version__
 from jitnet.commands import runs
+from jitnet.files import atomic
 
 
 def write(folder: Path, command_line: list[str]) -> None:
     """Write the file; ``command_line``: the command's arguments."""
     text = json.dumps(describe(command_line), indent=2, ensure_ascii=False)
-    (folder / runs.ENVIRONMENT).write_text(text + "\n", encoding="utf-8")
+    atomic.write(str(folder / runs.ENVIRONMENT), f"{text}\n".encode())
 
 
 def describe(command_line: list[str]) -> dict:
@@ -35,8 +36,13 @@ def describe(command_line: list[str]) -> dict:
         "threads": jitnet.get_num_threads(),
         "device": jitnet.device(),
         "commit": commit(),
-        "command_line": ["jitnet", *command_line],
+        "command_line": ["jitnet", *map(_readable, command_line)],
     }
+
+
+def _readable(argument: str) -> str:
+    """An argument as UTF-8: where the locale has another encoding, Python gives what it can't decode as surrogates."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def commit() -> dict | None:
