@@ -227,9 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "tune" and options.source is None and options.resume is None:
         _Parser(prog="jitnet tune").error("what to vary is missing: CONFIG.toml, or --resume FOLDER")
     options.command_line = sys.argv[1:] if arguments is None else list(arguments)
-    if (
-        getattr(sys.stdout, "errors", None) == "strict"
-    ):  # the name of a folder must not end a run, whatever the encoding
+    # a name of a folder that the output's encoding lacks must not end a run
+    if getattr(sys.stdout, "errors", None) == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
