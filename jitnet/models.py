@@ -28,8 +28,9 @@ from .core.operations.base import Operation, display
 from .core.operations.elementwise import Cast
 from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
 from .files import schema
+from .layers._calling import of_shapes, with_mask
 from .layers._quantized import quantize_layers
-from .layers.base import REGISTRY, Layer, of_shapes, unique_layer_name, with_mask
+from .layers.base import REGISTRY, Layer, unique_layer_name
 from .layers.input import InputLayer
 from .pictures.described import Described
 from .running import compilation
