@@ -8,7 +8,7 @@ from .core.lengths import fits, opened
 from .core.operations.base import display
 from .core.values import SymbolicTensor, Value
 from .data import with_channels
-from .layers.base import Node
+from .layers._calling import Node
 from .layers.input import InputLayer
 
 

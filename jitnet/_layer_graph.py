@@ -5,7 +5,8 @@ from .core.lengths import shown
 from .core.operations.base import Operation, display
 from .core.trace import Application
 from .core.values import SymbolicTensor, Value
-from .layers.base import Layer, Node
+from .layers._calling import Node
+from .layers.base import Layer
 from .layers.input import InputLayer
 
 

@@ -19,7 +19,8 @@ from .running.exclusive import trained_here, trains
 from .running.fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
 from .running.inspection import Inspection
 from .running.joined_epochs import run_epochs
-from .running.model_steps import ModelSteps, read_logs
+from .running.logs import read_logs
+from .running.model_steps import ModelSteps
 from .running.placed import placed
 from .step import QuickPrediction
 from .targets.base import data_unchanged

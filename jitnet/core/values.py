@@ -169,7 +169,7 @@ class SymbolicTensor(_Operators, Value):
         self.name = name
         self.producer = producer
         self.batches = batches
-        self.history = None  # the layers.base.Node of the layer that returned it; how Model finds its layers
+        self.history = None  # the layers._calling.Node of the layer that returned it; how Model finds its layers
 
     def __array__(self, dtype=None, copy=None):
         if self._is_of_weights():

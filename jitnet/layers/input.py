@@ -5,7 +5,8 @@ from ..core.errors import invalid
 from ..core.lengths import shown
 from ..core.operations.elementwise import CAST_DTYPES
 from ..core.values import SymbolicTensor
-from .base import Layer, Node, unique_layer_name
+from ._calling import Node
+from .base import Layer, unique_layer_name
 
 
 class InputLayer(Layer):

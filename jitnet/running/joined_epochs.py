@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from . import interrupts
-from .model_steps import read_logs
+from .logs import read_logs
 
 
 def run_epochs(

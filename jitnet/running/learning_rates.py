@@ -13,7 +13,7 @@ from ..pictures import figures
 from . import streams
 from .exclusive import trained_here
 from .fit_arguments import checked_batch_size
-from .model_steps import read_logs
+from .logs import read_logs
 from .placed import placed
 
 FEWEST = 10  # steps that say anything

@@ -2,8 +2,6 @@
 
 import re
 
-import numpy as np
-
 from .. import ops
 from .._fixed import Fixed, fix, noticed, tracing
 from .._places import described, shapes
@@ -19,98 +17,21 @@ from ..core.settings import Setting
 from ..core.trace import training_mode
 from ..core.values import Value, placeholder
 from ..gradients import value_and_grad
-from ..losses import (
-    aligned,
-    checked,
-    per_sample,
-    step_values,
-    symbolic_targets,
-    takes_targets_as_given,
-    target_shape,
-)
-from ..metrics import LossMetric, Mean, Traced
+from ..losses import aligned, checked, step_values, symbolic_targets, takes_targets_as_given, target_shape
+from ..metrics import LossMetric
 from ..regularizers import is_pair, penalty
 from ..step import Step, target_of
 from . import compilation
+from .logs import Logs
+from .model_metrics import ModelMetrics, numbered
 
 KEPT_SIZES = 8  # of inputs, for which a model of any size keeps its steps and their memory (a guess)
-
-
-class _Logs:
-    """What a step records, and how its logs are read from the results.
-
-    loss: the metric that is the whole loss, None where that is no output's; records, names: the losses of several
-        outputs.
-    """
-
-    def __init__(self, loss=None, records=(), names=()):
-        self.records = list(records)
-        self.largest: list = []  # those of them of which the largest is kept
-        self._entries = [] if loss is None else [(loss.name, (loss, None), 1)]
-        self._entries += [(name, None, 1) for name in (names if records else [])]
-
-    def add(self, name: str, value) -> None:
-        """Record a single number, values (batch,) or a metric's result."""
-        if isinstance(value, Traced) and value.values is None:
-            # a single number would count once per sample
-            found = [ops.reshape(x, (1,)) if x.shape == () else x for _, x in value.contributions]
-            variables = [variable for variable, _ in value.contributions]
-            self.records += found
-            self.largest += [x for x, v in zip(found, variables, strict=True) if v.kept in ("maximum", "minimum")]
-            self._entries.append((name, (value.metric, variables), len(variables)))
-            return
-        metric, value = (value.metric, value.values) if isinstance(value, Traced) else (None, value)
-        if not isinstance(value, Value) or not (value.batched or value.shape == ()):
-            shape = display(value.shape) if isinstance(value, Value) else type(value).__name__
-            raise ValueError(
-                f"The log {name!r} is a single number, values (batch,) or the result of a metric. Received: {shape}"
-            )
-        self.records.append(per_sample(value) if value.batched else value)
-        self._entries.append((name, None if metric is None else (metric, None), 1))
-
-    def attached_to(self, step: Step, compile_metrics: "CompileMetrics") -> Step:
-        """The step, whose ``logs`` are [(name, places of its results, (metric, variables or None) or None)].
-
-        compile_metrics: is told what is read of them.
-        """
-        places = iter([*([0] if step.has_loss else []), *step.places])
-        names = compilation.distinct([name for name, _, _ in self._entries])
-        step.compile_metrics = compile_metrics
-        step.logs = [
-            (name, [next(places) for _ in range(count)], metric)
-            for name, (_, metric, count) in zip(names, self._entries, strict=True)
-        ]
-        for _, found, metric in step.logs:
-            for place, variable in zip(found, (metric and metric[1]) or (), strict=False):
-                step.first_results[place : place + variable.value.size] = np.ravel(variable.first_result)
-        return step
-
-
-def read_logs(step: Step, results, samples: int) -> dict:
-    """{name: number} of the results of a step over so many samples."""
-    found = {}
-    for name, places, metric in step.logs:
-        if metric is None:
-            found[name] = float(results[places[0]] / samples)
-        else:
-            owner, variables = metric
-            if variables is None:
-                found[name] = owner.result_of_mean(results[places[0]], samples)
-                continue
-            sums = [results[place : place + v.value.size] for place, v in zip(places, variables, strict=True)]
-            found[name] = owner.result_of(list(zip(variables, sums, strict=True)))
-    step.compile_metrics.logs = found
-    return found
 
 
 def unpack_x_y_sample_weight(data) -> tuple:
     """(x, y, sample_weight) of what a ``train_step`` is given, None where there is none."""
     data = data if isinstance(data, tuple) else (data,)
     return (*data, None, None)[:3]
-
-
-def _numbered(name: str, count: int) -> list[str]:
-    return [name] if count == 1 else [f"{name}_{i + 1}" for i in range(count)]
 
 
 def _listed(arguments: dict) -> str:
@@ -138,38 +59,7 @@ def _demands(variables) -> list:
     return [part for part in found if isinstance(part, Fixed)]
 
 
-class CompileMetrics:
-    """The metrics that ``compile`` was given, as one of a model's ``metrics``, for a ``train_step`` of one's own."""
-
-    name = "compile_metrics"
-
-    def __init__(self, model):
-        self._model = model
-        self._results: dict = {}  # of the step that is being traced
-        self.names: list = []
-        self.logs: dict = {}  # that were read last
-
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
-        """Compare targets with predictions, symbolic tensors in the structures of the data and the outputs."""
-        if not trace.collects_effects():
-            raise ValueError(
-                "The metrics that compile was given are updated in a train_step or test_step. In a loop of your own, "
-                "make metrics of jitnet.metrics, and update those."
-            )
-        found = self._model._compile_metrics(y_true, y_pred, sample_weight)
-        self.names, self._results = list(found), found
-
-    def result(self) -> dict:
-        """{name: result}"""
-        if trace.collects_effects():
-            return dict(self._results)
-        return {name: self.logs[name] for name in self.names if name in self.logs}
-
-    def reset_state(self) -> None:
-        self.logs = {}
-
-
-class ModelSteps:
+class ModelSteps(ModelMetrics):
     """The steps of a model.  Mixed into ``Trainer``."""
 
     _own_targets: tuple = (None, [])  # what compile was given, and what ``_outputs_with_own_targets`` found for it
@@ -360,7 +250,7 @@ class ModelSteps:
             values, reductions = zip(*found, strict=True)
             records = list(values) if len(values) > 1 else []
             loss_tracker, compile_metrics = self._trackers()
-            logs = _Logs(loss_tracker, records, self._loss_names(used))
+            logs = Logs(loss_tracker, records, self._loss_names(used))
             for metric, i, name, is_weighted in metrics:
                 of_metric = targets if takes_targets_as_given(metric) else aligned_targets
                 target = compilation.as_metric_target(metric, used[i], of_metric[i], outputs[i])
@@ -396,49 +286,7 @@ class ModelSteps:
         kind = type(self).__name__
         shapes = ", ".join(display(x.shape) for x in inputs)
         name = "" if re.fullmatch(r"(sequential|functional|model)(_\d+)?", self.name) else f' "{self.name}"'
-        return f'{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters'
-
-    # ---- metrics
-
-    _own_trackers: tuple = (None, ())  # what compile was given, and the metrics that were made for it
-
-    def _trackers(self) -> tuple:
-        """The mean of the loss, and the metrics that ``compile`` was given as one, of the model as it is compiled."""
-        compiled, found = self._own_trackers
-        if compiled is not self._compiled:
-            found = Mean("loss"), CompileMetrics(self)
-            vars(self)["_own_trackers"] = self._compiled, found
-        return found
-
-    @property
-    def metrics(self) -> list:
-        """The metrics that a step updates and reports.
-
-        Once the model is compiled, those are first the mean of the loss, ``"loss"``, and what ``compile`` was given as
-        one, ``"compile_metrics"``; then those in attributes of the model and of its layers.  A class may say others.
-        """
-        loss_tracker, *compiled = self._trackers() if self._compiled else [None]
-        given = self._compiled and (self._compiled["metrics"] or self._compiled["weighted_metrics"])
-        first = [loss_tracker] if self._compiled else []
-        return [*first, *(compiled if given else []), *super().metrics]
-
-    def _own_metrics(self, updated) -> list:
-        """Those of ``metrics`` that are neither the loss nor ``compile``'s, and that a step has updated."""
-        of_compile = self._trackers()
-        return [m for m in self.metrics if m in updated and m not in of_compile] if updated else []
-
-    def get_metrics_result(self) -> dict:
-        """{name: result} of all ``metrics``: in a ``train_step``, of what it updated; elsewhere, of the last steps."""
-        found = {}
-        for metric in self.metrics:
-            result = metric.result()
-            found |= result if isinstance(result, dict) else {metric.name: result}
-        return found
-
-    def reset_metrics(self) -> None:
-        """Let all ``metrics`` start anew; ``fit`` and ``evaluate`` do that by themselves."""
-        for metric in self.metrics:
-            metric.reset_state()
+        return f"{kind}{name}, {mode}, input {shapes}, {inputs[0].dtype}; {self.count_params():,} parameters"
 
     # ---- steps of the user's own
 
@@ -484,8 +332,8 @@ class ModelSteps:
         terms = _as_numbers(trace.losses_added())
         if self._compiled and self._compiled["losses"]:
             outputs = flatten(y_pred)
-            losses = compilation.losses_by_output(self._compiled, _numbered("output", len(outputs)))
-            weights = compilation.weights_by_output(self._compiled, _numbered("output", len(outputs)))
+            losses = compilation.losses_by_output(self._compiled, numbered("output", len(outputs)))
+            weights = compilation.weights_by_output(self._compiled, numbered("output", len(outputs)))
             for loss, weight, target, output in zip(losses, weights, flatten(y), outputs, strict=True):
                 if loss is None:
                     continue
@@ -503,30 +351,6 @@ class ModelSteps:
         for term in terms[1:]:
             total = total + term
         return total
-
-    def compute_metrics(self, x=None, y=None, y_pred=None, sample_weight=None) -> dict:
-        """{name: result} of the metrics that ``compile`` was given, and of those that the step has updated."""
-        _, compile_metrics = self._trackers()
-        compile_metrics.update_state(y, y_pred, sample_weight)
-        own = {metric.name: metric.traced() for metric in self._own_metrics(trace.updated_so_far())}
-        return {**compile_metrics.result(), **own}
-
-    def _compile_metrics(self, y, y_pred, sample_weight) -> dict:
-        """{name: result} of those that ``compile`` was given, in a step."""
-        if not self._compiled or not (self._compiled["metrics"] or self._compiled["weighted_metrics"]):
-            return {}
-        outputs, targets = flatten(y_pred), flatten(y)
-        names = _numbered("output", len(outputs))
-        used = compilation.losses_by_output(self._compiled, names) if self._compiled["losses"] else [None] * len(names)
-        found = compilation.metrics_by_output(self._compiled, names, used, outputs, targets)
-        logs = {}
-        for metric, i, name, is_weighted in found:
-            weight = [sample_weight] if is_weighted and sample_weight is not None else []
-            target = targets[i]
-            if not takes_targets_as_given(metric):
-                target = symbolic_targets(metric, target, outputs[i])
-            logs[name] = metric.traced(target, outputs[i], *weight)
-        return logs
 
     def _custom_step(self, mode: str, structure, arrays, options: dict) -> Step:
         """The step of a ``train_step`` or ``test_step`` of the user's own, for data of these shapes.
@@ -558,7 +382,7 @@ class ModelSteps:
         if not isinstance(found, dict):
             kind = type(self).__name__
             raise TypeError(f"{kind}.{method.__name__} returns a dict of logs by name. Received: {found!r}")
-        logs = _Logs()
+        logs = Logs()
         for name, value in found.items():
             for part, result in (value if isinstance(value, dict) else {name: value}).items():
                 logs.add(part, result)
@@ -621,10 +445,6 @@ class ModelSteps:
     def _target_shape(loss, output) -> tuple:
         found = target_shape(loss, output.shape)
         return output.shape[1:] if found is None else found
-
-    def _metric_list(self, used, targets=None) -> list[tuple]:
-        """[(metric, index of its output, its name in the logs, whether samples are weighed)]; used: the losses."""
-        return compilation.metrics_by_output(self._compiled, self.output_names, used, self._graph_outputs, targets)
 
     def _record_names(self) -> list[str]:
         """Names of the results in logs."""

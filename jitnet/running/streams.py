@@ -13,7 +13,7 @@ from ..utils.py_dataset import ORDER_STREAM, PyDataset
 from . import interrupts
 from .course import Course
 from .foreign import gives_samples
-from .model_steps import read_logs
+from .logs import read_logs
 
 _END = object()
 

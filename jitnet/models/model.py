@@ -1,39 +1,25 @@
-"""Models: ``Sequential``, and ``Model`` for any graph of layers."""
+"""``Model``, for any graph of layers."""
 
-import itertools
 import json
 
-import numpy as np
-
-from . import _registry, data, ops, saving
-from ._before_the_step import TakesData
-from ._layer_graph import (
-    as_lists,
-    batch_size_of,
-    check_batched,
-    described_input,
-    input_of,
-    link,
-    nodes_between,
-    numbered,
-    place_of_weight,
-)
-from ._places import calling, shapes
-from ._structures import flatten, leaves_like, mapped, names_of, packed
-from .core import checks, lengths, policy, trace
-from .core.errors import invalid, module_dir, module_getattr, noted
-from .core.locks import building
-from .core.operations.base import REGISTRY as OPERATIONS
-from .core.operations.base import Operation, display
-from .core.operations.elementwise import Cast
-from .core.values import Constant, SymbolicTensor, Value, Variable, is_integer, placeholder
-from .files import schema
-from .layers._quantized import quantize_layers
-from .layers.base import REGISTRY, Layer, of_shapes, unique_layer_name, with_mask
-from .layers.input import InputLayer
-from .pictures.described import Described
-from .running import compilation
-from .training import Trainer
+from .. import _registry, data, ops, saving
+from .._before_the_step import TakesData
+from .._layer_graph import as_lists, batch_size_of, check_batched, link, nodes_between, place_of_weight
+from .._places import calling, shapes
+from .._structures import flatten, leaves_like, mapped, names_of, packed
+from ..core import checks, lengths, trace
+from ..core.errors import invalid, noted, unknown_name
+from ..core.locks import building
+from ..core.operations.base import Operation, display
+from ..core.operations.elementwise import Cast
+from ..core.values import SymbolicTensor, Value, Variable, is_integer, placeholder
+from ..layers._calling import of_shapes, with_mask
+from ..layers._quantized import quantize_layers
+from ..layers.base import Layer, unique_layer_name
+from ..pictures.described import Described
+from ..running import compilation
+from ..training import Trainer
+from ._graph_config import graph_config, model_of_graph
 
 
 class Model(TakesData, Trainer, Described, Layer):
@@ -109,7 +95,7 @@ class Model(TakesData, Trainer, Described, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise _registry_unknown("layer", name, [layer.name for layer in self.layers])
+        raise unknown_name("layer", str(name), [layer.name for layer in self.layers])
 
     @property
     def inputs(self) -> list[SymbolicTensor]:
@@ -293,9 +279,7 @@ class Model(TakesData, Trainer, Described, Layer):
             if is_integer(x) and x.dtype != expected.dtype:
                 x = Cast(expected.dtype)(x)
             if x.dtype != expected.dtype:
-                raise ValueError(
-                    f"{self.name} expects an input of dtype {expected.dtype}. Received: dtype={x.dtype}"
-                )
+                raise ValueError(f"{self.name} expects an input of dtype {expected.dtype}. Received: dtype={x.dtype}")
             values[expected] = x if x.mask is own else with_mask(x, own)
 
         self._apply_nodes(values, training)
@@ -402,62 +386,7 @@ class Model(TakesData, Trainer, Described, Layer):
     def get_config(self) -> dict:
         if not self._connected:
             return super().get_config()
-        places, nodes = {}, []
-        tensors = {x: ["input", i] for i, x in enumerate(self.inputs)}
-
-        def described(structure):
-            if isinstance(structure, list):
-                return [described(item) for item in structure]
-            if isinstance(structure, tuple):
-                return {"tuple": [described(item) for item in structure]}
-            if isinstance(structure, dict):
-                return {"dict": {key: described(item) for key, item in structure.items()}}
-            if isinstance(structure, SymbolicTensor):
-                return {"tensor": tensors[structure]}
-            if isinstance(structure, Constant):
-                return {"constant": structure.array.tolist(), "dtype": structure.dtype}
-            if isinstance(structure, Variable):
-                layer, number = place_of_weight(structure, places)
-                if layer is not None:
-                    return {"weight": [places[layer], number]}
-                raise TypeError(
-                    f"{self.name} cannot be saved: {structure!r} is used outside of its layer, before that layer is "
-                    "applied, or belongs to none."
-                )
-            if isinstance(structure, bool | int | float | str | None):
-                return {"value": structure}
-            raise TypeError(
-                f"{self.name} cannot be saved: an argument of a layer is a tensor, an array, a number, a string, None, "
-                f"or lists and dicts of them. Received: {structure!r}"
-            )
-
-        for index, node in enumerate(self._all_nodes()):
-            if isinstance(node.layer, Operation):
-                entry = {
-                    "inputs": [described(x) for x in node.arguments], "operation": _registry.serialize(node.layer),
-                }  # fmt: skip
-            else:
-                first, *others = [described(x) for x in node.arguments] or [{"value": None}]
-                entry = {"inputs": first}
-                if others:
-                    entry["arguments"] = others
-                if node.keywords:
-                    entry["keywords"] = {name: described(part) for name, part in node.keywords.items()}
-                entry["layer"] = places.setdefault(node.layer, len(places))
-                if node.training is not None:
-                    entry["training"] = node.training
-            nodes.append(entry)
-            for number, output in enumerate(node.outputs):
-                tensors[output] = ["node", index, number]
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "inputs": [described_input(x) for x in self.inputs],
-            "layers": [_registry.serialize(layer) for layer in places],
-            "nodes": nodes,
-            "outputs": [{"tensor": tensors[x]} for x in self._graph_outputs],
-            "structures": [numbered(self._given_structure), numbered(self._output_structure)],
-        }
+        return graph_config(self)
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -468,55 +397,7 @@ class Model(TakesData, Trainer, Described, Layer):
         if "nodes" not in config:
             return cls(**config)
         with _registry.custom_object_scope(custom_objects):
-            return cls._from_graph(config)
-
-    @classmethod
-    def _from_graph(cls, config):
-        schema.functional(config, cls.__name__)
-        inputs = [input_of(x) for x in config["inputs"]]
-        layers = [_registry.deserialize(c, REGISTRY, kind="layer") for c in config["layers"]]
-        results = []
-
-        def rebuilt(structure):
-            if isinstance(structure, list):
-                return [rebuilt(item) for item in structure]
-            match structure:
-                case {"tuple": items}:
-                    return tuple(rebuilt(item) for item in items)
-                case {"dict": items}:
-                    return {key: rebuilt(item) for key, item in items.items()}
-                case {"value": value}:
-                    return value
-                case {"weight": [layer, number]}:
-                    return layers[layer].weights[number]
-                case {"constant": values}:
-                    array = np.asarray(values)
-                    dtype = "int64" if array.dtype.kind == "i" else policy.floatx()  # of format 2
-                    return Constant(array.astype(structure.get("dtype", dtype)))
-                case {"tensor": ["input", number]}:
-                    return inputs[number]
-                case {"tensor": ["node", node, number]}:
-                    return results[node][number]
-
-        for node in config["nodes"]:
-            first = rebuilt(node["inputs"])
-            if "layer" in node:
-                arguments = [first, *(rebuilt(part) for part in node.get("arguments", ()))]
-                keywords = {name: rebuilt(part) for name, part in node.get("keywords", {}).items()}
-                layer = layers[node["layer"]]
-                results.append(flatten(layer(*arguments, **keywords, training=node.get("training"))))
-            else:
-                operation = _registry.deserialize(node["operation"], OPERATIONS, kind="operation")
-                results.append(flatten(operation(*first)))
-        outputs = [rebuilt(x) for x in config["outputs"]]
-        structures = config.get("structures")
-        if structures is None:  # of format 2
-            both = zip((inputs, outputs), config["several"], strict=True)
-            structures = [list(range(len(tensors))) if several else 0 for tensors, several in both]
-        model = cls(packed(structures[0], inputs), packed(structures[1], outputs), name=config["name"])
-        # the layers know for themselves whether they are trainable
-        model._trainable = config["trainable"]
-        return model
+            return model_of_graph(cls, config)
 
     def saved_arguments(self):
         config = self.get_config()
@@ -527,236 +408,6 @@ class Model(TakesData, Trainer, Described, Layer):
     def to_json(self) -> str:
         """The configuration as JSON."""
         return json.dumps(_registry.serialize(self))
-
-    # ---- description
-
-
-def _leading(layers) -> list:
-    """The layers at the start of a list that work on arrays."""
-    return list(itertools.takewhile(lambda layer: layer.before_the_step, layers))
-
-
-class Sequential(Model):
-    """Layers one after the other.
-
-    It may begin with layers of texts and tables (TextVectorization, StringLookup, ...), which work on arrays, before
-    the step: then its data are what they take. An Input before them says nothing, one after them what they return.
-
-    Arguments:
-        layers: a list, the first one optionally ``Input(shape=...)``; or add them with ``add``.
-        trainable: False freezes all layers.
-    """
-
-    def __init__(self, layers=None, trainable=True, name=None):
-        trainable = checks.boolean("Sequential", "trainable", trainable)
-        super().__init__(name=name or unique_layer_name("sequential"))
-        self._sequence: list[Layer] = []
-        self._start: SymbolicTensor | None = None
-        for layer in layers or []:
-            self._append(layer)
-        self._rebuild()
-        if not trainable:
-            self.trainable = False
-
-    def add(self, layer) -> None:
-        """Append a layer."""
-        self._append(layer)
-        self._rebuild()
-
-    def pop(self) -> Layer:
-        """Remove the last layer and return it."""
-        if not self._sequence:
-            raise invalid("The model has no layers.", layers=[])
-        layer = self._sequence.pop()
-        self._rebuild()
-        return layer
-
-    def _append(self, layer) -> None:
-        if isinstance(layer, SymbolicTensor) and layer.history is not None:
-            layer = layer.history.layer
-        if isinstance(layer, InputLayer):
-            if len(self._sequence) > len(self._leading()) or self._start is not None:
-                raise ValueError("Sequential takes Input only at its start.")
-            self._start = layer.output
-            return
-        if not isinstance(layer, Layer):
-            raise TypeError(f"Sequential expects layers. Received: {layer!r} of type {type(layer).__name__}")
-        if any(layer.name == other.name for other in self._sequence if other is not layer):
-            raise ValueError(f"All layers of a model need different names. Received: two named {layer.name!r}")
-        at_start = len(self._leading()) == len(self._sequence)
-        if layer.before_the_step and at_start:
-            self._start = None  # an Input before it says nothing of what it returns
-        elif at_start and self._start is None:
-            if layer.input_spec_shape is not None:
-                self._start = InputLayer(layer.input_spec_shape).output
-            elif isinstance(layer, Model) and layer._graph_inputs is not None:
-                first = layer._graph_inputs[0]
-                self._start = InputLayer(first.shape[1:], dtype=first.dtype).output
-        self._sequence.append(layer)
-
-    def _assemble(self, start, layers) -> None:
-        """Of layers, with an input, or None, after those that work on arrays."""
-        count = len(_leading(layers))
-        for part in [*layers[:count], *([] if start is None else [start]), *layers[count:]]:
-            self._append(part)
-        self._rebuild()
-
-    def _rebuild(self) -> None:
-        self._graph_inputs, self._nodes = None, []
-        self._forget_steps()
-        if self._start is not None and self._sequence:
-            x = self._start
-            with calling(self):
-                for layer in self._sequence[len(self._leading()) :]:
-                    x = layer(x)
-            self._connect(self._start, x)
-
-    def _leading(self):
-        return _leading(self._sequence)
-
-    @property
-    def layers(self):
-        return list(self._sequence)
-
-    def sublayers(self):
-        return list(self._sequence)
-
-    def build(self, input_shape=None) -> None:
-        """Build for inputs of ``input_shape``, with None for the batch."""
-        if self._start is None:
-            if input_shape is None:
-                raise invalid("Sequential needs an input shape, with None for the batch.", input_shape=input_shape)
-            self._shape_of_use = True
-            self._start = InputLayer(tuple(input_shape)[1:]).output
-            self._rebuild()
-
-    def _build_with(self, shapes):
-        self._start = InputLayer(shapes[0][1:], dtype=self._start.dtype, name=self._start.name).output
-        self._rebuild()
-
-    def _build_from_arrays(self, arrays):
-        if self._graph_inputs is None:
-            if not self._sequence:
-                raise invalid(f"The model {self.name!r} has no layers: add some first.", layers=[])
-            if leading := self._leading():
-                dtype = "int64" if arrays.dtype.kind in "iub" else None
-                self._start = InputLayer(leading[-1].result_shape(arrays), dtype=dtype).output
-                self._rebuild()
-            self.build((None, *flatten(arrays)[0].shape[1:]))
-
-    def _build_from_tensors(self, tensors):
-        self.build(flatten(tensors)[0].shape)
-
-    def __call__(self, inputs, training=None, mask=None):
-        leading = self._leading()
-        if leading and getattr(inputs, "history", None) is not None:
-            raise invalid(
-                f"The model {self.name!r} begins with {type(leading[0]).__name__}, which works on arrays: it can't be "
-                "a part of another model.",
-                inputs=inputs,
-            )
-        if self._graph_inputs is None and self._sequence and isinstance(inputs, Value):
-            self.build(inputs.shape)
-        if not isinstance(inputs, Value):
-            inputs = self._before_the_step(inputs)
-        masks = {} if mask is None else {"mask": mask}
-        return super().__call__(inputs, training=training, **masks)
-
-    def saved_arguments(self):
-        if type(self).from_config.__func__ is not Sequential.from_config.__func__:
-            return super().saved_arguments()
-        return (), {"name": self.name}
-
-    def get_config(self):
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "input": None if self._start is None else described_input(self._start),
-            "layers": [_registry.serialize(layer) for layer in self._sequence],
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """The model that ``get_config`` described, with new weights; custom_objects as in ``Model.from_config``."""
-        schema.sequential(config, cls.__name__)
-        model = cls(name=config["name"])
-        with _registry.custom_object_scope(custom_objects):
-            layers = [_registry.deserialize(layer, REGISTRY, kind="layer") for layer in config["layers"]]
-        model._assemble(None if config["input"] is None else input_of(config["input"]), layers)
-        # the layers know for themselves whether they are trainable
-        model._trainable = config["trainable"]
-        return model
-
-
-def _registry_unknown(kind, name, known):
-    from .core.errors import unknown_name
-
-    return unknown_name(kind, str(name), known)
-
-
-def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False) -> Model:
-    """A model of the same architecture, with layers and weights of its own, which start anew; it is not compiled.
-
-    input_tensors: a tensor made by ``Input``, or a list of them, to build the new model on; by default new ones.
-    clone_function: a function from a layer to the one that takes its place; by default a new one of the same
-        configuration.  A layer that is used several times is cloned once.
-    call_function, recursive: accepted for Keras's sake; must be None and False.
-    For a model with a ``call`` of its own neither is possible: it is made anew from its configuration, and not built.
-
-    Raises:
-        TypeError: ``model`` is no model, or ``clone_function`` returned no layer.
-        ValueError: the arguments don't fit the model.
-
-    Source: ``keras.models.clone_model``.
-    """
-    if not isinstance(model, Model):
-        raise TypeError(f"clone_model expects a model. Received: {model!r}")
-    if call_function is not None or recursive:
-        raise invalid(
-            "clone_model calls the clones as the model calls its layers, and gives models within it to clone_function "
-            "whole: call_function must be None, recursive False.",
-            call_function=call_function, recursive=recursive,
-        )  # fmt: skip
-    sequential = isinstance(model, Sequential)
-    if not model._connected and not sequential:
-        if input_tensors is not None or clone_function is not None:
-            raise invalid(
-                f"The model {model.name!r} has a call of its own: it is cloned from its configuration alone.",
-                input_tensors=input_tensors, clone_function=clone_function,
-            )  # fmt: skip
-        return type(model).from_config(model.get_config())
-    if model._front is not None:
-        if input_tensors is not None or clone_function is not None:
-            raise invalid(
-                f"The model {model.name!r} begins with layers that work on arrays: it is cloned as it is.",
-                input_tensors=input_tensors, clone_function=clone_function,
-            )  # fmt: skip
-        return type(model).from_config(model.get_config())
-
-    def cloned(layer):
-        new = type(layer).from_config(layer.get_config()) if clone_function is None else clone_function(layer)
-        if not isinstance(new, Layer):
-            raise TypeError(f"clone_function must return a layer. Received: {new!r} for {layer.name!r}")
-        return new
-
-    used = model._sequence if sequential else [n.layer for n in model._nodes if isinstance(n.layer, Layer)]
-    layers = {layer: cloned(layer) for layer in dict.fromkeys(used)}
-    given = None if input_tensors is None else flatten(input_tensors)
-    if sequential:
-        start = None if model._start is None else _new_input(model._start)
-        clone = Sequential(name=model.name)
-        clone._assemble(start if given is None else given[0], [layers[layer] for layer in used])
-    else:
-        inputs = [_new_input(x) for x in model._graph_inputs] if given is None else given
-        if len(inputs) != len(model._graph_inputs):
-            raise ValueError(f"{model.name} has {len(model._graph_inputs)} inputs. Received: {len(inputs)} tensors")
-        values = dict(zip(model._graph_inputs, inputs, strict=True))
-        model._apply_nodes(values, layers=layers)
-        outputs = [values[x] for x in model._graph_outputs]
-        structures = packed(model._input_structure, inputs), packed(model._output_structure, outputs)
-        clone = Model(*structures, name=model.name)
-    clone._trainable = model.trainable  # the layers know for themselves
-    return clone
 
 
 def _for_all_samples(x: Value, given: list) -> Value:
@@ -785,31 +436,3 @@ def _check_lengths(operation: Operation) -> None:
                 "-1 for it, or compute it in the call of a layer of your own.",
                 **{name: value},
             )
-
-
-def _new_input(tensor) -> SymbolicTensor:
-    return input_of(described_input(tensor))
-
-
-load_model = saving.load_model
-save_model = saving.save_model
-
-
-def model_from_json(json_string: str, custom_objects=None) -> Model:
-    """The model that ``to_json`` described, with new weights.
-
-    Raises:
-        ValueError: what is no such description, or an unknown name in it.
-    """
-    try:
-        config = json.loads(json_string)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"model_from_json expects what to_json returned: {error}. Received: {json_string!r}") from None
-    model = saving.deserialize_keras_object(config, custom_objects)
-    if not isinstance(model, Model):
-        raise invalid("model_from_json expects the description of a model.", json_string=json_string)
-    return model
-
-
-__getattr__ = module_getattr(__name__, "name")
-__dir__ = module_dir(__name__, also=("load_model",))
