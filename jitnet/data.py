@@ -77,7 +77,7 @@ def as_numbers(x, what: str) -> np.ndarray | DeviceArray:
         ) from None
     if array.dtype.kind not in "fiub":
         hint = " Strings become numbers by layers.StringLookup, on the data." if array.dtype.kind in "US" else ""
-        hint = " Convert them: x.astype('float32')." if array.dtype.name == "bfloat16" else hint
+        hint = " Convert them: x.astype('float32')." if array.dtype.name in ("bfloat16", "object") else hint
         raise ValueError(f"{what} must hold numbers.{hint} Received: dtype={array.dtype}")
     return array
 

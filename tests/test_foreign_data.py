@@ -145,6 +145,22 @@ def test_dlpack_of_any_library():
         perceptron().fit(Unreadable(X), Y)
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_masked_and_object_arrays(method):
+    model = perceptron()
+    x, y = np.ones((6, 4), np.float32), np.zeros(6, int)
+    hidden = np.ma.masked_array(x, mask=np.arange(24).reshape(6, 4) == 9)
+    for given, expected in (
+        (hidden, r"x has masked values.*x.filled\(0\) say.*Received: a masked value at index \(2, 1\)"),
+        (x.astype(object), r"x must hold numbers. Convert them: x.astype\('float32'\). Received: dtype=object"),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            getattr(model, method)(given, *([] if method == "predict" else [y]), verbose=0)
+    with pytest.raises(ValueError, match="y has masked values"):
+        model.fit(x, np.ma.masked_equal(y, 0), verbose=0)
+    np.testing.assert_array_equal(model.predict(np.ma.masked_array(x), verbose=0), model.predict(x, verbose=0))
+
+
 def test_jax_arrays():
     jax = pytest.importorskip("jax")
     assert trained(jax.numpy.asarray(X), jax.numpy.asarray(Y)) == trained(X, Y)

@@ -19,6 +19,8 @@ def as_array(x, what: str):
 
     Raises ValueError for what is no array of numbers, with the way to make it one.
     """
+    if isinstance(x, np.ma.MaskedArray):
+        return _masked_values(x, what)
     if isinstance(x, np.ndarray):
         return x
     if isinstance(x, _kinds("pandas", "DataFrame")):
@@ -59,6 +61,17 @@ def columns(x):
     if isinstance(x, _kinds("pandas", "DataFrame") + _kinds("polars", "DataFrame")):
         return {str(name): x[name] for name in x.columns}
     return x
+
+
+def _masked_values(x, what: str) -> np.ndarray:
+    masked = np.ma.getmaskarray(x)
+    if masked.any():
+        place = tuple(int(i) for i in np.unravel_index(np.argmax(masked), x.shape))
+        raise ValueError(
+            f"{what} has masked values, which no step leaves out: fill them, {what}.filled(0) say, or leave samples "
+            f"out by sample_weight. Received: a masked value at index {place}"
+        )
+    return x.data
 
 
 def _side_by_side(values: list, what: str) -> np.ndarray:
