@@ -5,6 +5,8 @@ Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy
 """
 
 import argparse
+import contextlib
+import os
 import sys
 from importlib import import_module
 
@@ -27,7 +29,7 @@ exit status:
   0    done
   2    wrong use: of the command line, of a configuration, of folders; no room to write
   3    bad data: missing, damaged, of a wrong shape, not finite
-  130  interrupted by Ctrl-C; 143 by SIGTERM
+  130  interrupted by Ctrl-C; 143 by SIGTERM; 141 because nobody reads the output any more
 """
 
 
@@ -220,6 +222,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status, as --help lists them."""
+    if hasattr(sys.stdout, "reconfigure"):
+        # a path may hold what the terminal's encoding has no character for
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     if options.command == "train" and options.source is None and options.resume is None:
         _Parser(prog="jitnet train").error("what to train is missing: DATASET or CONFIG.toml, or --resume RUN")
@@ -229,6 +234,8 @@ def main(arguments: list[str] | None = None) -> int:
     # a mistake of the user has one message; anything else is jitnet's own and shows where it comes from
     try:
         return import_module(f"jitnet.commands.{options.command}").run(options)
+    except BrokenPipeError:
+        return _unread(options.command)
     except (ValueError, OSError) as error:
         from jitnet.configuration import DataError
 
@@ -237,6 +244,16 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(options.command, f"the memory of this machine does not suffice. {error}", 2)
     except KeyboardInterrupt:
         return _failed(options.command, "interrupted", 130)
+
+
+def _unread(command: str) -> int:
+    """The status where whoever read the output, head say, has gone; nothing but a training is cut short by that."""
+    # what is still in the buffer would fail again at the end of the process
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if command in ("train", "tune"):
+        _failed(command, f"nobody reads the output any more; go on with jitnet {command} --resume, and > log.txt", 141)
+    return 141
 
 
 def _failed(command: str, message, status: int) -> int:

@@ -11,7 +11,8 @@ from jitnet.commands import runs
 
 def write(folder: Path, command_line: list[str]) -> None:
     """Write the file; ``command_line``: the command's arguments."""
-    text = json.dumps(describe(command_line), indent=2, ensure_ascii=False)
+    # as ASCII: a path of the command line may be bytes that are no UTF-8
+    text = json.dumps(describe(command_line), indent=2)
     (folder / runs.ENVIRONMENT).write_text(text + "\n", encoding="utf-8")
 
 
