@@ -55,6 +55,11 @@ def feature_text() -> str:
 
 def machine() -> Machine:
     """What code is compiled for."""
+    return _machine(settings(), llvm.get_host_cpu_features)
+
+
+@functools.cache  # LLVM takes as long to say it as a kernel to run
+def _machine(given, features_of_host) -> Machine:
     return Machine(name(), feature_text(), llvm.get_process_triple())
 
 
