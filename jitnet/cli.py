@@ -240,7 +240,9 @@ def main(arguments: list[str] | None = None) -> int:
         from jitnet.configuration import DataError
 
         if isinstance(error, BrokenPipeError) and _nobody_reads():
-            return 141
+            resumes = options.command in ("train", "tune")  # all others only had something to say
+            text = f"nobody reads the output any more; go on with jitnet {options.command} --resume, and > log.txt"
+            return _failed(options.command, text, 141) if resumes else 141
         return _failed(options.command, error, 3 if isinstance(error, DataError) else 2)
     except MemoryError as error:
         return _failed(options.command, f"the memory of this machine does not suffice. {error}", 2)

@@ -1,6 +1,8 @@
 """Callbacks that look into the model that is trained: averages in the weights' place, logs for TensorBoard."""
 
+import errno
 import math
+import os
 import signal
 import struct
 
@@ -223,6 +225,28 @@ def test_scalars_and_histograms_for_tensorboard(tmp_path):
     board = callbacks.TensorBoard(tmp_path / "evaluated")
     again.evaluate(x, y, verbose=0, callbacks=[board])
     assert board._writers == {} and len(events(tmp_path / "evaluated" / "validation")) == 2
+
+
+@needs_board
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of the package's own thread
+def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch):
+    from tensorboardX.event_file_writer import EventsWriter
+
+    write = EventsWriter.write_event
+
+    def full(self, event=None):
+        if event is not None and event.file_version:  # the first, when the file is made
+            return write(self, event)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    x, y = data()
+    monkeypatch.setattr(EventsWriter, "write_event", full)
+    monkeypatch.setattr(EventsWriter, "flush", full)
+    board = callbacks.TensorBoard(tmp_path, update_freq=1)  # more events than its queue used to hold
+    model = perceptron("sgd")
+    with pytest.warns(UserWarning, match="cannot be written: No space left on device. The training goes on") as said:
+        history = model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=[board]).history
+    assert len(history["loss"]) == 3 and len(said) == 1
 
 
 @needs_board

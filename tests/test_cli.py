@@ -14,6 +14,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from faulty_files import FaultyFiles, failing
 
 import jitnet
 from jitnet import configuration
@@ -148,6 +149,71 @@ def test_out_below_a_file(workplace, capsys):
     (workplace / "file").write_text("")
     assert "cannot be saved in file/run" in failure(capsys, ["train", *SMALL, "--out", "file/run"])
     assert "it is a file" in failure(capsys, ["train", *SMALL, "--out", "file"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes")
+def test_names_that_are_no_utf8(workplace):
+    folder = os.fsdecode(b"b\xffd")
+    command = [sys.executable, "-m", "jitnet"]
+    done = subprocess.run(
+        [*command, "train", *SMALL, "--epochs", "1", "--out", folder], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Saved: b" in done.stdout
+    for name in ("evaluate", "report"):
+        done = subprocess.run([*command, name, folder], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_what_out_must_not_replace(workplace, capsys):
+    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    model, before = workplace / "run" / "model.safetensors", weights(workplace / "run")
+    images = np.zeros((2, 8, 8), np.float32)
+    np.save("images.npy", images)
+    for command, expected in (
+        (["report", "run"], "is no page: give another name"),
+        (["compare", "run", "run"], "is no page: give another name"),
+        (["predict", "run", "images.npy"], "is no .npy file: give another name"),
+    ):
+        capsys.readouterr()
+        assert main([*command, "--out", str(model)]) == 2
+        assert expected in capsys.readouterr().err
+    assert "would replace the images themselves" in failure(
+        capsys, ["predict", "run", "images.npy", "--out", os.path.join(".", "images.npy")]
+    )
+    np.testing.assert_array_equal(np.load("images.npy"), images)
+    assert weights(workplace / "run") == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that takes nothing")
+def test_probabilities_on_a_full_disk(workplace, capsys, monkeypatch):
+    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    np.save("images.npy", np.zeros((2, 8, 8), np.float32))
+    arguments = ["predict", "run", "images.npy", "--out"]
+    assert "No space left" in failure(capsys, [*arguments, "/dev/full"])
+    assert main([*arguments, "found.npy"]) == 0
+    before = (workplace / "found.npy").read_bytes()
+    FaultyFiles(failing(errno.ENOSPC), names=("write",)).install(monkeypatch)
+    assert "No space left" in failure(capsys, [*arguments, "found.npy"])
+    assert (workplace / "found.npy").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("arguments", [["train", *SMALL, "--epochs", "1"], ["inspect", "dense.dense_forward"]])
+def test_output_whose_reader_has_gone(arguments, workplace):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-u", "-m", "jitnet", *arguments], stdout=writing, stderr=subprocess.PIPE, text=True,
+            check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert done.returncode == 141
+    expected = "jitnet train: error: nobody reads the output any more" if arguments[0] == "train" else ""
+    assert done.stderr.startswith(expected) and "Errno" not in done.stderr
+    assert bool(done.stderr) == bool(expected)
 
 
 @pytest.mark.parametrize("out", [[], ["--out", "folder"]])
@@ -419,6 +485,7 @@ def test_inspect(capsys):
         (["os.system"], "named by its file in kernels/cpu and its function"),
         (["dense.dense_forward", "float32[:]", "--asm"], "takes x, kernel, y: give the type of each"),
         (["elementwise.relu_forward", "float32[:]", "list", "--asm"], "Received: 'list'"),
+        (["elementwise.relu_forward", "float32[:]"], "add --llvm or --asm. Received: float32[:]"),
         (["elementwise.relu_forward", "float32", "float32", "--asm"], "relu_forward does not take these types: "),
     ):
         assert main(["inspect", *arguments]) == 2

@@ -117,3 +117,16 @@ def test_help_imports_neither_numpy_nor_numba(arguments, tmp_path):
     done = run(code, tmp_path)
     assert (done.returncode, done.stderr.strip()) == (0, ""), done.stderr
     assert "jitnet" in done.stdout
+
+
+def test_every_module_imports_without_docstrings():
+    # Python leaves them out with -OO, and asserts too
+    code = """if True:
+        import importlib, pkgutil, jitnet
+        for module in pkgutil.walk_packages(jitnet.__path__, "jitnet."):
+            if "cuda" not in module.name and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        print(jitnet.ops.argpartition([3, 1, 2], 1)[0])
+    """
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "1\n", done.stderr

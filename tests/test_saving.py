@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import sys
 import time
 import zipfile
 import zlib
@@ -455,6 +456,34 @@ def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match="change its permissions") as raised:
         small_model().save(tmp_path / "model")
     assert raised.value.filename == str(tmp_path / "model")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_a_file_keeps_its_permissions_and_a_link_its_place(tmp_path):
+    model, path, link = small_model(), tmp_path / "model", tmp_path / "link"
+    model.save(path)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    model.save(link)
+    atomic.write(str(link), path.read_bytes())
+    assert link.is_symlink() and stat.S_IMODE(path.stat().st_mode) == 0o640
+    jitnet.load_model(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_a_pipe_gets_the_file_and_is_not_replaced(tmp_path):
+    model, path, pipe = small_model(), tmp_path / "model", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # open for both, so that nobody waits for the other end; what is written has room in the pipe
+    descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        model.save(pipe)
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+        path.write_bytes(os.read(descriptor, 1 << 16))
+    finally:
+        os.close(descriptor)
+    for found, expected in zip(jitnet.load_model(path).get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @jitnet.utils.register_keras_serializable("tests")

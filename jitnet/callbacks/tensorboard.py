@@ -1,7 +1,10 @@
 """Logs for TensorBoard, through the package tensorboardX."""
 
+import contextlib
+import functools
 import os
 import time
+import warnings
 
 import numpy as np
 
@@ -70,7 +73,7 @@ class TensorBoard(Callback):
             )  # fmt: skip
         self._new_writer = _writers()
         self._writers: dict = {}
-        self._in_training = False
+        self._in_training = self._failed = False
 
     @property
     def batch_hooks(self) -> bool:
@@ -79,7 +82,7 @@ class TensorBoard(Callback):
 
     def on_train_begin(self, logs=None):
         """See that the files can be written, and that metadata belong to layers."""
-        self._in_training, self._texts_written = True, False
+        self._in_training, self._texts_written, self._failed = True, False, False
         self._labels = self._read_labels() if self.embeddings_freq else {}
         self._writer("train")
 
@@ -96,19 +99,37 @@ class TensorBoard(Callback):
         """Write the logs of the epoch so far, once in ``update_freq`` training steps."""
         iterations = self.model.optimizer.iterations
         if self.update_freq != "epoch" and iterations % self.update_freq == 0:
-            self._scalars("train", "batch_{}", logs, iterations)
+            self._go_on(self._scalars, "train", "batch_{}", logs, iterations)
 
     def on_test_end(self, logs=None):
         """Write the logs of the evaluation by the training step."""
         optimizer = self.model.optimizer
-        self._scalars(
-            "validation", "evaluation_{}_vs_iterations", logs, 0 if optimizer is None else optimizer.iterations
-        )
+        iterations = 0 if optimizer is None else optimizer.iterations
+        self._go_on(self._scalars, "validation", "evaluation_{}_vs_iterations", logs, iterations)
         if not self._in_training:
             self._close()
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the logs of the epoch, and what else it is the epoch for."""
+        self._go_on(self._write_epoch, epoch, logs)
+
+    # ---- what is written
+
+    def _go_on(self, write, *arguments) -> None:
+        """``write``; where the disk takes no more, that is said once, and the training goes on."""
+        if self._failed:
+            return
+        try:
+            write(*arguments)
+        except OSError as error:
+            self._failed = True
+            warnings.warn(
+                f"The logs for TensorBoard in {self.log_dir} cannot be written: {error.strerror or error}. The "
+                "training goes on, without them from here; this is said once.",
+                stacklevel=5,
+            )
+
+    def _write_epoch(self, epoch: int, logs) -> None:
         logs, optimizer = dict(logs or {}), self.model.optimizer
         validation = {name[4:]: logs.pop(name) for name in list(logs) if name.startswith("val_")}
         rate = getattr(optimizer, "learning_rate", None)
@@ -133,8 +154,6 @@ class TensorBoard(Callback):
                 self._writer("train").add_embedding(layer.embeddings.numpy(), labels, tag=layer.name, global_step=epoch)
         for writer in self._writers.values():
             writer.flush()
-
-    # ---- what is written
 
     def _scalars(self, folder: str, form: str, logs, step: int) -> None:
         writer = self._writer(folder)
@@ -205,7 +224,9 @@ class TensorBoard(Callback):
 
     def _close(self) -> None:
         for writer in self._writers.values():
-            writer.close()
+            # what the disk refuses was said
+            with contextlib.suppress(OSError):
+                writer.close()
         self._writers = {}
 
 
@@ -215,7 +236,8 @@ def _writers():
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise ImportError("TensorBoard needs tensorboardX: pip install 'jitnet[tensorboard]'.") from error
-    return SummaryWriter
+    # without a bound: a writer's thread that the disk has ended would let a full queue wait for ever
+    return functools.partial(SummaryWriter, max_queue=0)
 
 
 def _training_step(model):

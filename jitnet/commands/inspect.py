@@ -24,6 +24,10 @@ def run(options) -> int:
             f"Received: {options.kernel!r}"
         )
     if not (options.llvm or options.asm):
+        if options.types:
+            raise ValueError(
+                f"Types are for the compiled kernel: add --llvm or --asm. Received: {' '.join(options.types)}"
+            )
         print(kernel_source(kernel), end="")
         return 0
     parameters = kernel.py_func.__code__.co_varnames[: kernel.py_func.__code__.co_argcount]

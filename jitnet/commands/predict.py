@@ -1,14 +1,18 @@
 """jitnet predict: classify images."""
 
+import io
+import os
 from pathlib import Path
 
 from jitnet import configuration
 from jitnet.commands import runs
 from jitnet.configuration import files
+from jitnet.files import atomic
 
 
 def run(options) -> int:
     """Print labels, or write probabilities."""
+    _check_out(options.out, options.file)
     config, model = runs.load(options.run)
     with configuration.bad_data():
         samples = _read(Path(options.file), config, model)
@@ -19,12 +23,25 @@ def run(options) -> int:
 
     import numpy as np
 
-    out = Path(options.out)
     # through a file object: numpy.save would add a suffix to the name
-    with out.open("wb") as file:
-        np.save(file, found)
-    print(f"Saved: {out} {found.shape}")
+    content = io.BytesIO()
+    np.save(content, found)
+    try:
+        atomic.write(options.out, content.getvalue())
+    except OSError as error:
+        raise OSError(f"The outputs cannot be written to {options.out}: {error.strerror or error}.") from error
+    print(f"Saved: {options.out} {found.shape}")
     return 0
+
+
+def _check_out(out: str | None, file: str) -> None:
+    """Nothing that cannot be made again is replaced by a slip: neither the images nor a model."""
+    if out is None or not os.path.isfile(out):
+        return
+    if not atomic.begins(out, b"\x93NUMPY"):
+        raise FileExistsError(f"--out would replace {out}, which is no .npy file: give another name.")
+    if os.path.isfile(file) and os.path.samefile(out, file):
+        raise FileExistsError(f"--out would replace the images themselves: give another name. Received: {out}")
 
 
 def _lines(found, config: dict) -> list[str]:

@@ -147,10 +147,11 @@ def prepare_folder(folder: Path, config: dict, model, command_line: list[str]) -
                 os.fsync(file.fileno())
         finally:
             probe.unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         # nothing was trained: leave nothing behind
         shutil.rmtree(folder, ignore_errors=True)
-        raise OSError(f"The run cannot be saved in {folder}: {error.strerror or error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise OSError(f"The run cannot be saved in {folder}: {reason or error}.") from error
 
 
 def _fit(model, training, validation, config: dict, folder: Path, debug_nan: bool) -> int:

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import time
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
@@ -16,14 +17,26 @@ _WAITS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds between attempts
 def write(path: str, content: bytes) -> None:
     """Write a file that is there as a whole or, whatever fails, not at all; an earlier one is replaced at once.
 
+    It keeps the earlier one's permissions, and a link to it.  A device or a pipe (/dev/stdout) gets the content itself:
+    a file in its place would take it from every other program.
+
     Raises OSError of the system: without room, rights or a directory, and PermissionError if an earlier file could not
     be replaced for more than a second (on Windows: while another process has it open).
     """
+    mode = _mode(path)
+    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        with open(path, "wb") as file:
+            file.write(content)
+        return
+    path = os.path.realpath(path)
     directory = os.path.dirname(path)
     # in the same directory, because only within a file system one file can replace another at once
     temporary = os.path.join(directory, f".jitnet-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
+            if mode is not None and hasattr(os, "fchmod"):
+                with contextlib.suppress(OSError):  # some file systems have no permissions
+                    os.fchmod(file.fileno(), mode & 0o777)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -33,6 +46,22 @@ def write(path: str, content: bytes) -> None:
             os.remove(temporary)
     _sync_directory(directory)
     sweep(directory, _TEMPORARY)
+
+
+def begins(path, content: bytes) -> bool:
+    """Whether a file that may be replaced lies there: it begins like this, is empty, or there is none."""
+    if not os.path.isfile(path):
+        return True
+    with open(path, "rb") as file:
+        return file.read(len(content)) in (content, b"")
+
+
+def _mode(path: str) -> int | None:
+    """What kind of file lies there, and its permissions; None: nothing does."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):  # or no path can be like this, which writing says
+        return None
 
 
 def replace(source, target) -> None:

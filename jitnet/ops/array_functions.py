@@ -23,7 +23,7 @@ def _of_arrays(reason: str, function, hint: str = ""):
     """A decorator: the function with its signature and documentation is ``function``, NumPy's, of arrays only."""
 
     def decorate(described):
-        described.__doc__ = f"{described.__doc__.rstrip('.')}: of arrays only, since {reason}.\n    "
+        described.__doc__ = f"{(described.__doc__ or '').rstrip('.')}: of arrays only, since {reason}.\n    "
 
         def symbolic(*arguments, **keywords):
             raise _refused(described.__name__, reason + hint, (*arguments, *keywords.values()))

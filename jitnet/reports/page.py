@@ -37,7 +37,12 @@ def page(title: str, lead: str, head: str, sections: list[Section]) -> str:
 
 
 def write(path, text: str) -> None:
-    """Write a page; an earlier one is replaced at once, or stays whatever fails."""
+    """Write a page; an earlier one is replaced at once, or stays whatever fails.
+
+    Raises FileExistsError for another kind of file, such as a model's: its name was a slip.
+    """
+    if not atomic.begins(path, b"<!DOCTYPE html"):
+        raise FileExistsError(f"The page would replace {path}, which is no page: give another name.")
     try:
         atomic.write(str(path), text.encode("utf-8"))
     except OSError as error:
