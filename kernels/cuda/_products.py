@@ -52,6 +52,7 @@ _FEWEST_STEPS = 4  # of a part
 # what it takes to sum parts, as steps of a block (0.4 us on an H100): a launch, and elements that are written and read
 _STEPS_OF_A_SUM = 8
 _ELEMENTS_OF_A_STEP = 100_000
+_MOST_PRODUCTS = 65_535  # side by side: of a grid's third axis
 _MOST = LARGEST - 1024  # rows, columns or terms: with a tile and some steps more they still have 32 bits
 
 # measured by scripts/bench/gpu_tiles.py on an H100
@@ -260,6 +261,11 @@ def product(
     if max(rows, depth, columns) > _MOST:
         received = f"{rows} rows, {columns} columns, {depth} terms"
         raise ValueError(f"A product on CUDA has at most {_MOST} rows, columns and terms. Received: {received}")
+    if groups * count > _MOST_PRODUCTS:
+        raise ValueError(
+            f"A convolution on CUDA has at most {_MOST_PRODUCTS} groups times strides. Received: {groups} groups, "
+            f"{count} classes of pixels by strides"
+        )
     a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
     whole = a_matrix.whole and b_matrix.whole and all(is_aligned(array) and is_small(array) for array in (a, b))
     kind = _kind(c.dtype)
