@@ -52,7 +52,7 @@ def test_products_in_other_tiles(tile, size, monkeypatch):
 def test_products_say_what_they_cannot_count():
     with pytest.raises(ValueError, match="at most 2147482624 rows, columns and terms"):
         _products.product(None, None, None, None, None, 2**31, 1, 1)
-    with pytest.raises(ValueError, match="at most 65535 groups times strides. Received: 2 groups, 40000 classes"):
+    with pytest.raises(ValueError, match=r"at most 65535 groups times strides.*Received: 2 groups, 40000 classes"):
         _products.product(None, None, None, None, None, 1, 1, 1, groups=2, classes=BY_REMAINDER, count=40_000)
 
 
