@@ -33,19 +33,16 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
             call_function=call_function, recursive=recursive,
         )  # fmt: skip
     sequential = isinstance(model, Sequential)
+    whole = None  # why it is cloned without looking at its layers
     if not model._connected and not sequential:
+        whole = "has a call of its own: it is cloned from its configuration alone."
+    elif model._front is not None:
+        whole = "begins with layers that work on arrays: it is cloned as it is."
+    if whole is not None:
         if input_tensors is not None or clone_function is not None:
             raise invalid(
-                f"The model {model.name!r} has a call of its own: it is cloned from its configuration alone.",
-                input_tensors=input_tensors, clone_function=clone_function,
-            )  # fmt: skip
-        return type(model).from_config(model.get_config())
-    if model._front is not None:
-        if input_tensors is not None or clone_function is not None:
-            raise invalid(
-                f"The model {model.name!r} begins with layers that work on arrays: it is cloned as it is.",
-                input_tensors=input_tensors, clone_function=clone_function,
-            )  # fmt: skip
+                f"The model {model.name!r} {whole}", input_tensors=input_tensors, clone_function=clone_function
+            )
         return type(model).from_config(model.get_config())
 
     def cloned(layer):
