@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--optimizer", help="adam or sgd")
     train.add_argument("--learning-rate", type=float, help="the optimizer's step size")
     train.add_argument("--seed", type=int, help="the seed of all randomness: initial weights, order, dropout")
-    train.add_argument("--threads", type=int, help="threads to use (default: all cores; results don't depend on it)")
+    train.add_argument("--threads", type=int, help="threads (default, or 0: all cores; results don't depend on it)")
     train.add_argument("--device", help="cpu, or cuda for an NVIDIA GPU (cuda:1 for the second)")
     train.add_argument(
         "--checkpoint-every", metavar="STEPS|epoch", help="how often the run's whole state is saved (default: epoch)"
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--trials", type=int, help="how many to make, in all (default: 20)")
     tune.add_argument("--workers", type=int, help="processes that make trials at the same time (default: 1)")
     tune.add_argument("--seed", type=int, help="of all randomness: of each training, and of the search")
-    tune.add_argument("--threads", type=int, help="threads of all workers together (default: all cores)")
+    tune.add_argument("--threads", type=int, help="threads of all workers together (default, or 0: all cores)")
     tune.add_argument("--resume", metavar="FOLDER", help="go on with an interrupted search, or make more trials")
     tune.add_argument("--out", metavar="DIR", help="new folder (default: runs/DATASET-MODEL-seedSEED-tune)")
     tune.add_argument(

@@ -19,6 +19,7 @@ from faulty_files import FaultyFiles, failing
 import jitnet
 from jitnet import configuration
 from jitnet.cli import main
+from jitnet.files import atomic
 
 # small and quick; the command's own recipes are tried by hand and in the README
 SMALL = ["digits", "--model", "mlp", "--set", "model.units=[12]", "--set", "shift=false"]
@@ -117,6 +118,24 @@ def test_folder_of_out_must_be_empty(workplace, capsys):
 def test_validation_part_is_in_the_history(workplace):
     assert main(["train", *SMALL, "--epochs", "1", "--set", "validation_split=0.25", "--out", "run"]) == 0
     assert "val_accuracy" in (workplace / "run" / "history.csv").read_text().splitlines()[0]
+
+
+def test_what_a_run_is_repeated_from_is_written_as_a_whole(workplace, monkeypatch):
+    written, write = [], atomic.write
+    monkeypatch.setattr(atomic, "write", lambda path, content: written.append(path) or write(path, content))
+    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    assert {os.path.join("run", name) for name in ("config.toml", "environment.json")} <= {*written}
+
+
+def test_no_number_of_threads_is_all_cores(workplace, capsys):
+    assert main(["train", *SMALL, "--epochs", "1", "--threads", "0", "--out", "run"]) == 0
+    used = json.loads((workplace / "run" / "environment.json").read_text())
+    assert used["threads"] == used["machine"]["usable_cores"]
+    capsys.readouterr()
+    for command in ("train", "tune"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert re.search(r"--threads THREADS [^-]*0: all cores", " ".join(capsys.readouterr().out.split()))
 
 
 def test_ctrl_c_keeps_what_was_trained(workplace, capsys):
@@ -258,6 +277,7 @@ def test_full_disk_is_seen_before_training(workplace, capsys, monkeypatch):
         (["digits", "--epochs", "0"], "epochs must be a whole number from 1 up. Received: epochs=0"),
         (["digits", "--batch-size", "-1"], "batch_size must be a whole number from 1 up. Received: batch_size=-1"),
         (["digits", "--threads", "100000"], "at most"),
+        (["digits", "--threads", "-1"], "threads must be a whole number from 0 up. Received: threads=-1"),
         (["digits", "--seed", "-3"], "seed must be a whole number from 0 up"),
         (["digits", "--learning-rate", "nan"], "optimizer.learning_rate must be a number"),
         (["digits", "--model", "lenet5"], "larger than the padded input"),

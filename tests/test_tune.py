@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import os
 import signal
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import small_networks
 import jitnet
 from jitnet import callbacks, commands, configuration
 from jitnet.cli import main
+from jitnet.files import atomic
 
 needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="needs optuna")
 
@@ -73,7 +75,11 @@ def test_a_search_is_reproducible_goes_on_and_its_best_is_repeated(asked, tmp_pa
     from jitnet.commands import trials
 
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert main(["tune", "asked.toml", "--out", "whole"]) == 0
+    written, write = [], atomic.write
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write", lambda path, content: written.append(path) or write(path, content))
+        assert main(["tune", "asked.toml", "--out", "whole"]) == 0
+    assert {os.path.join("whole", name) for name in ("tune.toml", "trials.csv")} <= {*written}
     said = capsys.readouterr().out
     found = rows(whole)
     assert [row["trial"] for row in found] == [str(i) for i in range(7)]

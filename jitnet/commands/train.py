@@ -135,7 +135,7 @@ def prepare_folder(folder: Path, config: dict, model, command_line: list[str]) -
     versions = f"jitnet {__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
     header = f"# Written by {versions}.\n# Repeat this run: jitnet train {runs.CONFIG}\n\n"
     try:
-        (folder / runs.CONFIG).write_text(header + configuration.to_toml(config), encoding="utf-8")
+        atomic.write(str(folder / runs.CONFIG), (header + configuration.to_toml(config)).encode())
         environment.write(folder, command_line)
         # weights, and as much twice again for an optimizer's state
         needed = 3 * sum(weight.nbytes for weight in model.get_weights())

@@ -1,6 +1,7 @@
 """The trials of ``jitnet tune``: each a run in a folder of its own, with what Optuna proposes, told to its journal."""
 
 import csv
+import io
 import math
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from jitnet import configuration
 from jitnet.callbacks import Callback, CSVLogger, OptunaPruningCallback
 from jitnet.commands import runs, train
 from jitnet.configuration import tuning
+from jitnet.files import atomic
 
 try:
     import optuna
@@ -232,14 +234,15 @@ def described(trial, search: dict) -> str:
 def write_table(folder: Path, found, search: dict) -> None:
     """Write trials.csv: a line for each trial."""
     keys = list(search["space"])
-    with (folder / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["trial", "state", search["monitor"], "epochs", *keys])
-        for trial in found.get_trials(deepcopy=False):
-            value = "" if trial.value is None else trial.value
-            settings = [trial.params.get(key, "") for key in keys]
-            state = _STATES[trial.state.name]
-            table.writerow([trial.number, state, value, len(trial.intermediate_values), *settings])
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["trial", "state", search["monitor"], "epochs", *keys])
+    for trial in found.get_trials(deepcopy=False):
+        value = "" if trial.value is None else trial.value
+        settings = [trial.params.get(key, "") for key in keys]
+        state = _STATES[trial.state.name]
+        table.writerow([trial.number, state, value, len(trial.intermediate_values), *settings])
+    atomic.write(str(folder / "trials.csv"), text.getvalue().encode())
 
 
 def importances(found) -> dict[str, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jitnet import configuration
 from jitnet.commands import runs, train
-from jitnet.files import folder_lock
+from jitnet.files import atomic, folder_lock
 from jitnet.running import interrupts
 
 SEARCH, BEST = "tune.toml", "best"
@@ -41,7 +41,7 @@ def run(options) -> int:
         if is_new:
             header = "# The search of this folder. Go on with it: jitnet tune --resume FOLDER\n\n"
             text = header + configuration.to_toml({**config, "tune": search})
-            (folder / SEARCH).write_text(text, encoding="utf-8")
+            atomic.write(str(folder / SEARCH), text.encode())
         else:
             trials.repair(folder)
         found = trials.study(folder, config, search)
