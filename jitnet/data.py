@@ -122,9 +122,10 @@ def prepare_inputs(model: str, arrays, tensors, what: str = "x") -> list[np.ndar
             hint = ""
             if array.ndim == len(expected):
                 hint = f" The first axis is the batch: for a single sample pass {what}[None]."
+            received = "" if what == "x" else f"{what} with "
             raise ValueError(
                 f"The input {tensor.name!r} of the model {model!r} expects shape {display(tensor.shape)}.{hint} "
-                f"Received: shape={array.shape}"
+                f"Received: {received}shape={array.shape}"
             )
         if isinstance(array, DeviceArray):
             prepared.append(array.of_type(tensor.dtype, what))
@@ -201,7 +202,7 @@ def prepare_target(
     y = as_numbers(y, what)
     y = y[:, None] if is_column and y.ndim == 1 else y
     if y.ndim == 0 or len(y) != samples:
-        raise ValueError(f"x and {what} need the same number of samples ({samples}). Received: shape={y.shape}")
+        raise ValueError(f"{what} needs {samples} samples, as its x has. Received: shape={y.shape}")
     if isinstance(y, np.memmap):
         return StoredArray(
             y, lambda rows, n: prepare_target(loss, rows, prediction, as_given, len(rows), what, n, len(y))
@@ -210,7 +211,7 @@ def prepare_target(
         y = y.of_type("int64" if loss.sparse else prediction.dtype, what)
     else:
         check_finite(y, what, numbers)
-        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype, as_given)
+        y = losses.prepare_targets(loss, y, prediction.shape, prediction.dtype, as_given, what)
     expected = losses.target_shape(loss, prediction.shape)
     if losses.leaves_targets_open(loss):
         expected = None  # what fits is the user's to know
@@ -246,7 +247,7 @@ def by_output(given, structure, names: list[str], owner: str, place: str) -> lis
     return list(given) if len(names) > 1 and isinstance(given, list | tuple) else [given]
 
 
-def weights_by_output(sample_weight, structure, names: list[str], owner: str) -> list:
+def weights_by_output(sample_weight, structure, names: list[str], owner: str, what: str = "sample_weight") -> list:
     """The weights of every output's samples, None for weights of 1; of length one if all outputs have the same.
 
     A dict by the names of outputs needs no weights for all of them.
@@ -257,7 +258,7 @@ def weights_by_output(sample_weight, structure, names: list[str], owner: str) ->
         part is None or isinstance(part, list | tuple | dict) or getattr(part, "ndim", 0) for part in sample_weight
     )
     if isinstance(sample_weight, dict) or (several and len(names) > 1):
-        return leaves_like(structure, sample_weight, names, "output", owner, "sample_weight")
+        return leaves_like(structure, sample_weight, names, "output", owner, what)
     return [sample_weight]
 
 

@@ -32,6 +32,11 @@ PROGRESS_SECONDS = 0.1  # a compiled run returns about this often, for progress 
 _NO_CLASS_WEIGHT = "A step of your own gets no class_weight: pass sample_weight, which it is given."
 
 
+def _named(name: str, of: str) -> str:
+    """What messages call a part of the data, "the y of validation_data"."""
+    return f"the {name} of {of}" if of else name
+
+
 class Trainer(Inspection, ModelSteps):
     """What a model does with data.  Mixed into ``Model``."""
 
@@ -190,42 +195,47 @@ class Trainer(Inspection, ModelSteps):
         inputs = data.prepare_inputs(self.name, given, self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
 
-    def _prepare(self, x, y, sample_weight=None, class_weight=None, what="x", mode="train"):
-        """Checked arrays: ({argument: array}, number of samples, target shapes)."""
+    def _prepare(self, x, y, sample_weight=None, class_weight=None, mode="train", of=""):
+        """Checked arrays: ({argument: array}, number of samples, target shapes).
+
+        of: whose they are, for messages: "validation_data".
+        """
         if self._is_custom(mode):
             if class_weight is not None:
                 raise invalid(_NO_CLASS_WEIGHT, class_weight=class_weight)
-            return self._prepare_custom(x, y, sample_weight)
-        found = self._prepare_inputs(x, what)
+            return self._prepare_custom(x, y, sample_weight, of)
+        the_y, the_weight = _named("y", of), _named("sample_weight", of)
+        found = self._prepare_inputs(x, _named("x", of))
         samples = len(next(iter(found.values())))
         outputs = self._outputs_for(found)
         used = self._loss_list()
         if y is None:
-            raise invalid("y is missing: the targets to compare the predictions with.", y=y)
-        ys = self._targets_of_outputs(y, used)
+            raise invalid(f"{the_y} is missing: the targets to compare the predictions with.", y=y)
+        ys = self._targets_of_outputs(y, used, the_y)
         own = self._outputs_with_own_targets(used)
         targets = [
-            None if each[0] is None else data.prepare_target(*each, samples)
+            None if each[0] is None else data.prepare_target(*each, samples, the_y)
             for each in zip(used, ys, outputs, own, strict=True)
         ]
         for i, target in enumerate(targets):
             if target is not None:
                 found["y" if len(targets) == 1 else f"y_{i + 1}"] = target
         names, dtype = self.output_names, outputs[0].dtype
-        weights = data.weights_by_output(sample_weight, self._output_structure, names, f"the model {self.name!r}")
+        owner = f"the model {self.name!r}"
+        weights = data.weights_by_output(sample_weight, self._output_structure, names, owner, the_weight)
         one_step = [len(output.shape) > 2 and output.shape[1] == 1 for output in outputs]
         shared = weights[0] if len(weights) == 1 else None
-        shared = data.prepare_weights(shared, samples, dtype, of_one_step=one_step[0])
+        shared = data.prepare_weights(shared, samples, dtype, the_weight, one_step[0])
         if shared.ndim > 1:  # of positions: every output's own
             weights, shared = weights * len(outputs), data.prepare_weights(None, samples, dtype)
             for i, weight in enumerate(weights, start=1):
                 found[f"sample_weight_{i}"] = data.prepare_weights(
-                    weight, samples, outputs[i - 1].dtype, of_one_step=one_step[i - 1]
+                    weight, samples, outputs[i - 1].dtype, the_weight, one_step[i - 1]
                 )
         found["sample_weight"] = shared
         if len(weights) > 1 and "sample_weight_1" not in found:
             for i, (name, weight) in enumerate(zip(names, weights, strict=True), start=1):
-                what = f"sample_weight of {name!r}"
+                what = f"{the_weight} of {name!r}"
                 found[f"sample_weight_{i}"] = data.prepare_weights(
                     weight, samples, outputs[i - 1].dtype, what, one_step[i - 1]
                 )
@@ -233,7 +243,7 @@ class Trainer(Inspection, ModelSteps):
             self._weigh_classes(found, class_weight)
         return found, samples, tuple(None if t is None else t.shape[1:] for t in targets)
 
-    def _targets_of_outputs(self, y, used) -> list:
+    def _targets_of_outputs(self, y, used, what="y") -> list:
         """The targets of every output; where there are only those of outputs with a loss, None for the others."""
         names = self.output_names
         trained = [name for name, loss in zip(names, used, strict=True) if loss is not None]
@@ -244,12 +254,12 @@ class Trainer(Inspection, ModelSteps):
             if not isinstance(y, dict) and len(given) == len(trained):
                 remaining = iter(given)
                 return [None if loss is None else next(remaining) for loss in used]
-        ys = data.by_output(y, self._output_structure, names, f"the model {self.name!r}", "y")
+        ys = data.by_output(y, self._output_structure, names, f"the model {self.name!r}", what)
         if len(ys) != len(names):
-            raise ValueError(f"The model has {len(names)} outputs. Received: {len(ys)} arrays in y")
+            raise ValueError(f"The model has {len(names)} outputs. Received: {len(ys)} arrays in {what}")
         return ys
 
-    def _prepare_custom(self, x, y, sample_weight):
+    def _prepare_custom(self, x, y, sample_weight, of=""):
         """The same for a step of the user's own, which knows what the arrays are."""
         parts, structure, samples = {"x": self._before_the_step(x), "y": y, "sample_weight": sample_weight}, [], None
         found: dict = {}
@@ -258,14 +268,15 @@ class Trainer(Inspection, ModelSteps):
                 if what == "y" and sample_weight is not None:
                     structure.append(None)
                 continue
-            arrays = data.as_structure(part, what)
+            arrays = data.as_structure(part, _named(what, of))
             leaves = flatten(arrays)
             names = [what] if len(leaves) == 1 else [f"{what}_{i + 1}" for i in range(len(leaves))]
             for name, array in zip(names, leaves, strict=True):
-                found[name] = data.prepare_any(array, name)
+                found[name] = data.prepare_any(array, _named(name, of))
                 samples = len(array) if samples is None else samples
                 if len(array) != samples:
-                    raise ValueError(f"{name} needs {samples} samples, as x. Received: shape={array.shape}")
+                    what = _named(name, of)
+                    raise ValueError(f"{what} needs {samples} samples, as its x has. Received: shape={array.shape}")
             remaining = iter(names)
             structure.append(mapped(lambda _, names=remaining: next(names), arrays))
         return found, samples, tuple(structure)

@@ -132,6 +132,8 @@ def test_labels(method):
             return model.fit(X, Y, validation_data=(X, y))
         return getattr(model, method)(X, y)
 
+    name = "the y of validation_data" if method == "validation_data" else "y"
+
     expected = "sparse_categorical_crossentropy expects labels from 0 to 2, because the predictions have 3 classes."
     low, high = Y.min(), Y.max()
     rejects(lambda: call(Y - 1), expected, f"labels from {low - 1} to {high - 1}")
@@ -139,14 +141,16 @@ def test_labels(method):
     rejects(lambda: call(labels(1e30)), expected, f"labels from {float(low)} to 1e+30")
     rejects(lambda: call(np.full(9, 2**64 - 1, "uint64")), expected, "18446744073709551615")
     rejects(lambda: call(labels(0.5)), "sparse_categorical_crossentropy expects integer labels.", "a label of 0.5")
-    rejects(lambda: call(labels(np.nan)), "y contains nan at index (6,)", "shape=(9,)")
-    rejects(lambda: call(labels(np.inf)), "y contains inf at index (6,)", "shape=(9,)")
-    rejects(lambda: call(np.ma.masked_array(Y, mask=Y == 1)), "y is a masked array", "y.filled(value)", "MaskedArray")
-    rejects(lambda: call(["a"] * 9), "y must hold numbers.", "dtype=<U1")
-    rejects(lambda: call([[1, 2], [3]]), "y must be an array", "list")
-    rejects(lambda: call(Y[:8]), "x and y need the same number of samples (9).", "shape=(8,)")
+    rejects(lambda: call(labels(np.nan)), f"{name} contains nan at index (6,)", "shape=(9,)")
+    rejects(lambda: call(labels(np.inf)), f"{name} contains inf at index (6,)", "shape=(9,)")
+    masked = np.ma.masked_array(Y, mask=Y == 1)
+    rejects(lambda: call(masked), f"{name} is a masked array", f"{name}.filled(value)", "MaskedArray")
+    rejects(lambda: call(["a"] * 9), f"{name} must hold numbers.", "dtype=<U1")
+    rejects(lambda: call([[1, 2], [3]]), f"{name} must be an array", "list")
+    rejects(lambda: call(Y[:8]), f"{name} needs 9 samples, as its x has.", "shape=(8,)")
     hint = "For one-hot targets use CategoricalCrossentropy."
-    rejects(lambda: call(np.eye(3)[Y]), "expects y of shape (None,) for predictions of shape (None, 3)", hint, "(9, 3)")
+    shape = f"expects {name} of shape (None,) for predictions of shape (None, 3)"
+    rejects(lambda: call(np.eye(3)[Y]), shape, hint, "(9, 3)")
 
 
 def test_targets_that_are_no_labels():
@@ -174,6 +178,45 @@ def test_sample_weight():
     rejects(fit(labels(1e39)), "sample_weight contains inf at index (6,)", "shape=(9,)")
     rejects(fit(np.ma.masked_array(np.ones(9), mask=Y == 1)), "sample_weight is a masked array", "MaskedArray")
     rejects(fit(["a"] * 9), "sample_weight must hold numbers.", "dtype=<U1")
+
+
+def as_arrays(*parts):
+    return parts
+
+
+def as_batches(*parts):
+    return iter([parts])
+
+
+@pytest.mark.parametrize("given", [as_arrays, as_batches])
+def test_errors_name_the_validation_data(given, monkeypatch):
+    model = perceptron()
+    if given is as_batches:  # which are checked when they come
+        monkeypatch.setattr(jitnet.Model, "_run_batches", lambda *arguments, **named: 0)
+
+    def fit(x=X, y=Y, *weights, model=model):
+        return lambda: model.fit(X, Y, verbose=0, validation_data=given(x, y, *weights))
+
+    rejects(fit(X[:, :3]), "expects shape (None, 4).", "the x of validation_data with shape=(9, 3)")
+    rejects(fit(with_value(X, np.nan)), "the x of validation_data contains nan at index (1, 2)", "shape=(9, 4)")
+    rejects(fit(y=labels(np.nan)), "the y of validation_data contains nan at index (6,)", "shape=(9,)")
+    rejects(fit(y=Y + 1), "expects labels from 0 to 2", f"the y of validation_data with labels from 1 to {Y.max() + 1}")
+    rejects(fit(y=labels(0.5)), "expects integer labels.", "the y of validation_data with a label of 0.5")
+    rejects(fit(y=Y[:8]), "the y of validation_data needs 9 samples, as its x has.", "shape=(8,)")
+    rejects(fit(y=np.eye(3)[Y]), "expects the y of validation_data of shape (None,)", "shape=(9, 3)")
+    rejects(fit(X, Y, np.ones(8)), "the sample_weight of validation_data expects shape (9,).", "shape=(8,)")
+    rejects(fit(X, Y, labels(np.inf)), "the sample_weight of validation_data contains inf", "shape=(9,)")
+    missing = "A batch of validation_data lacks targets" if given is as_batches else "the y of validation_data is miss"
+    rejects(fit(y=None), missing, "y=None")
+
+    class Own(jitnet.Model):
+        def test_step(self, data):
+            raise AssertionError("the step was traced")
+
+    own = Own(model.inputs, model.outputs)
+    own.compile("sgd", "sparse_categorical_crossentropy")
+    rejects(fit(y=Y[:8], model=own), "the y of validation_data needs 9 samples, as its x has.", "shape=(8,)")
+    rejects(fit(y=labels(np.nan), model=own), "the y of validation_data contains nan at index (6,)", "shape=(9,)")
 
 
 def test_class_weight():

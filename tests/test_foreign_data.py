@@ -73,7 +73,7 @@ def test_pandas():
             perceptron().fit(bad, labels)
     with pytest.raises(ValueError, match=r"y must hold numbers"):
         perceptron().fit(frame, text)
-    with pytest.raises(ValueError, match=r"x and y need the same number of samples \(21\)\. Received: shape=\(20,\)"):
+    with pytest.raises(ValueError, match=r"y needs 21 samples, as its x has\. Received: shape=\(20,\)"):
         perceptron().fit(frame, labels[:20])
 
 

@@ -320,22 +320,23 @@ def target_shape(loss, prediction_shape) -> tuple | None:
     return tuple(prediction_shape[1:-1] if getattr(loss, "sparse", False) else prediction_shape[1:])
 
 
-def prepare_targets(loss, y, prediction_shape, dtype, as_given: bool = False) -> np.ndarray:
+def prepare_targets(loss, y, prediction_shape, dtype, as_given: bool = False, what: str = "y_true") -> np.ndarray:
     """Targets in the shape and dtype that ``loss`` compares with predictions (N, ...).
 
-    Targets of another shape are returned as they are, for the caller to reject.  as_given: none gets another shape.
+    Targets of another shape are returned as they are, for the caller to reject.  as_given: none gets another shape;
+    what: their name in messages.
     """
     sparse = getattr(loss, "sparse", False)
     expected = target_shape(loss, prediction_shape)
     if as_given or compares_itself(loss):
         if sparse and (expected is None or y.shape[1:] in (expected, (*expected, 1))):
-            _check_labels(loss, y, prediction_shape)
+            _check_labels(loss, y, prediction_shape, what)
         return y.astype(np.int64 if sparse else dtype)
     if sparse:
         if expected is not None and y.shape[1:] == (*expected, 1):
             y = y.reshape(y.shape[:-1])
         if expected is None or y.shape[1:] == expected:
-            _check_labels(loss, y, prediction_shape)
+            _check_labels(loss, y, prediction_shape, what)
             y = y.astype(np.int64)
     else:
         if isinstance(loss, Loss) and expected is not None:  # a last axis of one element more or less, as in Keras
@@ -347,12 +348,12 @@ def prepare_targets(loss, y, prediction_shape, dtype, as_given: bool = False) ->
     return y
 
 
-def _check_labels(loss, y, prediction_shape) -> None:
+def _check_labels(loss, y, prediction_shape, what: str) -> None:
     if not y.size:
         return
     fractions = y[y != np.floor(y)] if y.dtype.kind == "f" else y[:0]
     if fractions.size:
-        raise ValueError(f"{loss.name} expects integer labels. Received: a label of {fractions.flat[0]}")
+        raise ValueError(f"{loss.name} expects integer labels. Received: {what} with a label of {fractions.flat[0]}")
     classes = loss._classes(prediction_shape) if hasattr(loss, "_classes") else prediction_shape[-1]
     if classes is None:
         return
@@ -364,7 +365,7 @@ def _check_labels(loss, y, prediction_shape) -> None:
     if low < 0 or high >= classes:
         raise ValueError(
             f"{loss.name} expects labels from 0 to {classes - 1}, because the predictions have {classes} classes. "
-            f"Received: labels from {low} to {high}"
+            f"Received: {what} with labels from {low} to {high}"
         )
 
 

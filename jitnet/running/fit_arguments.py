@@ -35,7 +35,7 @@ def validation(model, given, batch_size, steps, frequency, prepared=None):
                     f"Received: {type(given).__name__}"
                 )
             x, y, *weights = given
-            prepared = model._prepare(x, y, *weights, what="the x of validation_data", mode="evaluate")
+            prepared = model._prepare(x, y, *weights, mode="evaluate", of="validation_data")
         batch_size = checked_batch_size(batch_size, model._fixed_batch_size, prepared[1], steps)
         used = min(prepared[1], batch_size * number_of_steps(prepared[1], batch_size, steps))
         model._check_batches(min(batch_size, used), used)

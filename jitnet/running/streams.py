@@ -184,18 +184,20 @@ def refuse(what: str, x, **arguments) -> None:
         )
 
 
-def _run_batches(model, mode: str, parts, size, results, progressed, class_weight=None, tell=None):
+def _run_batches(model, mode: str, parts, size, results, progressed, class_weight=None, tell=None, of=""):
     """Run one batch, or several of ``size`` samples, adding to ``results``, None for the first one; the results.
 
     progressed(step, results, batches done, samples done) is called at least at the end; True from it ends the run.
+    of: whose batches they are, for messages: "validation_data".
     """
     if parts[1] is None and not model._is_custom(mode):
-        expected = "A batch lacks targets: batches are (x, y) or (x, y, sample_weight)."
+        whose = f" of {of}" if of else ""
+        expected = f"A batch{whose} lacks targets: batches are (x, y) or (x, y, sample_weight)."
         if isinstance(parts[0], dict):
             expected += " Of a dict of both, take them by their keys: collate_fn of a DataLoader does that."
             raise ValueError(f"{expected} Received: a dict with {', '.join(map(str, parts[0]))}")
         raise invalid(expected, y=None)
-    arrays, samples, shapes = model._prepare(*parts, class_weight, mode=mode)
+    arrays, samples, shapes = model._prepare(*parts, class_weight, mode, of)
     size = samples if size is None else min(size, samples)
     model._check_batches(size, samples)
     step = model._step(mode, shapes, arrays=arrays)
@@ -315,7 +317,8 @@ def evaluate(model, stream: Stream, hooks, steps, progbar=None) -> dict:
             if progbar is not None:
                 progbar.update(done, logs, seen)
 
-        results = _run_batches(model, "evaluate", parts, size, results, progressed)
+        of = "" if stream.what == "x" else stream.what
+        results = _run_batches(model, "evaluate", parts, size, results, progressed, of=of)
     if steps is not None and done < steps:
         _ran_out(stream, steps, done, "the evaluation ends")
     elif not done:
