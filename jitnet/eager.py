@@ -9,14 +9,18 @@ from .core import trace
 from .core.errors import invalid
 from .core.locks import building
 from .core.policy import floatx
-from .core.values import DTYPES, SymbolicTensor, Variable, placeholder
+from .core.values import DTYPES, SymbolicTensor, Variable, array_of_numbers, placeholder
 from .step import Step
 
 KEPT_SHAPES = 16  # for which ``Evaluated`` keeps its steps (a guess)
 
 
+def _numbers(x) -> np.ndarray:
+    return array_of_numbers(x, "An operation takes symbolic tensors, arrays and numbers")
+
+
 def _prepare(array):
-    array = np.asarray(array)
+    array = _numbers(array)
     if array.dtype.kind in "iub" and array.dtype.name not in DTYPES:
         array = array.astype(np.int64)
     elif array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
@@ -123,7 +127,7 @@ class Evaluated(KeepsSteps):
 
 def evaluate(operation, *inputs):
     """An operation on arrays whose first axis is the batch, but for those that it takes whole, such as weights."""
-    arrays = [np.asarray(x) for x in inputs]
+    arrays = [_numbers(x) for x in inputs]
     # as in symbolic calls, Python's numbers take on the type of the arrays
     floats = [x.dtype for x in inputs if isinstance(x, np.ndarray | np.generic) and x.dtype in (np.float32, np.float64)]
     dtype = str(np.result_type(*floats)) if floats else floatx()

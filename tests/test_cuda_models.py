@@ -11,6 +11,7 @@ from jitnet.layers.base import clear_names
 from jitnet.losses import SparseCategoricalCrossentropy
 from jitnet.running import stored
 from jitnet.targets.cuda import devices, staging
+from jitnet.targets.cuda.arrays import DeviceArray
 from jitnet.targets.cuda.devices import checked_name
 
 
@@ -391,6 +392,24 @@ def test_arrays_of_the_device_that_cannot_be_used(emulated):
     ):
         with pytest.raises(ValueError, match=expected):
             model.fit(*given, verbose=0, device="cuda")
+
+
+def test_arrays_of_the_device_where_arrays_of_the_host_belong(emulated):
+    """What jitnet returned is copied, as a library that has a way to the host does; without one there is a reason."""
+    model, x = dense(), draw(5, 7)
+    there = DeviceArray(Tensor(emulated, x))
+    np.testing.assert_array_equal(jitnet.ops.relu(there), np.maximum(x, 0))
+    np.testing.assert_array_equal(jitnet.Variable(there).numpy(), x)
+    weights = model.get_weights()
+    model.set_weights([there, *weights[1:]])
+    np.testing.assert_array_equal(model.get_weights()[0], x)
+    without = Tensor(emulated, x)
+    for use in (
+        lambda: jitnet.ops.relu(without), lambda: jitnet.Variable(without), lambda: model.weights[0].assign(without),
+        lambda: model.set_weights([without, *weights[1:]]), lambda: jitnet.ops.add(jitnet.Input((7,)), without),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r": copy an array on a GPU to the host first\. Received: "):
+            use()
 
 
 def words():

@@ -58,6 +58,9 @@ def test_variables_that_cannot_be():
         jitnet.Variable(jitnet.Input((2,)))
     with pytest.raises(ValueError, match="Unknown dtype of Variable"):
         jitnet.Variable(1.0, dtype="float128")
+    for given, received in ((["a", "b"], "dtype=<U1"), (None, "None"), (1j, "1j")):
+        with pytest.raises(TypeError, match=rf"Variable begins with numbers\. Received: {received}$"):
+            jitnet.Variable(given)
 
 
 def counting(keras):

@@ -326,9 +326,7 @@ class Variable(_Operators, Value):
         if isinstance(value, Value):
             _OPERATORS["assign"](self, value)
             return
-        value = np.asarray(value)
-        if value.dtype.kind not in "fiub":
-            raise TypeError(f"Variable {self.name!r} holds numbers. Received: dtype={value.dtype}")
+        value = array_of_numbers(value, f"Variable {self.name!r} holds numbers")
         if value.shape != self.shape:
             raise ValueError(f"Variable {self.name!r} has shape {self.shape}. Received: shape={value.shape}")
         if self.dtype == "int8" and not np.can_cast(value.dtype, np.int8):  # floats would be cut off, others wrapped
@@ -381,6 +379,7 @@ def _first_value(initializer, shape, dtype) -> np.ndarray:
         return np.array(initializer(tuple(shape), dtype=dtype or floatx()), order="C")
     if isinstance(initializer, Value) and not isinstance(initializer, Variable):
         raise invalid("Variable begins with an array, a number or what an initializer draws.", initializer=initializer)
+    array_of_numbers(initializer, "Variable begins with numbers")
     value = np.array(initializer, dtype, order="C")
     if dtype is None and not hasattr(initializer, "dtype") and value.dtype.kind in "fi":
         value = value.astype(floatx() if value.dtype.kind == "f" else "int32")
@@ -393,10 +392,18 @@ def as_value(x, dtype=None) -> Value:
     """``x`` itself if symbolic; numbers and arrays become constants of ``dtype`` (default: floatx)."""
     if isinstance(x, Value):
         return x
+    array = array_of_numbers(x, "An operation takes symbolic tensors, arrays and numbers")
+    return Constant(array.astype(dtype or floatx()))
+
+
+def array_of_numbers(x, expected: str) -> np.ndarray:
+    """``x`` as an array; TypeError, which begins with ``expected``, if it holds none."""
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"An operation takes symbolic tensors, arrays and numbers. Received: {x!r}")
-    return Constant(array.astype(dtype or floatx()))
+        # NumPy takes it for an object, where its library doesn't say more
+        hint = ": copy an array on a GPU to the host first" if hasattr(x, "__cuda_array_interface__") else ""
+        raise TypeError(f"{expected}{hint}. Received: {f'dtype={array.dtype}' if array.ndim else repr(x)}")
+    return array
 
 
 def is_integer(x) -> bool:

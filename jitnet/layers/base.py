@@ -18,7 +18,7 @@ from ..config import check_policy
 from ..core import checks, lengths, limits, policy, trace
 from ..core.errors import NamesArguments, invalid, unknown_arguments
 from ..core.operations.base import display
-from ..core.values import Value, Variable
+from ..core.values import Value, Variable, array_of_numbers
 from . import _quantized
 from ._calling import Calling, Node, _signature
 
@@ -338,7 +338,7 @@ class Layer(Calling, Fixed, NamesArguments):
 
     def set_weights(self, weights) -> None:
         """Overwrite all weights, in the order of ``get_weights``."""
-        weights = [np.asarray(w) for w in weights]
+        weights = [array_of_numbers(w, f"Weights of {self.name} are arrays of numbers") for w in weights]
         variables = self.weights
         if len(weights) != len(variables):
             hint = "" if self.built else " (the layer is not built yet: call it or its model once)"
