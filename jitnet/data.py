@@ -308,8 +308,9 @@ def class_weights(class_weight, y, prediction) -> np.ndarray:
 
 def split(arrays, fraction: float):
     """(the first part, the last ``fraction``) of all arrays, as Keras's validation_split has it."""
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation_split is between 0 and 1. Received: validation_split={fraction}")
+    is_number = isinstance(fraction, int | float | np.number)
+    if not is_number or not 0 < fraction < 1:
+        raise invalid("validation_split is between 0 and 1.", validation_split=fraction)
     samples = len(arrays[0])
     at = int(samples * (1 - fraction))
     if at == 0 or at == samples:

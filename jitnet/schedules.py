@@ -6,7 +6,7 @@ Any hyperparameter of an optimizer accepts a schedule, not only the learning rat
 import itertools
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -170,6 +170,9 @@ class PiecewiseConstantDecay(_Formula):
     """
 
     def __init__(self, boundaries, values, name="PiecewiseConstant"):
+        for argument, given in (("boundaries", boundaries), ("values", values)):
+            if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+                raise invalid(f"`{argument}` must be a sequence of numbers.", **{argument: given})
         boundaries, values = list(boundaries), list(values)
         for argument, numbers_given in (("boundaries", boundaries), ("values", values)):
             for value in numbers_given:

@@ -16,7 +16,15 @@ from .losses import target_shape
 from .running import compilation, interrupts, stored, streams
 from .running.course import Course
 from .running.exclusive import trained_here, trains
-from .running.fit_arguments import check_integer, checked_batch_size, number_of_steps, returned, stream_of, validation
+from .running.fit_arguments import (
+    check_frequency,
+    check_integer,
+    checked_batch_size,
+    number_of_steps,
+    returned,
+    stream_of,
+    validation,
+)
 from .running.inspection import Inspection
 from .running.joined_epochs import run_epochs
 from .running.logs import read_logs
@@ -399,7 +407,8 @@ class Trainer(Inspection, ModelSteps):
             or a list or dict of them for the outputs, which validation_split divides like the data.
         steps_per_epoch: stop each epoch after so many steps, without which an endless generator has one epoch without
             an end; the next epoch goes on where it stopped.  validation_steps: stop each validation.
-        validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs.
+        validation_batch_size: by default batch_size; validation_freq: validate after every so many epochs, or a list of
+            those after which to, counted from 1.
 
         A callback that sets ``model.stop_training`` ends the training after the epoch, or from a batch-level hook after
         the batch.  Ctrl-C ends it after the step, a second one at once; ``optimizer.iterations`` counts what was done.
@@ -411,7 +420,7 @@ class Trainer(Inspection, ModelSteps):
         checked_batch_size(batch_size)
         check_integer("epochs", epochs, 0)
         check_integer("initial_epoch", initial_epoch, 0)
-        check_integer("validation_freq", validation_freq, 1)
+        check_frequency(validation_freq)
         if steps_per_epoch is not None:
             check_integer("steps_per_epoch", steps_per_epoch, 1)
         if validation_steps is not None:

@@ -5,7 +5,7 @@ import pytest
 from small_networks import data, perceptron
 
 import jitnet
-from jitnet import initializers, layers, losses, metrics, ops, optimizers, regularizers
+from jitnet import callbacks, initializers, layers, losses, metrics, ops, optimizers, regularizers, schedules
 from jitnet import step as steps
 from jitnet.targets.cpu import run as runs
 
@@ -297,6 +297,19 @@ def test_unknown_names(make, kind, given, nearest):
         (lambda: optimizers.Adam(-1), "Adam expects learning_rate to be finite and not neg", "learning_rate=-1.0"),
         (lambda: optimizers.Adam("fast"), "Adam expects learning_rate to be a number or", "learning_rate='fast'"),
         (lambda: optimizers.SGD(0.1, momentum=1.5), "SGD expects momentum from 0 to 1.", "momentum=1.5"),
+        (lambda: optimizers.Adam(0.1, beta_2=1), "Adam expects beta_2 to be a finite number from 0", "beta_2=1.0"),
+        (lambda: optimizers.SGD(0.1, use_ema=True, ema_momentum=2), "SGD expects ema_momentum", "ema_momentum=2.0"),
+        (lambda: schedules.PiecewiseConstantDecay(5, [1, 2]), "`boundaries` must be a sequence", "boundaries=5"),
+        (lambda: schedules.PiecewiseConstantDecay([5], "ab"), "`values` must be a sequence", "values='ab'"),
+        (lambda: callbacks.EarlyStopping(patience="2"), "EarlyStopping expects patience", "patience='2'"),
+        (lambda: callbacks.EarlyStopping(patience=float("nan")), "EarlyStopping expects patience", "patience=nan"),
+        (lambda: callbacks.EarlyStopping(min_delta=None), "EarlyStopping expects min_delta", "min_delta=None"),
+        (lambda: callbacks.EarlyStopping(start_from_epoch=[1]), "EarlyStopping expects start_from_epoch", "=[1]"),
+        (lambda: callbacks.ReduceLROnPlateau(factor="a"), "ReduceLROnPlateau expects factor", "factor='a'"),
+        (lambda: callbacks.ReduceLROnPlateau(patience=()), "ReduceLROnPlateau expects patience", "patience=()"),
+        (lambda: callbacks.ReduceLROnPlateau(cooldown=0.5), "ReduceLROnPlateau expects cooldown", "cooldown=0.5"),
+        (lambda: callbacks.ReduceLROnPlateau(min_lr="0"), "ReduceLROnPlateau expects min_lr", "min_lr='0'"),
+        (lambda: jitnet.utils.to_categorical([0, 1], 2.5), "to_categorical expects num_classes", "num_classes=2.5"),
         (lambda: losses.MeanSquaredError(reduction="avg"), "A loss expects reduction", "reduction='avg'"),
         (lambda: losses.CategoricalCrossentropy(label_smoothing=2), "a finite number from 0 to 1.", "smoothing=2"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=-1), "a finite number from 0 to 1.", "smoothing=-1"),
@@ -405,9 +418,12 @@ def test_batch_size(batch_size):
         ({"initial_epoch": -2}, "initial_epoch is an integer from 0 up."),
         ({"steps_per_epoch": 0}, "steps_per_epoch is an integer from 1 up."),
         ({"validation_freq": 0}, "validation_freq is an integer from 1 up."),
+        ({"validation_freq": 1.5}, "validation_freq is an integer from 1 up."),
         ({"validation_batch_size": 0}, "validation_batch_size is an integer from 1 up."),
         ({"validation_split": 1.5}, "validation_split is between 0 and 1."),
         ({"validation_split": -0.5}, "validation_split is between 0 and 1."),
+        ({"validation_split": "0.5"}, "validation_split is between 0 and 1."),
+        ({"validation_split": float("nan")}, "validation_split is between 0 and 1."),
         ({"verbose": 3}, 'verbose is "auto", 0, 1 or 2.'),
     ],
 )
@@ -417,6 +433,7 @@ def test_arguments_of_fit(arguments, expected):
 
 
 def test_other_arguments_of_fit():
+    rejects(lambda: perceptron().fit(X, Y, validation_freq=[2, 0]), "validation_freq is an integer from 1", "_freq=0")
     expected = "validation_split leaves no samples for one of the parts."
     rejects(lambda: perceptron().fit(X, Y, validation_split=0.99), expected, "validation_split=0.99 for 9 samples")
     rejects(lambda: perceptron().fit(X, Y, validation_data=X), "validation_data expects (x, y)", "ndarray")

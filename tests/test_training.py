@@ -167,6 +167,18 @@ def test_validation_data_win_over_validation_split():
     np.testing.assert_allclose([*history["loss"], *history["val_loss"]], [values.mean(), values[:2].mean()], rtol=2e-5)
 
 
+@pytest.mark.parametrize("batches", [False, True])
+def test_validation_after_the_epochs_of_a_list(batches):
+    given = (iter([(X, Y)] * 5),) if batches else (X, Y)
+    seen = []
+    logs = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append("val_loss" in logs))
+    options = {"steps_per_epoch": 1} if batches else {}
+    frozen().fit(
+        *given, epochs=5, verbose=0, validation_data=(X, Y), validation_freq=[1, 4], callbacks=[logs], **options
+    )
+    assert seen == [True, False, False, True, False]
+
+
 def test_validation_freq_counts_epochs_from_one():
     history = frozen().fit(X, Y, epochs=5, verbose=0, validation_data=(X, Y), validation_freq=2).history
     assert [len(history[name]) for name in ("loss", "val_loss", "val_accuracy")] == [5, 2, 2]

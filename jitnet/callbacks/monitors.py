@@ -49,7 +49,7 @@ class Monitor(Callback):
             raise invalid("`mode` must be 'auto', 'min' or 'max'.", mode=mode)
         self.monitor = checks.text(type(self).__name__, "monitor", monitor)
         self.mode = mode
-        self.min_delta = abs(min_delta)
+        self.min_delta = abs(checks.number(type(self).__name__, "min_delta", min_delta))
         self._higher_is_better = mode == "max"
         if mode == "auto":
             higher = higher_is_better(monitor)
@@ -112,7 +112,7 @@ class EarlyStopping(Monitor):
         start_from_epoch: number of epochs at the start that are ignored.
 
     Raises:
-        ValueError: another ``mode``, or ``"auto"`` with a name that doesn't tell.
+        ValueError: another ``mode``, or ``"auto"`` with a name that doesn't tell; no number where one belongs.
     """
 
     _state = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
@@ -129,11 +129,12 @@ class EarlyStopping(Monitor):
         start_from_epoch=0,
     ):
         super().__init__(monitor, mode, min_delta)
-        self.patience = patience
+        owner = type(self).__name__
+        self.patience = checks.number(owner, "patience", patience, finite=False)
         self.verbose = verbose
-        self.baseline = checks.optional(checks.number)("EarlyStopping", "baseline", baseline)
+        self.baseline = checks.optional(checks.number)(owner, "baseline", baseline)
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = checks.integer(owner, "start_from_epoch", start_from_epoch)
         self._reset()
 
     def _reset(self):
@@ -191,7 +192,8 @@ class ReduceLROnPlateau(Monitor):
         min_lr: the learning rate is never set below it.
 
     Raises:
-        ValueError: a ``factor`` of 1 or more, another ``mode``, or ``"auto"`` with a name that doesn't tell.
+        ValueError: a ``factor`` of 1 or more, another ``mode``, or ``"auto"`` with a name that doesn't tell; no number
+            where one belongs.
     """
 
     _state = ("best", "wait", "cooldown_counter")
@@ -208,13 +210,14 @@ class ReduceLROnPlateau(Monitor):
         min_lr=0.0,
     ):
         super().__init__(monitor, mode, min_delta)
-        if not 0 < factor < 1:
+        owner = type(self).__name__
+        self.factor = checks.number(owner, "factor", factor)
+        if not 0 < self.factor < 1:
             raise invalid("`factor` must be above 0 and below 1.", factor=factor)
-        self.factor = factor
-        self.patience = patience
+        self.patience = checks.number(owner, "patience", patience, finite=False)
         self.verbose = verbose
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+        self.cooldown = checks.integer(owner, "cooldown", cooldown)
+        self.min_lr = checks.number(owner, "min_lr", min_lr)
         self._reset()
 
     def _reset(self):

@@ -188,7 +188,7 @@ class Optimizer(Fixed, NamesArguments):
         # from a config: a schedule, or the name of a user's function
         if isinstance(value, dict) or (isinstance(value, str) and ">" in value):
             value = schedules.deserialize(value)
-        bounds = self.bounds.get(key, {})
+        bounds = {"ema_momentum": {"least": 0, "most": 1}, **self.bounds}.get(key, {})
         if key in _CLIPPING:
             given = [other for other in _CLIPPING if other in self._hyperparameters and other != key]
             if given:

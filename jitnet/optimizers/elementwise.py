@@ -81,6 +81,7 @@ class Adam(Optimizer):
     """
 
     hyperparameter_names = ("learning_rate", "beta_1", "beta_2", "epsilon")
+    bounds = {"beta_1": _BELOW_ONE, "beta_2": _BELOW_ONE}
 
     def __init__(
         self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False, *, name="adam", **options

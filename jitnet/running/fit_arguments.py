@@ -8,6 +8,8 @@ from ..core.errors import invalid
 from .streams import Stream, is_stream
 from .streams import evaluate as evaluate_batches
 
+_SEVERAL = list | tuple | set  # of epochs
+
 
 def validation(model, given, batch_size, steps, frequency, prepared=None):
     """A function of the callbacks and an epoch that returns the logs of its validation, {} where there is none.
@@ -44,7 +46,9 @@ def validation(model, given, batch_size, steps, frequency, prepared=None):
             return model._evaluate(*prepared, batch_size, hooks, steps)
 
     def validate(hooks, epoch):
-        found = evaluate(hooks) if (epoch + 1) % frequency == 0 else {}
+        several = isinstance(frequency, _SEVERAL)
+        is_due = epoch + 1 in frequency if several else (epoch + 1) % frequency == 0
+        found = evaluate(hooks) if is_due else {}
         return {f"val_{name}": value for name, value in found.items()}
 
     validate.streams = streams
@@ -81,6 +85,12 @@ def number_of_steps(samples: int, batch_size: int, most: int | None) -> int:
         check_integer("steps", most, 1)
     steps = math.ceil(samples / batch_size)
     return steps if most is None else min(steps, most)
+
+
+def check_frequency(frequency) -> None:
+    """Raise ValueError unless it says after which epochs there is a validation."""
+    for each in frequency if isinstance(frequency, _SEVERAL) else [frequency]:
+        check_integer("validation_freq", each, 1)
 
 
 def check_integer(name: str, value, least: int) -> None:

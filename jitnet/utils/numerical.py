@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jitnet.core import checks
 from jitnet.core.errors import invalid
 
 __all__ = ["normalize", "one_hot", "to_categorical"]
@@ -38,6 +39,7 @@ def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
         if not labels.size:
             raise invalid("`num_classes` is needed where `x` is empty.", num_classes=num_classes)
         num_classes = int(labels.max()) + 1
+    num_classes = checks.integer("to_categorical", "num_classes", num_classes, 0)
     if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise invalid(
             f"The labels in `x` must be from 0 to num_classes - 1 = {num_classes - 1}.",
