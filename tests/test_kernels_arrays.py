@@ -45,6 +45,9 @@ def test_select(generator):
             dx = np.ones_like(y)
             comparison.select_backward(condition, y, dx, side, accumulate)
             np.testing.assert_array_equal(dx, np.where(condition == side, y, 0) + accumulate)
+    nothing = np.zeros((0, 3), "float32")
+    comparison.select_forward(nothing > 0, nothing, np.ones(1, "float32"), nothing)
+    comparison.select_backward(nothing > 0, nothing, nothing, True, False)
 
 
 LAYOUTS = {  # what NumPy takes of a sample (5, 4, 3): (shape, strides, offset)

@@ -270,6 +270,18 @@ def test_output_shape_and_dtype(name):
     assert all(v.dtype == "float64" for v in layer.weights)
 
 
+@every_layer
+def test_an_empty_batch(name):
+    """Called on arrays without a sample, a layer gives none, as in Keras; its weights stay numbers."""
+    layer, _, output = built(name)
+    classes = EXAMPLES[name].example.get("integers")
+    inputs = [np.zeros((0, *shape), "int64" if classes else "float32") for shape in input_shapes(name)]
+    for training in (False, True):
+        computed = apply(layer, inputs, training)
+        assert computed.shape == (0, *output.shape[1:]) and computed.dtype == output.dtype
+    assert all(np.isfinite(weight).all() for weight in layer.get_weights())
+
+
 def source(layer, training=True):
     """The generated source of the layer alone: everything that it computes."""
     inputs = placeholders(type(layer).__name__)

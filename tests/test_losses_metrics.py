@@ -354,3 +354,22 @@ def test_names_and_aliases():
     assert as_metric.name == "categorical_crossentropy"
     assert as_metric(SOFT, SCORES) == pytest.approx(cross_entropy(SOFT, SCORES).mean(), rel=1e-6)
     assert metrics.get(losses.MeanSquaredError(name="mine")).name == "mine"
+
+
+def test_an_empty_batch():
+    """Adds nothing to a metric, and is no error, as in Keras."""
+    nothing = np.zeros((0, CLASSES), "float32")
+    for loss in ("mse", "mae", "categorical_crossentropy", "binary_crossentropy", "huber", "kld"):
+        assert losses.get(loss)(nothing, nothing) == 0
+    for metric in (
+        metrics.MeanSquaredError(), metrics.CategoricalAccuracy(), metrics.AUC(), metrics.Precision(),
+        metrics.TopKCategoricalAccuracy(2), metrics.R2Score(), metrics.F1Score(),
+    ):  # fmt: skip
+        metric.update_state(ONE_HOT, SOFT)
+        before = np.array(metric.result())
+        metric.update_state(nothing, nothing)
+        np.testing.assert_array_equal(metric.result(), before)
+    mean = metrics.Mean()
+    mean.update_state([1.0, 2.0])
+    mean.update_state([])
+    assert mean.result() == 1.5

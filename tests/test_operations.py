@@ -37,6 +37,14 @@ def test_torch(case, batch):
     suite.check_torch(pytest.importorskip("torch"), case, batch)
 
 
+@pytest.mark.parametrize("case", suite.cases, ids=repr)
+def test_an_empty_batch(case):
+    found = suite.results(suite.group_of(case), "float32", 0)[2][case]
+    assert found.output.shape[0] == 0
+    for i, gradient in enumerate(found.gradients):
+        assert gradient is None or (len(gradient) == 0 if i < len(case.inputs) else not gradient.any())
+
+
 # ---- completeness
 
 # functions that make arrays, or take nothing else: those of test_ops_arrays

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -400,7 +401,7 @@ class Metric(Fixed, NamesArguments):
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
-    return values.reshape(len(values), -1) if values.ndim else values.reshape(1, 1)
+    return values.reshape(len(values), math.prod(values.shape[1:])) if values.ndim else values.reshape(1, 1)
 
 
 def _mean(values: list):

@@ -31,7 +31,7 @@ def select_forward(condition, a, b, y):
     b = b.reshape(-1)
     y = y.reshape(-1)
     # stretches in which nothing repeats, but for single elements
-    stretch = y.size
+    stretch = max(1, y.size)
     if 1 < condition.size < stretch:
         stretch = condition.size
     if 1 < a.size < stretch:
@@ -61,7 +61,7 @@ def select_backward(condition, dy, dx, side, accumulate):
     dy = dy.reshape(-1)
     dx = dx.reshape(-1)
     zero = dx.dtype.type(0)
-    for first in range(0, dx.size, condition.size):
+    for first in range(0, dx.size, max(1, condition.size)):
         for i in range(condition.size):
             value = dy[first + i] if condition[i] == side else zero
             dx[first + i] = dx[first + i] + value if accumulate else value

@@ -25,7 +25,7 @@ class Workspace:
     """
 
     def __init__(self):
-        self.capacity = 0
+        self.capacity = -1
         self.arena = self.gradients = self.chunk_gradients = None
         self.bound: dict = {}
 
