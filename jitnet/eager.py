@@ -5,6 +5,7 @@ import numpy as np
 from . import _seed
 from ._fixed import KeepsSteps, fix, tracing
 from .builder import Computation
+from .config import conv_algorithm
 from .core import trace
 from .core.errors import invalid
 from .core.locks import building
@@ -13,6 +14,7 @@ from .core.values import DTYPES, SymbolicTensor, Variable, array_of_numbers, pla
 from .step import Step
 
 KEPT_SHAPES = 16  # for which ``Evaluated`` keeps its steps (a guess)
+KEPT_OPERATIONS = 64  # and for which ``evaluate`` does, of all operations together (a guess)
 
 
 def _numbers(x) -> np.ndarray:
@@ -91,38 +93,53 @@ class Evaluated(KeepsSteps):
     """Evaluation on arrays again and again: a step is made once for shapes and dtypes, and run then.
 
     The steps are made anew when an attribute of a part that they were traced from is assigned.
+
+    kept: how many steps there are at most: those that were used last.
     """
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, kept: int = KEPT_SHAPES):
+        self.name, self._kept = name, kept
         self._forget_steps()
 
     def __reduce__(self):
-        return Evaluated, (self.name,)  # a copy makes steps of its own
+        return Evaluated, (self.name, self._kept)  # a copy makes steps of its own
 
-    def __call__(self, trace, key, *arrays) -> tuple:
+    def __call__(self, trace, key, *arrays, iteration: int = 0) -> tuple:
         """(arrays, what else it is) of ``trace``, a function of symbolic tensors that returns (outputs, anything).
 
-        key: what else than the arrays' shapes decides what ``trace`` returns.
+        key: what else than the arrays' shapes decides what ``trace`` returns; iteration: at which schedules are read.
         """
         arrays = [_prepare(a) for a in arrays]
-        key = key, *((a.shape[1:], str(a.dtype)) for a in arrays)
-        if key not in self._steps:
-            if len(self._steps) >= KEPT_SHAPES:
-                self._forget_steps()
+        key = key, floatx(), conv_algorithm(), *((a.shape[1:], str(a.dtype)) for a in arrays)
+        steps = self._steps  # which may be forgotten meanwhile
+        step = steps.pop(key, None)
+        if step is None:
             with building, tracing():
                 inputs = {f"x_{i}": placeholder(f"x_{i}", a.shape[1:], str(a.dtype)) for i, a in enumerate(arrays)}
                 outputs, found = trace(*inputs.values())
-                step = Step("A metric evaluated at once.", Computation(inputs, outputs), fuse=False, regions=True)
-                self._steps[key] = step
+                step = Step("A function evaluated at once.", Computation(inputs, outputs), fuse=False, regions=True)
+                step.outputs, step.found = outputs, found
                 fix(self)
-            step.outputs, step.found = outputs, found
-        step, batch = self._steps[key], len(arrays[0])
+                steps = self._steps
+        steps[key] = step  # at the end
+        for oldest in list(steps)[: -self._kept]:
+            steps.pop(oldest, None)
+        batch = len(arrays[0])
         shapes = [(batch, *tensor.shape[1:]) if tensor.batched else tensor.shape for tensor in step.outputs]
         results = [np.empty(shape or (1,), x.dtype) for shape, x in zip(shapes, step.outputs, strict=True)]
         data = dict(zip((f"x_{i}" for i in range(len(arrays))), arrays, strict=True))
-        _run(step, batch, {**data, **dict(zip(step.output_arguments, results, strict=True))})
+        _run(step, batch, {**data, **dict(zip(step.output_arguments, results, strict=True))}, iteration)
         return [array.reshape(shape) for array, shape in zip(results, shapes, strict=True)], step.found
+
+
+_operations = Evaluated("operations", KEPT_OPERATIONS)
+
+
+def _is_plain(value) -> bool:
+    """Whether its text says all about it."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def evaluate(operation, *inputs):
@@ -136,6 +153,16 @@ def evaluate(operation, *inputs):
         arrays = np.broadcast_arrays(*arrays)
     if arrays[0].ndim == 0:
         return evaluate(operation, *(a.reshape(1) for a in arrays)).reshape(())
+    described = vars(operation)
+    if not operation.random and not operation.whole_inputs and all(map(_is_plain, described.values())):
+
+        def once(*tensors):
+            outputs = operation(*tensors)
+            several = isinstance(outputs, list | tuple)
+            return outputs if several else [outputs], several
+
+        found, several = _operations(once, (type(operation), repr(described)), *arrays)
+        return found if several else found[0]
 
     def function(*tensors):
         remaining = iter(tensors)

@@ -1,5 +1,6 @@
 """jitnet.ops on arrays, whose sizes may be the batch's, and on integers; Keras's defaults."""
 
+import copy
 import math
 import operator
 
@@ -276,3 +277,106 @@ def test_a_model_called_on_other_types():
     wide = models.Sequential([jitnet.Input((3,)), layers.Dense(2)])
     jitnet.set_floatx("float32")
     assert wide(np.ones((4, 3), "float32")).dtype == np.float64
+
+
+# ---- what is computed on arrays keeps its steps
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The titles of the steps that are made."""
+    titles, init = [], eager.Step.__init__
+
+    def noting(self, title, *arguments, **named):
+        titles.append(title)
+        init(self, title, *arguments, **named)
+
+    monkeypatch.setattr(eager.Step, "__init__", noting)
+    monkeypatch.setattr(eager, "_operations", eager.Evaluated("operations", 3))
+    return titles
+
+
+def test_operations_on_arrays_keep_their_steps(made):
+    x = np.linspace(-2, 2, 12, dtype="float32").reshape(4, 3)
+    for batch in (4, 2, 3, 1):
+        np.testing.assert_array_equal(ops.relu(x[:batch]), np.maximum(x[:batch], 0))
+    assert len(made) == 1
+    # what an operation is made with decides what it computes, to the sign of a zero
+    for slope in (0.5, 0.25, 0.5):
+        np.testing.assert_array_equal(ops.leaky_relu(x, slope), np.where(x > 0, x, slope * x))
+    assert len(made) == 3
+    for value in (0.0, -0.0):
+        assert np.signbit(ops.threshold(np.float32([-1]), 0.0, value)) == np.signbit(value)
+    count = len(made)
+    ops.relu(x.astype("float64"))  # another one goes for it: that which was used least recently
+    ops.threshold(x, 0.0, -0.0)
+    ops.relu(x.astype("float64"))
+    assert len(made) == count + 2 and len(eager._operations._steps) == 3
+    with pytest.raises(ValueError, match="softmax"):
+        ops.softmax(x, axis=7)
+    jitnet.set_floatx("float64")
+    assert ops.sigmoid(np.arange(3)).dtype == np.float64
+    jitnet.set_floatx("float32")
+    assert ops.sigmoid(np.arange(3)).dtype == np.float32
+
+
+def test_a_model_on_arrays_keeps_its_step(made):
+    x = np.random.default_rng(0).standard_normal((20, 3)).astype("float32")
+    drop, norm = layers.Dropout(0.5, seed=1), layers.BatchNormalization()
+    model = models.Sequential([jitnet.Input((3,)), layers.Dense(4, "relu", name="first"), norm, drop, layers.Dense(2)])
+    expected = model.predict(x, verbose=0)
+    del made[:]
+    for batch in range(1, 21):
+        np.testing.assert_allclose(model(x[:batch]), expected[:batch], rtol=1e-6, atol=1e-7)
+    assert len(made) == 1
+    # weights are read anew; what a call depends on makes another step
+    model.set_weights([2 * w for w in model.get_weights()])
+    np.testing.assert_allclose(model(x), model.predict(x, verbose=0), rtol=1e-6, atol=1e-6)
+    assert not np.array_equal(model(x, training=True), model(x, training=True))
+    drop.rate = 0.0
+    before = norm.moving_mean.numpy()
+    model(x, training=True)
+    assert not np.array_equal(norm.moving_mean.numpy(), before)
+    norm.trainable = False
+    before = norm.moving_mean.numpy()
+    np.testing.assert_allclose(model(x, training=True), model(x), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(norm.moving_mean.numpy(), before)
+    inner = models.Sequential([jitnet.Input((3,)), model])
+    shape = inner(x).shape
+    model.add(layers.Dense(5))
+    assert model(x).shape == (20, 5) and shape == (20, 2)
+    copied = copy.deepcopy(model)
+    copied.set_weights([0 * w for w in copied.get_weights()])
+    assert not copied(x).any() and model(x).any()
+
+
+def test_an_attribute_of_a_layer_that_was_called_may_be_assigned():
+    x = np.float32([[-1, 2]])
+    layer = layers.Activation("relu")
+    np.testing.assert_array_equal(layer(x), [[0, 2]])
+    layer.activation = jitnet.activations.get("linear")
+    np.testing.assert_array_equal(layer(x), x)
+    pooled = layers.GlobalAveragePooling1D()
+    assert pooled(x[..., None]).shape == (1, 1)
+    pooled.keepdims = True
+    assert pooled(x[..., None]).shape == (1, 1, 1)
+
+
+def test_code_of_ones_own_runs_at_each_call():
+    calls = []
+
+    class Own(layers.Layer):
+        def call(self, inputs):
+            calls.append(len(calls))
+            return inputs * float(len(calls))
+
+    x = np.ones((2, 3), "float32")
+    own = Own()
+    for layer in (own, models.Sequential([own]), layers.Lambda(lambda x: own(x))):
+        del calls[:]
+        first, second = layer(x), layer(x)
+        assert not np.array_equal(first, second)
+    scale = [1.0]
+    activated = layers.Dense(3, activation=lambda x: x * scale[0])
+    first, scale[0] = activated(x), 2.0
+    np.testing.assert_allclose(activated(x), 2 * first)

@@ -271,6 +271,28 @@ def test_output_shape_and_dtype(name):
 
 
 @every_layer
+def test_calls_on_arrays_again_and_again(name, monkeypatch):
+    """A step that is kept computes what one computes that is made anew: outputs, and what a call changes."""
+    found = []
+    for keeps in (True, False):
+        jitnet.utils.set_random_seed(3)
+        layer, _, _ = built(name)
+        if not keeps:
+            monkeypatch.setattr(type(layer), "_own_parts", lambda layer: None)
+        generator, results = np.random.default_rng(0), []
+        for batch, training in ((3, False), (5, True), (3, True), (2, False), (5, True)):
+            classes = EXAMPLES[name].example.get("integers")
+            shapes = [(batch, *shape) for shape in input_shapes(name)]
+            draw = generator.integers if classes else generator.standard_normal
+            inputs = [draw(0, classes, s) if classes else draw(s).astype("float32") for s in shapes]
+            results.append(apply(layer, inputs, training))
+        found.append([*results, *layer.get_weights()])
+        assert not keeps or len(vars(layer)["_on_arrays"]._steps) in (1, 2)  # some do nothing but in training
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@every_layer
 def test_an_empty_batch(name):
     """Called on arrays without a sample, a layer gives none, as in Keras; its weights stay numbers."""
     layer, _, output = built(name)

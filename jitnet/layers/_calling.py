@@ -244,7 +244,7 @@ class Calling:
         return None if training is None else bool(training)
 
     def _call_on_arrays(self, bound: inspect.BoundArguments, training):
-        from ..eager import evaluate_function
+        from ..eager import Evaluated, evaluate_function
 
         parts = {name: mapped(_number_or_array, part) for name, part in bound.arguments.items()}
         for first in list(parts)[:1]:
@@ -262,10 +262,8 @@ class Calling:
                 f"{self._described()}: called on arrays, it needs the same number of samples in each; what has no "
                 f"batch axis is passed as a jitnet.Variable. Received: lengths={lengths}"
             )
-        returned, added = None, []
 
         def function(*tensors):
-            nonlocal returned, added
             remaining = iter(tensors)
             replaced = [next(remaining) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
             structure = packed(list(parts.values()), replaced)
@@ -273,11 +271,40 @@ class Calling:
             with trace.added_losses() as losses:
                 returned = self(*again.args, **again.kwargs, training=training)
             added = [BatchSum(mean=True)(x) if x.batched else x for x in losses]
-            return [*flatten(returned), *added]
+            return [*flatten(returned), *added], (returned, len(added))
 
-        found = evaluate_function(function, *arrays, iteration=self._iteration())
-        vars(self)["_added_on_arrays"] = found[len(found) - len(added) :]
+        own, iteration = self._own_parts(), self._iteration()
+        others = [leaf for leaf in leaves if not isinstance(leaf, np.ndarray)]
+        if own is not None and all(isinstance(leaf, bool | int | float | str | None) for leaf in others):
+            structure = mapped(lambda leaf: ... if isinstance(leaf, np.ndarray) else leaf, list(parts.values()))
+            key = repr([list(parts), structure, training, trace.is_training()]), *((p, p.trainable) for p in own)
+            kept = vars(self).setdefault("_on_arrays", Evaluated(self.name))
+            found, (returned, added) = kept(function, key, *arrays, iteration=iteration)
+        else:
+            described = []
+
+            def once(*tensors):
+                outputs, what = function(*tensors)
+                described[:] = what
+                return outputs
+
+            found = evaluate_function(once, *arrays, iteration=iteration)
+            returned, added = described
+        vars(self)["_added_on_arrays"] = found[len(found) - added :]
         return packed(returned, found)
+
+    def _own_parts(self) -> list | None:
+        """The layer and all layers in it; None if a user's own code is among them, which may depend on anything."""
+        found, pending = {}, [self]
+        while pending:
+            part = pending.pop()
+            if part not in found:
+                found[part] = None
+                called = [value for value in vars(part).values() if callable(value)]
+                if getattr(part, "stateful", False) or not all(map(_is_own, [part, *called])):
+                    return None
+                pending.extend(part.sublayers())
+        return list(found)
 
     def _iteration(self) -> int:
         """The step at which schedules are read outside of training."""
@@ -383,6 +410,11 @@ def _nested_arrays(structure):
     elif isinstance(structure, dict):
         structure = {key: _nested_arrays(part) for key, part in structure.items()}
     return structure
+
+
+def _is_own(part) -> bool:
+    """Whether a function, or the class of an object, is of jitnet."""
+    return (getattr(part, "__module__", None) or "").partition(".")[0] == "jitnet"
 
 
 def _computes_at_once(leaves) -> bool:
