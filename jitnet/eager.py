@@ -1,5 +1,7 @@
 """Evaluation at once: operations and functions on NumPy arrays, and their vector-Jacobian products."""
 
+import copy
+
 import numpy as np
 
 from . import _seed
@@ -132,7 +134,14 @@ class Evaluated(KeepsSteps):
         return [array.reshape(shape) for array, shape in zip(results, shapes, strict=True)], step.found
 
 
-_operations = Evaluated("operations", KEPT_OPERATIONS)
+_operations, _losses = Evaluated("operations", KEPT_OPERATIONS), Evaluated("losses", KEPT_OPERATIONS)
+
+
+def _described(part) -> tuple | None:
+    """What an operation or a loss of jitnet computes, for a key; None if the text of its attributes doesn't say all."""
+    values = vars(part)
+    own = type(part).__module__.partition(".")[0] == "jitnet" and all(map(_is_plain, values.values()))
+    return (type(part), repr(values)) if own else None
 
 
 def _is_plain(value) -> bool:
@@ -153,15 +162,15 @@ def evaluate(operation, *inputs):
         arrays = np.broadcast_arrays(*arrays)
     if arrays[0].ndim == 0:
         return evaluate(operation, *(a.reshape(1) for a in arrays)).reshape(())
-    described = vars(operation)
-    if not operation.random and not operation.whole_inputs and all(map(_is_plain, described.values())):
+    described = _described(operation)
+    if described is not None and not operation.random and not operation.whole_inputs:
 
         def once(*tensors):
             outputs = operation(*tensors)
             several = isinstance(outputs, list | tuple)
             return outputs if several else [outputs], several
 
-        found, several = _operations(once, (type(operation), repr(described)), *arrays)
+        found, several = _operations(once, described, *arrays)
         return found if several else found[0]
 
     def function(*tensors):
@@ -174,6 +183,21 @@ def evaluate(operation, *inputs):
         )
 
     return evaluate_function(function, *(a for i, a in enumerate(arrays) if i not in operation.whole_inputs))
+
+
+def evaluate_loss(loss, y_pred, y_true) -> list:
+    """[values of a loss on arrays, and its mask if it has one]"""
+    loss = copy.copy(loss)  # whose numbers nobody assigns later
+
+    def once(predictions, targets):
+        values = loss.compared(targets, predictions)
+        mask = loss._mask(targets, predictions, values)
+        return [values] if mask is None else [values, mask], None
+
+    described = _described(loss)
+    if described is None:
+        return evaluate_function(lambda *tensors: once(*tensors)[0], y_pred, y_true)
+    return _losses(once, described, y_pred, y_true)[0]
 
 
 class AppliedUpdate(KeepsSteps):

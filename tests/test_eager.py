@@ -9,7 +9,7 @@ import pytest
 from torch_reference import torch_convolution
 
 import jitnet
-from jitnet import eager, layers, models, ops
+from jitnet import eager, layers, losses, models, ops
 from jitnet.core.values import Variable, placeholder
 
 
@@ -293,6 +293,7 @@ def made(monkeypatch):
 
     monkeypatch.setattr(eager.Step, "__init__", noting)
     monkeypatch.setattr(eager, "_operations", eager.Evaluated("operations", 3))
+    monkeypatch.setattr(eager, "_losses", eager.Evaluated("losses"))
     return titles
 
 
@@ -348,6 +349,23 @@ def test_a_model_on_arrays_keeps_its_step(made):
     copied = copy.deepcopy(model)
     copied.set_weights([0 * w for w in copied.get_weights()])
     assert not copied(x).any() and model(x).any()
+
+
+def test_losses_on_arrays_keep_their_steps(made):
+    t, p = np.float32([[0, 1], [1, 0]]), np.float32([[0.5, 0.5], [0.25, 0.75]])
+    focal = losses.BinaryFocalCrossentropy(gamma=2.0)
+    before = focal(t, p)
+    assert focal(t[:1], p[:1]) != losses.BinaryFocalCrossentropy(gamma=1.0)(t[:1], p[:1]) and len(made) == 2
+    focal.gamma = 3.0
+    assert focal(t, p) < before
+    assert losses.BinaryFocalCrossentropy(gamma=2.0)(t, p) == before and len(made) == 3
+    for _ in range(2):
+        np.testing.assert_array_equal(losses.mean_squared_error(t, p), np.square(t - p).mean(axis=1))
+        assert losses.MeanSquaredError()(t, p) == np.square(t - p).mean()
+    assert len(made) == 4
+    labels = np.array([0, -1])
+    ignoring = losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    np.testing.assert_allclose([ignoring(labels, p), ignoring(labels, p)], -np.log(0.5), rtol=1e-6)
 
 
 def test_an_attribute_of_a_layer_that_was_called_may_be_assigned():

@@ -379,23 +379,14 @@ def _as_predictions(y_pred) -> np.ndarray:
 
 def values_of_arrays(loss, y_true, y_pred) -> tuple:
     """(values, mask or None) of arrays, or lists of numbers, in float64; predictions (n,) are one sample."""
-    from ..eager import evaluate_function
+    from ..eager import evaluate_loss
 
     y_pred, y_true = _as_predictions(y_pred), np.asarray(y_true)
     alone = y_pred.ndim == 1 and y_true.shape == y_pred.shape
     if alone:
         y_true, y_pred = y_true[None], y_pred[None]
     y_true = prepare_targets(loss, y_true, y_pred.shape, y_pred.dtype)
-    masks = []
-
-    def function(predictions, targets):
-        values = loss.compared(targets, predictions)
-        mask = loss._mask(targets, predictions, values)
-        masks.append(mask is not None)
-        return values if mask is None else [values, mask]
-
-    found = evaluate_function(function, y_pred, y_true)
-    found = found if masks[0] else [found]
+    found = evaluate_loss(loss, y_pred, y_true)
     values, mask = [*(np.asarray(part, np.float64) for part in found), None][:2]
     return (values[0], mask if mask is None else mask[0]) if alone else (values, mask)
 
