@@ -1,5 +1,7 @@
 """What scripts ask of Keras besides layers and losses: the session, data formats, objects by name, models from JSON."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,16 @@ def test_settings_that_have_one_value():
         config.set_epsilon(0.1)
     with pytest.raises(ValueError, match=r"Received: data_format='channels_first'$"):
         config.set_image_data_format("channels_first")
+
+
+def test_names_of_keras_itself_that_are_absent_or_elsewhere():
+    for name, way in {
+        "name_scope": "give names to layers", "remat": 'compile(memory="low")', "InputSpec": "layers.InputSpec",
+        "Regularizer": "regularizers.Regularizer",
+    }.items():  # fmt: skip
+        with pytest.raises(AttributeError, match=rf"jitnet has no '{name}'\. .*{re.escape(way)}"):
+            getattr(jitnet, name)
+    assert jitnet.layers.InputSpec and jitnet.regularizers.Regularizer
 
 
 def test_a_cleared_session_names_layers_anew():

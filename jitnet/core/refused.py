@@ -97,6 +97,12 @@ NAMES = {
         ),
         "set_backend": "There is one: jitnet.",
     },
+    "name": {  # of keras itself
+        "name_scope": "The name of a weight begins with that of its layer: give names to layers.",
+        **dict.fromkeys(("remat", "RematScope"), 'compile(memory="low") computes activations again.'),
+        "InputSpec": "It is layers.InputSpec.",
+        "Regularizer": "It is regularizers.Regularizer.",
+    },
 }  # fmt: skip
 
 ARGUMENTS = {
