@@ -191,11 +191,12 @@ def check_finite(array: np.ndarray, what: str, numbers=None) -> None:
 
 
 def prepare_target(
-    loss, y, prediction, as_given: bool, samples: int, what: str = "y", numbers=None, total=None
+    loss, y, prediction, as_given: bool, samples: int, what: str = "y", whole: bool = True, numbers=None, total=None
 ) -> np.ndarray:
     """Targets as ``loss`` needs them for ``prediction`` (a symbolic tensor), checked.
 
     as_given: a user's own loss or metric gets them in the shape that they have; a column of a table is (samples, 1).
+    whole: whether they are all of a run's, so that labels on a GPU are copied once, to look at them.
     numbers, total: for messages: which of how many samples they are, where they are some of them.
     """
     is_column = as_given and type(y).__module__.partition(".")[0] == "pandas"
@@ -205,7 +206,7 @@ def prepare_target(
         raise ValueError(f"{what} needs {samples} samples, as its x has. Received: shape={y.shape}")
     if isinstance(y, np.memmap):
         return StoredArray(
-            y, lambda rows, n: prepare_target(loss, rows, prediction, as_given, len(rows), what, n, len(y))
+            y, lambda rows, n: prepare_target(loss, rows, prediction, as_given, len(rows), what, whole, n, len(y))
         )
     if isinstance(y, DeviceArray):
         y = y.of_type("int64" if loss.sparse else prediction.dtype, what)
@@ -229,6 +230,8 @@ def prepare_target(
             f"{display(prediction.shape)}.{hint} Received: shape={(total or len(y), *y.shape[1:])}"
         )
     if isinstance(y, DeviceArray):
+        if whole and loss.sparse:
+            losses.check_labels(loss, np.asarray(y), prediction.shape, what)
         return y
     y = np.ascontiguousarray(y)
     check_finite(y, what, numbers)

@@ -203,10 +203,10 @@ class Trainer(Inspection, ModelSteps):
         inputs = data.prepare_inputs(self.name, given, self._input_tensors(), what)
         return dict(zip(self._input_arguments(), inputs, strict=True))
 
-    def _prepare(self, x, y, sample_weight=None, class_weight=None, mode="train", of=""):
+    def _prepare(self, x, y, sample_weight=None, class_weight=None, mode="train", of="", whole=True):
         """Checked arrays: ({argument: array}, number of samples, target shapes).
 
-        of: whose they are, for messages: "validation_data".
+        of: whose they are, for messages: "validation_data"; whole: whether they are all of a run's, and no batch.
         """
         if self._is_custom(mode):
             if class_weight is not None:
@@ -222,7 +222,7 @@ class Trainer(Inspection, ModelSteps):
         ys = self._targets_of_outputs(y, used, the_y)
         own = self._outputs_with_own_targets(used)
         targets = [
-            None if each[0] is None else data.prepare_target(*each, samples, the_y)
+            None if each[0] is None else data.prepare_target(*each, samples, the_y, whole)
             for each in zip(used, ys, outputs, own, strict=True)
         ]
         for i, target in enumerate(targets):
@@ -690,7 +690,7 @@ class Trainer(Inspection, ModelSteps):
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step on one batch; the batch's loss and metrics as ``evaluate`` returns them."""
         self._require_compiled("train_on_batch")
-        arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight)
+        arrays, samples, shapes = self._prepare(x, y, sample_weight, class_weight, whole=False)
         self._check_batches(samples, samples)
         step = self._step("train", shapes, arrays=arrays)
         results = step.first_results.copy()

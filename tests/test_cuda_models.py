@@ -394,6 +394,26 @@ def test_arrays_of_the_device_that_cannot_be_used(emulated):
             model.fit(*given, verbose=0, device="cuda")
 
 
+def test_labels_on_the_device_are_checked_once_for_a_run(emulated, monkeypatch):
+    x, y, model = draw(6, 5), np.arange(6), dense()
+    there = Tensor(emulated, x), Tensor(emulated, y)
+    for run, what in (
+        (lambda: model.fit(*there, device="cuda"), "y"),
+        (lambda: model.evaluate(*there, device="cuda"), "y"),
+        (lambda: model.fit(x, y % 3, validation_data=there, device="cuda"), "the y of validation_data"),
+    ):
+        expected = f"expects labels from 0 to 2, because .* Received: {what} with labels from 0 to 5"
+        with pytest.raises(ValueError, match=expected):
+            run()
+    copied, copy = [], DeviceArray.__array__
+    monkeypatch.setattr(DeviceArray, "__array__", lambda *arguments: copied.append(0) or copy(*arguments))
+    right = there[0], Tensor(emulated, y % 3)
+    model.fit(*right, batch_size=2, epochs=2, verbose=0, device="cuda")
+    assert len(copied) == 1
+    model.train_on_batch(*right, device="cuda")  # which doesn't wait for that
+    assert len(copied) == 1
+
+
 def test_arrays_of_the_device_where_arrays_of_the_host_belong(emulated):
     """What jitnet returned is copied, as a library that has a way to the host does; without one there is a reason."""
     model, x = dense(), draw(5, 7)

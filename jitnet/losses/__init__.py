@@ -10,6 +10,7 @@ from .base import (  # noqa: F401 - the last ones are jitnet's own
     Loss,
     aligned,
     as_function,
+    check_labels,
     checked,
     checked_values,
     leaves_targets_open,

@@ -330,13 +330,13 @@ def prepare_targets(loss, y, prediction_shape, dtype, as_given: bool = False, wh
     expected = target_shape(loss, prediction_shape)
     if as_given or compares_itself(loss):
         if sparse and (expected is None or y.shape[1:] in (expected, (*expected, 1))):
-            _check_labels(loss, y, prediction_shape, what)
+            check_labels(loss, y, prediction_shape, what)
         return y.astype(np.int64 if sparse else dtype)
     if sparse:
         if expected is not None and y.shape[1:] == (*expected, 1):
             y = y.reshape(y.shape[:-1])
         if expected is None or y.shape[1:] == expected:
-            _check_labels(loss, y, prediction_shape, what)
+            check_labels(loss, y, prediction_shape, what)
             y = y.astype(np.int64)
     else:
         if isinstance(loss, Loss) and expected is not None:  # a last axis of one element more or less, as in Keras
@@ -348,7 +348,8 @@ def prepare_targets(loss, y, prediction_shape, dtype, as_given: bool = False, wh
     return y
 
 
-def _check_labels(loss, y, prediction_shape, what: str) -> None:
+def check_labels(loss, y, prediction_shape, what: str) -> None:
+    """Raise ValueError unless ``y``, integer labels called ``what``, are of the classes of predictions."""
     if not y.size:
         return
     fractions = y[y != np.floor(y)] if y.dtype.kind == "f" else y[:0]

@@ -197,7 +197,7 @@ def _run_batches(model, mode: str, parts, size, results, progressed, class_weigh
             expected += " Of a dict of both, take them by their keys: collate_fn of a DataLoader does that."
             raise ValueError(f"{expected} Received: a dict with {', '.join(map(str, parts[0]))}")
         raise invalid(expected, y=None)
-    arrays, samples, shapes = model._prepare(*parts, class_weight, mode, of)
+    arrays, samples, shapes = model._prepare(*parts, class_weight, mode, of, whole=False)
     size = samples if size is None else min(size, samples)
     model._check_batches(size, samples)
     step = model._step(mode, shapes, arrays=arrays)
