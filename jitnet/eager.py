@@ -187,14 +187,15 @@ def evaluate(operation, *inputs):
 
 def evaluate_loss(loss, y_pred, y_true) -> list:
     """[values of a loss on arrays, and its mask if it has one]"""
-    loss = copy.copy(loss)  # whose numbers nobody assigns later
+    described = _described(loss)
+    if described is not None:
+        loss = copy.copy(loss)  # whose numbers nobody assigns later
 
     def once(predictions, targets):
         values = loss.compared(targets, predictions)
         mask = loss._mask(targets, predictions, values)
         return [values] if mask is None else [values, mask], None
 
-    described = _described(loss)
     if described is None:
         return evaluate_function(lambda *tensors: once(*tensors)[0], y_pred, y_true)
     return _losses(once, described, y_pred, y_true)[0]

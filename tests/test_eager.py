@@ -394,6 +394,15 @@ def test_code_of_ones_own_runs_at_each_call():
         del calls[:]
         first, second = layer(x), layer(x)
         assert not np.array_equal(first, second)
+    class OwnLoss(losses.Loss):
+        calls = 0
+
+        def call(self, y_true, y_pred):
+            self.calls += 1
+            return self.calls * ops.mean(y_pred, axis=-1)
+
+    loss = OwnLoss()
+    assert [loss(x, x), loss(x, x), loss.calls] == [1, 2, 2]
     scale = [1.0]
     activated = layers.Dense(3, activation=lambda x: x * scale[0])
     first, scale[0] = activated(x), 2.0
