@@ -21,7 +21,7 @@ class Translation:
 
     parts: (name, text, names of the parts that it calls) of functions that are optimised before they become part of
     what calls them; called_parts: names of those that the kernel calls.  calls: symbol -> (function, types) of other
-    kernels.  errors: status -> (class, message).
+    kernels.  tiles: name -> text of their modules.  errors: status -> (class, message).
     """
 
     symbol: str
@@ -29,6 +29,7 @@ class Translation:
     parts: list[tuple] = field(default_factory=list)
     called_parts: tuple = ()
     calls: dict = field(default_factory=dict)
+    tiles: dict[str, str] = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
     made: dict = field(default_factory=dict)  # (function, forms, fast) -> the part
 
