@@ -147,21 +147,20 @@ def _optimise(text, called, name, machine, level, context) -> llvm.ModuleRef:
     return module
 
 
-def _link_tile(module, name, text, machine, context) -> None:
-    """Bring a tile's module into that of what calls it, which has had its passes.
+def _tile(name, text, machine, context) -> llvm.ModuleRef:
+    """The module of a tile.
 
-    A tile is written as it shall be: all passes would take longer than its emission, and not make it faster.
+    It is written as it shall be: all passes would take longer than its emission, and not make it faster.
     """
-    tile = parsed(text, machine, context)
-    tile.get_function(name).linkage = "external"
+    module = parsed(text, machine, context)
+    module.get_function(name).linkage = "external"
     builder = llvm.PassBuilder(target_machine(machine, 3), llvm.PipelineTuningOptions(speed_level=1))
     manager = llvm.create_new_module_pass_manager()
     manager.add_instruction_combine_pass()
     manager.add_simplify_cfg_pass()
-    _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, tile, builder)
+    _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, module, builder)
     manager.close()
-    module.link_in(tile)
-    module.get_function(name).linkage = "internal"
+    return module
 
 
 def object_of(text: str, machine: Machine, level: int = 3) -> bytes:
@@ -183,8 +182,11 @@ def optimised(translation, machine: Machine, level: int = 3, context=None) -> ll
         parts[name] = _optimise(text, [parts[part] for part in called], name, machine, level, context)
     called = [parts[part] for part in translation.called_parts]
     module = _optimise(translation.text, called, translation.symbol, machine, level, context)
-    for name, text in translation.tiles.items():
-        _link_tile(module, name, text, machine, context)
+    apart = {name: parts[name] for name in translation.apart}
+    apart |= {name: _tile(name, text, machine, context) for name, text in translation.tiles.items()}
+    for name, part in apart.items():
+        module.link_in(part)
+        module.get_function(name).linkage = "internal"
     return module
 
 

@@ -14,9 +14,11 @@ def row_weights(kernel, out):
         for c in range(channels):
             first, second, third = kernel[r, 0, c], kernel[r, 1, c], kernel[r, 2, c]
             fourth, fifth = kernel[r, 3, c], kernel[r, 4, c]
-            for j in range(PRODUCTS):
-                a, b, c_, d, e = WEIGHTS[j]
-                target = out[at : at + filters]
-                for k in range(filters):
-                    target[k] = a * first[k] + b * second[k] + c_ * third[k] + d * fourth[k] + e * fifth[k]
-                at += filters
+            products = out[at : at + PRODUCTS * filters]
+            for k in range(filters):
+                for j in range(PRODUCTS):
+                    a, b, c_, d, e = WEIGHTS[j]
+                    products[j * filters + k] = (
+                        a * first[k] + b * second[k] + c_ * third[k] + d * fourth[k] + e * fifth[k]
+                    )
+            at += PRODUCTS * filters
