@@ -184,8 +184,9 @@ def optimised(translation, machine: Machine, level: int = 3, context=None) -> ll
     module = _optimise(translation.text, called, translation.symbol, machine, level, context)
     apart = {name: parts[name] for name in translation.apart}
     apart |= {name: _tile(name, text, machine, context) for name, text in translation.tiles.items()}
-    for name, part in apart.items():
+    for part in apart.values():
         module.link_in(part)
+    for name in apart:  # now that all have found each other
         module.get_function(name).linkage = "internal"
     return module
 
