@@ -1,7 +1,7 @@
 """Weights transformed for Winograd's convolution along rows."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.rows import PRODUCTS, WEIGHTS
+from jitnet.kernels.cpu.tiles.rows import PRODUCTS, WEIGHTS, weighted_sum
 
 
 @kernel
@@ -17,8 +17,6 @@ def row_weights(kernel, out):
             products = out[at : at + PRODUCTS * filters]
             for k in range(filters):
                 for j in range(PRODUCTS):
-                    a, b, c_, d, e = WEIGHTS[j]
-                    products[j * filters + k] = (
-                        a * first[k] + b * second[k] + c_ * third[k] + d * fourth[k] + e * fifth[k]
-                    )
+                    taps = first[k], second[k], third[k], fourth[k], fifth[k]
+                    products[j * filters + k] = weighted_sum(WEIGHTS[j], taps)
             at += PRODUCTS * filters
