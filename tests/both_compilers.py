@@ -55,8 +55,8 @@ def _call_both(kernel, *arguments, **named):
         try:
             _compiled[key] = compiler.compile(kernel, types)
             translated = compiler.translate(kernel, types)
-            texts = translated.text, *(text for _, text, _ in translated.parts)
-            if not any("llvm.x86." in text for text in texts):  # instructions of some processors alone
+            # instructions that some processors alone have
+            if not any("llvm.x86." in text for text in translated.tiles.values()):
                 for other in OTHERS:
                     object_code(translated, other)
         except compiler.TranslationError as error:

@@ -16,11 +16,18 @@ OTHERS = "torch", "process", "module", "central", "likely", "vectorise", "machin
 # sums and products in another order, one unit in the last place apart: LLVM brings a loss into the loop over a row and
 # vectorises it, which Numba's larger functions, called for each element, prevent; or it reassociates what they contain
 DIFFERENT = {
+    "augmentation.perspective_transforms": ("float64",),
+    "augmentation.resample": ("float32", "float64"),
+    "cumulative.cumprod_backward": ("float64",),
     "elementwise.mish_backward": ("float64",),
     "losses.binary_cross_entropy_forward": ("float32", "float64"),
+    "losses.ctc_backward": ("float64",),
     "losses.mean_absolute_error_forward": ("float64",),
     "losses.softmax_cross_entropy_forward": ("float64",),
+    "losses.sparse_softmax_cross_entropy_forward": ("float64",),
     "optimizers.nadam_update": ("float64",),
+    "sample_normalization.group_norm_backward_means": ("float64",),
+    "sample_normalization.layer_norm_backward": ("float64",),
 }
 LAST_PLACE = {"float32": 2.4e-7, "float64": 4.4e-16}  # two of them, of the largest element
 

@@ -1,6 +1,8 @@
 """What the compiler makes of each construct of Python is what Numba makes of it; the rest is refused."""
 
+import functools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitnet.kernels import compiler
+from jitnet.kernels.compiler import machine
 from jitnet.kernels.cpu.runtime import arrays, dispatchers, vector_math  # noqa: F401 (Numba knows the functions then)
 from jitnet.kernels.cpu.runtime.arrays import view
 from jitnet.kernels.cpu.runtime.jit import kernel_attributes, numba, scalar
@@ -252,6 +255,9 @@ def _fill(values, value):
         values[i] = value
 
 
+_apart = functools.partial(scalar, inline=False)
+
+
 @scalar
 def _pair(x):
     return x + 1, (x * 2, x)
@@ -279,6 +285,42 @@ def calls(a, shape, out):
 
 def test_functions():
     check(calls, np.array([1.0, 5.0, 2.5, 4.0]), (2, 3), np.zeros(9))
+
+
+@_apart
+def _checked(values, at):
+    if at >= values.size:
+        raise IndexError("nothing there")
+    for i in range(at):
+        values[i] += 1
+    return values[at]
+
+
+@_apart
+def _twice(values, at):
+    total = 0.0
+    for _ in range(2):
+        total += _checked(values, at)
+    return total + _sum(values)
+
+
+def calls_apart(a, out):
+    out[0] = _twice(a, 1) + _twice(a, 2)
+    out[1] = _checked(out, 0)
+    for i in range(3):
+        out[2] += _checked(a, i)
+
+
+def test_functions_apart():
+    """They are there once, as what several places call."""
+    check(calls_apart, np.array([1.0, 5.0, 2.5, 4.0]), np.zeros(3))
+    types = [compiler.type_of(np.zeros(1))] * 2
+    ir = str(machine.optimised(compiler.translate(calls_apart, types), machine.host()))
+    for name in ("_checked", "_twice"):
+        assert len(re.findall(rf"define internal .*@{name}.part", ir)) == 1
+    assert len(re.findall("call .*@_checked.part", ir)) >= 3 and len(re.findall("call .*@_twice.part", ir)) == 2
+    with pytest.raises(IndexError, match="nothing there"):
+        compiler.compile(calls_apart, types)(np.zeros(2), np.zeros(3))
 
 
 def mathematics(a, out):

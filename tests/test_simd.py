@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from naive import assert_close, draw
 
+from jitnet.kernels import compiler
+from jitnet.kernels.compiler import machine
 from jitnet.kernels.cpu.fast.column_sums import bias_add_backward_kernel
 from jitnet.kernels.cpu.fast.matrix_multiply import (
     matrix_multiply_kernel,
@@ -156,6 +158,36 @@ def test_epilogues():
     dw = np.full((5, 37), np.nan, np.float32)
     matrix_multiply_transposed_kernel(13, 5, 37).kernel()(x, activation, dw, 0, 5)
     assert_close(dw, naive.dense_backward_filter(x, activation), 1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bits_do_not_depend_on_passes(dtype, monkeypatch):
+    """Whatever is done to a tile before it is emitted, it adds in the order in which it is written."""
+
+    def all_passes(name, text, target, context):
+        module = machine.parsed(text, target, context)
+        module.get_function(name).linkage = "external"
+        machine._run_passes(module, target, 3)
+        return module
+
+    tiles = machine._tile, all_passes
+    a, b, bias = draw(13, 131, dtype=dtype, seed=0), draw(131, 37, dtype=dtype, seed=1), draw(37, dtype=dtype, seed=2)
+    multiply = matrix_multiply_kernel(1, 1, 37, dtype, "bias").kernel()
+    total = bias_add_backward_kernel(dtype).kernel()
+    for kernel, arguments, shape in (
+        (multiply, (a, b, bias, np.empty((13, 37), dtype), np.empty(0, dtype)), 3),
+        (total, (b, np.empty(37, dtype), False), 1),
+    ):
+        translated = compiler.translate(kernel, [compiler.type_of(argument) for argument in arguments])
+        assert translated.tiles
+        results, codes = [], []
+        for tile in tiles:
+            monkeypatch.setattr(machine, "_tile", tile)
+            codes.append(machine.object_code(translated))
+            code = machine.Code(codes[-1], translated.symbol, machine.host())
+            compiler.Callable(kernel.py_func, map(compiler.type_of, arguments), code)(*arguments)
+            results.append(arguments[shape].tobytes())
+        assert codes[0] != codes[1] and results[0] == results[1]
 
 
 def test_relu_keeps_nan():

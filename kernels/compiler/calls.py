@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from . import types
+from . import tiles, types
 from .emitter import form_of
 from .intrinsics import Tile
 from .types import ITEMSIZE, LLVM, TranslationError, is_float
@@ -214,11 +214,13 @@ class Calls:
 
     def _call_tile(self, tile, arguments):
         dtype = arguments[0].dtype if tile.typed else None
-        name = self.module.add((tile.identity, dtype), tile.recipe, dtype)
+        name, text = tiles.written(tile, dtype)
+        self.translation.tiles[name] = text
+        self.declare(name, "void", ["i64"] * tile.arguments, "nounwind")
         numbers = [self.cast(self._number(item), "int64") for item in self.items(arguments[-1])]
         if len(numbers) != tile.arguments:
             raise TranslationError(f"{tile.name} takes {tile.arguments} numbers")
-        self.emit(f'call void @"{name}"({", ".join(f"i64 {number.text}" for number in numbers)})')
+        self.emit(f'call void @{name}({", ".join(f"i64 {number.text}" for number in numbers)})')
         return Static(None)
 
     def _do_kernel_attributes(self):

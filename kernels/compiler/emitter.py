@@ -2,15 +2,12 @@
 
 import contextlib
 
-from llvmlite import ir
-
 from . import types
 from .types import ITEMSIZE, LLVM, TranslationError, is_float, is_signed
 from .values import Array, Number, Static, Tuple, Undefined, integer
 
 # reassociation and contraction let loops vectorise; NaN and inf keep their meaning (no nnan, no ninf)
 FLAGS = "nsz arcp contract afn reassoc "
-_NUMBERS = (ir.FloatType(), ir.DoubleType())
 _INTEGER = {"+": "add", "-": "sub", "*": "mul", "&": "and", "|": "or", "^": "xor"}
 _FLOAT = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
@@ -27,43 +24,11 @@ class Module:
     def __init__(self):
         self.declarations: dict[str, str] = {}  # by name
         self.functions: list[str] = []
-        self.recipes: dict[str, str] = {}  # what recipes wrote, by name
         self.made: dict = {}  # (function, forms, fast) -> what ``Function`` wants to know of it
         self.parts: dict[str, None] = {}  # names of functions that are optimised on their own before
 
-    def add(self, key, recipe, *given) -> str:
-        """The name of the function that a recipe writes; the same ``key`` stands for the same function."""
-        if key not in _written:
-            if len(_written) > _KEPT:
-                _written.clear()
-            _written[key] = _write(recipe, *given)
-        name, texts = _written[key]
-        self.recipes.update(texts)
-        return name
-
     def text(self) -> str:
-        declarations = [line for name, line in self.declarations.items() if name not in self.recipes]
-        return "\n".join([*self.recipes.values(), *declarations, *self.functions])
-
-
-_KEPT = 300  # recipes' texts, of some 30 kB each
-_written: dict = {}  # key -> (name of a function, LLVM's texts of it and of what it declares, by name)
-
-
-def _write(recipe, *given) -> tuple[str, dict[str, str]]:
-    """What a recipe writes, with the flags that Numba gives its arithmetic."""
-    module = ir.Module("recipe")
-    function = recipe(module, *given)
-    if module.metadata:
-        raise TranslationError(f"the recipe of {function.name} writes metadata")
-    flags = FLAGS.split()
-    for block in (block for written in module.functions for block in written.blocks):
-        for instruction in block.instructions:
-            if instruction.opname in ("fadd", "fsub", "fmul", "fdiv", "frem", "fcmp"):
-                instruction.flags = instruction.flags or list(flags)
-            elif isinstance(instruction, ir.CallInstr) and instruction.type in _NUMBERS:
-                instruction.fastmath.update(flags)
-    return function.name, {name: str(value) for name, value in module.globals.items()}
+        return "\n".join([*self.declarations.values(), *self.functions])
 
 
 class Block:

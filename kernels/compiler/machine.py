@@ -108,11 +108,10 @@ def _run_passes(module, machine, level: int) -> None:
 def _simplify(function, machine) -> None:
     """The passes over one function that come before those over the module.
 
-    Loops are unrolled in tiles alone: what Numba writes for those of Python is too long for that at this stage.
+    Loops are not unrolled: what Numba writes for those of Python is too long for that at this stage.
     """
     options = llvm.PipelineTuningOptions(speed_level=3)
-    options.loop_vectorization, options.slp_vectorization = True, False
-    options.loop_unrolling = any(b"noinline" in attributes for attributes in function.attributes)
+    options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, False, False
     builder = llvm.PassBuilder(target_machine(machine, 3), options)
     manager = builder.getFunctionPassManager()
     _at_once(ffi.lib.LLVMPY_RunNewFunctionPassManager)(manager, function, builder)
@@ -134,7 +133,7 @@ def _emitted(module, machine, level: int) -> bytes:
 def _optimise(text, called, name, machine, level, context) -> llvm.ModuleRef:
     """A module after its passes.  called: the optimised modules of the parts that it calls; name: what others see."""
     module = parsed(text, machine, context)
-    if level:
+    if level > 1:
         for function in module.functions:
             if not function.is_declaration:
                 _simplify(function, machine)
@@ -148,6 +147,22 @@ def _optimise(text, called, name, machine, level, context) -> llvm.ModuleRef:
     return module
 
 
+def _tile(name, text, machine, context) -> llvm.ModuleRef:
+    """The module of a tile.
+
+    It is written as it shall be: all passes would take longer than its emission, and not make it faster.
+    """
+    module = parsed(text, machine, context)
+    module.get_function(name).linkage = "external"
+    builder = llvm.PassBuilder(target_machine(machine, 3), llvm.PipelineTuningOptions(speed_level=1))
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_instruction_combine_pass()
+    manager.add_simplify_cfg_pass()
+    _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, module, builder)
+    manager.close()
+    return module
+
+
 def object_of(text: str, machine: Machine, level: int = 3) -> bytes:
     """The object file of a module's text."""
     module = parsed(text, machine)
@@ -156,12 +171,24 @@ def object_of(text: str, machine: Machine, level: int = 3) -> bytes:
 
 
 def optimised(translation, machine: Machine, level: int = 3, context=None) -> llvm.ModuleRef:
-    """LLVM's module of a translation, after its passes: as by Numba, parts have them before they come into others."""
+    """LLVM's module of a translation, after its passes: as by Numba, parts have them before they come into others.
+
+    Around tiles, where little time is spent, there are few.
+    """
+    if translation.tiles:
+        level = min(level, 1)
     parts = {}
     for name, text, called in translation.parts:
         parts[name] = _optimise(text, [parts[part] for part in called], name, machine, level, context)
     called = [parts[part] for part in translation.called_parts]
-    return _optimise(translation.text, called, translation.symbol, machine, level, context)
+    module = _optimise(translation.text, called, translation.symbol, machine, level, context)
+    apart = {name: parts[name] for name in translation.apart}
+    apart |= {name: _tile(name, text, machine, context) for name, text in translation.tiles.items()}
+    for part in apart.values():
+        module.link_in(part)
+    for name in apart:  # now that all have found each other
+        module.get_function(name).linkage = "internal"
+    return module
 
 
 def object_code(translation, machine: Machine | None = None, level: int = 3) -> bytes:

@@ -20,15 +20,18 @@ class Translation:
     """LLVM's text of one kernel, and what else it takes.
 
     parts: (name, text, names of the parts that it calls) of functions that are optimised before they become part of
-    what calls them; called_parts: names of those that the kernel calls.  calls: symbol -> (function, types) of other
-    kernels.  errors: status -> (class, message).
+    what calls them; called_parts: names of those that the kernel calls; apart: of those that become part of the kernel
+    when it has had its passes, too.  calls: symbol -> (function, types) of other
+    kernels.  tiles: name -> text of their modules.  errors: status -> (class, message).
     """
 
     symbol: str
     text: str = ""
     parts: list[tuple] = field(default_factory=list)
     called_parts: tuple = ()
+    apart: list[str] = field(default_factory=list)
     calls: dict = field(default_factory=dict)
+    tiles: dict[str, str] = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
     made: dict = field(default_factory=dict)  # (function, forms, fast) -> the part
 
@@ -175,7 +178,7 @@ class Function(Expressions, Emitter):
         """The result of a scalar function: written here or, with loops, optimised on its own before."""
         node, _ = sources.tree_of(function)
         arguments = list(self._bind(function, node, arguments, keywords).values())
-        alone = _loops(node)
+        alone = _loops(node) and not options_of(function).get("inline")
         forms = tuple(form_of(argument) for argument in arguments)
         name, kind, form, can_fail = self._part(function, forms, alone)
         given = ", ".join(
@@ -186,7 +189,8 @@ class Function(Expressions, Emitter):
         types_ = [type_ for argument in arguments for type_ in part_types(form_of(argument))]
         if alone:
             self.declare(name, kind, types_)
-            self.module.parts[name] = None
+            if name not in self.translation.apart:
+                self.module.parts[name] = None
         got = self.let(f"call {kind} @{name}({given})")
         if can_fail:
             self.pass_on(self.let(f"extractvalue {kind} {got}, 0"))
@@ -224,6 +228,8 @@ class Function(Expressions, Emitter):
         part.finish(f"define {linkage}{kind} @{name}({given}) nounwind{inline}{part.attributes}")
         if alone:
             self.translation.parts.append((name, part.module.text(), tuple(part.module.parts)))
+            if options_of(function).get("inline") is False:
+                self.translation.apart.append(name)
         made[key] = name, kind, form, part.can_fail
         return made[key]
 

@@ -8,6 +8,7 @@ Element (b, h, i, j) of the probabilities, counted with ``first`` samples before
 which it is dropped, as ``random.dropout_forward`` would count.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -34,6 +35,12 @@ def _product(a, b):
     for d in range(a.size):
         total += a[d] * b[d]
     return total
+
+
+@functools.partial(scalar, fastmath=False)
+def _log_probability(product, scale, bias, log_sum):
+    """A score less the logarithm of their sum, in this order: a compiler may not group the terms as it likes."""
+    return product * scale + bias - log_sum
 
 
 @kernel
@@ -124,9 +131,9 @@ def attention_backward(
                 for j in range(min(i + 1, keys) if causal else keys):
                     if not mask[_place(mask_strides, b, h, i, j)]:
                         continue
-                    score = _product(query[b, i, h], key[b, j, shared]) * real(scale)
-                    score += bias[_place(bias_strides, b, h, i, j)]
-                    p = real(math.exp(score - log_sum))
+                    product = _product(query[b, i, h], key[b, j, shared])
+                    at = _place(bias_strides, b, h, i, j)
+                    p = real(math.exp(_log_probability(product, real(scale), bias[at], log_sum)))
                     kept = real(1)
                     number = (((first + b) * heads + h) * queries + i) * keys + j
                     if rate > 0:

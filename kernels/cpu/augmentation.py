@@ -13,7 +13,7 @@ from .runtime.jit import kernel, kernel_attributes, scalar
 
 _floor_of = scalar(resampling.floor_of)
 _place_within = scalar(resampling.place_within)
-_source_point = scalar(resampling.source_point)
+_source_point = scalar(resampling.source_point, fastmath=False)  # a place's last bits are multiplied by differences
 _hue_component = scalar(resampling.hue_component)
 _hue_of = scalar(resampling.hue_of)
 

@@ -4,6 +4,8 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 (rows,).  A gradient kernel multiplies by ``dvalues`` (rows,), the gradient of what is minimised by each row's loss.
 """
 
+import functools
+
 import numpy as np
 
 from ..scalar import activations, losses
@@ -20,6 +22,9 @@ _ACTIVATIONS = vector_math.scalar_functions(activations)
 _softplus, _sigmoid = _ACTIVATIONS["softplus"], _ACTIVATIONS["sigmoid"]
 
 
+_apart, _inlined = functools.partial(scalar, inline=False), functools.partial(scalar, inline=True)
+
+
 @scalar
 def _subtract_largest(x, shifted, classes):
     """shifted = x - the largest of each row's ``classes``.  x, shifted: (rows, classes)
@@ -34,7 +39,7 @@ def _subtract_largest(x, shifted, classes):
             shifted[r, c] = x[r, c] - largest
 
 
-@scalar
+@_apart
 def _exponentials(p):
     """p = exp(p): a loop of its own, because rows of few classes don't fill vectors."""
     for i in range(p.size):
@@ -54,7 +59,7 @@ def _normalise(p, first, totals, classes):
             p[first + i, c] *= factor
 
 
-@scalar
+@_apart
 def _logarithms(x):
     """x = log(x): a loop of its own, for many rows at once."""
     for i in range(x.size):
@@ -69,7 +74,7 @@ def _sum_of(row):
     return total
 
 
-@scalar
+@_inlined
 def _sparse_softmax_cross_entropy(logits, labels, values, probabilities, classes):
     _subtract_largest(logits, probabilities, classes)
     for r in range(values.size):

@@ -4,6 +4,8 @@ The kernels with ``relu`` in their name do what a ReLU behind the normalisation 
 mask is where its result y is positive.
 """
 
+import functools
+
 import numpy as np
 
 from .runtime.arrays import SCRATCH, scratch
@@ -13,7 +15,7 @@ from .runtime.rows import fold, repeated, rows_together, zeros_for
 _SHIFT_ROWS = 256  # of which the mean is near enough to that of all (a guess; see batch_norm_statistics)
 
 
-@scalar
+@functools.partial(scalar, inline=False)
 def _add_deviations(x, start, rows, stride, shift, sums, squares):
     """sums += sum of x - shift over rows, squares += sum of (x - shift)^2, four rows at a time."""
     width = shift.size

@@ -93,18 +93,23 @@ def pad2d_forward(x, y, top, left, value):
     kernel_attributes()
     element = y.dtype.type(value)
     samples, height, width, channels = x.shape
+    rows, before, count = y.shape[1], left * channels, width * channels
+    size = y.shape[2] * channels
+    x = x.reshape(-1)
+    y = y.reshape(-1)
     for n in range(samples):
-        for h in range(y.shape[1]):
-            y_row = y[n, h].reshape(-1)
-            if h < top or h >= top + height:
-                y_row[:] = element
-            else:
-                y_row[: left * channels] = element
-                y_row[(left + width) * channels :] = element
-                y_row = y_row[left * channels :]
-                x_row = x[n, h - top].reshape(-1)
-                for i in range(x_row.size):
-                    y_row[i] = x_row[i]
+        for h in range(rows):
+            row = y[(n * rows + h) * size : (n * rows + h + 1) * size]
+            inside = top <= h < top + height
+            for i in range(before if inside else size):
+                row[i] = element
+            if inside:
+                at = (n * height + h - top) * count
+                source, target = x[at : at + count], row[before : before + count]
+                for i in range(count):
+                    target[i] = source[i]
+                for i in range(before + count, size):
+                    row[i] = element
 
 
 @kernel

@@ -416,7 +416,7 @@ DISPATCHERS = {"kernel": _kernel, "function": _function, "uncached": _uncached, 
 def overload_scalar(function, inline: bool, **options) -> None:
     """Let Numba's code call a plain scalar function; see ``jit.scalar``."""
 
-    @overload(function, jit_options={"forceinline": True, **options} if inline else {}, strict=False)
+    @overload(function, jit_options={**({"forceinline": True} if inline else {}), **options}, strict=False)
     def choose(*arguments, **keywords):
         if "real" not in function.__code__.co_names:
             return function

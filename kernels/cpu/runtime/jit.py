@@ -94,9 +94,10 @@ def compile_part(function) -> Function:
     return Function(function, "part")
 
 
-def scalar(function, inline: bool = False, **options):
-    """A plain scalar function made callable from kernels; ``inline`` forces it into the caller's loop.
+def scalar(function, inline: bool | None = None, **options):
+    """A plain scalar function made callable from kernels.
 
+    inline: True forces it into the caller's loop; False keeps it out, which compiles sooner where several call it.
     Its global ``real``, in which it writes its literals, is the type of its first floating-point argument there.
     options: Numba's, instead of those of the kernel.
     """
@@ -105,7 +106,7 @@ def scalar(function, inline: bool = False, **options):
     def tell():
         from . import dispatchers
 
-        dispatchers.overload_scalar(function, inline, **options)
+        dispatchers.overload_scalar(function, bool(inline), **options)
 
     with_numba(tell)
     return function

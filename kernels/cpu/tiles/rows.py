@@ -4,8 +4,10 @@ F(2, 5) of Lavin & Gray 2016 (arXiv 1509.09308), with the points 0, 1, -1, 2, -2
 rows of taps are summed like channels.  Its rounding error is about that of a direct convolution.
 """
 
+import functools
 from fractions import Fraction
 
+from jitnet.kernels.cpu.runtime.jit import scalar
 from jitnet.kernels.cpu.tiles.simd import _finish, _tile
 from jitnet.kernels.cpu.tiles.winograd import _MATRICES, _multiply
 
@@ -19,6 +21,14 @@ _POINTS = 0, 1, -1, 2, -2
 WEIGHTS = tuple(
     tuple(float(scale * point**s) for s in range(TAPS)) for scale, point in zip(_SCALES, _POINTS, strict=True)
 ) + ((0.0, 0.0, 0.0, 0.0, 1.0),)
+
+
+@functools.partial(scalar, inline=True, fastmath=False)
+def weighted_sum(weights, taps):
+    """The sum of ``TAPS`` products in this order, whatever passes it undergoes."""
+    a, b, c, d, e = weights
+    first, second, third, fourth, fifth = taps
+    return a * first + b * second + c * third + d * fourth + e * fifth
 
 
 def row_input_tile(*, dtype, lanes, hardware_masks, channels, width, pad_left, pairs):

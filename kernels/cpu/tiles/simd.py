@@ -30,6 +30,8 @@ _POINTER = ir.PointerType()
 _INT = ir.IntType(64)
 _INDEX = ir.IntType(32)
 _BIT = ir.IntType(1)
+# of arithmetic: without "reassoc", tiles add in the order in which they are written, whatever passes they undergo
+_FLAGS = "nsz", "arcp", "contract", "afn"
 
 
 def _integer(value):
@@ -303,6 +305,10 @@ def _tile_function(module, name, dtype, lanes, arguments, emit, constants, hardw
         emitter = Emitter(function, dtype, lanes, hardware_masks)
         emit(emitter, *function.args)
         emitter.builder.ret_void()
+        for block in function.blocks:
+            for instruction in block.instructions:
+                if instruction.opname in ("fadd", "fsub", "fmul", "fdiv", "fcmp"):
+                    instruction.flags = list(_FLAGS)
     return function
 
 

@@ -14,16 +14,17 @@ def recurrent_weights(kernel, out, chunk, chunks):
     """
     kernel_attributes()
     units = kernel.shape[0]
+    rows = GATES * units  # (k, g)
+    kernel = kernel.reshape(-1)
     panels = (units + LANES - 1) // LANES
     for panel in range(panels * chunk // chunks, panels * (chunk + 1) // chunks):
         first = panel * LANES
         count = min(LANES, units - first)
-        for k in range(units):
-            for g in range(GATES):
-                source = kernel[k, g * units + first : g * units + first + count]
-                at = ((panel * units + k) * GATES + g) * LANES
-                target = out[at : at + LANES]
-                for j in range(count):
-                    target[j] = source[j]
-                for j in range(count, LANES):
-                    target[j] = 0
+        for row in range(rows):
+            source = kernel[row * units + first : row * units + first + count]
+            at = (panel * rows + row) * LANES
+            target = out[at : at + LANES]
+            for j in range(count):
+                target[j] = source[j]
+            for j in range(count, LANES):
+                target[j] = 0

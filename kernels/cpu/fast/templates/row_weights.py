@@ -1,7 +1,7 @@
 """Weights transformed for Winograd's convolution along rows."""
 
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes
-from jitnet.kernels.cpu.tiles.rows import PRODUCTS, WEIGHTS
+from jitnet.kernels.cpu.tiles.rows import PRODUCTS, WEIGHTS, weighted_sum
 
 
 @kernel
@@ -14,9 +14,9 @@ def row_weights(kernel, out):
         for c in range(channels):
             first, second, third = kernel[r, 0, c], kernel[r, 1, c], kernel[r, 2, c]
             fourth, fifth = kernel[r, 3, c], kernel[r, 4, c]
-            for j in range(PRODUCTS):
-                a, b, c_, d, e = WEIGHTS[j]
-                target = out[at : at + filters]
-                for k in range(filters):
-                    target[k] = a * first[k] + b * second[k] + c_ * third[k] + d * fourth[k] + e * fifth[k]
-                at += filters
+            products = out[at : at + PRODUCTS * filters]
+            for k in range(filters):
+                for j in range(PRODUCTS):
+                    taps = first[k], second[k], third[k], fourth[k], fifth[k]
+                    products[j * filters + k] = weighted_sum(WEIGHTS[j], taps)
+            at += PRODUCTS * filters
