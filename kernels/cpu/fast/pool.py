@@ -4,6 +4,8 @@ Pixels are written in the order of memory.  A vector that is wider than a pixel 
 a line of pixels near the end of an array plain loops take its place.
 """
 
+import functools
+
 from jitnet.kernels.cpu.runtime.arrays import address
 from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes, scalar
 from jitnet.kernels.cpu.tiles.pooling import max_pool_gradient_tile, max_pool_tile
@@ -17,8 +19,10 @@ _backward_4 = max_pool_gradient_tile(lanes=4, one_vector=True)
 _backward_8 = max_pool_gradient_tile(lanes=8, one_vector=True)
 _backward_16 = max_pool_gradient_tile(lanes=_LANES, one_vector=False)
 
+_apart = functools.partial(scalar, inline=False)
 
-@scalar
+
+@_apart
 def _last_line_forward(x, source, below, y, argmax, target, columns, channels):
     for q in range(columns):
         for c in range(channels):
@@ -32,7 +36,7 @@ def _last_line_forward(x, source, below, y, argmax, target, columns, channels):
             argmax[target + q * channels + c] = winner
 
 
-@scalar
+@_apart
 def _last_line_backward(dy, argmax, source, row, dx, target, columns, channels):
     for q in range(columns):
         for column in range(2):
