@@ -4,14 +4,12 @@ Predictions are (rows, classes) with the classes on the last axis, labels int64 
 (rows,).  A gradient kernel multiplies by ``dvalues`` (rows,), the gradient of what is minimised by each row's loss.
 """
 
-import functools
-
 import numpy as np
 
 from ..scalar import activations, losses
 from .runtime import vector_math
 from .runtime.arrays import SCRATCH, scratch
-from .runtime.jit import kernel, kernel_attributes, scalar
+from .runtime.jit import apart, inlined, kernel, kernel_attributes, scalar
 
 _SCALAR = vector_math.scalar_functions(losses)
 _clip_probability, _is_inside = _SCALAR["clip_probability"], _SCALAR["is_inside"]
@@ -20,9 +18,6 @@ _circle_positive, _circle_positive_slope = _SCALAR["circle_positive"], _SCALAR["
 _circle_negative, _circle_negative_slope = _SCALAR["circle_negative"], _SCALAR["circle_negative_slope"]
 _ACTIVATIONS = vector_math.scalar_functions(activations)
 _softplus, _sigmoid = _ACTIVATIONS["softplus"], _ACTIVATIONS["sigmoid"]
-
-
-_apart, _inlined = functools.partial(scalar, inline=False), functools.partial(scalar, inline=True)
 
 
 @scalar
@@ -39,7 +34,7 @@ def _subtract_largest(x, shifted, classes):
             shifted[r, c] = x[r, c] - largest
 
 
-@_apart
+@apart
 def _exponentials(p):
     """p = exp(p): a loop of its own, because rows of few classes don't fill vectors."""
     for i in range(p.size):
@@ -59,7 +54,7 @@ def _normalise(p, first, totals, classes):
             p[first + i, c] *= factor
 
 
-@_apart
+@apart
 def _logarithms(x):
     """x = log(x): a loop of its own, for many rows at once."""
     for i in range(x.size):
@@ -74,7 +69,7 @@ def _sum_of(row):
     return total
 
 
-@_inlined
+@inlined
 def _sparse_softmax_cross_entropy(logits, labels, values, probabilities, classes):
     _subtract_largest(logits, probabilities, classes)
     for r in range(values.size):

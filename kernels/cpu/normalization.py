@@ -4,18 +4,16 @@ The kernels with ``relu`` in their name do what a ReLU behind the normalisation 
 mask is where its result y is positive.
 """
 
-import functools
-
 import numpy as np
 
 from .runtime.arrays import SCRATCH, scratch
-from .runtime.jit import kernel, kernel_attributes, scalar
+from .runtime.jit import apart, inlined, kernel, kernel_attributes, scalar
 from .runtime.rows import fold, repeated, rows_together, zeros_for
 
 _SHIFT_ROWS = 256  # of which the mean is near enough to that of all (a guess; see batch_norm_statistics)
 
 
-@functools.partial(scalar, inline=False)
+@apart
 def _add_deviations(x, start, rows, stride, shift, sums, squares):
     """sums += sum of x - shift over rows, squares += sum of (x - shift)^2, four rows at a time."""
     width = shift.size
@@ -163,16 +161,12 @@ def batch_norm_fold_bias(kernel, bias, mean, variance, gamma, beta, epsilon, fol
     _fold(kernel, mean, variance, gamma, beta, epsilon, folded, folded_bias)
 
 
-def _inline(function):
-    return scalar(function, inline=True)
-
-
-@_inline
+@inlined
 def _cut(value, relu):
     return value if not relu or not value <= type(value)(0) else type(value)(0)
 
 
-@_inline
+@inlined
 def _apply(x, mean, rstd, gamma, beta, y, relu, spaces):
     times = rows_together(*x.shape)
     mean, rstd = repeated(mean, times, spaces[0]), repeated(rstd, times, spaces[1])
@@ -224,13 +218,13 @@ def batch_norm_add_relu_apply(x, residual, mean, rstd, gamma, beta, y):
             out[j] = _cut((row[j] - mean[j]) * (rstd[j] * gamma[j]) + beta[j] + extra[j], True)
 
 
-@_inline
+@inlined
 def _passed(gradient, y, relu):
     """The gradient that a ReLU of result y lets through."""
     return gradient if not relu or y > type(y)(0) else type(gradient)(0)
 
 
-@_inline
+@inlined
 def _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, relu, spaces):
     if not accumulate:
         dgamma[:] = 0
@@ -268,7 +262,7 @@ def batch_norm_relu_backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, acc
     _backward_statistics(x, y, dy, mean, rstd, dgamma, dbeta, accumulate, True, spaces)
 
 
-@_inline
+@inlined
 def _backward_data(x, y, dy, mean, rstd, gamma, dgamma, dbeta, dx, count, accumulate, relu, spaces):
     inverse_count = x.dtype.type(1) / x.dtype.type(count)
     times = rows_together(*x.shape)

@@ -4,20 +4,16 @@ Element j of row i of an output is number ``(first + i) * row size + j`` of the 
 of rows that starts at row ``first`` of its batch draws what the whole batch would.
 """
 
-import functools
-
 import numpy as np
 
 from ..scalar import philox
-from .runtime.jit import kernel, kernel_attributes, scalar
+from .runtime.jit import inlined, kernel, kernel_attributes, scalar
 
 # ten rounds are more than the compiler inlines by itself, and a loop with a call in it does not vectorise
-_inlined = functools.partial(scalar, inline=True)
-
-_philox_round = _inlined(philox.philox_round)
-_next_key = _inlined(philox.next_key)
-_philox4x32 = _inlined(philox.philox4x32)
-_random_block = _inlined(philox.random_block)
+_philox_round = inlined(philox.philox_round)
+_next_key = inlined(philox.next_key)
+_philox4x32 = inlined(philox.philox4x32)
+_random_block = inlined(philox.random_block)
 _unit_float32 = scalar(philox.unit_float32)
 _unit_float64 = scalar(philox.unit_float64)
 _box_muller = scalar(philox.box_muller)
@@ -30,7 +26,7 @@ def _first_element(out, first):
     return first * (out.size // out.shape[0]) if out.size else 0
 
 
-@_inlined
+@inlined
 def _words_of(seed, stream, step, block, half):
     return _random_block(np.uint64(seed), np.uint64(stream), np.uint64(step), np.uint64(block), np.uint64(half))
 

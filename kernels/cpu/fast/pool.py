@@ -4,10 +4,8 @@ Pixels are written in the order of memory.  A vector that is wider than a pixel 
 a line of pixels near the end of an array plain loops take its place.
 """
 
-import functools
-
 from jitnet.kernels.cpu.runtime.arrays import address
-from jitnet.kernels.cpu.runtime.jit import kernel, kernel_attributes, scalar
+from jitnet.kernels.cpu.runtime.jit import apart, kernel, kernel_attributes
 from jitnet.kernels.cpu.tiles.pooling import max_pool_gradient_tile, max_pool_tile
 
 _LANES = 16  # of the widest vector: what a line that vectors may run over needs to have behind it
@@ -19,10 +17,8 @@ _backward_4 = max_pool_gradient_tile(lanes=4, one_vector=True)
 _backward_8 = max_pool_gradient_tile(lanes=8, one_vector=True)
 _backward_16 = max_pool_gradient_tile(lanes=_LANES, one_vector=False)
 
-_apart = functools.partial(scalar, inline=False)
 
-
-@_apart
+@apart
 def _last_line_forward(x, source, below, y, argmax, target, columns, channels):
     for q in range(columns):
         for c in range(channels):
@@ -36,7 +32,7 @@ def _last_line_forward(x, source, below, y, argmax, target, columns, channels):
             argmax[target + q * channels + c] = winner
 
 
-@_apart
+@apart
 def _last_line_backward(dy, argmax, source, row, dx, target, columns, channels):
     for q in range(columns):
         for column in range(2):

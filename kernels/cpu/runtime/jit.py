@@ -112,6 +112,9 @@ def scalar(function, inline: bool | None = None, **options):
     return function
 
 
+inlined, apart = functools.partial(scalar, inline=True), functools.partial(scalar, inline=False)
+
+
 def forget_functions(contents: dict) -> None:
     """Free what was compiled of a generated module that has ended."""
     for value in list(contents.values()):

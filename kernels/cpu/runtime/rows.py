@@ -3,12 +3,8 @@
 What is left in the end is a shorter row, of the first elements.
 """
 
-import functools
-
 from .arrays import SCRATCH
-from .jit import scalar
-
-_apart = functools.partial(scalar, inline=False)
+from .jit import apart, scalar
 
 
 @scalar
@@ -18,7 +14,7 @@ def rows_together(rows, channels):
     return times if times > 1 and rows >= 2 * times else 1
 
 
-@_apart
+@apart
 def repeated(vector, times, space):
     """``vector`` ``times`` times over, in ``space``."""
     if times == 1:
@@ -31,7 +27,7 @@ def repeated(vector, times, space):
     return space[: times * channels]
 
 
-@_apart
+@apart
 def zeros_for(total, times, space):
     """Where to sum ``times`` rows at a time: zeros in ``space``, or ``total`` itself for one."""
     if times == 1:
@@ -42,7 +38,7 @@ def zeros_for(total, times, space):
     return sums
 
 
-@_apart
+@apart
 def fold(sums, times, total):
     """total += the sums of ``zeros_for``, in order."""
     if times > 1:

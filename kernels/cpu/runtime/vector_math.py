@@ -19,7 +19,7 @@ import numpy as np
 from llvmlite import ir
 
 from ...compiler import intrinsic
-from .jit import scalar, written
+from .jit import inlined, scalar, written
 from .lazily import numba, with_numba
 
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
@@ -107,11 +107,7 @@ _erf_polynomial = _horner(
 )  # fmt: skip
 
 
-def _inline(function):
-    return scalar(function, inline=True)
-
-
-@_inline
+@inlined
 def _exp32(x):
     # NaN becomes a number here, too, because NaN has no integer
     clipped = x if x > np.float32(-104) else np.float32(-104)
@@ -131,7 +127,7 @@ def _exp32(x):
     return value if x == x else x
 
 
-@_inline
+@inlined
 def _log32(x):
     small = x < np.float32(1.17549435e-38)
     scaled = x * np.float32(2.0**32) if small else x
@@ -150,7 +146,7 @@ def _log32(x):
     return value if x >= np.float32(0) else np.float32(np.nan)
 
 
-@_inline
+@inlined
 def _expm1_32(x):
     clipped = x if x > np.float32(-18) else np.float32(-18)
     clipped = clipped if clipped < np.float32(89) else np.float32(89)
@@ -165,7 +161,7 @@ def _expm1_32(x):
     return value if abs(x) > np.float32(1e-30) else x
 
 
-@_inline
+@inlined
 def _log1p32(x):
     bits = _bits(_multiply_add(x, np.float32(1), np.float32(1)))
     exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
@@ -183,7 +179,7 @@ def _log1p32(x):
     return value if x >= np.float32(-1) else np.float32(np.nan)
 
 
-@_inline
+@inlined
 def _erfc_of_magnitude(x):
     """erfc(|x|) = (1 + polynomial) exp(-x^2) / (1 + 2 |x|)"""
     a = abs(x)
@@ -204,14 +200,14 @@ def _erfc_of_magnitude(x):
     return _multiply_add(q, factor, q * factor * lost)
 
 
-@_inline
+@inlined
 def _erfc32(x):
     value = _erfc_of_magnitude(x)
     value = np.float32(2) - value if x < np.float32(0) else value
     return value if x == x else x
 
 
-@_inline
+@inlined
 def _erf32(x):
     far = np.float32(1) - _erfc_of_magnitude(x)
     far = -far if x < np.float32(0) else far
@@ -220,7 +216,7 @@ def _erf32(x):
     return far if x == x else x
 
 
-@_inline
+@inlined
 def _normal32(x):
     """1 - Phi(a) = t polynomial(t) exp(-a^2 / 2), a = |x|; both are 0 where they would be no normal numbers."""
     a = abs(x)
@@ -240,7 +236,7 @@ def _normal32(x):
     return np.float32(1) - tail if x > np.float32(0) else tail, factor * np.float32(0.3989422804014327)
 
 
-@_inline
+@inlined
 def _tanh32(x):
     magnitude = abs(x)
     magnitude = np.float32(9.3) if magnitude > np.float32(9.3) else magnitude

@@ -7,7 +7,7 @@ rows of taps are summed like channels.  Its rounding error is about that of a di
 import functools
 from fractions import Fraction
 
-from jitnet.kernels.cpu.runtime.jit import scalar
+from jitnet.kernels.cpu.runtime.jit import inlined
 from jitnet.kernels.cpu.tiles.simd import _finish, _tile
 from jitnet.kernels.cpu.tiles.winograd import _MATRICES, _multiply
 
@@ -23,7 +23,7 @@ WEIGHTS = tuple(
 ) + ((0.0, 0.0, 0.0, 0.0, 1.0),)
 
 
-@functools.partial(scalar, inline=True, fastmath=False)
+@functools.partial(inlined, fastmath=False)
 def weighted_sum(weights, taps):
     """The sum of ``TAPS`` products in this order, whatever passes it undergoes."""
     a, b, c, d, e = weights
