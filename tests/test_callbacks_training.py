@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -230,7 +231,7 @@ def test_scalars_and_histograms_for_tensorboard(tmp_path):
 @needs_board
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of the package's own thread
 def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch):
-    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.event_file_writer import EventsWriter, _EventLoggerThread
 
     write = EventsWriter.write_event
 
@@ -239,7 +240,9 @@ def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch):
             return write(self, event)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    started, start = [], threading.Thread.start
     x, y = data()
+    monkeypatch.setattr(_EventLoggerThread, "start", lambda self: started.append(self) or start(self))
     monkeypatch.setattr(EventsWriter, "write_event", full)
     monkeypatch.setattr(EventsWriter, "flush", full)
     board = callbacks.TensorBoard(tmp_path, update_freq=1)  # more events than its queue used to hold
@@ -247,6 +250,9 @@ def test_tensorboard_on_a_full_disk(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="cannot be written: No space left on device. The training goes on") as said:
         history = model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=[board]).history
     assert len(history["loss"]) == 3 and len(said) == 1
+    for thread in started:  # whose error is not to come in the next test
+        thread.join(20)
+    assert started and not any(thread.is_alive() for thread in started)
 
 
 @needs_board

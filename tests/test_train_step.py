@@ -339,7 +339,7 @@ def test_errors():
         fit(lambda model, data: {}, compiled=False)
     with pytest.raises(ValueError, match=r"pass sample_weight, which it is given. Received: class_weight="):
         fit(lambda model, data: {}, class_weight={0: 1.0})
-    with pytest.raises(ValueError, match=r"y needs 9 samples, as x"):
+    with pytest.raises(ValueError, match=r"y needs 9 samples, as its x has"):
         inputs = jitnet.Input((4,))
         model = Returning(inputs, layers.Dense(2)(inputs), None)
         model.compile()
