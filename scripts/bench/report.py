@@ -24,8 +24,9 @@ CAUSES = {
     "the ratio asked for is that of a processor with AMX",
     "one-image-mobilenet": "of some 280 µs, 160 are 1x1 convolutions at the peak of two cores, 80 depthwise "
     "convolutions and 13 meetings of the two threads",
-    "cold-start-empty": "28 kernels: 2.8 s of CPU to compile them, nine tenths of it LLVM's",
-    "cold-resnet20-empty": "62 kernels: 7.2 s of CPU to compile them, nine tenths of it LLVM's",
+    "cold-predict-empty": "10 kernels: 0.5 s of CPU for LLVM to compile them, half of it for their emission",
+    "cold-resnet20-empty": "64 kernels: 3.5 s of CPU for LLVM to compile them, half of it for their emission",
+    "cold-mobilenet-empty": "60 kernels: 3.3 s of CPU for LLVM to compile them, half of it for their emission",
     "cold-vgg-empty": "compilation of kernels for the layers' shapes, by LLVM for the most part",
 }
 
