@@ -21,8 +21,8 @@ class Translation:
 
     parts: (name, text, names of the parts that it calls) of functions that are optimised before they become part of
     what calls them; called_parts: names of those that the kernel calls; apart: of those that become part of the kernel
-    when it has had its passes, too.  calls: symbol -> (function, types) of other
-    kernels.  tiles: name -> text of their modules.  errors: status -> (class, message).
+    when it has had its passes, too.  calls: symbol -> (function, types) of other kernels.  tiles: name -> text of their
+    modules.  errors: status -> (class, message).
     """
 
     symbol: str
