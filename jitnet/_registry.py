@@ -130,7 +130,7 @@ def deserialize(
         found = _look_up(name, known, kind)
         if not inspect.isclass(found):
             return found
-        stack.enter_context(limits.constructing(_is_own(found)))
+        stack.enter_context(limits.constructing(is_own(found)))
         try:
             if isinstance(config, str) or not hasattr(found, "from_config"):
                 return found(**arguments)
@@ -206,11 +206,11 @@ def _look_up(name: str, known: Mapping[str, object], kind: str):
 def _saved_name(target) -> str:
     if target in _registered_names:
         return _registered_names[target]
-    return target.__name__ if _is_own(target) else f"{_DEFAULT_PACKAGE}>{target.__name__}"
+    return target.__name__ if is_own(target) else f"{_DEFAULT_PACKAGE}>{target.__name__}"
 
 
-def _is_own(target) -> bool:
-    """Whether a class or function is jitnet's."""
+def is_own(target) -> bool:
+    """Whether a function, a class, or that of an object, is jitnet's."""
     return (getattr(target, "__module__", None) or "").partition(".")[0] == "jitnet"
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _seed
 from ._fixed import KeepsSteps, fix, tracing
+from ._registry import is_own
 from .builder import Computation
 from .config import conv_algorithm
 from .core import trace
@@ -140,7 +141,7 @@ _operations, _losses = Evaluated("operations", KEPT_OPERATIONS), Evaluated("loss
 def _described(part) -> tuple | None:
     """What an operation or a loss of jitnet computes, for a key; None if the text of its attributes doesn't say all."""
     values = vars(part)
-    own = type(part).__module__.partition(".")[0] == "jitnet" and all(map(_is_plain, values.values()))
+    own = is_own(part) and all(map(_is_plain, values.values()))
     return (type(part), repr(values)) if own else None
 
 

@@ -1,6 +1,5 @@
 """What the compiler makes of each construct of Python is what Numba makes of it; the rest is refused."""
 
-import functools
 import math
 import re
 
@@ -13,7 +12,7 @@ from jitnet.kernels import compiler
 from jitnet.kernels.compiler import machine
 from jitnet.kernels.cpu.runtime import arrays, dispatchers, vector_math  # noqa: F401 (Numba knows the functions then)
 from jitnet.kernels.cpu.runtime.arrays import view
-from jitnet.kernels.cpu.runtime.jit import kernel_attributes, numba, scalar
+from jitnet.kernels.cpu.runtime.jit import apart, kernel_attributes, numba, scalar
 
 TABLE = (1.5, -2.0, 0.25), (4.0, 8.0, -16.0)
 LIMIT = np.uint64(3)
@@ -255,9 +254,6 @@ def _fill(values, value):
         values[i] = value
 
 
-_apart = functools.partial(scalar, inline=False)
-
-
 @scalar
 def _pair(x):
     return x + 1, (x * 2, x)
@@ -287,7 +283,7 @@ def test_functions():
     check(calls, np.array([1.0, 5.0, 2.5, 4.0]), (2, 3), np.zeros(9))
 
 
-@_apart
+@apart
 def _checked(values, at):
     if at >= values.size:
         raise IndexError("nothing there")
@@ -296,7 +292,7 @@ def _checked(values, at):
     return values[at]
 
 
-@_apart
+@apart
 def _twice(values, at):
     total = 0.0
     for _ in range(2):

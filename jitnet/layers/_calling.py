@@ -9,6 +9,7 @@ import numpy as np
 from .. import regularizers
 from .._fixed import Fixed, noticed
 from .._places import calling
+from .._registry import is_own
 from .._structures import flatten, mapped, packed
 from ..core import checks, lengths, trace
 from ..core.errors import invalid, unknown_arguments
@@ -301,7 +302,7 @@ class Calling:
             if part not in found:
                 found[part] = None
                 called = [value for value in vars(part).values() if callable(value)]
-                if getattr(part, "stateful", False) or not all(map(_is_own, [part, *called])):
+                if getattr(part, "stateful", False) or not all(map(is_own, [part, *called])):
                     return None
                 pending.extend(part.sublayers())
         return list(found)
@@ -410,11 +411,6 @@ def _nested_arrays(structure):
     elif isinstance(structure, dict):
         structure = {key: _nested_arrays(part) for key, part in structure.items()}
     return structure
-
-
-def _is_own(part) -> bool:
-    """Whether a function, or the class of an object, is of jitnet."""
-    return (getattr(part, "__module__", None) or "").partition(".")[0] == "jitnet"
 
 
 def _computes_at_once(leaves) -> bool:

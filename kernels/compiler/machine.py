@@ -96,13 +96,16 @@ def _at_once(function):
     return getattr(function, "_cfn", function)
 
 
+def _run_over_module(manager, module, builder) -> None:
+    _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, module, builder)
+    manager.close()
+
+
 def _run_passes(module, machine, level: int) -> None:
     options = llvm.PipelineTuningOptions(speed_level=level)
     options.loop_vectorization, options.slp_vectorization = True, False
     builder = llvm.PassBuilder(target_machine(machine, 3), options)
-    manager = builder.getModulePassManager()
-    _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, module, builder)
-    manager.close()
+    _run_over_module(builder.getModulePassManager(), module, builder)
 
 
 def _simplify(function, machine) -> None:
@@ -158,8 +161,7 @@ def _tile(name, text, machine, context) -> llvm.ModuleRef:
     manager = llvm.create_new_module_pass_manager()
     manager.add_instruction_combine_pass()
     manager.add_simplify_cfg_pass()
-    _at_once(ffi.lib.LLVMPY_RunNewModulePassManager)(manager, module, builder)
-    manager.close()
+    _run_over_module(manager, module, builder)
     return module
 
 
