@@ -1,4 +1,4 @@
-"""The command ``jitnet``: train, tune, evaluate, predict, report, compare, data, info, inspect, cache, warmup.
+"""The command ``jitnet``: train, tune, evaluate, predict, export, report, compare, data, info, inspect, cache, warmup.
 
 Only the parsing of arguments is here: ``jitnet --help`` must not wait for NumPy or Numba.  What a run is made of is in
 ``configuration``, what a command does in the file of its name in ``commands``.
@@ -21,6 +21,7 @@ examples:
   jitnet tune config.toml --trials 50 --workers 4     searches what [tune.space] names
   jitnet evaluate runs/digits-cnn-seed0
   jitnet predict runs/digits-cnn-seed0 images.npy --out probabilities.npy
+  jitnet export runs/digits-cnn-seed0 --out build/digits
   jitnet report runs/digits-cnn-seed0
   jitnet data fetch mnist
 
@@ -143,6 +144,22 @@ def _parser() -> argparse.ArgumentParser:
         "samples (N, ...) as of the run's files",
     )
     predict.add_argument("--out", metavar="FILE.npy", help="write the classes' probabilities, (N, classes), instead")
+
+    export = commands.add_parser(
+        "export",
+        help="a trained model as a C library",
+        description="Write a run's predictions as a C library: a header, an object file with the weights and, where "
+        "there is a C compiler, a shared library. They need neither Python nor jitnet.",
+        allow_abbrev=False,
+    )
+    export.add_argument("run", metavar="RUN", help="folder of a run, as in runs/digits-cnn-seed0")
+    export.add_argument("--batch-size", type=int, default=1, help="samples in a call (default: 1)")
+    export.add_argument(
+        "--out",
+        metavar="PATH",
+        help="where, without a suffix; its last part begins the names in C: build/digits gives digits.h, digits.o, "
+        "libdigits.so and digits_predict (default: RUN/library/model)",
+    )
 
     report = commands.add_parser(
         "report",

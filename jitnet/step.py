@@ -47,7 +47,7 @@ class Step:
         built = Builder(computation, fuse, target.reserved)
         self.random = built.random
         self._rows = least_rows(item.application for item in built.lowering.lowered)
-        self._limits = built.limits
+        self.limits = built.limits  # {argument: (least, largest, layer)} of data that become indices
         self.variables = built.variables
         self.results, self.places = built.results, built.places
         self.first_results = np.zeros(self.results)  # what they are before the first batch
@@ -137,14 +137,14 @@ class Step:
 
     def check_indices(self, arrays: dict) -> None:
         """Raise ValueError for data that become indices and are outside of what there is; names may be missing."""
-        for name, limits in self._limits.items():
+        for name, limits in self.limits.items():
             if name in arrays:
                 check_indices(name, arrays[name], *limits)
 
     @property
     def checks_indices(self) -> bool:
         """Whether data are indices, and looked at before a run."""
-        return bool(self._limits)
+        return bool(self.limits)
 
     @property
     def has_run(self) -> bool:

@@ -66,7 +66,7 @@ OUTSIDE = {
         "not of jitnet's field: one machine, float weights, none of others to download",
     ),
     "quantizers": "model.quantize knows int8 alone, by the largest magnitude of each channel",
-    "export": "model.save writes safetensors, which any program reads",
+    "export": "model.export writes C libraries, model.save safetensors, which any program reads",
     "visualization": "galleries and boxes are a few lines of matplotlib; utils.plot_model draws models",
     "wrappers": "fit and predict take arrays as scikit-learn's do; its estimators need scikit-learn",
 }

@@ -83,6 +83,20 @@ def test_train_evaluate_predict(workplace, capsys):
     assert capsys.readouterr().out == f"{labels[5]}\n"
 
 
+def test_export(workplace, capsys):
+    assert main(["train", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert main(["export", "run"]) == 0
+    said = capsys.readouterr().out
+    assert {"model.h", "model.o"} <= {path.name for path in (workplace / "run" / "library").iterdir()}
+    assert "Exported: run/library/model.h, run/library/model.o" in said
+    assert "values from 0 to 1: pixel values from 0 to 16, divided by 16." in said
+    assert main(["export", "run", "--batch-size", "5", "--out", "build/digits"]) == 0
+    assert "float[5][8][8][1]" in (workplace / "build" / "digits.h").read_text()
+    assert "a path without a suffix" in failure(capsys, ["export", "run", "--out", "build/digits.so"])
+    assert "batch_size=0" in failure(capsys, ["export", "run", "--batch-size", "0"])
+
+
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_config_of_a_run_repeats_it_bit_for_bit(model, workplace):
     small = "model.units=[12]" if model == "mlp" else "model.filters=[[3], [5]]"

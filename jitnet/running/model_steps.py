@@ -16,6 +16,7 @@ from ..core.operations.base import display
 from ..core.settings import Setting
 from ..core.trace import training_mode
 from ..core.values import Value, placeholder
+from ..files import c_library
 from ..gradients import value_and_grad
 from ..losses import aligned, checked, step_values, symbolic_targets, takes_targets_as_given, target_shape
 from ..metrics import LossMetric
@@ -486,8 +487,58 @@ class ModelSteps(ModelMetrics):
         Raises ValueError for a model that draws random numbers in predictions; in compiled code for arrays of another
         shape, and for a state that belongs to another function (Numba takes functions for constants).
         """
+        step, given, values = self._alone("jitted_predict", batch_size)
+        return step.runner.jitted(batch_size, given, step.output_arguments, values)
+
+    def export(self, filepath, format="c", verbose=None, *, batch_size: int = 1):
+        """Write the prediction as a C library, which needs neither Python nor Numba.
+
+        Of ``export("build/digits")``, ``digits.h`` declares ``digits_predict(x, predictions, workspace)`` and says how
+        it is called, ``digits.o`` is its machine code with the weights, and where there is a C compiler (``CC``, cc,
+        gcc or clang) that is also linked as ``libdigits.so``.  It is for processors like this one, or like that which
+        ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` name; it allocates nothing, runs in the calling thread, and gives
+        the same bits as ``predict`` in batches of ``batch_size``.
+
+        filepath: where, without a suffix; its last part begins the names in C.  Missing folders are made.
+        format: "c".
+        verbose: False: no word about it.
+        batch_size: of the samples in a call.
+
+        A model that keeps states between batches (``stateful=True``) gives them to the caller: ``digits_reset`` begins
+        them.  Weights and settings are those of the call.
+
+        Raises:
+            ValueError: a model that draws random numbers in predictions, works on strings, or has operations of your
+                own, which Numba compiles; or a path whose last part is no name in C.
+            OSError: the files can't be written, or not be linked.
+        """
+        if format != "c":
+            raise invalid('export writes C libraries: format="c".', format=format)
+        folder, name = c_library.check_target(filepath)
+        if self._leading() or self._front is not None:
+            raise ValueError(
+                f"The model {self.name!r} begins with layers that work on arrays before its step, as lookups of words "
+                "do: export a model of what comes after them."
+            )
+        step, given, values = self._alone("export", batch_size)
+        samples = "one sample" if batch_size == 1 else f"{batch_size} samples"
+        title = f"The model {self.name!r}: predictions for {samples} at a time."
+        inputs, outputs = list(step.inputs), step.output_arguments
+        names = dict(zip(inputs, self.input_names, strict=True)) if len(inputs) > 1 else {}
+        names |= dict(zip(outputs, self.output_names, strict=True)) if len(outputs) > 1 else {}
+        made = step.runner.library(name, title, names, step.limits, batch_size, given, outputs, values)
+        written = c_library.write(folder, name, made.header, made.code)
+        if verbose or verbose is None:
+            missing = "" if len(written) > 2 else " No C compiler was found to link a shared library."
+            print(f"Exported: {', '.join(written)}.{missing}")
+
+    def _alone(self, method: str, batch_size: int) -> tuple[Step, dict, dict]:
+        """The prediction step for callers that are not Python: (step, the caller's arrays, the other arguments).
+
+        See ``Runner.jitted``.
+        """
         batch_size = checks.integer(type(self).__name__, "batch_size", batch_size, 1)
-        self._require_sizes("jitted_predict")
+        self._require_sizes(method)
         self._check_batches(batch_size, batch_size)
         step = self._step("predict")
         if step.random:
@@ -497,7 +548,7 @@ class ModelSteps(ModelMetrics):
         given |= {name: (x.dtype, (batch_size, *x.shape[1:])) for name, x in outputs}
         values = {"seed": 0, "t": 0, "results": step.first_results.copy()}
         values["hyperparameters"] = step.hyperparameter_table(0, 1, self._iteration())[0]
-        return step.runner.jitted(batch_size, given, step.output_arguments, values)
+        return step, given, values
 
     def _shown_step(self, mode: str, fuse: bool = True) -> Step:
         """The step of a mode; of the user's own the one that ran last, which knows its data."""

@@ -133,6 +133,20 @@ class Runner:
         """
         raise ValueError("Compiled code of the CPU can't call a step of this target.")
 
+    def library(
+        self, name: str, title: str, names: dict[str, str], limits: dict[str, tuple[int, int, str]], batch: int,
+        given: dict[str, tuple[str, tuple]], written: list[str], values: dict,
+    ):  # fmt: skip
+        """The step for programs without Python, whose functions' names begin with ``name``: its code and its header.
+
+        title: what the header says of it; names: of arrays, what the user calls them; limits: {array: (least,
+        largest, layer)} of those that hold indices; the others as in ``jitted``.
+
+        Raises:
+            ValueError: the step calls what only a process with Python has.
+        """
+        raise ValueError("C libraries are for the CPU: set_device('cpu') before the export.")
+
 
 class Run:
     """A step that is bound to arrays."""

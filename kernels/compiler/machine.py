@@ -62,22 +62,21 @@ def host() -> Machine:
 _local = threading.local()
 
 
-def target_machine(machine: Machine, level: int):
-    """What emits code; one for each thread, because LLVM's has state."""
+def target_machine(machine: Machine, level: int, linked: bool = False):
+    """What emits code; one for each thread, because LLVM's has state.  linked: into programs and libraries."""
     made = vars(_local).setdefault("machines", {})
-    if (machine, level) not in made:
-        made[machine, level] = _new_target_machine(machine, level)
-    return made[machine, level]
+    if (machine, level, linked) not in made:
+        made[machine, level, linked] = _new_target_machine(machine, level, linked)
+    return made[machine, level, linked]
 
 
-def _new_target_machine(machine: Machine, level: int):
+def _new_target_machine(machine: Machine, level: int, linked: bool = False):
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_triple(machine.triple)
     reloc = "static" if machine.triple.startswith(("x86", "i686")) else "default"
-    return target.create_target_machine(
-        cpu=machine.name, features=machine.features, opt=level, reloc=reloc, codemodel="jitdefault", jit=True
-    )
+    how = {"reloc": "pic"} if linked else {"reloc": reloc, "codemodel": "jitdefault", "jit": True}
+    target = llvm.Target.from_triple(machine.triple)
+    return target.create_target_machine(cpu=machine.name, features=machine.features, opt=level, **how)
 
 
 def parsed(text: str, machine: Machine, context=None) -> llvm.ModuleRef:
@@ -121,10 +120,10 @@ def _simplify(function, machine) -> None:
     manager.close()
 
 
-def _emitted(module, machine, level: int) -> bytes:
+def _emitted(module, machine, level: int, linked: bool = False) -> bytes:
     with ffi.OutputString() as error:
         emit = _at_once(ffi.lib.LLVMPY_TargetMachineEmitToMemory)
-        memory = emit(target_machine(machine, level), module, 1, error)
+        memory = emit(target_machine(machine, level, linked), module, 1, error)
         if not memory:
             raise RuntimeError(str(error))
     try:
@@ -198,5 +197,26 @@ def object_code(translation, machine: Machine | None = None, level: int = 3) -> 
     machine, context = machine or host(), create_context()
     module = optimised(translation, machine, level, context)
     code = _emitted(module, machine, level)
+    module.close()  # before its context
+    return code
+
+
+def linked_code(translations, text: str, shown, machine: Machine) -> bytes:
+    """The object file of ``text`` and of all that it calls, for the linker of other programs.
+
+    translations: [(translation, level of its passes)]; shown: the symbols that other programs see.
+    """
+    context = create_context()
+    module = parsed(text, machine, context)
+    for translation, level in translations:
+        module.link_in(optimised(translation, machine, level, context))
+    for found in (*module.functions, *module.global_variables):
+        if not found.is_declaration and found.name not in shown:
+            found.linkage = "internal"
+    builder = llvm.PassBuilder(target_machine(machine, 3), llvm.PipelineTuningOptions(speed_level=1))
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_global_dead_code_eliminate_pass()
+    _run_over_module(manager, module, builder)
+    code = _emitted(module, machine, 3, linked=True)
     module.close()  # before its context
     return code

@@ -42,6 +42,11 @@ def symbol_of(function, types_) -> str:
     return f"{function.__name__}_{digest.hexdigest()[:24]}"
 
 
+def status_of(symbol: str, kind: str, message: str) -> int:
+    """What a function returns where it fails: its own number for each error."""
+    return 1 + int(hashlib.sha256(f"{symbol} {kind} {message}".encode()).hexdigest()[:7], 16)
+
+
 def flat(type_) -> list:
     """The arrays and numbers that an argument consists of."""
     if isinstance(type_, tuple) and not isinstance(type_, ArrayType):
@@ -272,8 +277,7 @@ class Function(Expressions, Emitter):
     def fail(self, kind: str, message: str) -> None:
         """Return with an error."""
         self.can_fail = True
-        text = f"{self.translation.symbol} {kind} {message}"
-        status = 1 + int(hashlib.sha256(text.encode()).hexdigest()[:7], 16)
+        status = status_of(self.translation.symbol, kind, message)
         self.translation.errors[status] = kind, message
         self._return_with(status)
 

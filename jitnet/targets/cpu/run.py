@@ -32,8 +32,8 @@ class StepRunner(Runner):
         self.schedule = source.schedule
         self.places = {name: i for i, name in enumerate(source.arguments)}
         self.free: list[Workspace] = []
-        self._fixed = fixed
-        self._changes = changes
+        self.fixed = fixed
+        self.changes = changes
         self.weights = self._prepared_weights() if source.prepare_text else None
         self._module = None
         self._compiled = False
@@ -105,7 +105,7 @@ class StepRunner(Runner):
         names = self.source.prepare_arguments if name == "prepare" else [*before, *self.source.arguments]
         types = [type_of(value) for value in (*before.values(), *arguments)]
         try:
-            return native.entry(name, lambda: self._python(name), self.source.text, names, types, objects, self.tell)
+            return native.entry(name, lambda: self.python(name), self.source.text, names, types, objects, self.tell)
         except TranslationError as error:
             native.note_fallback(error)
             return None
@@ -116,7 +116,7 @@ class StepRunner(Runner):
 
         return Bound(entry, {**dict(before), **dict(zip(self.source.arguments, arguments, strict=True))})
 
-    def _python(self, name: str):
+    def python(self, name: str):
         """A function of the step as Python."""
         function = getattr(self.module, name)
         return getattr(function, "py_func", function)
@@ -167,7 +167,7 @@ class StepRunner(Runner):
         bound = workspace.bound.get(key)
         if bound is None:
             chunks = self.schedule.chunks(batch)
-            bound = {**self._fixed, "batch": batch, "chunks": chunks, "threads": threads[0]}
+            bound = {**self.fixed, "batch": batch, "chunks": chunks, "threads": threads[0]}
             bound.update(blocks=self.schedule.blocks(), shares=thresholds.SHARES)
             bound["parts"] = thresholds.PARTS_OF_FEW if self.schedule.few else thresholds.PARTS
             bound["update_threads"] = threads[1]
@@ -195,15 +195,15 @@ class StepRunner(Runner):
     def _prepared_weights(self) -> PreparedWeights:
         source, schedule = self.source, self.schedule
         kernels = tuple(k.source for name, k in sorted(source.generated.items()) if name in source.prepare_text)
-        read = [name for name in source.prepare_arguments if name in self._fixed]
-        key = source.prepare_text, kernels, schedule.memory.prepared, *(id(self._fixed[name]) for name in read)
+        read = [name for name in source.prepare_arguments if name in self.fixed]
+        key = source.prepare_text, kernels, schedule.memory.prepared, *(id(self.fixed[name]) for name in read)
         words = set(re.findall(r"\w+", source.prepare_text))
         numbers = [i for i, name in enumerate(source.hyperparameters) if name in words]
         return shared_weights(key, schedule.memory.prepared, self.changes_of_prepared(), numbers)
 
     def changes_of_prepared(self) -> list[Changes]:
         """Of the variables that ``prepare`` reads."""
-        return [self._changes[name] for name in self.source.prepare_arguments if name in self._changes]
+        return [self.changes[name] for name in self.source.prepare_arguments if name in self.changes]
 
     def compile_prepare(self, hyperparameters: np.ndarray) -> None:
         """Have ``prepare`` compiled by our own compiler, or its module loaded."""
@@ -226,7 +226,7 @@ class StepRunner(Runner):
                 Bound(entry, given)()
 
     def _given_to_prepare(self, memory, temporaries, hyperparameters) -> dict:
-        given = {**self._fixed, "prepared": memory, "preparing": temporaries, "hyperparameters": hyperparameters}
+        given = {**self.fixed, "prepared": memory, "preparing": temporaries, "hyperparameters": hyperparameters}
         given["threads"] = get_num_threads() if len(memory) >= thresholds.PARALLEL_BYTES else 1
         given["portions"] = thresholds.PREPARED_PORTIONS
         return {name: given[name] for name in self.source.prepare_arguments}
@@ -264,6 +264,11 @@ class StepRunner(Runner):
         from .jitted import jitted
 
         return jitted(self, batch, given, written, values)
+
+    def library(self, *arguments):
+        from .library import step_library
+
+        return step_library(self, *arguments)
 
     def threads(self, batch: int, compiled: bool) -> tuple[int, int]:
         """Threads for the sections, and for the optimizer's update: no more than have something to do.

@@ -288,6 +288,19 @@ def _parallel_text() -> str:
     return "\n".join(sections.FLUSH_DECLARATIONS.values() if flush else []) + text
 
 
+_LAUNCH_OF_ONE = f"""
+define internal void @{LAUNCH}(ptr %work, ptr %record, i64 %workers) nounwind {{
+  call void %work(i64 0, ptr %record)
+  ret void
+}}
+"""
+
+
+def text_without_threads() -> str:
+    """``jitnet_parallel`` for programs that have no pool: the thread that calls it does all, in the same order."""
+    return _parallel_text() + _LAUNCH_OF_ONE
+
+
 @functools.cache
 def load() -> dict[str, int]:
     """The addresses of the functions, by their symbols, which compiled code finds from now on."""
