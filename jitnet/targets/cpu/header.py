@@ -32,7 +32,8 @@ class Header:
     workspace: int
 
     def text(self) -> str:
-        name, guard = checked_name(self.name), f"{checked_name(self.name).upper()}_H"
+        name = checked_name(f"{self.name}_predict").removesuffix("_predict")
+        guard = f"{name.upper()}_H"
         arguments = [*map(self._declared, self.arrays), *(["void *state"] if self.state else []), "void *workspace"]
         declared = f"int32_t {name}_predict({', '.join(arguments)});"
         lines = [

@@ -15,6 +15,7 @@ from ...kernels.compiler.translation import status_of
 from ...kernels.compiler.types import ArrayType, TranslationError, type_of
 from ...kernels.cpu.runtime import pool, processor
 from ...kernels.cpu.runtime.vectors import bfloat16_target
+from ...kernels.literals import name as checked_name
 from ..base import Runner
 from ..hoisting import HOISTED
 from .header import Header
@@ -39,53 +40,63 @@ def step_library(
     states, state = _states(runner)
     workspace, size = {}, 0  # where in the caller's memory the step writes
     for argument in ("arena", "results"):
-        if argument in runner.places:
+        if argument in arguments:
             workspace[argument] = size
-            size += aligned(arguments[runner.places[argument]].nbytes)
-    numbers = {argument: number for number, argument in enumerate(given)}
-    behind = len(given) + bool(states)  # the number of the argument ``workspace``
-    constants = {f"{name}.numbers": np.array(step.numbers, np.int64)}
-    record: list = [f"{name}.numbers"]
-    for argument, value in zip(runner.source.arguments, arguments, strict=True):
-        type_ = type_of(value)
-        if not isinstance(type_, ArrayType):
-            record.append(float(value) if type_ == "float64" else int(value))
-            continue
-        if argument in numbers:
-            record.append(library.Argument(numbers[argument]))
-        elif argument in states:
-            record.append(library.Argument(len(given), states[argument]))
-        elif argument in workspace:
-            record.append(library.Argument(behind, workspace[argument]))
-        else:
-            record.append(f"{name}.{argument}")
-            constants[record[-1]] = _read(runner, argument) if argument in runner.changes else value
-        record += value.shape
-    errors = {status: f"{kind}: {text}" for t in (step, *others) for status, (kind, text) in t.errors.items()}
-    checks = []
-    for argument, (least, largest, layer) in limits.items():
-        who = f"The layer {layer!r}" if layer else "An operation"
-        text = f"{who} takes {argument} as indices from {least} to {largest}."
-        status = status_of(name, "ValueError", text)
-        errors[status] = f"ValueError: {text}"
-        dtype, shape = given[argument]
-        checks.append(library.Limits(numbers[argument], dtype, prod(shape), least, largest, status))
-    shown = [f"{name}_predict", f"{name}_error"]
+            size += aligned(arguments[argument].nbytes)
+    last = len(given) + bool(states)  # the number of the argument ``workspace``
+    places = {argument: library.Argument(number) for number, argument in enumerate(given)}
+    places |= {argument: library.Argument(len(given), offset) for argument, offset in states.items()}
+    places |= {argument: library.Argument(last, offset) for argument, offset in workspace.items()}
+    constants = {
+        argument: _read(runner, argument) if argument in runner.changes else value
+        for argument, value in arguments.items()
+        if argument not in places and isinstance(value, np.ndarray)
+    }
+    constants["numbers"] = np.array(step.numbers, np.int64)
+    places |= {argument: f"{name}.{argument}" for argument in constants}
+    checks, errors = _checks(name, limits, given)
+    for translation in (step, *others):
+        errors |= {status: f"{kind}: {text}" for status, (kind, text) in translation.errors.items()}
+    predict, error, reset = (checked_name(f"{name}_{function}") for function in ("predict", "error", "reset"))
     texts = [
         pool.text_without_threads(),
-        *(library.constant(key, array.reshape(-1).view(np.uint8)) for key, array in constants.items()),
-        library.function(shown[0], behind + 1, step.symbol, record, checks),
-        library.messages(shown[1], {0: "no error", **errors}, "an unknown error"),
+        *(library.constant(places[key], value.reshape(-1).view(np.uint8)) for key, value in constants.items()),
+        library.function(predict, last + 1, step.symbol, _record(arguments, places), checks),
+        library.messages(error, {0: "no error", **errors}, "an unknown error"),
     ]
     if states:
-        shown.append(f"{name}_reset")
-        texts += [library.constant(f"{name}.state", state), library.copying(shown[2], f"{name}.state", len(state))]
+        texts += [library.constant(f"{name}.state", state), library.copying(reset, f"{name}.state", len(state))]
     machine = processor.machine()
-    code = library.library(step, others, texts, shown, machine)
+    code = library.library(step, others, texts, [predict, error, reset], machine)
     room = library.ALIGNMENT - 1  # to begin at a multiple of it
     origin = f"jitnet {__version__}, for {machine.name} and {machine.triple}"
     sizes = len(state) + room if states else 0, max(size, 1) + room
     return Library(code, Header(name, title, origin, given, written, names, *sizes).text())
+
+
+def _record(arguments: dict, places: dict) -> list:
+    """What the step is called with, see ``library.function``; places: of its arrays."""
+    record = [places["numbers"]]
+    for argument, value in arguments.items():
+        type_ = type_of(value)
+        if isinstance(type_, ArrayType):
+            record += [places[argument], *value.shape]
+        else:
+            record.append(float(value) if type_ == "float64" else int(value))
+    return record
+
+
+def _checks(name: str, limits: dict, given: dict) -> tuple[list[library.Limits], dict[int, str]]:
+    """What is looked at before the step runs, and what the status of each says."""
+    checks, texts, numbers = [], {}, list(given)
+    for argument, (least, largest, layer) in limits.items():
+        who = f"The layer {layer!r}" if layer else "An operation"
+        text = f"{who} takes {argument} as indices from {least} to {largest}."
+        status = status_of(name, "ValueError", text)
+        texts[status] = f"ValueError: {text}"
+        dtype, shape = given[argument]
+        checks.append(library.Limits(numbers.index(argument), dtype, prod(shape), least, largest, status))
+    return checks, texts
 
 
 def _check(runner: Runner) -> None:
@@ -100,8 +111,8 @@ def _check(runner: Runner) -> None:
         )
 
 
-def _arguments(runner: Runner, batch: int, given: dict, values: dict) -> list:
-    """The step's arguments, weights prepared."""
+def _arguments(runner: Runner, batch: int, given: dict, values: dict) -> dict:
+    """The step's arguments by their names, weights prepared."""
     for changes in runner.changes.values():
         changes.settle()
     arrays = {name: np.zeros(shape, dtype) for name, (dtype, shape) in given.items()}
@@ -110,12 +121,13 @@ def _arguments(runner: Runner, batch: int, given: dict, values: dict) -> list:
         runner.compile_prepare(values["hyperparameters"])
         runner.prepare(prepared, values["hyperparameters"])
         arrays["prepared"] = prepared
-    return runner.bind(Workspace(), batch, (1, 1), {**values, **arrays})
+    bound = runner.bind(Workspace(), batch, (1, 1), {**values, **arrays})
+    return dict(zip(runner.source.arguments, bound, strict=True))
 
 
-def _translated(runner: Runner, arguments: list):
+def _translated(runner: Runner, arguments: dict):
     """The translations of the step, and of the kernels that it calls."""
-    types_ = [type_of(value) for value in arguments]
+    types_ = [type_of(value) for value in arguments.values()]
     try:
         step = sections.translate_step(runner.python("step"), types_, processor.machine().triple)
         return step, library.with_calls(step)[1:]
