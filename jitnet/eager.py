@@ -131,7 +131,9 @@ class Evaluated(KeepsSteps):
         shapes = [(batch, *tensor.shape[1:]) if tensor.batched else tensor.shape for tensor in step.outputs]
         results = [np.empty(shape or (1,), x.dtype) for shape, x in zip(shapes, step.outputs, strict=True)]
         data = dict(zip((f"x_{i}" for i in range(len(arrays))), arrays, strict=True))
-        _run(step, batch, {**data, **dict(zip(step.output_arguments, results, strict=True))}, iteration)
+        data |= zip(step.output_arguments, results, strict=True)
+        if any(array.size for array in results):
+            _run(step, batch, data, iteration)
         return [array.reshape(shape) for array, shape in zip(results, shapes, strict=True)], step.found
 
 

@@ -95,6 +95,12 @@ def test_which_inputs_have_a_batch_axis(name, n, monkeypatch):
         assert call(operator.attrgetter(name)(ops)).shape == shape
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (2, 0, 3)])
+def test_arrays_without_elements(name, shape):
+    assert getattr(ops, name)(np.zeros(shape)).shape == shape
+
+
 def test_values_where_sizes_are_those_of_the_batch():
     torch = pytest.importorskip("torch")
     generator = np.random.default_rng(0)
