@@ -16,7 +16,6 @@ from ..core.operations.base import display
 from ..core.settings import Setting
 from ..core.trace import training_mode
 from ..core.values import Value, placeholder
-from ..files import c_library
 from ..gradients import value_and_grad
 from ..losses import aligned, checked, step_values, symbolic_targets, takes_targets_as_given, target_shape
 from ..metrics import LossMetric
@@ -512,6 +511,8 @@ class ModelSteps(ModelMetrics):
                 own, which Numba compiles; or a path whose last part is no name in C.
             OSError: the files can't be written, or not be linked.
         """
+        from ..files import c_library  # which programs that only train don't wait for
+
         if format != "c":
             raise invalid('export writes C libraries: format="c".', format=format)
         folder, name = c_library.check_target(filepath)
