@@ -9,11 +9,14 @@ import types
 
 import numpy as np
 import pytest
+from small_networks import convolutional, images
 
-from jitnet.kernels.cpu.runtime import pool, workers
+import jitnet
+from jitnet.kernels.cpu.runtime import native, pool, workers
 from jitnet.kernels.cpu.runtime.jit import compile_uncached
 from jitnet.kernels.cpu.runtime.parallel import parallel_for
 from jitnet.kernels.cpu.runtime.pool import BUSY, REGION, RUNNING, state
+from jitnet.targets.cpu import thresholds
 
 
 @compile_uncached
@@ -125,6 +128,34 @@ def test_unused_workers_fall_asleep():
     assert all(worker.asleep for worker in workers._workers)
     with workers.running(2):
         wait_for_all(2, np.zeros(2, np.int64))  # and wake up again
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_nobody_looks_out_for_work_while_something_is_compiled(monkeypatch, jit_compile):
+    compiled, called = [], []
+    entry, run = native.entry, native.Entry.run
+
+    def noted_entry(name, *arguments, **keywords):
+        compiled.append((name, int(state[RUNNING])))
+        return entry(name, *arguments, **keywords)
+
+    def noted_run(self, address):
+        called.append(int(state[RUNNING]))
+        return run(self, address)
+
+    monkeypatch.setattr(native, "entry", noted_entry)
+    monkeypatch.setattr(native.Entry, "run", noted_run)
+    monkeypatch.setattr(thresholds, "PARALLEL_WORK", 0)  # any work is shared out
+    monkeypatch.setattr(thresholds, "SINGLE_CHUNK_WORK", 0)
+    jitnet.set_num_threads(2)
+    model, (x, y) = convolutional(), images(64)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    model.fit(x, y, batch_size=32, verbose=0)
+    for _ in range(3):
+        model.predict_on_batch(x[:32])
+    assert {name for name, _ in compiled} >= {"run_steps" if jit_compile else "step", "step"}
+    assert [running for _, running in compiled if running] == []
+    assert 1 in called, "workers helped"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -12,8 +12,9 @@ from ..core.errors import invalid
 from . import atomic
 
 _SHARED = {"darwin": "lib{}.dylib", "win32": "{}.dll"}
+_NOT_LINKED = "Header and object file are written, but no shared library: the C compiler"
 _COMPILERS = ("cc", "gcc", "clang")
-_BEGINNING = b"/* "  # of a header
+_BEGINNING = b"/* Written by jitnet "  # of a header
 
 
 def check_target(path) -> tuple[Path, str]:
@@ -30,7 +31,8 @@ def check_target(path) -> tuple[Path, str]:
             filepath=os.fspath(path),
         )  # fmt: skip
     if not atomic.begins(folder / f"{name}.h", _BEGINNING):
-        raise FileExistsError(f"export would replace {folder / name}.h, which is no header of its: take another name.")
+        header = folder / f"{name}.h"
+        raise FileExistsError(f"export would replace {header}, which jitnet has not written: take another name.")
     return folder, name
 
 
@@ -38,7 +40,7 @@ def write(folder: Path, name: str, header: str, code: bytes) -> list[str]:
     """Write the files; their paths.
 
     Raises:
-        OSError: without room or rights, or if the compiler fails to link; an earlier shared library is kept then.
+        OSError: without room or rights, or if the compiler fails to link; header and object file are there then.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.h", folder / f"{name}.o"]
@@ -69,7 +71,7 @@ def _linked(compiler: list[str], code: Path, name: str) -> bytes:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         except OSError as error:
             reason = error.strerror or error
-            raise OSError(f"The C compiler {command[0]!r} can't be run: {reason}. Set CC to another.") from None
+            raise OSError(f"{_NOT_LINKED} {command[0]!r} can't be run: {reason}. Set CC to another.") from None
         if done.returncode:
-            raise OSError(f"The C compiler can't link the library: {shlex.join(command)}\n{done.stderr.strip()}")
+            raise OSError(f"{_NOT_LINKED} {shlex.join(command)} failed:\n{done.stderr.strip()}")
         return file.read_bytes()

@@ -36,7 +36,9 @@ def with_calls(step: Translation) -> list[Translation]:
     return list(found.values())
 
 
-def library(step: Translation, others: list[Translation], texts: list[str], shown: list[str], target: Machine) -> bytes:
+def object_file(
+    step: Translation, others: list[Translation], texts: list[str], shown: list[str], target: Machine
+) -> bytes:
     """The object file of a step, of the kernels that it calls, and of functions around it that are ``shown``."""
     translations = [(step, 0), *((translation, 3) for translation in others)]  # a step has nothing to be made faster
     return linked_code(translations, "\n".join(texts), shown, target)

@@ -110,10 +110,11 @@ class StoredStep(NamedTuple):
     numbers: list[int]
 
 
-def step_of(key: str, target: Machine, store, translate) -> tuple[Object, list[int]]:
-    """The object file of a step and its numbers; ``translate()`` gives its translation where the store lacks either.
+def step_of(key: str, target: Machine, store, translate):
+    """What a step calls, its numbers, and a function that gives its object file, in any thread.
 
-    key: of its source; steps that differ in numbers alone have one object file.
+    key: of its source; steps that differ in numbers alone have one object file.  ``translate()`` gives its translation
+    where the store lacks either.
     """
     name = file_name(key, target).removesuffix(".o") + ".numbers"
     content = store.read(name)
@@ -121,11 +122,16 @@ def step_of(key: str, target: Machine, store, translate) -> tuple[Object, list[i
         known = StoredStep(*json.loads(content))
         content = store.read(file_name(known.symbol, target))
         if content is not None:
-            return Object.decoded(content), known.numbers
+            found = Object.decoded(content)
+            return found.calls, known.numbers, lambda: found
     translated = translate()
-    found = stored(translated.symbol, target, store, lambda: made_of(translated, target, 0))
-    store.write(name, json.dumps(StoredStep(translated.symbol, translated.numbers)).encode())
-    return found, translated.numbers
+
+    def make():
+        found = stored(translated.symbol, target, store, lambda: made_of(translated, target, 0))
+        store.write(name, json.dumps(StoredStep(translated.symbol, translated.numbers)).encode())
+        return found
+
+    return _calls_of(translated), translated.numbers, make
 
 
 # ---- in this process
@@ -156,17 +162,19 @@ def code_of(function, types, target: Machine | None = None, store=None) -> machi
     code = _loaded.get(symbol)
     if code is None:
         found = obtain(function, types, target, store, symbol)
-        code = load(found, function.__name__, target, called_by(found, target, store))
+        code = load(found, function.__name__, target, called(found.calls, target, store)[0])
     return code
 
 
-def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, threads: int = 1, tell=None) -> list:
-    """The kernels that an object file calls, as ``machine.Code``.
+def called(
+    calls, target: Machine, store=None, prepare=lambda: None, threads: int = 1, tell=None, besides=()
+) -> tuple[list[machine.Code], list]:  # fmt: skip
+    """The kernels that something calls, as ``machine.Code``, and the results of the functions ``besides``.
 
-    What is not in the store is translated here and made by so many threads.
+    What is not in the store is translated here and made by so many threads, which run these functions, too.
 
-    prepare: loads the modules of generated kernels, of which one must be compiled; tell: called with (how many are
-    made, how many there are to make).
+    calls: as of an ``Object``; prepare: loads the modules of generated kernels, of which one must be compiled; tell:
+    called with (how many are made, how many there are to make).
     """
     alive: dict[str, machine.Code] = {}
     wanted: dict[str, Object | None] = {}  # None: being made
@@ -196,7 +204,9 @@ def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, 
             want(_calls_of(translated))
 
     with _Threads(threads) as pool:
-        want(found.calls)
+        want(calls)
+        submit = pool.submit if making else _at_once
+        results = [submit(function) for function in besides]
         for number, result in enumerate(making):
             if tell is not None:
                 tell(number, len(making))
@@ -204,6 +214,7 @@ def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, 
             if store is not None:
                 store.write(file_name(made.symbol, target), made.encoded())
             wanted[made.symbol] = made
+        results = [result() for result in results]
         if tell is not None and making:
             tell(len(making), len(making))
 
@@ -215,7 +226,12 @@ def called_by(found: Object, target: Machine, store=None, prepare=lambda: None, 
             codes.append(alive[symbol])
         return codes
 
-    return loaded(found.calls)
+    return loaded(calls), results
+
+
+def _at_once(function, *arguments):
+    done = function(*arguments)
+    return lambda: done
 
 
 class _Threads:
@@ -232,8 +248,7 @@ class _Threads:
 
                 self._pool = ThreadPoolExecutor(self._count)
             return self._pool.submit(function, *arguments).result
-        done = function(*arguments)
-        return lambda: done
+        return _at_once(function, *arguments)
 
     def __enter__(self):
         return self

@@ -37,7 +37,7 @@ class Header:
         arguments = [*map(self._declared, self.arrays), *(["void *state"] if self.state else []), "void *workspace"]
         declared = f"int32_t {name}_predict({', '.join(arguments)});"
         lines = [
-            _comment([self.title, f"Written by {self.origin}."]),
+            _comment([f"Written by {self.origin}.", self.title]),
             f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", "",
             "#ifdef __cplusplus", 'extern "C" {', "#endif", "",
             *(self._size(argument) for argument in self.arrays),

@@ -67,7 +67,7 @@ def step_library(
     if states:
         texts += [library.constant(f"{name}.state", state), library.copying(reset, f"{name}.state", len(state))]
     machine = processor.machine()
-    code = library.library(step, others, texts, [predict, error, reset], machine)
+    code = library.object_file(step, others, texts, [predict, error, reset], machine)
     room = library.ALIGNMENT - 1  # to begin at a multiple of it
     origin = f"jitnet {__version__}, for {machine.name} and {machine.triple}"
     sizes = len(state) + room if states else 0, max(size, 1) + room

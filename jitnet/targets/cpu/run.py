@@ -185,8 +185,8 @@ class StepRunner(Runner):
         threads = self.threads(batch, compiled)
         with self.explained(), self._prepared(arrays["hyperparameters"]) as prepared, self.workspace() as workspace:
             arrays = {**arrays, **prepared}
-            arguments = self.bind(workspace, batch, threads, arrays)
-            run = StepRun(self, arguments)
+            run = StepRun(self, self.bind(workspace, batch, threads, arrays))
+            run.compile(compiled and "order" in self.places)
             with workers.running(max(threads)):
                 yield run
 
@@ -344,15 +344,29 @@ class StepRun(Run):
         self._runner, self._arguments = runner, arguments
         self._bound = None
 
+    def compile(self, many: bool) -> None:
+        """Before workers look out for work, which takes time from those who compile.  many: not ``once``."""
+        if not self._runner.by_section and (self._entry_of_many() if many else self._entry()) is None:
+            self._runner.compile(self._arguments)
+
+    def _entry(self):
+        place = self._runner.places.get("hyperparameters")
+        if place is not None and self._arguments[place].ndim > 1:  # a row for each step
+            self._arguments[place] = self._arguments[place][0]
+        return self._runner.entry("step", self._arguments)
+
+    def _entry_of_many(self, count: int = 1, steps_per_result: int = 1):
+        place = self._runner.places["results"]
+        self._arguments[place] = np.atleast_2d(self._arguments[place])
+        return self._runner.entry("run_steps", self._arguments, _before(count, steps_per_result))
+
     def once(self, **changed) -> None:
         runner = self._runner
         changed = {name: value for name, value in changed.items() if name in runner.places}  # that the step needs
         for name, value in changed.items():
             self._arguments[runner.places[name]] = value
-        entry = None if runner.by_section else runner.entry("step", self._arguments)
+        entry = None if runner.by_section else self._entry()
         if entry is None:
-            if not runner.by_section:
-                runner.compile(self._arguments)
             runner.module.step(*self._arguments)
             return
         if self._bound is None:
@@ -363,16 +377,17 @@ class StepRun(Run):
         self._bound()
 
     def many(self, count: int, steps_per_result: int) -> None:
-        runner, arguments = self._runner, self._arguments
-        place = runner.places["results"]
-        arguments[place] = np.atleast_2d(arguments[place])
-        before = {"count": count, "steps_per_result": steps_per_result}
-        entry = runner.entry("run_steps", arguments, before)
+        runner, arguments, before = self._runner, self._arguments, _before(count, steps_per_result)
+        entry = self._entry_of_many(count, steps_per_result)
         if entry is None:
-            runner.compile(arguments)
             runner.module.run_steps(*before.values(), *arguments)
         else:
             runner.bound(entry, arguments, before)()
+
+
+def _before(count: int, steps_per_result: int) -> dict[str, int]:
+    """The arguments of ``run_steps`` before those of the step."""
+    return {"count": count, "steps_per_result": steps_per_result}
 
 
 _ONE = 1, 1  # thread for the sections, and for the update
@@ -391,22 +406,14 @@ class QuickCall:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         weights = self._runner.weights
+        threads = _ONE if self._alone else self._runner.threads(self._batch, False)
         if weights is None:
-            return self._run(x, None, _ONE) if self._alone else self._in_threads(x, None)
+            return self._run(x, None, threads)
         made = weights.take(self._runner, self._values["hyperparameters"])
         try:
-            return self._run(x, made.memory, _ONE) if self._alone else self._in_threads(x, made.memory)
+            return self._run(x, made.memory, threads)
         finally:
             made.users.pop()
-
-    def _in_threads(self, x: np.ndarray, prepared) -> np.ndarray:
-        threads = self._runner.threads(self._batch, False)
-        if max(threads) == 1:
-            return self._run(x, prepared, threads)
-        from ...kernels.cpu.runtime import workers
-
-        with workers.running(max(threads)):
-            return self._run(x, prepared, threads)
 
     def _run(self, x: np.ndarray, prepared, threads: tuple[int, int]) -> np.ndarray:
         try:
@@ -419,7 +426,13 @@ class QuickCall:
                 found = self._bind(workspace, x, prepared, threads)
             call = found[0]
             result = np.empty(*self._output)
-            call(x, result)
+            if threads == _ONE:
+                call(x, result)
+            else:
+                from ...kernels.cpu.runtime import workers
+
+                with workers.running(max(threads)):
+                    call(x, result)
         except Exception as error:
             self._runner.explain(error)
             raise

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import compiler as ours
 from ...compiler import machine, sections, sources
-from ...compiler.objects import called_by, error_of, load, step_of
+from ...compiler.objects import called, error_of, load, step_of
 from ...compiler.types import ArrayType, TranslationError, type_of
 from ...locks import across_forks
 from . import cache, pool, processor
@@ -131,9 +131,8 @@ def entry(name: str, function, source: str, names: list[str], types_: list, obje
     target = processor.machine()
     objects_at = tuple(map(names.index, objects))
     key = sections.step_key(source, name, types_, objects_at, sources.compiler_hash())
-    found, numbers = step_of(
+    calls, numbers, make = step_of(
         key, target, cache, lambda: sections.translate_step(function(), types_, target.triple, objects_at)
     )
-    pool.load()
-    called = called_by(found, target, cache, function, get_num_threads(), tell)
-    return Entry(load(found, "step", target, called), numbers, names, types_)
+    codes, (found, _) = called(calls, target, cache, function, get_num_threads(), tell, besides=(make, pool.load))
+    return Entry(load(found, "step", target, codes), numbers, names, types_)
