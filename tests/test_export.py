@@ -22,6 +22,7 @@ from jitnet import data, layers
 from jitnet.files import c_library
 from jitnet.kernels.compiler import machine
 from jitnet.targets.cpu.header import Header
+from jitnet.targets.cpu.run import StepRunner
 
 needs_compiler = pytest.mark.skipif(c_library._compiler() is None, reason="needs a C compiler")
 
@@ -61,6 +62,12 @@ class Exported:
     def _call(self, name, result, *arrays):
         function = ctypes.CFUNCTYPE(result, *[ctypes.c_void_p] * len(arrays))(self._functions[name])
         return function(*(array.ctypes.data for array in arrays))
+
+
+@pytest.fixture(autouse=True)
+def samples_in_one_thread(monkeypatch):
+    """Predictions of few samples that take much work round where their parts for several threads meet."""
+    monkeypatch.setattr(StepRunner, "suits_few", lambda self, batch: False)
 
 
 def outputs_like(arrays):
@@ -113,6 +120,66 @@ def test_every_layer_and_operation(tmp_path):
     assert exported.predict(*given, *found) == 0
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def block(x, filters, dtype=None):
+    found = layers.Conv2D(filters, 3, padding="same", use_bias=False, dtype=dtype)(x)
+    found = layers.ReLU()(layers.BatchNormalization()(found))
+    return layers.Add()([found, layers.Conv2D(filters, 1, dtype=dtype)(x)])
+
+
+def residual(dtype=None):
+    x = jitnet.Input((16, 16, 8))
+    hidden = layers.MaxPooling2D()(block(block(x, 32, dtype), 32, dtype))
+    return jitnet.Model(x, layers.Dense(10, "softmax", dtype=dtype)(layers.Flatten()(hidden)))
+
+
+def quantized():
+    model = residual()
+    model.quantize("int8")
+    return model
+
+
+def double():
+    jitnet.set_floatx("float64")
+    return residual()
+
+
+def sequences():
+    x = jitnet.Input((16, 24))
+    hidden = layers.TransformerEncoder(48, 2)(layers.LSTM(24, return_sequences=True)(x))
+    return jitnet.Model(x, layers.GRU(32)(hidden))
+
+
+@pytest.mark.parametrize("make", [residual, quantized, double, sequences])
+def test_kernels_for_the_machine(tmp_path, make):
+    model = make()
+    generator = np.random.default_rng(0)
+    for weight in model.weights:  # moving statistics, too
+        if weight.dtype.startswith("float"):
+            weight.assign(weight.numpy() + 0.1 * generator.random(weight.shape))
+    x = generator.standard_normal((5, *model.input_shape[1:])).astype(model.inputs[0].dtype)
+    exported = Exported(model, tmp_path, batch_size=5)
+    expected = model.predict(x, batch_size=5, verbose=0)
+    (found,) = outputs_like([expected])
+    assert exported.predict(x, found) == 0
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_bfloat16(tmp_path, monkeypatch):
+    for name, refused in (("emulated", False), ("emulated_amx", False), ("amx", True)):
+        monkeypatch.setenv("JITNET_BFLOAT16", name)
+        model = residual("mixed_bfloat16")
+        x = np.random.default_rng(0).standard_normal((2, *model.input_shape[1:])).astype("float32")
+        if refused:
+            with pytest.raises(ValueError, match="uses AMX, which a process has to ask the system for"):
+                model.export(tmp_path / "refused")
+            continue
+        exported, expected = Exported(model, tmp_path, batch_size=2), model.predict(x, batch_size=2, verbose=0)
+        assert any(call.attributes.get("bfloat16") for call in model._step("predict").program.calls)
+        (found,) = outputs_like([expected])
+        assert exported.predict(x, found) == 0
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_state_is_the_callers(tmp_path):

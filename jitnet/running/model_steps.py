@@ -496,7 +496,7 @@ class ModelSteps(ModelMetrics):
         it is called, ``digits.o`` is its machine code with the weights, and where there is a C compiler (``CC``, cc,
         gcc or clang) that is also linked as ``libdigits.so``.  It is for processors like this one, or like that which
         ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` name; it allocates nothing, runs in the calling thread, and gives
-        the same bits as ``predict`` in batches of ``batch_size``.
+        the bits of ``predict`` in batches of ``batch_size``, where that doesn't share out single samples among threads.
 
         filepath: where, without a suffix; its last part begins the names in C.  Missing folders are made.
         format: "c".

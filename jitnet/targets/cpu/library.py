@@ -104,7 +104,7 @@ def _check(runner: Runner) -> None:
         names = ", ".join(runner.source.functions)
         raise ValueError(f"Operations of your own are compiled by Numba, for Python. Received: {names}")
     calls = runner.schedule.program.calls
-    if any(call.attributes.get("bfloat16") for call in calls) and bfloat16_target().tiles:
+    if any(call.attributes.get("bfloat16") for call in calls) and bfloat16_target().name == "amx":
         raise ValueError(
             "The model's mixed_bfloat16 uses AMX, which a process has to ask the system for: take float32, or "
             "JITNET_BFLOAT16=avx512_bf16."
