@@ -1,5 +1,6 @@
 """Several threads over one model, and over models of their own: right numbers, and clear refusals."""
 
+import gc
 import os
 import signal
 import threading
@@ -241,3 +242,26 @@ def test_runs_are_counted_by_all_threads():
     at_once(run, range(THREADS))
     assert state[RUNNING] == 0
     assert len(workers._workers) == len({worker.number for worker in workers._workers})
+
+
+def test_python_collects_again_when_something_is_built():
+    collected = []
+
+    def build(fails):
+        with locks.building, locks.building:
+            pass
+        with locks.building:
+            collected.append(gc.isenabled())
+            if fails:
+                raise ValueError
+
+    for wanted in (True, False):
+        (gc.enable if wanted else gc.disable)()
+        try:
+            build(False)
+            with pytest.raises(ValueError):
+                build(True)
+            assert gc.isenabled() is wanted
+        finally:
+            gc.enable()
+    assert collected == [False] * 4
