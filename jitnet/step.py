@@ -10,6 +10,7 @@ from .config import choices, conv_algorithm, float32_matmul_precision
 from .core.errors import invalid
 from .core.locks import building
 from .core.operations.effects import least_rows
+from .core.operations.indexed import indices_of
 from .core.rewrites.recompute import recompute
 from .core.storage import gradient_layout, pack, pack_constants
 from .running import interrupts
@@ -257,11 +258,8 @@ def check_indices(name: str, array: np.ndarray, least: int, largest: int, layer:
     values = np.asarray(array)  # one of a GPU is copied
     low, high = values.min(), values.max()
     if not (low > least - 1 and high < largest + 1):  # floats are cut off; NaN is none
-        where = f"The layer {layer!r}" if layer else "An operation"
         place = tuple(int(i) for i in np.argwhere(~((values > least - 1) & (values < largest + 1)))[0])
-        raise invalid(
-            f"{where} takes {name!r} as indices from {least} to {largest}.", index=values[place].item(), place=place
-        )
+        raise invalid(indices_of(repr(name), least, largest, layer), index=values[place].item(), place=place)
     if seen is not None:
         seen[key] = array  # kept, so that no other array gets its id
 

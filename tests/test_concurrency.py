@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from at_once import at_once
 from small_networks import CLASSES, FEATURES, convolutional, data, digest, images, perceptron
 
 import jitnet
@@ -18,18 +19,6 @@ from jitnet.kernels.cpu.runtime.pool import RUNNING, state
 from jitnet.targets.cpu import thresholds
 
 THREADS = 4
-
-
-def at_once(function, arguments) -> list:
-    """The results of ``function`` for each argument, called by as many threads that start together."""
-    start = threading.Barrier(len(arguments))
-
-    def run(argument):
-        start.wait()
-        return function(argument)
-
-    with ThreadPoolExecutor(len(arguments)) as pool:
-        return list(pool.map(run, arguments))
 
 
 @pytest.mark.parametrize("parallel", [False, True])

@@ -7,13 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 import saved_models
+from at_once import at_once
 from numba import njit
 from small_networks import convolutional, images
 
@@ -39,13 +38,8 @@ class Exported:
             model.export(folder / name, verbose=False, batch_size=batch_size)
         self.header = (folder / f"{name}.h").read_text()
         self.sizes = {key: int(value) for key, value in re.findall(r"#define \w+?_(\w+) (\d+)", self.header)}
-        target = machine._new_target_machine(machine.host(), 3)
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
-        self._engine.add_object_file(llvm.ObjectFileRef.from_path(str(folder / f"{name}.o")))
-        self._engine.finalize_object()
-        self._functions = {}
-        for function in ("predict", "reset", "error"):
-            self._functions[function] = self._engine.get_function_address(f"{name}_{function}")
+        self._code = machine.Code((folder / f"{name}.o").read_bytes(), f"{name}_predict", machine.host())
+        self._functions = {f: self._code.publish(f"{name}_{f}") for f in ("predict", "reset", "error")}
         self.workspace = np.full(self.sizes["WORKSPACE_BYTES"] + 1, 255, np.uint8)[1:]  # no floats, and not aligned
 
     def predict(self, *arrays) -> int:
@@ -274,13 +268,9 @@ def test_threads_have_a_workspace_each(tmp_path):
         workspace = np.zeros_like(exported.workspace)
         for _ in range(200):
             part = slice(8 * i, 8 * i + 8)
-            exported._call("predict", ctypes.c_int32, x[part], found[part], workspace)
+            assert exported._call("predict", ctypes.c_int32, x[part], found[part], workspace) == 0
 
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(run, range(4))
     np.testing.assert_array_equal(found, expected)
 
 

@@ -3,11 +3,11 @@
 import gc
 import subprocess
 import sys
-import threading
 
 import numba
 import numpy as np
 import pytest
+from at_once import at_once
 from numba.core.errors import NumbaError
 from small_networks import convolutional, images
 
@@ -66,11 +66,7 @@ def test_threads_have_a_state_each():
         for _ in range(200):
             function(state, x[8 * i : 8 * i + 8], found[8 * i : 8 * i + 8])
 
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(run, range(4))
     np.testing.assert_array_equal(found, expected)
 
 

@@ -20,6 +20,11 @@ def _check_indices(owner: str, indices, size: int) -> None:
             )
 
 
+def indices_of(name: str, least: int, largest: int, layer: str) -> str:
+    """What messages say of data that become indices; layer: for which, "" if for none."""
+    return f"{f'The layer {layer!r}' if layer else 'An operation'} takes {name} as indices from {least} to {largest}."
+
+
 def _missing(dtype: str) -> float:
     """What stands where an index is outside."""
     return float("nan") if dtype.startswith("float") else 0.0

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import __version__
+from ...core.operations.indexed import indices_of
 from ...core.storage import aligned
 from ...kernels.compiler import library, sections
 from ...kernels.compiler.translation import status_of
@@ -90,8 +91,7 @@ def _checks(name: str, limits: dict, given: dict) -> tuple[list[library.Limits],
     """What is looked at before the step runs, and what the status of each says."""
     checks, texts, numbers = [], {}, list(given)
     for argument, (least, largest, layer) in limits.items():
-        who = f"The layer {layer!r}" if layer else "An operation"
-        text = f"{who} takes {argument} as indices from {least} to {largest}."
+        text = indices_of(argument, least, largest, layer)
         status = status_of(name, "ValueError", text)
         texts[status] = f"ValueError: {text}"
         dtype, shape = given[argument]

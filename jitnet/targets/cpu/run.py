@@ -185,8 +185,8 @@ class StepRunner(Runner):
         threads = self.threads(batch, compiled)
         with self.explained(), self._prepared(arrays["hyperparameters"]) as prepared, self.workspace() as workspace:
             arrays = {**arrays, **prepared}
-            run = StepRun(self, self.bind(workspace, batch, threads, arrays))
-            run.compile(compiled and "order" in self.places)
+            run = StepRun(self, self.bind(workspace, batch, threads, arrays), compiled and "order" in self.places)
+            run.compile()
             with workers.running(max(threads)):
                 yield run
 
@@ -338,27 +338,30 @@ class StepRunner(Runner):
 
 
 class StepRun(Run):
-    """A step with its arguments."""
+    """A step with its arguments.
 
-    def __init__(self, runner: StepRunner, arguments: list):
-        self._runner, self._arguments = runner, arguments
+    many: whether ``many`` will be called, and not ``once``: what has a row for each step then, and what hasn't.
+    """
+
+    def __init__(self, runner: StepRunner, arguments: list, many: bool):
+        self._runner, self._arguments, self._many = runner, arguments, many
         self._bound = None
+        if many:
+            place = runner.places["results"]
+            arguments[place] = np.atleast_2d(arguments[place])
+        elif "hyperparameters" in runner.places:
+            place = runner.places["hyperparameters"]
+            arguments[place] = np.atleast_2d(arguments[place])[0]
 
-    def compile(self, many: bool) -> None:
-        """Before workers look out for work, which takes time from those who compile.  many: not ``once``."""
-        if not self._runner.by_section and (self._entry_of_many() if many else self._entry()) is None:
+    def compile(self) -> None:
+        """Before workers look out for work, which takes time from those who compile."""
+        if not self._runner.by_section and self._entry() is None:
             self._runner.compile(self._arguments)
 
     def _entry(self):
-        place = self._runner.places.get("hyperparameters")
-        if place is not None and self._arguments[place].ndim > 1:  # a row for each step
-            self._arguments[place] = self._arguments[place][0]
+        if self._many:
+            return self._runner.entry("run_steps", self._arguments, {"count": 1, "steps_per_result": 1})
         return self._runner.entry("step", self._arguments)
-
-    def _entry_of_many(self, count: int = 1, steps_per_result: int = 1):
-        place = self._runner.places["results"]
-        self._arguments[place] = np.atleast_2d(self._arguments[place])
-        return self._runner.entry("run_steps", self._arguments, _before(count, steps_per_result))
 
     def once(self, **changed) -> None:
         runner = self._runner
@@ -377,17 +380,13 @@ class StepRun(Run):
         self._bound()
 
     def many(self, count: int, steps_per_result: int) -> None:
-        runner, arguments, before = self._runner, self._arguments, _before(count, steps_per_result)
-        entry = self._entry_of_many(count, steps_per_result)
+        runner, arguments = self._runner, self._arguments
+        before = {"count": count, "steps_per_result": steps_per_result}
+        entry = self._entry()
         if entry is None:
             runner.module.run_steps(*before.values(), *arguments)
         else:
             runner.bound(entry, arguments, before)()
-
-
-def _before(count: int, steps_per_result: int) -> dict[str, int]:
-    """The arguments of ``run_steps`` before those of the step."""
-    return {"count": count, "steps_per_result": steps_per_result}
 
 
 _ONE = 1, 1  # thread for the sections, and for the update
