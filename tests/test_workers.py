@@ -132,6 +132,7 @@ def test_unused_workers_fall_asleep():
 
 @pytest.mark.parametrize("jit_compile", [True, False])
 def test_nobody_looks_out_for_work_while_something_is_compiled(monkeypatch, jit_compile):
+    monkeypatch.delenv("JITNET_COMPILER", raising=False)
     compiled, called = [], []
     entry, run = native.entry, native.Entry.run
 
